@@ -1,0 +1,281 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// Step says when a cursor is to be driven next.
+type Step struct {
+	Done bool          // not by this driver
+	Wait time.Duration // else after this long, 0 for at once
+}
+
+var (
+	done  = Step{Done: true}
+	again = Step{}
+)
+
+// Advance takes the integration on from its cursor, if it is due: it sends what
+// the log has, up to a time budget, and at the end of the log hands over to the
+// follow loop. It returns an error where the store, the log or the secrets
+// failed; the cursor is then due again when its lease ends, and calling again
+// is always right.
+func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
+	c, err := e.Store.Cursor(ctx, k)
+	if problem.CodeOf(err) == problem.NotFound {
+		return done, nil
+	}
+	if err != nil {
+		return again, err
+	}
+	if c.DueAt.IsZero() {
+		return done, nil // stopped, finished, or following without an end
+	}
+	if wait := c.DueAt.Sub(e.Now()); wait > 0 {
+		return Step{Wait: wait}, nil
+	}
+	in, err := e.Store.Integration(ctx, k.Tenant, k.Integration)
+	if problem.CodeOf(err) == problem.NotFound {
+		return done, nil
+	}
+	if err != nil {
+		return again, err
+	}
+	if in.Generation != c.Generation {
+		return Step{Wait: time.Second}, nil // changed between the two reads
+	}
+	hard, cancel := e.afterwards(ctx)
+	defer cancel()
+	s := &step{engine: e, ctx: ctx, hard: hard, in: in, cursor: c, ends: e.Now().Add(e.stepBudget())}
+	if err := s.lease(); err != nil {
+		return stepAfter(err)
+	}
+	next, err := s.run()
+	if err != nil {
+		return stepAfter(err)
+	}
+	return next, nil
+}
+
+// stepAfter turns a conflict, which means that somebody else moved the cursor
+// on, into a fresh look at it.
+func stepAfter(err error) (Step, error) {
+	if errors.Is(err, store.ErrConflict) {
+		return again, nil
+	}
+	return again, err
+}
+
+// step is one Advance that holds the cursor's lease.
+type step struct {
+	engine *Engine
+	ctx    context.Context // nothing new is begun when it ends
+	hard   context.Context // what is under way ends with it
+	in     *integration.Integration
+	target *target
+	cursor *handoff.Cursor
+	until  time.Time // calls may be started until then
+	ends   time.Time // the step's budget
+
+	bounded bool   // a replay whose bound is known
+	bound   uint64 // the last segment it has to read
+}
+
+// lease makes the cursor ours until the last call that we may start has ended.
+func (s *step) lease() error {
+	c := *s.cursor
+	now := s.engine.Now()
+	c.DueAt = now.Add(s.engine.QuietAfter())
+	writes := []store.Write{store.PutCursor{Cursor: &c}}
+	if c.State == handoff.Following {
+		r, err := s.engine.Store.Record(s.hard, c.Key.Partition())
+		if err != nil {
+			return err
+		}
+		f := r.Find(c.Key.Integration)
+		if f == nil {
+			return store.ErrConflict // it left between the two reads
+		}
+		handoff.Leave(r, &c, handoff.Progress{Position: handoff.Position{Segment: r.Start(f)}}, c.DueAt)
+		writes = append(writes, store.PutRecord{Record: r})
+	}
+	if err := s.engine.Store.Commit(s.hard, writes...); err != nil {
+		return err
+	}
+	s.cursor, s.until = &c, now.Add(s.engine.Settings.FollowBudget)
+	return nil
+}
+
+// release writes the cursor with the time at which it is due next.
+func (s *step) release(dueAt time.Time, more ...store.Write) error {
+	s.cursor.DueAt = dueAt
+	return s.engine.Store.Commit(s.hard, append(more, store.PutCursor{Cursor: s.cursor})...)
+}
+
+func (s *step) run() (Step, error) {
+	t, err := s.engine.target(s.hard, s.in)
+	if err != nil {
+		return s.unopened(err)
+	}
+	s.target = t
+	if err := s.bounds(); err != nil {
+		return again, err
+	}
+	if t.exporter != nil {
+		return s.export()
+	}
+	return s.catchUp()
+}
+
+// unopened treats a sink that cannot be opened as a failure of that integration
+// alone.
+func (s *step) unopened(err error) (Step, error) {
+	if problem.CodeOf(err) == problem.Unavailable {
+		return again, err
+	}
+	return s.failed(unopened(err, s.engine.Now()))
+}
+
+// bounds finds how far a replay has to read.
+func (s *step) bounds() error {
+	if s.in.Type != integration.Temporary {
+		return nil
+	}
+	var err error
+	s.bound, s.bounded, err = s.engine.Log.Through(s.hard, s.cursor.Key.Partition(), s.in.EndsAt)
+	return err
+}
+
+// atBound reports whether a replay has everything it is to have.
+func (s *step) atBound(at handoff.Position) bool { return s.bounded && at.Segment >= s.bound }
+
+// failed makes the cursor wait, or stops an integration that fails for too long.
+func (s *step) failed(f *failure) (Step, error) {
+	e := s.engine
+	entry := e.stand(s.in, s.cursor, f)
+	stopped, err := e.gaveUp(s.hard, s.in, s.cursor, f)
+	if err != nil {
+		return again, err
+	}
+	if stopped {
+		return done, nil
+	}
+	if err := s.release(s.cursor.DueAt, entry); err != nil {
+		return again, err
+	}
+	return Step{Wait: s.cursor.DueAt.Sub(e.Now())}, nil
+}
+
+// succeeded forgets earlier failures.
+func (s *step) succeeded() { s.cursor.Failures, s.cursor.FailingSince = 0, time.Time{} }
+
+// read returns the next segments, cut at a replay's bound. Where the log was
+// trimmed beyond the position, the integration's log says so.
+func (s *step) read(after uint64) ([]eventlog.Segment, error) {
+	segs, err := s.engine.Log.Read(s.hard, s.cursor.Key.Partition(), after, s.engine.batchBytes())
+	if err != nil || len(segs) == 0 {
+		return nil, err
+	}
+	if segs[0].Number != after+1 && after > 0 {
+		if err := s.skipped(); err != nil {
+			return nil, err
+		}
+	}
+	if s.bounded {
+		for i := range segs {
+			if segs[i].Number > s.bound {
+				return segs[:i], nil
+			}
+		}
+	}
+	return segs, nil
+}
+
+// skipped says in the integration's log that events are past the retention.
+func (s *step) skipped() error {
+	return s.engine.Store.Commit(s.hard, store.AddEntry{History: store.HistoryOf(s.in), Entry: integration.LogEntry{
+		Action: integration.ActionEventsSkipped, CreatedAt: s.engine.Now(),
+		Reason: fmt.Sprintf("Events older than %v were not delivered in time and are no longer kept.", s.engine.Settings.Retention)}})
+}
+
+// endOfLog finishes a replay or hands over to the follow loop, where everything
+// read so far is through. More says that there is more to read first.
+func (s *step) endOfLog(at handoff.Progress) (next Step, more bool, err error) {
+	s.cursor.Progress = at
+	if s.atBound(at.Position) {
+		return done, false, s.engine.finish(s.hard, s.cursor)
+	}
+	err = repeat(func() error {
+		next, more, err = s.join()
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		// The follow loop has committed meanwhile, or the cursor is not ours.
+		if c, e2 := s.engine.Store.Cursor(s.hard, s.cursor.Key); e2 != nil || c.Version != s.cursor.Version {
+			more = false
+			next = again
+			return e2
+		}
+		return err
+	})
+	return next, more, err
+}
+
+func (s *step) join() (next Step, more bool, err error) {
+	e, now := s.engine, s.engine.Now()
+	r, err := e.Store.Record(s.hard, s.cursor.Key.Partition())
+	if err != nil {
+		return again, false, err
+	}
+	mode, delay := s.mode(now)
+	takeBack := s.takeBack(now)
+	c := *s.cursor
+	if !handoff.Join(r, &c, mode, delay, takeBack, now) {
+		return again, true, nil
+	}
+	if err := e.Store.Commit(s.hard, store.PutRecord{Record: r}, store.PutCursor{Cursor: &c}); err != nil {
+		return again, false, err
+	}
+	if takeBack.IsZero() {
+		return done, false, nil
+	}
+	return Step{Wait: takeBack.Sub(now)}, false, nil
+}
+
+// mode says how the integration follows: exports, and those that were too slow
+// lately, are only woken.
+func (s *step) mode(now time.Time) (handoff.Mode, time.Duration) {
+	switch {
+	case s.in.S3 != nil:
+		return handoff.Wake, s.engine.Settings.S3FileInterval
+	case now.Before(s.cursor.SlowUntil):
+		return handoff.Wake, 0
+	default:
+		return handoff.Deliver, 0
+	}
+}
+
+// takeBack is when a replay that follows the live stream has to look whether it
+// is complete; zero for a permanent integration.
+func (s *step) takeBack(now time.Time) time.Time {
+	if s.in.Type != integration.Temporary {
+		return time.Time{}
+	}
+	if after := s.in.EndsAt.Add(time.Millisecond); after.After(now) {
+		return after
+	}
+	return now.Add(settlePause)
+}
+
+// settlePause is how often a replay that is past its end looks whether the log
+// has settled for it.
+const settlePause = time.Minute

@@ -1,0 +1,154 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/handoff"
+)
+
+// export writes what the log has after the cursor to files, one after the
+// other, and the cursor after each.
+func (s *step) export() (Step, error) {
+	e := s.engine
+	ctx, cancel := context.WithCancel(s.hard)
+	defer cancel()
+	end, ok := e.activities.begin(s.in.Tenant, s.in.ID, s.in.Generation, cancel)
+	if !ok {
+		return again, nil // stopped meanwhile
+	}
+	defer end()
+	in := &reader{step: s, filter: s.in.EventFilter(), at: s.cursor.Position}
+	for {
+		if s.ctx.Err() != nil || !e.Now().Before(s.ends) {
+			return again, s.release(e.Now())
+		}
+		if _, ok := in.next(); !ok {
+			if in.err != nil {
+				return again, in.err
+			}
+			next, more, err := s.endOfLog(handoff.Progress{Position: in.at})
+			if err != nil || !more {
+				return next, err
+			}
+			continue
+		}
+		f := &exportFile{step: s, in: in, created: e.Now()}
+		verdict := f.write(ctx)
+		switch {
+		case in.err != nil:
+			return again, in.err
+		case verdict.Outcome == Interrupted:
+			return again, s.release(e.Now())
+		case verdict.Outcome != Delivered:
+			return s.failed(&failure{verdict: verdict, at: e.Now()})
+		}
+		s.succeeded()
+		if err := s.save(handoff.Progress{Position: in.at}); err != nil {
+			return again, err
+		}
+	}
+}
+
+// exportFile is one file being written.
+type exportFile struct {
+	step    *step
+	in      *reader
+	created time.Time
+	size    int64
+	events  int
+}
+
+// write exports one file. in.err is set where the log or the store failed.
+func (f *exportFile) write(ctx context.Context) Verdict {
+	e, in := f.step.engine, f.step.in
+	if e.Observer != nil {
+		e.Observer.AttemptStarted()
+	}
+	v := f.step.target.exporter.Export(ctx, f.created, f.bodies, f.confirm)
+	took := e.Now().Sub(f.created)
+	if e.Observer != nil {
+		e.Observer.AttemptEnded(in, v, f.events, took)
+	}
+	e.Logger.LogAttrs(ctx, slog.LevelInfo, "export attempted",
+		slog.String("tenant", in.Tenant), slog.String("integration", in.ID), slog.Int("lane", f.step.cursor.Key.Lane),
+		slog.Int("events", f.events), slog.Int64("bytes", f.size), slog.Int("attempt", f.step.cursor.Failures+1),
+		slog.String("outcome", v.Outcome.String()), slog.Int("status", v.Status), slog.String("reason", v.Reason),
+		slog.Int64("took_ms", took.Milliseconds()))
+	return v
+}
+
+// bodies yields what goes into the file: until the end of the log, the largest
+// size, or the file's time is over.
+func (f *exportFile) bodies(yield func([]byte) bool) {
+	e := f.step.engine
+	for {
+		ev, ok := f.in.next()
+		if !ok {
+			return
+		}
+		line := int64(len(ev.Body)) + 1
+		if f.size > 0 && (f.size+line > e.Settings.S3FileBytes || e.Now().Sub(f.created) >= e.Settings.S3FileInterval) {
+			return
+		}
+		if f.step.leaseHalfOver() {
+			if f.in.err = f.step.lease(); f.in.err != nil {
+				return
+			}
+		}
+		f.size += line
+		f.events++
+		f.in.pass()
+		if !yield(ev.Body) {
+			return
+		}
+	}
+}
+
+// confirm is called before the file can be seen: it must still be ours to send.
+func (f *exportFile) confirm(context.Context) error {
+	if f.in.err == nil {
+		f.in.err = f.step.lease()
+	}
+	return f.in.err
+}
+
+// reader walks through the log event by event.
+type reader struct {
+	step   *step
+	filter event.Filter
+	at     handoff.Position
+	segs   []eventlog.Segment // in hand, the first one holds at
+	err    error
+}
+
+// next returns the next event that passes the filter. It returns false at the
+// end of the log, and where err is set.
+func (r *reader) next() (*event.Event, bool) {
+	for r.err == nil {
+		if len(r.segs) == 0 {
+			r.segs, r.err = r.step.read(r.at.Segment)
+			if len(r.segs) == 0 {
+				return nil, false
+			}
+			if r.segs[0].Number != r.at.Segment+1 { // trimmed in between
+				r.at = handoff.Position{Segment: r.segs[0].Number - 1}
+			}
+		}
+		seg := &r.segs[0]
+		for ; r.at.Index < len(seg.Events); r.at.Index++ {
+			if ev := &seg.Events[r.at.Index]; r.filter.Pass(ev) {
+				return ev, true
+			}
+		}
+		r.at = handoff.Position{Segment: seg.Number}
+		r.segs = r.segs[1:]
+	}
+	return nil, false
+}
+
+// pass moves on behind the event that next returned.
+func (r *reader) pass() { r.at.Index++ }

@@ -1,0 +1,264 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// Follow is the follow loop of a partition: it sends what lies between the
+// partition's record and the tail to every follower and returns when the record
+// has reached the tail. Each follower goes at its own pace within the segments
+// in hand; one that fails, or holds up the others, leaves onto its cursor.
+//
+// When ctx ends, nothing new is sent; followers that have something half done
+// leave with their exact progress. On an error nothing is lost: calling again
+// goes on from the record. A second Follow for the same partition does no harm
+// but repeats events.
+func (e *Engine) Follow(ctx context.Context, p event.Partition, tail *Tail) error {
+	hard, cancel := e.afterwards(ctx)
+	defer cancel()
+	f := &follow{
+		engine: e, ctx: ctx, hard: hard, partition: p, tail: tail,
+		signal: make(chan struct{}, 1), riders: make(map[string]*follower),
+	}
+	defer f.close()
+	if err := f.refresh(); err != nil {
+		return err
+	}
+	for {
+		if ctx.Err() != nil {
+			return f.drain()
+		}
+		if err := f.step(); err != nil {
+			return err
+		}
+		if f.record.Delivered >= tail.Head() {
+			return nil
+		}
+		f.wait()
+	}
+}
+
+// follow is one running follow loop.
+type follow struct {
+	engine    *Engine
+	ctx       context.Context // nothing new is begun when it ends
+	hard      context.Context // what is under way ends with it
+	partition event.Partition
+	tail      *Tail
+	signal    chan struct{}
+
+	record      *handoff.Record
+	confirmedAt time.Time // when the record was last known to be the stored one
+	segs        []eventlog.Segment
+	riders      map[string]*follower
+	blockedAt   time.Time // since when a follower waits for a slower one
+}
+
+// follower is a rider and what it takes to see it off.
+type follower struct {
+	*rider
+	entry handoff.Follower
+	end   func() // of its activity
+}
+
+// step does what can be done now.
+func (f *follow) step() error {
+	if err := f.wake(); err != nil {
+		return err
+	}
+	if err := f.fill(); err != nil {
+		return err
+	}
+	if err := f.partWithFailing(); err != nil {
+		return err
+	}
+	if err := f.partWithSlow(); err != nil {
+		return err
+	}
+	if err := f.commit(); err != nil {
+		return err
+	}
+	if f.engine.Now().Sub(f.confirmedAt) >= f.engine.Settings.FollowBudget/2 {
+		return f.refresh()
+	}
+	return nil
+}
+
+// refresh reads the record and makes the riders those on its roster.
+func (f *follow) refresh() error {
+	confirmedAt := f.engine.Now()
+	r, err := f.engine.Store.Record(f.hard, f.partition)
+	if err != nil {
+		return err
+	}
+	f.record = r
+	for id, rider := range f.riders {
+		if entry := r.Find(id); entry == nil || entry.Generation != rider.entry.Generation || rider.state().closed {
+			f.drop(id)
+		}
+	}
+	f.letGo()
+	for _, entry := range slices.Clone(r.Followers) {
+		if entry.Mode == handoff.Deliver && f.riders[entry.ID] == nil {
+			if err := f.board(entry); err != nil {
+				return err
+			}
+		}
+	}
+	f.confirmed(confirmedAt)
+	return nil
+}
+
+// confirmed lets the riders start calls for another while: a stop waits for
+// that long.
+func (f *follow) confirmed(at time.Time) {
+	f.confirmedAt = at
+	for _, r := range f.riders {
+		r.extend(at.Add(f.engine.Settings.FollowBudget))
+	}
+}
+
+// board gives a follower its rider.
+func (f *follow) board(entry handoff.Follower) error {
+	e, tenant := f.engine, f.partition.Tenant
+	t := e.cached(tenant, entry.ID, entry.Generation)
+	if t == nil {
+		in, err := e.Store.Integration(f.hard, tenant, entry.ID)
+		if problem.CodeOf(err) == problem.NotFound || err == nil && in.Generation != entry.Generation {
+			return nil // stopped since the record was read: the commit will tell
+		}
+		if err != nil {
+			return err
+		}
+		if t, err = e.target(f.hard, in); err != nil {
+			if problem.CodeOf(err) == problem.Unavailable {
+				return err
+			}
+			return f.leave(entry, in, handoff.Progress{Position: handoff.Position{Segment: f.record.Start(&entry)}},
+				parting{failure: unopened(err, e.Now())})
+		}
+	}
+	start := handoff.Progress{Position: handoff.Position{Segment: f.record.Start(&entry)}}
+	r := e.newRider(f.hard, t, f.partition.Lane, start, false, f.signal)
+	end, ok := e.activities.begin(tenant, entry.ID, entry.Generation, r.abandon)
+	if !ok {
+		return nil // stopped since the record was read: the commit will tell
+	}
+	f.riders[entry.ID] = &follower{rider: r, entry: entry, end: end}
+	r.give(f.segs)
+	return nil
+}
+
+// drop ends a rider without a word.
+func (f *follow) drop(id string) {
+	r := f.riders[id]
+	delete(f.riders, id)
+	r.abandon()
+	r.quiet()
+	r.end()
+}
+
+func (f *follow) close() {
+	for id := range f.riders {
+		f.riders[id].abandon()
+	}
+	for id := range f.riders {
+		f.drop(id)
+	}
+}
+
+// loaded is the last segment in hand.
+func (f *follow) loaded() uint64 {
+	if len(f.segs) == 0 {
+		return f.record.Delivered
+	}
+	return f.segs[len(f.segs)-1].Number
+}
+
+// full reports whether as much is in hand as may be.
+func (f *follow) full() bool {
+	n := 0
+	for i := range f.segs {
+		n += f.segs[i].Bytes()
+	}
+	return n >= 2*f.engine.batchBytes()
+}
+
+// fill takes more of the log in hand, if there is anyone to send it to.
+func (f *follow) fill() error {
+	for len(f.riders) > 0 && f.loaded() < f.tail.Head() && !f.full() {
+		segs, err := f.engine.Log.Read(f.hard, f.partition, f.loaded(), f.engine.batchBytes())
+		if err != nil {
+			return err
+		}
+		if len(segs) == 0 {
+			return nil
+		}
+		f.segs = append(f.segs, segs...)
+		for _, r := range f.riders {
+			r.give(segs)
+		}
+	}
+	return nil
+}
+
+// commit raises delivered to what every follower has.
+func (f *follow) commit() error {
+	n := f.tail.Head()
+	for _, r := range f.riders {
+		n = min(n, r.state().through)
+	}
+	if n <= f.record.Delivered {
+		return nil
+	}
+	now := f.engine.Now()
+	r := *f.record
+	r.Delivered = n
+	err := f.engine.Store.Commit(f.hard, store.PutRecord{Record: &r})
+	if errors.Is(err, store.ErrConflict) {
+		return f.refresh() // somebody joined or left: serve who is there now
+	}
+	if err != nil {
+		return err
+	}
+	f.record = &r
+	f.letGo()
+	f.confirmed(now)
+	return nil
+}
+
+// letGo drops the segments that are delivered.
+func (f *follow) letGo() {
+	f.segs = slices.DeleteFunc(f.segs, func(s eventlog.Segment) bool { return s.Number <= f.record.Delivered })
+}
+
+// wait returns when there may be something to do.
+func (f *follow) wait() {
+	now, budget := f.engine.Now(), f.engine.Settings.FollowBudget
+	next := f.confirmedAt.Add(budget / 2)
+	for _, r := range f.riders {
+		if st := r.state(); !st.idle && st.movedAt.Add(budget).Before(next) {
+			next = st.movedAt.Add(budget)
+		}
+	}
+	if grace := f.blockedAt.Add(budget / blockShare); !f.blockedAt.IsZero() && grace.Before(next) {
+		next = grace
+	}
+	timer := time.NewTimer(max(next.Sub(now), time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-f.signal:
+	case <-f.tail.grown:
+	case <-timer.C:
+	case <-f.ctx.Done():
+	}
+}

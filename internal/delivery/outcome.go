@@ -1,0 +1,119 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// record stores what has to be kept of a verdict before the event counts as
+// through: an event that the receiver refused.
+func (e *Engine) record(ctx context.Context, in *integration.Integration, ev *event.Event, attempt int, v Verdict) error {
+	if v.Outcome != Rejected {
+		return nil
+	}
+	h := store.HistoryOf(in)
+	return repeat(func() error {
+		index, err := e.Store.RejectedIndex(ctx, h)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(index.Entries, func(r integration.RejectedEntry) bool { return r.EventID == ev.ID }) {
+			return nil // a repeat after a crash: it is kept already
+		}
+		now := e.Now()
+		index.Entries = append(index.Entries, integration.RejectedEntry{EventID: ev.ID, CreatedAt: now})
+		writes := []store.Write{
+			store.PutRejected{History: h, Rejected: &integration.Rejected{Event: *ev, CreatedAt: now, Attempts: attempt}},
+			store.AddEntry{History: h, Entry: integration.LogEntry{Action: integration.ActionEventRejected, CreatedAt: now,
+				Reason: fmt.Sprintf("Event %s (%s) was rejected. %s", ev.ID, ev.Name, v.Reason)}},
+		}
+		for len(index.Entries) > e.Settings.MaxRejected {
+			oldest := index.Entries[0].EventID
+			index.Entries = index.Entries[1:]
+			writes = append(writes,
+				store.DeleteRejected{History: h, EventID: oldest},
+				store.AddEntry{History: h, Entry: integration.LogEntry{Action: integration.ActionRejectedEvicted, CreatedAt: now,
+					Reason: fmt.Sprintf("Rejected event %s was evicted: only the newest %d are kept. A replay can bring it back.", oldest, e.Settings.MaxRejected)}})
+		}
+		return e.Store.Commit(ctx, append(writes, store.PutRejectedIndex{History: h, Index: index})...)
+	})
+}
+
+// maxConflicts is how often a transaction that met a conflict is tried again.
+// Each conflict means that somebody else got on.
+const maxConflicts = 50
+
+// repeat calls transact again for as long as it meets a conflict.
+func repeat(transact func() error) error {
+	var err error
+	for range maxConflicts {
+		if err = transact(); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+	return err
+}
+
+// stand makes a cursor wait after a failed attempt, and returns the entry that
+// says so.
+func (e *Engine) stand(in *integration.Integration, c *handoff.Cursor, f *failure) store.Write {
+	c.Failures++
+	if c.FailingSince.IsZero() {
+		c.FailingSince = f.at
+	}
+	pause := max(f.verdict.RetryAfter, Backoff(c.Failures, e.Settings.RetryMin, e.Settings.RetryMax, e.Rand))
+	c.DueAt = f.at.Add(pause)
+	return store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
+		Action: integration.ActionRetryTriggered, Reason: f.verdict.Reason, CreatedAt: f.at}}
+}
+
+// gaveUp reports whether a cursor has failed for so long that its integration
+// is to be stopped, and stops it.
+func (e *Engine) gaveUp(ctx context.Context, in *integration.Integration, c *handoff.Cursor, f *failure) (bool, error) {
+	if c.FailingSince.IsZero() || f.at.Sub(c.FailingSince) < e.Settings.FailureStopAfter {
+		return false, nil
+	}
+	reason := fmt.Sprintf("Stopped: every attempt has failed since %s. %s Start it again within %d days and nothing is lost.",
+		event.FormatTime(c.FailingSince), f.verdict.Reason, int(e.Settings.Retention/(24*time.Hour)))
+	return true, e.Lifecycle.StopFailing(ctx, in.Tenant, in.ID, in.Generation, reason)
+}
+
+// finish records that a replay has read one lane to its end; with the last lane
+// the integration stops by itself. The caller holds the cursor.
+func (e *Engine) finish(ctx context.Context, c *handoff.Cursor) error {
+	held := c.Version
+	return repeat(func() error {
+		in, err := e.Store.Integration(ctx, c.Key.Tenant, c.Key.Integration)
+		if err != nil {
+			return err
+		}
+		if in.Generation != c.Generation {
+			return nil // a stop was first; a start lets this lane finish again
+		}
+		now := e.Now()
+		done := *c
+		done.Version, done.State, done.DueAt = held, handoff.Finished, time.Time{}
+		writes := []store.Write{store.PutCursor{Cursor: &done}, store.PutIntegration{Integration: in}}
+		if in.OpenLanes--; in.OpenLanes == 0 {
+			in.Running, in.StoppedAt, in.CompletedAt, in.QuietAt = false, now, now, now
+			writes = append(writes, store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
+				Action: integration.ActionStopped, CreatedAt: now,
+				Reason: "Stopped: the replay is complete, every event up to " + event.FormatTime(in.EndsAt) + " was delivered."}})
+		}
+		err = e.Store.Commit(ctx, writes...)
+		if errors.Is(err, store.ErrConflict) {
+			if now, e2 := e.Store.Cursor(ctx, c.Key); e2 != nil || now.Version != held {
+				return e2 // the cursor is not ours any more
+			}
+		}
+		return err
+	})
+}
