@@ -1,0 +1,114 @@
+# Build, run and test Sluice. `make help` lists the targets.
+
+GOLANGCI_VERSION := v2.15.0
+VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo devel)
+
+# Processors to use, a time-out for each package's tests, and the seconds that
+# all fuzz targets share. They are set for a small machine.
+JOBS         ?= 2
+TEST_TIMEOUT ?= 5m
+FUZZ_SECONDS ?= 60
+
+BIN     := bin/sluice
+LDFLAGS := -s -w -X github.com/sluicehq/sluice/internal/version.Version=$(VERSION)
+
+# The linter is built once for each Go release and shared by all checkouts.
+TOOLS    = $(shell go env GOCACHE)/sluice-tools
+GOLANGCI = $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)-$(shell go env GOVERSION)
+
+# The race detector needs cgo, and so a C compiler; nothing else does.
+CC_FOUND = $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)
+
+export CGO_ENABLED = 0
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/sluice, a static binary
+	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/sluice
+
+.PHONY: run
+run: build ## build and start a node for trying things out, data in .sluice
+	$(BIN) serve --dev
+
+.PHONY: demo
+demo: build ## play the whole tour by itself, in under a minute
+	@go run ./test/demo $(BIN)
+
+.PHONY: test
+test: tidy vet lint race fuzz-short ## everything that must pass: vet, lint, tests, short fuzz
+	@echo "==> all passed"
+
+.PHONY: tidy
+tidy: ## check that go.mod and go.sum are as `go mod tidy` leaves them
+	@echo "==> go mod tidy -diff"
+	@go mod tidy -diff || { echo "go.mod or go.sum is not tidy: run 'go mod tidy'" >&2; exit 1; }
+
+.PHONY: vet
+vet: ## run go vet
+	@echo "==> go vet"
+	@go vet ./...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## run golangci-lint, at a fixed version
+	@echo "==> golangci-lint $(GOLANGCI_VERSION)"
+	@$(GOLANGCI) run --concurrency $(JOBS) --timeout 10m ./...
+
+$(GOLANGCI):
+	@echo "==> building golangci-lint $(GOLANGCI_VERSION), once (about two minutes)"
+	@mkdir -p $(TOOLS)/new
+	@GOFLAGS= GOBIN=$(TOOLS)/new go install -p $(JOBS) github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv $(TOOLS)/new/golangci-lint $@
+
+.PHONY: race
+race: ## run all tests under the race detector
+ifneq ($(CC_FOUND),)
+	@echo "==> go test -race"
+	@CGO_ENABLED=1 go test -race -p $(JOBS) -timeout $(TEST_TIMEOUT) ./...
+else ifdef CI
+	@echo "==> go test -race needs a C compiler and there is none" >&2; exit 1
+else
+	@echo "==> go test"
+	@echo "!!! There is no C compiler: the tests run WITHOUT the race detector." >&2
+	@echo "!!! Install gcc or clang for what 'make test' promises." >&2
+	@go test -p $(JOBS) -timeout $(TEST_TIMEOUT) ./...
+endif
+
+# Every fuzz target of the tree gets an equal share of FUZZ_SECONDS, from 1 to
+# 5 seconds. A run whose time ends while a worker is busy can fail with nothing
+# but "context deadline exceeded": that is Go's, and finds nothing.
+.PHONY: fuzz-short
+fuzz-short: ## run every fuzz target for a few seconds
+	@files=$$(grep -rlE --include='*_test.go' '^func Fuzz' . | sort); \
+	[ -n "$$files" ] || exit 0; \
+	each=$$(( $(FUZZ_SECONDS) / $$(cat $$files | grep -cE '^func Fuzz') )); \
+	[ $$each -ge 1 ] || each=1; [ $$each -le 5 ] || each=5; \
+	for file in $$files; do \
+		for name in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/p' $$file); do \
+			echo "==> fuzz $$name in $$(dirname $$file), $$each s"; \
+			out=$$(go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $${each}s -parallel $(JOBS) -timeout $(TEST_TIMEOUT) $$(dirname $$file) 2>&1) && continue; \
+			case "$$out" in \
+				*"Failing input"*|*panic*) ;; \
+				*"context deadline exceeded"*) continue ;; \
+			esac; \
+			echo "$$out"; exit 1; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## measure throughput, latency and cost against a bare HTTP client loop
+	go run ./bench
+
+.PHONY: cover
+cover: ## write cover.out and print the coverage of the whole
+	go test -p $(JOBS) -timeout $(TEST_TIMEOUT) -coverpkg ./... -coverprofile cover.out ./...
+	@go tool cover -func cover.out | tail -1
+
+.PHONY: clean
+clean: ## remove what was built; data in .sluice stays
+	rm -rf bin cover.out
