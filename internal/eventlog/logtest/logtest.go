@@ -1,0 +1,156 @@
+// Package logtest is the conformance suite of package eventlog: what its doc
+// comments promise, as tests. Every adapter runs it, the double of the other
+// packages' tests included, so that what holds on the double holds elsewhere.
+package logtest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+)
+
+// Harness is a log under test.
+type Harness struct {
+	Log eventlog.Log
+	// Trim takes out of the log what is as a whole older than the given time.
+	// Tests that need it are skipped where it is nil.
+	Trim func(ctx context.Context, before time.Time) error
+	// Margin is how far the log's answers by time lie on the safe side, 0 if
+	// they are exact.
+	Margin time.Duration
+}
+
+// Open returns a new, empty log that reads the given clock, and closes it with
+// t.Cleanup.
+type Open func(t *testing.T, now func() time.Time) Harness
+
+type test func(t *testing.T, h Harness, clock *Clock)
+
+// Run runs the suite.
+func Run(t *testing.T, open Open) {
+	for _, group := range []map[string]test{appends, reads, times} {
+		for name, test := range group {
+			t.Run(name, func(t *testing.T) {
+				clock := &Clock{at: base.Add(time.Hour)}
+				h := open(t, clock.Now)
+				t.Logf("adapter %T", h.Log)
+				test(t, h, clock)
+			})
+		}
+	}
+}
+
+// Clock is a clock that a test sets.
+type Clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+// Now is the clock's time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+// Set moves the clock, backwards too.
+func (c *Clock) Set(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = at
+}
+
+var (
+	base = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
+	part = event.Partition{Tenant: "tenant-a", Lane: 0}
+)
+
+func idOf(i int) string { return fmt.Sprintf("6f1c4f0e-0000-4000-8000-%012d", i) }
+
+// anEvent is the i-th event of the suite in a partition.
+func anEvent(p event.Partition, i int, at time.Time) event.Event {
+	payload := fmt.Appendf(nil, `{"number":%d,"text":"ünïcode \u0000 \"quoted\""}`, i)
+	return event.Draft{ID: idOf(i), Name: fmt.Sprintf("order.kind_%d", i%3), Payload: payload}.Stamp(p.Tenant, at)
+}
+
+// events are n events at base, numbered from the given one.
+func events(from, n int) []event.Event {
+	var list []event.Event
+	for i := range n {
+		list = append(list, anEvent(part, from+i, base.Add(time.Duration(from+i)*time.Millisecond)))
+	}
+	return list
+}
+
+func add(t *testing.T, h Harness, p event.Partition, source string, events []event.Event) uint64 {
+	t.Helper()
+	n, err := h.Log.Append(t.Context(), p, source, events)
+	if err != nil {
+		t.Fatalf("Append: %v", err)
+	}
+	return n
+}
+
+func readAfter(t *testing.T, h Harness, p event.Partition, after uint64, maxBytes int) []eventlog.Segment {
+	t.Helper()
+	segments, err := h.Log.Read(t.Context(), p, after, maxBytes)
+	if err != nil {
+		t.Fatalf("Read after %d: %v", after, err)
+	}
+	return segments
+}
+
+// readAll reads a partition to its end, a few segments at a time.
+func readAll(t *testing.T, h Harness, p event.Partition, after uint64) []eventlog.Segment {
+	t.Helper()
+	var all []eventlog.Segment
+	for {
+		segments := readAfter(t, h, p, after, 1<<10)
+		if len(segments) == 0 {
+			return all
+		}
+		all = append(all, segments...)
+		after = segments[len(segments)-1].Number
+	}
+}
+
+func headIs(t *testing.T, h Harness, p event.Partition, want uint64) {
+	t.Helper()
+	head, err := h.Log.Head(t.Context(), p)
+	if err != nil || head != want {
+		t.Errorf("Head of %v: got %d, %v, want %d", p, head, err, want)
+	}
+}
+
+func equal(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func numbers(segments []eventlog.Segment) []uint64 {
+	var list []uint64
+	for i := range segments {
+		list = append(list, segments[i].Number)
+	}
+	return list
+}
+
+func (h Harness) trim(t *testing.T, before time.Time) {
+	t.Helper()
+	if h.Trim == nil {
+		t.Skipf("%T cannot be trimmed by hand", h.Log)
+	}
+	if err := h.Trim(t.Context(), before); err != nil {
+		t.Fatalf("Trim: %v", err)
+	}
+}

@@ -1,0 +1,207 @@
+// Package memory is the log in memory: the double for tests, with every promise
+// of the port and nothing else. Nothing outlives the process.
+package memory
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+// Log implements eventlog.Log in maps.
+type Log struct {
+	now func() time.Time
+
+	mu         sync.Mutex
+	onAppend   func(p event.Partition, head uint64)
+	last       time.Time // no event is stamped before it
+	partitions map[event.Partition]*partition
+}
+
+type partition struct {
+	trimmed  uint64 // the number of the last segment that is gone
+	segments []eventlog.Segment
+	sources  map[string]uint64
+}
+
+func (p *partition) head() uint64 { return p.trimmed + uint64(len(p.segments)) }
+
+// New returns an empty log that stamps by the given clock.
+func New(now func() time.Time) *Log {
+	return &Log{now: now, partitions: map[event.Partition]*partition{}}
+}
+
+var _ eventlog.Log = (*Log)(nil)
+
+// OnAppend sets what is called after every append, outside of any lock. It is
+// to be set before the log is used.
+func (l *Log) OnAppend(f func(p event.Partition, head uint64)) { l.onAppend = f }
+
+// Append implements eventlog.Log.
+func (l *Log) Append(ctx context.Context, p event.Partition, source string, events []event.Event) (uint64, error) {
+	if len(events) == 0 {
+		return 0, problem.New(problem.Internal, "an append of no events to lane %d of tenant %q", p.Lane, p.Tenant)
+	}
+	if err := l.lock(ctx); err != nil {
+		return 0, err
+	}
+	part := l.partition(p)
+	if n, ok := part.sources[source]; ok && source != "" {
+		l.mu.Unlock()
+		return n, nil
+	}
+	n := l.append(part, events)
+	if source != "" {
+		part.sources[source] = n
+	}
+	l.mu.Unlock()
+	l.appended(p, n)
+	return n, nil
+}
+
+// Publish stamps the drafts with the current time, or the time of the latest
+// event if the clock is behind it, and appends them to their lanes. They are
+// all in the log when it returns without an error, and none is after an error.
+func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error {
+	if err := l.lock(ctx); err != nil {
+		return err
+	}
+	at := l.now()
+	if at.Before(l.last) {
+		at = l.last
+	}
+	byLane := make([][]event.Event, max(lanes, 1))
+	for _, d := range drafts {
+		lane := event.LaneOf(d.ID, lanes)
+		byLane[lane] = append(byLane[lane], d.Stamp(tenant, at))
+	}
+	heads := make([]uint64, len(byLane))
+	for lane, events := range byLane {
+		if len(events) > 0 {
+			heads[lane] = l.append(l.partition(event.Partition{Tenant: tenant, Lane: lane}), events)
+		}
+	}
+	l.mu.Unlock()
+	for lane, head := range heads {
+		if head > 0 {
+			l.appended(event.Partition{Tenant: tenant, Lane: lane}, head)
+		}
+	}
+	return nil
+}
+
+// Trim drops the segments of every partition that are older than the given
+// time as a whole.
+func (l *Log) Trim(before time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.partitions {
+		for len(p.segments) > 0 && !slices.ContainsFunc(p.segments[0].Events, func(e event.Event) bool { return !e.PublishedAt.Before(before) }) {
+			p.segments = p.segments[1:]
+			p.trimmed++
+		}
+	}
+}
+
+// Read implements eventlog.Log.
+func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]eventlog.Segment, error) {
+	if err := l.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer l.mu.Unlock()
+	part := l.partition(p)
+	if after >= part.head() || len(part.segments) == 0 {
+		return nil, nil
+	}
+	rest := part.segments[max(after, part.trimmed)-part.trimmed:]
+	n, size := 1, rest[0].Bytes()
+	for n < len(rest) && size+rest[n].Bytes() <= maxBytes {
+		size += rest[n].Bytes()
+		n++
+	}
+	return slices.Clone(rest[:n]), nil
+}
+
+// Head implements eventlog.Log.
+func (l *Log) Head(ctx context.Context, p event.Partition) (uint64, error) {
+	if err := l.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer l.mu.Unlock()
+	return l.partition(p).head(), nil
+}
+
+// Seek implements eventlog.Log.
+func (l *Log) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64, error) {
+	if err := l.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer l.mu.Unlock()
+	part := l.partition(p)
+	for i := range part.segments {
+		if slices.ContainsFunc(part.segments[i].Events, func(e event.Event) bool { return !e.PublishedAt.Before(t) }) {
+			return part.segments[i].Number - 1, nil
+		}
+	}
+	return part.head(), nil
+}
+
+// Through implements eventlog.Log. It is settled once the clock is past t:
+// whatever Publish stamps from then on is later.
+func (l *Log) Through(ctx context.Context, p event.Partition, t time.Time) (uint64, bool, error) {
+	if err := l.lock(ctx); err != nil {
+		return 0, false, err
+	}
+	defer l.mu.Unlock()
+	settled := l.now().After(t)
+	if next := t.Truncate(time.Millisecond).Add(time.Millisecond); settled && l.last.Before(next) {
+		l.last = next
+	}
+	part := l.partition(p)
+	for _, seg := range slices.Backward(part.segments) {
+		if slices.ContainsFunc(seg.Events, func(e event.Event) bool { return !e.PublishedAt.After(t) }) {
+			return seg.Number, settled, nil
+		}
+	}
+	return part.trimmed, settled, nil
+}
+
+// lock takes the log for a caller whose context still holds.
+func (l *Log) lock(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return problem.Wrap(err, problem.Unavailable, "The request ended before the log was reached. Try again.")
+	}
+	l.mu.Lock()
+	return nil
+}
+
+func (l *Log) partition(p event.Partition) *partition {
+	part := l.partitions[p]
+	if part == nil {
+		part = &partition{sources: map[string]uint64{}}
+		l.partitions[p] = part
+	}
+	return part
+}
+
+func (l *Log) append(part *partition, events []event.Event) uint64 {
+	for i := range events {
+		if at := events[i].PublishedAt; at.After(l.last) {
+			l.last = at
+		}
+	}
+	n := part.head() + 1
+	part.segments = append(part.segments, eventlog.Segment{Number: n, Events: slices.Clone(events)})
+	return n
+}
+
+func (l *Log) appended(p event.Partition, head uint64) {
+	if l.onAppend != nil {
+		l.onAppend(p, head)
+	}
+}

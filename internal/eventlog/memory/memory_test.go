@@ -1,0 +1,22 @@
+package memory_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/eventlog/logtest"
+	"github.com/sluicehq/sluice/internal/eventlog/memory"
+)
+
+func TestLog(t *testing.T) {
+	logtest.Run(t, func(_ *testing.T, now func() time.Time) logtest.Harness {
+		log := memory.New(now)
+		trim := func(_ context.Context, before time.Time) error { log.Trim(before); return nil }
+		return logtest.Harness{Log: log, Trim: trim}
+	})
+}
+
+func TestPublish(t *testing.T) {
+	logtest.RunPublish(t, func(_ *testing.T, now func() time.Time) logtest.Publisher { return memory.New(now) })
+}

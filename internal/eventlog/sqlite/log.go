@@ -1,0 +1,181 @@
+// Package sqlite is the log in a node's database. The node publishes into it
+// directly: what is published while the disk is busy is stamped and committed
+// together, so that the order of the log is the order of published_at.
+//
+// What was appended last is kept in memory, up to a bound: the followers read
+// an event that was just published without a look at the database.
+package sqlite
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/sqlitedb"
+)
+
+// Log implements eventlog.Log over the database of a node, for one process.
+type Log struct {
+	db       *sqlitedb.DB
+	now      func() time.Time
+	onAppend func(p event.Partition, head uint64)
+
+	mu         sync.RWMutex
+	partitions map[event.Partition]*partition // as committed
+	tail       tail
+
+	publishing sync.Mutex
+	batch      *batch // that further publishes may join, or nil
+
+	// Of the writer's goroutine alone.
+	staged map[event.Partition]state // by operations of a group that is not committed yet
+	last   int64                     // ms; no event is stamped before it
+	buffer []byte
+}
+
+// partition is what is known of a partition without a look at the database.
+type partition struct {
+	state
+	tail []eventlog.Segment // the latest ones, up to the head
+}
+
+type state struct {
+	id      int64
+	head    uint64
+	lastMs  int64 // of the latest event
+	ordered bool  // each segment starts at or after the end of the one before
+}
+
+// numberBits is how many bits of a segment's id are its number.
+const numberBits = 40
+
+const (
+	maxNumber    = 1<<numberBits - 1
+	maxPartition = 1<<(63-numberBits) - 1
+)
+
+// rowOf is the id of a segment. Those of a partition lie between rowOf(0) and
+// rowOf(maxNumber).
+func (s state) rowOf(number uint64) int64 { return s.id<<numberBits + int64(min(number, maxNumber)) }
+
+func numberOf(row int64) uint64 { return uint64(row) & maxNumber }
+
+// Open returns the log in the given database, which stays the caller's to
+// close. It stamps by the given clock.
+func Open(ctx context.Context, db *sqlitedb.DB, now func() time.Time) (*Log, error) {
+	l := &Log{db: db, now: now, partitions: map[event.Partition]*partition{}, staged: map[event.Partition]state{}}
+	rows, err := db.Query(ctx, `SELECT p.id, p.tenant, p.lane, p.ordered, s.id, s.last_ms
+		FROM partitions p JOIN segments s
+		ON s.id = (SELECT max(id) FROM segments WHERE id > p.id << 40 AND id < (p.id + 1) << 40)`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var p event.Partition
+		var s state
+		var row int64
+		if err := rows.Scan(&s.id, &p.Tenant, &p.Lane, &s.ordered, &row, &s.lastMs); err != nil {
+			return nil, db.Problem(err)
+		}
+		s.head = numberOf(row)
+		l.partitions[p] = &partition{state: s}
+		l.last = max(l.last, s.lastMs)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, db.Problem(err)
+	}
+	var floor int64
+	if _, err := db.QueryRow(ctx, "SELECT floor_ms FROM stamps", nil, &floor); err != nil {
+		return nil, err
+	}
+	l.last = max(l.last, floor)
+	return l, nil
+}
+
+var _ eventlog.Log = (*Log)(nil)
+
+// OnAppend sets what is called after every commit that appended to a partition,
+// with its new head, before the call that appended returns. It is called on the
+// writer's goroutine and must not wait for anything. It is to be set before the
+// log is used.
+func (l *Log) OnAppend(f func(p event.Partition, head uint64)) { l.onAppend = f }
+
+// Heads returns the head of every partition that anything was ever appended to.
+func (l *Log) Heads() map[event.Partition]uint64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	heads := make(map[event.Partition]uint64, len(l.partitions))
+	for p, part := range l.partitions {
+		heads[p] = part.head
+	}
+	return heads
+}
+
+// Head implements eventlog.Log.
+func (l *Log) Head(ctx context.Context, p event.Partition) (uint64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, l.db.Problem(err)
+	}
+	s, _ := l.committed(p)
+	return s.head, nil
+}
+
+func (l *Log) committed(p event.Partition) (state, bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	part := l.partitions[p]
+	if part == nil {
+		return state{}, false
+	}
+	return part.state, true
+}
+
+// change is what one operation does to the log, until it is committed.
+type change struct {
+	states   map[event.Partition]state
+	segments []placed
+}
+
+type placed struct {
+	partition event.Partition
+	segment   eventlog.Segment
+}
+
+// stage is called at the end of an operation's Run: the next operations of its
+// group go on from there.
+func (l *Log) stage(c *change) { maps.Copy(l.staged, c.states) }
+
+// settle is called in an operation's Done. What is staged is of one group,
+// which is now committed or lost as a whole, or of no consequence.
+func (l *Log) settle(c *change, err error) {
+	clear(l.staged)
+	if err != nil {
+		return
+	}
+	l.mu.Lock()
+	for p, s := range c.states {
+		if l.partitions[p] == nil {
+			l.partitions[p] = &partition{}
+		}
+		l.partitions[p].state = s
+	}
+	for _, a := range c.segments {
+		l.tail.push(l.partitions[a.partition], a.segment)
+	}
+	l.mu.Unlock()
+	if l.onAppend == nil {
+		return
+	}
+	for p, s := range c.states {
+		l.onAppend(p, s.head)
+	}
+}
+
+func damaged(p event.Partition, number uint64, err error) error {
+	return problem.Wrap(err, problem.Internal, "segment %d in lane %d of tenant %q is damaged", number, p.Lane, p.Tenant)
+}

@@ -1,0 +1,164 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/sqlitedb"
+)
+
+// A segment has at most so many events, of about so many bytes of bodies.
+const (
+	segmentEvents = 1000
+	segmentBytes  = 4 << 20
+)
+
+// batchBytes is about how much is published in one operation of the writer.
+const batchBytes = 16 << 20
+
+// batch is the publishes that one operation of the writer takes together.
+type batch struct {
+	calls []publication
+	bytes int
+	done  chan struct{}
+	err   error // valid once done is closed
+}
+
+type publication struct {
+	ctx    context.Context
+	tenant string
+	lanes  int
+	drafts []event.Draft
+}
+
+// Publish stamps the drafts with the current time, or the time of the latest
+// event if the clock is behind it, and appends them to their lanes, in their
+// order. When it returns without an error they are durable; after an error none
+// is, except that after the end of the context they may be. The drafts must not
+// be written to afterwards.
+func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error {
+	if err := ctx.Err(); err != nil {
+		return l.db.Problem(err)
+	}
+	if len(drafts) == 0 {
+		return nil
+	}
+	size := 0
+	for i := range drafts {
+		size += len(drafts[i].Payload)
+	}
+	b, created := l.join(publication{ctx, tenant, lanes, drafts}, size)
+	if created {
+		var c *change
+		op := &sqlitedb.Op{
+			Bytes: size,
+			Run:   func(tx *sqlitedb.Tx) (err error) { c, err = l.flush(tx, b); return err },
+			Done:  func(err error) { l.settle(c, err); b.end(err) },
+		}
+		// The batch is not this caller's alone, so it does not end with its context.
+		if err := l.db.Submit(context.WithoutCancel(ctx), op); err != nil {
+			l.seal(b)
+			b.end(err)
+		}
+	}
+	select {
+	case <-b.done:
+		return b.err
+	case <-ctx.Done():
+		return l.db.Problem(ctx.Err())
+	}
+}
+
+// join adds a publication to the batch that is waiting for the writer, or to a
+// new one, which the caller has to submit.
+func (l *Log) join(call publication, size int) (b *batch, created bool) {
+	l.publishing.Lock()
+	defer l.publishing.Unlock()
+	if l.batch == nil || l.batch.bytes+size > batchBytes {
+		l.batch = &batch{done: make(chan struct{})}
+		created = true
+	}
+	b = l.batch
+	b.calls = append(b.calls, call)
+	b.bytes += size
+	return b, created
+}
+
+// seal keeps further publishes out of a batch and returns those in it.
+func (l *Log) seal(b *batch) []publication {
+	l.publishing.Lock()
+	defer l.publishing.Unlock()
+	if l.batch == b {
+		l.batch = nil
+	}
+	return b.calls
+}
+
+func (b *batch) end(err error) {
+	b.err = err
+	close(b.done)
+}
+
+// flush appends a batch: for each partition one segment, or more if it is large.
+func (l *Log) flush(tx *sqlitedb.Tx, b *batch) (*change, error) {
+	calls := l.seal(b)
+	c := &change{states: map[event.Partition]state{}}
+	for _, run := range l.stamp(calls) {
+		for rest := run.events; len(rest) > 0; {
+			n := segmentLength(rest)
+			l.buffer = eventlog.AppendSegment(l.buffer[:0], rest[:n])
+			if _, err := l.append(tx, c, run.partition, rest[:n:n], l.buffer); err != nil {
+				return c, err
+			}
+			rest = rest[n:]
+		}
+	}
+	l.stage(c)
+	return c, nil
+}
+
+// run is the events of one partition in a batch.
+type run struct {
+	partition event.Partition
+	events    []event.Event
+}
+
+// stamp makes events of the drafts, all with the same time.
+func (l *Log) stamp(calls []publication) []run {
+	now := l.now()
+	if ms := now.UnixMilli(); ms > l.last {
+		l.last = ms
+	}
+	at := timeOf(l.last)
+	var runs []run
+	places := map[event.Partition]int{}
+	for _, call := range calls {
+		if call.ctx.Err() != nil {
+			continue // its caller is told so
+		}
+		for _, d := range call.drafts {
+			p := event.Partition{Tenant: call.tenant, Lane: event.LaneOf(d.ID, call.lanes)}
+			i, ok := places[p]
+			if !ok {
+				i = len(runs)
+				places[p] = i
+				runs = append(runs, run{partition: p})
+			}
+			runs[i].events = append(runs[i].events, d.Stamp(call.tenant, at))
+		}
+	}
+	return runs
+}
+
+// segmentLength is how many of the events fit a segment, at least one.
+func segmentLength(events []event.Event) int {
+	size := 0
+	for i := range events {
+		size += len(events[i].Body)
+		if i > 0 && (i == segmentEvents || size > segmentBytes) {
+			return i
+		}
+	}
+	return len(events)
+}

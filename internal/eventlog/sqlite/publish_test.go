@@ -1,0 +1,340 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/sqlitedb"
+)
+
+var base = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
+
+func fixed(at time.Time) func() time.Time { return func() time.Time { return at } }
+
+func idOf(i int) string { return fmt.Sprintf("6f1c4f0e-0000-4000-8000-%012d", i) }
+
+func drafts(from, n, payload int) []event.Draft {
+	var list []event.Draft
+	for i := range n {
+		list = append(list, event.Draft{ID: idOf(from + i), Name: "order.created", Payload: fmt.Appendf(nil, `{"a":%q}`, strings.Repeat("x", payload))})
+	}
+	return list
+}
+
+func publish(t testing.TB, l *Log, tenant string, list []event.Draft) {
+	t.Helper()
+	if err := l.Publish(t.Context(), tenant, 1, list); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// content reads a lane to its end.
+func content(t testing.TB, l *Log, p event.Partition) []eventlog.Segment {
+	t.Helper()
+	var all []eventlog.Segment
+	after := uint64(0)
+	for {
+		segments, err := l.Read(t.Context(), p, after, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(segments) == 0 {
+			return all
+		}
+		all = append(all, segments...)
+		after = segments[len(segments)-1].Number
+	}
+}
+
+func ids(t testing.TB, l *Log, tenant string) map[string]int {
+	t.Helper()
+	seen := map[string]int{}
+	for _, s := range content(t, l, event.Partition{Tenant: tenant}) {
+		for _, e := range s.Events {
+			seen[e.ID]++
+		}
+	}
+	return seen
+}
+
+// hold keeps the writer busy until the function returned is called.
+func hold(t *testing.T, db *sqlitedb.DB) (release func()) {
+	t.Helper()
+	held, free, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	op := &sqlitedb.Op{Run: func(*sqlitedb.Tx) error { close(held); <-free; return nil }, Done: func(error) { close(done) }}
+	if err := db.Submit(t.Context(), op); err != nil {
+		t.Fatal(err)
+	}
+	<-held
+	return func() { close(free); <-done }
+}
+
+// waiting waits until so many publishes wait for the writer.
+func waiting(l *Log, n int) {
+	for {
+		l.publishing.Lock()
+		ready := l.batch != nil && len(l.batch.calls) == n
+		l.publishing.Unlock()
+		if ready {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+func TestPublishesThatWaitShareACommitAndASegment(t *testing.T) {
+	dir := t.TempDir()
+	l, db := open(t, dir, fixed(base))
+	release := hold(t, db)
+	before := db.Commits()
+	var wg sync.WaitGroup
+	for i := range 60 {
+		wg.Go(func() {
+			if err := l.Publish(t.Context(), fmt.Sprint("tenant-", i%2), 1, drafts(10*i, 3, 10)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	waiting(l, 60)
+	release()
+	wg.Wait()
+	if n := db.Commits() - before; n != 2 { // with the one that held the writer
+		t.Errorf("60 publishes took %d commits, want 1", n-1)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, _ = open(t, dir, fixed(base))
+	for _, tenant := range []string{"tenant-0", "tenant-1"} {
+		if got := content(t, l, event.Partition{Tenant: tenant}); len(got) != 1 || len(got[0].Events) != 90 {
+			t.Errorf("%s: %d segments after reopening, want 1 of 90 events", tenant, len(got))
+		}
+	}
+}
+
+func TestLargePublishesAreCutIntoSegments(t *testing.T) {
+	l, _ := open(t, t.TempDir(), fixed(base))
+	publish(t, l, "many", drafts(0, 2500, 1))
+	publish(t, l, "large", drafts(0, 40, 256<<10))
+	for tenant, want := range map[string]int{"many": 3, "large": 3} {
+		got := content(t, l, event.Partition{Tenant: tenant})
+		if len(got) != want {
+			t.Errorf("%s: %d segments, want %d", tenant, len(got), want)
+		}
+		next := 0
+		for _, s := range got {
+			if len(s.Events) > segmentEvents || s.Bytes() > segmentBytes {
+				t.Errorf("%s: segment %d has %d events of %d bytes", tenant, s.Number, len(s.Events), s.Bytes())
+			}
+			for _, e := range s.Events {
+				if e.ID != idOf(next) {
+					t.Fatalf("%s: event %s comes where %s belongs", tenant, e.ID, idOf(next))
+				}
+				next++
+			}
+		}
+	}
+}
+
+func TestAPublisherThatGaveUpBeforeItsTurnIsLeftOut(t *testing.T) {
+	l, db := open(t, t.TempDir(), fixed(base))
+	release := hold(t, db)
+	ctx, cancel := context.WithCancel(t.Context())
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { first <- l.Publish(ctx, "a", 1, drafts(0, 1, 1)) }() // it made the batch
+	waiting(l, 1)
+	go func() { second <- l.Publish(t.Context(), "a", 1, drafts(1, 1, 1)) }()
+	waiting(l, 2)
+	cancel()
+	if err := <-first; !errors.Is(err, context.Canceled) || problem.CodeOf(err) != problem.Unavailable {
+		t.Errorf("got %v, want an unavailable that is context.Canceled", err)
+	}
+	release()
+	if err := <-second; err != nil {
+		t.Errorf("the other publisher: %v", err)
+	}
+	if got := ids(t, l, "a"); len(got) != 1 || got[idOf(1)] != 1 {
+		t.Errorf("in the log: %v, want the second event alone", got)
+	}
+}
+
+func TestPublishAfterClose(t *testing.T) {
+	l, db := open(t, t.TempDir(), fixed(base))
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // a batch that could not be queued must not keep the next one waiting
+		if err := l.Publish(t.Context(), "a", 1, drafts(0, 1, 1)); problem.CodeOf(err) != problem.Unavailable {
+			t.Errorf("got %v, want unavailable", err)
+		}
+	}
+}
+
+func TestTimesGoOnAfterARestartWithTheClockSetBack(t *testing.T) {
+	dir := t.TempDir()
+	l, db := open(t, dir, fixed(base))
+	publish(t, l, "a", drafts(0, 1, 1))
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, db = open(t, dir, fixed(base.Add(-time.Hour)))
+	publish(t, l, "b", drafts(1, 1, 1))
+	if got := content(t, l, event.Partition{Tenant: "b"})[0].Events[0].PublishedAt; got.Before(base) {
+		t.Errorf("published at %v, before the last event at %v", got, base)
+	}
+
+	// What is settled is so after a restart, too, though no event says it.
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	settled := base.Add(time.Hour)
+	l, db = open(t, dir, fixed(settled.Add(time.Minute)))
+	if _, ok, err := l.Through(t.Context(), event.Partition{Tenant: "a"}, settled); err != nil || !ok {
+		t.Fatalf("Through: settled %v, %v", ok, err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, _ = open(t, dir, fixed(base))
+	publish(t, l, "a", drafts(2, 1, 1))
+	all := content(t, l, event.Partition{Tenant: "a"})
+	if got := all[len(all)-1].Events[0].PublishedAt; !got.After(settled) {
+		t.Errorf("published at %v; everything up to %v was settled", got, settled)
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	l, db := open(t, dir, fixed(base))
+	acknowledged, tries := map[string]int{}, 0
+	try := func() error {
+		list := drafts(tries*10, 10, 4<<10)
+		tries++
+		err := l.Publish(t.Context(), "a", 1, list)
+		for i := range list {
+			if err == nil {
+				acknowledged[list[i].ID] = 1
+			}
+		}
+		return err
+	}
+	limit(t, db, 100)
+	var err error
+	for tries < 100 && err == nil {
+		err = try()
+	}
+	for range 3 { // again and again the same
+		if problem.CodeOf(err) != problem.Unavailable || !strings.Contains(problem.MessageOf(err), "The disk is full") {
+			t.Fatalf("got %v, want unavailable: The disk is full", err)
+		}
+		err = try()
+	}
+	limit(t, db, 1<<30) // there is room again
+	for range 3 {
+		if err := try(); err != nil {
+			t.Fatalf("with room again: %v", err)
+		}
+	}
+	same := func(what string, l *Log) {
+		got := ids(t, l, "a")
+		for id := range acknowledged {
+			if got[id] != 1 {
+				t.Errorf("%s: %s was acknowledged and is there %d times", what, id, got[id])
+			}
+		}
+		if len(got) != len(acknowledged) {
+			t.Errorf("%s: %d events, %d were acknowledged", what, len(got), len(acknowledged))
+		}
+		for i, s := range content(t, l, event.Partition{Tenant: "a"}) {
+			if s.Number != uint64(i+1) {
+				t.Fatalf("%s: segment %d comes in place %d", what, s.Number, i+1)
+			}
+		}
+	}
+	same("in the process", l)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, _ = open(t, dir, fixed(base))
+	same("after a restart", l)
+}
+
+// limit is the size of the disk, in pages.
+func limit(t *testing.T, db *sqlitedb.DB, pages int) {
+	t.Helper()
+	err := db.Write(t.Context(), 1, func(tx *sqlitedb.Tx) error {
+		var got int
+		_, err := tx.QueryRow(fmt.Sprint("PRAGMA max_page_count = ", pages), nil, &got)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The files are copied while publishers are at work, between two statements of
+// a transaction, as a power cut would leave them.
+func TestAbruptStop(t *testing.T) {
+	dir := t.TempDir()
+	l, db := open(t, dir, time.Now)
+	ctx, cancel := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	acknowledged := map[string]bool{}
+	var wg sync.WaitGroup
+	for p := range 4 {
+		wg.Go(func() {
+			for i := p * 1_000_000; ctx.Err() == nil; i += 5 {
+				list := drafts(i, 5, 200)
+				if err := l.Publish(ctx, "a", 1, list); err != nil {
+					return
+				}
+				mu.Lock()
+				for _, d := range list {
+					acknowledged[d.ID] = true
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for range 6 {
+		left := t.TempDir()
+		var want []string
+		_ = db.Write(t.Context(), 0, func(*sqlitedb.Tx) error {
+			mu.Lock()
+			for id := range acknowledged {
+				want = append(want, id)
+			}
+			mu.Unlock()
+			copyFiles(t, dir, left)
+			return errors.New("power cut")
+		})
+		after, _ := open(t, left, time.Now)
+		got := ids(t, after, "a")
+		for _, id := range want {
+			if got[id] != 1 {
+				t.Fatalf("%s was acknowledged and is there %d times", id, got[id])
+			}
+		}
+		t.Logf("%d events were acknowledged, %d are there", len(want), len(got))
+		publish(t, after, "a", drafts(9_000_000, 1, 1)) // and it goes on
+	}
+	cancel()
+	wg.Wait()
+}
+
+func copyFiles(t *testing.T, from, to string) {
+	t.Helper()
+	for _, name := range []string{"sluice.db", "sluice.db-wal"} {
+		copyFile(t, filepath.Join(from, name), filepath.Join(to, name))
+	}
+}

@@ -1,0 +1,208 @@
+package sqlite
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, data, 0o600)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDamagedSegmentIsAnErrorAndNotAnEvent(t *testing.T) {
+	dir := t.TempDir()
+	l, db := open(t, dir, fixed(base))
+	publish(t, l, "a", drafts(0, 1, 100))
+	publish(t, l, "a", []event.Draft{{ID: idOf(1), Name: "order.created", Payload: []byte(`{"needle":"haystack"}`)}})
+	publish(t, l, "a", drafts(2, 1, 100))
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "sluice.db")
+	data, err := os.ReadFile(path)
+	if err != nil || !bytes.Contains(data, []byte("haystack")) {
+		t.Fatalf("the event is not to be found in the file: %v", err)
+	}
+	if err := os.WriteFile(path, bytes.Replace(data, []byte("haystack"), []byte("hayrides"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, _ = open(t, dir, fixed(base))
+	if got, err := l.Read(t.Context(), event.Partition{Tenant: "a"}, 1, 1); problem.CodeOf(err) != problem.Internal {
+		t.Errorf("got %v, %v, want an internal error", got, err)
+	}
+	if got, err := l.Read(t.Context(), event.Partition{Tenant: "a"}, 2, 1); err != nil || len(got) != 1 {
+		t.Errorf("the segment after it: %v, %v", got, err)
+	}
+}
+
+func TestTheTailIsWhatIsOnDiskAndBounded(t *testing.T) {
+	dir := t.TempDir()
+	l, db := open(t, dir, fixed(base))
+	lanes := []event.Partition{{Tenant: "a"}, {Tenant: "b"}, {Tenant: "c"}}
+	for i := range 40 {
+		for j, p := range lanes {
+			publish(t, l, p.Tenant, drafts(100*i+10*j, 2, 64<<10))
+		}
+		if l.tail.bytes > tailBytes {
+			t.Fatalf("%d bytes are kept in memory, at most %d should be", l.tail.bytes, tailBytes)
+		}
+	}
+	kept := 0
+	for _, p := range lanes {
+		for _, s := range l.partitions[p].tail {
+			kept += memoryOf(&s)
+		}
+	}
+	if kept != l.tail.bytes || kept < tailBytes/2 {
+		t.Errorf("%d bytes are in the tails, %d are counted", kept, l.tail.bytes)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fromDisk, _ := open(t, dir, fixed(base))
+	for _, p := range lanes {
+		first := l.partitions[p].tail[0].Number
+		if first < 2 {
+			t.Fatalf("nothing was dropped of %v", p)
+		}
+		for after := first - 1; after < 40; after++ {
+			got, err := l.Read(t.Context(), p, after, 300<<10)
+			want, err2 := fromDisk.Read(t.Context(), p, after, 300<<10)
+			if err != nil || err2 != nil {
+				t.Fatal(err, err2)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("after %d in memory (-disk +memory):\n%s", after, diff)
+			}
+		}
+	}
+}
+
+func TestTrimTakesSmallSteps(t *testing.T) {
+	at := base
+	l, db := open(t, t.TempDir(), func() time.Time { return at })
+	for i := range 450 {
+		at = base.Add(time.Duration(i) * time.Second)
+		publish(t, l, "a", drafts(i, 1, 1))
+	}
+	for i := range 6 {
+		publish(t, l, "large", drafts(i, 8, 256<<10))
+	}
+	before := db.Commits()
+	n, err := l.Trim(t.Context(), base.Add(440*time.Second))
+	if err != nil || n != 440 {
+		t.Errorf("Trim: %d, %v, want 440", n, err)
+	}
+	if steps := db.Commits() - before; steps < 3 {
+		t.Errorf("440 segments took %d transactions, want 3 or more", steps)
+	}
+	if got := len(ids(t, l, "a")); got != 10 {
+		t.Errorf("%d events are left, want 10", got)
+	}
+	before = db.Commits()
+	if n, err := l.Trim(t.Context(), at.Add(time.Hour)); err != nil || n != 16 {
+		t.Errorf("Trim of the rest: %d, %v, want 16", n, err)
+	}
+	if steps := db.Commits() - before; steps < 5 {
+		t.Errorf("the rest took %d transactions, want the large segments in several", steps)
+	}
+	if l.tail.bytes != 0 {
+		t.Errorf("%d bytes of what was trimmed are left in memory", l.tail.bytes)
+	}
+}
+
+func TestTrimLeavesNothingOfAnEventInItsTable(t *testing.T) {
+	dir := t.TempDir()
+	l, db := open(t, dir, fixed(base))
+	publish(t, l, "a", drafts(0, 3, 10))
+	if _, err := l.Trim(t.Context(), base.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	var rows, bytes int
+	if _, err := db.QueryRow(t.Context(), "SELECT count(*), sum(length(data)) FROM segments", nil, &rows, &bytes); err != nil {
+		t.Fatal(err)
+	}
+	if rows != 1 || bytes != 0 {
+		t.Errorf("%d rows of %d bytes are left, want an empty one", rows, bytes)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, _ = open(t, dir, fixed(base.Add(time.Hour)))
+	publish(t, l, "a", drafts(9, 1, 1))
+	if got := content(t, l, event.Partition{Tenant: "a"}); len(got) != 1 || got[0].Number != 2 {
+		t.Errorf("after a restart: %v, want segment 2 alone", got)
+	}
+}
+
+func TestSourcesAreForgottenAfterTwoDays(t *testing.T) {
+	at := base
+	l, db := open(t, t.TempDir(), func() time.Time { return at })
+	p := event.Partition{Tenant: "a"}
+	add := func(source string) uint64 {
+		t.Helper()
+		n, err := l.Append(t.Context(), p, source, []event.Event{drafts(0, 1, 1)[0].Stamp("a", base)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for i := range 3 {
+		add(string(rune('a' + i)))
+		at = at.Add(20 * time.Hour)
+	}
+	if _, err := l.Trim(t.Context(), base.Add(-time.Hour)); err != nil { // the log's events are within the retention
+		t.Fatal(err)
+	}
+	var left int
+	if _, err := db.QueryRow(t.Context(), "SELECT count(*) FROM sources", nil, &left); err != nil || left != 2 {
+		t.Errorf("%d sources are left, %v, want 2", left, err)
+	}
+	if n := add("b"); n != 2 {
+		t.Errorf("a source of 40 hours ago was appended again, as %d", n)
+	}
+}
+
+// An operation that fails, or a group that is lost, leaves no trace in what the
+// log keeps in memory.
+func TestNumbersAfterAFailure(t *testing.T) {
+	l, db := open(t, t.TempDir(), fixed(base))
+	publish(t, l, "a", drafts(0, 1, 1))
+	limit(t, db, 1) // nothing fits any more, not even a new partition
+	for range 3 {
+		if err := l.Publish(t.Context(), "a", 1, drafts(1, 9, 64<<10)); err == nil {
+			t.Fatal("a publish to a full disk was acknowledged")
+		}
+		if err := l.Publish(t.Context(), "new", 1, drafts(1, 9, 64<<10)); err == nil {
+			t.Fatal("a publish to a full disk was acknowledged")
+		}
+	}
+	if got, err := l.Head(t.Context(), event.Partition{Tenant: "a"}); err != nil || got != 1 {
+		t.Errorf("Head: %d, %v, want 1", got, err)
+	}
+	if heads := l.Heads(); len(heads) != 1 {
+		t.Errorf("Heads: %v, want that of one partition", heads)
+	}
+	limit(t, db, 1<<30)
+	publish(t, l, "a", drafts(20, 1, 1))
+	publish(t, l, "new", drafts(21, 1, 1))
+	if diff := cmp.Diff(map[event.Partition]uint64{{Tenant: "a"}: 2, {Tenant: "new"}: 1}, l.Heads()); diff != "" {
+		t.Errorf("Heads (-want +got):\n%s", diff)
+	}
+}
+

@@ -1,0 +1,122 @@
+package sqlite
+
+import (
+	"context"
+	"sort"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/sqlitedb"
+)
+
+// Times in the log are whole milliseconds.
+
+func timeOf(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+// ceil is the first millisecond that is not before t.
+func ceil(t time.Time) int64 {
+	ms := t.UnixMilli()
+	if timeOf(ms).Before(t) {
+		ms++
+	}
+	return ms
+}
+
+// Seek implements eventlog.Log. It is exact to the segment.
+func (l *Log) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, l.db.Problem(err)
+	}
+	s, _ := l.committed(p)
+	return l.seek(ctx, s, ceil(t))
+}
+
+// seek returns the number before the first segment with an event at or after
+// the given time, the head if there is none.
+func (l *Log) seek(ctx context.Context, s state, ms int64) (uint64, error) {
+	if !s.ordered {
+		first, err := l.number(ctx, "SELECT min(id) FROM segments WHERE id > ? AND id <= ? AND last_ms >= ? AND length(data) > 0",
+			s.rowOf(0), s.rowOf(s.head), ms)
+		if err != nil || first == 0 {
+			return s.head, err
+		}
+		return first - 1, nil
+	}
+	return l.search(ctx, s, func(_, last int64) bool { return last >= ms })
+}
+
+// Through implements eventlog.Log. It is settled once the clock is past t:
+// whatever is published from then on is stamped later, even if the clock is set
+// back or the process starts anew.
+func (l *Log) Through(ctx context.Context, p event.Partition, t time.Time) (number uint64, settled bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, false, l.db.Problem(err)
+	}
+	ms := t.UnixMilli() // rounded down: an event is at or before t if it is at or before that
+	if settled = l.now().After(t); settled {
+		// It queues behind the publishes that are stamped but not committed.
+		if err := l.db.Write(ctx, 0, func(tx *sqlitedb.Tx) error { return l.raise(tx, ms+1) }); err != nil {
+			return 0, false, err
+		}
+	}
+	s, _ := l.committed(p)
+	number, err = l.through(ctx, s, ms)
+	return number, settled, err
+}
+
+// raise makes every later stamp at least the given time.
+func (l *Log) raise(tx *sqlitedb.Tx, floor int64) error {
+	if l.last >= floor {
+		return nil
+	}
+	l.last = floor
+	_, err := tx.Exec("INSERT INTO stamps (id, floor_ms) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET floor_ms = excluded.floor_ms", floor)
+	return err
+}
+
+// through returns the number of the last segment with an event at or before the
+// given time, or of what is past the retention if there is none.
+func (l *Log) through(ctx context.Context, s state, ms int64) (uint64, error) {
+	if s.ordered {
+		return l.search(ctx, s, func(first, _ int64) bool { return first > ms })
+	}
+	const in = " FROM segments WHERE id > ? AND id <= ? AND length(data) > 0"
+	last, err := l.number(ctx, "SELECT max(id)"+in+" AND first_ms <= ?", s.rowOf(0), s.rowOf(s.head), ms)
+	if err != nil || last > 0 {
+		return last, err
+	}
+	first, err := l.number(ctx, "SELECT min(id)"+in, s.rowOf(0), s.rowOf(s.head))
+	if err != nil || first == 0 {
+		return s.head, err
+	}
+	return first - 1, nil
+}
+
+// number is the number of the segment whose id a query answers with, 0 if it is
+// NULL.
+func (l *Log) number(ctx context.Context, query string, args ...any) (uint64, error) {
+	var row *int64
+	_, err := l.db.QueryRow(ctx, query, args, &row)
+	if err != nil || row == nil {
+		return 0, err
+	}
+	return numberOf(*row), nil
+}
+
+// search returns the number before the first segment for which late holds, by
+// binary search: if it holds for a segment it does for those after it. Segments
+// past the retention are early.
+func (l *Log) search(ctx context.Context, s state, late func(firstMs, lastMs int64) bool) (uint64, error) {
+	var failed error
+	n := sort.Search(int(s.head), func(i int) bool {
+		if failed != nil {
+			return true
+		}
+		var first, last int64
+		found, err := l.db.QueryRow(ctx, "SELECT first_ms, last_ms FROM segments WHERE id = ? AND length(data) > 0",
+			[]any{s.rowOf(uint64(i + 1))}, &first, &last)
+		failed = err
+		return found && late(first, last)
+	})
+	return uint64(n), failed
+}

@@ -1,0 +1,67 @@
+package memory
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// Each clone shares no memory that can be written to with its original.
+// TestClonesShareNothing finds a field that was forgotten here.
+
+func cloneTenant(t *store.Tenant) *store.Tenant {
+	c := *t
+	return &c
+}
+
+func cloneIntegration(in *integration.Integration) *integration.Integration {
+	c := *in
+	c.Filter.Names = slices.Clone(in.Filter.Names)
+	c.Filter.Entities = slices.Clone(in.Filter.Entities)
+	if in.Webhook != nil {
+		w := *in.Webhook
+		w.APIKey = cloneSealed(w.APIKey)
+		w.SigningSecret = cloneSealed(w.SigningSecret)
+		w.PreviousSecret = cloneSealed(w.PreviousSecret)
+		c.Webhook = &w
+	}
+	if in.S3 != nil {
+		s := *in.S3
+		s.SecretAccessKey = cloneSealed(s.SecretAccessKey)
+		c.S3 = &s
+	}
+	return &c
+}
+
+func cloneSealed(s secret.Sealed) secret.Sealed {
+	s.Ciphertext = bytes.Clone(s.Ciphertext)
+	return s
+}
+
+func cloneRecord(r *handoff.Record) *handoff.Record {
+	c := *r
+	c.Followers = slices.Clone(r.Followers)
+	return &c
+}
+
+func cloneCursor(cur *handoff.Cursor) *handoff.Cursor {
+	c := *cur
+	c.Ahead = slices.Clone(cur.Ahead)
+	return &c
+}
+
+func cloneIndex(x *integration.RejectedIndex) *integration.RejectedIndex {
+	c := *x
+	c.Entries = slices.Clone(x.Entries)
+	return &c
+}
+
+func cloneRejected(r *integration.Rejected) *integration.Rejected {
+	c := *r
+	c.Event.Body = bytes.Clone(r.Event.Body)
+	return &c
+}

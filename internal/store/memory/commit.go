@@ -1,0 +1,114 @@
+package memory
+
+import (
+	"context"
+
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// Commit implements store.Store: every condition is looked at before anything
+// is written. As no record is in a Commit twice, no write can change the
+// condition of another.
+func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
+	if err := store.Check(writes); err != nil {
+		return err
+	}
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	for _, w := range writes {
+		if !s.holds(w) {
+			return store.ErrConflict
+		}
+	}
+	for _, w := range writes {
+		s.apply(w)
+	}
+	return nil
+}
+
+// holds reports whether the record a write is for has the version it asks for.
+func (s *Store) holds(w store.Write) bool {
+	switch w := w.(type) {
+	case store.PutTenant:
+		t := s.tenants[w.Tenant.Name]
+		return w.Tenant.Version == 0 && t == nil || t != nil && t.Version == w.Tenant.Version
+	case store.PutIntegration:
+		return s.holdsIntegration(w.Integration)
+	case store.DeleteIntegration:
+		return s.holdsIntegration(w.Integration)
+	case store.PutRecord:
+		r := s.records[w.Record.Partition]
+		return w.Record.Version == 0 && r == nil || r != nil && r.Version == w.Record.Version
+	case store.PutCursor:
+		c := s.cursors[w.Cursor.Key]
+		return w.Cursor.Version == 0 && c == nil || c != nil && c.Version == w.Cursor.Version
+	case store.DeleteCursor:
+		c := s.cursors[w.Cursor.Key]
+		return w.Cursor.Version == 0 && c == nil || c != nil && c.Version == w.Cursor.Version
+	case store.PutRejectedIndex:
+		life := s.life(w.History)
+		return w.Index.Version == 0 && life.index == nil || life.index != nil && life.index.Version == w.Index.Version
+	case store.PutRejected:
+		r := s.life(w.History).rejected[w.Rejected.Event.ID]
+		return w.Rejected.Version == 0 && r == nil || r != nil && r.Version == w.Rejected.Version
+	default:
+		return true
+	}
+}
+
+func (s *Store) holdsIntegration(given *integration.Integration) bool {
+	in := s.integrations[integrationKey{given.Tenant, given.ID}]
+	return given.Version == 0 && in == nil || in != nil && in.Version == given.Version
+}
+
+// apply makes one write. Its condition holds.
+func (s *Store) apply(w store.Write) {
+	switch w := w.(type) {
+	case store.PutTenant:
+		w.Tenant.Version = s.next()
+		s.tenants[w.Tenant.Name] = cloneTenant(w.Tenant)
+	case store.PutIntegration:
+		w.Integration.Version = s.next()
+		s.integrations[integrationKey{w.Integration.Tenant, w.Integration.ID}] = cloneIntegration(w.Integration)
+	case store.DeleteIntegration:
+		delete(s.integrations, integrationKey{w.Integration.Tenant, w.Integration.ID})
+	case store.PutRecord:
+		w.Record.Version = s.next()
+		s.records[w.Record.Partition] = cloneRecord(w.Record)
+	case store.PutCursor:
+		w.Cursor.Version = s.next()
+		s.cursors[w.Cursor.Key] = cloneCursor(w.Cursor)
+	case store.DeleteCursor:
+		delete(s.cursors, w.Cursor.Key)
+	case store.AddEntry:
+		life := s.life(w.History)
+		life.entries = append(life.entries, w.Entry)
+	case store.PutRejectedIndex:
+		w.Index.Version = s.next()
+		s.life(w.History).index = cloneIndex(w.Index)
+	case store.PutRejected:
+		w.Rejected.Version = s.next()
+		s.life(w.History).rejected[w.Rejected.Event.ID] = cloneRejected(w.Rejected)
+	case store.DeleteRejected:
+		delete(s.life(w.History).rejected, w.EventID)
+	case store.DeleteHistory:
+		delete(s.histories, w.History)
+	}
+}
+
+func (s *Store) next() uint64 {
+	s.version++
+	return s.version
+}
+
+func (s *Store) life(h store.History) *history {
+	life := s.histories[h]
+	if life == nil {
+		life = &history{rejected: map[string]*integration.Rejected{}}
+		s.histories[h] = life
+	}
+	return life
+}

@@ -1,0 +1,205 @@
+// Package memory is the store in memory: the double for tests, with every
+// promise of the port and nothing else. Nothing outlives the process.
+package memory
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// Store implements store.Store in maps.
+type Store struct {
+	mu           sync.Mutex
+	version      uint64 // the last one given out, of any record: none is given twice
+	tenants      map[string]*store.Tenant
+	integrations map[integrationKey]*integration.Integration
+	records      map[event.Partition]*handoff.Record
+	cursors      map[handoff.Key]*handoff.Cursor
+	histories    map[store.History]*history
+}
+
+type integrationKey struct{ tenant, id string }
+
+// history is the log and the rejected events of one life of an integration.
+type history struct {
+	entries  []integration.LogEntry // oldest first
+	index    *integration.RejectedIndex
+	rejected map[string]*integration.Rejected
+}
+
+// New returns an empty store.
+func New() *Store {
+	return &Store{
+		tenants:      map[string]*store.Tenant{},
+		integrations: map[integrationKey]*integration.Integration{},
+		records:      map[event.Partition]*handoff.Record{},
+		cursors:      map[handoff.Key]*handoff.Cursor{},
+		histories:    map[store.History]*history{},
+	}
+}
+
+var _ store.Store = (*Store)(nil)
+
+// lock takes the store for a caller whose context still holds.
+func (s *Store) lock(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return problem.Wrap(err, problem.Unavailable, "The request ended before its records were reached. Try again.")
+	}
+	s.mu.Lock()
+	return nil
+}
+
+// Tenant implements store.Store.
+func (s *Store) Tenant(ctx context.Context, tenant string) (*store.Tenant, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	if t := s.tenants[tenant]; t != nil {
+		return cloneTenant(t), nil
+	}
+	return &store.Tenant{Name: tenant}, nil
+}
+
+// Integration implements store.Store.
+func (s *Store) Integration(ctx context.Context, tenant, id string) (*integration.Integration, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	in := s.integrations[integrationKey{tenant, id}]
+	if in == nil {
+		return nil, problem.New(problem.NotFound, "There is no integration %q.", id)
+	}
+	return cloneIntegration(in), nil
+}
+
+// Integrations implements store.Store.
+func (s *Store) Integrations(ctx context.Context, tenant string) ([]*integration.Integration, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	var found []*integration.Integration
+	for k, in := range s.integrations {
+		if k.tenant == tenant {
+			found = append(found, cloneIntegration(in))
+		}
+	}
+	slices.SortFunc(found, func(a, b *integration.Integration) int { return strings.Compare(a.ID, b.ID) })
+	return found, nil
+}
+
+// Record implements store.Store.
+func (s *Store) Record(ctx context.Context, p event.Partition) (*handoff.Record, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	if r := s.records[p]; r != nil {
+		return cloneRecord(r), nil
+	}
+	return &handoff.Record{Partition: p}, nil
+}
+
+// Cursor implements store.Store.
+func (s *Store) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	c := s.cursors[k]
+	if c == nil {
+		return nil, problem.New(problem.NotFound, "There is no cursor of integration %q in lane %d.", k.Integration, k.Lane)
+	}
+	return cloneCursor(c), nil
+}
+
+// Due implements store.Store.
+func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]handoff.Key, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	var due []handoff.Key
+	for k, c := range s.cursors {
+		if !c.DueAt.IsZero() && !c.DueAt.After(before) {
+			due = append(due, k)
+		}
+	}
+	slices.SortFunc(due, func(a, b handoff.Key) int {
+		return cmp.Or(s.cursors[a].DueAt.Compare(s.cursors[b].DueAt), strings.Compare(a.Tenant, b.Tenant),
+			strings.Compare(a.Integration, b.Integration), cmp.Compare(a.Lane, b.Lane))
+	})
+	return due[:min(len(due), max(limit, 0))], nil
+}
+
+// Graces implements store.Store.
+func (s *Store) Graces(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	over := slices.SortedFunc(maps.Values(s.integrations), func(a, b *integration.Integration) int {
+		return cmp.Or(a.CompletedAt.Compare(b.CompletedAt), strings.Compare(a.Tenant, b.Tenant), strings.Compare(a.ID, b.ID))
+	})
+	over = slices.DeleteFunc(over, func(in *integration.Integration) bool {
+		return in.CompletedAt.IsZero() || in.CompletedAt.After(before)
+	})
+	over = over[:min(len(over), max(limit, 0))]
+	for i, in := range over {
+		over[i] = cloneIntegration(in)
+	}
+	return over, nil
+}
+
+// Entries implements store.Store.
+func (s *Store) Entries(ctx context.Context, h store.History, limit int) ([]integration.LogEntry, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	life := s.histories[h]
+	if life == nil {
+		return nil, nil
+	}
+	entries := slices.Clone(life.entries)
+	slices.Reverse(entries)
+	return entries[:min(len(entries), max(limit, 0))], nil
+}
+
+// RejectedIndex implements store.Store.
+func (s *Store) RejectedIndex(ctx context.Context, h store.History) (*integration.RejectedIndex, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	life := s.histories[h]
+	if life == nil || life.index == nil {
+		return &integration.RejectedIndex{}, nil
+	}
+	return cloneIndex(life.index), nil
+}
+
+// Rejected implements store.Store.
+func (s *Store) Rejected(ctx context.Context, h store.History, eventID string) (*integration.Rejected, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	if life := s.histories[h]; life != nil && life.rejected[eventID] != nil {
+		return cloneRejected(life.rejected[eventID]), nil
+	}
+	return nil, problem.New(problem.NotFound, "There is no rejected event %q.", eventID)
+}

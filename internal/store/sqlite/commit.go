@@ -1,0 +1,147 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/sqlitedb"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// Commit implements store.Store. It is one operation of the writer, in which
+// every condition is part of the statement that writes.
+func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
+	if err := store.Check(writes); err != nil {
+		return err
+	}
+	// What depends on the records alone is done here, beside the writer.
+	changes := make([]change, len(writes))
+	size := 0
+	for i, w := range writes {
+		c, err := changeOf(w)
+		if err != nil {
+			return err
+		}
+		changes[i] = c
+		size += c.size
+	}
+	err := s.db.Write(ctx, size, func(tx *sqlitedb.Tx) error {
+		for _, c := range changes {
+			if err := c.run(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if c.version != nil {
+			*c.version = c.next
+		}
+	}
+	return nil
+}
+
+// change is one write of a Commit as statements.
+type change struct {
+	steps   []step
+	size    int     // about how many bytes it writes
+	version *uint64 // where to set next after the commit, nil for nowhere
+	next    uint64
+}
+
+// step is one statement.
+type step struct {
+	query string
+	args  []any
+	must  int64 // how many rows it has to change, or it is a conflict; -1 for any
+}
+
+func (c *change) run(tx *sqlitedb.Tx) error {
+	for _, st := range c.steps {
+		n, err := tx.Exec(st.query, st.args...)
+		if err != nil {
+			return err
+		}
+		if st.must >= 0 && n != st.must {
+			return store.ErrConflict
+		}
+	}
+	return nil
+}
+
+func changeOf(w store.Write) (change, error) {
+	switch w := w.(type) {
+	case store.PutTenant:
+		return tenants.put(&w.Tenant.Version, w.Tenant, w.Tenant.Name)
+	case store.PutIntegration:
+		in := w.Integration
+		return integrations.put(&in.Version, in, in.Tenant, in.ID, orNull(in.CompletedAt))
+	case store.DeleteIntegration:
+		return integrations.remove(w.Integration.Version, w.Integration.Tenant, w.Integration.ID), nil
+	case store.PutRecord:
+		return records.put(&w.Record.Version, w.Record, w.Record.Partition.Tenant, w.Record.Partition.Lane)
+	case store.PutCursor:
+		c := w.Cursor
+		return cursors.put(&c.Version, c, c.Key.Tenant, c.Key.Integration, c.Key.Lane, orNull(c.DueAt))
+	case store.DeleteCursor:
+		k := w.Cursor.Key
+		return cursors.remove(w.Cursor.Version, k.Tenant, k.Integration, k.Lane), nil
+	case store.PutRejectedIndex:
+		return rejectedIndexes.put(&w.Index.Version, w.Index.Entries, historyArgs(w.History)...)
+	case store.PutRejected:
+		return putRejected(w)
+	case store.DeleteRejected:
+		query := "DELETE FROM rejected WHERE tenant = ? AND integration = ? AND incarnation = ? AND event_id = ?"
+		return change{steps: []step{{query, append(historyArgs(w.History), w.EventID), -1}}}, nil
+	case store.AddEntry:
+		return addEntry(w)
+	case store.DeleteHistory:
+		return deleteHistory(w.History), nil
+	default:
+		return change{}, problem.New(problem.Internal, "the store does not know the write %T", w)
+	}
+}
+
+func putRejected(w store.PutRejected) (change, error) {
+	r := w.Rejected
+	row := rejectedRow{CreatedAt: r.CreatedAt, Attempts: r.Attempts, RetryUntil: r.RetryUntil}
+	encoded := eventlog.AppendSegment(nil, []event.Event{r.Event})
+	c, err := rejected.put(&r.Version, row, append(historyArgs(w.History), r.Event.ID, encoded)...)
+	c.size += len(encoded)
+	return c, err
+}
+
+func addEntry(w store.AddEntry) (change, error) {
+	data, err := encode(w.Entry)
+	if err != nil {
+		return change{}, err
+	}
+	query := "INSERT INTO entries (tenant, integration, incarnation, created_at, data) VALUES (?, ?, ?, ?, ?)"
+	args := append(historyArgs(w.History), nanos(w.Entry.CreatedAt), data)
+	return change{steps: []step{{query, args, 1}}, size: len(data)}, nil
+}
+
+func deleteHistory(h store.History) change {
+	const of = " WHERE tenant = ? AND integration = ? AND incarnation = ?"
+	return change{steps: []step{
+		{"DELETE FROM entries" + of, historyArgs(h), -1},
+		{"DELETE FROM rejected_indexes" + of, historyArgs(h), -1},
+		{"DELETE FROM rejected" + of, historyArgs(h), -1},
+	}}
+}
+
+func historyArgs(h store.History) []any { return []any{h.Tenant, h.Integration, int64(h.Incarnation)} }
+
+func encode(record any) ([]byte, error) {
+	data, err := json.Marshal(record)
+	if err != nil {
+		return nil, problem.Wrap(err, problem.Internal, "a %T cannot be stored", record)
+	}
+	return data, nil
+}

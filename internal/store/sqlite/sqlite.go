@@ -1,0 +1,238 @@
+// Package sqlite is the store in a node's database. A record is a row: what it
+// is found by is in columns of its own, the rest is JSON. The version is in its
+// column only.
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/sqlitedb"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// Store implements store.Store over the database of a node.
+type Store struct{ db *sqlitedb.DB }
+
+// New returns the store in the given database, which stays the caller's to
+// close.
+func New(db *sqlitedb.DB) *Store { return &Store{db: db} }
+
+var _ store.Store = (*Store)(nil)
+
+// Tenant implements store.Store.
+func (s *Store) Tenant(ctx context.Context, tenant string) (*store.Tenant, error) {
+	t := &store.Tenant{}
+	_, err := s.one(ctx, t, &t.Version, "SELECT version, data FROM tenants WHERE tenant = ?", tenant)
+	if err != nil {
+		return nil, err
+	}
+	t.Name = tenant
+	return t, nil
+}
+
+// Integration implements store.Store.
+func (s *Store) Integration(ctx context.Context, tenant, id string) (*integration.Integration, error) {
+	in := &integration.Integration{}
+	found, err := s.one(ctx, in, &in.Version, "SELECT version, data FROM integrations WHERE tenant = ? AND id = ?", tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, problem.New(problem.NotFound, "There is no integration %q.", id)
+	}
+	in.Tenant, in.ID = tenant, id
+	return in, nil
+}
+
+// Integrations implements store.Store.
+func (s *Store) Integrations(ctx context.Context, tenant string) ([]*integration.Integration, error) {
+	return s.integrations(ctx, "SELECT tenant, id, version, data FROM integrations WHERE tenant = ? ORDER BY id", tenant)
+}
+
+// Graces implements store.Store.
+func (s *Store) Graces(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
+	return s.integrations(ctx, "SELECT tenant, id, version, data FROM integrations WHERE completed_at <= ? ORDER BY completed_at, tenant, id LIMIT ?",
+		nanos(before), max(limit, 0))
+}
+
+func (s *Store) integrations(ctx context.Context, query string, args ...any) ([]*integration.Integration, error) {
+	var found []*integration.Integration
+	err := s.each(ctx, query, args, func(scan func(...any) error) error {
+		in := &integration.Integration{}
+		var tenant, id string
+		var data []byte
+		if err := scan(&tenant, &id, &in.Version, &data); err != nil {
+			return err
+		}
+		if err := decode(data, in); err != nil {
+			return err
+		}
+		in.Tenant, in.ID = tenant, id
+		found = append(found, in)
+		return nil
+	})
+	return found, err
+}
+
+// Record implements store.Store.
+func (s *Store) Record(ctx context.Context, p event.Partition) (*handoff.Record, error) {
+	r := &handoff.Record{}
+	_, err := s.one(ctx, r, &r.Version, "SELECT version, data FROM records WHERE tenant = ? AND lane = ?", p.Tenant, p.Lane)
+	if err != nil {
+		return nil, err
+	}
+	r.Partition = p
+	return r, nil
+}
+
+// Cursor implements store.Store.
+func (s *Store) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error) {
+	c := &handoff.Cursor{}
+	found, err := s.one(ctx, c, &c.Version, "SELECT version, data FROM cursors WHERE tenant = ? AND integration = ? AND lane = ?",
+		k.Tenant, k.Integration, k.Lane)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, problem.New(problem.NotFound, "There is no cursor of integration %q in lane %d.", k.Integration, k.Lane)
+	}
+	c.Key = k
+	return c, nil
+}
+
+// Due implements store.Store.
+func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]handoff.Key, error) {
+	var due []handoff.Key
+	query := "SELECT tenant, integration, lane FROM cursors WHERE due_at <= ? ORDER BY due_at, tenant, integration, lane LIMIT ?"
+	err := s.each(ctx, query, []any{nanos(before), max(limit, 0)}, func(scan func(...any) error) error {
+		var k handoff.Key
+		if err := scan(&k.Tenant, &k.Integration, &k.Lane); err != nil {
+			return err
+		}
+		due = append(due, k)
+		return nil
+	})
+	return due, err
+}
+
+// Entries implements store.Store.
+func (s *Store) Entries(ctx context.Context, h store.History, limit int) ([]integration.LogEntry, error) {
+	var entries []integration.LogEntry
+	query := "SELECT data FROM entries WHERE tenant = ? AND integration = ? AND incarnation = ? ORDER BY id DESC LIMIT ?"
+	err := s.each(ctx, query, []any{h.Tenant, h.Integration, int64(h.Incarnation), max(limit, 0)}, func(scan func(...any) error) error {
+		var data []byte
+		if err := scan(&data); err != nil {
+			return err
+		}
+		var e integration.LogEntry
+		if err := decode(data, &e); err != nil {
+			return err
+		}
+		entries = append(entries, e)
+		return nil
+	})
+	return entries, err
+}
+
+// RejectedIndex implements store.Store.
+func (s *Store) RejectedIndex(ctx context.Context, h store.History) (*integration.RejectedIndex, error) {
+	x := &integration.RejectedIndex{}
+	_, err := s.one(ctx, &x.Entries, &x.Version, "SELECT version, data FROM rejected_indexes WHERE tenant = ? AND integration = ? AND incarnation = ?",
+		h.Tenant, h.Integration, int64(h.Incarnation))
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// Rejected implements store.Store.
+func (s *Store) Rejected(ctx context.Context, h store.History, eventID string) (*integration.Rejected, error) {
+	r := &integration.Rejected{}
+	var data, encoded []byte
+	query := "SELECT version, data, event FROM rejected WHERE tenant = ? AND integration = ? AND incarnation = ? AND event_id = ?"
+	found, err := s.db.QueryRow(ctx, query, []any{h.Tenant, h.Integration, int64(h.Incarnation), eventID}, &r.Version, &data, &encoded)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, problem.New(problem.NotFound, "There is no rejected event %q.", eventID)
+	}
+	var row rejectedRow
+	if err := decode(data, &row); err != nil {
+		return nil, err
+	}
+	events, err := eventlog.DecodeSegment(h.Tenant, encoded)
+	if err != nil || len(events) != 1 {
+		return nil, problem.Wrap(err, problem.Internal, "the rejected event %q is damaged", eventID)
+	}
+	r.Event, r.CreatedAt, r.Attempts, r.RetryUntil = events[0], row.CreatedAt, row.Attempts, row.RetryUntil
+	return r, nil
+}
+
+// rejectedRow is what is stored of a rejected event beside the event.
+type rejectedRow struct {
+	CreatedAt  time.Time `json:"created_at"`
+	Attempts   int       `json:"attempts,omitzero"`
+	RetryUntil time.Time `json:"retry_until,omitzero"`
+}
+
+// one reads a row of version and data into a record, if there is one.
+func (s *Store) one(ctx context.Context, record any, version *uint64, query string, key ...any) (bool, error) {
+	var data []byte
+	found, err := s.db.QueryRow(ctx, query, key, version, &data)
+	if err != nil || !found {
+		return false, err
+	}
+	return true, decode(data, record)
+}
+
+// each calls use for every row of a query.
+func (s *Store) each(ctx context.Context, query string, args []any, use func(scan func(...any) error) error) error {
+	rows, err := s.db.Query(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := use(rows.Scan); err != nil {
+			return s.db.Problem(err)
+		}
+	}
+	return s.db.Problem(rows.Err())
+}
+
+func decode(data []byte, record any) error {
+	if err := json.Unmarshal(data, record); err != nil {
+		return problem.Wrap(err, problem.Internal, "a stored %T cannot be read", record)
+	}
+	return nil
+}
+
+// nanos is a time as it is compared in the database. Times outside the years
+// 1678 to 2262 are cut to them.
+func nanos(t time.Time) int64 {
+	switch {
+	case t.Before(time.Unix(0, math.MinInt64)):
+		return math.MinInt64
+	case t.After(time.Unix(0, math.MaxInt64)):
+		return math.MaxInt64
+	default:
+		return t.UnixNano()
+	}
+}
+
+// orNull is nanos, NULL for the zero time.
+func orNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return nanos(t)
+}

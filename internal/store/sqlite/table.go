@@ -1,0 +1,72 @@
+package sqlite
+
+import (
+	"math/rand/v2"
+	"strings"
+)
+
+// table has the statements of one kind of versioned record. Their arguments
+// are, of those that a statement has: the columns beside the key, the data, the
+// next version, the key, the version that it must have. An insert has the key
+// first.
+type table struct {
+	keys                          int // how many columns are the key
+	insert, update, delete, touch string
+}
+
+// newTable returns the statements for a table with the key columns and further
+// ones beside version and data.
+func newTable(name string, keys []string, further ...string) table {
+	all := append(append(append([]string{}, keys...), further...), "data", "version")
+	set := strings.Join(append(append([]string{}, further...), "data", "version"), " = ?, ") + " = ?"
+	where := " WHERE " + strings.Join(keys, " = ? AND ") + " = ?"
+	return table{
+		keys: len(keys),
+		insert: "INSERT INTO " + name + " (" + strings.Join(all, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(all)-1) +
+			") ON CONFLICT DO NOTHING",
+		update: "UPDATE " + name + " SET " + set + where + " AND version = ?",
+		delete: "DELETE FROM " + name + where + " AND version = ?",
+		touch:  "UPDATE " + name + " SET version = version" + where,
+	}
+}
+
+var (
+	tenants         = newTable("tenants", []string{"tenant"})
+	integrations    = newTable("integrations", []string{"tenant", "id"}, "completed_at")
+	records         = newTable("records", []string{"tenant", "lane"})
+	cursors         = newTable("cursors", []string{"tenant", "integration", "lane"}, "due_at")
+	rejectedIndexes = newTable("rejected_indexes", []string{"tenant", "integration", "incarnation"})
+	rejected        = newTable("rejected", []string{"tenant", "integration", "incarnation", "event_id"}, "event")
+)
+
+// put writes a record, given the columns of its key and the further ones, on
+// the condition of its version: 0 for one that must not be there yet. A first
+// version is drawn at random, so that no version of an earlier record of that
+// name is met again.
+func (t table) put(version *uint64, record any, columns ...any) (change, error) {
+	data, err := encode(record)
+	if err != nil {
+		return change{}, err
+	}
+	c := change{size: len(data), version: version}
+	if *version == 0 {
+		c.next = rand.Uint64N(1<<62) + 1
+		c.steps = []step{{t.insert, append(columns, data, int64(c.next)), 1}}
+		return c, nil
+	}
+	c.next = *version + 1
+	key, further := columns[:t.keys], columns[t.keys:]
+	args := append(append([]any{}, further...), data, int64(c.next))
+	args = append(append(args, key...), int64(*version))
+	c.steps = []step{{t.update, args, 1}}
+	return c, nil
+}
+
+// remove deletes a record on the condition of its version. With version 0 it
+// must not be there, so that nothing is to be deleted.
+func (t table) remove(version uint64, key ...any) change {
+	if version == 0 {
+		return change{steps: []step{{t.touch, key, 0}}}
+	}
+	return change{steps: []step{{t.delete, append(key, int64(version)), 1}}}
+}

@@ -1,0 +1,90 @@
+package storetest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// histories: log entries and rejected events.
+var histories = map[string]func(*testing.T, store.Store){
+	"entries are newest first, those of one Commit in reverse": func(t *testing.T, s store.Store) {
+		add := func(reason string) store.Write {
+			return store.AddEntry{History: life, Entry: integration.LogEntry{Action: integration.ActionStarted, Reason: reason, CreatedAt: base}}
+		}
+		commit(t, s, add("1"), add("2"), add("3"))
+		commit(t, s, add("4"))
+		commit(t, s, add("5"), add("6"))
+		for limit, want := range map[int][]string{0: nil, 1: {"6"}, 4: {"6", "5", "4", "3"}, 6: {"6", "5", "4", "3", "2", "1"}, 100: {"6", "5", "4", "3", "2", "1"}} {
+			entries, err := s.Entries(t.Context(), life, limit)
+			var got []string
+			for _, e := range read(t, entries, err) {
+				got = append(got, e.Reason)
+			}
+			equal(t, fmt.Sprintf("reasons with limit %d", limit), got, want)
+		}
+	},
+	"entries over time": func(t *testing.T, s store.Store) {
+		for i := range 150 {
+			e := anEntry(fmt.Sprint(i))
+			e.CreatedAt = base.Add(time.Duration(i) * time.Second)
+			commit(t, s, store.AddEntry{History: life, Entry: e})
+		}
+		entries, err := s.Entries(t.Context(), life, 120)
+		if len(read(t, entries, err)) != 120 {
+			t.Fatalf("got %d entries, want 120", len(entries))
+		}
+		for i, e := range entries {
+			if e.Reason != fmt.Sprint(149-i) || !e.CreatedAt.Equal(base.Add(time.Duration(149-i)*time.Second)) {
+				t.Fatalf("entry %d is %+v", i, e)
+			}
+		}
+	},
+	"another incarnation is another history": func(t *testing.T, s store.Store) {
+		writeUsual(t, s, func(writes []store.Write) { commit(t, s, writes...) })
+		for _, incarnation := range []uint64{0, 4, 6, 55} {
+			other := life
+			other.Incarnation = incarnation
+			entries, err := s.Entries(t.Context(), other, 10)
+			equal(t, "Entries", len(read(t, entries, err)), 0)
+			idx, err := s.RejectedIndex(t.Context(), other)
+			equal(t, "RejectedIndex", read(t, idx, err), &integration.RejectedIndex{})
+			_, err = s.Rejected(t.Context(), other, eventA)
+			notFound(t, "Rejected", err)
+		}
+	},
+	"a deleted history is unreadable, its namesake's is not": func(t *testing.T, s store.Store) {
+		writeUsual(t, s, func(writes []store.Write) { commit(t, s, writes...) })
+		namesake := life
+		namesake.Incarnation++
+		commit(t, s, store.AddEntry{History: namesake, Entry: anEntry("mine")}, store.PutRejected{History: namesake, Rejected: aRejected(eventA)},
+			store.PutRejectedIndex{History: namesake, Index: &integration.RejectedIndex{Entries: make([]integration.RejectedEntry, 1)}})
+		commit(t, s, store.DeleteHistory{History: life})
+
+		entries, err := s.Entries(t.Context(), life, 10)
+		equal(t, "Entries", len(read(t, entries, err)), 0)
+		idx, err := s.RejectedIndex(t.Context(), life)
+		equal(t, "RejectedIndex", read(t, idx, err), &integration.RejectedIndex{})
+		_, err = s.Rejected(t.Context(), life, eventA)
+		notFound(t, "Rejected", err)
+
+		entries, err = s.Entries(t.Context(), namesake, 10)
+		equal(t, "the namesake's Entries", len(read(t, entries, err)), 1)
+		idx, err = s.RejectedIndex(t.Context(), namesake)
+		equal(t, "the namesake's RejectedIndex", len(read(t, idx, err).Entries), 1)
+		rej, err := s.Rejected(t.Context(), namesake, eventA)
+		read(t, rej, err)
+	},
+	"rejected events are deleted one by one, if there": func(t *testing.T, s store.Store) {
+		commit(t, s, store.PutRejected{History: life, Rejected: aRejected(eventA)}, store.PutRejected{History: life, Rejected: aRejected(eventB)})
+		commit(t, s, store.DeleteRejected{History: life, EventID: eventA})
+		commit(t, s, store.DeleteRejected{History: life, EventID: eventA})
+		_, err := s.Rejected(t.Context(), life, eventA)
+		notFound(t, "Rejected", err)
+		rej, err := s.Rejected(t.Context(), life, eventB)
+		equal(t, "the other one", read(t, rej, err).Event.ID, eventB)
+	},
+}
