@@ -1,0 +1,56 @@
+package sqlitedb
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// lockFile is the file in a data directory that its owner holds locked. It
+// stays when the owner ends; the operating system lets go of the lock even if
+// the owner is killed.
+const lockFile = "lock"
+
+// lockDir makes this process the owner of a data directory, until the file
+// returned is closed.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("the data directory %s cannot be locked: %w", dir, err)
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		owner := ownerOf(f)
+		f.Close()
+		return nil, fmt.Errorf("the data directory %s is in use by another process%s; stop it, or choose another directory", dir, owner)
+	}
+	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("the data directory %s cannot be locked: %w", dir, err)
+	}
+	return f, nil
+}
+
+// ownerOf is " (pid 123)", or "" if the file does not say.
+func ownerOf(f *os.File) string {
+	text, err := io.ReadAll(io.LimitReader(f, 32))
+	if err != nil {
+		return ""
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(" (pid %d)", pid)
+}
