@@ -5,31 +5,60 @@ package secret
 
 import (
 	"context"
+	"crypto/subtle"
+	"fmt"
+	"io"
 	"log/slog"
 )
 
 const redacted = "[secret]"
 
 // String is a secret in clear. It prints as "[secret]" in every encoding; only
-// Reveal gives it away, so that a search for Reveal finds every use.
-type String struct{ clear string }
+// Reveal gives it away, so that a search for Reveal finds every use. Two of
+// them are compared with Equal; == does not compile. The zero value is no
+// secret. A String is immutable and safe for concurrent use.
+//
+// Package fmt does not call the methods of a value in an unexported field of
+// another struct. Such a String prints as an address, because the clear text is
+// behind a pointer; what walks pointers by reflection (a deep printer, a
+// debugger, reflect.DeepEqual) does reach it.
+type String struct {
+	_     [0]func() // forbids ==, which would compare addresses
+	clear *string   // nil: no secret
+}
 
 // NewString wraps clear text.
-func NewString(clear string) String { return String{clear: clear} }
+func NewString(clear string) String {
+	if clear == "" {
+		return String{}
+	}
+	return String{clear: &clear}
+}
 
 // Reveal returns the clear text.
-func (s String) Reveal() string { return s.clear }
+func (s String) Reveal() string {
+	if s.clear == nil {
+		return ""
+	}
+	return *s.clear
+}
 
 // IsZero reports whether there is no secret.
-func (s String) IsZero() bool { return s.clear == "" }
+func (s String) IsZero() bool { return s.clear == nil }
+
+// Equal reports whether both hold the same secret, in a time that depends on
+// their lengths alone.
+func (s String) Equal(other String) bool {
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(other.Reveal())) == 1
+}
 
 // String implements fmt.Stringer.
 func (String) String() string { return redacted }
 
-// GoString implements fmt.GoStringer, for %#v.
-func (String) GoString() string { return redacted }
+// Format implements fmt.Formatter, so that %x and %d redact as well as %v.
+func (String) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
-// MarshalText implements encoding.TextMarshaler, for JSON, XML and flags.
+// MarshalText implements encoding.TextMarshaler, for JSON, XML, YAML and flags.
 func (String) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // LogValue implements slog.LogValuer.
@@ -41,7 +70,7 @@ const mask = "********"
 // Mask is what an answer shows of a secret: eight stars and, of secrets with
 // 12 characters or more, the last 4.
 func (s String) Mask() string {
-	runes := []rune(s.clear)
+	runes := []rune(s.Reveal())
 	if len(runes) < 12 {
 		return mask
 	}

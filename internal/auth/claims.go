@@ -1,0 +1,173 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Leeway is how far the clock of an issuer may be from ours.
+const Leeway = 30 * time.Second
+
+// MaxTenantBytes is the longest name of a tenant.
+const MaxTenantBytes = 128
+
+// lastSecond is the end of the year 9999: a time after it is a mistake.
+const lastSecond = 253402300799
+
+// claimRules are what the claims of a token must say.
+type claimRules struct {
+	issuer, audience, tenantClaim string
+}
+
+type claims map[string]jsontext.Value
+
+// identity judges the payload of a token whose signature has been verified.
+func (r claimRules) identity(payload []byte, now time.Time) (Identity, error) {
+	var c claims
+	if err := json.Unmarshal(payload, &c); err != nil || c == nil {
+		return Identity{}, unauthorized("The claims of the access token are not a JSON object with each name once.")
+	}
+	if issuer, ok := c.text("iss"); !ok || issuer != r.issuer {
+		return Identity{}, unauthorized("The access token is from another issuer: its claim iss must be %q.", r.issuer)
+	}
+	if audience, ok := c.texts("aud"); !ok || !slices.Contains(audience, r.audience) {
+		return Identity{}, unauthorized("The access token is for another audience: its claim aud must hold %q.", r.audience)
+	}
+	if err := c.checkTimes(now); err != nil {
+		return Identity{}, err
+	}
+	tenant, ok := c.text(r.tenantClaim)
+	if !ok {
+		return Identity{}, unauthorized("The access token must name the tenant in the claim %s, as a string.", r.tenantClaim)
+	}
+	if err := CheckTenant(tenant); err != nil {
+		return Identity{}, unauthorized("The claim %s of the access token cannot be a tenant: it %v.", r.tenantClaim, err)
+	}
+	scopes, err := c.scopes()
+	if err != nil {
+		return Identity{}, err
+	}
+	return Identity{Tenant: tenant, Scopes: scopes}, nil
+}
+
+func (c claims) checkTimes(now time.Time) error {
+	exp, found, err := c.time("exp")
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return unauthorized("The access token never expires: it needs the claim exp.")
+	case !now.Before(exp.Add(Leeway)):
+		return unauthorized("The access token expired at %s. Get a new one.", exp.UTC().Format(time.RFC3339))
+	}
+	for _, name := range []string{"nbf", "iat"} {
+		from, found, err := c.time(name)
+		if err != nil {
+			return err
+		}
+		if found && now.Add(Leeway).Before(from) {
+			return unauthorized("The access token is not valid before %s (its claim %s). Check the clocks of the issuer and of this service.",
+				from.UTC().Format(time.RFC3339), name)
+		}
+	}
+	return nil
+}
+
+// scopes are those of scope (RFC 9068) and of scp, as some issuers have it.
+func (c claims) scopes() ([]string, error) {
+	var scopes []string
+	if c.has("scope") {
+		text, ok := c.text("scope")
+		if !ok {
+			return nil, unauthorized("The claim scope of the access token must be a string of scopes with spaces between them.")
+		}
+		scopes = strings.Fields(text)
+	}
+	if c.has("scp") {
+		texts, ok := c.texts("scp")
+		if !ok {
+			return nil, unauthorized("The claim scp of the access token must be a string or an array of strings.")
+		}
+		for _, text := range texts {
+			scopes = append(scopes, strings.Fields(text)...)
+		}
+	}
+	return scopes, nil
+}
+
+// has reports whether the claim is there; null is as good as absent.
+func (c claims) has(name string) bool {
+	v, ok := c[name]
+	return ok && v.Kind() != 'n'
+}
+
+func (c claims) text(name string) (string, bool) {
+	var text string
+	ok := c[name].Kind() == '"' && json.Unmarshal(c[name], &text) == nil
+	return text, ok
+}
+
+// texts reads a claim that is a string or an array of strings.
+func (c claims) texts(name string) ([]string, bool) {
+	if text, ok := c.text(name); ok {
+		return []string{text}, true
+	}
+	var elements []jsontext.Value
+	if c[name].Kind() != '[' || json.Unmarshal(c[name], &elements) != nil {
+		return nil, false
+	}
+	texts := make([]string, len(elements))
+	for i, element := range elements {
+		text, ok := claims{name: element}.text(name)
+		if !ok { // json would take null for ""
+			return nil, false
+		}
+		texts[i] = text
+	}
+	return texts, true
+}
+
+// time reads a NumericDate (RFC 7519): seconds since 1970, perhaps with a
+// fraction, which is cut off.
+func (c claims) time(name string) (t time.Time, found bool, err error) {
+	if !c.has(name) {
+		return time.Time{}, false, nil
+	}
+	seconds, err := strconv.ParseFloat(string(c[name]), 64)
+	if err != nil || c[name].Kind() != '0' || math.Abs(seconds) > lastSecond {
+		return time.Time{}, false, unauthorized("The claim %s of the access token must be a time in seconds since 1970.", name)
+	}
+	return time.Unix(int64(seconds), 0), true, nil
+}
+
+// CheckTenant says why tenant cannot name a tenant. Names are part of storage
+// keys and of the keys of S3 files: 1 to 128 bytes of UTF-8 without control
+// characters and slashes, and neither "." nor "..". The error continues a
+// sentence about the tenant: "has a slash".
+func CheckTenant(tenant string) error {
+	switch {
+	case tenant == "":
+		return errors.New("is empty")
+	case len(tenant) > MaxTenantBytes:
+		return fmt.Errorf("is longer than %d bytes", MaxTenantBytes)
+	case !utf8.ValidString(tenant):
+		return errors.New("is not valid UTF-8")
+	case strings.ContainsFunc(tenant, unicode.IsControl):
+		return errors.New("has a control character")
+	case strings.Contains(tenant, "/"):
+		return errors.New("has a slash")
+	case tenant == "." || tenant == "..":
+		return errors.New("is a path (. or ..)")
+	}
+	return nil
+}

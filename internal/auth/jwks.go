@@ -1,0 +1,223 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+const (
+	fetchTimeout  = 10 * time.Second
+	maxFetchBytes = 1 << 20 // of an answer of the issuer
+
+	// A token with an unknown key makes us ask the issuer again, because the
+	// key may be new; these pauses keep bad tokens from becoming a flood there.
+	pauseAfterSuccess = 10 * time.Second
+	pauseAfterFailure = time.Second
+
+	// Keys are fetched again beside the traffic when they are old, so that a
+	// withdrawn one goes; while the issuer is down the old ones last a day.
+	refreshKeysAfter = time.Hour
+	dropKeysAfter    = 24 * time.Hour
+)
+
+// keySet has the public keys of an issuer. It is go-oidc's discovery with a key
+// set of our own, because go-oidc's asks the issuer for every token with an
+// unknown key, never forgets a withdrawn one, and does not tell an unreachable
+// issuer from a bad signature.
+type keySet struct {
+	issuer string
+	client *http.Client
+	group  singleflight.Group
+
+	mu      sync.Mutex
+	keys    []jose.JSONWebKey
+	fetched time.Time // when keys came
+	tried   time.Time // when the last try ended
+	err     error     // of the last try
+}
+
+func newKeySet(issuer string) *keySet {
+	return &keySet{issuer: issuer, client: &http.Client{
+		Transport: boundedTransport{http.DefaultTransport},
+		Timeout:   fetchTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse // keys come from where discovery says, from nowhere else
+		},
+	}}
+}
+
+// verify returns the payload of a token that one of the keys has signed.
+func (s *keySet) verify(ctx context.Context, jws *jose.JSONWebSignature, now func() time.Time) ([]byte, error) {
+	if payload, ok := verifyWith(s.usable(now()), jws); ok {
+		if s.due(now(), refreshKeysAfter) {
+			s.group.DoChan("", func() (any, error) { return nil, s.update(now) })
+		}
+		return payload, nil
+	}
+	keys, err := s.refresh(ctx, now)
+	if err != nil {
+		return nil, problem.Wrap(err, problem.Unavailable, "The access token cannot be checked now, because the keys of the issuer %s cannot be fetched. Try again.", s.issuer)
+	}
+	if payload, ok := verifyWith(keys, jws); ok {
+		return payload, nil
+	}
+	return nil, unauthorized("The access token is not signed with a key of the issuer %s.", s.issuer)
+}
+
+func verifyWith(keys []jose.JSONWebKey, jws *jose.JSONWebSignature) ([]byte, bool) {
+	header := jws.Signatures[0].Header
+	for _, key := range keys {
+		if header.KeyID != "" && key.KeyID != header.KeyID {
+			continue
+		}
+		if key.Algorithm != "" && key.Algorithm != header.Algorithm {
+			continue
+		}
+		if payload, err := jws.Verify(key.Key); err == nil {
+			return payload, true
+		}
+	}
+	return nil, false
+}
+
+// usable returns the keys at hand.
+func (s *keySet) usable(now time.Time) []jose.JSONWebKey {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.fetched) >= dropKeysAfter {
+		return nil
+	}
+	return s.keys
+}
+
+// due reports whether the keys are older than age and may be fetched again.
+func (s *keySet) due(now time.Time, age time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pause := pauseAfterSuccess
+	if s.err != nil {
+		pause = pauseAfterFailure
+	}
+	return now.Sub(s.fetched) >= age && (s.tried.IsZero() || now.Sub(s.tried) >= pause)
+}
+
+// refresh fetches the keys, unless that was just tried, and returns them or the
+// error of the last try. Callers at the same time share one fetch, which goes
+// on when one of them gives up.
+func (s *keySet) refresh(ctx context.Context, now func() time.Time) ([]jose.JSONWebKey, error) {
+	done := s.group.DoChan("", func() (any, error) { return nil, s.update(now) })
+	select {
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case result := <-done:
+		return s.usable(now()), result.Err
+	}
+}
+
+func (s *keySet) update(now func() time.Time) error {
+	if !s.due(now(), 0) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+	defer cancel()
+	keys, err := s.fetch(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tried, s.err = now(), err
+	if err == nil {
+		s.keys, s.fetched = keys, s.tried
+	}
+	return err
+}
+
+func (s *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
+	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, s.client), s.issuer)
+	if err != nil {
+		return nil, fmt.Errorf("discovery of the issuer %s failed: %w", s.issuer, shortened(err))
+	}
+	var metadata struct {
+		JWKS string `json:"jwks_uri"`
+	}
+	if err := provider.Claims(&metadata); err != nil {
+		return nil, err
+	}
+	if err := checkURL(metadata.JWKS); err != nil {
+		return nil, fmt.Errorf("the jwks_uri %q of the issuer %s cannot be used: it %w", metadata.JWKS, s.issuer, err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, metadata.JWKS, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answered %s, not 200", metadata.JWKS, response.Status)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", metadata.JWKS, err)
+	}
+	keys := parseKeys(body)
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("%s holds no key that can verify a signature", metadata.JWKS)
+	}
+	return keys, nil
+}
+
+// parseKeys returns the public signature keys of a JSON Web Key Set and passes
+// over all others (RFC 7517, section 5).
+func parseKeys(body []byte) []jose.JSONWebKey {
+	var set struct {
+		Keys []jsontext.Value `json:"keys"`
+	}
+	if json.Unmarshal(body, &set) != nil {
+		return nil
+	}
+	var keys []jose.JSONWebKey
+	for _, raw := range set.Keys {
+		var key jose.JSONWebKey
+		if key.UnmarshalJSON(raw) == nil && key.IsPublic() && key.Use != "enc" {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// boundedTransport cuts off answers, because go-oidc reads them whole.
+type boundedTransport struct{ next http.RoundTripper }
+
+func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := t.next.RoundTrip(r)
+	if err == nil {
+		response.Body = http.MaxBytesReader(nil, response.Body, maxFetchBytes)
+	}
+	return response, err
+}
+
+// shortened keeps a page of HTML, which go-oidc puts into its error, out of the
+// log. Only the text is kept.
+func shortened(err error) error {
+	const most = 300
+	if text := err.Error(); len(text) > most {
+		return errors.New(text[:most] + "…")
+	}
+	return err
+}

@@ -1,0 +1,155 @@
+// Package keyfile seals secrets under a key in a local file: AES-256-GCM
+// through Tink, bound to tenant, integration and field. Whoever can read the
+// file can read the secrets; whoever loses it cannot, and nobody can help: back
+// it up apart from the database.
+package keyfile
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"github.com/sluicehq/sluice/internal/privatefile"
+	"github.com/sluicehq/sluice/internal/secret"
+)
+
+// Name is the file's name in a data directory.
+const Name = "secrets.key"
+
+// Sealer seals and opens under the key of one file. It is safe for concurrent
+// use, does no I/O after it is opened, and ignores its contexts.
+type Sealer struct {
+	path string
+	aead tink.AEAD
+}
+
+var _ secret.Sealer = (*Sealer)(nil)
+
+// Open uses the key file at path, which must exist: for a database that already
+// holds sealed secrets. The error of a missing file satisfies
+// errors.Is(err, fs.ErrNotExist).
+func Open(path string) (*Sealer, error) {
+	content, err := privatefile.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; the stored secrets of the integrations were sealed under it and cannot be read without it: "+
+			"restore it from a backup, or start with an empty data directory and register the integrations again", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parse(path, content)
+}
+
+// OpenOrCreate is Open; where there is no file it makes one with a fresh key.
+// Use it only while no secret is stored: a fresh key opens nothing of before.
+func OpenOrCreate(path string) (*Sealer, error) {
+	content, err := privatefile.ReadOrCreate(path, fresh)
+	if err != nil {
+		return nil, err
+	}
+	return parse(path, content)
+}
+
+// keyFile is the content of the file. The checksum finds a damaged key when the
+// file is opened; without it, the first sealed secret would.
+type keyFile struct {
+	Keyset jsontext.Value `json:"keyset"`
+	SHA256 string         `json:"sha256"`
+}
+
+func fresh() ([]byte, error) {
+	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&b)); err != nil {
+		return nil, err
+	}
+	set := jsontext.Value(b.Bytes())
+	if err := set.Compact(); err != nil {
+		return nil, err
+	}
+	content, err := json.Marshal(keyFile{Keyset: set, SHA256: checksum(set)})
+	return append(content, '\n'), err
+}
+
+func checksum(set []byte) string {
+	sum := sha256.Sum256(set)
+	return hex.EncodeToString(sum[:])
+}
+
+// parse never repeats a cause in its error: it might quote the key.
+func parse(path string, content []byte) (*Sealer, error) {
+	damaged := func(how string) error {
+		return fmt.Errorf("the key file %s is damaged: it %s. Secrets sealed under it cannot be read without it. "+
+			"Restore it from a backup; or, if there is none, delete it and set the secrets of all integrations again", path, how)
+	}
+	if len(bytes.TrimSpace(content)) == 0 {
+		return nil, damaged("is empty")
+	}
+	var file keyFile
+	if err := json.Unmarshal(content, &file, json.RejectUnknownMembers(true)); err != nil {
+		return nil, damaged("is not the JSON that was written")
+	}
+	if checksum(file.Keyset) != file.SHA256 {
+		return nil, damaged("does not match its checksum")
+	}
+	handle, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(file.Keyset)))
+	if err != nil {
+		return nil, damaged("holds no usable key")
+	}
+	primitive, err := aead.New(handle)
+	if err != nil {
+		return nil, damaged("holds no key for sealing")
+	}
+	return &Sealer{path: path, aead: primitive}, nil
+}
+
+// Seal encrypts clear for o. No secret is sealed as the zero Sealed.
+func (s *Sealer) Seal(_ context.Context, o secret.Owner, clear secret.String) (secret.Sealed, error) {
+	if clear.IsZero() {
+		return secret.Sealed{}, nil
+	}
+	ciphertext, err := s.aead.Encrypt([]byte(clear.Reveal()), associatedData(o))
+	if err != nil {
+		return secret.Sealed{}, fmt.Errorf("cannot seal the %s of integration %s: %w", o.Field, o.Integration, err)
+	}
+	return secret.Sealed{Ciphertext: ciphertext, Mask: clear.Mask()}, nil
+}
+
+// Open decrypts what was sealed for o; the zero Sealed is no secret.
+func (s *Sealer) Open(_ context.Context, o secret.Owner, sealed secret.Sealed) (secret.String, error) {
+	if sealed.IsZero() {
+		return secret.String{}, nil
+	}
+	clear, err := s.aead.Decrypt(sealed.Ciphertext, associatedData(o))
+	if err != nil {
+		return secret.String{}, fmt.Errorf("the stored %s of integration %s does not open with the key file %s: it is damaged, "+
+			"or it was sealed under another key file; restore that file, or set the secret again", o.Field, o.Integration, s.path)
+	}
+	return secret.NewString(string(clear)), nil
+}
+
+// associatedData gives different owners different bytes: each part comes after
+// its length, so that no part can run into the next.
+func associatedData(o secret.Owner) []byte {
+	data := []byte("sluice secret v1")
+	for _, part := range []string{o.Tenant, o.Integration, o.Field} {
+		data = binary.AppendUvarint(data, uint64(len(part)))
+		data = append(data, part...)
+	}
+	return data
+}
