@@ -3,9 +3,8 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -58,50 +57,29 @@ func Default() Settings {
 	}
 }
 
-// Setting is one row of the table. It is a flag.Value and a pflag.Value.
-type Setting struct {
-	Name string // of the flag: "max-integrations"
-	Doc  string
-	value
-}
-
-type value interface {
-	String() string
-	Set(text string) error
-	Type() string
-}
-
-// Env is the name of the environment variable: "SLUICE_MAX_INTEGRATIONS".
-func (s Setting) Env() string {
-	return "SLUICE_" + strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_"))
-}
-
-// Key is the name in the config file: "max_integrations".
-func (s Setting) Key() string { return strings.ReplaceAll(s.Name, "-", "_") }
-
 // Table lists every setting; setting a row sets the field in s.
 func (s *Settings) Table() []Setting {
 	return []Setting{
-		{"max-integrations", "integrations a tenant may have", (*count)(&s.MaxIntegrations)},
-		{"retention", "how far back the log, a start and a replay reach", (*duration)(&s.Retention)},
-		{"temporary-grace", "time from the end of a replay to its deletion", (*duration)(&s.TemporaryGrace)},
-		{"webhook-timeout", "a receiver's time to answer", (*duration)(&s.WebhookTimeout)},
-		{"in-flight", "calls at a time to one integration", (*count)(&s.InFlight)},
-		{"follow-budget", "what a batch waits for its slowest follower before that one leaves", (*duration)(&s.FollowBudget)},
-		{"retry-min", "first pause of the back-off", (*duration)(&s.RetryMin)},
-		{"retry-max", "longest pause of the back-off", (*duration)(&s.RetryMax)},
-		{"failure-stop-after", "unbroken failure until an integration is stopped", (*duration)(&s.FailureStopAfter)},
-		{"max-rejected", "rejected events kept an integration", (*count)(&s.MaxRejected)},
-		{"s3-file-interval", "wall time after which a new S3 file is started", (*duration)(&s.S3FileInterval)},
-		{"s3-file-bytes", "size at which a new S3 file is started", (*size)(&s.S3FileBytes)},
-		{"max-event-bytes", "largest event that can be published", (*size)(&s.MaxEventBytes)},
-		{"max-publish-bytes", "largest publish call", (*size)(&s.MaxPublishBytes)},
-		{"max-publish-events", "most events in a publish call", (*count)(&s.MaxPublishEvents)},
-		{"lanes", "lanes a tenant: units of order and of scale", (*count)(&s.Lanes)},
-		{"sweep-interval", "time between sweeps for what is overdue", (*duration)(&s.SweepInterval)},
-		{"tenant-claim", "claim of the access token that names the tenant", (*text)(&s.TenantClaim)},
-		{"reveal-secrets", "answer with secrets in clear", (*boolean)(&s.RevealSecrets)},
-		{"allow-private-targets", "let receivers be on private addresses", (*boolean)(&s.AllowPrivateTargets)},
+		Count("max-integrations", "integrations a tenant may have", &s.MaxIntegrations),
+		Duration("retention", "how far back the log, a start and a replay reach", &s.Retention),
+		Duration("temporary-grace", "time from the end of a replay to its deletion", &s.TemporaryGrace),
+		Duration("webhook-timeout", "a receiver's time to answer", &s.WebhookTimeout),
+		Count("in-flight", "calls at a time to one integration", &s.InFlight),
+		Duration("follow-budget", "what a batch waits for its slowest follower before that one leaves", &s.FollowBudget),
+		Duration("retry-min", "first pause of the back-off", &s.RetryMin),
+		Duration("retry-max", "longest pause of the back-off", &s.RetryMax),
+		Duration("failure-stop-after", "unbroken failure until an integration is stopped", &s.FailureStopAfter),
+		Count("max-rejected", "rejected events kept an integration", &s.MaxRejected),
+		Duration("s3-file-interval", "wall time after which a new S3 file is started", &s.S3FileInterval),
+		Size("s3-file-bytes", "size at which a new S3 file is started", &s.S3FileBytes),
+		Size("max-event-bytes", "largest event that can be published", &s.MaxEventBytes),
+		Size("max-publish-bytes", "largest publish call", &s.MaxPublishBytes),
+		Count("max-publish-events", "most events in a publish call", &s.MaxPublishEvents),
+		Count("lanes", "lanes a tenant: units of order and of scale", &s.Lanes),
+		Duration("sweep-interval", "time between sweeps for what is overdue", &s.SweepInterval),
+		Text("tenant-claim", "claim of the access token that names the tenant", &s.TenantClaim),
+		Bool("reveal-secrets", "answer with secrets in clear", &s.RevealSecrets),
+		Bool("allow-private-targets", "let receivers be on private addresses", &s.AllowPrivateTargets),
 	}
 }
 
@@ -123,7 +101,7 @@ func (s *Settings) Validate() []error {
 		errs = append(errs, fmt.Errorf("SLUICE_LANES is %d; it can be at most %d", s.Lanes, MaxLanes))
 	}
 	if s.TenantClaim == "" {
-		errs = append(errs, fmt.Errorf("SLUICE_TENANT_CLAIM is empty; name the claim that holds the tenant"))
+		errs = append(errs, errors.New("SLUICE_TENANT_CLAIM is empty; name the claim that holds the tenant"))
 	}
 	return errs
 }
@@ -131,85 +109,3 @@ func (s *Settings) Validate() []error {
 // MaxLanes keeps a start or stop, which writes two records a lane, within one
 // transaction of 100 writes (Amazon DynamoDB's limit).
 const MaxLanes = 32
-
-type count int
-
-func (v *count) String() string { return strconv.Itoa(int(*v)) }
-func (v *count) Type() string   { return "count" }
-func (v *count) positive() bool { return *v > 0 }
-func (v *count) Set(s string) error {
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		return fmt.Errorf("%q is not a whole number", s)
-	}
-	*v = count(n)
-	return nil
-}
-
-type duration time.Duration
-
-func (v *duration) String() string { return time.Duration(*v).String() }
-func (v *duration) Type() string   { return "duration" }
-func (v *duration) positive() bool { return *v > 0 }
-func (v *duration) Set(s string) error {
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		return fmt.Errorf("%q is not a duration; write it like 300s, 5m or 72h", s)
-	}
-	*v = duration(d)
-	return nil
-}
-
-type size int64
-
-func (v *size) String() string {
-	n := int64(*v)
-	for _, u := range sizeUnits {
-		if n != 0 && n%u.bytes == 0 {
-			return strconv.FormatInt(n/u.bytes, 10) + u.name
-		}
-	}
-	return strconv.FormatInt(n, 10)
-}
-func (v *size) Type() string   { return "size" }
-func (v *size) positive() bool { return *v > 0 }
-func (v *size) Set(s string) error {
-	digits, unit := s, int64(1)
-	for _, u := range sizeUnits {
-		if d, ok := strings.CutSuffix(s, u.name); ok {
-			digits, unit = d, u.bytes
-			break
-		}
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
-	if err != nil || n > (1<<62)/unit {
-		return fmt.Errorf("%q is not a size; write bytes, or like 256KiB or 50MiB", s)
-	}
-	*v = size(n * unit)
-	return nil
-}
-
-var sizeUnits = []struct {
-	name  string
-	bytes int64
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
-
-type text string
-
-func (v *text) String() string     { return string(*v) }
-func (v *text) Type() string       { return "text" }
-func (v *text) Set(s string) error { *v = text(s); return nil }
-
-type boolean bool
-
-func (v *boolean) String() string   { return strconv.FormatBool(bool(*v)) }
-func (v *boolean) Type() string     { return "bool" }
-func (v *boolean) IsBoolFlag() bool { return true }
-func (v *boolean) Set(s string) error {
-	b, err := strconv.ParseBool(s)
-	if err != nil {
-		return fmt.Errorf("%q is neither true nor false", s)
-	}
-	*v = boolean(b)
-	return nil
-}

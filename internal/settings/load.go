@@ -1,0 +1,201 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Load sets rows by the order flag, environment, config file, default. The
+// flags have been parsed into the rows before; fromFlag tells which rows one
+// was given for, and those keep their value. An empty path is no config file.
+// Everything that is wrong is reported at once, in a joined error of
+// *SourceError; the rows are then half set, and not to be used.
+func Load(rows []Setting, path string, lookupEnv func(string) (string, bool), fromFlag func(name string) bool) error {
+	given := map[string]string{}
+	for _, row := range rows {
+		if fromFlag(row.Name) {
+			given[row.Name] = row.String()
+		}
+	}
+	var fileErr error
+	if path != "" {
+		fileErr = LoadFile(rows, path)
+	}
+	errs := []error{fileErr, LoadEnv(rows, lookupEnv)}
+	for _, row := range rows {
+		if text, ok := given[row.Name]; ok {
+			errs = append(errs, row.Set(text))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// SourceError is one thing that is wrong in the config file or the environment.
+type SourceError struct {
+	File  string // "" for the environment
+	Line  int    // in the file, from 1; 0 where it concerns the whole file
+	Name  string // the key or the environment variable, if it concerns one
+	Cause error
+}
+
+// Error says where, which setting, and what: "sluice.yaml:3: lanes: …".
+func (e *SourceError) Error() string {
+	var where strings.Builder
+	if e.File != "" {
+		where.WriteString(e.File)
+		if e.Line > 0 {
+			fmt.Fprintf(&where, ":%d", e.Line)
+		}
+		where.WriteString(": ")
+	}
+	if e.Name != "" {
+		where.WriteString(e.Name + ": ")
+	}
+	return where.String() + e.Cause.Error()
+}
+
+// Unwrap returns the cause.
+func (e *SourceError) Unwrap() error { return e.Cause }
+
+// LoadEnv sets the rows whose environment variable is set, an empty one
+// included. Its error joins a *SourceError for each value that cannot be used.
+func LoadEnv(rows []Setting, lookup func(string) (string, bool)) error {
+	var errs []error
+	for _, row := range rows {
+		if text, ok := lookup(row.Env()); ok {
+			if err := row.Set(text); err != nil {
+				errs = append(errs, &SourceError{Name: row.Env(), Cause: err})
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// clientEnv are variables that start like settings and are for the commands
+// that talk to a server.
+var clientEnv = []string{"SLUICE_URL", "SLUICE_TOKEN"}
+
+// UnknownEnv lists, sorted, the variables of environ ("NAME=value", as of
+// os.Environ) that look like settings and are none: misspelt, most likely.
+func UnknownEnv(rows []Setting, environ []string) []string {
+	var unknown []string
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		known := slices.Contains(clientEnv, name) ||
+			slices.ContainsFunc(rows, func(row Setting) bool { return row.Env() == name })
+		if strings.HasPrefix(name, envPrefix) && !known {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	return slices.Compact(unknown)
+}
+
+// maxFileBytes is far more than every setting in every spelling needs.
+const maxFileBytes = 1 << 20
+
+// LoadFile sets rows from a YAML file that maps keys (Setting.Key) to values.
+// Its error joins a *SourceError for each thing that is wrong.
+func LoadFile(rows []Setting, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("cannot read the config file: %w", err)
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err != nil {
+		return fmt.Errorf("cannot read the config file: %w", err)
+	}
+	if len(content) > maxFileBytes {
+		return &SourceError{File: path, Cause: fmt.Errorf("is larger than %d bytes, so it is not a config file", maxFileBytes)}
+	}
+	return loadYAML(rows, path, content)
+}
+
+func loadYAML(rows []Setting, path string, content []byte) error {
+	decoder := yaml.NewDecoder(strings.NewReader(string(content)))
+	var document, next yaml.Node
+	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
+		return nil // nothing but comments
+	} else if err != nil {
+		return &SourceError{File: path, Cause: fmt.Errorf("is not YAML: %w", err)}
+	}
+	if err := decoder.Decode(&next); !errors.Is(err, io.EOF) {
+		return &SourceError{File: path, Cause: errors.New("must be one YAML document; there is more after the first")}
+	}
+	root := document.Content[0]
+	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
+		return nil
+	}
+	if root.Kind != yaml.MappingNode {
+		return &SourceError{File: path, Line: root.Line, Cause: errors.New("must be lines of the form key: value")}
+	}
+	byKey := map[string]Setting{}
+	for _, row := range rows {
+		byKey[row.Key()] = row
+	}
+	var errs []error
+	lines := map[string]int{}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key, value := root.Content[i], root.Content[i+1]
+		if err := setFromYAML(byKey, lines, key, value); err != nil {
+			errs = append(errs, &SourceError{File: path, Line: key.Line, Name: key.Value, Cause: err})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func setFromYAML(byKey map[string]Setting, lines map[string]int, key, value *yaml.Node) error {
+	if key.Kind != yaml.ScalarNode {
+		return errors.New("a key must be the name of a setting")
+	}
+	if line, ok := lines[key.Value]; ok {
+		return fmt.Errorf("is set twice; it is in line %d too", line)
+	}
+	lines[key.Value] = key.Line
+	row, ok := byKey[key.Value]
+	if !ok { // its value may be a secret that got here by mistake, so it is not shown
+		return unknownKey(byKey, key.Value)
+	}
+	switch {
+	case value.Kind != yaml.ScalarNode:
+		return fmt.Errorf("must be a single value of type %s, written out in its line", row.Type())
+	case value.Tag == "!!null":
+		return fmt.Errorf("has no value; give one of type %s, or leave the key out", row.Type())
+	case !slices.Contains(yamlTags[row.Type()], value.Tag):
+		return fmt.Errorf("%q is a YAML %s, but the setting is of type %s%s",
+			value.Value, strings.TrimPrefix(value.Tag, "!!"), row.Type(), yamlHints[row.Type()])
+	}
+	return row.Set(value.Value)
+}
+
+// yamlTags are the YAML types in which a setting of each type can be written.
+// A duration that is a number is refused by its Set, which says why.
+var yamlTags = map[string][]string{
+	"count":    {"!!int"},
+	"duration": {"!!str", "!!int"},
+	"size":     {"!!str", "!!int"},
+	"text":     {"!!str"},
+	"bool":     {"!!bool"},
+}
+
+var yamlHints = map[string]string{
+	"count": "; write it as digits, without quotes",
+	"text":  "; put it in quotes",
+	"bool":  "; write true or false, without quotes",
+}
+
+func unknownKey(byKey map[string]Setting, key string) error {
+	likely := strings.ReplaceAll(strings.ToLower(key), "-", "_")
+	likely = strings.TrimPrefix(likely, strings.ToLower(envPrefix))
+	if _, ok := byKey[likely]; ok {
+		return fmt.Errorf("there is no such setting; in a config file it is written %s", likely)
+	}
+	return errors.New("there is no such setting")
+}

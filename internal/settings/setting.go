@@ -1,0 +1,145 @@
+package settings
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Setting is one row of a table of settings. It is a flag.Value and a
+// pflag.Value. Make one with Count, Duration, Size, Text or Bool; setting it
+// sets the variable it was made with.
+type Setting struct {
+	Name string // of the flag: "max-integrations"
+	Doc  string
+	value
+}
+
+// value is a variable that reads and writes itself as text: Set takes what
+// String returns.
+type value interface {
+	String() string
+	Set(text string) error
+	Type() string
+}
+
+// envPrefix begins the name of every environment variable of Sluice.
+const envPrefix = "SLUICE_"
+
+// Env is the name of the environment variable: "SLUICE_MAX_INTEGRATIONS".
+func (s Setting) Env() string { return envPrefix + strings.ToUpper(s.Key()) }
+
+// Key is the name in the config file: "max_integrations".
+func (s Setting) Key() string { return strings.ReplaceAll(s.Name, "-", "_") }
+
+type count int
+
+// Count is a row that holds a whole number.
+func Count(name, doc string, to *int) Setting { return Setting{name, doc, (*count)(to)} }
+
+func (v *count) String() string { return strconv.Itoa(int(*v)) }
+func (v *count) Type() string   { return "count" }
+func (v *count) positive() bool { return *v > 0 }
+func (v *count) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return fmt.Errorf("%q is not a whole number", s)
+	}
+	*v = count(n)
+	return nil
+}
+
+type duration time.Duration
+
+// Duration is a row that holds a time span, written like 300s, 5m or 72h.
+func Duration(name, doc string, to *time.Duration) Setting {
+	return Setting{name, doc, (*duration)(to)}
+}
+
+func (v *duration) String() string {
+	text := time.Duration(*v).String() // 72h0m0s
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+func (v *duration) Type() string   { return "duration" }
+func (v *duration) positive() bool { return *v > 0 }
+func (v *duration) Set(s string) error {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return fmt.Errorf("%q is not a duration; write it like 300s, 5m or 72h", s)
+	}
+	*v = duration(d)
+	return nil
+}
+
+type size int64
+
+// Size is a row that holds a number of bytes, written as such or like 256KiB or
+// 50MiB; 4 EiB at most.
+func Size(name, doc string, to *int64) Setting { return Setting{name, doc, (*size)(to)} }
+
+func (v *size) String() string {
+	n := int64(*v)
+	for _, u := range sizeUnits {
+		if n != 0 && n%u.bytes == 0 {
+			return strconv.FormatInt(n/u.bytes, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(n, 10)
+}
+func (v *size) Type() string   { return "size" }
+func (v *size) positive() bool { return *v > 0 }
+func (v *size) Set(s string) error {
+	digits, unit := s, int64(1)
+	for _, u := range sizeUnits {
+		if d, ok := strings.CutSuffix(s, u.name); ok {
+			digits, unit = d, u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
+	if err != nil || n < 0 || n > maxSize/unit {
+		return fmt.Errorf("%q is not a size; write bytes, or like 256KiB or 50MiB", s)
+	}
+	*v = size(n * unit)
+	return nil
+}
+
+const maxSize = 1 << 62
+
+var sizeUnits = []struct {
+	name  string
+	bytes int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
+
+type text string
+
+// Text is a row that holds any text.
+func Text(name, doc string, to *string) Setting { return Setting{name, doc, (*text)(to)} }
+
+func (v *text) String() string     { return string(*v) }
+func (v *text) Type() string       { return "text" }
+func (v *text) Set(s string) error { *v = text(s); return nil }
+
+type boolean bool
+
+// Bool is a row that holds true or false.
+func Bool(name, doc string, to *bool) Setting { return Setting{name, doc, (*boolean)(to)} }
+
+func (v *boolean) String() string   { return strconv.FormatBool(bool(*v)) }
+func (v *boolean) Type() string     { return "bool" }
+func (v *boolean) IsBoolFlag() bool { return true }
+func (v *boolean) Set(s string) error {
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return fmt.Errorf("%q is neither true nor false", s)
+	}
+	*v = boolean(b)
+	return nil
+}
