@@ -1,0 +1,68 @@
+package netguard
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+)
+
+// Errors of every kind, each with a secret wherever the other side can put
+// one. Package webhook meets most of them for real.
+func TestCauseUsesFixedWords(t *testing.T) {
+	const hush = "hush"
+	expired := x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired, Detail: hush}
+	tests := []struct {
+		err  error
+		want string
+	}{
+		{&AddressError{Kind: "a private address"}, "the target's address is not allowed: it is a private address"},
+		{&net.DNSError{Err: hush, Name: hush, IsNotFound: true}, "the host name cannot be resolved: no such host"},
+		{&net.DNSError{Err: hush, Name: hush, IsTimeout: true}, "the host name cannot be resolved at the moment"},
+		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, "connection refused"},
+		{syscall.ECONNRESET, "connection reset by the target"},
+		{syscall.EPIPE, "connection reset by the target"},
+		{syscall.EHOSTUNREACH, "no route to the host"},
+		{syscall.ENETUNREACH, "the network cannot be reached"},
+		{syscall.EADDRNOTAVAIL, "the address cannot be reached from here"},
+		{syscall.EMFILE, "no more connections can be opened here at the moment"},
+		{&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, "the connection timed out"},
+		{io.EOF, "the connection was closed before an answer came"},
+		{io.ErrUnexpectedEOF, "the connection was closed before an answer came"},
+		{&tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{hush}}, Host: hush}}, "the TLS certificate is not valid for this host"},
+		{&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, "the TLS certificate is signed by an unknown authority"},
+		{&tls.CertificateVerificationError{Err: expired}, "the TLS certificate has expired or is not valid yet"},
+		{&tls.CertificateVerificationError{Err: errors.New(hush)}, "the TLS certificate cannot be verified"},
+		{tls.RecordHeaderError{Msg: hush}, "the target does not speak TLS; is the URL meant to begin with http://?"},
+		{&net.OpError{Op: "remote error", Err: errors.New("tls: handshake failure")}, "the TLS handshake failed (handshake failure)"},
+		{errors.New("tls: " + hush), "the TLS handshake failed"},
+		{errors.New("malformed HTTP response " + hush), "the answer is not valid HTTP"},
+		{errors.New(hush), "the connection failed"},
+	}
+	for _, tt := range tests {
+		for _, err := range []error{tt.err, fmt.Errorf("%s: %w", hush, tt.err)} {
+			if got := Cause(err); got != tt.want {
+				t.Errorf("Cause(%v) = %q, want %q", err, got, tt.want)
+			}
+		}
+	}
+}
+
+func TestFilterLogKeepsTheRest(t *testing.T) {
+	var out bytes.Buffer
+	w := FilterLog(&out)
+	for _, line := range []string{"12:00 Unsolicited response received on idle HTTP channel starting with \"hush\"; err=<nil>\n", "disk full\n"} {
+		if n, err := io.WriteString(w, line); n != len(line) || err != nil {
+			t.Errorf("Write = %d, %v", n, err)
+		}
+	}
+	if out.String() != "disk full\n" {
+		t.Errorf("the log has %q, want the other line alone", out.String())
+	}
+}

@@ -1,0 +1,91 @@
+package netguard
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+// lookupTimeout bounds the resolving of a host in CheckURL.
+const lookupTimeout = 5 * time.Second
+
+// CheckURL checks a target that is about to be registered. It resolves the
+// host, for at most 5 s, and fails with problem.InvalidTarget if the URL is
+// not an absolute http or https one, if its host cannot be resolved, or if any
+// of its addresses is not allowed. The message names the host and what is
+// wrong with it, never the rest of the URL, which may hold secrets.
+func (g *Guard) CheckURL(ctx context.Context, rawURL string) error {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return problem.New(problem.InvalidTarget, "the URL cannot be read; write it like https://example.com/path")
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return problem.New(problem.InvalidTarget, "the URL must be absolute and begin with http:// or https://, followed by a host")
+	}
+	host := u.Hostname()
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return g.checkHost(host, addr)
+	}
+	if err := checkName(host); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	addrs, err := g.resolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return unresolved(host, err)
+	}
+	if len(addrs) == 0 {
+		return unresolved(host, nil)
+	}
+	for _, addr := range addrs {
+		// net.Resolver hands out IPv4 addresses in their IPv6 form, and the
+		// dialer turns every one of that form back: judge what it will dial.
+		if err := g.checkHost(host, addr.Unmap()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *Guard) checkHost(host string, addr netip.Addr) error {
+	err := g.Check(addr)
+	if err == nil {
+		return nil
+	}
+	return problem.Wrap(err, problem.InvalidTarget,
+		"the host %q has %s, which is not allowed; use a host that has public addresses only", host, AsAddressError(err).Kind)
+}
+
+// checkName refuses names that different resolvers read differently: numbers
+// (2130706433, 0x7f.1, 127.1 are 127.0.0.1 to some) and letters outside ASCII.
+func checkName(host string) error {
+	for i := range len(host) {
+		if host[i] >= 0x80 {
+			return problem.New(problem.InvalidTarget, "the host %q has letters outside ASCII; write it in its xn-- form", host)
+		}
+	}
+	last := strings.TrimSuffix(host, ".")
+	last = strings.ToLower(last[strings.LastIndexByte(last, '.')+1:])
+	digits, set := last, "0123456789"
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		digits, set = hex, "0123456789abcdef"
+	}
+	if last != "" && strings.Trim(digits, set) == "" {
+		return problem.New(problem.InvalidTarget, "the host %q is a number; write an address as four decimal numbers, like 192.0.2.1, or use a name", host)
+	}
+	return nil
+}
+
+func unresolved(host string, err error) error {
+	if dns, ok := errors.AsType[*net.DNSError](err); err != nil && (!ok || !dns.IsNotFound) {
+		return problem.Wrap(err, problem.InvalidTarget, "the host %q cannot be resolved at the moment; check the name and try again", host)
+	}
+	return problem.Wrap(err, problem.InvalidTarget, "the host %q cannot be resolved; check the name", host)
+}

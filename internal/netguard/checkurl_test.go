@@ -1,0 +1,156 @@
+package netguard
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+// hosts is a Resolver with fixed answers.
+type hosts map[string][]string
+
+func (h hosts) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	texts, ok := h[host]
+	if !ok {
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
+	var addrs []netip.Addr
+	for _, text := range texts {
+		if text == "timeout" {
+			return nil, &net.DNSError{Err: "i/o timeout", Name: host, IsTimeout: true}
+		}
+		addrs = append(addrs, netip.MustParseAddr(text))
+	}
+	return addrs, nil
+}
+
+func TestCheckURL(t *testing.T) {
+	resolver := hosts{
+		"public.test":  {"93.184.216.34", "2606:4700::1111"},
+		"wide.test":    {"::ffff:93.184.216.34"}, // as net.Resolver answers
+		"private.test": {"10.1.2.3"},
+		"mapped.test":  {"::ffff:10.1.2.3"},
+		"mixed.test":   {"93.184.216.34", "127.0.0.1"},
+		"mixed6.test":  {"93.184.216.34", "fd12::1"},
+		"localhost":    {"127.0.0.1", "::1"},
+		"slow.test":    {"timeout"},
+		"empty.test":   {},
+		// What a resolver that reads numbers would say.
+		"2130706433":  {"93.184.216.34"},
+		"0x7f000001":  {"93.184.216.34"},
+		"0177.0.0.1":  {"93.184.216.34"},
+		"127.1":       {"93.184.216.34"},
+		"127.0.0.1.":  {"93.184.216.34"},
+		"1.0x7F":      {"93.184.216.34"},
+		"4.test.3com": {"93.184.216.34"},
+	}
+	tests := []struct {
+		url  string
+		want string // "": allowed; else part of the message
+	}{
+		{"https://public.test/hook?token=hush", ""},
+		{"https://PUBLIC.TEST:8443/", "cannot be resolved; check the name"}, // the double is case-sensitive
+		{"http://wide.test", ""},
+		{"http://8.8.8.8:81/x", ""},
+		{"http://[2606:4700::1111]/", ""},
+		{"http://4.test.3com/", ""},
+		{"http://private.test/", `"private.test" has a private address`},
+		{"http://mapped.test/", `"mapped.test" has a private address`},
+		{"http://mixed.test/", `"mixed.test" has a loopback address`},
+		{"http://mixed6.test/", `"mixed6.test" has a private address`},
+		{"http://localhost:9000/", `"localhost" has a loopback address`},
+		{"http://127.0.0.1/", `"127.0.0.1" has a loopback address`},
+		{"http://[::1]/", `"::1" has a loopback address`},
+		{"http://[::ffff:8.8.8.8]/", "carries an IPv4 address"},
+		{"http://[fe80::1%25eth0]/", "an address with a zone"},
+		{"http://169.254.169.254/latest/meta-data", "a cloud metadata address"},
+		{"http://unknown.test/?token=hush", `"unknown.test" cannot be resolved; check the name`},
+		{"http://empty.test/", `"empty.test" cannot be resolved`},
+		{"http://slow.test/?token=hush", `"slow.test" cannot be resolved at the moment`},
+		{"http://2130706433/", "is a number"},
+		{"http://0x7f000001/", "is a number"},
+		{"http://0177.0.0.1/", "is a number"},
+		{"http://127.1/", "is a number"},
+		{"http://127.0.0.1./", "is a number"},
+		{"http://1.0x7F/", "is a number"},
+		{"http://１２７.0.0.1/", "outside ASCII"},
+		{"http://münchen.test/", "xn--"},
+		{"ftp://public.test/?token=hush", "http:// or https://"},
+		{"/hook?token=hush", "must be absolute"},
+		{"http:///?token=hush", "followed by a host"},
+		{"http://hush:hush@:80/", "followed by a host"},
+		{"http://a b/?token=hush", "cannot be read"},
+		{"http://[::1/?token=hush", "cannot be read"},
+	}
+	guard := New(Public, resolver)
+	for _, tt := range tests {
+		err := guard.CheckURL(t.Context(), tt.url)
+		if tt.want == "" {
+			if err != nil {
+				t.Errorf("CheckURL(%s) = %v, want nil", tt.url, err)
+			}
+			continue
+		}
+		if problem.CodeOf(err) != problem.InvalidTarget || !strings.Contains(problem.MessageOf(err), tt.want) {
+			t.Errorf("CheckURL(%s) = %v, want invalid_target with %q", tt.url, err, tt.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "hush") {
+			t.Errorf("CheckURL(%s) = %v, which gives away the URL's secret", tt.url, err)
+		}
+	}
+}
+
+func TestCheckURLByPolicy(t *testing.T) {
+	resolver := hosts{"localhost": {"127.0.0.1", "::1"}, "db.internal": {"10.0.0.5"}}
+	for _, tt := range []struct {
+		policy Policy
+		url    string
+		ok     bool
+	}{
+		{Loopback, "http://localhost:9000/", true},
+		{Loopback, "http://db.internal/", false},
+		{Private, "http://localhost:9000/", true},
+		{Private, "http://db.internal/", true},
+		{Private, "http://169.254.169.254/", false},
+	} {
+		if err := New(tt.policy, resolver).CheckURL(t.Context(), tt.url); (err == nil) != tt.ok {
+			t.Errorf("policy %d: CheckURL(%s) = %v, want ok %v", tt.policy, tt.url, err, tt.ok)
+		}
+	}
+}
+
+func TestCheckURLKeepsTheCauseForTheLog(t *testing.T) {
+	err := New(Public, hosts{"private.test": {"10.1.2.3"}}).CheckURL(t.Context(), "http://private.test/")
+	if !strings.Contains(err.Error(), "10.1.2.3") || strings.Contains(problem.MessageOf(err), "10.1.2.3") {
+		t.Errorf("got %q, want the address in the log's text and not in the message", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err = New(Public, cancelled{}).CheckURL(ctx, "http://private.test/")
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled in its chain", err)
+	}
+}
+
+type cancelled struct{}
+
+func (cancelled) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, error) {
+	return nil, ctx.Err()
+}
+
+func FuzzCheckURL(f *testing.F) {
+	for _, s := range []string{"http://public.test/", "http://[::1%25lo]:80", "http://0x7f.1", "http://%31%32/", "x:", "http://a\x00b/"} {
+		f.Add(s)
+	}
+	guard := New(Public, hosts{"public.test": {"93.184.216.34"}})
+	f.Fuzz(func(t *testing.T, s string) {
+		if err := guard.CheckURL(t.Context(), s); err != nil && problem.CodeOf(err) != problem.InvalidTarget {
+			t.Errorf("CheckURL(%q) = %v, want invalid_target", s, err)
+		}
+	})
+}

@@ -1,0 +1,65 @@
+package netguard
+
+import "net/netip"
+
+// metadata lists addresses at which clouds hand out credentials or take
+// instructions from their machines. Some lie in ranges that a policy may
+// allow, and one is public, so they are looked at first.
+var metadata = []netip.Addr{
+	netip.MustParseAddr("169.254.169.254"), // AWS, Azure, Google Cloud and others
+	netip.MustParseAddr("fd00:ec2::254"),   // AWS
+	netip.MustParseAddr("fd20:ce::254"),    // Google Cloud
+	netip.MustParseAddr("100.100.100.200"), // Alibaba Cloud
+	netip.MustParseAddr("168.63.129.16"),   // Azure
+}
+
+func isMetadata(addr netip.Addr) bool {
+	for _, m := range metadata {
+		if addr == m {
+			return true
+		}
+	}
+	return false
+}
+
+// kinds are the ranges that deserve a name of their own, in the order in which
+// they are tried. They only choose words: what is refused is decided in Check.
+var kinds = []struct {
+	prefix netip.Prefix
+	kind   string
+}{
+	{netip.MustParsePrefix("0.0.0.0/8"), "an unspecified address"},
+	{netip.MustParsePrefix("::/128"), "an unspecified address"},
+	{loopback4, "a loopback address"},
+	{loopback6, "a loopback address"},
+	{netip.MustParsePrefix("169.254.0.0/16"), "a link-local address"},
+	{netip.MustParsePrefix("fe80::/10"), "a link-local address"},
+	{netip.MustParsePrefix("224.0.0.0/4"), "a multicast address"},
+	{netip.MustParsePrefix("ff00::/8"), "a multicast address"},
+	{shared4, "a shared (carrier-grade NAT) address"},
+	{private6, "a private address"},
+	{netip.MustParsePrefix("::/96"), "an IPv6 address that carries an IPv4 address"},
+	{netip.MustParsePrefix("64:ff9b::/96"), "a NAT64 address"},
+	{netip.MustParsePrefix("64:ff9b:1::/48"), "a NAT64 address"},
+	{netip.MustParsePrefix("2002::/16"), "a 6to4 address"},
+	{netip.MustParsePrefix("2001::/32"), "a Teredo address"},
+}
+
+func kindOf(addr netip.Addr) string {
+	switch {
+	case addr.Zone() != "":
+		return "an address with a zone"
+	case addr.Is4In6(): // netip.Prefix.Contains is false for these
+		return "an IPv6 address that carries an IPv4 address"
+	case isMetadata(addr):
+		return "a cloud metadata address"
+	case addr.Is4() && addr.IsPrivate():
+		return "a private address"
+	}
+	for _, k := range kinds {
+		if k.prefix.Contains(addr) {
+			return k.kind
+		}
+	}
+	return "a reserved address"
+}

@@ -1,0 +1,112 @@
+package netguard
+
+import (
+	"net/netip"
+	"testing"
+)
+
+func TestCheck(t *testing.T) {
+	const never = Private + 1
+	tests := []struct {
+		addr string
+		from Policy // the first policy that allows it
+		kind string // what it is called when refused
+	}{
+		{"8.8.8.8", Public, ""},
+		{"93.184.216.34", Public, ""},
+		{"172.15.255.255", Public, ""},
+		{"172.32.0.1", Public, ""},
+		{"100.63.255.255", Public, ""},
+		{"100.128.0.1", Public, ""},
+		{"2606:4700::1111", Public, ""},
+		{"2a00:1450:4001:80b::200e", Public, ""},
+
+		{"127.0.0.1", Loopback, "a loopback address"},
+		{"127.255.255.254", Loopback, "a loopback address"},
+		{"::1", Loopback, "a loopback address"},
+
+		{"10.0.0.1", Private, "a private address"},
+		{"172.16.0.1", Private, "a private address"},
+		{"172.31.255.255", Private, "a private address"},
+		{"192.168.1.1", Private, "a private address"},
+		{"100.64.0.1", Private, "a shared (carrier-grade NAT) address"},
+		{"100.127.255.255", Private, "a shared (carrier-grade NAT) address"},
+		{"fc00::1", Private, "a private address"},
+		{"fd12:3456::1", Private, "a private address"},
+
+		{"0.0.0.0", never, "an unspecified address"},
+		{"0.1.2.3", never, "an unspecified address"},
+		{"::", never, "an unspecified address"},
+		{"169.254.169.254", never, "a cloud metadata address"},
+		{"fd00:ec2::254", never, "a cloud metadata address"},
+		{"fd20:ce::254", never, "a cloud metadata address"},
+		{"100.100.100.200", never, "a cloud metadata address"},
+		{"168.63.129.16", never, "a cloud metadata address"},
+		{"169.254.1.1", never, "a link-local address"},
+		{"169.254.170.2", never, "a link-local address"},
+		{"fe80::1", never, "a link-local address"},
+		{"fe80::1%eth0", never, "an address with a zone"},
+		{"::1%lo", never, "an address with a zone"},
+		{"fec0::1", never, "a reserved address"},
+		{"224.0.0.1", never, "a multicast address"},
+		{"239.255.255.255", never, "a multicast address"},
+		{"ff02::1", never, "a multicast address"},
+		{"255.255.255.255", never, "a reserved address"},
+		{"240.0.0.1", never, "a reserved address"},
+		{"192.0.0.192", never, "a reserved address"},
+		{"192.0.2.1", never, "a reserved address"},
+		{"198.18.0.1", never, "a reserved address"},
+		{"198.51.100.1", never, "a reserved address"},
+		{"203.0.113.1", never, "a reserved address"},
+		{"192.88.99.1", never, "a reserved address"},
+		{"2001:db8::1", never, "a reserved address"},
+		{"3fff::1", never, "a reserved address"},
+		{"100::1", never, "a reserved address"},
+		{"::ffff:127.0.0.1", never, "an IPv6 address that carries an IPv4 address"},
+		{"::ffff:10.0.0.1", never, "an IPv6 address that carries an IPv4 address"},
+		{"::ffff:169.254.169.254", never, "an IPv6 address that carries an IPv4 address"},
+		{"::ffff:8.8.8.8", never, "an IPv6 address that carries an IPv4 address"},
+		{"::127.0.0.1", never, "an IPv6 address that carries an IPv4 address"},
+		{"64:ff9b::7f00:1", never, "a NAT64 address"},
+		{"64:ff9b::808:808", never, "a NAT64 address"},
+		{"64:ff9b:1::1", never, "a NAT64 address"},
+		{"2002:7f00:1::", never, "a 6to4 address"},
+		{"2001:0:4136:e378::1", never, "a Teredo address"},
+	}
+	guards := map[Policy]*Guard{Public: New(Public, nil), Loopback: New(Loopback, nil), Private: New(Private, nil)}
+	for _, tt := range tests {
+		addr := netip.MustParseAddr(tt.addr)
+		for p, guard := range guards {
+			err := guard.Check(addr)
+			if allowed := err == nil; allowed != (p >= tt.from) {
+				t.Errorf("policy %d: Check(%s) = %v, want it allowed from policy %d on", p, addr, err, tt.from)
+			}
+			if e := AsAddressError(err); err != nil && (e == nil || e.Kind != tt.kind) {
+				t.Errorf("policy %d: Check(%s) = %v, want it called %q", p, addr, err, tt.kind)
+			}
+		}
+	}
+}
+
+func TestControlTakesOnlyTCPToAnAddress(t *testing.T) {
+	guard := New(Public, nil)
+	tests := []struct {
+		network, address string
+		ok               bool
+	}{
+		{"tcp4", "8.8.8.8:443", true},
+		{"tcp4", "8.8.8.8:1", true},
+		{"tcp6", "[2606:4700::1111]:443", true},
+		{"tcp4", "127.0.0.1:443", false},
+		{"tcp6", "[fe80::1%eth0]:80", false},
+		{"udp4", "8.8.8.8:53", false},
+		{"unix", "/var/run/docker.sock", false},
+		{"tcp4", "example.com:80", false},
+	}
+	for _, tt := range tests {
+		err := guard.Control(t.Context(), tt.network, tt.address, nil)
+		if (err == nil) != tt.ok || err != nil && AsAddressError(err) == nil {
+			t.Errorf("Control(%s, %s) = %v, want ok %v or an AddressError", tt.network, tt.address, err, tt.ok)
+		}
+	}
+}

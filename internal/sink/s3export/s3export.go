@@ -1,0 +1,159 @@
+// Package s3export delivers events as files of newline-delimited JSON in the
+// customer's own S3 bucket, or in that of an S3-compatible store.
+//
+// Delivery is at least once. A file is whole or absent: it is uploaded in
+// parts and put together at the end, and what fails before that is thrown
+// away. When the answer to the very last request is lost, the file can be
+// there although the attempt counts as failed; its events then come again in
+// another file. Receivers dedupe by the events' ids.
+//
+// Limits: memory is one part, 5 MiB, for each file being written, whatever its
+// size; a file can have 10,000 parts, about 48 GiB. Each request has a minute,
+// the last one less (see finishTimeout). Nothing is tried twice here: the
+// engine does that. Where the answer that opens a multipart upload is lost, or
+// aborting one fails, its parts stay in the bucket unseen; a lifecycle rule
+// for incomplete multipart uploads removes them. Redirects are not followed
+// and no proxy is used (see package netguard).
+package s3export
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/netguard"
+	"github.com/sluicehq/sluice/internal/secret"
+)
+
+const (
+	partSize       = 5 << 20  // the smallest that S3 takes, except as the last one
+	maxAnswerBytes = 1 << 20  // of an answer's body; the SDK keeps errors in memory whole
+	maxHeaderBytes = 64 << 10 // of an answer
+	idleTimeout    = 5 * time.Second
+)
+
+// Options is what a Client needs to know.
+type Options struct {
+	Guard  *netguard.Guard // required: judges every address that is dialled
+	Random func() string   // of a file's name, letters and digits; nil: 128 bits of crypto/rand
+}
+
+// Client holds the connections and buffers of all S3 integrations. One is
+// enough for a process. It is safe for concurrent use.
+type Client struct {
+	http   *http.Client
+	close  func()
+	random func() string
+	parts  sync.Pool // of *[]byte with room for a part
+}
+
+// New returns a client without connections.
+func New(o Options) *Client {
+	if o.Random == nil {
+		o.Random = func() string { return strings.ToLower(rand.Text()) }
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	transport := &http.Transport{
+		DialContext:            o.Guard.Dialer().DialContext,
+		Protocols:              protocols,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    10 * time.Second,
+		ExpectContinueTimeout:  time.Second, // lets S3 refuse a part before it is sent
+		MaxIdleConnsPerHost:    4,
+		IdleConnTimeout:        idleTimeout, // shorter than any store's: a PUT is not repeated on a closed connection
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		DisableCompression:     true,
+	}
+	return &Client{
+		http: &http.Client{
+			Transport:     limited{transport},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		close:  transport.CloseIdleConnections,
+		random: o.Random,
+		parts:  sync.Pool{New: func() any { b := make([]byte, 0, partSize); return &b }},
+	}
+}
+
+// Close closes the connections that are idle. Exports under way go on.
+func (c *Client) Close() { c.close() }
+
+// limited cuts answers off, so that no store can fill the memory.
+type limited struct{ http.RoundTripper }
+
+func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := l.RoundTripper.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	res.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(res.Body, maxAnswerBytes), res.Body}
+	return res, nil
+}
+
+// Exporter is the delivery.Exporter of one integration. It is safe for
+// concurrent use; concurrent exports make files of their own.
+type Exporter struct {
+	client *Client
+	s3     *s3.Client
+	bucket string
+	prefix string // of every key, with its slash
+	where  string // the bucket as reasons show it
+	hidden []string
+}
+
+// Open decrypts the secret key of an S3 integration and returns its exporter,
+// which is good for as long as the integration has the same generation. It
+// makes no connection. The integration's keys are the only credentials used:
+// none of the environment, the machine or a profile.
+func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer secret.Sealer) (*Exporter, error) {
+	to := in.S3
+	owner := secret.Owner{Tenant: in.Tenant, Integration: in.ID, Field: integration.FieldSecretAccessKey}
+	key, err := sealer.Open(ctx, owner, to.SecretAccessKey)
+	if err != nil {
+		return nil, fmt.Errorf("integration %s: decrypting its %s: %w", in.ID, owner.Field, err)
+	}
+	options := s3.Options{
+		Region:      to.Region,
+		Credentials: credentials.NewStaticCredentialsProvider(to.AccessKeyID, key.Reveal(), ""),
+		HTTPClient:  c.http,
+		Retryer:     aws.NopRetryer{},
+		// Content-MD5 is sent instead: every store knows it, and buckets with
+		// an object lock ask for it.
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
+	}
+	where := fmt.Sprintf("S3 bucket %q", to.Bucket)
+	if to.Endpoint != "" {
+		u, err := url.Parse(to.Endpoint)
+		if err != nil || u.Host == "" || u.User != nil {
+			// Neither err nor the URL is shown: both can hold secrets.
+			return nil, fmt.Errorf("integration %s: its endpoint is not an absolute URL without user info", in.ID)
+		}
+		options.BaseEndpoint, options.UsePathStyle = &to.Endpoint, true
+		where += " at " + u.Host
+	}
+	return &Exporter{
+		client: c,
+		s3:     s3.New(options),
+		bucket: to.Bucket,
+		prefix: keyPrefix(to.KeyPrefix, in.Tenant),
+		where:  where,
+		hidden: []string{to.AccessKeyID, key.Reveal()},
+	}, nil
+}

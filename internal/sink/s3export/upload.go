@@ -1,0 +1,154 @@
+package s3export
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5" //nolint:gosec // the header Content-MD5 asks for it; see checksum
+	"encoding/base64"
+	"io"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+var (
+	newline     = []byte{'\n'}
+	contentType = aws.String("application/x-ndjson")
+)
+
+// upload is one file on its way.
+type upload struct {
+	*Exporter
+	key   string
+	buf   []byte // not sent yet; its capacity is one part
+	id    string // of the multipart upload, "" while there is none
+	parts []types.CompletedPart
+}
+
+// write appends p to the file. Parts are cut at exactly their size, in the
+// middle of a line too: some stores want all but the last to be equal.
+func (u *upload) write(ctx context.Context, p []byte) error {
+	for len(p) > 0 {
+		if len(u.buf) == cap(u.buf) {
+			if err := u.sendPart(ctx); err != nil {
+				return err
+			}
+		}
+		n := min(len(p), cap(u.buf)-len(u.buf))
+		u.buf = append(u.buf, p[:n]...)
+		p = p[n:]
+	}
+	return nil
+}
+
+// sendPart uploads the buffer as the next part and empties it.
+func (u *upload) sendPart(ctx context.Context) error {
+	if u.id == "" {
+		if err := u.limit(ctx, requestTimeout, u.create); err != nil {
+			return err
+		}
+	}
+	return u.limit(ctx, requestTimeout, func(ctx context.Context) error {
+		number := aws.Int32(int32(len(u.parts) + 1))
+		body := newPart(u.buf)
+		defer body.revoke()
+		out, err := u.s3.UploadPart(ctx, &s3.UploadPartInput{
+			Bucket: &u.bucket, Key: &u.key, UploadId: &u.id, PartNumber: number,
+			Body: body, ContentMD5: checksum(u.buf),
+		})
+		if err != nil {
+			return err
+		}
+		u.parts = append(u.parts, types.CompletedPart{PartNumber: number, ETag: out.ETag})
+		u.buf = u.buf[:0]
+		return nil
+	})
+}
+
+func (u *upload) create(ctx context.Context) error {
+	out, err := u.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+		Bucket: &u.bucket, Key: &u.key, ContentType: contentType,
+	})
+	if err != nil {
+		return err
+	}
+	if u.id = aws.ToString(out.UploadId); u.id == "" {
+		return errNoUploadID
+	}
+	return nil
+}
+
+func (u *upload) put(ctx context.Context) error {
+	body := newPart(u.buf)
+	defer body.revoke()
+	_, err := u.s3.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &u.bucket, Key: &u.key, ContentType: contentType,
+		Body: body, ContentMD5: checksum(u.buf),
+	})
+	return err
+}
+
+func (u *upload) complete(ctx context.Context) error {
+	_, err := u.s3.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+		Bucket: &u.bucket, Key: &u.key, UploadId: &u.id,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: u.parts},
+	})
+	return err
+}
+
+// abort throws the parts away, also when ctx is over. Its failure changes
+// nothing for the caller: the parts of an upload that is not completed are no
+// file.
+func (u *upload) abort(ctx context.Context) {
+	if u.id == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	defer cancel()
+	_, _ = u.s3.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &u.bucket, Key: &u.key, UploadId: &u.id})
+}
+
+// checksum is the Content-MD5 of b. It guards against broken lines, not
+// against people; the request's signature does that.
+func checksum(b []byte) *string {
+	sum := md5.Sum(b) //nolint:gosec // a checksum, not a signature
+	return aws.String(base64.StdEncoding.EncodeToString(sum[:]))
+}
+
+// part reads a part for a request. A store may answer before it has read all,
+// and net/http then reads on for a moment after the call has returned; revoke
+// makes the buffer ours again.
+type part struct {
+	mu   sync.Mutex
+	r    bytes.Reader
+	gone bool
+}
+
+func newPart(b []byte) *part {
+	p := new(part)
+	p.r.Reset(b)
+	return p
+}
+
+func (p *part) Read(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone {
+		return 0, io.ErrClosedPipe
+	}
+	return p.r.Read(b)
+}
+
+func (p *part) Seek(offset int64, whence int) (int64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.r.Seek(offset, whence)
+}
+
+func (p *part) revoke() {
+	p.mu.Lock()
+	p.gone = true
+	p.mu.Unlock()
+}

@@ -1,0 +1,62 @@
+package webhook
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/secret"
+)
+
+func benchEvent() *event.Event {
+	e := event.Draft{ID: sample().ID, Name: "order.created", Payload: []byte(`{"lines":"` + strings.Repeat("x", 1000) + `"}`)}.Stamp("acme", noon)
+	return &e
+}
+
+func sink200(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }
+
+// BenchmarkBareClient is what Send is compared with: the same body by a plain
+// http.Client to the same receiver, without timeout and headers.
+func BenchmarkBareClient(b *testing.B) {
+	url := receiver(b, sink200)
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	body := benchEvent().Body
+	b.ReportAllocs()
+	for b.Loop() {
+		req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url, bytes.NewReader(body))
+		if err != nil {
+			b.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		res, err := client.Do(req)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+	}
+}
+
+func BenchmarkSend(b *testing.B) { benchSend(b, false) }
+
+func BenchmarkSendSigned(b *testing.B) { benchSend(b, true) }
+
+func benchSend(b *testing.B, signed bool) {
+	in := hookTo(receiver(b, sink200))
+	in.Webhook.PreviousSecret = secret.Sealed{}
+	if !signed {
+		in.Webhook.SigningSecret = secret.Sealed{}
+	}
+	sender := open(b, newClient(b, nil), in)
+	e := benchEvent()
+	b.ReportAllocs()
+	for b.Loop() {
+		if v := sender.Send(b.Context(), e, 1); v.Outcome != delivery.Delivered {
+			b.Fatalf("%+v", v)
+		}
+	}
+}

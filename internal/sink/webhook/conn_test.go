@@ -1,0 +1,186 @@
+package webhook
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/event"
+)
+
+// countingReceiver counts the connections made to it.
+func countingReceiver(t testing.TB, h http.HandlerFunc) (url string, conns *atomic.Int64) {
+	conns = new(atomic.Int64)
+	server := httptest.NewUnstartedServer(h)
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			conns.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	return server.URL, conns
+}
+
+func TestConnectionsAreReused(t *testing.T) {
+	for name, size := range map[string]int{"no body": 0, "small body": 200, "largest body": maxBodyBytes} {
+		url, conns := countingReceiver(t, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			_, _ = w.Write(make([]byte, size))
+		})
+		sender := open(t, newClient(t, nil), hookTo(url))
+		for range 50 {
+			if v := sender.Send(t.Context(), sample(), 1); v.Outcome != delivery.Delivered {
+				t.Fatalf("%s: Send = %+v", name, v)
+			}
+		}
+		if n := conns.Load(); n != 1 {
+			t.Errorf("%s: 50 calls in a row made %d connections, want 1", name, n)
+		}
+	}
+}
+
+// Ten integrations with full windows to one host need a connection a call, and
+// keep them all.
+func TestWindowsOfManyIntegrationsAreKept(t *testing.T) {
+	const calls = 160
+	var here sync.WaitGroup
+	url, conns := countingReceiver(t, func(http.ResponseWriter, *http.Request) {
+		here.Done()
+		here.Wait() // until all calls of the round are here
+	})
+	client := newClient(t, nil)
+	sender := open(t, client, hookTo(url))
+	for range 3 {
+		here.Add(calls)
+		var sent sync.WaitGroup
+		for range calls {
+			sent.Go(func() {
+				if v := sender.Send(t.Context(), sample(), 1); v.Outcome != delivery.Delivered {
+					t.Errorf("Send = %+v", v)
+				}
+			})
+		}
+		sent.Wait()
+	}
+	// A call may dial although a connection comes free meanwhile, so there can
+	// be a few more than calls at a time; without keeping there would be 480.
+	if n := conns.Load(); n > calls*3/2 {
+		t.Errorf("3 rounds of %d calls made %d connections", calls, n)
+	}
+}
+
+// A receiver that closes idle connections without saying so must not cost a
+// retry: the call goes over another connection.
+func TestConnectionClosedWhileIdle(t *testing.T) {
+	var requests atomic.Int64
+	url := rawReceiver(t, func(c net.Conn, r *bufio.Reader) {
+		requests.Add(1)
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		readRequest(r) // the next call on this connection gets no answer
+	})
+	sender := open(t, newClient(t, nil), hookTo(url))
+	for i := range 5 {
+		if v := sender.Send(t.Context(), sample(), 1); v.Outcome != delivery.Delivered {
+			t.Errorf("call %d: Send = %+v, want it delivered over a fresh connection", i+1, v)
+		}
+	}
+	if n := requests.Load(); n != 5 {
+		t.Errorf("%d calls were answered, want 5", n)
+	}
+}
+
+func TestEndlessBodyIsCutOff(t *testing.T) {
+	sent := make(chan int64, 1)
+	url := receiver(t, func(w http.ResponseWriter, _ *http.Request) {
+		n, _ := io.Copy(w, io.LimitReader(zeros{}, 1<<30))
+		sent <- n
+	})
+	v := open(t, newClient(t, nil), hookTo(url)).Send(t.Context(), sample(), 1)
+	if v.Outcome != delivery.Delivered {
+		t.Errorf("Send = %+v, want the status to decide", v)
+	}
+	if n := <-sent; n > 64<<20 { // what fits into the sockets' buffers
+		t.Errorf("the receiver could send %d bytes", n)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// A receiver that answers and then does not end its body holds the call until
+// the timeout, and no longer; it has the event.
+func TestBodyThatHangs(t *testing.T) {
+	url := rawReceiver(t, func(c net.Conn, r *bufio.Reader) {
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+		_, _ = io.Copy(io.Discard, r)
+	})
+	v := open(t, newClient(t, within(50*time.Millisecond)), hookTo(url)).Send(t.Context(), sample(), 1)
+	if v.Outcome != delivery.Delivered {
+		t.Errorf("Send = %+v, want it delivered", v)
+	}
+}
+
+func TestSendIsSafeForConcurrentUse(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[string]string{}
+	url := receiver(t, func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		seen[r.Header.Get("webhook-id")+r.Header.Get("webhook-signature")] = string(b)
+		mu.Unlock()
+	})
+	sender := open(t, newClient(t, nil), hookTo(url))
+	var events sync.WaitGroup
+	for i := range 100 {
+		id := "0195f3a0-7b1c-7c3d-8e9f-0000000000" + string(rune('0'+i/10)) + string(rune('0'+i%10))
+		events.Go(func() {
+			e := event.Draft{ID: id, Name: "order.created", Payload: []byte(`{"n":"` + id + `"}`)}.Stamp("acme", noon)
+			sender.Send(t.Context(), &e, 1)
+			mu.Lock()
+			defer mu.Unlock()
+			if got := seen[id+sender.signatures(noon, id, "1772366400", e.Body)]; got != string(e.Body) {
+				t.Errorf("event %s arrived as %q", id, got)
+			}
+		})
+	}
+	events.Wait()
+}
+
+// writes counts the writes of a connection.
+type writes struct {
+	net.Conn
+	n *atomic.Int64
+}
+
+func (w writes) Write(p []byte) (int, error) {
+	w.n.Add(1)
+	return w.Conn.Write(p)
+}
+
+func TestSmallCallIsOneWrite(t *testing.T) {
+	url := receiver(t, sink200)
+	client := newClient(t, nil)
+	n := new(atomic.Int64)
+	dial := client.transport.DialContext
+	client.transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		return writes{conn, n}, err
+	}
+	sender := open(t, client, hookTo(url))
+	for range 10 {
+		sender.Send(t.Context(), sample(), 1)
+	}
+	if n.Load() != 10 {
+		t.Errorf("10 calls were %d writes, want headers and body in one", n.Load())
+	}
+}

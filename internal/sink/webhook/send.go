@@ -1,0 +1,131 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/netguard"
+)
+
+// Names of the headers, in the form in which net/http keeps them.
+const (
+	headerID        = "Webhook-Id"
+	headerTimestamp = "Webhook-Timestamp"
+	headerSignature = "Webhook-Signature"
+	headerAttempt   = "Sluice-Attempt"
+)
+
+// Sender is the delivery.Sender of one integration.
+type Sender struct {
+	client          *Client
+	url             *url.URL
+	host            string
+	shown           string   // the URL as reasons show it
+	authorization   []string // nil: no api_key
+	current         *signer  // nil: no signing_secret
+	previous        *signer  // signs too until previousExpires
+	previousExpires time.Time
+}
+
+var (
+	contentType = []string{"application/json"}
+	// idempotent tells net/http, and nobody else (an empty header is not
+	// sent), that the call may be repeated when a reused connection turns out
+	// to be closed. Receivers that close idle connections would otherwise fail
+	// a call now and then, and each failure takes the integration off the
+	// live stream.
+	idempotent = []string{}
+)
+
+// newBody is a body that net/http knows to be in memory: it is sent together
+// with the headers. One of our own type would cost a packet more.
+func newBody(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }
+
+// Send posts the event. See delivery.Sender.
+func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) delivery.Verdict {
+	call, cancel := context.WithTimeoutCause(ctx, s.client.timeout, s.client.late)
+	defer cancel()
+	// RoundTrip, unlike http.Client, never follows a redirect and puts no URL
+	// into its errors.
+	res, err := s.client.transport.RoundTrip(s.request(call, e, attempt))
+	if err != nil {
+		return s.noAnswer(ctx, call, err)
+	}
+	// Reading to the end lets the connection be used again; the status alone
+	// decides, whatever becomes of the body.
+	_, _ = io.CopyN(io.Discard, res.Body, maxBodyBytes+1)
+	_ = res.Body.Close()
+	return s.verdict(res.StatusCode, res.Header)
+}
+
+// request builds the request by hand: http.NewRequest would parse the URL for
+// every event. Slices and the URL are shared; net/http only reads them.
+func (s *Sender) request(ctx context.Context, e *event.Event, attempt int) *http.Request {
+	now := s.client.now()
+	values := [...]string{e.ID, strconv.FormatInt(now.Unix(), 10), strconv.Itoa(attempt), ""}
+	h := make(http.Header, 8)
+	h["Content-Type"] = contentType
+	h["User-Agent"] = s.client.userAgent
+	h["Idempotency-Key"] = idempotent
+	h[headerID] = values[0:1:1]
+	h[headerTimestamp] = values[1:2:2]
+	h[headerAttempt] = values[2:3:3]
+	if s.authorization != nil {
+		h["Authorization"] = s.authorization
+	}
+	if values[3] = s.signatures(now, values[0], values[1], e.Body); values[3] != "" {
+		h[headerSignature] = values[3:4:4]
+	}
+	req := &http.Request{
+		Method: http.MethodPost, URL: s.url, Host: s.host, Header: h,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: newBody(e.Body), ContentLength: int64(len(e.Body)),
+		GetBody: func() (io.ReadCloser, error) { return newBody(e.Body), nil },
+	}
+	return req.WithContext(ctx)
+}
+
+// signatures returns the value of the header webhook-signature, "" for none.
+func (s *Sender) signatures(now time.Time, id, timestamp string, body []byte) string {
+	if s.current == nil && s.previous == nil {
+		return ""
+	}
+	value := make([]byte, 0, 2*signatureLength+1)
+	if s.current != nil {
+		value = s.current.append(value, id, timestamp, body)
+	}
+	if s.previous != nil && now.Before(s.previousExpires) {
+		if len(value) > 0 {
+			value = append(value, ' ')
+		}
+		value = s.previous.append(value, id, timestamp, body)
+	}
+	return string(value)
+}
+
+// noAnswer is the verdict of a call without a status. Whose context ended
+// first decides between the receiver's failure and our own giving up.
+func (s *Sender) noAnswer(ctx, call context.Context, err error) delivery.Verdict {
+	cause := ""
+	switch {
+	case errors.Is(context.Cause(call), s.client.late):
+		cause = s.client.late.Error()
+	case ctx.Err() != nil:
+		return delivery.Verdict{Outcome: delivery.Interrupted}
+	default:
+		cause = netguard.Cause(err)
+	}
+	return delivery.Verdict{Outcome: delivery.Retry, Reason: s.failed(cause)}
+}
+
+func (s *Sender) failed(cause string) string {
+	return "Request to URL " + s.shown + " failed. Reason: " + cause + "."
+}

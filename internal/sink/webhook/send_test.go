@@ -1,0 +1,166 @@
+package webhook
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/secret"
+)
+
+func TestSendIsTheCallOfTheContract(t *testing.T) {
+	var got *http.Request
+	var body []byte
+	url := receiver(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r
+		body, _ = io.ReadAll(r.Body)
+		w.WriteHeader(http.StatusNoContent)
+	})
+	in := hookTo(url + "/hooks/a%2Fb?token=" + urlToken + "#part")
+	in.Webhook.SigningSecret = secret.Sealed{}
+	in.Webhook.PreviousSecret = secret.Sealed{}
+
+	v := open(t, newClient(t, nil), in).Send(t.Context(), sample(), 3)
+	if want := (delivery.Verdict{Outcome: delivery.Delivered, Status: 204}); v != want {
+		t.Fatalf("Send = %+v, want %+v", v, want)
+	}
+	want := http.Header{
+		"Authorization":     {"Bearer " + apiKey},
+		"Content-Length":    {"155"},
+		"Content-Type":      {"application/json"},
+		"Sluice-Attempt":    {"3"},
+		"User-Agent":        {"Sluice/1.2.3"},
+		"Webhook-Id":        {"0195f3a0-7b1c-7c3d-8e9f-000000000001"},
+		"Webhook-Timestamp": {"1772366400"},
+	}
+	if diff := cmp.Diff(want, got.Header, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("headers (-want +got):\n%s", diff)
+	}
+	if got.Method != http.MethodPost || got.RequestURI != "/hooks/a%2Fb?token="+urlToken {
+		t.Errorf("request line is %s %s", got.Method, got.RequestURI)
+	}
+	if string(body) != string(sample().Body) {
+		t.Errorf("body is %s, want the event's", body)
+	}
+}
+
+func TestSendWithoutAPIKeyHasNoAuthorization(t *testing.T) {
+	var header http.Header
+	url := receiver(t, func(_ http.ResponseWriter, r *http.Request) { header = r.Header })
+	in := hookTo(url)
+	in.Webhook.APIKey = secret.Sealed{}
+	open(t, newClient(t, nil), in).Send(t.Context(), sample(), 1)
+	if _, ok := header["Authorization"]; ok || header == nil {
+		t.Errorf("headers are %v, want no Authorization", header)
+	}
+}
+
+func TestSignaturesUntilThePreviousSecretExpires(t *testing.T) {
+	var signature, timestamp string
+	url := receiver(t, func(_ http.ResponseWriter, r *http.Request) {
+		signature, timestamp = r.Header.Get("webhook-signature"), r.Header.Get("webhook-timestamp")
+	})
+	now := noon
+	client := newClient(t, func(o *Options) { o.Now = func() time.Time { return now } })
+	sender := open(t, client, hookTo(url))
+	sign := func(text string) string {
+		s, err := newSigner(secret.NewString(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(s.append(nil, sample().ID, timestamp, sample().Body))
+	}
+	for _, tt := range []struct {
+		after time.Duration
+		both  bool
+	}{{0, true}, {time.Hour - time.Second, true}, {time.Hour, false}, {2 * time.Hour, false}} {
+		now = noon.Add(tt.after)
+		if v := sender.Send(t.Context(), sample(), 1); v.Outcome != delivery.Delivered {
+			t.Fatalf("Send = %+v", v)
+		}
+		want := sign(signingSecret)
+		if tt.both {
+			want += " " + sign(previousSecret)
+		}
+		if signature != want {
+			t.Errorf("after %v: webhook-signature is %q, want %q", tt.after, signature, want)
+		}
+	}
+	if reopened := open(t, client, hookTo(url)); reopened.previous != nil {
+		t.Error("an expired previous secret was decrypted")
+	}
+}
+
+// The vector is the one that the documentation of Standard Webhooks prints.
+func TestSignatureOfTheStandardsExample(t *testing.T) {
+	s, err := newSigner(secret.NewString("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := string(s.append(nil, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", []byte(`{"test": 2432232314}`)))
+	if want := "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="; got != want {
+		t.Errorf("signature is %s, want %s", got, want)
+	}
+}
+
+func TestOpenRefusesWhatItCannotUse(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*integration.Webhook)
+		want   string
+	}{
+		{"url", func(w *integration.Webhook) { w.URL = "http://[::1" + urlToken }, "callback_url"},
+		{"relative", func(w *integration.Webhook) { w.URL = "/" + urlToken }, "callback_url"},
+		{"user info", func(w *integration.Webhook) { w.URL = "http://a:" + urlToken + "@b/" }, "callback_url"},
+		{"api key of another field", func(w *integration.Webhook) { w.APIKey = w.SigningSecret }, "decrypting its api_key"},
+		{"sealed for another", func(w *integration.Webhook) { w.SigningSecret = w.APIKey }, "decrypting its signing_secret"},
+		{"no prefix", func(w *integration.Webhook) { w.SigningSecret = sealed("signing_secret", apiKey) }, "whsec_"},
+		{"not base64", func(w *integration.Webhook) { w.SigningSecret = sealed("signing_secret", "whsec_"+apiKey) }, "base64"},
+		{"short", func(w *integration.Webhook) { w.SigningSecret = sealed("signing_secret", "whsec_AAAA") }, "24 to 64"},
+		{"long", func(w *integration.Webhook) {
+			w.PreviousSecret = sealed("signing_secret", "whsec_"+strings.Repeat("AAAA", 22))
+		}, "24 to 64"},
+	}
+	for _, tt := range tests {
+		in := hookTo("http://example.com/")
+		tt.change(in.Webhook)
+		_, err := newClient(t, nil).Open(t.Context(), in, vault{})
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: Open = %v, want an error with %q", tt.name, err, tt.want)
+			continue
+		}
+		for _, s := range []string{apiKey, urlToken, "AAAA", strings.TrimPrefix(signingSecret, "whsec_")} {
+			if strings.Contains(err.Error(), s) {
+				t.Errorf("%s: Open = %v, which gives away a secret", tt.name, err)
+			}
+		}
+	}
+}
+
+func FuzzSigningSecret(f *testing.F) {
+	for _, s := range []string{"", "whsec_", signingSecret, "whsec_AAAA", "whsec_====", "sk_" + apiKey} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		signer, err := newSigner(secret.NewString(s))
+		if err != nil {
+			if hidden := strings.TrimPrefix(s, secretPrefix); len(hidden) > 12 && strings.Contains(err.Error(), hidden) {
+				t.Errorf("%v gives away the secret", err)
+			}
+			return
+		}
+		if (signer == nil) != (s == "") {
+			t.Fatalf("newSigner(%q) = %v", s, signer)
+		}
+		if signer != nil && len(signer.append(nil, "id", "1", nil)) != signatureLength {
+			t.Errorf("a signature is not of %d bytes", signatureLength)
+		}
+	})
+}

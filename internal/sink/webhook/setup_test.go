@@ -1,0 +1,141 @@
+package webhook
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/netguard"
+	"github.com/sluicehq/sluice/internal/secret"
+)
+
+const (
+	apiKey         = "key-THE-API-KEY-0123456789"
+	signingSecret  = "whsec_MfKQ9r8GKYqTwjUPD8ILPZIo2LaLaSw1"
+	previousSecret = "whsec_plJ3nmyCDGBKInavdOK15jsl0000aaaa"
+	urlToken       = "the-token-of-the-url"
+)
+
+// noon is the time of every test that does not say otherwise.
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// vault is a secret.Sealer that does not encrypt, but does bind a secret to
+// its owner.
+type vault struct{}
+
+func (vault) Seal(_ context.Context, o secret.Owner, text secret.String) (secret.Sealed, error) {
+	return secret.Sealed{Ciphertext: []byte(o.Tenant + "/" + o.Integration + "/" + o.Field + ":" + text.Reveal())}, nil
+}
+
+func (vault) Open(_ context.Context, o secret.Owner, s secret.Sealed) (secret.String, error) {
+	text, ok := bytes.CutPrefix(s.Ciphertext, []byte(o.Tenant+"/"+o.Integration+"/"+o.Field+":"))
+	if !ok {
+		return secret.String{}, errors.New("the key does not fit")
+	}
+	return secret.NewString(string(text)), nil
+}
+
+func sealed(field, text string) secret.Sealed {
+	s, _ := vault{}.Seal(context.Background(), secret.Owner{Tenant: "acme", Integration: "hook", Field: field}, secret.NewString(text))
+	return s
+}
+
+// hookTo is an integration with all secrets there are.
+func hookTo(url string) *integration.Integration {
+	return &integration.Integration{Tenant: "acme", ID: "hook", Webhook: &integration.Webhook{
+		URL:             url,
+		APIKey:          sealed(integration.FieldAPIKey, apiKey),
+		SigningSecret:   sealed(integration.FieldSigningSecret, signingSecret),
+		PreviousSecret:  sealed(integration.FieldSigningSecret, previousSecret),
+		PreviousExpires: noon.Add(time.Hour),
+	}}
+}
+
+func newClient(t testing.TB, change func(*Options)) *Client {
+	o := Options{
+		Guard: netguard.New(netguard.Loopback, nil), Timeout: 10 * time.Second, InFlight: 16,
+		Version: "1.2.3", Now: func() time.Time { return noon },
+	}
+	if change != nil {
+		change(&o)
+	}
+	c := New(o)
+	t.Cleanup(c.Close)
+	return c
+}
+
+func within(d time.Duration) func(*Options) { return func(o *Options) { o.Timeout = d } }
+
+func open(t testing.TB, c *Client, in *integration.Integration) *Sender {
+	t.Helper()
+	s, err := c.Open(context.Background(), in, vault{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// receiver serves h on loopback and returns its URL.
+func receiver(t testing.TB, h http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// rawReceiver calls serve with each connection whose first request has been
+// read, and closes it after.
+func rawReceiver(t testing.TB, serve func(net.Conn, *bufio.Reader)) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { _ = conn.Close() }) // also of those that hang
+			go func() {
+				defer conn.Close()
+				r := bufio.NewReader(conn)
+				if readRequest(r) {
+					serve(conn, r)
+				}
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+// readRequest takes one request, body and all, off a connection.
+func readRequest(r *bufio.Reader) bool {
+	req, err := http.ReadRequest(r)
+	if err != nil {
+		return false
+	}
+	var b bytes.Buffer
+	_, err = b.ReadFrom(req.Body)
+	return err == nil
+}
+
+// answer is a rawReceiver's serve that sends text.
+func answer(text string) func(net.Conn, *bufio.Reader) {
+	return func(c net.Conn, _ *bufio.Reader) { _, _ = c.Write([]byte(text)) }
+}
+
+func sample() *event.Event {
+	e := event.Draft{ID: "0195f3a0-7b1c-7c3d-8e9f-000000000001", Name: "order.created", Payload: []byte(`{"order_id":"A-1"}`)}.Stamp("acme", noon)
+	return &e
+}
