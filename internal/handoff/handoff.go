@@ -124,6 +124,10 @@ type Cursor struct {
 	// rhythm of exports in one, and what the sweep looks for.
 	DueAt time.Time `json:"due_at,omitzero"`
 
+	// LeftAt is when it last left the roster by itself: whoever served it there
+	// may have calls under way for a while longer.
+	LeftAt time.Time `json:"left_at,omitzero"`
+
 	Failures     int       `json:"failures,omitzero"`      // failed attempts since the last success
 	FailingSince time.Time `json:"failing_since,omitzero"` // zero while it does not fail
 

@@ -1,0 +1,184 @@
+package integration
+
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/secret"
+)
+
+// Validate checks the Spec of a registration against every rule of the
+// contract and brings it into the form that is stored: times in UTC and whole
+// milliseconds, no slashes at the ends of the key prefix. The error is a
+// problem.InvalidRequest about the first field that breaks a rule. It does not
+// look at where a URL leads; that takes the network.
+func (s *Spec) Validate(now time.Time) error {
+	s.normalise()
+	if !ValidID(s.ID) {
+		return invalid(nameID, s.ID, "it must have 1 to 50 characters, each of them a-z, 0-9 or a hyphen")
+	}
+	if err := s.validateTimes(now); err != nil {
+		return err
+	}
+	return s.validateParts(Kept{})
+}
+
+// ValidID reports whether s can be the id of an integration.
+func ValidID(s string) bool {
+	return len(s) <= MaxIDLength && lowerAndHyphens(s)
+}
+
+func (s *Spec) normalise() {
+	s.StartsAt, s.EndsAt = wholeMilliseconds(s.StartsAt), wholeMilliseconds(s.EndsAt)
+	if s.S3 != nil {
+		s.S3.KeyPrefix = strings.Trim(s.S3.KeyPrefix, "/")
+	}
+}
+
+// wholeMilliseconds makes a time what it will read like in every answer, so
+// that sending it back is no change.
+func wholeMilliseconds(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC().Truncate(time.Millisecond)
+}
+
+// Times outside of these years cannot be meant, and arithmetic with them would
+// overflow somewhere.
+var (
+	earliest = time.Unix(0, 0).UTC()
+	latest   = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+func (s *Spec) validateTimes(now time.Time) error {
+	startsAt, endsAt := event.FormatTime(s.StartsAt), event.FormatTime(s.EndsAt)
+	switch {
+	case s.Type == "":
+		return refuse("%s is missing; it must be permanent or temporary.", nameType)
+	case s.Type != Permanent && s.Type != Temporary:
+		return invalid(nameType, string(s.Type), "it must be permanent or temporary")
+	case !s.StartsAt.IsZero() && s.StartsAt.After(now):
+		return invalid(nameStartsAt, startsAt, "it must not lie in the future; it is now "+event.FormatTime(now))
+	case !s.StartsAt.IsZero() && s.StartsAt.Before(earliest):
+		return invalid(nameStartsAt, startsAt, "it must not lie before 1970")
+	case s.Type == Permanent && !s.EndsAt.IsZero():
+		return invalid(nameEndsAt, endsAt, "a permanent integration has no end; leave it out, or register a temporary one")
+	case s.Type == Permanent:
+		return nil
+	case s.StartsAt.IsZero():
+		return refuse("%s is missing; a temporary integration needs the time from which events are replayed.", nameStartsAt)
+	case s.EndsAt.IsZero():
+		return refuse("%s is missing; a temporary integration needs the time up to which events are replayed.", nameEndsAt)
+	case !s.EndsAt.After(s.StartsAt):
+		return invalid(nameEndsAt, endsAt, "it must lie after starts_at, "+startsAt)
+	case !s.EndsAt.Before(latest):
+		return invalid(nameEndsAt, endsAt, "it must lie before the year 2200; for events without an end register a permanent integration")
+	}
+	return nil
+}
+
+// validateParts checks what an update can change too.
+func (s *Spec) validateParts(kept Kept) error {
+	switch {
+	case s.Webhook != nil && s.S3 != nil:
+		return refuse("%s and %s are both given; an integration has one of them. Leave the other out.", nameWebhook, nameS3)
+	case s.Webhook == nil && s.S3 == nil:
+		return refuse("%s and %s are both missing; give the one that says where events go.", nameWebhook, nameS3)
+	}
+	if s.Webhook != nil {
+		if err := s.Webhook.validate(kept); err != nil {
+			return err
+		}
+	}
+	if s.S3 != nil {
+		if err := s.S3.validate(kept); err != nil {
+			return err
+		}
+	}
+	return s.Filter.validate()
+}
+
+func (f *FilterSpec) validate() error {
+	err := validateNames(nameEventFilter, f.Names, event.ValidName,
+		"it must be an event name: at least two words of a-z, 0-9 and _, each starting with a letter, joined by dots, like order.created, of at most 128 characters")
+	if err != nil {
+		return err
+	}
+	return validateNames(nameEntityFilter, f.Entities, event.ValidEntity,
+		"it must be an entity name: one word of a-z, 0-9 and _, starting with a letter, like order, of at most 128 characters")
+}
+
+// validateNames lets a name be there twice: it changes nothing, and the answer
+// shows the list as it was given.
+func validateNames(field string, names []string, valid func(string) bool, rule string) error {
+	switch {
+	case names != nil && len(names) == 0:
+		return refuse("%s is empty; name 1 to %d, or leave it out.", field, MaxFilterNames)
+	case len(names) > MaxFilterNames:
+		return refuse("%s has %d names; it can have at most %d.", field, len(names), MaxFilterNames)
+	}
+	for i, name := range names {
+		if !valid(name) {
+			return refuse("%s[%d] is %q; %s.", field, i, clip(name), rule)
+		}
+	}
+	return nil
+}
+
+// invalid says of a field what it is and what it must be.
+func invalid(field, value, rule string) error {
+	if value == "" {
+		return refuse("%s is missing or empty; %s.", field, rule)
+	}
+	return refuse("%s is %q; %s.", field, clip(value), rule)
+}
+
+func refuse(format string, args ...any) error {
+	return problem.New(problem.InvalidRequest, format, args...)
+}
+
+// clip keeps a message readable, whatever was sent.
+func clip(s string) string {
+	const most = 100
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return string([]rune(s)[:most]) + "…"
+}
+
+func lowerAndHyphens(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// printable reports whether s is UTF-8 without control characters.
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// stars is how the mask of every secret begins. Nobody's secret does.
+var stars = secret.String{}.Mask()
+
+// validateSecret never shows what it refuses.
+func validateSecret(field string, s secret.String, maxLength int) error {
+	clear := s.Reveal()
+	switch {
+	case strings.HasPrefix(clear, stars):
+		return refuse("%s is the mask of a secret, and not of the one that is stored here; send the secret itself.", field)
+	case len(clear) > maxLength:
+		return refuse("%s has %d bytes; it can have at most %d.", field, len(clear), maxLength)
+	case !printable(clear) || strings.TrimSpace(clear) != clear:
+		return refuse("%s has a control character in it or a space at one of its ends; check how it was copied.", field)
+	}
+	return nil
+}

@@ -1,0 +1,273 @@
+package lifecycle_test
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// change is one call of the Service, on an integration that set prepares.
+type change struct {
+	name    string
+	set     func(*bundle)
+	call    func(*bundle) error
+	records bool // it depends on what the follow loop does meanwhile
+}
+
+func changes() []change {
+	following := func(b *bundle) {
+		b.register(webhook("x"))
+		b.follow("x", 0)
+		b.publish(0)
+	}
+	stopped := func(b *bundle) { b.stopped(webhook("x")) }
+	return []change{
+		{"register", func(*bundle) {}, func(b *bundle) error { _, err := b.Register(b.t.Context(), tenant, webhook("x")); return err }, false},
+		{"stop", following, func(b *bundle) error { _, err := b.Stop(b.t.Context(), tenant, "x"); return err }, true},
+		{"stop failing", following, func(b *bundle) error { return b.StopFailing(b.t.Context(), tenant, "x", 1, "It failed.") }, true},
+		{"delete", following, func(b *bundle) error { return b.Delete(b.t.Context(), tenant, "x") }, true},
+		{"start", stopped, func(b *bundle) error { _, err := b.Start(b.t.Context(), tenant, "x"); return err }, false},
+		{"start with more lanes", func(b *bundle) { stopped(b); b.Settings.Lanes = 4 }, func(b *bundle) error { _, err := b.Start(b.t.Context(), tenant, "x"); return err }, false},
+		{"grow lanes", func(b *bundle) { following(b); b.Settings.Lanes = 4 }, func(b *bundle) error { return b.GrowLanes(b.t.Context(), tenant) }, false},
+		{"update", stopped, func(b *bundle) error {
+			_, err := b.Update(b.t.Context(), tenant, "x", edit(func(s *integration.Spec) { s.Webhook.SigningSecret = secret.NewString(clears[2]) }))
+			return err
+		}, false},
+		{"delete rejected", func(b *bundle) { b.reject(b.register(webhook("x")), "e1") }, func(b *bundle) error { return b.DeleteRejected(b.t.Context(), tenant, "x", "e1") }, false},
+	}
+}
+
+// TestOneCommit: each change is one transaction. Where it does not get through,
+// nothing has changed, nobody is driven, and the caller hears why.
+func TestOneCommit(t *testing.T) {
+	down := problem.New(problem.Unavailable, "the store is down")
+	for _, c := range changes() {
+		for name, fail := range map[string]struct {
+			err     error
+			want    problem.Code
+			commits int
+		}{
+			"unavailable":      {down, problem.Unavailable, 1},
+			"always conflicts": {store.ErrConflict, problem.Conflict, 50},
+			"succeeds":         {nil, "", 1},
+		} {
+			t.Run(c.name+" "+name, func(t *testing.T) {
+				b := setup(t)
+				c.set(b)
+				b.driven = nil
+				before := b.state(tenant)
+				b.store.before = func(int) error { return fail.err }
+				err := c.call(b)
+				b.is(err, fail.want)
+				if b.store.commits != fail.commits {
+					t.Errorf("%d Commits, want %d", b.store.commits, fail.commits)
+				}
+				diff := cmp.Diff(before, b.state(tenant))
+				if fail.err != nil && (diff != "" || b.driven != nil) {
+					t.Errorf("driven %v, changed: %s", b.driven, diff)
+				}
+				if fail.err == nil && diff == "" {
+					t.Error("nothing has changed")
+				}
+				for _, clear := range clears {
+					if strings.Contains(fmt.Sprint(err, b.state(tenant)), clear) {
+						t.Errorf("%s shows up", clear)
+					}
+				}
+			})
+		}
+	}
+}
+
+// interferences are what others commit between a change's reads and its Commit.
+var interferences = map[string]func(*bundle) []store.Write{
+	"tenant": func(b *bundle) []store.Write {
+		tn, err := b.Store.Tenant(b.t.Context(), tenant)
+		b.ok(err)
+		tn.Generation += 5
+		return []store.Write{store.PutTenant{Tenant: tn}}
+	},
+	"lease": func(b *bundle) []store.Write {
+		c := b.cursor("x", 0)
+		if c.State == handoff.Driven {
+			c.DueAt = b.now().Add(time.Minute)
+		}
+		return []store.Write{store.PutCursor{Cursor: c}}
+	},
+	"batch": func(b *bundle) []store.Write {
+		r := b.record(0)
+		r.Delivered++
+		return []store.Write{store.PutRecord{Record: r}}
+	},
+	"leave": func(b *bundle) []store.Write {
+		r, c := b.record(0), b.cursor("x", 0)
+		if !handoff.Leave(r, c, handoff.Progress{Position: handoff.Position{Index: 1}}, b.now()) {
+			return nil
+		}
+		return []store.Write{store.PutRecord{Record: r}, store.PutCursor{Cursor: c}}
+	},
+}
+
+func TestConflictsAreDecidedAnew(t *testing.T) {
+	for _, c := range changes() {
+		for name, interfere := range interferences {
+			if (name == "batch" || name == "leave") && !c.records || name == "lease" && c.name == "register" {
+				continue
+			}
+			t.Run(c.name+" against "+name, func(t *testing.T) {
+				b := setup(t)
+				c.set(b)
+				generation := uint64(0)
+				b.store.before = func(n int) error {
+					if n <= 3 {
+						if writes := interfere(b); writes != nil {
+							b.ok(b.store.Store.Commit(t.Context(), writes...))
+						}
+					}
+					tn, _ := b.Store.Tenant(t.Context(), tenant)
+					generation = tn.Generation
+					return nil
+				}
+				b.ok(c.call(b))
+				conflicts := b.store.commits - 1
+				if want := map[string]int{"tenant": 3, "lease": 3, "batch": 3, "leave": 1}[name]; conflicts != want && c.name != "grow lanes" && c.name != "delete rejected" {
+					t.Errorf("%d conflicts, want %d", conflicts, want)
+				}
+				s := b.state(tenant)
+				for _, in := range s.Integrations {
+					if in.Generation > s.Tenant.Generation || c.name == "stop" && in.Generation <= generation {
+						t.Errorf("generation %d, the tenant's is %d and was %d", in.Generation, s.Tenant.Generation, generation)
+					}
+				}
+				b.sound(tenant)
+				if c.name != "stop" {
+					return
+				}
+				want := map[string]handoff.Position{"batch": {Segment: 3}, "leave": {Index: 1}}[name]
+				if got := b.cursor("x", 0).Position; got != want {
+					t.Errorf("stopped at %v, want %v", got, want)
+				}
+			})
+		}
+	}
+}
+
+// Deleted after the integration was read and before its cursors are: the answer
+// is that it is not there, not that the store is damaged.
+func TestDeletedWhileItIsRead(t *testing.T) {
+	for _, c := range changes() {
+		if c.name == "register" || c.name == "grow lanes" || c.name == "delete rejected" {
+			continue // they read no cursor
+		}
+		t.Run(c.name, func(t *testing.T) {
+			b := setup(t)
+			c.set(b)
+			var deleted atomic.Bool
+			b.store.reading = func(int) {
+				if deleted.CompareAndSwap(false, true) {
+					b.ok(b.Delete(t.Context(), tenant, "x"))
+				}
+			}
+			want := problem.NotFound
+			if c.name == "stop failing" {
+				want = ""
+			}
+			b.is(c.call(b), want)
+			b.sound(tenant)
+		})
+	}
+}
+
+// Of two lanes only one is there any more when the cursors are read: the
+// integration is another, and that one is stopped.
+func TestReplacedWhileItIsRead(t *testing.T) {
+	b := setup(t)
+	b.Settings.Lanes = 2
+	b.register(webhook("x"))
+	b.Settings.Lanes = 1
+	var replaced atomic.Bool
+	b.store.reading = func(lane int) {
+		if lane == 1 && replaced.CompareAndSwap(false, true) {
+			b.ok(b.Delete(t.Context(), tenant, "x"))
+			b.register(webhook("x"))
+		}
+	}
+	if in := b.stop("x"); in.Running || in.Lanes != 1 {
+		t.Errorf("got %+v", in)
+	}
+	b.sound(tenant)
+}
+
+func TestMissingCursorIsDamage(t *testing.T) {
+	b := setup(t)
+	b.register(webhook("x"))
+	b.ok(b.store.Store.Commit(t.Context(), store.DeleteCursor{Cursor: b.cursor("x", 0)}))
+	_, err := b.Stop(t.Context(), tenant, "x")
+	b.is(err, problem.Internal)
+}
+
+// sound checks what must hold of a tenant at every moment.
+func (b *bundle) sound(tenant string) {
+	b.t.Helper()
+	s := b.state(tenant)
+	if s.Tenant.Integrations != len(s.Integrations) {
+		b.t.Fatalf("the tenant counts %d integrations and has %d", s.Tenant.Integrations, len(s.Integrations))
+	}
+	generations := map[uint64]string{}
+	byID := map[string]*integration.Integration{}
+	for _, in := range s.Integrations {
+		byID[in.ID] = in
+		if other, taken := generations[in.Generation]; taken || in.Generation > s.Tenant.Generation || in.Generation < in.Incarnation {
+			b.t.Fatalf("generation %d of %s: also of %q, the tenant's is %d, its first %d", in.Generation, in.ID, other, s.Tenant.Generation, in.Incarnation)
+		}
+		generations[in.Generation] = in.ID
+		n := 0
+		for _, c := range s.Cursors {
+			if c.Key.Integration == in.ID {
+				n++
+				b.owned(in, c, s.Records[c.Key.Lane])
+			}
+		}
+		if n != in.Lanes {
+			b.t.Fatalf("%s has %d cursors in %d lanes", in.ID, n, in.Lanes)
+		}
+	}
+	for _, r := range s.Records {
+		seen := map[string]bool{}
+		for _, f := range r.Followers {
+			in := byID[f.ID]
+			if in == nil || !in.Running || in.Generation != f.Generation || r.Partition.Lane >= in.Lanes || seen[f.ID] {
+				b.t.Fatalf("stale on the roster of lane %d: %+v of %+v", r.Partition.Lane, f, in)
+			}
+			seen[f.ID] = true
+		}
+	}
+}
+
+// owned checks that exactly one of roster and cursor has the integration.
+func (b *bundle) owned(in *integration.Integration, c *handoff.Cursor, r *handoff.Record) {
+	b.t.Helper()
+	onRoster := r.Find(in.ID) != nil
+	allowed := map[bool][]handoff.State{
+		true:  {handoff.Driven, handoff.Following, handoff.Finished},
+		false: {handoff.Parked, handoff.Finished},
+	}[in.Running]
+	ok := false
+	for _, state := range allowed {
+		ok = ok || c.State == state
+	}
+	switch {
+	case !ok, c.Generation != in.Generation, onRoster != (c.State == handoff.Following), (c.State == handoff.Driven) != !c.DueAt.IsZero():
+		b.t.Fatalf("running %v, generation %d, on the roster %v: cursor %+v", in.Running, in.Generation, onRoster, c)
+	}
+}

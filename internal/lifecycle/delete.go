@@ -1,0 +1,74 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// Delete removes an integration, whatever its status, and all that is kept of
+// it. An integration that is registered under the same id later has none of it.
+func (s *Service) Delete(ctx context.Context, tenant, id string) error {
+	return s.delete(ctx, tenant, id, func(*integration.Integration) bool { return true })
+}
+
+// delete leaves alone an integration that the condition does not hold for.
+func (s *Service) delete(ctx context.Context, tenant, id string, condition func(*integration.Integration) bool) error {
+	var gone *integration.Integration
+	err := transact(id, func() error {
+		t, in, err := s.read(ctx, tenant, id)
+		if err != nil || !condition(in) {
+			return err
+		}
+		lanes, err := s.lanes(ctx, in)
+		if err != nil {
+			return err
+		}
+		t.Integrations--
+		writes := []store.Write{
+			store.PutTenant{Tenant: t},
+			store.DeleteIntegration{Integration: in},
+			store.DeleteHistory{History: store.HistoryOf(in)},
+		}
+		for _, l := range lanes {
+			if handoff.Park(l.record, l.cursor, in.Generation) {
+				writes = append(writes, store.PutRecord{Record: l.record})
+			}
+			writes = append(writes, store.DeleteCursor{Cursor: l.cursor})
+		}
+		gone = in
+		return s.Store.Commit(ctx, writes...)
+	})
+	if err == nil && gone != nil && s.Quiesce != nil {
+		s.Quiesce(ctx, tenant, id, gone.Generation+1)
+	}
+	return err
+}
+
+// ExpireGraces deletes the replays that were completed longer ago than the
+// grace. One that cannot be deleted does not hold up the others; the next call
+// tries it again.
+func (s *Service) ExpireGraces(ctx context.Context) error {
+	const page = 100
+	before := s.now().Add(-s.Settings.TemporaryGrace)
+	for {
+		over, err := s.Store.Graces(ctx, before, page)
+		if err != nil {
+			return err
+		}
+		var errs []error
+		for _, in := range over {
+			err := s.delete(ctx, in.Tenant, in.ID, func(now *integration.Integration) bool { return now.Incarnation == in.Incarnation })
+			if err != nil && problem.CodeOf(err) != problem.NotFound {
+				errs = append(errs, err)
+			}
+		}
+		if len(errs) > 0 || len(over) < page {
+			return errors.Join(errs...)
+		}
+	}
+}

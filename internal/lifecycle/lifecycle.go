@@ -1,0 +1,134 @@
+// Package lifecycle has the transactions of an integration's life:
+// registration, update, start, stop and deletion, and what is kept of it. Each
+// is one Commit of the store, computed from records read just before; where one
+// of them changed meanwhile, all is read and decided again.
+//
+// A call whose Commit fails otherwise may have taken effect all the same, as
+// its answer may be all that was lost. To repeat a start, stop, update or
+// deletion is harmless; to repeat a registration is an error, AlreadyExists.
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// Service makes the changes. Every field but Quiesce is required. Its methods
+// are safe for concurrent use, by several processes too. Their errors are of
+// package problem: NotFound where there is no such integration, Conflict where
+// others kept changing the same records, those of the ports as they are.
+// Integrations that are returned belong to the caller, with secrets sealed.
+type Service struct {
+	Store    store.Store
+	Log      eventlog.Log
+	Sealer   secret.Sealer
+	Settings settings.Settings
+	Now      func() time.Time
+
+	// CheckTarget looks up where a URL leads and refuses an address that must
+	// not be called, with problem.InvalidTarget.
+	CheckTarget func(ctx context.Context, url string) error
+
+	// Drive tells the scheduler, after a Commit, that these cursors are due. It
+	// does not wait for them. A lost call is healed by the sweep.
+	Drive func(keys ...handoff.Key)
+
+	// Quiesce ends every actor of this process that may still emit for a
+	// generation of the integration below the given one. It reports whether
+	// there can be no such actor anywhere any more, as on a single node. Nil
+	// where that cannot be told.
+	Quiesce func(ctx context.Context, tenant, id string, generation uint64) bool
+
+	// QuietAfter is how long after a stop an actor that read the state before
+	// it may still emit.
+	QuietAfter time.Duration
+}
+
+const (
+	// maxTries bounds how often a transaction is begun anew. Each conflict
+	// means that another one got through, so a tenant's dozen at once all do.
+	maxTries = 50
+
+	maxEntries     = 50
+	entryRetention = 30 * 24 * time.Hour
+	secretOverlap  = 24 * time.Hour // for which a replaced signing secret signs too
+)
+
+// List returns a tenant's integrations, by id.
+func (s *Service) List(ctx context.Context, tenant string) ([]*integration.Integration, error) {
+	return s.Store.Integrations(ctx, tenant)
+}
+
+// Get returns one integration.
+func (s *Service) Get(ctx context.Context, tenant, id string) (*integration.Integration, error) {
+	if !integration.ValidID(id) { // it could be too long for the store's keys
+		return nil, notFound(id)
+	}
+	in, err := s.Store.Integration(ctx, tenant, id)
+	if problem.CodeOf(err) == problem.NotFound {
+		return nil, notFound(id)
+	}
+	return in, err
+}
+
+func notFound(id string) error {
+	const most = integration.MaxIDLength
+	if len(id) > most {
+		id = id[:most] + "…"
+	}
+	return problem.New(problem.NotFound, "There is no integration %q.", id)
+}
+
+// now is the time as it is stored and shown.
+func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }
+
+// transact runs try, which ends in a Commit, until no record it read was
+// changed by others in between.
+func transact(id string, try func() error) error {
+	for range maxTries {
+		if err := try(); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+	return problem.Wrap(store.ErrConflict, problem.Conflict, "Integration %q, or the stream it is on, is being changed by too many at once. Nothing was changed; try again.", id)
+}
+
+// read returns the two records that nearly every change is about.
+func (s *Service) read(ctx context.Context, tenant, id string) (*store.Tenant, *integration.Integration, error) {
+	t, err := s.Store.Tenant(ctx, tenant)
+	if err != nil {
+		return nil, nil, err
+	}
+	in, err := s.Get(ctx, tenant, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	return t, in, nil
+}
+
+func entry(in *integration.Integration, action integration.Action, reason string, at time.Time) store.AddEntry {
+	return store.AddEntry{
+		History: store.HistoryOf(in),
+		Entry:   integration.LogEntry{Action: action, Reason: reason, CreatedAt: at},
+	}
+}
+
+// driven returns the keys of the cursors among the writes that are due.
+func driven(writes []store.Write) []handoff.Key {
+	var keys []handoff.Key
+	for _, w := range writes {
+		if put, ok := w.(store.PutCursor); ok && put.Cursor.State == handoff.Driven {
+			keys = append(keys, put.Cursor.Key)
+		}
+	}
+	return keys
+}

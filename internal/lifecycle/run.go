@@ -1,0 +1,160 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// Start sets an integration going again, from where it stopped, and returns its
+// new state. A permanent one that was stopped for longer than the retention
+// goes on at the end of the log. A running one is returned as it is. Errors:
+// ReplayFinished.
+func (s *Service) Start(ctx context.Context, tenant, id string) (*integration.Integration, error) {
+	var in *integration.Integration
+	var keys []handoff.Key
+	err := transact(id, func() (err error) {
+		in, keys, err = s.start(ctx, tenant, id)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(keys) > 0 {
+		s.Drive(keys...)
+	}
+	return in, nil
+}
+
+func (s *Service) start(ctx context.Context, tenant, id string) (*integration.Integration, []handoff.Key, error) {
+	t, in, err := s.read(ctx, tenant, id)
+	if err != nil || in.Running {
+		return in, nil, err
+	}
+	if !in.CompletedAt.IsZero() {
+		return nil, nil, problem.New(problem.ReplayFinished, "Integration %q has replayed all its events and cannot be started again; register another with the times you need.", id)
+	}
+	lanes, err := s.lanes(ctx, in)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := s.now()
+	t.Generation++
+	in.Generation = t.Generation
+	in.Running, in.QuietAt = true, time.Time{}
+	since := bornAt(in)
+	skip := in.Type == integration.Permanent && now.Sub(in.StoppedAt) > s.Settings.Retention
+	if skip {
+		since = time.Time{}
+	}
+	writes, err := s.grow(ctx, in, since, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, l := range lanes {
+		if skip {
+			if l.cursor.Progress, err = s.endOfLog(ctx, l.cursor.Key.Partition()); err != nil {
+				return nil, nil, err
+			}
+		}
+		handoff.Resume(l.cursor, in.Generation, now)
+		writes = append(writes, store.PutCursor{Cursor: l.cursor})
+	}
+	keys := driven(writes)
+	writes = append(writes,
+		store.PutTenant{Tenant: t},
+		store.PutIntegration{Integration: in},
+		entry(in, integration.ActionStarted, "Started via API.", now))
+	if skip {
+		writes = append(writes, entry(in, integration.ActionEventsSkipped, s.skipped(in, now), now))
+	}
+	return in, keys, s.Store.Commit(ctx, writes...)
+}
+
+func (s *Service) endOfLog(ctx context.Context, p event.Partition) (handoff.Progress, error) {
+	head, err := s.Log.Head(ctx, p)
+	return handoff.Progress{Position: handoff.Position{Segment: head}}, err
+}
+
+func (s *Service) skipped(in *integration.Integration, now time.Time) string {
+	return fmt.Sprintf("Stopped from %s to %s, longer than the %s for which events are kept. What was published in between, or not delivered before, is skipped.",
+		event.FormatTime(in.StoppedAt), event.FormatTime(now), span(s.Settings.Retention))
+}
+
+// span writes a duration for people.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= 2*day && d%day == 0 {
+		return fmt.Sprintf("%d days", d/day)
+	}
+	return d.String()
+}
+
+// Stop stops an integration and returns its new state, which is stopping until
+// nobody can emit for it any more; where Quiesce can tell, that is at once. One
+// that is not running is returned as it is.
+func (s *Service) Stop(ctx context.Context, tenant, id string) (*integration.Integration, error) {
+	in, stopped, err := s.stop(ctx, tenant, id, "Stopped via API.", func(*integration.Integration) bool { return true })
+	if err != nil || !stopped || s.Quiesce == nil || !s.Quiesce(ctx, tenant, id, in.Generation) {
+		return in, err
+	}
+	quiet := *in
+	quiet.QuietAt = s.now()
+	if err := s.Store.Commit(ctx, store.PutIntegration{Integration: &quiet}); err != nil {
+		return in, nil // it is stopped all the same, and quiet later
+	}
+	return &quiet, nil
+}
+
+// StopFailing stops an integration whose receiver has failed for too long, if
+// it still is of the given generation; else it does nothing. The reason is a
+// sentence for its log. It does not call Quiesce: the caller is one of those
+// that would be waited for.
+func (s *Service) StopFailing(ctx context.Context, tenant, id string, generation uint64, reason string) error {
+	_, _, err := s.stop(ctx, tenant, id, reason, func(in *integration.Integration) bool { return in.Generation == generation })
+	if problem.CodeOf(err) == problem.NotFound {
+		return nil
+	}
+	return err
+}
+
+// stop reports whether it was this call that stopped the integration. It leaves
+// alone one that is not running, and one that the condition does not hold for.
+func (s *Service) stop(ctx context.Context, tenant, id, reason string, condition func(*integration.Integration) bool) (in *integration.Integration, stopped bool, err error) {
+	err = transact(id, func() error {
+		in, stopped = nil, false
+		t, current, err := s.read(ctx, tenant, id)
+		if err != nil {
+			return err
+		}
+		in = current
+		if !in.Running || !condition(in) {
+			return nil
+		}
+		lanes, err := s.lanes(ctx, in)
+		if err != nil {
+			return err
+		}
+		now := s.now()
+		t.Generation++
+		in.Generation = t.Generation
+		in.Running, in.StoppedAt, in.QuietAt = false, now, now.Add(s.QuietAfter)
+		writes := append(park(lanes, in.Generation),
+			store.PutTenant{Tenant: t},
+			store.PutIntegration{Integration: in},
+			entry(in, integration.ActionStopped, reason, now),
+		)
+		stopped = true
+		return s.Store.Commit(ctx, writes...)
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return in, stopped, nil
+}

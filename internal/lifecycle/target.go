@@ -1,0 +1,135 @@
+package lifecycle
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/secret"
+)
+
+// setTarget gives an integration the target of a valid spec. A URL that is new
+// is looked up first; only then are secrets sealed. Kept secrets stay.
+func (s *Service) setTarget(ctx context.Context, in *integration.Integration, spec *integration.Spec, kept integration.Kept) error {
+	if spec.S3 != nil {
+		return s.setS3(ctx, in, spec.S3, kept)
+	}
+	return s.setWebhook(ctx, in, spec.Webhook, kept)
+}
+
+func (s *Service) setWebhook(ctx context.Context, in *integration.Integration, spec *integration.WebhookSpec, kept integration.Kept) error {
+	next := integration.Webhook{}
+	if in.Webhook != nil {
+		next = *in.Webhook
+	}
+	if spec.URL != next.URL {
+		if err := s.CheckTarget(ctx, spec.URL); err != nil {
+			return err
+		}
+	}
+	next.URL = spec.URL
+	var err error
+	if !kept.APIKey {
+		if next.APIKey, err = s.seal(ctx, in, integration.FieldAPIKey, spec.APIKey); err != nil {
+			return err
+		}
+	}
+	if !kept.SigningSecret {
+		next.PreviousSecret, next.PreviousExpires = secret.Sealed{}, time.Time{}
+		if !spec.SigningSecret.IsZero() && !next.SigningSecret.IsZero() {
+			next.PreviousSecret, next.PreviousExpires = next.SigningSecret, s.now().Add(secretOverlap)
+		}
+		if next.SigningSecret, err = s.seal(ctx, in, integration.FieldSigningSecret, spec.SigningSecret); err != nil {
+			return err
+		}
+	}
+	in.Webhook = &next
+	return nil
+}
+
+func (s *Service) setS3(ctx context.Context, in *integration.Integration, spec *integration.S3Spec, kept integration.Kept) error {
+	next := integration.S3{}
+	if in.S3 != nil {
+		next = *in.S3
+	}
+	if spec.Endpoint != "" && spec.Endpoint != next.Endpoint {
+		if err := s.CheckTarget(ctx, spec.Endpoint); err != nil {
+			return err
+		}
+	}
+	if !kept.SecretAccessKey {
+		var err error
+		if next.SecretAccessKey, err = s.seal(ctx, in, integration.FieldSecretAccessKey, spec.SecretAccessKey); err != nil {
+			return err
+		}
+	}
+	next.AccessKeyID, next.Region, next.Bucket = spec.AccessKeyID, spec.Region, spec.Bucket
+	next.KeyPrefix, next.Endpoint = spec.KeyPrefix, spec.Endpoint
+	in.S3 = &next
+	return nil
+}
+
+func owner(in *integration.Integration, field string) secret.Owner {
+	return secret.Owner{Tenant: in.Tenant, Integration: in.ID, Field: field}
+}
+
+func (s *Service) seal(ctx context.Context, in *integration.Integration, field string, clear secret.String) (secret.Sealed, error) {
+	if clear.IsZero() {
+		return secret.Sealed{}, nil
+	}
+	return s.Sealer.Seal(ctx, owner(in, field), clear)
+}
+
+func (s *Service) open(ctx context.Context, in *integration.Integration, field string, sealed secret.Sealed) (secret.String, error) {
+	if sealed.IsZero() {
+		return secret.String{}, nil
+	}
+	return s.Sealer.Open(ctx, owner(in, field), sealed)
+}
+
+// Reveal returns the secrets of an integration in clear.
+func (s *Service) Reveal(ctx context.Context, in *integration.Integration) (integration.Secrets, error) {
+	var clear integration.Secrets
+	var err error
+	if in.S3 != nil {
+		clear.SecretAccessKey, err = s.open(ctx, in, integration.FieldSecretAccessKey, in.S3.SecretAccessKey)
+		return clear, err
+	}
+	if clear.APIKey, err = s.open(ctx, in, integration.FieldAPIKey, in.Webhook.APIKey); err != nil {
+		return integration.Secrets{}, err
+	}
+	if clear.SigningSecret, err = s.open(ctx, in, integration.FieldSigningSecret, in.Webhook.SigningSecret); err != nil {
+		return integration.Secrets{}, err
+	}
+	return clear, nil
+}
+
+// keepEqual adds to kept the secrets that were sent in clear and are those that
+// are stored, as by a client that reads them in clear. A stored secret that no
+// longer opens is forgotten where another is sent: that is the way out of a lost
+// key, and nothing can be signed with it any more.
+func (s *Service) keepEqual(ctx context.Context, in *integration.Integration, spec *integration.Spec, kept *integration.Kept) error {
+	equal := func(keep *bool, field string, sealed *secret.Sealed, given secret.String) error {
+		if *keep || given.IsZero() || sealed.IsZero() {
+			return nil
+		}
+		stored, err := s.open(ctx, in, field, *sealed)
+		switch {
+		case err == nil:
+			*keep = stored.Equal(given)
+		case problem.CodeOf(err) == problem.Unavailable || ctx.Err() != nil:
+			return err
+		default:
+			*sealed = secret.Sealed{}
+		}
+		return nil
+	}
+	if spec.S3 != nil {
+		return equal(&kept.SecretAccessKey, integration.FieldSecretAccessKey, &in.S3.SecretAccessKey, spec.S3.SecretAccessKey)
+	}
+	if err := equal(&kept.APIKey, integration.FieldAPIKey, &in.Webhook.APIKey, spec.Webhook.APIKey); err != nil {
+		return err
+	}
+	return equal(&kept.SigningSecret, integration.FieldSigningSecret, &in.Webhook.SigningSecret, spec.Webhook.SigningSecret)
+}

@@ -1,0 +1,69 @@
+package lifecycle
+
+import (
+	"context"
+	"strings"
+
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// Update changes a stopped integration into what change makes of it, and
+// returns the new state. change gets the present state, which it must not
+// modify, and is called again after a conflict; its error is returned as it is.
+// In its Spec a secret that is the mask of the stored one stands for it. An
+// update that changes nothing writes nothing. Errors: NotStopped,
+// InvalidRequest, InvalidTarget.
+func (s *Service) Update(ctx context.Context, tenant, id string, change func(current *integration.Integration) (integration.Spec, error)) (*integration.Integration, error) {
+	var result *integration.Integration
+	err := transact(id, func() (err error) {
+		result, err = s.update(ctx, tenant, id, change)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+func (s *Service) update(ctx context.Context, tenant, id string, change func(*integration.Integration) (integration.Spec, error)) (*integration.Integration, error) {
+	t, in, err := s.read(ctx, tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	if err := in.Updatable(now); err != nil {
+		return nil, err
+	}
+	spec, err := change(in)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := spec.ValidateUpdate(in)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.keepEqual(ctx, in, &spec, &kept); err != nil {
+		return nil, err
+	}
+	changed := spec.Changes(in, kept)
+	if len(changed) == 0 {
+		return in, nil
+	}
+	if err := s.setTarget(ctx, in, &spec, kept); err != nil {
+		return nil, err
+	}
+	in.Filter.Names, in.Filter.Entities = spec.Filter.Names, spec.Filter.Entities
+	t.Generation++
+	in.Generation = t.Generation
+	lanes, err := s.lanes(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	writes := append(park(lanes, in.Generation), // they are parked: only the generation is new
+		store.PutTenant{Tenant: t},
+		store.PutIntegration{Integration: in},
+		entry(in, integration.ActionUpdated, "Updated via API. Changed: "+strings.Join(changed, ", ")+".", now),
+	)
+	return in, s.Store.Commit(ctx, writes...)
+}
