@@ -1,0 +1,195 @@
+package httpapi
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/secret"
+)
+
+// document is an integration as the API takes and shows it. A nil field is
+// not given, or null.
+type document struct {
+	ID       *string           `json:"id,omitzero"`
+	Status   *string           `json:"status,omitzero"`
+	Type     *string           `json:"integration_type,omitzero"`
+	StartsAt *string           `json:"starts_at,omitzero"`
+	EndsAt   *string           `json:"ends_at,omitzero"`
+	Callback *callbackDocument `json:"callback_parameters,omitzero"`
+	S3       *s3Document       `json:"s3_parameters,omitzero"`
+	Filter   *filterDocument   `json:"filter_conditions,omitzero"`
+}
+
+type callbackDocument struct {
+	URL           *string `json:"callback_url,omitzero"`
+	APIKey        *string `json:"api_key,omitzero"`
+	SigningSecret *string `json:"signing_secret,omitzero"`
+}
+
+type s3Document struct {
+	AccessKeyID     *string `json:"aws_access_key_id,omitzero"`
+	SecretAccessKey *string `json:"aws_secret_access_key,omitzero"`
+	Region          *string `json:"aws_region,omitzero"`
+	Bucket          *string `json:"bucket,omitzero"`
+	KeyPrefix       *string `json:"key_prefix,omitzero"`
+	Endpoint        *string `json:"endpoint,omitzero"`
+}
+
+type filterDocument struct {
+	Names    []*string `json:"event_filter,omitzero"`
+	Entities []*string `json:"entity_filter,omitzero"`
+}
+
+// spec reads what a client asks for. The rules of the fields are those of
+// integration.Spec; here is only what a Spec cannot say.
+func (d *document) spec() (integration.Spec, error) {
+	spec := integration.Spec{ID: text(d.ID), Type: integration.Type(text(d.Type))}
+	var err error
+	if spec.StartsAt, err = timestamp("starts_at", d.StartsAt); err != nil {
+		return spec, err
+	}
+	if spec.EndsAt, err = timestamp("ends_at", d.EndsAt); err != nil {
+		return spec, err
+	}
+	if c := d.Callback; c != nil {
+		spec.Webhook = &integration.WebhookSpec{
+			URL:           text(c.URL),
+			APIKey:        secret.NewString(text(c.APIKey)),
+			SigningSecret: secret.NewString(text(c.SigningSecret)),
+		}
+	}
+	if s := d.S3; s != nil {
+		spec.S3 = &integration.S3Spec{
+			AccessKeyID:     text(s.AccessKeyID),
+			SecretAccessKey: secret.NewString(text(s.SecretAccessKey)),
+			Region:          text(s.Region),
+			Bucket:          text(s.Bucket),
+			KeyPrefix:       text(s.KeyPrefix),
+			Endpoint:        text(s.Endpoint),
+		}
+	}
+	if d.Filter == nil {
+		return spec, nil
+	}
+	if spec.Filter.Names, err = names("filter_conditions.event_filter", d.Filter.Names); err != nil {
+		return spec, err
+	}
+	spec.Filter.Entities, err = names("filter_conditions.entity_filter", d.Filter.Entities)
+	return spec, err
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func names(field string, list []*string) ([]string, error) {
+	if list == nil {
+		return nil, nil
+	}
+	out := make([]string, len(list))
+	for i, s := range list {
+		if s == nil {
+			return nil, problem.New(problem.InvalidRequest, "%s[%d] must be a string, not null.", field, i)
+		}
+		out[i] = *s
+	}
+	return out, nil
+}
+
+// timestamp reads a time, in UTC and whole milliseconds; zero if not given.
+func timestamp(field string, s *string) (time.Time, error) {
+	if s == nil {
+		return time.Time{}, nil
+	}
+	var t time.Time
+	// UnmarshalText, unlike time.Parse, takes what RFC 3339 has and no more.
+	if err := t.UnmarshalText([]byte(*s)); err != nil {
+		return t, problem.New(problem.InvalidRequest, "%s is %q; it must be an RFC 3339 time, like 2019-01-17T12:00:00.000Z.", field, clip(*s))
+	}
+	// The zero time would be taken for a field that is not given.
+	if t = t.UTC().Truncate(time.Millisecond); t.IsZero() {
+		return t, problem.New(problem.InvalidRequest, "%s is %q; it must not lie before 1970.", field, *s)
+	}
+	return t, nil
+}
+
+// masked is the document of an integration, with masks for its secrets.
+func (a *api) masked(in *integration.Integration) document {
+	d := document{
+		ID:     &in.ID,
+		Status: new(string(in.StatusAt(a.Now()))),
+		Type:   new(string(in.Type)),
+	}
+	if !in.StartsAt.IsZero() {
+		d.StartsAt = new(event.FormatTime(in.StartsAt))
+	}
+	if !in.EndsAt.IsZero() {
+		d.EndsAt = new(event.FormatTime(in.EndsAt))
+	}
+	if w := in.Webhook; w != nil {
+		d.Callback = &callbackDocument{URL: &w.URL, APIKey: mask(w.APIKey), SigningSecret: mask(w.SigningSecret)}
+	}
+	if s := in.S3; s != nil {
+		d.S3 = &s3Document{
+			AccessKeyID:     &s.AccessKeyID,
+			SecretAccessKey: mask(s.SecretAccessKey),
+			Region:          &s.Region,
+			Bucket:          &s.Bucket,
+			KeyPrefix:       given(s.KeyPrefix),
+			Endpoint:        given(s.Endpoint),
+		}
+	}
+	if f := in.Filter; len(f.Names)+len(f.Entities) > 0 {
+		d.Filter = &filterDocument{Names: pointers(f.Names), Entities: pointers(f.Entities)}
+	}
+	return d
+}
+
+// shown is the document of an integration as it is answered: masked, unless
+// the settings say to reveal.
+func (a *api) shown(ctx context.Context, in *integration.Integration) (document, error) {
+	d := a.masked(in)
+	if !a.Settings.RevealSecrets {
+		return d, nil
+	}
+	secrets, err := a.Integrations.Reveal(ctx, in)
+	if err != nil {
+		return d, err
+	}
+	if d.Callback != nil {
+		d.Callback.APIKey = given(secrets.APIKey.Reveal())
+		d.Callback.SigningSecret = given(secrets.SigningSecret.Reveal())
+	}
+	if d.S3 != nil {
+		d.S3.SecretAccessKey = given(secrets.SecretAccessKey.Reveal())
+	}
+	return d, nil
+}
+
+func mask(s secret.Sealed) *string {
+	if s.IsZero() {
+		return nil
+	}
+	return &s.Mask
+}
+
+func given(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func pointers(list []string) []*string {
+	var out []*string
+	for i := range list {
+		out = append(out, &list[i])
+	}
+	return out
+}

@@ -1,0 +1,144 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+// exchange is one request and its answer, with what its log line says. It
+// writes no body for a HEAD.
+type exchange struct {
+	http.ResponseWriter
+	id     string
+	start  time.Time
+	route  string // the path's pattern
+	tenant string
+	quiet  bool  // a call of the operation, logged for debugging alone
+	err    error // what it failed with
+	head   bool
+	status int // 0: nothing was written yet
+	bytes  int
+}
+
+type requestIDKey struct{}
+
+// begin starts an exchange. The request id is always our own: one that came
+// from outside could be made to look like another request's.
+func (a *api) begin(w http.ResponseWriter, r *http.Request) (*exchange, *http.Request) {
+	x := &exchange{ResponseWriter: w, id: rand.Text(), start: a.Now(), head: r.Method == http.MethodHead}
+	h := w.Header()
+	h.Set("X-Request-Id", x.id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	return x, r.WithContext(context.WithValue(r.Context(), requestIDKey{}, x.id))
+}
+
+// end recovers a panic and logs the request. It is to be deferred.
+func (a *api) end(x *exchange, r *http.Request) {
+	v := recover()
+	started := x.status != 0
+	if v != nil && v != http.ErrAbortHandler {
+		a.Log.ErrorContext(r.Context(), "request panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		if !started {
+			a.fail(x, r, problem.New(problem.Internal, "panic: %v", v))
+		}
+	}
+	a.logRequest(x, r)
+	if v == http.ErrAbortHandler || v != nil && started {
+		panic(http.ErrAbortHandler) // the client must not take a part for the whole
+	}
+}
+
+func (a *api) logRequest(x *exchange, r *http.Request) {
+	attrs := []slog.Attr{
+		slog.String("method", clip(r.Method)),
+		slog.String("route", x.route),
+		slog.String("path", clip(r.URL.Path)),
+		slog.Int("status", x.status),
+		slog.Duration("duration", a.Now().Sub(x.start)),
+		slog.Int("bytes", x.bytes),
+		slog.String("tenant", x.tenant),
+	}
+	level := slog.LevelInfo
+	switch {
+	case x.status == http.StatusInternalServerError:
+		level = slog.LevelError
+	case x.status > http.StatusInternalServerError:
+		level = slog.LevelWarn
+	case x.quiet:
+		level = slog.LevelDebug
+	}
+	if x.err != nil {
+		attrs = append(attrs, slog.String("error_code", string(problem.CodeOf(x.err))), slog.String("error", x.err.Error()))
+	}
+	a.Log.LogAttrs(r.Context(), level, "request served", attrs...)
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (x *exchange) WriteHeader(status int) {
+	if x.status == 0 {
+		x.status = status
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (x *exchange) Write(b []byte) (int, error) {
+	if x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	if x.head {
+		return len(b), nil
+	}
+	n, err := x.ResponseWriter.Write(b)
+	x.bytes += n
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// WithRequestID returns a slog.Handler that adds request_id to every record
+// that is logged with the context of a request of this API, in whatever
+// package. A handler that does so already is returned as it is.
+func WithRequestID(h slog.Handler) slog.Handler {
+	if _, ok := h.(requestIDHandler); ok {
+		return h
+	}
+	return requestIDHandler{h}
+}
+
+type requestIDHandler struct{ slog.Handler }
+
+func (h requestIDHandler) Handle(ctx context.Context, record slog.Record) error {
+	if id, ok := ctx.Value(requestIDKey{}).(string); ok {
+		record = record.Clone()
+		record.AddAttrs(slog.String("request_id", id))
+	}
+	return h.Handler.Handle(ctx, record)
+}
+
+func (h requestIDHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return requestIDHandler{h.Handler.WithAttrs(attrs)}
+}
+
+func (h requestIDHandler) WithGroup(name string) slog.Handler {
+	return requestIDHandler{h.Handler.WithGroup(name)}
+}
+
+// clip keeps a caller's text short in messages and log lines.
+func clip(s string) string {
+	const most = 200
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}

@@ -1,0 +1,135 @@
+package publish
+
+import (
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/strictjson"
+)
+
+// event reads one event and checks it.
+func (p *parser) event(at place) error {
+	if len(p.drafts) == p.limits.events {
+		return problem.New(problem.LimitReached,
+			"There are more than %d events in the call; send them in several calls.", p.limits.events)
+	}
+	if kind := p.dec.PeekKind(); kind != jsontext.KindBeginObject {
+		if err := p.skip(at); err != nil { // not valid JSON is the better answer
+			return err
+		}
+		return p.refuse(at, problem.InvalidRequest, "", "must be a JSON object with name and payload")
+	}
+	if _, err := p.dec.ReadToken(); err != nil {
+		return p.broken(at, err)
+	}
+	start := p.dec.InputOffset() - 1 // of the brace
+	var d event.Draft
+	for p.dec.PeekKind() != jsontext.KindEndObject {
+		if err := p.field(at, &d); err != nil {
+			return err
+		}
+	}
+	if _, err := p.dec.ReadToken(); err != nil {
+		return p.broken(at, err)
+	}
+	if size := p.dec.InputOffset() - start; size > p.limits.event {
+		return p.refuse(at, problem.PayloadTooLarge, "", "has %d bytes; at most %d are taken", size, p.limits.event)
+	}
+	switch {
+	case d.Name == "":
+		return p.refuse(at, problem.InvalidRequest, "name", "is required: the name of the event, as order.items_cancelled")
+	case d.Payload == nil:
+		return p.refuse(at, problem.InvalidRequest, "payload", "is required: a JSON object")
+	}
+	p.drafts, p.places = append(p.drafts, d), append(p.places, at)
+	return nil
+}
+
+// field reads one name and its value.
+func (p *parser) field(at place, d *event.Draft) error {
+	t, err := p.dec.ReadToken()
+	if err != nil {
+		return p.broken(at, err)
+	}
+	switch name := t.String(); name {
+	case "id":
+		return p.id(at, d)
+	case "name":
+		return p.name(at, d)
+	case "payload":
+		return p.payload(at, d)
+	case "published_at", "tenant":
+		return p.refuse(at, problem.InvalidRequest, name, "is set by the service; leave it out")
+	default:
+		return p.refuse(at, problem.UnknownField, name, "is not a known field; an event has id, name and payload")
+	}
+}
+
+func (p *parser) id(at place, d *event.Draft) error {
+	if p.dec.PeekKind() == jsontext.KindNull {
+		return p.skip(at)
+	}
+	text, err := p.text(at, "id")
+	if err != nil {
+		return err
+	}
+	if !isUUID(text) {
+		return p.refuse(at, problem.InvalidRequest, "id", "%s is not a UUID; send one as 01890a5d-ac96-774b-bcce-b302099a8057, or leave it out", quote(text))
+	}
+	d.ID = strings.ToLower(text)
+	return nil
+}
+
+func (p *parser) name(at place, d *event.Draft) error {
+	text, err := p.text(at, "name")
+	if err != nil {
+		return err
+	}
+	if !event.ValidName(text) {
+		return p.refuse(at, problem.InvalidRequest, "name",
+			"%s is not an event name; it takes two or more words of a-z, 0-9 and _ that begin with a letter, joined by dots, at most %d characters", quote(text), event.MaxNameLength)
+	}
+	d.Name = text
+	return nil
+}
+
+func (p *parser) payload(at place, d *event.Draft) error {
+	object := p.dec.PeekKind() == jsontext.KindBeginObject
+	path := p.dec.StackPointer()
+	value, err := p.dec.ReadValue()
+	if err != nil {
+		return p.broken(at, err)
+	}
+	if !object {
+		return p.refuse(at, problem.InvalidRequest, "payload", "must be a JSON object")
+	}
+	// The decoder gives its buffer away, but in the body the value stays.
+	end := p.offset + int(p.dec.InputOffset())
+	d.Payload = p.body[end-len(value) : end : end]
+	if err := strictjson.CheckDepth(d.Payload); err != nil {
+		prefix := at.prefix()
+		if at.kind == inList {
+			prefix = ""
+		}
+		where := strictjson.Place{Body: p.body, Offset: end - len(value), Prefix: strictjson.Path(prefix, path)}
+		return where.Problem(err)
+	}
+	return nil
+}
+
+func (p *parser) text(at place, field string) (string, error) {
+	if p.dec.PeekKind() != jsontext.KindString {
+		if err := p.skip(at); err != nil {
+			return "", err
+		}
+		return "", p.refuse(at, problem.InvalidRequest, field, "must be a string")
+	}
+	t, err := p.dec.ReadToken()
+	if err != nil {
+		return "", p.broken(at, err)
+	}
+	return t.String(), nil
+}

@@ -1,0 +1,191 @@
+package publish
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/strictjson"
+)
+
+// parser reads one call's body. Drafts alias it.
+type parser struct {
+	limits limits
+	body   []byte
+	dec    *jsontext.Decoder
+	offset int // in body, of what dec reads
+
+	drafts []event.Draft
+	places []place // of the drafts
+}
+
+// place says which event of the call is meant.
+type place struct {
+	kind  placeKind
+	index int // in the list from 0, or the line from 1
+}
+
+type placeKind int
+
+const (
+	alone placeKind = iota
+	inList
+	onLine
+)
+
+// String names the event for people.
+func (p place) String() string {
+	switch p.kind {
+	case inList:
+		return fmt.Sprintf("events[%d]", p.index)
+	case onLine:
+		return fmt.Sprintf("line %d", p.index)
+	}
+	return "The event"
+}
+
+// prefix is what the paths of its fields begin with.
+func (p place) prefix() string {
+	switch p.kind {
+	case inList:
+		return p.String()
+	case onLine:
+		return p.String() + ": "
+	}
+	return ""
+}
+
+// refuse returns a problem of a field of the event, or of the event itself for
+// the field "".
+func (p *parser) refuse(at place, code problem.Code, field, format string, args ...any) error {
+	subject := at.String()
+	if field != "" {
+		subject = strictjson.Path(at.prefix(), jsontext.Pointer("").AppendToken(field))
+	}
+	return problem.New(code, "%s "+format+".", append([]any{subject}, args...)...)
+}
+
+// broken turns an error of the decoder into a problem. Its path is that from
+// the root of what is decoded, which for a list names the event already.
+func (p *parser) broken(at place, err error) error {
+	where := strictjson.Place{Body: p.body, Offset: p.offset}
+	if at.kind == onLine {
+		where.Prefix = at.prefix()
+	}
+	return where.Problem(err)
+}
+
+// json reads one event or {"events":[…]}.
+func (p *parser) json() error {
+	if len(bytes.TrimLeft(p.body, " \t\r\n")) == 0 {
+		return problem.New(problem.InvalidRequest, `The call is empty; send one event, or {"events":[…]}.`)
+	}
+	p.dec = jsontext.NewDecoder(bytes.NewBuffer(p.body))
+	if kind := p.dec.PeekKind(); kind == jsontext.KindBeginArray {
+		return problem.New(problem.InvalidRequest, `The body is a list; send {"events":[…]}.`)
+	}
+	if !p.isBatch() {
+		if err := p.event(place{}); err != nil {
+			return err
+		}
+		return p.end(place{})
+	}
+	return p.batch()
+}
+
+// isBatch reports whether the first name of the body is "events", without
+// using up the decoder. What is not valid is no batch.
+func (p *parser) isBatch() bool {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(p.body))
+	if t, err := dec.ReadToken(); err != nil || t.Kind() != jsontext.KindBeginObject {
+		return false
+	}
+	t, err := dec.ReadToken()
+	return err == nil && t.Kind() == jsontext.KindString && t.String() == "events"
+}
+
+func (p *parser) batch() error {
+	for range 2 { // the brace and the name, which isBatch has seen
+		if _, err := p.dec.ReadToken(); err != nil {
+			return p.broken(place{}, err)
+		}
+	}
+	if p.dec.PeekKind() != jsontext.KindBeginArray {
+		if err := p.skip(place{}); err != nil {
+			return err
+		}
+		return problem.New(problem.InvalidRequest, "events must be a list of events.")
+	}
+	if _, err := p.dec.ReadToken(); err != nil {
+		return p.broken(place{}, err)
+	}
+	for p.dec.PeekKind() != jsontext.KindEndArray {
+		if err := p.event(place{inList, len(p.drafts)}); err != nil {
+			return err
+		}
+	}
+	if _, err := p.dec.ReadToken(); err != nil {
+		return p.broken(place{}, err)
+	}
+	t, err := p.dec.ReadToken()
+	switch {
+	case err != nil:
+		return p.broken(place{}, err)
+	case t.Kind() == jsontext.KindString:
+		return problem.New(problem.UnknownField, "%s is not a known field beside events; put it into an event, or leave it out.",
+			strictjson.Path("", p.dec.StackPointer()))
+	}
+	return p.end(place{})
+}
+
+// lines reads one event a line.
+func (p *parser) lines() error {
+	p.dec = jsontext.NewDecoder(new(bytes.Buffer))
+	var line []byte
+	rest, number, more := p.body, 0, true
+	for more {
+		p.offset = len(p.body) - len(rest)
+		line, rest, more = bytes.Cut(rest, []byte{'\n'})
+		number++
+		if len(bytes.TrimLeft(line, " \t\r")) == 0 {
+			continue
+		}
+		at := place{onLine, number}
+		p.dec.Reset(bytes.NewBuffer(line))
+		if err := p.event(at); err != nil {
+			return err
+		}
+		if err := p.end(at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end checks that nothing follows.
+func (p *parser) end(at place) error {
+	after := int(p.dec.InputOffset())
+	switch _, err := p.dec.ReadToken(); err {
+	case io.EOF:
+		return nil
+	case nil:
+		after += len(p.body[p.offset+after:]) - len(bytes.TrimLeft(p.body[p.offset+after:], " \t\r\n"))
+		return p.broken(at, &jsontext.SyntacticError{ByteOffset: int64(after), Err: errFollowed})
+	default:
+		return p.broken(at, err)
+	}
+}
+
+var errFollowed = errors.New("another value follows the first; to send events one a line, use the content type application/x-ndjson")
+
+func (p *parser) skip(at place) error {
+	if err := p.dec.SkipValue(); err != nil {
+		return p.broken(at, err)
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package publish_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/settings"
+)
+
+// recorder keeps what reaches the log.
+type recorder struct {
+	calls  int
+	drafts []event.Draft
+	err    error
+}
+
+func (r *recorder) Publish(_ context.Context, tenant string, lanes int, drafts []event.Draft) error {
+	r.calls++
+	r.drafts = append(r.drafts, drafts...)
+	if tenant != "acme" || lanes != 3 {
+		return fmt.Errorf("tenant %q, %d lanes", tenant, lanes)
+	}
+	return r.err
+}
+
+func setup() (*publish.Service, *recorder) {
+	s := settings.Default()
+	s.Lanes, s.MaxEventBytes, s.MaxPublishBytes, s.MaxPublishEvents = 3, 1000, 5000, 5
+	log := new(recorder)
+	return publish.New(log, s), log
+}
+
+const (
+	uuidA = "01890a5d-ac96-774b-bcce-b302099a8057"
+	uuidB = "00000000-0000-0000-0000-000000000000"
+)
+
+func TestPublishTakes(t *testing.T) {
+	tests := []struct {
+		name   string
+		format publish.Format
+		body   string
+		want   []event.Draft
+	}{
+		{"one event", publish.JSON, `{"id":"` + uuidA + `","name":"order.created","payload":{}}`,
+			[]event.Draft{{ID: uuidA, Name: "order.created", Payload: []byte(`{}`)}}},
+		{"upper case id", publish.JSON, `{"id":"` + strings.ToUpper(uuidA) + `","name":"order.created","payload":{}}`,
+			[]event.Draft{{ID: uuidA, Name: "order.created", Payload: []byte(`{}`)}}},
+		{"white space, in any order", publish.JSON, "\n{ \"payload\" : {\r\n \"a b\" : [ 1 , \"x\\n y\" ] } ,\t\"name\": \"order.created\", \"id\" : \"" + uuidA + "\" } \n",
+			[]event.Draft{{ID: uuidA, Name: "order.created", Payload: []byte(`{"a b":[1,"x\n y"]}`)}}},
+		{"numbers and characters as they are", publish.JSON,
+			`{"id":"` + uuidA + `","name":"a.b.c_1","payload":{"n":[12345678901234567890123456789, 1.0, 1E+2, -0, 0.1000],"s":"\u00e9é` + "\u2028" + `\/<&"}}`,
+			[]event.Draft{{ID: uuidA, Name: "a.b.c_1", Payload: []byte(`{"n":[12345678901234567890123456789,1.0,1E+2,-0,0.1000],"s":"\u00e9é` + "\u2028" + `\/<&"}`)}}},
+		{"several", publish.JSON, `{"events":[{"id":"` + uuidA + `","name":"a.b","payload":{"x":{"y":null}}},{"id":"` + uuidB + `","name":"c.d","payload":{ }}]}`,
+			[]event.Draft{{ID: uuidA, Name: "a.b", Payload: []byte(`{"x":{"y":null}}`)}, {ID: uuidB, Name: "c.d", Payload: []byte(`{}`)}}},
+		{"lines", publish.NDJSON, "{\"id\":\"" + uuidA + "\",\"name\":\"a.b\",\"payload\":{ \"k\":1}}\r\n\n  \n{\"id\":\"" + uuidB + "\",\"name\":\"c.d\",\"payload\":{}}\n",
+			[]event.Draft{{ID: uuidA, Name: "a.b", Payload: []byte(`{"k":1}`)}, {ID: uuidB, Name: "c.d", Payload: []byte(`{}`)}}},
+		{"a line without an end", publish.NDJSON, `{"id":"` + uuidA + `","name":"a.b","payload":{}}`,
+			[]event.Draft{{ID: uuidA, Name: "a.b", Payload: []byte(`{}`)}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, log := setup()
+			ids, err := s.Publish(t.Context(), "acme", tt.format, []byte(tt.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, log.drafts); diff != "" {
+				t.Error(diff)
+			}
+			var want []string
+			for _, d := range tt.want {
+				want = append(want, d.ID)
+			}
+			if diff := cmp.Diff(want, ids); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestMissingIDsAreMadeInOrder(t *testing.T) {
+	s, log := setup()
+	ids, err := s.Publish(t.Context(), "acme", publish.JSON,
+		[]byte(`{"events":[{"name":"a.b","payload":{}},{"id":null,"name":"a.b","payload":{}},{"name":"a.b","payload":{}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, id := range ids {
+		if id != log.drafts[i].ID || len(id) != 36 || id[14] != '7' || i > 0 && ids[i-1] >= id {
+			t.Errorf("ids %v", ids)
+		}
+	}
+}
+
+func TestPublishRefuses(t *testing.T) {
+	event := func(fields string) string { return `{"name":"a.b","payload":{}` + fields + `}` }
+	list := func(events ...string) string { return `{"events":[` + strings.Join(events, ",") + `]}` }
+	deep := strings.Repeat(`{"a":`, 150) + strings.Repeat(`[`, 150) + strings.Repeat(`]`, 150) + strings.Repeat(`}`, 150)
+	tests := []struct {
+		name    string
+		format  publish.Format
+		body    string
+		code    problem.Code
+		message string // a part of it
+	}{
+		{"nothing", publish.JSON, " \n", problem.InvalidRequest, "The call is empty"},
+		{"no lines", publish.NDJSON, "\n\n", problem.InvalidRequest, "There is no event"},
+		{"no events", publish.JSON, list(), problem.InvalidRequest, "There is no event"},
+		{"a list", publish.JSON, "[" + event("") + "]", problem.InvalidRequest, `send {"events":[…]}`},
+		{"a string", publish.JSON, `"x"`, problem.InvalidRequest, "The event must be a JSON object"},
+		{"not JSON", publish.JSON, `hello`, problem.InvalidJSON, "line 1, column 1"},
+		{"events no list", publish.JSON, `{"events":{}}`, problem.InvalidRequest, "events must be a list"},
+		{"beside events", publish.JSON, `{"events":[` + event("") + `],"tenant":"x"}`, problem.UnknownField, "tenant is not a known field beside events"},
+		{"events late", publish.JSON, `{"name":"a.b","events":[]}`, problem.UnknownField, "events is not a known field"},
+		{"two values", publish.JSON, event("") + "\n " + event(""), problem.InvalidJSON, "(line 2, column 2)"},
+		{"two on a line", publish.NDJSON, event("") + "\n" + event("") + event(""), problem.InvalidJSON, "(line 2, column 28)"},
+		{"garbage after events", publish.JSON, list(event("")) + "]", problem.InvalidJSON, "line 1, column"},
+		{"name missing", publish.JSON, `{"payload":{}}`, problem.InvalidRequest, "name is required"},
+		{"name missing in a list", publish.JSON, list(event(""), `{"payload":{}}`), problem.InvalidRequest, "events[1].name is required"},
+		{"name missing on a line", publish.NDJSON, "\n" + event("") + "\n" + `{"payload":{}}`, problem.InvalidRequest, "line 3: name is required"},
+		{"name of one word", publish.JSON, `{"name":"order","payload":{}}`, problem.InvalidRequest, `name "order" is not an event name`},
+		{"name in upper case", publish.JSON, `{"name":"Order.x","payload":{}}`, problem.InvalidRequest, `"Order.x"`},
+		{"name too long", publish.JSON, `{"name":"a.` + strings.Repeat("b", 127) + `","payload":{}}`, problem.InvalidRequest, "at most 128"},
+		{"name no string", publish.JSON, list(`{"name":["a.b"],"payload":{}}`), problem.InvalidRequest, "events[0].name must be a string"},
+		{"name null", publish.JSON, `{"name":null,"payload":{}}`, problem.InvalidRequest, "name must be a string"},
+		{"payload missing", publish.JSON, list(`{"name":"a.b"}`), problem.InvalidRequest, "events[0].payload is required"},
+		{"payload null", publish.JSON, `{"name":"a.b","payload":null}`, problem.InvalidRequest, "payload must be a JSON object"},
+		{"payload a list", publish.NDJSON, `{"name":"a.b","payload":[1]}`, problem.InvalidRequest, "line 1: payload must be a JSON object"},
+		{"id no UUID", publish.JSON, list(event(`,"id":"7"`)), problem.InvalidRequest, `events[0].id "7" is not a UUID`},
+		{"id in braces", publish.JSON, event(`,"id":"{` + uuidA + `}"`), problem.InvalidRequest, "is not a UUID"},
+		{"id a number", publish.JSON, event(`,"id":7`), problem.InvalidRequest, "id must be a string"},
+		{"id twice", publish.JSON, list(event(`,"id":"`+uuidA+`"`), event(""), event(`,"id":"`+strings.ToUpper(uuidA)+`"`)), problem.InvalidRequest, "events[2].id is " + uuidA + ", as is that of events[0]"},
+		{"id twice on lines", publish.NDJSON, event(`,"id":"`+uuidA+`"`) + "\n" + event(`,"id":"`+uuidA+`"`), problem.InvalidRequest, "line 2: id is " + uuidA + ", as is that of line 1"},
+		{"published_at", publish.JSON, list(event(`,"published_at":"2019-01-17T12:00:00.000Z"`)), problem.InvalidRequest, "events[0].published_at is set by the service"},
+		{"tenant", publish.JSON, event(`,"tenant":"acme"`), problem.InvalidRequest, "tenant is set by the service"},
+		{"unknown field", publish.JSON, list(event(`,"nmae":"a.b"`)), problem.UnknownField, "events[0].nmae is not a known field"},
+		{"field twice", publish.JSON, list(event(`,"name":"a.b"`)), problem.InvalidJSON, "events[0].name is given twice"},
+		{"field twice in a payload", publish.NDJSON, "\n{\"name\":\"a.b\",\"payload\":{\"a\":{\"k\":1,\"k\":2}}}", problem.InvalidJSON, "line 2: payload.a.k is given twice (line 2, column"},
+		{"invalid UTF-8", publish.JSON, list("{\"name\":\"a.b\",\"payload\":{\"a\":\"\xff\"}}"), problem.InvalidJSON, "events[0].payload.a is not valid JSON: invalid UTF-8"},
+		{"an event over two lines", publish.NDJSON, "{\"name\":\"a.b\",\n\"payload\":{}}", problem.InvalidJSON, "line 1: "},
+		{"cut off", publish.JSON, `{"events":[` + event(""), problem.InvalidJSON, "line 1, column 39"},
+		{"deep", publish.JSON, `{"events":[{"name":"a.b","payload":` + deep + `}]}`, problem.InvalidJSON, "events[0].payload.a.a."},
+		{"very deep", publish.JSON, strings.Repeat("[", 4900), problem.InvalidRequest, "send {"},
+		{"too large an event", publish.JSON, list(event(""), event(`,"id":"`+strings.Repeat(" ", 1000)+`"`)), problem.InvalidRequest, "events[1].id"},
+		{"too large a payload", publish.JSON, list(event(""), `{"name":"a.b","payload":{"x":"`+strings.Repeat("x", 1000)+`"}}`), problem.PayloadTooLarge, "events[1] has 1033 bytes; at most 1000"},
+		{"too large a call", publish.NDJSON, strings.Repeat(" ", 5001), problem.PayloadTooLarge, "5001 bytes; at most 5000"},
+		{"too many events", publish.JSON, list(event(""), event(""), event(""), event(""), event(""), event("")), problem.LimitReached, "more than 5 events"},
+		{"too many lines", publish.NDJSON, strings.Repeat(event("")+"\n", 6), problem.LimitReached, "more than 5 events"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, log := setup()
+			_, err := s.Publish(t.Context(), "acme", tt.format, []byte(tt.body))
+			if got := problem.CodeOf(err); got != tt.code {
+				t.Errorf("code %q, want %q", got, tt.code)
+			}
+			if got := problem.MessageOf(err); !strings.Contains(got, tt.message) {
+				t.Errorf("message %q lacks %q", got, tt.message)
+			}
+			if log.calls != 0 {
+				t.Error("something was written")
+			}
+		})
+	}
+}
+
+func TestLimitsAreInclusive(t *testing.T) {
+	s, _ := setup()
+	one := `{"name":"a.b","payload":{"x":"` + strings.Repeat("x", 1000-33) + `"}}`
+	body := strings.Repeat(one, 4)
+	body = `{"events":[` + strings.ReplaceAll(body, "}{", "},{") + `,{"name":"a.b","payload":{}}]}`
+	body += strings.Repeat(" ", 5000-len(body))
+	if len(one) != 1000 {
+		t.Fatalf("the event has %d bytes", len(one))
+	}
+	if _, err := s.Publish(t.Context(), "acme", publish.JSON, []byte(body)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestErrorsOfTheLogAreHandedOn(t *testing.T) {
+	s, log := setup()
+	log.err = problem.New(problem.Unavailable, "The disk is full.")
+	if _, err := s.Publish(t.Context(), "acme", publish.JSON, []byte(`{"name":"a.b","payload":{}}`)); !errors.Is(err, log.err) {
+		t.Error(err)
+	}
+}
