@@ -86,8 +86,10 @@ type step struct {
 	until  time.Time // calls may be started until then
 	ends   time.Time // the step's budget
 
-	bounded bool   // a replay whose bound is known
-	bound   uint64 // the last segment it has to read
+	bounded   bool   // a replay whose bound is known
+	bound     uint64 // the last segment it has to read
+	complete  bool   // there is nothing left to read up to the bound
+	delivered uint64 // what the partition had delivered when it was too much to join
 }
 
 // lease makes the cursor ours until the last call that we may start has ended.
@@ -106,6 +108,7 @@ func (s *step) lease() error {
 			return store.ErrConflict // it left between the two reads
 		}
 		handoff.Leave(r, &c, handoff.Progress{Position: handoff.Position{Segment: r.Start(f)}}, c.DueAt)
+		c.LeftAt = now
 		writes = append(writes, store.PutRecord{Record: r})
 	}
 	if err := s.engine.Store.Commit(s.hard, writes...); err != nil {
@@ -117,8 +120,14 @@ func (s *step) lease() error {
 
 // release writes the cursor with the time at which it is due next.
 func (s *step) release(dueAt time.Time, more ...store.Write) error {
+	ctx := s.hard
+	if s.ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = lasting(ctx)
+		defer cancel()
+	}
 	s.cursor.DueAt = dueAt
-	return s.engine.Store.Commit(s.hard, append(more, store.PutCursor{Cursor: s.cursor})...)
+	return s.engine.Store.Commit(ctx, append(more, store.PutCursor{Cursor: s.cursor})...)
 }
 
 func (s *step) run() (Step, error) {
@@ -156,7 +165,9 @@ func (s *step) bounds() error {
 }
 
 // atBound reports whether a replay has everything it is to have.
-func (s *step) atBound(at handoff.Position) bool { return s.bounded && at.Segment >= s.bound }
+func (s *step) atBound(at handoff.Position) bool {
+	return s.bounded && (s.complete || at.Segment >= s.bound)
+}
 
 // failed makes the cursor wait, or stops an integration that fails for too long.
 func (s *step) failed(f *failure) (Step, error) {
@@ -182,8 +193,12 @@ func (s *step) succeeded() { s.cursor.Failures, s.cursor.FailingSince = 0, time.
 // trimmed beyond the position, the integration's log says so.
 func (s *step) read(after uint64) ([]eventlog.Segment, error) {
 	segs, err := s.engine.Log.Read(s.hard, s.cursor.Key.Partition(), after, s.engine.batchBytes())
-	if err != nil || len(segs) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	s.complete = len(segs) == 0 || segs[0].Number > s.bound // the rest, if there was one, is trimmed
+	if len(segs) == 0 {
+		return nil, nil
 	}
 	if segs[0].Number != after+1 && after > 0 {
 		if err := s.skipped(); err != nil {
@@ -210,6 +225,12 @@ func (s *step) skipped() error {
 // endOfLog finishes a replay or hands over to the follow loop, where everything
 // read so far is through. More says that there is more to read first.
 func (s *step) endOfLog(at handoff.Progress) (next Step, more bool, err error) {
+	if at.Position.Segment < s.delivered { // there is nothing to read, so it is trimmed
+		if err := s.skipped(); err != nil {
+			return again, false, err
+		}
+		at = handoff.Progress{Position: handoff.Position{Segment: s.delivered}}
+	}
 	s.cursor.Progress = at
 	if s.atBound(at.Position) {
 		return done, false, s.engine.finish(s.hard, s.cursor)
@@ -240,6 +261,7 @@ func (s *step) join() (next Step, more bool, err error) {
 	takeBack := s.takeBack(now)
 	c := *s.cursor
 	if !handoff.Join(r, &c, mode, delay, takeBack, now) {
+		s.delivered = r.Delivered
 		return again, true, nil
 	}
 	if err := e.Store.Commit(s.hard, store.PutRecord{Record: r}, store.PutCursor{Cursor: &c}); err != nil {

@@ -118,6 +118,16 @@ func (e *Engine) afterwards(ctx context.Context) (context.Context, context.Cance
 	}
 }
 
+// lastWrites is how long it may take to write what is known when even the calls
+// under way had to be ended.
+const lastWrites = 2 * time.Second
+
+// lasting returns a context for the last writes of a Follow or an Advance that
+// ends.
+func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), lastWrites)
+}
+
 // attempt makes one call and writes its one line to the log.
 func (e *Engine) attempt(ctx context.Context, in *integration.Integration, lane int, s Sender, ev *event.Event, attempt int) Verdict {
 	if e.Observer != nil {

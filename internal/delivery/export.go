@@ -50,7 +50,19 @@ func (s *step) export() (Step, error) {
 		if err := s.save(handoff.Progress{Position: in.at}); err != nil {
 			return again, err
 		}
+		if f.last {
+			next, more, err := s.endOfLog(handoff.Progress{Position: in.at})
+			if err != nil || !more {
+				return next, err
+			}
+			return s.pause(f.created.Add(e.Settings.S3FileInterval))
+		}
 	}
+}
+
+// pause leaves what was published meanwhile for the next file.
+func (s *step) pause(until time.Time) (Step, error) {
+	return Step{Wait: max(until.Sub(s.engine.Now()), 0)}, s.release(until)
 }
 
 // exportFile is one file being written.
@@ -60,6 +72,7 @@ type exportFile struct {
 	created time.Time
 	size    int64
 	events  int
+	last    bool // it ends where the log does
 }
 
 // write exports one file. in.err is set where the log or the store failed.
@@ -88,6 +101,7 @@ func (f *exportFile) bodies(yield func([]byte) bool) {
 	for {
 		ev, ok := f.in.next()
 		if !ok {
+			f.last = true
 			return
 		}
 		line := int64(len(ev.Body)) + 1

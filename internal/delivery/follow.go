@@ -43,7 +43,9 @@ func (e *Engine) Follow(ctx context.Context, p event.Partition, tail *Tail) erro
 		if f.record.Delivered >= tail.Head() {
 			return nil
 		}
-		f.wait()
+		if f.sleeper() < 0 {
+			f.wait()
+		}
 	}
 }
 
@@ -93,7 +95,8 @@ func (f *follow) step() error {
 	return nil
 }
 
-// refresh reads the record and makes the riders those on its roster.
+// refresh reads the record and makes the riders those on its roster. When the
+// loop is ending nobody boards any more, and riders keep what they have.
 func (f *follow) refresh() error {
 	confirmedAt := f.engine.Now()
 	r, err := f.engine.Store.Record(f.hard, f.partition)
@@ -101,12 +104,16 @@ func (f *follow) refresh() error {
 		return err
 	}
 	f.record = r
+	ending := f.ctx.Err() != nil
 	for id, rider := range f.riders {
-		if entry := r.Find(id); entry == nil || entry.Generation != rider.entry.Generation || rider.state().closed {
+		if entry := r.Find(id); entry == nil || entry.Generation != rider.entry.Generation || !ending && rider.state().closed {
 			f.drop(id)
 		}
 	}
 	f.letGo()
+	if ending {
+		return nil
+	}
 	for _, entry := range slices.Clone(r.Followers) {
 		if entry.Mode == handoff.Deliver && f.riders[entry.ID] == nil {
 			if err := f.board(entry); err != nil {
@@ -213,9 +220,17 @@ func (f *follow) fill() error {
 
 // commit raises delivered to what every follower has.
 func (f *follow) commit() error {
+	err := f.tryCommit()
+	if errors.Is(err, store.ErrConflict) {
+		return f.refresh() // somebody joined or left: serve who is there now
+	}
+	return err
+}
+
+func (f *follow) tryCommit() error {
 	n := f.tail.Head()
-	for _, r := range f.riders {
-		n = min(n, r.state().through)
+	for i := range f.record.Followers {
+		n = min(n, f.through(&f.record.Followers[i]))
 	}
 	if n <= f.record.Delivered {
 		return nil
@@ -223,17 +238,22 @@ func (f *follow) commit() error {
 	now := f.engine.Now()
 	r := *f.record
 	r.Delivered = n
-	err := f.engine.Store.Commit(f.hard, store.PutRecord{Record: &r})
-	if errors.Is(err, store.ErrConflict) {
-		return f.refresh() // somebody joined or left: serve who is there now
-	}
-	if err != nil {
+	if err := f.engine.Store.Commit(f.hard, store.PutRecord{Record: &r}); err != nil {
 		return err
 	}
 	f.record = &r
 	f.letGo()
 	f.confirmed(now)
 	return nil
+}
+
+// through is the last segment that a follower has. One without a rider (to be
+// woken, or joined since the record was last read) has what it came with.
+func (f *follow) through(entry *handoff.Follower) uint64 {
+	if r := f.riders[entry.ID]; r != nil && r.entry.Generation == entry.Generation {
+		return r.state().through
+	}
+	return f.record.Start(entry)
 }
 
 // letGo drops the segments that are delivered.

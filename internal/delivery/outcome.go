@@ -102,8 +102,16 @@ func (e *Engine) finish(ctx context.Context, c *handoff.Cursor) error {
 		done := *c
 		done.Version, done.State, done.DueAt = held, handoff.Finished, time.Time{}
 		writes := []store.Write{store.PutCursor{Cursor: &done}, store.PutIntegration{Integration: in}}
+		for _, left := range []time.Time{in.StoppedAt, c.LeftAt} {
+			if quiet := left.Add(e.QuietAfter()); !left.IsZero() && quiet.After(in.QuietAt) {
+				in.QuietAt = quiet // who served it before may still have a call under way
+			}
+		}
 		if in.OpenLanes--; in.OpenLanes == 0 {
-			in.Running, in.StoppedAt, in.CompletedAt, in.QuietAt = false, now, now, now
+			in.Running, in.StoppedAt, in.CompletedAt = false, now, now
+			if in.QuietAt.Before(now) {
+				in.QuietAt = now
+			}
 			writes = append(writes, store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
 				Action: integration.ActionStopped, CreatedAt: now,
 				Reason: "Stopped: the replay is complete, every event up to " + event.FormatTime(in.EndsAt) + " was delivered."}})

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -30,9 +31,10 @@ func unopened(err error, at time.Time) *failure {
 // leave takes a follower off the roster, onto its cursor, in one transaction.
 func (f *follow) leave(entry handoff.Follower, in *integration.Integration, at handoff.Progress, why parting) error {
 	key := handoff.Key{Tenant: f.partition.Tenant, Integration: entry.ID, Lane: f.partition.Lane}
-	var left, stale bool
+	var left, stale, reread bool
 	err := repeat(func() error {
 		if stale {
+			reread = true
 			r, err := f.engine.Store.Record(f.hard, f.partition)
 			if err != nil {
 				return err
@@ -47,10 +49,12 @@ func (f *follow) leave(entry handoff.Follower, in *integration.Integration, at h
 	if err != nil {
 		return err
 	}
-	if !left {
-		return f.refresh() // stopped or deleted meanwhile
+	if left {
+		f.engine.Drive(key)
 	}
-	f.engine.Drive(key)
+	if !left || reread {
+		return f.refresh() // others joined meanwhile, or it was stopped or deleted
+	}
 	return nil
 }
 
@@ -68,6 +72,7 @@ func (f *follow) tryLeave(key handoff.Key, entry handoff.Follower, in *integrati
 	if c.Generation != entry.Generation || !handoff.Leave(&r, c, at, e.Now().Add(entry.WakeDelay)) {
 		return false, nil
 	}
+	c.LeftAt = e.Now()
 	writes := []store.Write{store.PutRecord{Record: &r}, store.PutCursor{Cursor: c}}
 	if why.failure != nil {
 		writes = append(writes, e.stand(in, c, why.failure))
@@ -190,8 +195,9 @@ func (f *follow) blocked(now time.Time) bool {
 	return now.Sub(f.blockedAt) >= f.engine.Settings.FollowBudget/blockShare
 }
 
-// drain ends the loop in good order: calls under way end, and followers with
-// something half done leave with their exact progress.
+// drain ends the loop in good order: calls under way end, followers with
+// something half done leave with their exact progress, and what all the others
+// have is committed.
 func (f *follow) drain() error {
 	for _, r := range f.riders {
 		r.halt()
@@ -199,11 +205,31 @@ func (f *follow) drain() error {
 	for _, r := range f.riders {
 		r.quiet()
 	}
-	if err := f.commit(); err != nil {
+	var cancel context.CancelFunc
+	f.hard, cancel = lasting(f.hard)
+	defer cancel()
+	halfDone := func(st riderState) bool { return !st.idle }
+	if err := f.partWith(halfDone); err != nil {
 		return err
 	}
+	err := repeat(func() error {
+		err := f.tryCommit()
+		if errors.Is(err, store.ErrConflict) {
+			err = errors.Join(err, f.refresh())
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	// Somebody who joined at the last moment may have held back the commit.
+	return f.partWith(func(st riderState) bool { return st.through > f.record.Delivered })
+}
+
+// partWith makes the followers leave of whom it is true.
+func (f *follow) partWith(leaves func(riderState) bool) error {
 	for id, r := range f.riders {
-		if st := r.state(); st.err == nil && !st.idle {
+		if st := r.state(); st.err == nil && leaves(st) {
 			if err := f.part(id, parting{failure: st.failure}); err != nil {
 				return err
 			}

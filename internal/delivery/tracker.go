@@ -50,8 +50,8 @@ func (t *tracker) last() uint64 {
 }
 
 // add takes a segment in hand. Segments it already has are ignored; a gap in
-// the numbers means that the log was trimmed in between, and what is known of
-// events there is dropped.
+// the numbers means that what lies between was trimmed, or delivered by another
+// follow loop, and what is known of events there is dropped.
 func (t *tracker) add(seg eventlog.Segment) {
 	if seg.Number <= t.last() {
 		return
@@ -122,6 +122,9 @@ func (t *tracker) drop() bool {
 	}
 	t.held = slices.Delete(t.held, 0, n)
 	t.next = max(0, t.next-n)
+	if len(t.held) > 0 {
+		t.through = t.held[0].Number - 1 // a gap before it is through as well
+	}
 	return n > 0
 }
 
@@ -151,10 +154,13 @@ func (t *tracker) progress() handoff.Progress {
 		p.Position.Index++
 	}
 	p.Ahead = append(p.Ahead, marks[p.Position.Index:]...)
-	for _, h := range t.held[1:] {
+	for i, h := range t.held[1:] {
+		if h.Number != t.held[i].Number+1 {
+			break // marks are counted from the position, so none can be kept beyond a gap
+		}
 		p.Ahead = append(p.Ahead, h.marks...)
 	}
-	p.Ahead = append(p.Ahead, t.start.Ahead...)
+	p.Ahead = append(p.Ahead, t.start.Ahead...) // empty where there is a gap
 	for len(p.Ahead) > 0 && p.Ahead[len(p.Ahead)-1] == 0 {
 		p.Ahead = p.Ahead[:len(p.Ahead)-1]
 	}

@@ -1,0 +1,207 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// ports are the store and the log as one process sees them: every call takes a
+// random time before and after its effect, may fail on either side of it, and
+// may be the last one the process makes.
+type ports struct {
+	p    *process
+	user bool // calls on behalf of a user: quick enough for the slack of a stop's deadline
+}
+
+var _ store.Store = ports{}
+var _ eventlog.Log = ports{}
+
+var errDead = problem.New(problem.Unavailable, "the process is dead")
+
+// fault is what happens to one call.
+type fault int
+
+const (
+	none fault = iota
+	failBefore
+	failAfter
+	crashBefore
+	crashAfter
+)
+
+// call makes one call of a port: effect, with everything that may go wrong.
+func (o ports) call(ctx context.Context, kind, key string, effect func() error) error {
+	w, p := o.p.w, o.p
+	if !w.count() {
+		p.crash()
+		return errDead
+	}
+	d := w.dice(kind, key)
+	f := none
+	switch n := d.IntN(4); {
+	case w.chance(d, w.FailRate, true):
+		f = failBefore + fault(n%2)
+	case w.chance(d, w.CrashRate, true):
+		f = crashBefore + fault(n%2)
+	}
+	before, after := w.latency(d), w.latency(d)
+	if !o.user && w.chance(d, w.StallRate, true) {
+		before += time.Duration(d.Int64N(int64(40 * time.Second)))
+	}
+	if err := p.pause(ctx, before); err != nil {
+		return err
+	}
+	switch f {
+	case failBefore:
+		return problem.New(problem.Unavailable, "injected before")
+	case crashBefore:
+		p.crash()
+		return errDead
+	}
+	w.mu.Lock()
+	if p.isDead() {
+		w.mu.Unlock()
+		return errDead
+	}
+	err := effect()
+	w.mu.Unlock()
+	if f == crashAfter {
+		p.crash()
+		return errDead
+	}
+	if e := p.pause(ctx, after); e != nil {
+		return e
+	}
+	if err == nil && f == failAfter {
+		return problem.New(problem.Unavailable, "injected after")
+	}
+	return err
+}
+
+// latency is the time one half of a call takes. It is different for every call,
+// so that nearly nothing happens at the same moment.
+func (w *world) latency(d *rand.Rand) time.Duration {
+	most := int64(w.Latency)
+	if w.quietTime() {
+		most = int64(time.Millisecond)
+	}
+	return time.Duration(1 + d.Int64N(most))
+}
+
+// pause waits, unless the context or the process ends first.
+func (p *process) pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return problem.Wrap(ctx.Err(), problem.Unavailable, "too late")
+	case <-p.dead:
+		return errDead
+	}
+}
+
+func call[T any](o ports, ctx context.Context, kind, key string, effect func() (T, error)) (T, error) {
+	var result, nothing T
+	err := o.call(ctx, kind, key, func() (err error) {
+		result, err = effect()
+		return err
+	})
+	if err != nil {
+		return nothing, err
+	}
+	return result, nil
+}
+
+func lane(p event.Partition) string { return fmt.Sprint("lane ", p.Lane) }
+func cursor(k handoff.Key) string   { return fmt.Sprintf("%s/%d", k.Integration, k.Lane) }
+
+func (o ports) Tenant(ctx context.Context, name string) (*store.Tenant, error) {
+	return call(o, ctx, "tenant", name, func() (*store.Tenant, error) { return o.p.w.records.Tenant(ctx, name) })
+}
+
+func (o ports) Integration(ctx context.Context, tenant, id string) (*integration.Integration, error) {
+	return call(o, ctx, "integration", id, func() (*integration.Integration, error) { return o.p.w.records.Integration(ctx, tenant, id) })
+}
+
+func (o ports) Integrations(ctx context.Context, tenant string) ([]*integration.Integration, error) {
+	return call(o, ctx, "integrations", tenant, func() ([]*integration.Integration, error) { return o.p.w.records.Integrations(ctx, tenant) })
+}
+
+func (o ports) Record(ctx context.Context, p event.Partition) (*handoff.Record, error) {
+	return call(o, ctx, "record", lane(p), func() (*handoff.Record, error) { return o.p.w.records.Record(ctx, p) })
+}
+
+func (o ports) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error) {
+	return call(o, ctx, "cursor", cursor(k), func() (*handoff.Cursor, error) { return o.p.w.records.Cursor(ctx, k) })
+}
+
+func (o ports) Due(ctx context.Context, before time.Time, limit int) ([]handoff.Key, error) {
+	return call(o, ctx, "due", "", func() ([]handoff.Key, error) { return o.p.w.records.Due(ctx, before, limit) })
+}
+
+func (o ports) Graces(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
+	return call(o, ctx, "graces", "", func() ([]*integration.Integration, error) { return o.p.w.records.Graces(ctx, before, limit) })
+}
+
+func (o ports) Entries(ctx context.Context, h store.History, limit int) ([]integration.LogEntry, error) {
+	return call(o, ctx, "entries", h.Integration, func() ([]integration.LogEntry, error) { return o.p.w.records.Entries(ctx, h, limit) })
+}
+
+func (o ports) RejectedIndex(ctx context.Context, h store.History) (*integration.RejectedIndex, error) {
+	return call(o, ctx, "index", h.Integration, func() (*integration.RejectedIndex, error) { return o.p.w.records.RejectedIndex(ctx, h) })
+}
+
+func (o ports) Rejected(ctx context.Context, h store.History, id string) (*integration.Rejected, error) {
+	return call(o, ctx, "rejected", h.Integration, func() (*integration.Rejected, error) { return o.p.w.records.Rejected(ctx, h, id) })
+}
+
+func (o ports) Commit(ctx context.Context, writes ...store.Write) error {
+	key := ""
+	for _, x := range writes {
+		switch x := x.(type) {
+		case store.PutCursor:
+			key = cursor(x.Cursor.Key)
+		case store.PutRecord:
+			if key == "" {
+				key = lane(x.Record.Partition)
+			}
+		}
+	}
+	return o.call(ctx, "commit", key, func() error { return o.p.w.commit(ctx, writes) })
+}
+
+func (o ports) Append(ctx context.Context, p event.Partition, source string, events []event.Event) (uint64, error) {
+	return call(o, ctx, "append", lane(p), func() (uint64, error) { return o.p.w.log.Append(ctx, p, source, events) })
+}
+
+func (o ports) Read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]eventlog.Segment, error) {
+	return call(o, ctx, "read", lane(p), func() ([]eventlog.Segment, error) { return o.p.w.log.Read(ctx, p, after, maxBytes) })
+}
+
+func (o ports) Head(ctx context.Context, p event.Partition) (uint64, error) {
+	return call(o, ctx, "head", lane(p), func() (uint64, error) { return o.p.w.log.Head(ctx, p) })
+}
+
+func (o ports) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64, error) {
+	return call(o, ctx, "seek", lane(p), func() (uint64, error) { return o.p.w.log.Seek(ctx, p, t) })
+}
+
+func (o ports) Through(ctx context.Context, p event.Partition, t time.Time) (n uint64, settled bool, err error) {
+	n, err = call(o, ctx, "through", lane(p), func() (uint64, error) {
+		var n uint64
+		n, settled, err = o.p.w.log.Through(ctx, p, t)
+		return n, err
+	})
+	return n, settled && err == nil, err
+}

@@ -1,0 +1,286 @@
+package delivery_test
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/lifecycle"
+	"github.com/sluicehq/sluice/internal/secret"
+)
+
+// process is one process with an engine: it follows partitions, drives cursors
+// and sweeps, until it crashes or is told to end.
+type process struct {
+	w      *world
+	slot   int
+	engine *delivery.Engine
+	life   *lifecycle.Service
+	ctx    context.Context // its end begins
+	end    context.CancelFunc
+	dead   chan struct{} // it has crashed
+	die    sync.Once
+
+	gate   sync.Mutex
+	closed bool // nothing is begun any more
+	work   sync.WaitGroup
+
+	mu       sync.Mutex
+	sessions map[event.Partition]*session
+	drivers  map[handoff.Key]chan struct{} // poked to look again
+	grows    []func()                      // growth that is not noticed yet
+}
+
+// session is the follow loop of a partition, one Follow after the other.
+type session struct {
+	tail *delivery.Tail
+	kick chan struct{}
+}
+
+// dieSource lets several goroutines use one source of randomness.
+type dieSource struct {
+	mu  sync.Mutex
+	src rand.Source
+}
+
+func (s *dieSource) Uint64() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.src.Uint64()
+}
+
+func newProcess(w *world, slot int) *process {
+	p := &process{w: w, slot: slot, dead: make(chan struct{}),
+		sessions: map[event.Partition]*session{}, drivers: map[handoff.Key]chan struct{}{}}
+	p.ctx, p.end = context.WithCancel(context.Background())
+	p.engine = &delivery.Engine{
+		Store: ports{p: p}, Log: ports{p: p}, Sinks: sinks{p}, Settings: w.settings,
+		Logger: slog.New(slog.DiscardHandler), Now: p.now,
+		Rand:  rand.New(&dieSource{src: rand.NewPCG(w.Seed, uint64(slot))}),
+		Drive: p.drive, BatchBytes: w.ReadEvents * eventSize,
+		StepBudget: w.StepBudget, Grace: w.settings.WebhookTimeout + 5*time.Second,
+	}
+	p.life = &lifecycle.Service{
+		Store: ports{p: p, user: true}, Log: ports{p: p, user: true}, Sealer: plain{}, Settings: w.settings,
+		Now: time.Now, CheckTarget: func(context.Context, string) error { return nil },
+		Drive: p.drive, QuietAfter: p.engine.QuietAfter(),
+	}
+	if w.Quiesce {
+		p.life.Quiesce = p.engine.Quiesce
+	}
+	p.engine.Lifecycle = p.life
+	return p
+}
+
+// plain seals nothing: no integration of a case has a secret worth one.
+type plain struct{}
+
+func (plain) Seal(_ context.Context, _ secret.Owner, s secret.String) (secret.Sealed, error) {
+	return secret.Sealed{Ciphertext: []byte(s.Reveal()), Mask: s.Mask()}, nil
+}
+
+func (plain) Open(_ context.Context, _ secret.Owner, s secret.Sealed) (secret.String, error) {
+	return secret.NewString(string(s.Ciphertext)), nil
+}
+
+func (p *process) crash() {
+	p.die.Do(func() { close(p.dead) })
+	p.end()
+}
+
+func (p *process) isDead() bool {
+	select {
+	case <-p.dead:
+		return true
+	default:
+		return false
+	}
+}
+
+// now is the engine's clock. A growth of the log that is due may be noticed
+// just when the engine looks at the clock, which it does between its steps.
+func (p *process) now() time.Time {
+	p.mu.Lock()
+	grows := p.grows
+	p.grows = nil
+	p.mu.Unlock()
+	for _, grow := range grows {
+		grow()
+	}
+	return time.Now()
+}
+
+// grow tells the follow loop of a partition of its new head: at once, or at the
+// next look at the clock.
+func (p *process) grow(part event.Partition, head uint64) {
+	s := p.session(part)
+	grow := func() {
+		s.tail.Grow(head)
+		select {
+		case s.kick <- struct{}{}:
+		default:
+		}
+	}
+	d := p.w.dice("grow", lane(part))
+	if d.IntN(2) == 0 {
+		grow()
+		return
+	}
+	p.mu.Lock()
+	p.grows = append(p.grows, grow)
+	p.mu.Unlock()
+	p.goes(func() {
+		_ = p.pause(p.ctx, 50*time.Millisecond)
+		grow()
+	})
+}
+
+// goes runs f, unless the process has ended.
+func (p *process) goes(f func()) {
+	p.gate.Lock()
+	defer p.gate.Unlock()
+	if !p.closed {
+		p.work.Go(f)
+	}
+}
+
+func (p *process) session(part event.Partition) *session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.sessions[part]
+	if s == nil {
+		s = &session{tail: delivery.NewTail(0), kick: make(chan struct{}, 1)}
+		p.sessions[part] = s
+		p.goes(func() { p.follow(part, s) })
+	}
+	return s
+}
+
+func (p *process) follow(part event.Partition, s *session) {
+	for {
+		select {
+		case <-s.kick:
+		case <-p.ctx.Done():
+			return
+		}
+		for p.engine.Follow(p.ctx, part, s.tail) != nil {
+			if p.pause(p.ctx, 100*time.Millisecond+p.w.latency(p.w.dice("refollow", lane(part)))) != nil {
+				return
+			}
+		}
+		if p.ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// drive is the scheduler: it starts the driver of a cursor, or wakes it. Some
+// calls of it are lost.
+func (p *process) drive(keys ...handoff.Key) {
+	for _, k := range keys {
+		d := p.w.dice("drive", cursor(k))
+		if p.w.chance(d, p.w.LossRate, false) {
+			continue
+		}
+		p.mu.Lock()
+		poke := p.drivers[k]
+		if poke == nil && p.ctx.Err() == nil {
+			poke = make(chan struct{}, 1)
+			p.drivers[k] = poke
+			p.goes(func() { p.advance(k, poke, true) })
+		}
+		p.mu.Unlock()
+		select {
+		case poke <- struct{}{}:
+		default:
+		}
+		if d.IntN(10) == 0 { // two at once do no harm
+			p.goes(func() { p.advance(k, make(chan struct{}), false) })
+		}
+	}
+}
+
+// advance is a driver: it calls Advance until that is done, or for a stray one,
+// until there is nothing to do at once.
+func (p *process) advance(k handoff.Key, poke chan struct{}, listed bool) {
+	d := p.w.dice("advance", cursor(k))
+	for {
+		step, err := p.engine.Advance(p.ctx, k)
+		switch {
+		case p.ctx.Err() != nil, !listed && step.Wait > 0:
+			return
+		case err != nil && (!listed || p.w.chance(d, p.w.LossRate, false)):
+			p.forget(k, listed)
+			return
+		case err != nil:
+			step.Wait = 200*time.Millisecond + p.w.latency(d)
+		case step.Done:
+			select {
+			case <-poke:
+				continue
+			default:
+			}
+			p.forget(k, listed)
+			return
+		}
+		timer := time.NewTimer(step.Wait)
+		select {
+		case <-timer.C:
+		case <-poke:
+		case <-p.ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+func (p *process) forget(k handoff.Key, listed bool) {
+	if listed {
+		p.mu.Lock()
+		delete(p.drivers, k)
+		p.mu.Unlock()
+	}
+}
+
+// run is the life of a process: it takes up what was left, sweeps, and ends.
+func (p *process) run() {
+	if p.boot() {
+		for p.pause(p.ctx, 19*time.Second+p.w.latency(p.w.dice("sweep", ""))) == nil {
+			_, _ = p.engine.Sweep(p.ctx)
+		}
+	}
+	<-p.ctx.Done()
+	p.gate.Lock()
+	p.closed = true
+	p.gate.Unlock()
+	p.work.Wait()
+}
+
+// boot follows every partition that is not delivered to its head.
+func (p *process) boot() bool {
+	o := ports{p: p}
+	for lane := range p.w.Lanes {
+		part := event.Partition{Tenant: tenant, Lane: lane}
+		if !p.w.follows(p.slot, part) {
+			continue
+		}
+		for {
+			head, err := o.Head(p.ctx, part)
+			r, err2 := o.Record(p.ctx, part)
+			if p.ctx.Err() != nil {
+				return false
+			}
+			if err == nil && err2 == nil {
+				if head > r.Delivered {
+					p.grow(part, head)
+				}
+				break
+			}
+		}
+	}
+	return true
+}

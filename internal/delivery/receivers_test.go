@@ -1,0 +1,138 @@
+package delivery_test
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+// sinks open the receivers of a case for one process.
+type sinks struct{ p *process }
+
+func (s sinks) open(in *integration.Integration) error {
+	d := s.p.w.dice("open", in.ID)
+	switch {
+	case s.p.isDead():
+		return errDead
+	case s.p.w.chance(d, s.p.w.FailRate, true):
+		return problem.New(problem.Unavailable, "injected")
+	case s.p.w.chance(d, s.p.w.FailRate, false):
+		return problem.New(problem.InvalidTarget, "injected: the secret does not open")
+	}
+	return nil
+}
+
+func (s sinks) Webhook(_ context.Context, in *integration.Integration) (delivery.Sender, error) {
+	return &hook{s.p, in}, s.open(in)
+}
+
+func (s sinks) S3(_ context.Context, in *integration.Integration) (delivery.Exporter, error) {
+	return &bucket{s.p, in}, s.open(in)
+}
+
+// hook is a webhook receiver: an event arrives at some moment of the call,
+// unless the call is ended before.
+type hook struct {
+	p  *process
+	in *integration.Integration
+}
+
+func (h *hook) Send(ctx context.Context, e *event.Event, attempt int) delivery.Verdict {
+	w := h.p.w
+	d := w.dice("send", lifeName(h.in)+" "+e.ID)
+	v := delivery.Verdict{Outcome: delivery.Delivered, Status: 200}
+	takes := 2 * w.latency(d)
+	if n := d.IntN(1000); !w.quietTime() {
+		switch {
+		case n < w.Reject:
+			v = delivery.Verdict{Outcome: delivery.Rejected, Status: 400, Reason: "bad"}
+		case n < w.Reject+w.Retry:
+			v = delivery.Verdict{Outcome: delivery.Retry, Status: 503, Reason: "busy"}
+			if d.IntN(3) == 0 {
+				v.RetryAfter = time.Duration(d.Int64N(int64(8 * time.Second)))
+			}
+		case n < w.Reject+w.Retry+w.Slow:
+			takes = time.Second + time.Duration(d.Int64N(int64(8*time.Second)))
+		case n < w.Reject+w.Retry+w.Slow+w.Hang:
+			takes = time.Hour
+		}
+	}
+	arrives := time.Duration(d.Int64N(int64(min(takes, 2*w.settings.WebhookTimeout))))
+	w.attempted(h.in, e.ID, attempt)
+	ctx, cancel := context.WithTimeoutCause(ctx, w.settings.WebhookTimeout, context.DeadlineExceeded)
+	defer cancel()
+	if err := h.p.pause(ctx, arrives); err != nil {
+		return h.unanswered(ctx, e)
+	}
+	w.emit(h.in, e.ID)
+	if err := h.p.pause(ctx, takes-arrives); err != nil {
+		return h.unanswered(ctx, e)
+	}
+	if v.Outcome != delivery.Rejected { // to keep it takes the store, which may fail
+		w.answered(h.in, e.ID, v.Outcome == delivery.Delivered)
+	}
+	return v
+}
+
+func (h *hook) unanswered(ctx context.Context, e *event.Event) delivery.Verdict {
+	if ctx.Err() == context.DeadlineExceeded {
+		h.p.w.answered(h.in, e.ID, false)
+		return delivery.Verdict{Outcome: delivery.Retry, Reason: "timeout"}
+	}
+	return delivery.Verdict{Outcome: delivery.Interrupted}
+}
+
+// bucket is an S3 bucket: the events of a file arrive together, after it was
+// confirmed.
+type bucket struct {
+	p  *process
+	in *integration.Integration
+}
+
+func (b *bucket) Export(ctx context.Context, created time.Time, bodies iter.Seq[[]byte], confirm func(context.Context) error) delivery.Verdict {
+	w := b.p.w
+	d := w.dice("export", lifeName(b.in))
+	interrupted := delivery.Verdict{Outcome: delivery.Interrupted}
+	failed := delivery.Verdict{Outcome: delivery.Retry, Status: 503, Reason: "SlowDown"}
+	var ids []string
+	for body := range bodies {
+		ids = append(ids, idOf(body))
+		if b.p.pause(ctx, w.latency(d)) != nil {
+			return interrupted
+		}
+	}
+	fails := d.IntN(1000) < w.Retry+w.Slow && !w.quietTime()
+	if fails && d.IntN(2) == 0 {
+		return failed
+	}
+	if len(ids) == 0 {
+		return delivery.Verdict{Outcome: delivery.Delivered}
+	}
+	confirmCtx, cancel := context.WithTimeout(ctx, delivery.ConfirmedTimeout)
+	defer cancel()
+	if confirm(confirmCtx) != nil {
+		return interrupted
+	}
+	takes := w.latency(d)
+	if d.IntN(1000) < w.Slow && !w.quietTime() {
+		takes = time.Duration(d.Int64N(int64(delivery.ConfirmedTimeout)))
+	}
+	if b.p.pause(confirmCtx, takes) != nil {
+		return interrupted
+	}
+	for _, id := range ids {
+		w.emit(b.in, id)
+	}
+	if fails || b.p.pause(ctx, w.latency(d)) != nil {
+		return failed // it is there, but nobody was told
+	}
+	for _, id := range ids {
+		w.answered(b.in, id, true)
+	}
+	return delivery.Verdict{Outcome: delivery.Delivered}
+}

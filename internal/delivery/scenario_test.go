@@ -1,0 +1,355 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/secret"
+)
+
+// scenario is one case of the property test: who is there, what is done to
+// them, and how much goes wrong. Seed decides the rest.
+type scenario struct {
+	Kind       string
+	Seed       uint64
+	Calm       bool // nothing goes wrong but receivers, so nothing may be repeated
+	Zombies    bool // two follow loops at once
+	Slots      int  // processes at a time
+	Quiesce    bool // a stop ends what the one process emits
+	Lanes      int
+	InFlight   int
+	ReadEvents int // read from the log at a time
+	StepBudget time.Duration
+	Latency    time.Duration // of each half of a call, at most
+
+	Plans     []plan
+	Publishes []publication
+	Acts      []act
+
+	Luck                                     int // faults to be injected at most
+	FailRate, CrashRate, StallRate, LossRate int // in 1000
+	AppendFails, Reject, Retry, Slow, Hang   int // in 1000
+}
+
+// plan is an integration to be registered.
+type plan struct {
+	S3         bool
+	Wants      string // an event name, an entity, or everything
+	Temporary  bool
+	At         time.Duration // of its registration
+	Back, Span time.Duration // of a replay: starts_at before At, and the span from there
+}
+
+type publication struct {
+	At     time.Duration
+	Events int
+}
+
+// act is something a user or an operator does.
+type act struct {
+	At    time.Duration
+	What  string
+	Which int
+}
+
+const (
+	maxBatch   = 4 // events of one publication
+	horizon    = 40 * time.Second
+	faultsTill = 60 * time.Second
+	patience   = time.Hour
+)
+
+var eventNames = []string{"order.created", "order.cancelled", "return.created"}
+
+func between(lo, hi time.Duration) *rapid.Generator[time.Duration] {
+	return rapid.Map(rapid.IntRange(int(lo/time.Millisecond), int(hi/time.Millisecond)), func(ms int) time.Duration { return time.Duration(ms) * time.Millisecond })
+}
+
+// drawScenario draws a case. Each kind leaves something out, so that the
+// assertions that only hold without it have teeth.
+func drawScenario(t *rapid.T) scenario {
+	sc := scenario{
+		Kind:       rapid.SampledFrom([]string{"calm", "stops", "faults", "crashes", "losses", "stalls", "zombies"}).Draw(t, "kind"),
+		Seed:       rapid.Uint64().Draw(t, "seed"),
+		Slots:      1,
+		Lanes:      rapid.SampledFrom([]int{1, 1, 2, 3}).Draw(t, "lanes"),
+		InFlight:   rapid.IntRange(1, 4).Draw(t, "inFlight"),
+		ReadEvents: rapid.SampledFrom([]int{1, 2, 4, 40}).Draw(t, "readEvents"),
+		StepBudget: rapid.SampledFrom([]time.Duration{time.Minute, 2 * time.Second}).Draw(t, "stepBudget"),
+		Latency:    rapid.SampledFrom([]time.Duration{time.Millisecond, 20 * time.Millisecond, 300 * time.Millisecond}).Draw(t, "latency"),
+		Retry:      rapid.SampledFrom([]int{0, 20, 200}).Draw(t, "retry"),
+		Reject:     rapid.SampledFrom([]int{0, 50}).Draw(t, "reject"),
+		Slow:       rapid.SampledFrom([]int{0, 50}).Draw(t, "slow"),
+		Hang:       rapid.SampledFrom([]int{0, 20}).Draw(t, "hang"),
+	}
+	sc.Quiesce = rapid.Bool().Draw(t, "quiesce")
+	acts := []string{"quit"}
+	if sc.Kind == "calm" {
+		sc.Calm, sc.AppendFails = true, rapid.SampledFrom([]int{0, 300}).Draw(t, "appendFails")
+	} else {
+		acts = append(acts, "stop", "stop", "start", "renew")
+	}
+	if sc.Kind != "calm" && sc.Kind != "stops" {
+		sc.Luck = rapid.SampledFrom([]int{1, 3, 10, 30}).Draw(t, "luck")
+		sc.LossRate = rapid.SampledFrom([]int{0, 100, 500}).Draw(t, "losses")
+		sc.AppendFails = rapid.SampledFrom([]int{0, 300}).Draw(t, "appendFails")
+	}
+	switch sc.Kind {
+	case "faults", "zombies":
+		sc.FailRate = rapid.SampledFrom([]int{5, 50}).Draw(t, "fails")
+		sc.StallRate = rapid.SampledFrom([]int{0, 10}).Draw(t, "stalls")
+	case "stalls": // the actors hang in a call while their calls of receivers go on
+		sc.StallRate, sc.Slow, sc.Quiesce = 100, 600, false
+	case "crashes":
+		sc.CrashRate = rapid.SampledFrom([]int{5, 30}).Draw(t, "crashes")
+	}
+	if sc.Zombies = sc.Kind == "zombies"; sc.Zombies || sc.Kind != "calm" && rapid.IntRange(0, 3).Draw(t, "two") == 0 {
+		sc.Slots, sc.Quiesce = 2, false
+	}
+	at := between(0, horizon)
+	sc.Plans = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) plan {
+		p := plan{
+			S3:    rapid.IntRange(0, 3).Draw(t, "s3") == 3,
+			Wants: rapid.SampledFrom([]string{"", "", "order", "order.created"}).Draw(t, "wants"),
+		}
+		if rapid.IntRange(0, 2).Draw(t, "late") > 0 {
+			p.At = at.Draw(t, "at")
+		}
+		if p.Temporary = rapid.IntRange(0, 3).Draw(t, "type") == 3; p.Temporary {
+			p.Back, p.Span = between(0, p.At).Draw(t, "back"), between(time.Millisecond, horizon).Draw(t, "span")
+		}
+		return p
+	}), 1, 4).Draw(t, "plans")
+	sc.Publishes = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) publication {
+		return publication{at.Draw(t, "at"), rapid.IntRange(1, maxBatch).Draw(t, "events")}
+	}), 1, 16).Draw(t, "publishes")
+	sc.Acts = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) act {
+		return act{at.Draw(t, "at"), rapid.SampledFrom(acts).Draw(t, "what"), rapid.IntRange(0, 3).Draw(t, "which")}
+	}), 0, 6).Draw(t, "acts")
+	return sc
+}
+
+// eventID has a fixed width, and with it every event has the same size.
+func eventID(publication, n int) string { return fmt.Sprintf("e%02d-%d", publication, n) }
+
+var eventSize = len(event.Draft{ID: eventID(0, 0), Name: "order.created", Payload: []byte(`{}`)}.Stamp(tenant, time.Now()).Body)
+
+func idOf(body []byte) string {
+	id, _, _ := strings.Cut(strings.TrimPrefix(string(body), `{"id":"`), `"`)
+	return id
+}
+
+// follows reports whether a slot's process has the follow loop of a partition.
+func (w *world) follows(slot int, p event.Partition) bool {
+	return w.Zombies || p.Lane%w.Slots == slot
+}
+
+func (w *world) process(slot int) *process {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.slots[slot%w.Slots]
+}
+
+// run plays the case to its end and returns what broke the property.
+func (w *world) run() []string {
+	ctx, cancel := context.WithCancel(context.Background())
+	var actors, processes sync.WaitGroup
+	for slot := range w.Slots {
+		w.slots[slot] = newProcess(w, slot)
+		processes.Go(func() { w.supervise(ctx, slot) })
+	}
+	for i, p := range w.Plans {
+		actors.Go(func() {
+			time.Sleep(p.At)
+			w.register(i)
+		})
+	}
+	for i, p := range w.Publishes {
+		actors.Go(func() { w.publish(i, p) })
+	}
+	for i, a := range w.Acts {
+		actors.Go(func() {
+			time.Sleep(a.At + time.Duration(i)) // no two at the same moment
+			w.act(a)
+		})
+	}
+	time.Sleep(faultsTill)
+	w.mu.Lock()
+	w.lull = true
+	w.mu.Unlock()
+	actors.Wait()
+	for i := range w.Plans {
+		w.user(func(p *process) error {
+			_, err := p.life.Start(context.Background(), tenant, planID(i))
+			return err
+		})
+	}
+	w.settle()
+	cancel()
+	processes.Wait()
+	w.checkRepeats()
+	return w.faults
+}
+
+// settle waits until everything is as it must end.
+func (w *world) settle() {
+	began, missing := time.Now(), ""
+	for time.Since(began) < patience {
+		if missing = w.unsettled(); missing == "" {
+			return
+		}
+		w.mu.Lock()
+		broken := len(w.faults) > 0
+		w.mu.Unlock()
+		if broken {
+			return
+		}
+		time.Sleep(7 * time.Second)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fail("%s", missing)
+}
+
+// supervise starts a new process where one ended.
+func (w *world) supervise(ctx context.Context, slot int) {
+	for ctx.Err() == nil {
+		p := w.process(slot)
+		stop := context.AfterFunc(ctx, p.end)
+		p.run()
+		stop()
+		if ctx.Err() != nil || !w.count() {
+			return
+		}
+		d := w.dice("restart", fmt.Sprint(slot))
+		time.Sleep(time.Duration(d.Int64N(int64(20 * time.Second))))
+		next := newProcess(w, slot)
+		w.mu.Lock()
+		w.slots[slot] = next
+		w.mu.Unlock()
+	}
+}
+
+// user does something until the answer comes through.
+func (w *world) user(do func(p *process) error) {
+	for try := 0; w.count(); try++ {
+		err := do(w.process(try))
+		switch problem.CodeOf(err) {
+		case problem.Unavailable, problem.Conflict:
+			time.Sleep(time.Second)
+		case "", problem.AlreadyExists, problem.NotFound, problem.ReplayFinished:
+			return
+		default:
+			w.mu.Lock()
+			w.fail("user: %v", err)
+			w.mu.Unlock()
+			return
+		}
+	}
+}
+
+func planID(i int) string { return fmt.Sprint("plan", i) }
+
+func (w *world) register(i int) {
+	p := w.Plans[i]
+	spec := integration.Spec{ID: planID(i), Type: integration.Permanent}
+	if p.S3 {
+		spec.S3 = &integration.S3Spec{AccessKeyID: "AK", SecretAccessKey: secret.NewString("sk"), Region: "eu-central-1", Bucket: "bucket"}
+	} else {
+		spec.Webhook = &integration.WebhookSpec{URL: "https://example.com/"}
+	}
+	switch {
+	case strings.Contains(p.Wants, "."):
+		spec.Filter.Names = []string{p.Wants}
+	case p.Wants != "":
+		spec.Filter.Entities = []string{p.Wants}
+	}
+	if p.Temporary {
+		spec.Type = integration.Temporary
+		spec.StartsAt = time.Now().UTC().Truncate(time.Millisecond).Add(-p.Back)
+		spec.EndsAt = spec.StartsAt.Add(p.Span)
+	}
+	w.user(func(p *process) error {
+		_, err := p.life.Register(context.Background(), tenant, spec)
+		return err
+	})
+}
+
+func (w *world) act(a act) {
+	ctx, i := context.Background(), a.Which%len(w.Plans)
+	switch a.What {
+	case "quit":
+		w.process(a.Which).end()
+	case "stop":
+		w.user(func(p *process) error { _, err := p.life.Stop(ctx, tenant, planID(i)); return err })
+	case "start":
+		w.user(func(p *process) error { _, err := p.life.Start(ctx, tenant, planID(i)); return err })
+	case "renew":
+		w.user(func(p *process) error { return p.life.Delete(ctx, tenant, planID(i)) })
+		w.register(i)
+	}
+}
+
+// publish appends a batch to its lanes, again with the same source where the
+// answer is lost, and tells the follow loops.
+func (w *world) publish(i int, p publication) {
+	time.Sleep(p.At + time.Duration(i))
+	for lane := range w.Lanes {
+		part := event.Partition{Tenant: tenant, Lane: lane}
+		for w.count() {
+			d := w.dice("publish", fmt.Sprint(i, lane))
+			time.Sleep(w.latency(d))
+			fails := d.IntN(1000) < w.AppendFails && !w.quietTime()
+			before := d.IntN(2) == 0
+			if fails && before {
+				continue
+			}
+			head, ok := w.append(part, i, p.Events)
+			if !ok {
+				break
+			}
+			time.Sleep(w.latency(d))
+			if fails {
+				continue
+			}
+			for slot := range w.Slots {
+				if w.follows(slot, part) && (part.Lane%w.Slots == slot || d.IntN(2) == 0) {
+					w.process(slot).grow(part, head)
+				}
+			}
+			break
+		}
+	}
+}
+
+// append puts the publication's events of one lane into the log, if there are
+// any. They are published when they are appended: just after now, so that
+// nothing that has settled until now is changed.
+func (w *world) append(part event.Partition, publication, n int) (head uint64, ok bool) {
+	var events []event.Event
+	at := time.Now().Truncate(time.Millisecond).Add(time.Millisecond)
+	for j := range n {
+		d := event.Draft{ID: eventID(publication, j), Name: eventNames[(publication+j)%len(eventNames)], Payload: []byte(`{}`)}
+		if event.LaneOf(d.ID, w.Lanes) == part.Lane {
+			events = append(events, d.Stamp(tenant, at))
+		}
+	}
+	if len(events) == 0 {
+		return 0, false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	head, err := w.log.Append(context.Background(), part, fmt.Sprint("publication ", publication), events)
+	if err != nil {
+		w.fail("append: %v", err)
+	}
+	return head, err == nil
+}
