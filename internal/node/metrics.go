@@ -1,0 +1,124 @@
+package node
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/publish"
+)
+
+// metrics counts what happens and serves it to Prometheus. It implements
+// delivery.Observer.
+type metrics struct {
+	registry *prometheus.Registry
+
+	published      prometheus.Counter
+	publishSeconds prometheus.Histogram
+	inFlight       prometheus.Gauge
+	events         *prometheus.CounterVec
+	attemptSeconds *prometheus.HistogramVec
+}
+
+var attemptBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+
+func newMetrics(lags func(context.Context) ([]lag, error)) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		published: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sluice_events_published_total", Help: "Events that are durable in the log."}),
+		publishSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "sluice_publish_seconds", Help: "Time from a publish call's body to its being durable.", Buckets: attemptBuckets}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sluice_in_flight", Help: "Calls to receivers that are under way."}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sluice_events_attempted_total", Help: "Events in attempts, by sink and outcome: delivered, rejected, retry (failed, to be sent again), interrupted."},
+			[]string{"sink", "outcome"}),
+		attemptSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "sluice_attempt_seconds", Help: "Time of an attempt, by sink: a call or a file.", Buckets: attemptBuckets},
+			[]string{"sink"}),
+	}
+	m.registry.MustRegister(m.published, m.publishSeconds, m.inFlight, m.events, m.attemptSeconds,
+		&lagCollector{lags: lags}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+}
+
+// AttemptStarted implements delivery.Observer.
+func (m *metrics) AttemptStarted() { m.inFlight.Inc() }
+
+// AttemptEnded implements delivery.Observer.
+func (m *metrics) AttemptEnded(in *integration.Integration, v delivery.Verdict, events int, took time.Duration) {
+	sink := "webhook"
+	if in.S3 != nil {
+		sink = "s3"
+	}
+	m.inFlight.Dec()
+	m.events.WithLabelValues(sink, v.Outcome.String()).Add(float64(events))
+	m.attemptSeconds.WithLabelValues(sink).Observe(took.Seconds())
+}
+
+// publisher measures publish calls.
+type publisher struct {
+	*publish.Service
+	metrics *metrics
+}
+
+// Publish implements httpapi.Publisher.
+func (p publisher) Publish(ctx context.Context, tenant string, format publish.Format, body []byte) ([]string, error) {
+	started := time.Now()
+	ids, err := p.Service.Publish(ctx, tenant, format, body)
+	if err == nil {
+		p.metrics.published.Add(float64(len(ids)))
+		p.metrics.publishSeconds.Observe(time.Since(started).Seconds())
+	}
+	return ids, err
+}
+
+// lagCollector asks for the lags when Prometheus does.
+type lagCollector struct {
+	lags func(context.Context) ([]lag, error)
+}
+
+var (
+	lagLabels  = []string{"tenant", "integration"}
+	lagEvents  = prometheus.NewDesc("sluice_lag_events", "Events in the log that the running integration has still to be sent or skipped.", lagLabels, nil)
+	lagSeconds = prometheus.NewDesc("sluice_lag_seconds", "Age of the first of them, 0 if there is none.", lagLabels, nil)
+)
+
+// lagTimeout bounds what a scrape may cost.
+const lagTimeout = 5 * time.Second
+
+// Describe implements prometheus.Collector.
+func (c *lagCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- lagEvents
+	ch <- lagSeconds
+}
+
+// Collect implements prometheus.Collector.
+func (c *lagCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), lagTimeout)
+	defer cancel()
+	lags, err := c.lags(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(lagEvents, err)
+		return
+	}
+	for _, l := range lags {
+		seconds := 0.0
+		if !l.oldest.IsZero() {
+			seconds = time.Since(l.oldest).Seconds()
+		}
+		ch <- prometheus.MustNewConstMetric(lagEvents, prometheus.GaugeValue, float64(l.events), l.tenant, l.integration)
+		ch <- prometheus.MustNewConstMetric(lagSeconds, prometheus.GaugeValue, seconds, l.tenant, l.integration)
+	}
+}

@@ -1,0 +1,263 @@
+// Package node composes Sluice as one process: the API, the engine, and the log
+// and the records in one SQLite file in the data directory.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/auth"
+	"github.com/sluicehq/sluice/internal/delivery"
+	eventlog "github.com/sluicehq/sluice/internal/eventlog/sqlite"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/httpapi"
+	"github.com/sluicehq/sluice/internal/lifecycle"
+	"github.com/sluicehq/sluice/internal/netguard"
+	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/secret/keyfile"
+	"github.com/sluicehq/sluice/internal/sqlitedb"
+	store "github.com/sluicehq/sluice/internal/store/sqlite"
+	"github.com/sluicehq/sluice/internal/version"
+)
+
+// A shutdown lasts 10 s at most: calls under way get the first part of it, what
+// has to be written the rest.
+const (
+	shutdownTimeout = 10 * time.Second
+	shutdownGrace   = 7 * time.Second
+)
+
+// Node is a running node.
+type Node struct {
+	config   Config
+	logger   *slog.Logger
+	db       *sqlitedb.DB
+	log      *eventlog.Log
+	store    *store.Store
+	life     *lifecycle.Service
+	engine   *delivery.Engine
+	runner   *runner
+	verifier auth.Verifier
+	sinks    *sinks
+	server   *http.Server
+	listener net.Listener
+
+	chores     sync.WaitGroup
+	stopChores context.CancelFunc
+}
+
+// Open opens the data directory and starts delivering; it serves nothing yet.
+// Errors are sentences for the person who started it. Close must be called when
+// it returned without an error.
+func Open(ctx context.Context, config Config, logger *slog.Logger) (*Node, error) {
+	n := &Node{config: config, logger: logger, stopChores: func() {}}
+	if err := n.open(ctx); err != nil {
+		return nil, errors.Join(err, n.close())
+	}
+	return n, nil
+}
+
+func (n *Node) open(ctx context.Context) error {
+	c := &n.config
+	var err error
+	if n.listener, err = net.Listen("tcp", c.Addr); err != nil {
+		return fmt.Errorf("cannot listen on %s: %w", c.Addr, err)
+	}
+	if n.db, err = sqlitedb.Open(ctx, c.Data); err != nil {
+		return err
+	}
+	n.store = store.New(n.db)
+	if n.log, err = eventlog.Open(ctx, n.db, time.Now); err != nil {
+		return err
+	}
+	sealer, err := n.openSealer(ctx)
+	if err != nil {
+		return err
+	}
+	if n.verifier, err = n.openVerifier(); err != nil {
+		return err
+	}
+	guard := netguard.New(n.policy(), nil)
+	n.sinks = newSinks(c, guard, sealer)
+
+	metrics := newMetrics(n.lags)
+	n.engine = &delivery.Engine{
+		Store: n.store, Log: n.log, Sinks: n.sinks, Settings: c.Settings,
+		Observer: metrics, Logger: n.logger, Now: time.Now, Rand: rand.New(globalRand{}),
+		Drive: func(keys ...handoff.Key) { n.runner.drive(keys...) },
+		Grace: shutdownGrace,
+	}
+	n.life = &lifecycle.Service{
+		Store: n.store, Log: n.log, Sealer: sealer, Settings: c.Settings, Now: time.Now,
+		CheckTarget: guard.CheckURL, Drive: n.engine.Drive,
+		Quiesce: n.engine.Quiesce, QuietAfter: n.engine.QuietAfter(),
+	}
+	n.engine.Lifecycle = n.life
+	n.runner = newRunner(n.engine, n.logger)
+	n.log.OnAppend(n.runner.grown)
+	n.server = n.newServer(httpapi.New(httpapi.Deps{
+		Integrations: n.life,
+		Retrier:      n.engine,
+		Publisher:    publisher{publish.New(n.log, c.Settings), metrics},
+		Verifier:     n.verifier,
+		Ready:        n.ready,
+		Metrics:      metrics.handler(),
+		Settings:     c.Settings,
+		Log:          n.logger,
+		Now:          time.Now,
+	}))
+	return n.resume(ctx)
+}
+
+// globalRand is the source of math/rand/v2's own functions, which may be used by
+// several goroutines at once.
+type globalRand struct{}
+
+// Uint64 implements rand.Source.
+func (globalRand) Uint64() uint64 { return rand.Uint64() }
+
+// openSealer opens the key of the secrets. A fresh one is made only where no
+// secret was sealed under an earlier one.
+func (n *Node) openSealer(ctx context.Context) (*keyfile.Sealer, error) {
+	path := filepath.Join(n.config.Data, keyfile.Name)
+	tenants, err := n.store.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(tenants) > 0 {
+		return keyfile.Open(path)
+	}
+	return keyfile.OpenOrCreate(path)
+}
+
+func (n *Node) openVerifier() (auth.Verifier, error) {
+	c := &n.config
+	if c.Issuer != "" {
+		return auth.NewOIDC(c.Issuer, c.Audience, c.TenantClaim)
+	}
+	return auth.OpenOwnKey(filepath.Join(c.Data, auth.OwnKeyName))
+}
+
+func (n *Node) policy() netguard.Policy {
+	switch {
+	case n.config.AllowPrivateTargets:
+		return netguard.Private
+	case n.config.Dev:
+		return netguard.Loopback
+	default:
+		return netguard.Public
+	}
+}
+
+// resume starts what an earlier process left undone.
+func (n *Node) resume(ctx context.Context) error {
+	tenants, err := n.store.Tenants(ctx)
+	if err != nil {
+		return err
+	}
+	for _, tenant := range tenants {
+		if err := n.life.GrowLanes(ctx, tenant); err != nil {
+			return err
+		}
+	}
+	for p, head := range n.log.Heads() {
+		r, err := n.store.Record(ctx, p)
+		if err != nil {
+			return err
+		}
+		if r.Delivered < head {
+			n.runner.grown(p, head)
+		}
+	}
+	const everything = 1 << 30
+	keys, err := n.store.Due(ctx, time.Now().AddDate(100, 0, 0), everything)
+	if err != nil {
+		return err
+	}
+	n.runner.drive(keys...)
+	choresCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	n.stopChores = stop
+	n.chores.Go(func() { n.doChores(choresCtx) })
+	return nil
+}
+
+// ready reports whether calls can be served: the disk takes writes, and access
+// tokens can be checked.
+func (n *Node) ready(ctx context.Context) error {
+	if err := n.db.Write(ctx, 0, func(*sqlitedb.Tx) error { return nil }); err != nil {
+		return err
+	}
+	if v, ok := n.verifier.(interface{ Ready(context.Context) error }); ok {
+		return v.Ready(ctx)
+	}
+	return nil
+}
+
+// Addr is the address that the node listens on.
+func (n *Node) Addr() string { return n.listener.Addr().String() }
+
+// Sign returns an access token of the node's own key, or an error where tokens
+// come from an issuer.
+func (n *Node) Sign(tenant string, scopes []string, ttl time.Duration) (string, error) {
+	key, ok := n.verifier.(*auth.OwnKey)
+	if !ok {
+		return "", errors.New("access tokens come from the issuer; this node signs none")
+	}
+	return key.Sign(tenant, scopes, ttl, time.Now())
+}
+
+// Run serves until ctx ends, then closes the node within 10 s.
+func (n *Node) Run(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- n.server.Serve(n.listener) }()
+	n.logger.Info("listening", "addr", n.Addr(), "data", n.config.Data, "version", version.Version)
+	select {
+	case err := <-served:
+		return errors.Join(fmt.Errorf("serving on %s ended: %w", n.Addr(), err), n.close())
+	case <-ctx.Done():
+		n.logger.Info("shutting down: calls under way may end", "at_most", shutdownTimeout)
+		return n.close()
+	}
+}
+
+// Close ends a node that is not running.
+func (n *Node) Close() error { return n.close() }
+
+// close ends in the reverse order of open: first what brings work in, last the
+// database.
+func (n *Node) close() error {
+	var errs []error
+	n.stopChores()
+	delivered := make(chan struct{})
+	go func() { // deliveries end beside the calls of the API
+		defer close(delivered)
+		if n.runner != nil {
+			n.runner.stop()
+		}
+	}()
+	if n.server != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+		errs = append(errs, n.server.Shutdown(ctx), n.server.Close())
+		cancel()
+	}
+	if n.listener != nil {
+		_ = n.listener.Close() // the server has closed it already, where there is one
+	}
+	<-delivered
+	n.chores.Wait()
+	if n.sinks != nil {
+		n.sinks.close()
+	}
+	if n.db != nil {
+		errs = append(errs, n.db.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,21 @@
+package node
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// newServer bounds how long a client may take, so that none holds a connection
+// for nothing.
+func (n *Node) newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		WriteTimeout:      time.Minute + n.config.WebhookTimeout, // a retry by hand waits for the receiver
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(n.logger.Handler(), slog.LevelDebug),
+	}
+}

@@ -1,0 +1,30 @@
+package version
+
+import (
+	"runtime/debug"
+	"testing"
+)
+
+func TestRecorded(t *testing.T) {
+	for _, c := range []struct {
+		version string
+		ok      bool
+		want    string
+	}{
+		{"v1.4.0", true, "v1.4.0"},
+		{"(devel)", true, "devel"},
+		{"", true, "devel"},
+		{"v1.4.0", false, "devel"},
+	} {
+		info := &debug.BuildInfo{Main: debug.Module{Version: c.version}}
+		if got := recorded(info, c.ok); got != c.want {
+			t.Errorf("recorded(%q, %v) = %q, want %q", c.version, c.ok, got, c.want)
+		}
+	}
+}
+
+func TestVersionIsSet(t *testing.T) {
+	if Version == "" {
+		t.Error("Version is empty")
+	}
+}
