@@ -1,0 +1,142 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+const secretFlagsHelp = `A flag for a secret takes @FILE or env:NAME for its content, so that the secret
+is neither in the shell's history nor in the list of processes.`
+
+const maxBody = 1 << 20
+
+// bodyField is a flag that sets one field of a request body.
+type bodyField struct {
+	flag, doc string
+	path      string // of the field: "callback_parameters.api_key"
+	secret    bool
+	list      bool
+}
+
+func targetFields() []bodyField {
+	return []bodyField{
+		{flag: "callback-url", path: "callback_parameters.callback_url", doc: "URL that is called with each event"},
+		{flag: "api-key", path: "callback_parameters.api_key", doc: "bearer token of these calls", secret: true},
+		{flag: "signing-secret", path: "callback_parameters.signing_secret", doc: "sign these calls: whsec_ and base64", secret: true},
+		{flag: "s3-bucket", path: "s3_parameters.bucket", doc: "bucket that files are written to"},
+		{flag: "s3-region", path: "s3_parameters.aws_region", doc: "region of the bucket"},
+		{flag: "s3-access-key-id", path: "s3_parameters.aws_access_key_id", doc: "access key id for the bucket"},
+		{flag: "s3-secret-access-key", path: "s3_parameters.aws_secret_access_key", doc: "secret access key for the bucket", secret: true},
+		{flag: "s3-key-prefix", path: "s3_parameters.key_prefix", doc: "begin of the files' keys"},
+		{flag: "s3-endpoint", path: "s3_parameters.endpoint", doc: "URL of an S3-compatible store"},
+		{flag: "event-filter", path: "filter_conditions.event_filter", doc: "event names to deliver, and/or", list: true},
+		{flag: "entity-filter", path: "filter_conditions.entity_filter", doc: "entities to deliver", list: true},
+	}
+}
+
+// bodyFlags make the body of a call from flags or from a file.
+type bodyFlags struct {
+	env  *env
+	all  []bodyField
+	file string
+}
+
+func (b *bodyFlags) add(cmd *cobra.Command) {
+	cmd.Flags().SortFlags = false
+	for _, f := range b.all {
+		doc := f.doc
+		if f.secret {
+			doc += "; or @FILE, or env:NAME"
+		}
+		if f.list {
+			doc += ", separated by commas"
+		}
+		cmd.Flags().String(f.flag, "", doc)
+	}
+	cmd.Flags().StringVarP(&b.file, "file", "f", "", "file with the JSON body instead of flags; - is standard input")
+}
+
+// body returns what the flags given on the command line say, or the file.
+func (b *bodyFlags) body(cmd *cobra.Command) (any, error) {
+	body := map[string]any{}
+	var failed error
+	given := false
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		for _, f := range b.all {
+			if f.flag != flag.Name {
+				continue
+			}
+			given = true
+			value, err := b.value(f, flag.Value.String())
+			if err != nil && failed == nil {
+				failed = usageErrorf(cmd, "--%s: %s", f.flag, err)
+			}
+			set(body, f.path, value)
+		}
+	})
+	switch {
+	case given && b.file != "":
+		return nil, usageErrorf(cmd, "--file has the whole body; leave out the other flags")
+	case b.file != "":
+		return b.read()
+	case !given:
+		return nil, usageErrorf(cmd, "nothing is said of the integration; use the flags or --file")
+	}
+	return body, failed
+}
+
+// value is what a flag sets its field to; nil, JSON's null, removes it.
+func (b *bodyFlags) value(f bodyField, text string) (any, error) {
+	switch {
+	case text == "":
+		return nil, nil //nolint:nilnil // null is a value here
+	case f.secret:
+		return b.env.secret(text)
+	case f.list:
+		var names []string
+		for name := range strings.SplitSeq(text, ",") {
+			names = append(names, strings.TrimSpace(name))
+		}
+		return names, nil
+	}
+	return text, nil
+}
+
+// set puts a value at a path of one or two names.
+func set(body map[string]any, path string, value any) {
+	outer, inner, nested := strings.Cut(path, ".")
+	if !nested {
+		body[path] = value
+		return
+	}
+	object, ok := body[outer].(map[string]any)
+	if !ok {
+		object = map[string]any{}
+		body[outer] = object
+	}
+	object[inner] = value
+}
+
+func (b *bodyFlags) read() (any, error) {
+	name, in := "standard input", b.env.in
+	if b.file != "-" {
+		f, err := os.Open(b.file)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = f.Close() }()
+		name, in = b.file, f
+	}
+	data, err := readAtMost(in, name, maxBody)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, new(any)); err != nil {
+		return nil, &invalidError{name + " is not JSON: " + err.Error()}
+	}
+	return json.RawMessage(data), nil
+}

@@ -1,0 +1,275 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+)
+
+const testToken = "token-that-nobody-may-see"
+
+// cli runs command lines in process, against a server that imitates the API.
+type cli struct {
+	t      *testing.T
+	url    string
+	vars   map[string]string
+	slept  []time.Duration
+	cancel context.CancelFunc // of the running command, from a handler
+}
+
+// call is one request as the server saw it.
+type call struct{ method, path, body string }
+
+// newCLI answers with what the handler returns: a status, and a body that is
+// encoded as JSON. It records the calls.
+func newCLI(t *testing.T, answer func(n int, c call, h http.Header) (int, any)) (*cli, *[]call) {
+	t.Helper()
+	var mu sync.Mutex
+	var calls []call
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		if got := r.Header.Get("Authorization"); got != "Bearer "+testToken {
+			t.Errorf("Authorization is %q", got)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		c := call{r.Method, r.URL.EscapedPath(), string(body)}
+		calls = append(calls, c)
+		status, out := answer(len(calls), c, w.Header())
+		w.WriteHeader(status)
+		if err := json.NewEncoder(w).Encode(out); err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return &cli{t: t, url: server.URL, vars: map[string]string{"SLUICE_URL": server.URL, "SLUICE_TOKEN": testToken}}, &calls
+}
+
+// run returns the exit code and what was printed.
+func (c *cli) run(stdin io.Reader, args ...string) (code int, out, errOut string) {
+	c.t.Helper()
+	var o, e bytes.Buffer
+	ctx, cancel := context.WithCancel(c.t.Context())
+	defer cancel()
+	c.cancel = cancel
+	code = run(ctx, args, &env{
+		in: stdin, out: &o, err: &e,
+		getenv: func(name string) string { return c.vars[name] },
+		sleep: func(ctx context.Context, d time.Duration) error {
+			c.slept = append(c.slept, d)
+			return ctx.Err()
+		},
+		now: time.Now,
+	})
+	if strings.Contains(o.String()+e.String(), testToken) {
+		c.t.Errorf("%v prints the token:\n%s%s", args, o.String(), e.String())
+	}
+	return code, o.String(), e.String()
+}
+
+type object = map[string]any
+
+func problemBody(code, message string) object {
+	return object{"error_code": code, "message": message, "request_id": "req-1"}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		code   string
+		want   int
+	}{
+		{200, "", exitOK},
+		{400, "invalid_request", exitInvalid},
+		{401, "unauthorized", exitUnauthorized},
+		{403, "forbidden", exitUnauthorized},
+		{404, "not_found", exitNotFound},
+		{404, "", exitFailure}, // not this API
+		{405, "", exitFailure},
+		{409, "already_exists", exitInvalid},
+		{413, "payload_too_large", exitInvalid},
+		{415, "unsupported_media_type", exitInvalid},
+		{429, "too_many_requests", exitUnavailable},
+		{500, "internal_error", exitFailure},
+		{502, "receiver_failed", exitFailure},
+		{502, "", exitUnavailable},
+		{503, "unavailable", exitUnavailable},
+		{504, "", exitUnavailable},
+		{302, "", exitFailure},
+	} {
+		t.Run(fmt.Sprint(c.status, " ", c.code), func(t *testing.T) {
+			cli, _ := newCLI(t, func(int, call, http.Header) (int, any) {
+				if c.code == "" {
+					return c.status, object{"id": "a"}
+				}
+				return c.status, problemBody(c.code, "Say this.")
+			})
+			got, _, stderr := cli.run(nil, "integrations", "get", "a")
+			if got != c.want {
+				t.Errorf("exit code %d, want %d; %s", got, c.want, stderr)
+			}
+			if c.want == exitOK {
+				return
+			}
+			if strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "sluice: ") {
+				t.Errorf("not one line: %q", stderr)
+			}
+			if want := c.code + ": Say this. (request_id req-1)"; c.code != "" && !strings.Contains(stderr, want) {
+				t.Errorf("%q does not say %q", stderr, want)
+			}
+		})
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	cli := &cli{t: t, vars: map[string]string{"SLUICE_TOKEN": testToken}}
+	code, _, stderr := cli.run(nil, "integrations", "list", "--url", gone.URL)
+	if code != exitUnavailable || !strings.Contains(stderr, gone.URL) || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+	code, _, stderr = cli.run(strings.NewReader(`{"name":"a.b"}`), "publish", "--url", gone.URL)
+	if code != exitUnavailable || len(cli.slept) != 0 {
+		t.Errorf("publish: exit code %d, slept %v; a service that was never there is no reason to wait. %s", code, cli.slept, stderr)
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	cli := &cli{t: t}
+	for _, c := range []struct{ args, want string }{
+		{"nope", `there is no command "nope"`},
+		{"publsh", `did you mean publish?`},
+		{"integrations", "say what to do: create, delete, get,"},
+		{"integrations lst", "did you mean list"},
+		{"integrations get", "ID is missing"},
+		{"rejected retry a", "EVENT is missing"},
+		{"integrations list a", `"a" is one argument too many`},
+		{"integrations list --nope", "unknown flag: --nope"},
+		{"integrations list --url ftp://a", "the URL of the API must look like"},
+		{"integrations list --url http://user:pw@a", "must not hold a user or password"},
+		{"integrations list --token env:NOT_SET", "the variable NOT_SET is not set"},
+		{"integrations create", "nothing is said of the integration"},
+		{"integrations create --file a --id b", "--file has the whole body"},
+		{"integrations create --api-key @no-such-file", "--api-key: open no-such-file"},
+		{"publish --from-line 0", "--from-line is 0"},
+		{"listen --status 99", "99 is not a status"},
+		{"listen --signing-secret abc", "must be whsec_"},
+	} {
+		code, stdout, stderr := cli.run(nil, strings.Fields(c.args)...)
+		if code != exitUsage || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 || stdout != "" {
+			t.Errorf("sluice %s: exit code %d, stderr %q, stdout %q; want %d and %q", c.args, code, stderr, stdout, exitUsage, c.want)
+		}
+	}
+}
+
+// Every command says what it is for and shows how it is used.
+func TestHelp(t *testing.T) {
+	cli := &cli{t: t}
+	code, stdout, _ := cli.run(nil, "--help")
+	if code != exitOK || !strings.Contains(stdout, exitCodeHelp) || !strings.Contains(stdout, "SLUICE_TOKEN") {
+		t.Errorf("sluice --help: exit code %d\n%s", code, stdout)
+	}
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		if cmd.HasParent() && (cmd.Short == "" || !strings.Contains(cmd.Example, cmd.CommandPath())) {
+			t.Errorf("%s has no example or no description", cmd.CommandPath())
+		}
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+	}
+	walk(rootCommand(&env{}))
+}
+
+func TestVersion(t *testing.T) {
+	cli := &cli{t: t}
+	code, stdout, _ := cli.run(nil, "version", "--json")
+	var got map[string]string
+	if err := json.Unmarshal([]byte(stdout), &got); code != exitOK || err != nil || got["version"] == "" {
+		t.Errorf("exit code %d, %v, %s", code, err, stdout)
+	}
+}
+
+func TestCallsOfCommands(t *testing.T) {
+	const base = "/api/v1/org/integrations/eventstream"
+	in := object{"id": "a", "integration_type": "permanent", "status": "stopped", "new_field": 7, "callback_parameters": object{"callback_url": "https://example.com/h"}}
+	for _, c := range []struct {
+		args string
+		call call
+		body any // of the answer
+		want string
+	}{
+		{"integrations list", call{"GET", base, ""}, object{"integrations": []any{in}}, "ID  TYPE       STATUS   TARGET\na   permanent  stopped  https://example.com/h\n"},
+		{"integrations list", call{"GET", base, ""}, object{"integrations": []any{}}, "There is no integration yet. Register one with: sluice integrations create --help\n"},
+		{"integrations get a", call{"GET", base + "/a", ""}, in, "id            a\ntype          permanent\nstatus        stopped\ncallback URL  https://example.com/h\n"},
+		{"integrations get a/b", call{"GET", base + "/a%2Fb", ""}, in, ""},
+		{"integrations start a", call{"POST", base + "/a/_start", ""}, object{"id": "a", "status": "running"}, "a is running.\n"},
+		{"integrations stop a", call{"POST", base + "/a/_stop", ""}, in, "a is stopped. Start it again with: sluice integrations start a\n"},
+		{"integrations delete a", call{"DELETE", base + "/a", ""}, object{}, "Deleted a, its log and its rejected events.\n"},
+		{
+			"integrations logs a",
+			call{"GET", base + "/a/logs", ""},
+			object{"entries": []any{object{"action": "retry_triggered", "reason": "bad\x1b[2Jnews\ttab", "created_at": "T"}}},
+			"TIME  ACTION           REASON\nT     retry_triggered  bad\uFFFD[2Jnews\uFFFDtab\n",
+		},
+		{"rejected list a", call{"GET", base + "/a/rejected_events", ""}, object{"rejected_events": []any{object{"id": "e", "created_at": "T"}}}, "EVENT  REJECTED AT\ne      T\n"},
+		{"rejected list a", call{"GET", base + "/a/rejected_events", ""}, object{"rejected_events": []any{}}, "a has no rejected event.\n"},
+		{"rejected get a e", call{"GET", base + "/a/rejected_events/e", ""}, object{"id": "e"}, "{\n  \"id\": \"e\"\n}\n"},
+		{"rejected retry a e", call{"POST", base + "/a/rejected_events/e/_retry", ""}, object{}, "The receiver took e.\n"},
+		{"rejected delete a e", call{"DELETE", base + "/a/rejected_events/e", ""}, object{}, "Forgot e.\n"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			cli, calls := newCLI(t, func(int, call, http.Header) (int, any) { return http.StatusOK, c.body })
+			code, stdout, stderr := cli.run(nil, strings.Fields(c.args)...)
+			if code != exitOK || stderr != "" || c.want != "" && stdout != c.want {
+				t.Errorf("exit code %d, stderr %q, diff of stdout:\n%s", code, stderr, cmp.Diff(c.want, stdout))
+			}
+			if diff := cmp.Diff([]call{c.call}, *calls, cmp.AllowUnexported(call{})); diff != "" {
+				t.Error(diff)
+			}
+
+			// With --json, what the API answered, unknown fields and all.
+			_, stdout, _ = cli.run(nil, append(strings.Fields(c.args), "--json")...)
+			var got any
+			if err := json.Unmarshal([]byte(stdout), &got); err != nil {
+				t.Fatalf("%v: %s", err, stdout)
+			}
+			want, err := json.Marshal(c.body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if same, err := json.Marshal(got); err != nil || !bytes.Equal(same, want) {
+				t.Errorf("--json prints %s, %v; want %s", same, err, want)
+			}
+		})
+	}
+}
+
+// failingWriter fails as a closed pipe or a full disk does.
+type failingWriter struct{}
+
+func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("no room") }
+
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	var stderr bytes.Buffer
+	code := run(t.Context(), []string{"version"}, &env{out: failingWriter{}, err: &stderr})
+	if code != exitFailure || stderr.String() != "sluice: no room\n" {
+		t.Errorf("exit code %d, %q", code, stderr.String())
+	}
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/internal/client"
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+// The exit codes. They are part of the contract with scripts.
+const (
+	exitOK           = 0
+	exitFailure      = 1
+	exitUsage        = 2
+	exitNotFound     = 3
+	exitInvalid      = 4
+	exitUnauthorized = 5
+	exitUnavailable  = 6
+)
+
+const exitCodeHelp = `Exit codes:
+  0  done
+  1  failed
+  2  the command line is wrong
+  3  not found
+  4  refused as invalid: the input or the state it was meant for
+  5  the token is missing, not accepted, or lacks the scope
+  6  the service cannot be reached or is not available; try again later`
+
+// usageError is a command line that cannot be carried out.
+type usageError struct{ message string }
+
+func (e *usageError) Error() string { return e.message }
+
+func usageErrorf(cmd *cobra.Command, format string, args ...any) error {
+	return &usageError{fmt.Sprintf(format, args...) + "; see " + cmd.CommandPath() + " --help"}
+}
+
+// invalidError is an input that is refused before the service sees it.
+type invalidError struct{ message string }
+
+func (e *invalidError) Error() string { return e.message }
+
+// exactArgs wants one argument for each name, none of them empty.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		for i, name := range names {
+			if i >= len(args) || args[i] == "" {
+				return usageErrorf(cmd, "%s is missing", name)
+			}
+		}
+		if len(args) > len(names) {
+			return usageErrorf(cmd, "%q is one argument too many", args[len(names)])
+		}
+		return nil
+	}
+}
+
+// noSuchCommand is the Args of a command that only has subcommands.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return usageErrorf(cmd, "there is no command %q; did you mean %s?", args[0], strings.Join(near, " or "))
+	}
+	return usageErrorf(cmd, "there is no command %q", args[0])
+}
+
+// subcommandMissing is the RunE of a group of commands.
+func subcommandMissing(cmd *cobra.Command, _ []string) error {
+	var names []string
+	for _, sub := range cmd.Commands() {
+		names = append(names, sub.Name())
+	}
+	return usageErrorf(cmd, "say what to do: %s", strings.Join(names, ", "))
+}
+
+// exitCode maps an error to the code that a script sees.
+func exitCode(err error) int {
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitUsage
+	}
+	if _, ok := errors.AsType[*client.UnreachableError](err); ok {
+		return exitUnavailable
+	}
+	if _, ok := errors.AsType[*client.InputError](err); ok {
+		return exitInvalid
+	}
+	if _, ok := errors.AsType[*invalidError](err); ok {
+		return exitInvalid
+	}
+	e, ok := errors.AsType[*client.Error](err)
+	if !ok {
+		return exitFailure
+	}
+	switch {
+	case e.Status == http.StatusNotFound && e.Code != "": // else the URL is wrong
+		return exitNotFound
+	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
+		return exitUnauthorized
+	case e.Code == string(problem.ReceiverFailed):
+		return exitFailure // of the receiver: the service itself is well
+	case e.Status == http.StatusTooManyRequests, e.Status == http.StatusBadGateway,
+		e.Status == http.StatusServiceUnavailable, e.Status == http.StatusGatewayTimeout:
+		return exitUnavailable
+	case e.Status >= 400 && e.Status < 500 && e.Code != "":
+		return exitInvalid
+	}
+	return exitFailure
+}
+
+// printError writes one line: what went wrong and, where it helps, what to do.
+func printError(w io.Writer, err error) {
+	message := err.Error()
+	if errors.Is(err, context.Canceled) {
+		message = errInterrupted.Error()
+	}
+	if e, ok := errors.AsType[*client.Error](err); ok && e.Status == http.StatusUnauthorized {
+		message += "; set SLUICE_TOKEN or --token, for a local node to what `sluice token` prints"
+	}
+	if _, ok := errors.AsType[*client.UnreachableError](err); ok {
+		message += "; is it running there (`sluice serve --dev`), and is --url or SLUICE_URL right?"
+	}
+	_, _ = fmt.Fprintln(w, "sluice: "+printable(message))
+}

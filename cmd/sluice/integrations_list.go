@@ -1,0 +1,38 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/internal/client"
+)
+
+func integrationsListCommand(a *api) *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List the tenant's integrations",
+		Example: "  sluice integrations list\n  sluice integrations list --json",
+		Args:    exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
+			list, err := c.Integrations(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if a.asJSON {
+				return printJSON(a.env.out, map[string][]client.Integration{"integrations": list})
+			}
+			if len(list) == 0 {
+				return a.say("There is no integration yet. Register one with: sluice integrations create --help")
+			}
+			rows := [][]string{{"ID", "TYPE", "STATUS", "TARGET"}}
+			for i := range list {
+				in := &list[i]
+				rows = append(rows, []string{in.ID, in.Type, in.Status, target(in)})
+			}
+			return printTable(a.env.out, rows)
+		},
+	}
+}

@@ -1,0 +1,37 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func integrationsUpdateCommand(a *api) *cobra.Command {
+	fields := bodyFlags{env: a.env, all: targetFields()}
+	cmd := &cobra.Command{
+		Use:   "update ID",
+		Short: "Change a stopped integration",
+		Long: `Change a permanent integration while it is stopped: its target, secrets and
+filters. What no flag names stays as it is; an empty value removes a field. With
+--file the body is a JSON merge patch (RFC 7396).
+
+` + secretFlagsHelp,
+		Example: `  sluice integrations update my-webhook --callback-url https://example.com/v2/hook
+  sluice integrations update my-webhook --api-key "" --event-filter order.created,order.paid
+  echo '{"filter_conditions":null}' | sluice integrations update my-webhook --file -`,
+		Args: exactArgs("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			patch, err := fields.body(cmd)
+			if err != nil {
+				return err
+			}
+			c, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
+			in, err := c.Update(cmd.Context(), args[0], patch)
+			if err != nil {
+				return err
+			}
+			return a.shown(&in, "Updated %s; it is %s. Start it with: sluice integrations start %s", in.ID, in.Status, in.ID)
+		},
+	}
+	fields.add(cmd)
+	return cmd
+}

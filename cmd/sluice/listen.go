@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/internal/listener"
+)
+
+type listenFlags struct {
+	env      *env
+	port     int
+	delay    time.Duration
+	statuses []int
+	reject   []string
+	secret   string
+	asJSON   bool
+}
+
+func listenCommand(e *env) *cobra.Command {
+	f := &listenFlags{env: e}
+	cmd := &cobra.Command{
+		Use:   "listen",
+		Short: "Run a local webhook receiver that prints what arrives",
+		Long: `Run a webhook receiver on 127.0.0.1 and print each call on a line: time, status
+answered, event name, webhook-id, attempt and, with --signing-secret, whether
+the signature is right. It can answer slowly, or with failures, to see what the
+service makes of that. Stop it with Ctrl-C.`,
+		Example: `  sluice listen
+  sluice listen --port 9001 --status 503,503,200
+  sluice listen --reject order.created --delay 2s
+  sluice listen --signing-secret env:WEBHOOK_SECRET --json > received.ndjson`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	flags := cmd.Flags()
+	flags.IntVar(&f.port, "port", 9000, "port on 127.0.0.1; 0 takes a free one")
+	flags.DurationVar(&f.delay, "delay", 0, "wait this long before each answer")
+	flags.IntSliceVar(&f.statuses, "status", nil, "status to answer with; of a list each is used once, the last from then on (200)")
+	flags.StringSliceVar(&f.reject, "reject", nil, "event names to refuse with a 400")
+	flags.StringVar(&f.secret, "signing-secret", "", "check signatures with this secret: whsec_…, or @FILE, or env:NAME")
+	flags.BoolVar(&f.asJSON, "json", false, "print the bodies, one a line, and nothing else")
+	return cmd
+}
+
+func (f *listenFlags) run(cmd *cobra.Command) error {
+	secret, err := f.env.secret(f.secret)
+	if err != nil {
+		return usageErrorf(cmd, "--signing-secret: %s", err)
+	}
+	handler, err := listener.New(listener.Options{
+		Delay: f.delay, Statuses: f.statuses, Reject: f.reject,
+		SigningSecret: secret, Received: f.print, Now: f.env.now,
+	})
+	if err != nil {
+		return usageErrorf(cmd, "%s", err)
+	}
+	ln, err := (&net.ListenConfig{}).Listen(cmd.Context(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(f.port)))
+	if err != nil {
+		return fmt.Errorf("%w; choose another port with --port", err)
+	}
+	url := "http://" + ln.Addr().String() + "/"
+	_, _ = fmt.Fprintf(f.env.err, "Listening on %s; stop with Ctrl-C. To have events delivered here:\n  sluice integrations create --id my-webhook --type permanent --callback-url %s\n", url, url)
+	if err := serveUntilDone(cmd.Context(), ln, handler); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(f.env.err, "\n%s\n", handler.Summary())
+	return nil
+}
+
+// serveUntilDone serves until the context is done and then lets the calls in
+// progress end, for a second.
+func serveUntilDone(ctx context.Context, ln net.Listener, h http.Handler) error {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(ln) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	graceCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := server.Shutdown(graceCtx); err != nil {
+		_ = server.Close()
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// print shows one call. The handler makes these calls one at a time.
+func (f *listenFlags) print(d listener.Delivery) {
+	if f.asJSON {
+		var line bytes.Buffer
+		if json.Compact(&line, d.Body) != nil {
+			_, _ = fmt.Fprintln(f.env.err, "sluice: a call's body is not JSON; left out")
+			return
+		}
+		line.WriteByte('\n')
+		_, _ = f.env.out.Write(line.Bytes())
+		return
+	}
+	line := []string{
+		d.ReceivedAt.Format("15:04:05.000"), strconv.Itoa(d.Status),
+		d.Name, d.ID, "attempt " + strconv.Itoa(d.Attempt),
+	}
+	if d.Signature != listener.Unchecked {
+		line = append(line, "signature "+string(d.Signature))
+	}
+	_, _ = fmt.Fprintln(f.env.out, printable(strings.Join(line, "  ")))
+}

@@ -1,0 +1,39 @@
+// Command sluice is the event stream as one binary: the service, and the
+// client of its API.
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() { os.Exit(mainCode()) }
+
+func mainCode() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// The first signal asks to finish; a second one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	return run(ctx, os.Args[1:], &env{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		getenv: os.Getenv, sleep: sleep, now: time.Now,
+	})
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// sleep waits for d, or returns errInterrupted when ctx is done before.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return errInterrupted
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/internal/client"
+)
+
+type publishFlags struct {
+	api
+
+	file     string
+	fromLine int
+}
+
+func publishCommand(e *env) *cobra.Command {
+	f := &publishFlags{api: api{env: e}}
+	cmd := &cobra.Command{
+		Use:   "publish [--file FILE]",
+		Short: "Publish events from a file or from standard input",
+		Long: `Publish events: one JSON object a line, or one object, or a JSON array of them.
+An event is {"name": "order.created", "payload": {…}}, with an "id" (a UUID) if
+you have one; else it is given one here.
+
+A long input is published in calls of up to 500 events. A call that the service
+cannot take at the moment is tried again a few times. If it fails for good,
+everything before it is published, and a message says where to go on.`,
+		Example: `  sluice publish --file events.ndjson
+  sluice publish --file events.ndjson --from-line 1501
+  echo '{"name":"order.created","payload":{"order_id":"A-1001"}}' | sluice publish`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	f.flags(cmd)
+	cmd.Flags().StringVarP(&f.file, "file", "f", "-", "file with the events; - is standard input")
+	cmd.Flags().IntVar(&f.fromLine, "from-line", 1, "begin at this line or, in a JSON array, at this event, counted from 1")
+	cmd.PersistentFlags().Lookup("json").Usage = `print {"id": …} of each published event, one a line`
+	return cmd
+}
+
+func (f *publishFlags) run(cmd *cobra.Command) error {
+	if f.fromLine < 1 {
+		return usageErrorf(cmd, "--from-line is %d; lines count from 1", f.fromLine)
+	}
+	api, err := f.client(cmd)
+	if err != nil {
+		return err
+	}
+	input, err := f.open(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = input.Close() }()
+
+	p := newProgress(f.env, f.asJSON)
+	upload := &client.Upload{Client: api, Published: p.published, Waiting: p.waiting, Sleep: f.env.sleep}
+	err = upload.Run(cmd.Context(), client.NewReader(input, f.fromLine))
+	p.clear()
+	if err != nil {
+		f.explain(err, p.events)
+		return err
+	}
+	if p.events == 0 {
+		return f.nothing()
+	}
+	return p.finish()
+}
+
+// open returns the input. Standard input is read beside, so that an interrupt
+// ends the wait for it.
+func (f *publishFlags) open(ctx context.Context) (io.ReadCloser, error) {
+	if f.file != "-" {
+		return os.Open(f.file)
+	}
+	if isTerminal(f.env.in) {
+		_, _ = fmt.Fprintln(f.env.err, "Reading events from the terminal; end them with Ctrl-D.")
+	}
+	r, w := io.Pipe()
+	context.AfterFunc(ctx, func() { _ = w.CloseWithError(errInterrupted) })
+	go func() {
+		_, err := io.Copy(w, f.env.in)
+		_ = w.CloseWithError(err)
+	}()
+	return r, nil
+}
+
+// explain says what is published and how to publish the rest.
+func (f *publishFlags) explain(err error, published int) {
+	stop, ok := errors.AsType[*client.ResumeError](err)
+	if !ok {
+		return
+	}
+	w := f.env.err
+	_, _ = fmt.Fprintf(w, "Published %s; stopped before %s of %s.\n", count(published, "event"), stop.Place, f.inputName())
+	if stop.Refused.Number > 0 {
+		_, _ = fmt.Fprintf(w, "The refused event is %s.\n", stop.Refused)
+	}
+	if stop.Unsure {
+		_, _ = fmt.Fprintln(w, "The service may have taken the next events already. Those without an id in the input get a new one, so receivers may see them twice.")
+	}
+	_, _ = fmt.Fprintf(w, "resume with: sluice publish --file %s --from-line %d\n", shellWord(f.file), stop.Place.Number)
+}
+
+func (f *publishFlags) nothing() error {
+	message := "there is no event in " + f.inputName()
+	if f.fromLine > 1 {
+		message += fmt.Sprintf(" from line %d on", f.fromLine)
+	}
+	return &invalidError{message}
+}
+
+func (f *publishFlags) inputName() string {
+	if f.file == "-" {
+		return "the input"
+	}
+	return f.file
+}
+
+// shellWord quotes s for a POSIX shell, if it must be.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

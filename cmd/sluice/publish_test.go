@@ -1,0 +1,288 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// accepted answers a publish call as the API does, and adds its ids to all.
+func accepted(t *testing.T, c call, all *[]string) (int, any) {
+	t.Helper()
+	var out []any
+	for _, id := range idsOf(t, c) {
+		*all = append(*all, id)
+		out = append(out, object{"id": id})
+	}
+	return http.StatusAccepted, object{"events": out}
+}
+
+func idsOf(t *testing.T, c call) []string {
+	t.Helper()
+	if c.method != http.MethodPost || c.path != "/api/v1/org/events" {
+		t.Errorf("%s %s is not a publish call", c.method, c.path)
+	}
+	var ids []string
+	for line := range strings.Lines(c.body) {
+		var e struct{ ID string }
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e.ID == "" {
+			t.Errorf("%q is not an event with an id: %v", line, err)
+		}
+		ids = append(ids, e.ID)
+	}
+	return ids
+}
+
+// events returns n events, a line each, with the ids e1, e2, ….
+func events(n int) (ndjson string, ids []string) {
+	var b strings.Builder
+	for i := 1; i <= n; i++ {
+		ids = append(ids, fmt.Sprint("e", i))
+		fmt.Fprintf(&b, "{\"id\":\"e%d\",\"name\":\"order.created\",\"payload\":{}}\n", i)
+	}
+	return b.String(), ids
+}
+
+func TestPublish(t *testing.T) {
+	var got []string
+	cli, calls := newCLI(t, func(_ int, c call, _ http.Header) (int, any) { return accepted(t, c, &got) })
+	input, want := events(1203)
+	code, stdout, stderr := cli.run(strings.NewReader(input), "publish")
+	if code != exitOK || !strings.HasPrefix(stdout, "Published 1203 events in 3 calls (") || stderr != "" {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if len(*calls) != 3 {
+		t.Errorf("%d calls, want 3", len(*calls))
+	}
+
+	code, stdout, _ = cli.run(strings.NewReader(`[{"id":"x"},{"id":"y"}]`), "publish", "--json", "--file", "-")
+	if want := "{\"id\":\"x\"}\n{\"id\":\"y\"}\n"; code != exitOK || stdout != want {
+		t.Errorf("--json: exit code %d, %q, want %q", code, stdout, want)
+	}
+	code, stdout, _ = cli.run(strings.NewReader(`{"id":"x"}`), "publish")
+	if want := "Published event x.\n"; code != exitOK || stdout != want {
+		t.Errorf("one event: exit code %d, %q, want %q", code, stdout, want)
+	}
+}
+
+// A call stays below the limits of the service in bytes, too.
+func TestPublishSplitsByBytes(t *testing.T) {
+	var got []string
+	cli, calls := newCLI(t, func(_ int, c call, _ http.Header) (int, any) { return accepted(t, c, &got) })
+	var b strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&b, "{\"id\":\"e%d\",\"payload\":{\"x\":\"%s\"}}\n", i, strings.Repeat("x", 200_000))
+	}
+	if code, _, stderr := cli.run(strings.NewReader(b.String()), "publish"); code != exitOK || len(got) != 40 {
+		t.Fatalf("exit code %d, %d events; %s", code, len(got), stderr)
+	}
+	for _, c := range *calls {
+		if len(c.body) > 5<<20 {
+			t.Errorf("a call has %d bytes", len(c.body))
+		}
+	}
+	if len(*calls) < 8 || len(*calls) > 10 {
+		t.Errorf("%d calls for 8 MB", len(*calls))
+	}
+}
+
+// A call that failed for a moment is tried again with the same ids, though
+// the events had none.
+func TestPublishRetriesWithTheSameIDs(t *testing.T) {
+	var tries [][]string
+	var got []string
+	cli, _ := newCLI(t, func(n int, c call, h http.Header) (int, any) {
+		tries = append(tries, idsOf(t, c))
+		switch n {
+		case 1:
+			return http.StatusServiceUnavailable, problemBody("unavailable", "Try again.")
+		case 2:
+			h.Set("Retry-After", "7")
+			return http.StatusTooManyRequests, problemBody("too_many_requests", "Slower.")
+		}
+		return accepted(t, c, &got)
+	})
+	code, _, stderr := cli.run(strings.NewReader("{\"name\":\"a.b\"}\n{\"name\":\"a.c\"}\n"), "publish")
+	if code != exitOK || len(got) != 2 || got[0] == got[1] {
+		t.Fatalf("exit code %d, ids %v; %s", code, got, stderr)
+	}
+	if !slices.Equal(tries[0], tries[1]) || !slices.Equal(tries[1], tries[2]) {
+		t.Errorf("the tries had different ids: %v", tries)
+	}
+	if len(cli.slept) != 2 || cli.slept[0] > 500*time.Millisecond || cli.slept[0] < 250*time.Millisecond || cli.slept[1] != 7*time.Second {
+		t.Errorf("paused for %v; want about 0.5 s, then the 7 s of Retry-After", cli.slept)
+	}
+	if !strings.Contains(stderr, "unavailable: Try again. (request_id req-1); trying again in") {
+		t.Errorf("does not say why it waits: %q", stderr)
+	}
+}
+
+var resumePattern = regexp.MustCompile(`(?m)^resume with: sluice publish --file (\S+) --from-line (\d+)$`)
+
+// What a failed publish says leads to exactly the rest of the input.
+func TestPublishResumes(t *testing.T) {
+	input, want := events(1203)
+	array := "[" + strings.ReplaceAll(strings.TrimSpace(input), "\n", ",") + "]"
+	for name, content := range map[string]string{"lines": input, "array": array, "gaps": strings.ReplaceAll(input, "\n", "\n\n")} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "events.json")
+			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			down := true
+			cli, calls := newCLI(t, func(n int, c call, _ http.Header) (int, any) {
+				if n > 2 && down {
+					return http.StatusServiceUnavailable, problemBody("unavailable", "Full.")
+				}
+				return accepted(t, c, &got)
+			})
+			code, _, stderr := cli.run(nil, "publish", "--file", file)
+			if code != exitUnavailable || len(*calls) != 2+6 || !strings.Contains(stderr, "Published 1000 events;") {
+				t.Fatalf("exit code %d after %d calls: %s", code, len(*calls), stderr)
+			}
+			m := resumePattern.FindStringSubmatch(stderr)
+			if m == nil {
+				t.Fatalf("does not say how to resume: %s", stderr)
+			}
+			down = false
+			if code, _, stderr := cli.run(nil, "publish", "--file", m[1], "--from-line", m[2]); code != exitOK {
+				t.Fatalf("exit code %d: %s", code, stderr)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestPublishNamesTheRefusedLine(t *testing.T) {
+	var got []string
+	cli, _ := newCLI(t, func(n int, c call, _ http.Header) (int, any) {
+		if n == 2 {
+			return http.StatusBadRequest, problemBody("invalid_request", "line 7: name is missing.")
+		}
+		return accepted(t, c, &got)
+	})
+	input, _ := events(600)
+	code, _, stderr := cli.run(strings.NewReader("\n"+input), "publish")
+	for _, want := range []string{
+		"Published 500 events; stopped before line 502 of the input.\n",
+		"The refused event is line 508.\n",
+		"resume with: sluice publish --file - --from-line 502\n",
+		"sluice: invalid_request: line 7: name is missing. (request_id req-1)\n",
+	} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("%q does not say %q", stderr, want)
+		}
+	}
+	if code != exitInvalid || len(cli.slept) != 0 {
+		t.Errorf("exit code %d, slept %v; a refusal is not tried again", code, cli.slept)
+	}
+}
+
+func TestPublishBrokenInput(t *testing.T) {
+	for _, c := range []struct {
+		name, input string
+		args        []string
+		published   int
+		want        string
+	}{
+		{"broken line", "{\"id\":\"a\"}\nbroken\n{\"id\":\"c\"}\n", nil, 1, "--from-line 2\nsluice: line 2 is not JSON"},
+		{"empty", "", nil, 0, "sluice: there is no event in the input\n"},
+		{"past the end", "{}\n", []string{"--from-line", "5"}, 0, "sluice: there is no event in the input from line 5 on\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			cli, _ := newCLI(t, func(_ int, c call, _ http.Header) (int, any) { return accepted(t, c, &got) })
+			code, _, stderr := cli.run(strings.NewReader(c.input), append([]string{"publish"}, c.args...)...)
+			if code != exitInvalid || len(got) != c.published || !strings.Contains(stderr, c.want) {
+				t.Errorf("exit code %d, published %v, %q; want %q", code, got, stderr, c.want)
+			}
+		})
+	}
+}
+
+// When an answer is lost, nobody knows whether the events were taken. Only
+// where ids were made here is that a matter for the user.
+func TestPublishLostAnswer(t *testing.T) {
+	for input, warns := range map[string]bool{`{"name":"a.b"}`: true, `{"id":"a"}`: false} {
+		cli, _ := newCLI(t, func(int, call, http.Header) (int, any) { panic(http.ErrAbortHandler) })
+		code, _, stderr := cli.run(strings.NewReader(input), "publish")
+		if code != exitUnavailable || strings.Contains(stderr, "may have taken") != warns {
+			t.Errorf("%s: exit code %d, %q; want a warning: %v", input, code, stderr, warns)
+		}
+	}
+}
+
+// An interrupt ends a call in progress, and what is published is said.
+func TestPublishInterrupted(t *testing.T) {
+	var got []string
+	var cli *cli
+	cli, _ = newCLI(t, func(_ int, c call, _ http.Header) (int, any) {
+		defer cli.cancel()
+		return accepted(t, c, &got)
+	})
+	input, _ := events(1203)
+	code, _, stderr := cli.run(strings.NewReader(input), "publish")
+	if code != exitFailure || !strings.Contains(stderr, "sluice: interrupted\n") || resumePattern.FindString(stderr) == "" {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+}
+
+// interruptedInput yields its text, and then an interrupt comes while it is
+// waited for.
+type interruptedInput struct {
+	text io.Reader
+	cli  *cli
+}
+
+func (i *interruptedInput) Read(p []byte) (int, error) {
+	n, err := i.text.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	i.cli.cancel()
+	<-i.cli.t.Context().Done() // the end of the test
+	return 0, io.EOF
+}
+
+// An interrupt ends the wait for standard input, too.
+func TestPublishInterruptedWhileItWaits(t *testing.T) {
+	cli, calls := newCLI(t, func(int, call, http.Header) (int, any) { return http.StatusOK, object{} })
+	input, _ := events(3)
+	code, _, stderr := cli.run(&interruptedInput{strings.NewReader(input), cli}, "publish")
+	if want := "resume with: sluice publish --file - --from-line 1\nsluice: interrupted\n"; code != exitFailure || !strings.HasSuffix(stderr, want) {
+		t.Errorf("exit code %d, %q, want at its end %q", code, stderr, want)
+	}
+	if len(*calls) != 0 {
+		t.Errorf("%d calls after the interrupt", len(*calls))
+	}
+}
+
+func TestShellWord(t *testing.T) {
+	for in, want := range map[string]string{
+		"a-b_c./d9": "a-b_c./d9",
+		"a b":       "'a b'",
+		"it's":      `'it'\''s'`,
+		"":          "''",
+		"$(x)":      "'$(x)'",
+	} {
+		if got := shellWord(in); got != want {
+			t.Errorf("shellWord(%q) = %s, want %s", in, got, want)
+		}
+	}
+}

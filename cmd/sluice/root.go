@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// env is what a command has of the world, so that a test can give it another.
+type env struct {
+	in       io.Reader
+	out, err io.Writer
+	getenv   func(string) string
+	sleep    func(context.Context, time.Duration) error
+	now      func() time.Time
+}
+
+// lookup is getenv for those who tell an empty variable from none.
+func (e *env) lookup(name string) (string, bool) {
+	text := e.getenv(name)
+	return text, text != ""
+}
+
+// commands lists every subcommand. A new one has a file of its own and is
+// added here.
+func commands(e *env) []*cobra.Command {
+	return []*cobra.Command{
+		serveCommand(e),
+		tokenCommand(e),
+		publishCommand(e),
+		listenCommand(e),
+		integrationsCommand(e),
+		rejectedCommand(e),
+		versionCommand(e),
+	}
+}
+
+// run executes the command line and returns the exit code.
+func run(ctx context.Context, args []string, e *env) int {
+	root := rootCommand(e)
+	root.SetArgs(args)
+	if err := root.ExecuteContext(ctx); err != nil {
+		printError(e.err, err)
+		return exitCode(err)
+	}
+	return exitOK
+}
+
+func rootCommand(e *env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sluice",
+		Short: "An event stream for integrations",
+		Long: `Sluice takes the events of a platform and delivers every one of them to each
+registered integration: as a webhook call, or in files in an S3 bucket.
+
+` + environmentHelp + `
+` + exitCodeHelp,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noSuchCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(e.in)
+	root.SetOut(e.out)
+	root.SetErr(e.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageErrorf(cmd, "%s", err)
+	})
+	root.AddCommand(commands(e)...)
+	return root
+}

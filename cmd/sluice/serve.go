@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"log"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/internal/netguard"
+	"github.com/sluicehq/sluice/internal/node"
+	"github.com/sluicehq/sluice/internal/settings"
+)
+
+// serveFlags are the command line of a node: a text for each setting, so that
+// the command line can be told from the environment and the config file.
+type serveFlags struct {
+	env    *env
+	config node.Config
+	file   string
+}
+
+func serveCommand(e *env) *cobra.Command {
+	f := &serveFlags{env: e, config: node.DefaultConfig()}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the service: the API, the log, and the deliveries",
+		Long: `Run the service as one process, with its log and records in the data directory.
+
+Every flag is also a key of the config file (` + "`max-rejected`" + ` is max_rejected) and an
+environment variable (SLUICE_MAX_REJECTED). A flag counts before the environment,
+and that before the file. Ctrl-C or SIGTERM ends it in good order within 10 s.`,
+		Example: `  sluice serve --dev
+  sluice serve --addr 0.0.0.0:8080 --data /var/lib/sluice
+  sluice serve --data /var/lib/sluice --issuer https://id.example.com/ --audience sluice
+  SLUICE_RETENTION=168h sluice serve --config /etc/sluice.yaml`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.file, "config", "", "YAML file with settings (SLUICE_CONFIG)")
+	for _, row := range f.config.Rows() {
+		flag := flags.VarPF(row, row.Name, "", row.Doc)
+		if row.Type() == "bool" {
+			flag.NoOptDefVal = "true"
+		}
+	}
+	return cmd
+}
+
+// load settles each setting: flag, environment, file, default.
+func (f *serveFlags) load(cmd *cobra.Command) error {
+	file := firstOf(f.file, f.env.getenv("SLUICE_CONFIG"))
+	if err := settings.Load(f.config.Rows(), file, f.env.lookup, cmd.Flags().Changed); err != nil {
+		return err
+	}
+	return f.config.Validate()
+}
+
+func (f *serveFlags) run(cmd *cobra.Command) error {
+	if err := f.load(cmd); err != nil {
+		return err
+	}
+	level, err := f.config.Level()
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewJSONHandler(f.env.err, &slog.HandlerOptions{Level: level}))
+	// Of connections that misbehave net/http prints what a receiver sent, which
+	// can echo a secret.
+	log.SetOutput(netguard.FilterLog(f.env.err))
+	for _, name := range settings.UnknownEnv(f.config.Rows(), os.Environ()) {
+		if name != "SLUICE_CONFIG" {
+			logger.Warn("environment variable is not a setting and is ignored; see sluice serve --help", "name", name)
+		}
+	}
+	n, err := node.Open(cmd.Context(), f.config, logger)
+	if err != nil {
+		return err
+	}
+	if f.config.Dev {
+		f.printHints(n)
+	}
+	return n.Run(cmd.Context())
+}
+
+// printHints says what to paste next.
+func (f *serveFlags) printHints(n *node.Node) {
+	token := "<a token of your issuer>"
+	if f.config.Issuer == "" {
+		token = "$(" + f.tokenCommand() + ")"
+	}
+	_, _ = fmt.Fprintf(f.env.out, `
+Sluice is at http://%[1]s, with its data in %[2]s. In another terminal:
+
+  export SLUICE_URL=http://%[1]s SLUICE_TOKEN=%[3]s
+  %[4]s listen &                                           # a receiver on 127.0.0.1:9000
+  %[4]s integrations create --id my-webhook --type permanent --callback-url http://127.0.0.1:9000/
+  echo '{"name":"order.created","payload":{"order_id":"o-1"}}' | %[4]s publish
+  %[4]s integrations logs my-webhook
+
+The contract is at http://%[1]s/openapi.yaml, the metrics at http://%[1]s/metrics.
+
+`, n.Addr(), f.config.Data, token, self())
+}
+
+func (f *serveFlags) tokenCommand() string {
+	return fmt.Sprintf("%s token --data %s --tenant acme", self(), f.config.Data)
+}
+
+// self is this program as it was called.
+func self() string { return os.Args[0] }

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/internal/auth"
+	"github.com/sluicehq/sluice/internal/node"
+)
+
+func tokenCommand(e *env) *cobra.Command {
+	var (
+		data   string
+		tenant string
+		scopes []string
+		ttl    time.Duration
+	)
+	cmd := &cobra.Command{
+		Use:   "token",
+		Short: "Sign an access token with a node's own key",
+		Long: `Sign an access token with the key of the node whose data directory is given, and
+print it, alone. The node need not run; the key is made on first use. Whoever can
+read the directory can sign tokens.`,
+		Example: `  export SLUICE_TOKEN=$(sluice token --data ./.sluice --tenant acme)
+  sluice token --data ./.sluice --tenant acme --scope events:publish --ttl 15m`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if tenant == "" {
+				return usageErrorf(cmd, "--tenant is missing")
+			}
+			if err := os.MkdirAll(data, 0o700); err != nil {
+				return err
+			}
+			key, err := auth.OpenOwnKey(filepath.Join(data, auth.OwnKeyName))
+			if err != nil {
+				return err
+			}
+			token, err := key.Sign(tenant, scopes, ttl, e.now())
+			if err != nil {
+				return usageErrorf(cmd, "%s", err)
+			}
+			_, err = fmt.Fprintln(e.out, token)
+			return err
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&data, "data", firstOf(e.getenv("SLUICE_DATA"), node.DefaultConfig().Data), "data directory of the node (SLUICE_DATA)")
+	flags.StringVar(&tenant, "tenant", "", "tenant that the token is for")
+	flags.StringSliceVar(&scopes, "scope", auth.Scopes(), "what the token may do")
+	flags.DurationVar(&ttl, "ttl", 24*time.Hour, "how long the token is valid")
+	return cmd
+}

@@ -1,0 +1,88 @@
+package client
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 1, 17, 12, 0, 0, 0, time.UTC)
+	for header, want := range map[string]time.Duration{
+		"":                              0,
+		"7":                             7 * time.Second,
+		"-7":                            0,
+		"1e3":                           0,
+		"99999999999":                   0,
+		"Sat, 17 Jan 2026 12:01:00 GMT": time.Minute,
+		"Sat, 17 Jan 2026 11:00:00 GMT": 0,
+	} {
+		if got := retryAfter(header, now); got != want {
+			t.Errorf("retryAfter(%q) = %s, want %s", header, got, want)
+		}
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	for try, most := range map[int]time.Duration{1: 500 * time.Millisecond, 2: time.Second, 5: 8 * time.Second, 60: 8 * time.Second} {
+		if got := backoff(try, 0); got != most {
+			t.Errorf("backoff(%d, 0) = %s, want %s", try, got, most)
+		}
+		if got := backoff(try, 1); got != most/2 {
+			t.Errorf("backoff(%d, 1) = %s, want %s", try, got, most/2)
+		}
+	}
+}
+
+// A long Retry-After is not sat out.
+func TestUploadDoesNotWaitForever(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer server.Close()
+	c, err := New(server.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := Upload{Client: c, Waiting: func(_ error, d time.Duration) { t.Errorf("waits %s", d) }}
+	err = u.Run(t.Context(), NewReader(strings.NewReader("{}"), 1))
+	if e, ok := errors.AsType[*Error](err); !ok || e.RetryAfter != time.Hour {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The token must not follow a redirect.
+func TestRedirectIsNotFollowed(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("the redirect was followed")
+	}))
+	defer elsewhere.Close()
+	server := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	defer server.Close()
+	c, err := New(server.URL+"/", "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Integrations(t.Context())
+	if err == nil || !strings.Contains(err.Error(), elsewhere.URL) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnswerOfSomethingElse(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("<html>"))
+	}))
+	defer server.Close()
+	c, err := New(server.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = c.Integration(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), "check the URL") {
+		t.Errorf("got %v", err)
+	}
+}

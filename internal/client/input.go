@@ -1,0 +1,175 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// MaxEvent is the longest event that is read from an input, in bytes. It is
+// the contract's limit of a call; the limit of an event is the server's to say.
+const MaxEvent = 5 << 20
+
+// InputError says what is wrong at one place of an input.
+type InputError struct {
+	Place   Place
+	Message string
+}
+
+// Error names the place.
+func (e *InputError) Error() string { return fmt.Sprintf("%s %s", e.Place, e.Message) }
+
+// Place is where an event is in an input: the line it begins on or, in a JSON
+// array, its number; both count from 1.
+type Place struct {
+	Number int
+	Array  bool
+}
+
+// String returns "line 7" or "event 7".
+func (p Place) String() string {
+	if p.Array {
+		return fmt.Sprintf("event %d", p.Number)
+	}
+	return fmt.Sprintf("line %d", p.Number)
+}
+
+// InputEvent is one event of an input: compact JSON, with an id.
+type InputEvent struct {
+	Place  Place
+	Body   []byte
+	MadeID bool // the id is of our making, not the publisher's
+}
+
+// Reader splits an input into events as it reads it: one JSON object a line,
+// objects over several lines each, or one JSON array. It judges only the outer
+// shape; what an event must have is the server's to say.
+type Reader struct {
+	from  int // events before this place are left out
+	src   *lineSource
+	dec   *json.Decoder
+	array bool
+	count int // events read
+	end   int // the line that the latest event ends on
+}
+
+// NewReader returns a reader of src that leaves out what is before the place
+// from: a line or, in a JSON array, an event, counted from 1.
+func NewReader(src io.Reader, from int) *Reader {
+	return &Reader{from: from, src: &lineSource{r: bufio.NewReaderSize(src, 64<<10), line: 1}}
+}
+
+// Next returns the next event, io.EOF after the last one, or an *InputError.
+// After an error it must not be called again.
+func (r *Reader) Next() (InputEvent, error) {
+	if r.dec == nil {
+		if err := r.begin(); err != nil {
+			return InputEvent{}, err
+		}
+	}
+	for {
+		e, err := r.next()
+		if err != nil || e.Place.Number >= r.from {
+			return e, err
+		}
+	}
+}
+
+// after is the place that follows the latest event.
+func (r *Reader) after() Place {
+	if r.array {
+		return Place{max(r.from, r.count+1), true}
+	}
+	return Place{Number: max(r.from, r.end+1)}
+}
+
+// begin looks at the first character for the shape of the input.
+func (r *Reader) begin() error {
+	first, err := r.src.skipSpace()
+	if err != nil {
+		return err
+	}
+	r.array = first == '['
+	if !r.array {
+		if err := r.src.skipLines(r.from); err != nil {
+			return err
+		}
+	}
+	r.dec = json.NewDecoder(r.src)
+	if r.array {
+		_, err = r.dec.Token()
+	}
+	return err
+}
+
+func (r *Reader) next() (InputEvent, error) {
+	if r.array && !r.dec.More() {
+		return InputEvent{}, r.endOfArray()
+	}
+	var raw json.RawMessage
+	if err := r.dec.Decode(&raw); err != nil {
+		return InputEvent{}, r.broken(err)
+	}
+	end := r.dec.InputOffset()
+	line := r.src.lineAt(end - int64(len(raw)))
+	last := r.end
+	r.end = r.src.lineAt(end)
+	r.src.free(end)
+	r.count++
+
+	place := Place{Number: line}
+	if r.array {
+		place = Place{Number: r.count, Array: true}
+	}
+	switch {
+	case raw[0] != '{':
+		return InputEvent{}, &InputError{place, "is not an event: an event is a JSON object"}
+	case !r.array && line == last:
+		return InputEvent{}, &InputError{place, "holds more than one event; write each on a line of its own"}
+	}
+	body, made, err := withID(raw)
+	return InputEvent{Place: place, Body: body, MadeID: made}, err
+}
+
+func (r *Reader) endOfArray() error {
+	if _, err := r.dec.Token(); err != nil {
+		return r.broken(err)
+	}
+	if _, err := r.dec.Token(); !errors.Is(err, io.EOF) {
+		return &InputError{Place{r.count + 1, true}, "comes after the end of the array; put every event into it"}
+	}
+	return io.EOF
+}
+
+// broken says where the decoder failed. It reads on over the space before the
+// broken event, to name the line on which that begins.
+func (r *Reader) broken(err error) error {
+	if !r.array && errors.Is(err, io.EOF) {
+		return io.EOF
+	}
+	place := Place{Number: r.count + 1, Array: true}
+	if !r.array {
+		place = Place{Number: r.src.lineAt(r.dec.InputOffset() + spaceBefore(r.dec.Buffered()))}
+	}
+	syntax, isSyntax := errors.AsType[*json.SyntaxError](err)
+	switch {
+	case errors.Is(err, errTooLong):
+		return &InputError{place, fmt.Sprintf("begins an event of more than %d bytes", MaxEvent)}
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return &InputError{place, "is cut off: the input ends within an event"}
+	case isSyntax:
+		return &InputError{place, "is not JSON: " + syntax.Error()}
+	}
+	return fmt.Errorf("read input: %w", err)
+}
+
+func spaceBefore(r io.Reader) int64 {
+	rest, err := io.ReadAll(r)
+	if err != nil {
+		return 0
+	}
+	return int64(len(rest) - len(bytes.TrimLeft(rest, " \t\r\n,")))
+}

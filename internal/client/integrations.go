@@ -1,0 +1,141 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+)
+
+// Registration is what a client says of an integration. Times are RFC 3339.
+type Registration struct {
+	ID       string    `json:"id"`
+	Type     string    `json:"integration_type"`
+	StartsAt string    `json:"starts_at,omitzero"`
+	EndsAt   string    `json:"ends_at,omitzero"`
+	Callback *Callback `json:"callback_parameters,omitzero"`
+	S3       *S3       `json:"s3_parameters,omitzero"`
+	Filter   *Filter   `json:"filter_conditions,omitzero"`
+}
+
+// Callback is where and how a webhook is called.
+type Callback struct {
+	URL           string `json:"callback_url"`
+	APIKey        string `json:"api_key,omitzero"`
+	SigningSecret string `json:"signing_secret,omitzero"`
+}
+
+// S3 is the bucket that files are written to.
+type S3 struct {
+	AccessKeyID     string `json:"aws_access_key_id"`
+	SecretAccessKey string `json:"aws_secret_access_key"`
+	Region          string `json:"aws_region"`
+	Bucket          string `json:"bucket"`
+	KeyPrefix       string `json:"key_prefix,omitzero"`
+	Endpoint        string `json:"endpoint,omitzero"`
+}
+
+// Filter lists event names and entities; an event passes by either.
+type Filter struct {
+	Events   []string `json:"event_filter,omitzero"`
+	Entities []string `json:"entity_filter,omitzero"`
+}
+
+// Integration is an integration as the API shows it, its secrets masked. As
+// JSON it is the API's own object, with fields that this client does not know.
+type Integration struct {
+	Registration
+
+	Status string `json:"status"` // running, stopping or stopped
+	raw    json.RawMessage
+}
+
+// UnmarshalJSON keeps the object beside the fields read from it.
+func (i *Integration) UnmarshalJSON(data []byte) error {
+	type fields Integration
+	var f fields
+	if err := json.Unmarshal(data, &f); err != nil {
+		return err
+	}
+	*i = Integration(f)
+	i.raw = append(json.RawMessage(nil), data...)
+	return nil
+}
+
+// MarshalJSON returns the object as it was received.
+func (i Integration) MarshalJSON() ([]byte, error) {
+	type fields Integration
+	if i.raw == nil {
+		return json.Marshal(fields(i))
+	}
+	return i.raw, nil
+}
+
+// LogEntry is one line of an integration's log.
+type LogEntry struct {
+	Action    string `json:"action"`
+	Reason    string `json:"reason"`
+	CreatedAt string `json:"created_at"`
+}
+
+// Integrations lists the tenant's integrations, by id.
+func (c *Client) Integrations(ctx context.Context) ([]Integration, error) {
+	var out struct {
+		Integrations []Integration `json:"integrations"`
+	}
+	err := c.get(ctx, integrationsPath, &out)
+	return out.Integrations, err
+}
+
+// Integration returns one integration.
+func (c *Client) Integration(ctx context.Context, id string) (Integration, error) {
+	var out Integration
+	err := c.get(ctx, integrationPath(id), &out)
+	return out, err
+}
+
+// Create registers an integration: a Registration, or any value whose JSON is
+// such a body. It starts at once.
+func (c *Client) Create(ctx context.Context, body any) (Integration, error) {
+	var out Integration
+	err := c.send(ctx, http.MethodPost, integrationsPath, "application/json", body, &out)
+	return out, err
+}
+
+// Update changes a stopped integration by a JSON merge patch (RFC 7396).
+func (c *Client) Update(ctx context.Context, id string, patch any) (Integration, error) {
+	var out Integration
+	err := c.send(ctx, http.MethodPatch, integrationPath(id), "application/merge-patch+json", patch, &out)
+	return out, err
+}
+
+// Delete deletes an integration, its log and its rejected events.
+func (c *Client) Delete(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, integrationPath(id), "", nil, nil)
+}
+
+// Start starts an integration, or does nothing if it runs.
+func (c *Client) Start(ctx context.Context, id string) (Integration, error) {
+	var out Integration
+	err := c.call(ctx, http.MethodPost, integrationPath(id)+"/_start", "", nil, &out)
+	return out, err
+}
+
+// Stop stops an integration, or does nothing if it is stopped. Until the
+// status is "stopped", events may still be delivered.
+func (c *Client) Stop(ctx context.Context, id string) (Integration, error) {
+	var out Integration
+	err := c.call(ctx, http.MethodPost, integrationPath(id)+"/_stop", "", nil, &out)
+	return out, err
+}
+
+// Logs returns the newest 50 log entries of an integration, newest first.
+func (c *Client) Logs(ctx context.Context, id string) ([]LogEntry, error) {
+	var out struct {
+		Entries []LogEntry `json:"entries"`
+	}
+	err := c.get(ctx, integrationPath(id)+"/logs", &out)
+	return out.Entries, err
+}
+
+func integrationPath(id string) string { return integrationsPath + "/" + url.PathEscape(id) }

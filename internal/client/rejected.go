@@ -1,0 +1,46 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+)
+
+// RejectedEvent is one line of the list of events that a receiver refused.
+type RejectedEvent struct {
+	ID        string `json:"id"`
+	CreatedAt string `json:"created_at"`
+}
+
+// RejectedEvents lists up to 30 rejected events of an integration, newest
+// first.
+func (c *Client) RejectedEvents(ctx context.Context, id string) ([]RejectedEvent, error) {
+	var out struct {
+		Events []RejectedEvent `json:"rejected_events"`
+	}
+	err := c.get(ctx, integrationPath(id)+"/rejected_events", &out)
+	return out.Events, err
+}
+
+// RejectedEvent returns a rejected event as it was sent.
+func (c *Client) RejectedEvent(ctx context.Context, id, eventID string) (json.RawMessage, error) {
+	var out json.RawMessage
+	err := c.get(ctx, rejectedPath(id, eventID), &out)
+	return out, err
+}
+
+// RetryRejected sends a rejected event again and waits for the receiver. On
+// success it leaves the list.
+func (c *Client) RetryRejected(ctx context.Context, id, eventID string) error {
+	return c.call(ctx, http.MethodPost, rejectedPath(id, eventID)+"/_retry", "", nil, nil)
+}
+
+// DeleteRejected forgets a rejected event for good.
+func (c *Client) DeleteRejected(ctx context.Context, id, eventID string) error {
+	return c.call(ctx, http.MethodDelete, rejectedPath(id, eventID), "", nil, nil)
+}
+
+func rejectedPath(id, eventID string) string {
+	return integrationPath(id) + "/rejected_events/" + url.PathEscape(eventID)
+}
