@@ -1,0 +1,136 @@
+// Package test has the checks that belong to no single package: that imports
+// point inwards, that the documents name what exists, that the samples are
+// valid.
+package test
+
+import (
+	"bytes"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	root   = ".."
+	module = "github.com/sluicehq/sluice/"
+)
+
+// domain are the packages that could be read by somebody who has never used
+// AWS, SQL or an HTTP server.
+var domain = []string{
+	"internal/delivery", "internal/event", "internal/eventlog", "internal/handoff",
+	"internal/integration", "internal/lifecycle", "internal/problem",
+	"internal/publish", "internal/secret", "internal/store",
+}
+
+// outer must not be reached from the domain, by whatever way.
+var outer = []string{
+	"database/sql", "net/http", "modernc.org/", "github.com/aws/",
+	module + "internal/httpapi", module + "internal/node", module + "internal/sink/",
+}
+
+// uuidValue has only interfaces, which google/uuid implements.
+const uuidValue = "database/sql/driver"
+
+// sqliteUsers are the only packages that may import an SQLite adapter. The
+// adapters may use each other.
+var sqliteUsers = []string{"internal/node", "cmd/sluice"}
+
+func TestDomainReachesNothingOutside(t *testing.T) {
+	packages := goList(t)
+	for _, name := range domain {
+		p, ok := packages[module+name]
+		if !ok {
+			t.Errorf("%s does not exist; take it off the list of the domain", name)
+		}
+		for _, dep := range p.deps {
+			if dep == uuidValue {
+				continue
+			}
+			if slices.ContainsFunc(outer, func(o string) bool { return within(dep, o) }) {
+				t.Errorf("%s reaches %s", name, dep)
+			}
+		}
+	}
+}
+
+func TestSQLiteStaysInTheNode(t *testing.T) {
+	for path, p := range goList(t) {
+		name := strings.TrimPrefix(path, module)
+		if isSQLite(path) || slices.ContainsFunc(sqliteUsers, func(u string) bool { return within(name, u) }) {
+			continue
+		}
+		if i := slices.IndexFunc(p.imports, isSQLite); i >= 0 {
+			t.Errorf("%s imports %s", name, p.imports[i])
+		}
+		if i := slices.IndexFunc(p.deps, isSQLite); i >= 0 && within(name, "functions/") {
+			t.Errorf("%s reaches %s", name, p.deps[i])
+		}
+	}
+}
+
+func TestTestHelpersAreNotLinked(t *testing.T) {
+	p, ok := goList(t)[module+"cmd/sluice"]
+	if !ok {
+		t.Fatal("cmd/sluice does not exist")
+	}
+	for _, dep := range p.deps {
+		if dep == "testing" || strings.HasPrefix(dep, "github.com/google/go-cmp") || strings.HasPrefix(dep, "pgregory.net/rapid") {
+			t.Errorf("the binary has %s linked in", dep)
+		}
+	}
+}
+
+func TestWithin(t *testing.T) {
+	for _, c := range []struct {
+		path, dir string
+		want      bool
+	}{
+		{"net/http", "net/http", true},
+		{"net/http/httptrace", "net/http", true},
+		{"net/httpish", "net/http", false},
+		{"github.com/aws/smithy-go", "github.com/aws/", true},
+	} {
+		if got := within(c.path, c.dir); got != c.want {
+			t.Errorf("within(%q, %q) = %v", c.path, c.dir, got)
+		}
+	}
+}
+
+// within reports whether path is dir or lies below it.
+func within(path, dir string) bool {
+	dir = strings.TrimSuffix(dir, "/")
+	return path == dir || strings.HasPrefix(path, dir+"/")
+}
+
+func isSQLite(path string) bool {
+	if path == "modernc.org/sqlite" {
+		return true
+	}
+	name, ours := strings.CutPrefix(path, module)
+	return ours && strings.Contains(name, "sqlite")
+}
+
+type listed struct{ imports, deps []string }
+
+// goList returns the packages of the module, their imports and all that they
+// reach. Test files do not count.
+func goList(t *testing.T) map[string]listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-f",
+		`{{.ImportPath}}|{{join .Imports " "}}|{{join .Deps " "}}`, "./...")
+	cmd.Dir = root
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	packages := map[string]listed{}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Split(strings.TrimSpace(line), "|")
+		packages[fields[0]] = listed{imports: strings.Fields(fields[1]), deps: strings.Fields(fields[2])}
+	}
+	return packages
+}

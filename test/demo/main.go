@@ -1,0 +1,63 @@
+// Command demo plays the whole tour of Sluice by itself, with the real binary, a
+// webhook receiver and an S3 server on free loopback ports, and says what it
+// sees at each step. It exits with 1 if anything is not as told.
+//
+//	go run ./test/demo bin/sluice
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"time"
+)
+
+// demoTimeout bounds the whole tour.
+const demoTimeout = 90 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
+	defer cancel()
+	binary := filepath.Join("bin", "sluice")
+	if len(os.Args) > 1 {
+		binary = os.Args[1]
+	}
+	started := time.Now()
+	if err := play(ctx, binary); err != nil {
+		fmt.Fprintln(os.Stderr, "\ndemo: not as told:", err)
+		os.Exit(1)
+	}
+	fmt.Printf("\nEverything was as told, in %.0f s.\n", time.Since(started).Seconds())
+}
+
+// play runs the steps one after the other.
+func play(ctx context.Context, binary string) error {
+	s, err := newStage(ctx, binary)
+	if err != nil {
+		return err
+	}
+	defer s.clear()
+	for _, step := range []struct {
+		title string
+		run   func(context.Context) error
+	}{
+		{"Register a webhook and an S3 integration", s.register},
+		{"Publish the sample events; the receiver refuses one and fails for a while", s.publish},
+		{"Read the webhook's log", s.readLog},
+		{"Stop the webhook, publish, start it: nothing is lost", s.stopAndStart},
+		{"Retry the rejected event", s.retryRejected},
+		{"Replay the day to a second webhook", s.replay},
+		{"List the files in the bucket", s.listFiles},
+		{"Shut down in good order", s.shutDown},
+	} {
+		s.say("\n== %s", step.title)
+		if err := step.run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.title, err)
+		}
+	}
+	return nil
+}

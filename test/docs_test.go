@@ -1,0 +1,158 @@
+package test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// planned are paths that the documents speak of before they exist. One that
+// exists by now must leave the list.
+var planned = []string{}
+
+// made are paths that a build or a run makes, so that no checkout has them.
+var made = []string{"bin", ".sluice", ".tools", "cover.out"}
+
+// Every path and every make target that a document names exists.
+func TestDocumentsNameWhatExists(t *testing.T) {
+	targets := makeTargets(t)
+	for _, p := range planned {
+		if exists(p) {
+			t.Errorf("%s exists; take it off the list of what is planned", p)
+		}
+	}
+	named := 0
+	for _, doc := range documents(t) {
+		text, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, links := mentions(string(text))
+		for _, target := range namedTargets(code) {
+			named++
+			if !slices.Contains(targets, target) {
+				t.Errorf("%s names `make %s`, and there is no such target", doc, target)
+			}
+		}
+		for _, path := range namedPaths(code) {
+			named++
+			if !slices.Contains(planned, path) && !exists(path) {
+				t.Errorf("%s names %s, which does not exist", doc, path)
+			}
+		}
+		for _, link := range links {
+			named++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(doc), link)); err != nil {
+				t.Errorf("%s links to %s, which does not exist", doc, link)
+			}
+		}
+	}
+	if named < 10 {
+		t.Errorf("the documents name %d paths and targets; the search for them is broken", named)
+	}
+}
+
+func TestMentions(t *testing.T) {
+	code, links := mentions("Make sure `internal/event` and `make test` work, see [x](docs/a.md#b) and [y](https://z).\n```sh\n$ make run # comment\ncat cmd/sluice/main.go events/samples/*.ndjson\n```\nmake it so: docs/not-code\n")
+	if got, want := namedTargets(code), []string{"run", "test"}; !slices.Equal(slices.Sorted(slices.Values(got)), want) {
+		t.Errorf("targets %q, want %q", got, want)
+	}
+	if got, want := namedPaths(code), []string{"cmd/sluice/main.go", "events/samples/*.ndjson", "internal/event"}; !slices.Equal(slices.Sorted(slices.Values(got)), want) {
+		t.Errorf("paths %q, want %q", got, want)
+	}
+	if want := []string{"docs/a.md"}; !slices.Equal(links, want) {
+		t.Errorf("links %q, want %q", links, want)
+	}
+}
+
+func documents(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "events/samples/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, found...)
+	}
+	return all
+}
+
+var (
+	fencePattern  = regexp.MustCompile("(?ms)^```[a-z]*\n(.*?)^```")
+	spanPattern   = regexp.MustCompile("`([^`\n]+)`")
+	linkPattern   = regexp.MustCompile(`\]\(([^)\s#]+)[^)]*\)`)
+	makePattern   = regexp.MustCompile(`(?m)^\s*(?:\$ )?make ([a-z][a-z-]*)`)
+	pathPattern   = regexp.MustCompile(`^(?:\./)?([A-Za-z0-9_.-]+)(/[A-Za-z0-9_.*-]+)*/?$`)
+	targetPattern = regexp.MustCompile(`(?m)^([a-z][a-z-]*):`)
+)
+
+// mentions returns the code in a document, spans and fences, and the relative
+// links.
+func mentions(text string) (code, links []string) {
+	for _, m := range fencePattern.FindAllStringSubmatch(text, -1) {
+		code = append(code, m[1])
+	}
+	text = fencePattern.ReplaceAllString(text, "")
+	for _, m := range spanPattern.FindAllStringSubmatch(text, -1) {
+		code = append(code, m[1])
+	}
+	for _, m := range linkPattern.FindAllStringSubmatch(text, -1) {
+		if !strings.Contains(m[1], ":") {
+			links = append(links, m[1])
+		}
+	}
+	return code, links
+}
+
+func namedTargets(code []string) []string {
+	var targets []string
+	for _, c := range code {
+		for _, m := range makePattern.FindAllStringSubmatch(c, -1) {
+			targets = append(targets, m[1])
+		}
+	}
+	return targets
+}
+
+// namedPaths returns the words of the code that are paths of this repository:
+// those that begin with one of its folders, and the names of documents.
+func namedPaths(code []string) []string {
+	var paths []string
+	for _, word := range strings.Fields(strings.Join(code, "\n")) {
+		m := pathPattern.FindStringSubmatch(word)
+		if m == nil || slices.Contains(made, m[1]) {
+			continue
+		}
+		deep := m[2] != "" && slices.Contains(folders, m[1])
+		if deep || filepath.Ext(word) == ".md" || word == "Makefile" || word == ".ci/run" {
+			paths = append(paths, word)
+		}
+	}
+	return paths
+}
+
+// folders are the first parts of paths: all of the tree as it is designed, so
+// that one which was removed is still looked for.
+var folders = []string{"api", "bench", "cmd", "docs", "events", "functions", "infra", "internal", "model", "statemachine", "test", ".ci"}
+
+func makeTargets(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var targets []string
+	for _, m := range targetPattern.FindAllStringSubmatch(string(text), -1) {
+		targets = append(targets, m[1])
+	}
+	return targets
+}
+
+func exists(path string) bool {
+	found, err := filepath.Glob(filepath.Join(root, path))
+	return err == nil && len(found) > 0
+}
