@@ -59,6 +59,10 @@ lint: $(GOLANGCI) ## run golangci-lint, at a fixed version
 	@echo "==> golangci-lint $(GOLANGCI_VERSION)"
 	@$(GOLANGCI) run --concurrency $(JOBS) --timeout 10m ./...
 
+.PHONY: fmt
+fmt: $(GOLANGCI) ## format the code as lint wants it
+	@$(GOLANGCI) fmt ./...
+
 $(GOLANGCI):
 	@echo "==> building golangci-lint $(GOLANGCI_VERSION), once (about two minutes)"
 	@mkdir -p $(TOOLS)/new

@@ -5,7 +5,10 @@ package test
 
 import (
 	"bytes"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -79,6 +82,25 @@ func TestTestHelpersAreNotLinked(t *testing.T) {
 		if dep == "testing" || strings.HasPrefix(dep, "github.com/google/go-cmp") || strings.HasPrefix(dep, "pgregory.net/rapid") {
 			t.Errorf("the binary has %s linked in", dep)
 		}
+	}
+}
+
+// A test may sleep where that takes no time: in a bubble of testing/synctest.
+func TestNoSleepsOutsideBubbles(t *testing.T) {
+	tests := 0
+	err := fs.WalkDir(os.DirFS(root), ".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") || path == "test/arch_test.go" {
+			return err
+		}
+		tests++
+		text, err := os.ReadFile(filepath.Join(root, path))
+		if bytes.Contains(text, []byte("time.Sleep(")) && !bytes.Contains(text, []byte("synctest")) {
+			t.Errorf("%s sleeps; use testing/synctest, or wait for what happens", path)
+		}
+		return err
+	})
+	if err != nil || tests < 10 {
+		t.Errorf("looked at %d test files, %v", tests, err)
 	}
 }
 

@@ -120,7 +120,7 @@ func exitCode(err error) int {
 
 // printError writes one line: what went wrong and, where it helps, what to do.
 func printError(w io.Writer, err error) {
-	message := err.Error()
+	message := strings.ReplaceAll(err.Error(), "\n", "; ") // several errors, joined
 	if errors.Is(err, context.Canceled) {
 		message = errInterrupted.Error()
 	}

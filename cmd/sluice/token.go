@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -32,9 +31,7 @@ read the directory can sign tokens.`,
 			if tenant == "" {
 				return usageErrorf(cmd, "--tenant is missing")
 			}
-			if err := os.MkdirAll(data, 0o700); err != nil {
-				return err
-			}
+			data = firstOf(data, e.getenv("SLUICE_DATA"), node.DefaultConfig().Data)
 			key, err := auth.OpenOwnKey(filepath.Join(data, auth.OwnKeyName))
 			if err != nil {
 				return err
@@ -48,7 +45,7 @@ read the directory can sign tokens.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&data, "data", firstOf(e.getenv("SLUICE_DATA"), node.DefaultConfig().Data), "data directory of the node (SLUICE_DATA)")
+	flags.StringVar(&data, "data", "", "data directory of the node (SLUICE_DATA; "+node.DefaultConfig().Data+")")
 	flags.StringVar(&tenant, "tenant", "", "tenant that the token is for")
 	flags.StringSliceVar(&scopes, "scope", auth.Scopes(), "what the token may do")
 	flags.DurationVar(&ttl, "ttl", 24*time.Hour, "how long the token is valid")

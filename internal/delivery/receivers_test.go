@@ -106,6 +106,9 @@ func (b *bucket) Export(ctx context.Context, created time.Time, bodies iter.Seq[
 			return interrupted
 		}
 	}
+	if d.IntN(1000) < w.Slow && !w.quietTime() && b.p.pause(ctx, time.Duration(d.Int64N(int64(30*time.Second)))) != nil {
+		return interrupted
+	}
 	fails := d.IntN(1000) < w.Retry+w.Slow && !w.quietTime()
 	if fails && d.IntN(2) == 0 {
 		return failed

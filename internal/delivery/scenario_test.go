@@ -107,34 +107,43 @@ func drawScenario(t *rapid.T) scenario {
 		sc.FailRate = rapid.SampledFrom([]int{5, 50}).Draw(t, "fails")
 		sc.StallRate = rapid.SampledFrom([]int{0, 10}).Draw(t, "stalls")
 	case "stalls": // the actors hang in a call while their calls of receivers go on
-		sc.StallRate, sc.Slow, sc.Quiesce = 100, 600, false
+		sc.StallRate, sc.Quiesce = rapid.SampledFrom([]int{0, 100, 300}).Draw(t, "stalls"), false
+		sc.Slow, sc.Luck = rapid.SampledFrom([]int{100, 300, 900}).Draw(t, "slows"), 30
 	case "crashes":
 		sc.CrashRate = rapid.SampledFrom([]int{5, 30}).Draw(t, "crashes")
 	}
 	if sc.Zombies = sc.Kind == "zombies"; sc.Zombies || sc.Kind != "calm" && rapid.IntRange(0, 3).Draw(t, "two") == 0 {
 		sc.Slots, sc.Quiesce = 2, false
 	}
-	at := between(0, horizon)
+	sc.drawPeople(t, acts)
+	return sc
+}
+
+// drawPeople draws who is there and what they do.
+func (sc *scenario) drawPeople(t *rapid.T, acts []string) {
+	at, registered, acted, span, fewest := between(0, horizon), between(0, horizon), between(0, horizon), between(time.Millisecond, horizon), 0
+	if sc.Kind == "stalls" { // much is under way when it is stopped, or ends
+		at, registered, acted, span, fewest = between(0, 8*time.Second), between(0, time.Second), between(4*time.Second, 20*time.Second), between(2*time.Second, 12*time.Second), 1
+	}
 	sc.Plans = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) plan {
 		p := plan{
 			S3:    rapid.IntRange(0, 3).Draw(t, "s3") == 3,
 			Wants: rapid.SampledFrom([]string{"", "", "order", "order.created"}).Draw(t, "wants"),
 		}
 		if rapid.IntRange(0, 2).Draw(t, "late") > 0 {
-			p.At = at.Draw(t, "at")
+			p.At = registered.Draw(t, "at")
 		}
 		if p.Temporary = rapid.IntRange(0, 3).Draw(t, "type") == 3; p.Temporary {
-			p.Back, p.Span = between(0, p.At).Draw(t, "back"), between(time.Millisecond, horizon).Draw(t, "span")
+			p.Back, p.Span = between(0, p.At).Draw(t, "back"), span.Draw(t, "span")
 		}
 		return p
 	}), 1, 4).Draw(t, "plans")
 	sc.Publishes = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) publication {
 		return publication{at.Draw(t, "at"), rapid.IntRange(1, maxBatch).Draw(t, "events")}
-	}), 1, 16).Draw(t, "publishes")
+	}), 1+3*fewest, 16).Draw(t, "publishes")
 	sc.Acts = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) act {
-		return act{at.Draw(t, "at"), rapid.SampledFrom(acts).Draw(t, "what"), rapid.IntRange(0, 3).Draw(t, "which")}
-	}), 0, 6).Draw(t, "acts")
-	return sc
+		return act{acted.Draw(t, "at"), rapid.SampledFrom(acts).Draw(t, "what"), rapid.IntRange(0, 3).Draw(t, "which")}
+	}), fewest, 6).Draw(t, "acts")
 }
 
 // eventID has a fixed width, and with it every event has the same size.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
@@ -55,6 +56,10 @@ func (d *document) spec() (integration.Spec, error) {
 		return spec, err
 	}
 	if c := d.Callback; c != nil {
+		// To a Spec an empty secret is none: deliveries would go out unsigned.
+		if c.SigningSecret != nil && *c.SigningSecret == "" {
+			return spec, problem.New(problem.InvalidRequest, "callback_parameters.signing_secret is empty; leave it out, or send null, for deliveries without a signature.")
+		}
 		spec.Webhook = &integration.WebhookSpec{
 			URL:           text(c.URL),
 			APIKey:        secret.NewString(text(c.APIKey)),
@@ -108,8 +113,9 @@ func timestamp(field string, s *string) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	var t time.Time
-	// UnmarshalText, unlike time.Parse, takes what RFC 3339 has and no more.
-	if err := t.UnmarshalText([]byte(*s)); err != nil {
+	// UnmarshalText, unlike time.Parse, takes what RFC 3339 has and, of what it
+	// has not, only the comma.
+	if err := t.UnmarshalText([]byte(*s)); err != nil || strings.Contains(*s, ",") {
 		return t, problem.New(problem.InvalidRequest, "%s is %q; it must be an RFC 3339 time, like 2019-01-17T12:00:00.000Z.", field, clip(*s))
 	}
 	// The zero time would be taken for a field that is not given.

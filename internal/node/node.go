@@ -223,7 +223,7 @@ func (n *Node) Run(ctx context.Context) error {
 	case err := <-served:
 		return errors.Join(fmt.Errorf("serving on %s ended: %w", n.Addr(), err), n.close())
 	case <-ctx.Done():
-		n.logger.Info("shutting down: calls under way may end", "at_most", shutdownTimeout)
+		n.logger.Info("shutting down: calls under way may end", "at_most", shutdownTimeout.String())
 		return n.close()
 	}
 }

@@ -89,7 +89,8 @@ func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []eve
 		ms := events[i].PublishedAt.UnixMilli()
 		first, last = min(first, ms), max(last, ms)
 	}
-	if _, err := tx.Exec("INSERT INTO segments (id, first_ms, last_ms, data) VALUES (?, ?, ?, ?)", s.rowOf(s.head), first, last, data); err != nil {
+	if _, err := tx.Exec("INSERT INTO segments (id, first_ms, last_ms, events, before, data) VALUES (?, ?, ?, ?, ?, ?)",
+		s.rowOf(s.head), first, last, len(events), s.events, data); err != nil {
 		return 0, err
 	}
 	if s.ordered && s.head > 1 && first < s.lastMs {
@@ -99,6 +100,7 @@ func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []eve
 		}
 	}
 	s.lastMs = max(s.lastMs, last)
+	s.events += int64(len(events))
 	l.last = max(l.last, last)
 	c.states[p] = s
 	c.segments = append(c.segments, placed{p, eventlog.Segment{Number: s.head, Events: events}})

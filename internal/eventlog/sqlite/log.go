@@ -46,6 +46,7 @@ type partition struct {
 type state struct {
 	id      int64
 	head    uint64
+	events  int64 // appended so far
 	lastMs  int64 // of the latest event
 	ordered bool  // each segment starts at or after the end of the one before
 }
@@ -68,7 +69,7 @@ func numberOf(row int64) uint64 { return uint64(row) & maxNumber }
 // close. It stamps by the given clock.
 func Open(ctx context.Context, db *sqlitedb.DB, now func() time.Time) (*Log, error) {
 	l := &Log{db: db, now: now, partitions: map[event.Partition]*partition{}, staged: map[event.Partition]state{}}
-	rows, err := db.Query(ctx, `SELECT p.id, p.tenant, p.lane, p.ordered, s.id, s.last_ms
+	rows, err := db.Query(ctx, `SELECT p.id, p.tenant, p.lane, p.ordered, s.id, s.last_ms, s.before + s.events
 		FROM partitions p JOIN segments s
 		ON s.id = (SELECT max(id) FROM segments WHERE id > p.id << 40 AND id < (p.id + 1) << 40)`)
 	if err != nil {
@@ -79,7 +80,7 @@ func Open(ctx context.Context, db *sqlitedb.DB, now func() time.Time) (*Log, err
 		var p event.Partition
 		var s state
 		var row int64
-		if err := rows.Scan(&s.id, &p.Tenant, &p.Lane, &s.ordered, &row, &s.lastMs); err != nil {
+		if err := rows.Scan(&s.id, &p.Tenant, &p.Lane, &s.ordered, &row, &s.lastMs, &s.events); err != nil {
 			return nil, db.Problem(err)
 		}
 		s.head = numberOf(row)

@@ -85,6 +85,8 @@ CREATE TABLE segments (
 	id       INTEGER PRIMARY KEY,
 	first_ms INTEGER NOT NULL, -- of its earliest event
 	last_ms  INTEGER NOT NULL, -- of its latest
+	events   INTEGER NOT NULL, -- how many it has
+	before   INTEGER NOT NULL, -- how many were appended to the partition before it
 	data     BLOB NOT NULL
 ) STRICT;
 
