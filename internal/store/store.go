@@ -61,7 +61,8 @@ type Store interface {
 
 	// Commit makes every write or none. It returns ErrConflict if a record's
 	// version is not the stored one (0: it must not exist yet); on success each
-	// record given has its new Version set. A Commit whose answer is lost may
+	// record given has its new Version set, which no record of that name ever
+	// had before, not even one that was deleted. A Commit whose answer is lost may
 	// have happened: whoever repeats it gets ErrConflict and reads. At most 100
 	// writes.
 	Commit(ctx context.Context, writes ...Write) error
