@@ -63,7 +63,7 @@ func (a *api) logRequest(x *exchange, r *http.Request) {
 		slog.String("route", x.route),
 		slog.String("path", clip(r.URL.Path)),
 		slog.Int("status", x.status),
-		slog.Duration("duration", a.Now().Sub(x.start)),
+		slog.Int64("took_ms", a.Now().Sub(x.start).Milliseconds()),
 		slog.Int("bytes", x.bytes),
 		slog.String("tenant", x.tenant),
 	}

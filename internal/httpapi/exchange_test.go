@@ -137,7 +137,7 @@ func TestOneLineIsLoggedARequest(t *testing.T) {
 	}
 	want := []map[string]any{
 		{"level": "INFO", "msg": "listing", "part": "inner", "request_id": id},
-		{"level": "INFO", "msg": "request served", "request_id": id, "method": "GET", "route": base, "path": base, "status": 200.0, "duration": 0.0, "bytes": float64(rec.Body.Len()), "tenant": "acme"},
+		{"level": "INFO", "msg": "request served", "request_id": id, "method": "GET", "route": base, "path": base, "status": 200.0, "took_ms": 0.0, "bytes": float64(rec.Body.Len()), "tenant": "acme"},
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Error(diff)

@@ -58,6 +58,7 @@ type Node struct {
 // Errors are sentences for the person who started it. Close must be called when
 // it returned without an error.
 func Open(ctx context.Context, config Config, logger *slog.Logger) (*Node, error) {
+	logger = slog.New(httpapi.WithRequestID(logger.Handler()))
 	n := &Node{config: config, logger: logger, stopChores: func() {}}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.close())
