@@ -92,7 +92,7 @@ func (o ports) call(ctx context.Context, kind, key string, effect func() error) 
 func (w *world) latency(d *rand.Rand) time.Duration {
 	most := int64(w.Latency)
 	if w.quietTime() {
-		most = int64(time.Millisecond)
+		most = min(most, int64(time.Millisecond))
 	}
 	return time.Duration(1 + d.Int64N(most))
 }

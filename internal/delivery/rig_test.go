@@ -65,7 +65,7 @@ func newRig(t *testing.T, sweeps bool, edit func(*settings.Settings)) *rig {
 	if edit != nil {
 		edit(&w.settings)
 	}
-	w.Lanes, w.lull = w.settings.Lanes, true
+	w.Lanes, w.lull, w.maxCalls = w.settings.Lanes, true, 10_000_000
 	r := &rig{process: newProcess(w, 0), t: t, lines: &bytes.Buffer{}}
 	w.quietAfter = r.engine.QuietAfter()
 	w.slots[0] = r.process

@@ -34,6 +34,7 @@ type world struct {
 	mu        sync.Mutex // also makes a commit, or an emission, and its check one
 	rolls     map[string]int
 	calls     int
+	maxCalls  int // which no case needs: something goes round and round
 	luck      int // faults that may still be injected
 	lull      bool
 	incidents int            // injected faults that may repeat what was in hand
@@ -69,7 +70,7 @@ func newWorld(sc scenario) *world {
 	s.S3FileInterval, s.S3FileBytes = 10*time.Second, int64(5*eventSize)
 	w := &world{
 		scenario: sc, settings: s, records: memory.New(), log: logmemory.New(time.Now),
-		rolls: map[string]int{}, luck: sc.Luck, stops: map[string]int{},
+		rolls: map[string]int{}, maxCalls: 60_000, luck: sc.Luck, stops: map[string]int{},
 		got: map[string]map[string]*receipt{}, lives: map[string]*life{}, deleted: map[string]time.Time{},
 		slots: make([]*process, sc.Slots), quietAfter: (&delivery.Engine{Settings: s}).QuietAfter(),
 	}
@@ -118,17 +119,14 @@ func (w *world) quietTime() bool {
 	return w.lull
 }
 
-// maxCalls is what no case needs: something goes round and round.
-const maxCalls = 60_000
-
 func (w *world) count() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls++
-	if w.calls == maxCalls {
+	if w.calls == w.maxCalls {
 		w.fail("hot loop: %d calls of ports", w.calls)
 	}
-	return w.calls < maxCalls
+	return w.calls < w.maxCalls
 }
 
 // commit makes a Commit and looks at what it did. w.mu is held.

@@ -1,0 +1,361 @@
+package delivery_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/settings"
+)
+
+// A receiver that is down for an hour is tried ever less often, never after
+// more than five minutes, while its neighbour feels nothing.
+func TestBackOffGrowsToFiveMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, nil)
+		r.register(hookSpec("down"))
+		r.register(hookSpec("up"))
+		r.answer(func(_ context.Context, in *integration.Integration, _ *event.Event, _ int) delivery.Verdict {
+			if in.ID == "down" {
+				return busy
+			}
+			return delivered
+		})
+		time.Sleep(time.Second)
+		ids := r.publish(1)
+		time.Sleep(time.Second)
+		r.wantOnce("up", ids)
+		time.Sleep(5 * time.Hour)
+		var calls []sent
+		for _, c := range r.got() {
+			if c.to == "down" {
+				calls = append(calls, c)
+			}
+		}
+		longest := time.Duration(0)
+		for i, c := range calls {
+			if c.attempt != i+1 {
+				t.Fatalf("call %d is attempt %d", i+1, c.attempt)
+			}
+			if i == 0 {
+				continue
+			}
+			pause := c.at.Sub(calls[i-1].at)
+			longest = max(longest, pause)
+			if most := min(time.Second<<min(i-1, 30), 5*time.Minute); pause > most+time.Second {
+				t.Errorf("pause %d is %v, want at most %v", i, pause, most)
+			}
+		}
+		if longest < 3*time.Minute || len(calls) < 60 {
+			t.Errorf("in five hours %d calls, the longest pause %v; want pauses up to 5 minutes", len(calls), longest)
+		}
+		entries := r.entries("down", integration.ActionRetryTriggered)
+		if len(entries) != len(calls) || entries[0].Reason != busy.Reason {
+			t.Errorf("%d calls, %d entries, the first %+v", len(calls), len(entries), entries[0])
+		}
+		r.answer(takes(0, delivered))
+		time.Sleep(6 * time.Minute)
+		if c := r.cursor("down"); c.State != handoff.Following || c.Failures != 0 || !c.FailingSince.IsZero() {
+			t.Errorf("after it came back: %+v", c)
+		}
+	})
+}
+
+func TestRetryAfterIsHonoured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, nil)
+		r.register(hookSpec("orders"))
+		later := busy
+		later.RetryAfter = time.Hour
+		r.answer(takes(0, later))
+		time.Sleep(time.Second)
+		r.publish(1)
+		r.publish(3) // wait behind it
+		time.Sleep(59 * time.Minute)
+		before := len(r.got())
+		r.answer(takes(0, delivered))
+		time.Sleep(30 * time.Second)
+		if n := len(r.got()); n != before {
+			t.Errorf("%d calls within the hour", n-before)
+		}
+		time.Sleep(time.Minute)
+		for id, n := range times(r.got()[before:]) {
+			if n != 1 {
+				t.Errorf("%s was sent %d times", id, n)
+			}
+		}
+		if n := len(times(r.got()[before:])); n != 4 {
+			t.Errorf("%d events arrived after the hour, want 4", n)
+		}
+	})
+}
+
+// After three days of failure an integration is stopped; started within the
+// retention it has everything.
+func TestStopsAfterThreeDaysOfFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, nil)
+		r.register(hookSpec("orders"))
+		time.Sleep(time.Second)
+		first := r.publish(2)
+		time.Sleep(time.Minute)
+		r.wantOnce("orders", first)
+		r.answer(takes(0, busy))
+		ids := r.publish(2)
+		began := time.Now()
+		for range 73 {
+			time.Sleep(time.Hour)
+			ids = append(ids, r.publish(1)...)
+			if stopped := r.status("orders") != integration.Running; stopped != (time.Since(began) >= 72*time.Hour) && time.Since(began) > 72*time.Hour+10*time.Minute {
+				t.Fatalf("after %v stopped: %t", time.Since(began), stopped)
+			}
+		}
+		entries := r.entries("orders", integration.ActionStopped)
+		if len(entries) != 1 || !strings.Contains(entries[0].Reason, busy.Reason) || entries[0].CreatedAt.Sub(began) < 72*time.Hour {
+			t.Fatalf("log: %+v", entries)
+		}
+		before := len(r.got())
+		time.Sleep(20 * 24 * time.Hour)
+		ids = append(ids, r.publish(3)...)
+		time.Sleep(time.Hour)
+		if n := len(r.got()); n != before {
+			t.Errorf("%d calls while stopped", n-before)
+		}
+		r.answer(takes(0, delivered))
+		if _, err := r.life.Start(context.Background(), tenant, "orders"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		n := times(r.got()[before:])
+		for _, id := range ids {
+			if n[id] != 1 {
+				t.Errorf("%s arrived %d times after the start", id, n[id])
+			}
+		}
+	})
+}
+
+// One success in between and the three days count anew.
+func TestAWorkingHourResetsTheThreeDays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, nil)
+		r.register(hookSpec("orders"))
+		r.answer(takes(0, busy))
+		time.Sleep(time.Second)
+		r.publish(1)
+		time.Sleep(71 * time.Hour)
+		r.answer(takes(0, delivered))
+		time.Sleep(time.Hour)
+		r.answer(takes(0, busy))
+		r.publish(1)
+		time.Sleep(71 * time.Hour)
+		if s := r.status("orders"); s != integration.Running {
+			t.Errorf("%s after two times 71 hours", s)
+		}
+	})
+}
+
+// An idle integration, of whatever kind, costs nothing at all.
+func TestIdleDayCostsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, nil)
+		r.register(hookSpec("hook"))
+		r.register(bucketSpec("bucket"))
+		time.Sleep(time.Second)
+		ids := r.publish(5)
+		time.Sleep(10 * time.Minute)
+		r.wantOnce("hook", ids)
+		if files := r.exported(); len(files) != 1 || len(files[0].ids) != 5 {
+			t.Fatalf("files %+v", files)
+		}
+		r.w.mu.Lock()
+		before, lines := r.w.calls, r.lines.Len()
+		r.w.mu.Unlock()
+		time.Sleep(24 * time.Hour)
+		r.w.mu.Lock()
+		defer r.w.mu.Unlock()
+		if n := r.w.calls - before; n != 0 {
+			t.Errorf("%d calls of the store and the log in an idle day", n)
+		}
+		if len(r.exported()) != 1 || len(r.got()) != 5 || r.lines.Len() != lines {
+			t.Errorf("something was sent, or logged: %d calls, %d files", len(r.got()), len(r.exported()))
+		}
+	})
+}
+
+// A replay with its end in the future follows live until then, and stops by
+// itself, with everything and nothing more.
+func TestReplayFinishesByItself(t *testing.T) {
+	for _, kind := range []string{"webhook", "bucket"} {
+		t.Run(kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, false, func(s *settings.Settings) { s.Lanes = 2 })
+				r.publish(4)
+				time.Sleep(time.Hour)
+				from := time.Now()
+				ids := r.publish(6)
+				time.Sleep(time.Hour)
+				spec := hookSpec("replay")
+				if kind == "bucket" {
+					spec = bucketSpec("replay")
+				}
+				until := time.Now().Add(2 * time.Hour)
+				r.register(replay(spec, from, until))
+				time.Sleep(time.Hour)
+				ids = append(ids, r.publish(7)...)
+				time.Sleep(until.Sub(time.Now()) - time.Millisecond)
+				ids = append(ids, r.publish(2)...)
+				time.Sleep(5 * time.Millisecond)
+				r.publish(3)
+				if s := r.status("replay"); s != integration.Running {
+					t.Errorf("%s at its end", s)
+				}
+				time.Sleep(10 * time.Minute)
+				if s := r.status("replay"); s != integration.Stopped {
+					t.Errorf("%s after its end, cursor %+v", s, r.cursor("replay"))
+				}
+				if e := r.entries("replay", integration.ActionStopped); len(e) != 1 || !strings.Contains(e[0].Reason, "complete") {
+					t.Errorf("log: %+v", e)
+				}
+				got := times(r.got())
+				for _, f := range r.exported() {
+					for _, id := range f.ids {
+						got[id]++
+					}
+				}
+				for _, id := range ids {
+					if got[id] != 1 {
+						t.Errorf("%s arrived %d times", id, got[id])
+					}
+					delete(got, id)
+				}
+				if len(got) > 0 {
+					t.Errorf("outside of its span: %v", got)
+				}
+			})
+		})
+	}
+}
+
+// A replay that ends while a call of the follow loop is still under way is not
+// called stopped before that call can no longer arrive.
+func TestReplayIsNotStoppedWhileACallIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, nil)
+		until := time.Now().Add(10 * time.Second)
+		r.register(replay(hookSpec("replay"), time.Now(), until))
+		time.Sleep(time.Second)
+		var arrived time.Time
+		slow := true
+		r.answer(func(ctx context.Context, _ *integration.Integration, _ *event.Event, _ int) delivery.Verdict {
+			if !slow {
+				return delivered
+			}
+			slow = false
+			time.Sleep(4 * time.Second)
+			arrived = time.Now()
+			return delivered
+		})
+		time.Sleep(7 * time.Second)
+		ids := r.publish(1)
+		for arrived.IsZero() {
+			if s := r.status("replay"); s == integration.Stopped {
+				t.Fatal("stopped, and a call of it is under way")
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+		if s := r.status("replay"); s != integration.Stopped || times(r.got())[ids[0]] == 0 {
+			t.Errorf("%s a minute later", s)
+		}
+	})
+}
+
+// The log is trimmed under a cursor that stands: what is gone is said, and the
+// rest, or the end of a replay, is reached without going round and round.
+func TestTrimmedUnderACursor(t *testing.T) {
+	for _, temporary := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, true, nil)
+			began := time.Now()
+			spec := hookSpec("orders")
+			if temporary {
+				spec = replay(spec, began, began.Add(time.Hour))
+			}
+			r.register(spec)
+			r.answer(takes(0, busy))
+			time.Sleep(time.Second)
+			r.publish(3)
+			time.Sleep(2 * time.Hour)
+			r.w.log.Trim(time.Now()) // as after 30 days
+			r.answer(takes(0, delivered))
+			r.w.mu.Lock()
+			before := r.w.calls
+			r.w.mu.Unlock()
+			time.Sleep(time.Hour)
+			r.w.mu.Lock()
+			n := r.w.calls - before
+			r.w.mu.Unlock()
+			if n > 200 {
+				t.Errorf("%d calls in an hour with nothing to send", n)
+			}
+			if e := r.entries("orders", integration.ActionEventsSkipped); !temporary && len(e) != 1 {
+				t.Errorf("log: %+v, want one entry for what was skipped", e)
+			}
+			if s := r.status("orders"); temporary && s != integration.Stopped {
+				t.Errorf("the replay is %s: %+v", s, r.cursor("orders"))
+			}
+			if c := r.cursor("orders"); !temporary && c.State != handoff.Following {
+				t.Errorf("cursor %+v", c)
+			}
+		})
+	}
+}
+
+// An integration that holds up its neighbours joins them again only after a
+// pause that doubles each time.
+func TestSlowFollowerStaysAwayEverLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 1 })
+		r.register(hookSpec("slow"))
+		r.register(hookSpec("fast"))
+		r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, n int) delivery.Verdict {
+			if in.ID == "slow" {
+				return takes(6*time.Second, delivered)(ctx, in, e, n)
+			}
+			return delivered
+		})
+		time.Sleep(time.Second)
+		var ids []string
+		pauses := []time.Duration{}
+		last := 0
+		for range 200 {
+			ids = append(ids, r.publish(1)...)
+			time.Sleep(5 * time.Second)
+			if c := r.cursor("slow"); c.Slowness > last {
+				last = c.Slowness
+				pauses = append(pauses, time.Until(c.SlowUntil).Round(time.Second))
+			}
+		}
+		if len(pauses) < 4 || len(pauses) > 12 {
+			t.Fatalf("left %d times in a thousand seconds: %v", len(pauses), pauses)
+		}
+		for i := 2; i < len(pauses); i++ {
+			if pauses[i] < pauses[i-1]*3/2 {
+				t.Errorf("pauses %v do not double", pauses)
+			}
+		}
+		r.wantOnce("fast", ids)
+		for _, c := range r.got() {
+			if c.to == "fast" && c.attempt != 1 {
+				t.Errorf("the fast one got %s as attempt %d", c.id, c.attempt)
+			}
+		}
+	})
+}

@@ -1,0 +1,60 @@
+package node
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestConfigValidate(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Config)
+		want   string // part of the error; "" for none
+	}{
+		{"default", func(*Config) {}, ""},
+		{"development on loopback", func(c *Config) { c.Dev, c.Addr = true, "[::1]:8080" }, ""},
+		{"development elsewhere", func(c *Config) { c.Dev, c.Addr = true, "0.0.0.0:8080" }, "SLUICE_ADDR is \"0.0.0.0:8080\"; with --dev"},
+		{"development everywhere", func(c *Config) { c.Dev, c.Addr = true, ":8080" }, "with --dev it must be a loopback address"},
+		{"no port", func(c *Config) { c.Addr = "localhost" }, "it must be host:port"},
+		{"no data directory", func(c *Config) { c.Data = "" }, "SLUICE_DATA is empty"},
+		{"issuer in clear", func(c *Config) { c.Issuer, c.Audience = "http://id.example.com/", "sluice" }, "must be an https URL"},
+		{"issuer on loopback", func(c *Config) { c.Issuer, c.Audience = "http://127.0.0.1:9/", "sluice" }, ""},
+		{"issuer without audience", func(c *Config) { c.Issuer = "https://id.example.com/" }, "belong together"},
+		{"log level", func(c *Config) { c.LogLevel = "loud" }, "SLUICE_LOG_LEVEL is \"loud\""},
+		{"shared setting", func(c *Config) { c.Lanes = 0 }, "SLUICE_LANES is 0"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			config := DefaultConfig()
+			c.change(&config)
+			err := config.Validate()
+			if c.want == "" && err != nil {
+				t.Errorf("got %v, want no error", err)
+			}
+			if c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("got %v, want an error with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestConfigReportsEverythingAtOnce(t *testing.T) {
+	config := DefaultConfig()
+	config.Addr, config.Lanes, config.LogLevel = "nowhere", 0, "loud"
+	err := config.Validate()
+	for _, name := range []string{"SLUICE_ADDR", "SLUICE_LANES", "SLUICE_LOG_LEVEL"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%v does not name %s", err, name)
+		}
+	}
+}
+
+func TestRowsHaveNamesOfTheirOwn(t *testing.T) {
+	config := DefaultConfig()
+	seen := make(map[string]bool)
+	for _, row := range config.Rows() {
+		if seen[row.Name] || row.Doc == "" {
+			t.Errorf("row %q is there twice, or says nothing", row.Name)
+		}
+		seen[row.Name] = true
+	}
+}

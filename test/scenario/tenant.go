@@ -1,0 +1,362 @@
+package scenario
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	base       = "/api/v1/org/integrations/eventstream"
+	eventsPath = "/api/v1/org/events"
+
+	scopeRead    = "integrations:read"
+	scopeWrite   = "integrations:write"
+	scopePublish = "events:publish"
+)
+
+var timestamp = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`)
+
+// tenant is a tenant and its client.
+type tenant struct {
+	t     *testing.T
+	env   *Env
+	name  string
+	token string
+}
+
+func newTenant(t *testing.T, env *Env) *tenant {
+	t.Helper()
+	name := "t-" + strings.ToLower(rand.Text()[:12])
+	return &tenant{t: t, env: env, name: name, token: env.Token(name, scopeWrite, scopePublish)}
+}
+
+// with is the same tenant with another token.
+func (c *tenant) with(token string) *tenant {
+	other := *c
+	other.token = token
+	return &other
+}
+
+// object is a JSON object to send.
+type object = map[string]any
+
+var httpClient = &http.Client{
+	Timeout:   time.Minute,
+	Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
+}
+
+// answer is what the service answered to a call.
+type answer struct {
+	t      *testing.T
+	call   string
+	status int
+	header http.Header
+	body   []byte
+}
+
+// call makes a call. A body is an object to encode, or a text to send as it is.
+// Options are headers, by name and value.
+func (c *tenant) call(method, path string, body any, headers ...string) *answer {
+	c.t.Helper()
+	a, err := c.try(method, path, body, headers...)
+	if err != nil {
+		c.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return a
+}
+
+// try is call for where no answer may come.
+func (c *tenant) try(method, path string, body any, headers ...string) (*answer, error) {
+	c.t.Helper()
+	var reader io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		reader = strings.NewReader(b)
+	default:
+		text, err := json.Marshal(b)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		reader = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(c.t.Context(), method, c.env.URL+path, reader)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := httpClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{t: c.t, call: method + " " + path, status: res.StatusCode, header: res.Header, body: text}, nil
+}
+
+// ok fails the test unless the status is as expected, and decodes into the
+// pointers that are given.
+func (a *answer) ok(status int, into ...any) *answer {
+	a.t.Helper()
+	if a.status != status {
+		a.t.Fatalf("%s: got %d, want %d: %s", a.call, a.status, status, a.body)
+	}
+	for _, v := range into {
+		if err := json.Unmarshal(a.body, v); err != nil {
+			a.t.Fatalf("%s: %v: %s", a.call, err, a.body)
+		}
+	}
+	return a
+}
+
+// empty fails the test unless the answer is a 200 without anything in it.
+func (a *answer) empty() {
+	a.t.Helper()
+	if a.ok(http.StatusOK); string(bytes.TrimSpace(a.body)) != "{}" {
+		a.t.Errorf("%s: got %s, want {}", a.call, a.body)
+	}
+}
+
+// fails fails the test unless the answer is an error in the one shape, with
+// this status and code, whose message has the words.
+func (a *answer) fails(status int, code string, words ...string) {
+	a.t.Helper()
+	if a.status != status {
+		a.t.Errorf("%s: got %d, want %d: %.300s", a.call, a.status, status, a.body)
+		return
+	}
+	var e map[string]string
+	if err := json.Unmarshal(a.body, &e); err != nil {
+		a.t.Errorf("%s: the error has not the shape of one: %v: %.300s", a.call, err, a.body)
+		return
+	}
+	if len(e) != 3 || e["error_code"] != code || e["message"] == "" || e["request_id"] == "" {
+		a.t.Errorf("%s: got %s, want error_code %s, message and request_id", a.call, a.body, code)
+	}
+	if media := a.header.Get("Content-Type"); !strings.HasPrefix(media, "application/json") {
+		a.t.Errorf("%s: an error of type %q", a.call, media)
+	}
+	for _, word := range words {
+		if !strings.Contains(e["message"], word) {
+			a.t.Errorf("%s: the message %q does not say %q", a.call, e["message"], word)
+		}
+	}
+}
+
+// document is an integration as it is answered.
+type document struct {
+	ID       string            `json:"id"`
+	Status   string            `json:"status"`
+	Callback map[string]string `json:"callback_parameters"`
+	S3       map[string]string `json:"s3_parameters"`
+}
+
+// path is that of an integration.
+func path(id string, rest ...string) string { return base + "/" + id + strings.Join(rest, "") }
+
+// register registers a permanent integration with these fields.
+func (c *tenant) register(id string, fields object) document {
+	c.t.Helper()
+	var d document
+	c.call("POST", base, merged(object{"id": id, "integration_type": "permanent"}, fields)).ok(200, &d)
+	if d.ID != id || d.Status != "running" {
+		c.t.Errorf("registered %s, got %s that is %s", id, d.ID, d.Status)
+	}
+	return d
+}
+
+func merged(all ...object) object {
+	sum := object{}
+	for _, o := range all {
+		for k, v := range o {
+			sum[k] = v
+		}
+	}
+	return sum
+}
+
+// callback are the fields of a webhook integration.
+func callback(url string) object {
+	return object{"callback_parameters": object{"callback_url": url}}
+}
+
+func (c *tenant) start(id string) {
+	c.t.Helper()
+	var d document
+	if c.call("POST", path(id, "/_start"), nil).ok(200, &d); d.Status != "running" {
+		c.t.Errorf("started %s, and it is %s", id, d.Status)
+	}
+}
+
+// stop stops an integration and returns when its status is stopped.
+func (c *tenant) stop(id string) {
+	c.t.Helper()
+	var d document
+	if c.call("POST", path(id, "/_stop"), nil).ok(200, &d); d.Status == "stopped" {
+		return
+	}
+	if d.Status != "stopping" {
+		c.t.Fatalf("stopped %s, and it is %s", id, d.Status)
+	}
+	c.untilStopped(id)
+}
+
+func (c *tenant) untilStopped(id string) {
+	c.t.Helper()
+	c.env.eventually(c.t, said(id+" is stopped"), func() bool { return c.status(id) == "stopped" })
+}
+
+func (c *tenant) status(id string) string {
+	c.t.Helper()
+	var d document
+	c.call("GET", path(id), nil).ok(200, &d)
+	return d.Status
+}
+
+type entry struct {
+	Action, Reason, CreatedAt string
+}
+
+// logs are the log entries of an integration, newest first.
+func (c *tenant) logs(id string) []entry {
+	c.t.Helper()
+	var list struct{ Entries []map[string]string }
+	c.call("GET", path(id, "/logs"), nil).ok(200, &list)
+	entries := make([]entry, len(list.Entries))
+	for i, e := range list.Entries {
+		entries[i] = entry{e["action"], e["reason"], e["created_at"]}
+		if len(e) != 3 || entries[i].Action == "" || entries[i].Reason == "" || !timestamp.MatchString(entries[i].CreatedAt) {
+			c.t.Errorf("an entry of the log of %s is %v", id, e)
+		}
+		if i > 0 && entries[i].CreatedAt > entries[i-1].CreatedAt {
+			c.t.Errorf("the log of %s is not newest first: %s is below %s", id, entries[i].CreatedAt, entries[i-1].CreatedAt)
+		}
+	}
+	return entries
+}
+
+// reasons are those of the entries with an action, newest first.
+func (c *tenant) reasons(id, action string) []string {
+	c.t.Helper()
+	var reasons []string
+	for _, e := range c.logs(id) {
+		if e.Action == action {
+			reasons = append(reasons, e.Reason)
+		}
+	}
+	return reasons
+}
+
+// wantActions compares the actions of the log, oldest first.
+func (c *tenant) wantActions(id string, want ...string) {
+	c.t.Helper()
+	var got []string
+	for _, e := range slices.Backward(c.logs(id)) {
+		got = append(got, e.Action)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		c.t.Errorf("the log of %s (-want +got):\n%s", id, diff)
+	}
+}
+
+// rejected are the ids in the list of rejected events, newest first.
+func (c *tenant) rejected(id string) []string {
+	c.t.Helper()
+	var list struct {
+		Rejected []map[string]string `json:"rejected_events"`
+	}
+	c.call("GET", path(id, "/rejected_events"), nil).ok(200, &list)
+	ids, last := []string{}, "9"
+	for _, e := range list.Rejected {
+		if len(e) != 2 || !timestamp.MatchString(e["created_at"]) || e["created_at"] > last {
+			c.t.Errorf("a rejected event of %s is %v, after one of %s", id, e, last)
+		}
+		ids, last = append(ids, e["id"]), e["created_at"]
+	}
+	return ids
+}
+
+// publish publishes n events of a name and returns their ids.
+func (c *tenant) publish(name string, n int) []string {
+	c.t.Helper()
+	var ids []string
+	for n > 0 {
+		batch := min(n, 500)
+		events := make([]object, batch)
+		for i := range events {
+			events[i] = object{"name": name, "payload": object{"n": n - i}}
+		}
+		ids = append(ids, c.send(object{"events": events})...)
+		n -= batch
+	}
+	return ids
+}
+
+// send publishes a body and returns the ids of its events.
+func (c *tenant) send(body any, headers ...string) []string {
+	c.t.Helper()
+	return c.call("POST", eventsPath, body, headers...).ids()
+}
+
+// ids are those in the answer to a publish call.
+func (a *answer) ids() []string {
+	a.t.Helper()
+	var list struct{ Events []map[string]string }
+	a.ok(http.StatusAccepted, &list)
+	ids := make([]string, len(list.Events))
+	for i, e := range list.Events {
+		if ids[i] = e["id"]; len(e) != 1 || len(ids[i]) != 36 {
+			a.t.Errorf("published, and got %s", a.body)
+		}
+	}
+	return ids
+}
+
+// secret is a secret of n letters that nobody else has.
+func (e *Env) secret(prefix string, n int) string {
+	clear := prefix
+	for len(clear) < n {
+		clear += rand.Text()
+	}
+	return e.tell(clear[:n])
+}
+
+// signingSecret returns a new signing secret and its key.
+func (e *Env) signingSecret() (clear string, key []byte) {
+	key = make([]byte, 32)
+	_, _ = rand.Read(key)
+	return e.tell("whsec_" + base64.StdEncoding.EncodeToString(key)), key
+}
+
+func (e *Env) tell(clear string) string {
+	if e.Secret != nil {
+		e.Secret(clear)
+	}
+	return clear
+}
+
+// masked is how a secret comes back.
+func masked(clear string) string { return fmt.Sprintf("********%s", clear[len(clear)-4:]) }
