@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"log"
+	"log" //nolint:depguard // net/http writes to it, and what it writes has to be filtered
 	"log/slog"
 	"os"
 
@@ -67,8 +67,6 @@ func (f *serveFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	logger := slog.New(slog.NewJSONHandler(f.env.err, &slog.HandlerOptions{Level: level}))
-	// Of connections that misbehave net/http prints what a receiver sent, which
-	// can echo a secret.
 	log.SetOutput(netguard.FilterLog(f.env.err))
 	for _, name := range settings.UnknownEnv(f.config.Rows(), os.Environ()) {
 		if name != "SLUICE_CONFIG" {

@@ -74,7 +74,8 @@ func TestJoin(t *testing.T) {
 					}
 				}
 				wantRecord.Followers = append(wantRecord.Followers, handoff.Follower{
-					ID: "mine", Generation: 7, Mode: handoff.Wake, WakeDelay: time.Minute, From: c.at.Position.Segment, JoinedAt: now})
+					ID: "mine", Generation: 7, Mode: handoff.Wake, WakeDelay: time.Minute, From: c.at.Position.Segment, JoinedAt: now,
+				})
 				wantCursor.State, wantCursor.DueAt = handoff.Following, later
 				wantCursor.Failures, wantCursor.FailingSince = 0, time.Time{}
 			}

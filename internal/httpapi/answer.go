@@ -46,7 +46,7 @@ type errorDocument struct {
 }
 
 // fail answers with an error, whose cause goes to the log alone.
-func (a *api) fail(x *exchange, r *http.Request, err error) {
+func (a *api) fail(x *exchange, err error) {
 	err = cutShort(err)
 	x.err = err
 	code := problem.CodeOf(err)

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -45,14 +46,16 @@ func (a *api) begin(w http.ResponseWriter, r *http.Request) (*exchange, *http.Re
 func (a *api) end(x *exchange, r *http.Request) {
 	v := recover()
 	started := x.status != 0
-	if v != nil && v != http.ErrAbortHandler {
+	err, _ := v.(error)
+	aborted := errors.Is(err, http.ErrAbortHandler)
+	if v != nil && !aborted {
 		a.Log.ErrorContext(r.Context(), "request panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		if !started {
-			a.fail(x, r, problem.New(problem.Internal, "panic: %v", v))
+			a.fail(x, problem.New(problem.Internal, "panic: %v", v))
 		}
 	}
 	a.logRequest(x, r)
-	if v == http.ErrAbortHandler || v != nil && started {
+	if aborted || v != nil && started {
 		panic(http.ErrAbortHandler) // the client must not take a part for the whole
 	}
 }

@@ -86,14 +86,14 @@ func (a *api) byMethod(methods map[string]route) http.HandlerFunc {
 		case ok:
 			x.route, x.quiet = rt.path, rt.scope == ""
 			if err := a.call(x, r, rt); err != nil {
-				a.fail(x, r, err)
+				a.fail(x, err)
 			}
 		case r.Method == http.MethodOptions:
 			w.Header().Set("Allow", allowed)
 			w.WriteHeader(http.StatusNoContent)
 		default:
 			w.Header().Set("Allow", allowed)
-			a.fail(x, r, problem.New(problem.MethodNotAllowed, "This path takes %s, and not %s.", allowed, clip(r.Method)))
+			a.fail(x, problem.New(problem.MethodNotAllowed, "This path takes %s, and not %s.", allowed, clip(r.Method)))
 		}
 	}
 }
@@ -112,7 +112,7 @@ func (a *api) call(x *exchange, r *http.Request, rt route) error {
 }
 
 func (a *api) noSuchPath(w http.ResponseWriter, r *http.Request) {
-	a.fail(w.(*exchange), r, problem.New(problem.NotFound, "There is nothing at %s; /openapi.yaml has all paths.", clip(r.URL.Path)))
+	a.fail(w.(*exchange), problem.New(problem.NotFound, "There is nothing at %s; /openapi.yaml has all paths.", clip(r.URL.Path)))
 }
 
 // authenticate returns whom the request is from, if that may use the scope.

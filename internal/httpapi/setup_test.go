@@ -155,6 +155,7 @@ func get(path string) call { return call{method: "GET", path: path} }
 func post(path, body string) call {
 	return call{method: "POST", path: path, media: jsonMedia, body: body}
 }
+
 func patch(path, body string) call {
 	return call{method: "PATCH", path: path, media: jsonMedia, body: body}
 }

@@ -35,14 +35,18 @@ func currentS3() *integration.Integration {
 
 // read is what a client that reads the integration can send back.
 func read(in *integration.Integration) *integration.Spec {
-	s := &integration.Spec{ID: in.ID, Type: in.Type, StartsAt: in.StartsAt, EndsAt: in.EndsAt,
-		Filter: integration.FilterSpec{Names: slices.Clone(in.Filter.Names), Entities: slices.Clone(in.Filter.Entities)}}
+	s := &integration.Spec{
+		ID: in.ID, Type: in.Type, StartsAt: in.StartsAt, EndsAt: in.EndsAt,
+		Filter: integration.FilterSpec{Names: slices.Clone(in.Filter.Names), Entities: slices.Clone(in.Filter.Entities)},
+	}
 	if w := in.Webhook; w != nil {
 		s.Webhook = &integration.WebhookSpec{URL: w.URL, APIKey: secret.NewString(w.APIKey.Mask), SigningSecret: secret.NewString(w.SigningSecret.Mask)}
 	}
 	if p := in.S3; p != nil {
-		s.S3 = &integration.S3Spec{AccessKeyID: p.AccessKeyID, SecretAccessKey: secret.NewString(p.SecretAccessKey.Mask),
-			Region: p.Region, Bucket: p.Bucket, KeyPrefix: p.KeyPrefix, Endpoint: p.Endpoint}
+		s.S3 = &integration.S3Spec{
+			AccessKeyID: p.AccessKeyID, SecretAccessKey: secret.NewString(p.SecretAccessKey.Mask),
+			Region: p.Region, Bucket: p.Bucket, KeyPrefix: p.KeyPrefix, Endpoint: p.Endpoint,
+		}
 	}
 	return s
 }

@@ -205,10 +205,14 @@ func check(t *testing.T, base func() *integration.Spec, cases []refusal) {
 func FuzzValidate(f *testing.F) {
 	f.Add("id", "https://example.com", "key", "whsec_AAAA", "bucket", "prefix", "order.created")
 	f.Fuzz(func(t *testing.T, id, url, key, sign, bucket, prefix, name string) {
-		w := &integration.Spec{ID: id, Type: integration.Permanent, Filter: integration.FilterSpec{Names: []string{name}},
-			Webhook: &integration.WebhookSpec{URL: url, APIKey: secret.NewString(key), SigningSecret: secret.NewString(sign)}}
-		p := &integration.Spec{ID: id, Type: integration.Permanent,
-			S3: &integration.S3Spec{AccessKeyID: key, SecretAccessKey: secret.NewString(sign), Region: id, Bucket: bucket, KeyPrefix: prefix, Endpoint: url}}
+		w := &integration.Spec{
+			ID: id, Type: integration.Permanent, Filter: integration.FilterSpec{Names: []string{name}},
+			Webhook: &integration.WebhookSpec{URL: url, APIKey: secret.NewString(key), SigningSecret: secret.NewString(sign)},
+		}
+		p := &integration.Spec{
+			ID: id, Type: integration.Permanent,
+			S3: &integration.S3Spec{AccessKeyID: key, SecretAccessKey: secret.NewString(sign), Region: id, Bucket: bucket, KeyPrefix: prefix, Endpoint: url},
+		}
 		for _, s := range []*integration.Spec{w, p} {
 			err := s.Validate(now)
 			if err == nil {

@@ -18,8 +18,10 @@ func TestEntriesAreTheNewestFifty(t *testing.T) {
 	in := b.register(webhook("orders"))
 	for i := range 60 {
 		b.pass(time.Second)
-		b.ok(b.store.Store.Commit(t.Context(), store.AddEntry{History: store.HistoryOf(in),
-			Entry: integration.LogEntry{Action: integration.ActionRetryTriggered, Reason: fmt.Sprint(i), CreatedAt: b.now()}}))
+		b.ok(b.store.Store.Commit(t.Context(), store.AddEntry{
+			History: store.HistoryOf(in),
+			Entry:   integration.LogEntry{Action: integration.ActionRetryTriggered, Reason: fmt.Sprint(i), CreatedAt: b.now()},
+		}))
 	}
 	entries, err := b.Entries(t.Context(), tenant, "orders")
 	b.ok(err)

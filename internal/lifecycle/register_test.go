@@ -32,8 +32,10 @@ func TestRegister(t *testing.T) {
 	}
 	for lane, head := range []uint64{0, 2} {
 		c := b.cursor("orders", lane)
-		want := &handoff.Cursor{Key: c.Key, Generation: 1, State: handoff.Driven, DueAt: began, Version: c.Version,
-			Progress: handoff.Progress{Position: handoff.Position{Segment: head}}}
+		want := &handoff.Cursor{
+			Key: c.Key, Generation: 1, State: handoff.Driven, DueAt: began, Version: c.Version,
+			Progress: handoff.Progress{Position: handoff.Position{Segment: head}},
+		}
 		if diff := cmp.Diff(want, c); diff != "" {
 			t.Error(diff)
 		}

@@ -15,14 +15,18 @@ import (
 // edit makes a change function: what the client reads, with one change.
 func edit(change func(*integration.Spec)) func(*integration.Integration) (integration.Spec, error) {
 	return func(in *integration.Integration) (integration.Spec, error) {
-		s := integration.Spec{ID: in.ID, Type: in.Type, StartsAt: in.StartsAt, EndsAt: in.EndsAt,
-			Filter: integration.FilterSpec{Names: in.Filter.Names, Entities: in.Filter.Entities}}
+		s := integration.Spec{
+			ID: in.ID, Type: in.Type, StartsAt: in.StartsAt, EndsAt: in.EndsAt,
+			Filter: integration.FilterSpec{Names: in.Filter.Names, Entities: in.Filter.Entities},
+		}
 		if w := in.Webhook; w != nil {
 			s.Webhook = &integration.WebhookSpec{URL: w.URL, APIKey: secret.NewString(w.APIKey.Mask), SigningSecret: secret.NewString(w.SigningSecret.Mask)}
 		}
 		if p := in.S3; p != nil {
-			s.S3 = &integration.S3Spec{AccessKeyID: p.AccessKeyID, SecretAccessKey: secret.NewString(p.SecretAccessKey.Mask),
-				Region: p.Region, Bucket: p.Bucket, KeyPrefix: p.KeyPrefix, Endpoint: p.Endpoint}
+			s.S3 = &integration.S3Spec{
+				AccessKeyID: p.AccessKeyID, SecretAccessKey: secret.NewString(p.SecretAccessKey.Mask),
+				Region: p.Region, Bucket: p.Bucket, KeyPrefix: p.KeyPrefix, Endpoint: p.Endpoint,
+			}
 		}
 		change(&s)
 		return s, nil
@@ -213,7 +217,7 @@ func TestUpdateRefuses(t *testing.T) {
 	b := setup(t)
 	b.stopped(webhook("x"))
 	_, err := b.Update(t.Context(), tenant, "x", func(*integration.Integration) (integration.Spec, error) { return integration.Spec{}, mine })
-	if err != mine {
+	if !errors.Is(err, mine) {
 		t.Errorf("got %v, want the change's own error", err)
 	}
 }

@@ -30,25 +30,25 @@ func (n *Node) doChores(ctx context.Context) {
 
 func (n *Node) sweep(ctx context.Context) {
 	overdue, err := n.engine.Sweep(ctx)
-	n.report(ctx, "sweep", "overdue", overdue, err)
-	n.report(ctx, "deleting finished replays", "", 0, n.life.ExpireGraces(ctx))
+	n.report(ctx, "restart overdue cursors", overdue, err)
+	n.report(ctx, "delete finished replays", 0, n.life.ExpireGraces(ctx))
 }
 
 func (n *Node) trim(ctx context.Context) {
 	before := time.Now().Add(-n.config.Retention)
-	events, err := n.log.Trim(ctx, before)
-	n.report(ctx, "log trimmed", "segments", events, err)
+	segments, err := n.log.Trim(ctx, before)
+	n.report(ctx, "trim segments", segments, err)
 	entries, err := n.store.TrimEntries(ctx, before)
-	n.report(ctx, "entries trimmed", "entries", entries, err)
+	n.report(ctx, "trim log entries", entries, err)
 }
 
 // report writes a line where there was something to do.
-func (n *Node) report(ctx context.Context, what, unit string, count int, err error) {
+func (n *Node) report(ctx context.Context, chore string, count int, err error) {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		n.logger.Error(what+" failed; it is tried again", "error", err)
+		n.logger.Error("chore failed; it is tried again", "chore", chore, "error", err)
 	case count > 0:
-		n.logger.Info(what, unit, count)
+		n.logger.Info("chore done", "chore", chore, "count", count)
 	}
 }

@@ -32,16 +32,21 @@ func newMetrics(lags func(context.Context) ([]lag, error)) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		published: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sluice_events_published_total", Help: "Events that are durable in the log."}),
+			Name: "sluice_events_published_total", Help: "Events that are durable in the log.",
+		}),
 		publishSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "sluice_publish_seconds", Help: "Time from a publish call's body to its being durable.", Buckets: attemptBuckets}),
+			Name: "sluice_publish_seconds", Help: "Time from a publish call's body to its being durable.", Buckets: attemptBuckets,
+		}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "sluice_in_flight", Help: "Calls to receivers that are under way."}),
+			Name: "sluice_in_flight", Help: "Calls to receivers that are under way.",
+		}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sluice_events_attempted_total", Help: "Events in attempts, by sink and outcome: delivered, rejected, retry (failed, to be sent again), interrupted."},
+			Name: "sluice_events_attempted_total", Help: "Events in attempts, by sink and outcome: delivered, rejected, retry (failed, to be sent again), interrupted.",
+		},
 			[]string{"sink", "outcome"}),
 		attemptSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "sluice_attempt_seconds", Help: "Time of an attempt, by sink: a call or a file.", Buckets: attemptBuckets},
+			Name: "sluice_attempt_seconds", Help: "Time of an attempt, by sink: a call or a file.", Buckets: attemptBuckets,
+		},
 			[]string{"sink"}),
 	}
 	m.registry.MustRegister(m.published, m.publishSeconds, m.inFlight, m.events, m.attemptSeconds,

@@ -69,7 +69,7 @@ func Open(ctx context.Context, config Config, logger *slog.Logger) (*Node, error
 func (n *Node) open(ctx context.Context) error {
 	c := &n.config
 	var err error
-	if n.listener, err = net.Listen("tcp", c.Addr); err != nil {
+	if n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr); err != nil {
 		return fmt.Errorf("cannot listen on %s: %w", c.Addr, err)
 	}
 	if n.db, err = sqlitedb.Open(ctx, c.Data); err != nil {

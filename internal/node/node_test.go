@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -55,7 +54,7 @@ func openNode(t *testing.T, dir string) *Node {
 	t.Helper()
 	config := DefaultConfig()
 	config.Addr, config.Data, config.Dev = "127.0.0.1:0", dir, true
-	n, err := Open(t.Context(), config, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	n, err := Open(t.Context(), config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,8 +81,10 @@ func publishTo(t *testing.T, n *Node, count int) {
 
 func register(t *testing.T, n *Node, id, url string) {
 	t.Helper()
-	_, err := n.life.Register(t.Context(), "acme", integration.Spec{ID: id, Type: integration.Permanent,
-		Webhook: &integration.WebhookSpec{URL: url, APIKey: secret.NewString("a-key-of-some-length")}})
+	_, err := n.life.Register(t.Context(), "acme", integration.Spec{
+		ID: id, Type: integration.Permanent,
+		Webhook: &integration.WebhookSpec{URL: url, APIKey: secret.NewString("a-key-of-some-length")},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

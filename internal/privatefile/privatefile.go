@@ -82,7 +82,7 @@ func create(path string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
+	defer func() { _ = os.Remove(tmp.Name()) }() // a link to it stays
 	_, err = tmp.Write(content)
 	if err == nil {
 		err = tmp.Sync()

@@ -170,10 +170,10 @@ func (p *parser) lines() error {
 // end checks that nothing follows.
 func (p *parser) end(at place) error {
 	after := int(p.dec.InputOffset())
-	switch _, err := p.dec.ReadToken(); err {
-	case io.EOF:
+	switch _, err := p.dec.ReadToken(); {
+	case errors.Is(err, io.EOF):
 		return nil
-	case nil:
+	case err == nil:
 		after += len(p.body[p.offset+after:]) - len(bytes.TrimLeft(p.body[p.offset+after:], " \t\r\n"))
 		return p.broken(at, &jsontext.SyntacticError{ByteOffset: int64(after), Err: errFollowed})
 	default:

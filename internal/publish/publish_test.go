@@ -50,21 +50,35 @@ func TestPublishTakes(t *testing.T) {
 		body   string
 		want   []event.Draft
 	}{
-		{"one event", publish.JSON, `{"id":"` + uuidA + `","name":"order.created","payload":{}}`,
-			[]event.Draft{{ID: uuidA, Name: "order.created", Payload: []byte(`{}`)}}},
-		{"upper case id", publish.JSON, `{"id":"` + strings.ToUpper(uuidA) + `","name":"order.created","payload":{}}`,
-			[]event.Draft{{ID: uuidA, Name: "order.created", Payload: []byte(`{}`)}}},
-		{"white space, in any order", publish.JSON, "\n{ \"payload\" : {\r\n \"a b\" : [ 1 , \"x\\n y\" ] } ,\t\"name\": \"order.created\", \"id\" : \"" + uuidA + "\" } \n",
-			[]event.Draft{{ID: uuidA, Name: "order.created", Payload: []byte(`{"a b":[1,"x\n y"]}`)}}},
-		{"numbers and characters as they are", publish.JSON,
+		{
+			"one event", publish.JSON, `{"id":"` + uuidA + `","name":"order.created","payload":{}}`,
+			[]event.Draft{{ID: uuidA, Name: "order.created", Payload: []byte(`{}`)}},
+		},
+		{
+			"upper case id", publish.JSON, `{"id":"` + strings.ToUpper(uuidA) + `","name":"order.created","payload":{}}`,
+			[]event.Draft{{ID: uuidA, Name: "order.created", Payload: []byte(`{}`)}},
+		},
+		{
+			"white space, in any order", publish.JSON, "\n{ \"payload\" : {\r\n \"a b\" : [ 1 , \"x\\n y\" ] } ,\t\"name\": \"order.created\", \"id\" : \"" + uuidA + "\" } \n",
+			[]event.Draft{{ID: uuidA, Name: "order.created", Payload: []byte(`{"a b":[1,"x\n y"]}`)}},
+		},
+		{
+			"numbers and characters as they are", publish.JSON,
 			`{"id":"` + uuidA + `","name":"a.b.c_1","payload":{"n":[12345678901234567890123456789, 1.0, 1E+2, -0, 0.1000],"s":"\u00e9é` + "\u2028" + `\/<&"}}`,
-			[]event.Draft{{ID: uuidA, Name: "a.b.c_1", Payload: []byte(`{"n":[12345678901234567890123456789,1.0,1E+2,-0,0.1000],"s":"\u00e9é` + "\u2028" + `\/<&"}`)}}},
-		{"several", publish.JSON, `{"events":[{"id":"` + uuidA + `","name":"a.b","payload":{"x":{"y":null}}},{"id":"` + uuidB + `","name":"c.d","payload":{ }}]}`,
-			[]event.Draft{{ID: uuidA, Name: "a.b", Payload: []byte(`{"x":{"y":null}}`)}, {ID: uuidB, Name: "c.d", Payload: []byte(`{}`)}}},
-		{"lines", publish.NDJSON, "{\"id\":\"" + uuidA + "\",\"name\":\"a.b\",\"payload\":{ \"k\":1}}\r\n\n  \n{\"id\":\"" + uuidB + "\",\"name\":\"c.d\",\"payload\":{}}\n",
-			[]event.Draft{{ID: uuidA, Name: "a.b", Payload: []byte(`{"k":1}`)}, {ID: uuidB, Name: "c.d", Payload: []byte(`{}`)}}},
-		{"a line without an end", publish.NDJSON, `{"id":"` + uuidA + `","name":"a.b","payload":{}}`,
-			[]event.Draft{{ID: uuidA, Name: "a.b", Payload: []byte(`{}`)}}},
+			[]event.Draft{{ID: uuidA, Name: "a.b.c_1", Payload: []byte(`{"n":[12345678901234567890123456789,1.0,1E+2,-0,0.1000],"s":"\u00e9é` + "\u2028" + `\/<&"}`)}},
+		},
+		{
+			"several", publish.JSON, `{"events":[{"id":"` + uuidA + `","name":"a.b","payload":{"x":{"y":null}}},{"id":"` + uuidB + `","name":"c.d","payload":{ }}]}`,
+			[]event.Draft{{ID: uuidA, Name: "a.b", Payload: []byte(`{"x":{"y":null}}`)}, {ID: uuidB, Name: "c.d", Payload: []byte(`{}`)}},
+		},
+		{
+			"lines", publish.NDJSON, "{\"id\":\"" + uuidA + "\",\"name\":\"a.b\",\"payload\":{ \"k\":1}}\r\n\n  \n{\"id\":\"" + uuidB + "\",\"name\":\"c.d\",\"payload\":{}}\n",
+			[]event.Draft{{ID: uuidA, Name: "a.b", Payload: []byte(`{"k":1}`)}, {ID: uuidB, Name: "c.d", Payload: []byte(`{}`)}},
+		},
+		{
+			"a line without an end", publish.NDJSON, `{"id":"` + uuidA + `","name":"a.b","payload":{}}`,
+			[]event.Draft{{ID: uuidA, Name: "a.b", Payload: []byte(`{}`)}},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

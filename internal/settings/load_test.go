@@ -151,8 +151,15 @@ func TestLoadOrder(t *testing.T) {
 	for _, c := range []struct {
 		flag, env, file, want int
 	}{
-		{0, 0, 0, 10}, {0, 0, 3, 3}, {0, 2, 0, 2}, {1, 0, 0, 1},
-		{0, 2, 3, 2}, {1, 0, 3, 1}, {1, 2, 0, 1}, {1, 2, 3, 1}, {10, 2, 3, 10},
+		{0, 0, 0, 10},
+		{0, 0, 3, 3},
+		{0, 2, 0, 2},
+		{1, 0, 0, 1},
+		{0, 2, 3, 2},
+		{1, 0, 3, 1},
+		{1, 2, 0, 1},
+		{1, 2, 3, 1},
+		{10, 2, 3, 10},
 	} {
 		s, variables, path, given := Default(), map[string]string{"SLUICE_LANES": "4"}, "", []string{"x"}
 		if c.flag != 0 {

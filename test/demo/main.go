@@ -17,7 +17,9 @@ import (
 // demoTimeout bounds the whole tour.
 const demoTimeout = 90 * time.Second
 
-func main() {
+func main() { os.Exit(mainCode()) }
+
+func mainCode() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
@@ -29,9 +31,10 @@ func main() {
 	started := time.Now()
 	if err := play(ctx, binary); err != nil {
 		fmt.Fprintln(os.Stderr, "\ndemo: not as told:", err)
-		os.Exit(1)
+		return 1
 	}
-	fmt.Printf("\nEverything was as told, in %.0f s.\n", time.Since(started).Seconds())
+	_, _ = fmt.Fprintf(os.Stdout, "\nEverything was as told, in %.0f s.\n", time.Since(started).Seconds())
+	return 0
 }
 
 // play runs the steps one after the other.

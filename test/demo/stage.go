@@ -49,7 +49,7 @@ type stage struct {
 	started  time.Time
 }
 
-func (s *stage) say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
+func (s *stage) say(format string, args ...any) { _, _ = fmt.Fprintf(os.Stdout, format+"\n", args...) }
 
 // newStage starts the receiver, the S3 server and the node.
 func newStage(ctx context.Context, binary string) (*stage, error) {
@@ -123,7 +123,7 @@ func (s *stage) startNode(ctx context.Context, binary string) error {
 func (s *stage) clear() {
 	if s.node != nil && s.node.Process != nil && s.node.ProcessState == nil {
 		_ = s.node.Process.Kill()
-		<-s.exited
+		_ = <-s.exited
 	}
 	for _, server := range s.servers {
 		_ = server.Close()

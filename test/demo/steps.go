@@ -20,13 +20,16 @@ import (
 const callLimit = 500
 
 func (s *stage) register(ctx context.Context) error {
-	if _, err := s.api.Create(ctx, client.Registration{ID: "orders", Type: "permanent",
-		Callback: &client.Callback{URL: s.receiver + "/orders", APIKey: "demo-key-of-the-receiver"}}); err != nil {
+	if _, err := s.api.Create(ctx, client.Registration{
+		ID: "orders", Type: "permanent",
+		Callback: &client.Callback{URL: s.receiver + "/orders", APIKey: "demo-key-of-the-receiver"},
+	}); err != nil {
 		return err
 	}
 	_, err := s.api.Create(ctx, client.Registration{ID: "archive", Type: "permanent", S3: &client.S3{
 		AccessKeyID: "AKIADEMO", SecretAccessKey: "demo-secret-access-key", Region: "eu-central-1",
-		Bucket: bucket, KeyPrefix: "sluice", Endpoint: s.store}})
+		Bucket: bucket, KeyPrefix: "sluice", Endpoint: s.store,
+	}})
 	if err != nil {
 		return err
 	}
@@ -115,7 +118,10 @@ func (s *stage) stopAndStart(ctx context.Context) error {
 	if err := s.send(ctx, missed); err != nil {
 		return err
 	}
-	time.Sleep(300 * time.Millisecond)
+	select {
+	case <-time.After(300 * time.Millisecond): // time enough for an event to arrive
+	case <-ctx.Done():
+	}
 	_, while := s.arrived("/orders")
 	s.say("  while it was stopped, %d events were published and %d arrived", len(missed), while-before)
 	if err := expect(while == before, "no event while stopped"); err != nil {
@@ -168,9 +174,11 @@ func (s *stage) retryRejected(ctx context.Context) error {
 }
 
 func (s *stage) replay(ctx context.Context) error {
-	_, err := s.api.Create(ctx, client.Registration{ID: "replay", Type: "temporary",
+	_, err := s.api.Create(ctx, client.Registration{
+		ID: "replay", Type: "temporary",
 		StartsAt: s.started.UTC().Format(time.RFC3339Nano), EndsAt: time.Now().UTC().Format(time.RFC3339Nano),
-		Callback: &client.Callback{URL: s.receiver + "/replay"}})
+		Callback: &client.Callback{URL: s.receiver + "/replay"},
+	})
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func TestSealedOpensForItsOwnerAlone(t *testing.T) {
 		{Tenant: "acme", Integration: "ordersapi", Field: "_key"},
 		{Tenant: "acme\x06orders", Integration: "", Field: "api_key"},
 	} {
-		refused(t, s, other, sealed)
+		_ = refused(t, s, other, sealed)
 	}
 }
 
@@ -129,9 +129,9 @@ func TestEveryFlippedByteIsRefused(t *testing.T) {
 		for _, bit := range []byte{0x01, 0x80, 0xff} {
 			flipped := secret.Sealed{Ciphertext: bytes.Clone(sealed.Ciphertext), Mask: sealed.Mask}
 			flipped.Ciphertext[i] ^= bit
-			refused(t, s, owner, flipped)
+			_ = refused(t, s, owner, flipped)
 		}
-		refused(t, s, owner, secret.Sealed{Ciphertext: sealed.Ciphertext[:i]})
+		_ = refused(t, s, owner, secret.Sealed{Ciphertext: sealed.Ciphertext[:i]})
 	}
 }
 
