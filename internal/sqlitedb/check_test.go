@@ -96,7 +96,9 @@ func TestDamagedDatabaseIsRefusedAndLeftAlone(t *testing.T) {
 			if diff := cmp.Diff(before, hashes(t, dir)); diff != "" {
 				t.Errorf("the files changed (-before +after):\n%s", diff)
 			}
-			t.Log(err)
+			if missing := "bytes and should have"; strings.HasPrefix(test.name, "truncated") && !test.abrupt && !strings.Contains(err.Error(), missing) {
+				t.Errorf("%q does not say how much is missing", err) // of a large database only the size is known
+			}
 		})
 	}
 }

@@ -77,9 +77,11 @@ func (db *DB) open(ctx context.Context) error {
 		return fmt.Errorf("the database %s cannot be opened: %w", db.path, err)
 	}
 	if err := migrate(ctx, conn); err != nil {
+		conn.Close()
 		return fmt.Errorf("the database %s cannot be brought up to date: %w", db.path, err)
 	}
 	if db.reads, err = sql.Open("sqlite", dsn(db.path, "_pragma=busy_timeout(5000)&_pragma=query_only(1)&_pragma=cache_size(-4096)")); err != nil {
+		conn.Close()
 		return err
 	}
 	db.reads.SetMaxOpenConns(readers)

@@ -72,7 +72,7 @@ func TestAFailingOperationLeavesNothing(t *testing.T) {
 	write(nil, put("b", nil0))
 	write(own, func(tx *Tx) error { _ = put("c", nil0)(tx); return own })
 	write(nil, put("d", nil0))
-	for len(db.writer.queue) < 3 {
+	for db.Queued() < 3 {
 		runtime.Gosched()
 	}
 	close(release)
@@ -99,7 +99,7 @@ func TestWriteWithAnEndedContext(t *testing.T) {
 	<-blocked
 	done := make(chan error)
 	go func() { done <- db.Write(ctx, 1, put("late", nil0)) }()
-	for len(db.writer.queue) < 1 {
+	for db.Queued() < 1 {
 		runtime.Gosched()
 	}
 	cancel()

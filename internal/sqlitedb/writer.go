@@ -95,6 +95,9 @@ func (db *DB) Write(ctx context.Context, bytes int, run func(tx *Tx) error) erro
 // Commits is how many transactions were committed since the opening.
 func (db *DB) Commits() uint64 { return db.writer.commits.Load() }
 
+// Queued is how many operations wait for the writer.
+func (db *DB) Queued() int { return len(db.writer.queue) }
+
 func (w *writer) run() {
 	defer close(w.done)
 	group := make([]*Op, 0, groupOps)

@@ -58,8 +58,7 @@ func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []ev
 		}
 		// The batch is not this caller's alone, so it does not end with its context.
 		if err := l.db.Submit(context.WithoutCancel(ctx), op); err != nil {
-			l.seal(b)
-			b.end(err)
+			b.end(err) // whoever joins it later is told the same
 		}
 	}
 	select {

@@ -168,6 +168,36 @@ func TestAPublisherThatGaveUpBeforeItsTurnIsLeftOut(t *testing.T) {
 	}
 }
 
+// A publish that was written but whose group is lost must not leave its number
+// behind.
+func TestALostGroupLeavesNoNumbers(t *testing.T) {
+	l, db := open(t, t.TempDir(), fixed(base))
+	publish(t, l, "a", drafts(0, 1, 1))
+	release := hold(t, db)
+	outcome := make(chan error, 1)
+	go func() { outcome <- l.Publish(t.Context(), "a", 1, drafts(1, 1, 1)) }()
+	waiting(l, 1)
+	lost := errors.New("lost")
+	spoil := &sqlitedb.Op{
+		Run:  func(tx *sqlitedb.Tx) error { _, _ = tx.Exec("ROLLBACK"); return lost },
+		Done: func(error) {},
+	}
+	for db.Queued() == 0 { // the publish comes first
+		runtime.Gosched()
+	}
+	if err := db.Submit(t.Context(), spoil); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if err := <-outcome; !errors.Is(err, lost) {
+		t.Fatalf("got %v, want that the group was lost", err)
+	}
+	publish(t, l, "a", drafts(2, 1, 1))
+	if got := content(t, l, event.Partition{Tenant: "a"}); len(got) != 2 || got[1].Number != 2 || got[1].Events[0].ID != idOf(2) {
+		t.Errorf("got %v, want the first and the third event as segments 1 and 2", got)
+	}
+}
+
 func TestPublishAfterClose(t *testing.T) {
 	l, db := open(t, t.TempDir(), fixed(base))
 	if err := db.Close(); err != nil {
