@@ -100,7 +100,7 @@ func checkContent(ctx context.Context, path string, size int64, wal bool) error 
 	if wal {
 		options = "mode=ro"
 		if _, err := os.Stat(path + "-shm"); errors.Is(err, fs.ErrNotExist) {
-			defer os.Remove(path + "-shm")
+			defer func() { _ = os.Remove(path + "-shm") }()
 		}
 	}
 	db, err := sql.Open("sqlite", dsn(path, options))

@@ -8,6 +8,7 @@ package sqlitedb
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -54,8 +55,7 @@ func Open(ctx context.Context, dir string) (*DB, error) {
 	}
 	db := &DB{path: filepath.Join(dir, fileName), lock: lock}
 	if err := db.open(ctx); err != nil {
-		db.release()
-		return nil, err
+		return nil, errors.Join(err, db.release())
 	}
 	return db, nil
 }
@@ -77,11 +77,11 @@ func (db *DB) open(ctx context.Context) error {
 		return fmt.Errorf("the database %s cannot be opened: %w", db.path, err)
 	}
 	if err := migrate(ctx, conn); err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return fmt.Errorf("the database %s cannot be brought up to date: %w", db.path, err)
 	}
 	if db.reads, err = sql.Open("sqlite", dsn(db.path, "_pragma=busy_timeout(5000)&_pragma=query_only(1)&_pragma=cache_size(-4096)")); err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return err
 	}
 	db.reads.SetMaxOpenConns(readers)
@@ -145,12 +145,12 @@ func (db *DB) prepared(query string) (*sql.Stmt, error) {
 	if s, ok := db.queries.Load(query); ok {
 		return s.(*sql.Stmt), nil
 	}
-	s, err := db.reads.Prepare(query)
+	s, err := db.reads.PrepareContext(context.Background(), query)
 	if err != nil {
 		return nil, err
 	}
 	if other, loaded := db.queries.LoadOrStore(query, s); loaded {
-		s.Close()
+		_ = s.Close() // somebody else was first
 		return other.(*sql.Stmt), nil
 	}
 	return s, nil

@@ -95,7 +95,7 @@ func TestWriteWithAnEndedContext(t *testing.T) {
 	db := open(t, t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
 	blocked, release := make(chan struct{}), make(chan struct{})
-	go db.Write(t.Context(), 1, func(*Tx) error { close(blocked); <-release; return nil })
+	go func() { _ = db.Write(t.Context(), 1, func(*Tx) error { close(blocked); <-release; return nil }) }()
 	<-blocked
 	done := make(chan error)
 	go func() { done <- db.Write(ctx, 1, put("late", nil0)) }()

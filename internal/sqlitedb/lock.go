@@ -26,7 +26,7 @@ func lockDir(dir string) (*os.File, error) {
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		owner := ownerOf(f)
-		f.Close()
+		_ = f.Close()
 		return nil, fmt.Errorf("the data directory %s is in use by another process%s; stop it, or choose another directory", dir, owner)
 	}
 	if err == nil {
@@ -36,7 +36,7 @@ func lockDir(dir string) (*os.File, error) {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	if err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, fmt.Errorf("the data directory %s cannot be locked: %w", dir, err)
 	}
 	return f, nil

@@ -59,8 +59,9 @@ func (tx *Tx) prepared(query string) (*sql.Stmt, error) {
 }
 
 func (tx *Tx) close() error {
+	var err error
 	for _, s := range tx.stmts {
-		s.Close()
+		err = firstError(err, s.Close())
 	}
-	return tx.conn.Close()
+	return firstError(err, tx.conn.Close())
 }

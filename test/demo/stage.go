@@ -123,7 +123,7 @@ func (s *stage) startNode(ctx context.Context, binary string) error {
 func (s *stage) clear() {
 	if s.node != nil && s.node.Process != nil && s.node.ProcessState == nil {
 		_ = s.node.Process.Kill()
-		_ = <-s.exited
+		<-s.exited //nolint:errcheck // it was killed
 	}
 	for _, server := range s.servers {
 		_ = server.Close()

@@ -88,7 +88,9 @@ func (l *Log) trimStep(ctx context.Context, s state, through uint64) (int, error
 	if err := rows.Err(); err != nil || upTo == 0 {
 		return 0, l.db.Problem(err)
 	}
-	rows.Close()
+	if err := rows.Close(); err != nil {
+		return 0, l.db.Problem(err)
+	}
 	var deleted int64
 	err = l.db.Write(ctx, 0, func(tx *sqlitedb.Tx) (err error) {
 		deleted, err = tx.Exec("DELETE FROM segments WHERE id > ? AND id <= ?", s.rowOf(0), upTo)

@@ -19,7 +19,7 @@ var conditions = map[string]func(*testing.T, store.Store){
 		}
 	},
 	"a conflict in the last write undoes every write": func(t *testing.T, s store.Store) {
-		writeUsual(t, s, func(writes []store.Write) { commit(t, s, writes...) })
+		writeUsual(t, func(writes []store.Write) { commit(t, s, writes...) })
 		for _, conflict := range conflicts() {
 			writes := append(changes(t, s), conflict)
 			before, given := snapshot(t, s), fmt.Sprint(versionsOf(writes))
@@ -30,7 +30,7 @@ var conditions = map[string]func(*testing.T, store.Store){
 		commit(t, s, changes(t, s)...) // without the conflict they hold
 	},
 	"a conflict in the first write undoes every write": func(t *testing.T, s store.Store) {
-		writeUsual(t, s, func(writes []store.Write) { commit(t, s, writes...) })
+		writeUsual(t, func(writes []store.Write) { commit(t, s, writes...) })
 		before := snapshot(t, s)
 		refused(t, s, append([]store.Write{conflicts()[0]}, changes(t, s)...)...)
 		equal(t, "after a conflict", snapshot(t, s), before)

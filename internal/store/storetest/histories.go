@@ -44,7 +44,7 @@ var histories = map[string]func(*testing.T, store.Store){
 		}
 	},
 	"another incarnation is another history": func(t *testing.T, s store.Store) {
-		writeUsual(t, s, func(writes []store.Write) { commit(t, s, writes...) })
+		writeUsual(t, func(writes []store.Write) { commit(t, s, writes...) })
 		for _, incarnation := range []uint64{0, 4, 6, 55} {
 			other := life
 			other.Incarnation = incarnation
@@ -57,7 +57,7 @@ var histories = map[string]func(*testing.T, store.Store){
 		}
 	},
 	"a deleted history is unreadable, its namesake's is not": func(t *testing.T, s store.Store) {
-		writeUsual(t, s, func(writes []store.Write) { commit(t, s, writes...) })
+		writeUsual(t, func(writes []store.Write) { commit(t, s, writes...) })
 		namesake := life
 		namesake.Incarnation++
 		commit(t, s, store.AddEntry{History: namesake, Entry: anEntry("mine")}, store.PutRejected{History: namesake, Rejected: aRejected(eventA)},

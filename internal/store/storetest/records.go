@@ -44,7 +44,7 @@ var records = map[string]func(*testing.T, store.Store){
 		equal(t, "RejectedIndex", read(t, gotIdx, err), idx)
 	},
 	"records given to Commit stay the caller's": func(t *testing.T, s store.Store) {
-		writeUsual(t, s, func(writes []store.Write) {
+		writeUsual(t, func(writes []store.Write) {
 			commit(t, s, writes...)
 			before := snapshot(t, s)
 			for _, w := range writes {
@@ -54,7 +54,7 @@ var records = map[string]func(*testing.T, store.Store){
 		})
 	},
 	"records returned belong to the caller": func(t *testing.T, s store.Store) {
-		writeUsual(t, s, func(writes []store.Write) { commit(t, s, writes...) })
+		writeUsual(t, func(writes []store.Write) { commit(t, s, writes...) })
 		before, mine := snapshot(t, s), snapshot(t, s)
 		mine.scribble()
 		equal(t, "after a reader wrote to what it read", snapshot(t, s), before)
@@ -132,7 +132,7 @@ func everyCall(s store.Store) map[string]func(context.Context) error {
 }
 
 // writeUsual hands over writes of one new record of each kind.
-func writeUsual(t *testing.T, s store.Store, use func([]store.Write)) {
+func writeUsual(t *testing.T, use func([]store.Write)) {
 	t.Helper()
 	use([]store.Write{
 		store.PutTenant{Tenant: &store.Tenant{Name: tenantA, Integrations: 1, Generation: 5}},
