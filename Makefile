@@ -105,8 +105,8 @@ fuzz-short: ## run every fuzz target for a few seconds
 	done
 
 .PHONY: bench
-bench: ## measure throughput, latency and cost against a bare HTTP client loop
-	go run ./bench
+bench: build ## measure throughput, latency and cost against a plain HTTP client loop, in six minutes
+	@go run ./bench $(ARGS)
 
 .PHONY: cover
 cover: ## write cover.out and print the coverage of the whole

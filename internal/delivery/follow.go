@@ -211,6 +211,7 @@ func (f *follow) fill() error {
 			return nil
 		}
 		f.segs = append(f.segs, segs...)
+		f.tail.Grow(f.loaded()) // what is in hand is seen through, even if it was not told of yet
 		for _, r := range f.riders {
 			r.give(segs)
 		}

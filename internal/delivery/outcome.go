@@ -15,9 +15,15 @@ import (
 
 // record stores what has to be kept of a verdict before the event counts as
 // through: an event that the receiver refused.
-func (e *Engine) record(ctx context.Context, in *integration.Integration, ev *event.Event, attempt int, v Verdict) error {
+func (e *Engine) record(ctx context.Context, in *integration.Integration, turn chan struct{}, ev *event.Event, attempt int, v Verdict) error {
 	if v.Outcome != Rejected {
 		return nil
+	}
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	h := store.HistoryOf(in)
 	return repeat(func() error {

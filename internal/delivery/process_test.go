@@ -199,7 +199,7 @@ func (p *process) drive(keys ...handoff.Key) {
 		case poke <- struct{}{}:
 		default:
 		}
-		if d.IntN(10) == 0 { // two at once do no harm
+		if d.IntN(10) == 0 && !p.w.quietTime() { // two at once do no harm
 			p.goes(func() { p.advance(k, make(chan struct{}), false) })
 		}
 	}

@@ -19,6 +19,7 @@ type rider struct {
 	in     *integration.Integration
 	lane   int
 	sender Sender
+	turn   chan struct{}   // of the target
 	signal chan<- struct{} // told when the owner should look; has room for one
 
 	ctx    context.Context // of the calls
@@ -60,7 +61,7 @@ type riderState struct {
 func (e *Engine) newRider(ctx context.Context, t *target, lane int, start handoff.Progress, probe bool, signal chan<- struct{}) *rider {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &rider{
-		engine: e, in: t.in, lane: lane, sender: t.sender, signal: signal,
+		engine: e, in: t.in, lane: lane, sender: t.sender, turn: t.turn, signal: signal,
 		ctx: ctx, cancel: cancel,
 		track: newTracker(t.in.EventFilter(), start),
 		limit: e.Settings.InFlight, movedAt: e.Now(),
@@ -171,7 +172,7 @@ func (r *rider) start() {
 func (r *rider) work(next item, attempt int) {
 	for {
 		verdict := r.engine.attempt(r.ctx, r.in, r.lane, r.sender, next.event(), attempt)
-		err := r.engine.record(r.ctx, r.in, next.event(), attempt, verdict)
+		err := r.engine.record(r.ctx, r.in, r.turn, next.event(), attempt, verdict)
 
 		r.mu.Lock()
 		r.note(next, verdict, err)

@@ -24,7 +24,7 @@ import (
 type rig struct {
 	*process
 	t     *testing.T
-	lines *bytes.Buffer // of the engine's log, as JSON
+	lines *lines // of the engine's log, as JSON
 	next  int
 
 	mu    sync.Mutex
@@ -65,11 +65,11 @@ func newRig(t *testing.T, sweeps bool, edit func(*settings.Settings)) *rig {
 	if edit != nil {
 		edit(&w.settings)
 	}
-	w.Lanes, w.lull, w.maxCalls = w.settings.Lanes, true, 10_000_000
-	r := &rig{process: newProcess(w, 0), t: t, lines: &bytes.Buffer{}}
+	w.Lanes, w.lull, w.maxCalls = w.settings.Lanes, true, 300_000
+	r := &rig{process: newProcess(w, 0), t: t, lines: &lines{}}
 	w.quietAfter = r.engine.QuietAfter()
 	w.slots[0] = r.process
-	r.engine.Logger = slog.New(slog.NewJSONHandler(&locked{w: r.lines}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	r.engine.Logger = slog.New(slog.NewJSONHandler(r.lines, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.engine.Sinks = r
 	r.send = func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict { return delivered }
 	r.write = func([]string) delivery.Verdict { return delivered }
@@ -110,21 +110,31 @@ func (r *rig) restart() *rig {
 	next.engine.Sinks, next.engine.Logger = next, r.engine.Logger
 	r.w.slots[0] = next.process
 	next.boot()
-	_, _ = next.engine.Sweep(next.ctx)
+	due, err := r.w.records.Due(context.Background(), time.Now().AddDate(100, 0, 0), 1000)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	next.drive(due...)
 	r.t.Cleanup(next.shutdown)
 	return next
 }
 
-// locked is a writer for several goroutines.
-type locked struct {
-	mu sync.Mutex
-	w  *bytes.Buffer
+// lines is a log that several goroutines write.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
 }
 
-func (l *locked) Write(b []byte) (int, error) {
+func (l *lines) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Write(b)
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // Webhook implements delivery.Sinks.

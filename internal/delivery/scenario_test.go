@@ -77,7 +77,7 @@ func between(lo, hi time.Duration) *rapid.Generator[time.Duration] {
 // assertions that only hold without it have teeth.
 func drawScenario(t *rapid.T) scenario {
 	sc := scenario{
-		Kind:       rapid.SampledFrom([]string{"calm", "stops", "faults", "crashes", "losses", "stalls", "zombies"}).Draw(t, "kind"),
+		Kind:       rapid.SampledFrom([]string{"calm", "stops", "faults", "crashes", "losses", "stalls", "stalls", "zombies"}).Draw(t, "kind"),
 		Seed:       rapid.Uint64().Draw(t, "seed"),
 		Slots:      1,
 		Lanes:      rapid.SampledFrom([]int{1, 1, 2, 3}).Draw(t, "lanes"),

@@ -12,6 +12,10 @@ type target struct {
 	in       *integration.Integration
 	sender   Sender
 	exporter Exporter
+	// turn is held while a rejected event is recorded. All of an integration are
+	// in one list, so that those of a receiver that refuses everything would
+	// meet each other's conflicts without end.
+	turn chan struct{}
 }
 
 // targets remembers opened sinks by generation, so that a secret is decrypted
@@ -36,7 +40,7 @@ func (e *Engine) target(ctx context.Context, in *integration.Integration) (*targ
 	if t != nil && t.in.Generation == in.Generation {
 		return t, nil
 	}
-	t = &target{in: in}
+	t = &target{in: in, turn: make(chan struct{}, 1)}
 	var err error
 	if in.S3 != nil {
 		t.exporter, err = e.Sinks.S3(ctx, in)

@@ -38,7 +38,7 @@ type world struct {
 	luck      int // faults that may still be injected
 	lull      bool
 	incidents int            // injected faults that may repeat what was in hand
-	stops     map[string]int // the same for one life: stops, take-backs
+	stops     map[string]int // the same for one life: stops, and take-backs of replays
 	slots     []*process
 	got       map[string]map[string]*receipt // by life and event id
 	lives     map[string]*life               // by name
@@ -254,7 +254,7 @@ func (w *world) attempted(in *integration.Integration, id string, attempt int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	want := w.receipt(in, id).retries + 1
-	if w.Calm && attempt != want {
+	if w.Calm && w.stops[lifeName(in)] == 0 && attempt != want {
 		w.fail("attempts: %s got %s as attempt %d, want %d", lifeName(in), id, attempt, want)
 	}
 }

@@ -70,7 +70,7 @@ func (n *Node) open(ctx context.Context) error {
 	c := &n.config
 	var err error
 	if n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr); err != nil {
-		return fmt.Errorf("cannot listen on %s: %w", c.Addr, err)
+		return fmt.Errorf("cannot listen on %s: %w; choose another address with --addr", c.Addr, err)
 	}
 	if n.db, err = sqlitedb.Open(ctx, c.Data); err != nil {
 		return err
@@ -108,7 +108,7 @@ func (n *Node) open(ctx context.Context) error {
 		Integrations: n.life,
 		Retrier:      n.engine,
 		Publisher:    publisher{publish.New(n.log, c.Settings), metrics},
-		Verifier:     n.verifier,
+		Verifier:     rememberTokens(n.verifier, time.Now),
 		Ready:        n.ready,
 		Metrics:      metrics.handler(),
 		Settings:     c.Settings,

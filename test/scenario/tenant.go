@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -32,14 +33,36 @@ var timestamp = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`)
 type tenant struct {
 	t     *testing.T
 	env   *Env
+	ctx   context.Context // of its calls
 	name  string
 	token string
+
+	receivers *[]*receiver
 }
 
 func newTenant(t *testing.T, env *Env) *tenant {
 	t.Helper()
 	name := "t-" + strings.ToLower(rand.Text()[:12])
-	return &tenant{t: t, env: env, name: name, token: env.Token(name, scopeWrite, scopePublish)}
+	c := &tenant{t: t, env: env, ctx: t.Context(), name: name, receivers: new([]*receiver)}
+	c.token = env.Token(name, scopeWrite, scopePublish)
+	t.Cleanup(c.leave)
+	return c
+}
+
+// leave deletes what the tenant has, and only then closes its receivers, whose
+// ports others may get.
+func (c *tenant) leave() {
+	var cancel context.CancelFunc
+	c.ctx, cancel = context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var list struct{ Integrations []document }
+	c.call("GET", base, nil).ok(200, &list)
+	for _, d := range list.Integrations {
+		c.call("DELETE", path(d.ID), nil).empty()
+	}
+	for _, r := range *c.receivers {
+		r.close()
+	}
 }
 
 // with is the same tenant with another token.
@@ -92,7 +115,7 @@ func (c *tenant) try(method, path string, body any, headers ...string) (*answer,
 		}
 		reader = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(c.t.Context(), method, c.env.URL+path, reader)
+	req, err := http.NewRequestWithContext(c.ctx, method, c.env.URL+path, reader)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/auth"
+	"github.com/sluicehq/sluice/internal/client"
+)
+
+// node is a running node with a data directory of its own.
+type node struct {
+	*process
+	bench *bench
+	dir   string // holds the data directory and what the node logs
+	url   string
+	key   *auth.OwnKey
+}
+
+// startNode starts a node on an empty data directory.
+func (b *bench) startNode(ctx context.Context) (*node, error) {
+	dir, err := os.MkdirTemp("", "sluice-bench-")
+	if err != nil {
+		return nil, err
+	}
+	n := &node{bench: b, dir: dir}
+	if err := n.run(ctx); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// run starts the process and waits until it answers.
+func (n *node) run(ctx context.Context) error {
+	addr, err := freeAddr(ctx)
+	if err != nil {
+		return err
+	}
+	log, err := os.Create(filepath.Join(n.dir, "log"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	data := filepath.Join(n.dir, "data")
+	cmd := exec.CommandContext(ctx, n.bench.binary, "serve", "--dev", "--addr", addr, "--data", data)
+	if n.bench.profile != "" {
+		if cmd, err = profiled(ctx, nodeConfig{addr, data, n.bench.profile}); err != nil {
+			return err
+		}
+	}
+	cmd.Stderr = log
+	if n.process, err = start(cmd); err != nil {
+		return err
+	}
+	n.url = "http://" + addr
+	err = until(ctx, 20*time.Second, "the node answers", func() (bool, error) {
+		select {
+		case <-n.exited:
+			text, _ := os.ReadFile(log.Name())
+			return false, fmt.Errorf("the node ended: %w: %s", errors.Join(n.err), text)
+		default:
+			return ask(ctx, n.url+"/healthz", new(struct{})) == nil, nil
+		}
+	})
+	if err != nil {
+		return err
+	}
+	n.key, err = auth.OpenOwnKey(filepath.Join(data, auth.OwnKeyName))
+	return err
+}
+
+// restart ends the node and starts it again on what it has.
+func (n *node) restart(ctx context.Context) error {
+	n.end()
+	return n.run(ctx)
+}
+
+// close ends the node, by force since nothing of it is needed any more, and
+// removes what it wrote.
+func (n *node) close() {
+	if n.process != nil && n.bench.profile == "" {
+		_ = n.cmd.Process.Kill()
+	}
+	if n.process != nil {
+		n.end()
+	}
+	_ = os.RemoveAll(n.dir)
+}
+
+func (n *node) token(tenant string) (string, error) {
+	return n.key.Sign(tenant, auth.Scopes(), time.Hour, time.Now())
+}
+
+func (n *node) client(tenant string) (*client.Client, error) {
+	token, err := n.token(tenant)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(n.url, token)
+}
+
+// publish publishes c.Events events and waits until they are durable.
+func (n *node) publish(ctx context.Context, tenant string, c publisherConfig) error {
+	p, err := n.publisher(ctx, tenant, c)
+	if err != nil {
+		return err
+	}
+	defer p.end()
+	if err := p.answers.Decode(new(publisherResult)); err != nil {
+		return fmt.Errorf("the publisher: %w", err)
+	}
+	return nil
+}
+
+// publisher starts to publish.
+func (n *node) publisher(ctx context.Context, tenant string, c publisherConfig) (*process, error) {
+	var err error
+	c.URL = n.url
+	if c.Token, err = n.token(tenant); err != nil {
+		return nil, err
+	}
+	return startPart(ctx, "part-publisher", c, nil)
+}
+
+// freeAddr is an address that nobody listens on at the moment.
+func freeAddr(ctx context.Context) (string, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// webhook registers a webhook integration.
+func webhook(ctx context.Context, c *client.Client, id, at string) error {
+	_, err := c.Create(ctx, client.Registration{ID: id, Type: "permanent", Callback: &client.Callback{URL: at}})
+	return err
+}
+
+// profiled is the command of a node in this program, with profiles.
+func profiled(ctx context.Context, c nodeConfig) (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	return exec.CommandContext(ctx, self, "part-node", string(text)), nil
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// publisherConfig says what is published.
+type publisherConfig struct {
+	URL, Token string
+	Batch      int     // events a call
+	Callers    int     // calls at a time
+	Rate       float64 // calls a second; 0: one after the other
+	Events     int64   // to publish; 0: until it is told to end
+	Size       int     // bytes of a payload at least
+	RareEvery  int     // each so many-th event is named rareName; 0: none
+
+	// Control, unless empty, is that of receivers that must not fall back: of the
+	// events published, the slowest of the first First lacks at most Window.
+	Control string
+	First   int
+	Window  int64
+}
+
+const rareName = "rare.event"
+
+// publisherResult is what came of it.
+type publisherResult struct {
+	Events int64
+	Took   time.Duration
+	Calls  *histogram // their times
+	Held   int64      // calls that began late because too many were under way
+}
+
+// publisher publishes the sample events again and again.
+type publisher struct {
+	publisherConfig
+	samples []sample
+	client  *http.Client
+	begun   atomic.Int64 // events in calls that have begun
+	done    atomic.Int64 // events published
+	allowed atomic.Int64 // events that may be begun
+	calls   histogram
+	held    int64
+}
+
+func publisherPart(ctx context.Context, config []byte, say func(any) error) error {
+	p := new(publisher)
+	if err := json.Unmarshal(config, &p.publisherConfig); err != nil {
+		return err
+	}
+	samples, err := readSamples()
+	if err != nil {
+		return err
+	}
+	for _, s := range samples {
+		p.samples = append(p.samples, s.padded(p.Size))
+	}
+	p.client = &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: p.Callers, DisableCompression: true}}
+	p.allowed.Store(1 << 60)
+	if p.Events > 0 {
+		p.allowed.Store(p.Events)
+	}
+	stop, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if p.Control != "" {
+		if err := p.regulate(stop, cancel); err != nil {
+			return err
+		}
+	}
+	started := time.Now()
+	if p.Rate > 0 {
+		p.evenly(stop, cancel)
+	} else {
+		p.saturate(stop, cancel)
+	}
+	if err := context.Cause(stop); err != nil && ctx.Err() == nil {
+		return err
+	}
+	result := publisherResult{Events: p.done.Load(), Took: time.Since(started), Calls: &p.calls, Held: p.held}
+	if err := say(result); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// regulate keeps what is published close to what the receivers have taken.
+func (p *publisher) regulate(ctx context.Context, fail context.CancelCauseFunc) error {
+	taken := func() (int64, error) {
+		var counts []int64
+		if err := ask(ctx, p.Control+"/counts", &counts); err != nil {
+			return 0, err
+		}
+		return lowest(counts[:p.First]), nil
+	}
+	before, err := taken()
+	if err != nil {
+		return err
+	}
+	p.allowed.Store(p.Window)
+	go func() {
+		for pause(ctx, 5*time.Millisecond) == nil {
+			now, err := taken()
+			if err != nil {
+				fail(err)
+				return
+			}
+			p.allowed.Store(now - before + p.Window)
+		}
+	}()
+	return nil
+}
+
+// saturate has so many calls under way at any time.
+func (p *publisher) saturate(ctx context.Context, fail context.CancelCauseFunc) {
+	var callers sync.WaitGroup
+	for range p.Callers {
+		callers.Go(func() {
+			for ctx.Err() == nil {
+				number := p.begun.Add(int64(p.Batch))
+				for number > p.allowed.Load() {
+					if p.Events > 0 || pause(ctx, time.Millisecond) != nil {
+						return
+					}
+				}
+				if err := p.publish(number, time.Now()); err != nil {
+					fail(err)
+				}
+			}
+		})
+	}
+	callers.Wait()
+}
+
+// evenly begins calls at a fixed rate, whatever becomes of those before.
+func (p *publisher) evenly(ctx context.Context, fail context.CancelCauseFunc) {
+	var callers sync.WaitGroup
+	room := make(chan struct{}, p.Callers)
+	started := time.Now()
+	for n := int64(1); ; n++ {
+		due := started.Add(time.Duration(float64(n) / p.Rate * float64(time.Second)))
+		if pause(ctx, time.Until(due)) != nil {
+			break
+		}
+		at := time.Now()
+		select {
+		case room <- struct{}{}:
+		default:
+			p.held++
+			room <- struct{}{}
+		}
+		callers.Go(func() {
+			defer func() { <-room }()
+			if err := p.publish(n*int64(p.Batch), at); err != nil {
+				fail(err)
+			}
+		})
+	}
+	callers.Wait()
+}
+
+// publish publishes the batch that ends with the event of that number.
+func (p *publisher) publish(last int64, at time.Time) error {
+	var body bytes.Buffer
+	for n := last - int64(p.Batch); n < last; n++ {
+		s := &p.samples[n%int64(len(p.samples))]
+		name := s.Name
+		if p.RareEvery > 0 && n%int64(p.RareEvery) == 0 {
+			name = rareName
+		}
+		_, _ = fmt.Fprintf(&body, `{"id":"%s","name":"%s","payload":%s}`+"\n", timedID(at, uint64(n)), name, s.Payload)
+	}
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, p.URL+"/api/v1/org/events", &body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/x-ndjson")
+	req.Header.Set("Authorization", "Bearer "+p.Token)
+	started := time.Now()
+	res, err := p.client.Do(req)
+	if err != nil {
+		return err
+	}
+	answer, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusAccepted {
+		return fmt.Errorf("publishing was answered with %s: %.300s", res.Status, answer)
+	}
+	p.calls.add(time.Since(started))
+	p.done.Add(int64(p.Batch))
+	return nil
+}

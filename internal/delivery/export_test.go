@@ -1,0 +1,147 @@
+package delivery_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/settings"
+)
+
+// wantFiles fails unless the files have each event once, and none is empty.
+func wantFiles(t *testing.T, files []file, ids []string) {
+	t.Helper()
+	got := map[string]int{}
+	for _, f := range files {
+		if len(f.ids) == 0 {
+			t.Error("an empty file")
+		}
+		for _, id := range f.ids {
+			got[id]++
+		}
+	}
+	for _, id := range ids {
+		if got[id] != 1 {
+			t.Errorf("%s is in %d files, want one", id, got[id])
+		}
+	}
+	if len(got) != len(ids) {
+		t.Errorf("%d events in files, want %d", len(got), len(ids))
+	}
+}
+
+// However steadily events come, a file is started every five minutes, not
+// whenever the last one is written.
+func TestAFileEveryFiveMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, nil)
+		r.write = func([]string) delivery.Verdict {
+			time.Sleep(1300 * time.Millisecond)
+			return delivered
+		}
+		r.register(bucketSpec("bucket"))
+		time.Sleep(time.Second)
+		var ids []string
+		for range 3600 {
+			ids = append(ids, r.publish(1)...)
+			time.Sleep(time.Second)
+		}
+		time.Sleep(10 * time.Minute)
+		files := r.exported()
+		wantFiles(t, files, ids)
+		if len(files) < 11 || len(files) > 13 {
+			t.Errorf("%d files in an hour, want 12", len(files))
+		}
+		for i := 1; i < len(files); i++ {
+			if d := files[i].created.Sub(files[i-1].created); d < 5*time.Minute || d > 5*time.Minute+10*time.Second {
+				t.Errorf("file %d was started %v after the one before it", i+1, d)
+			}
+		}
+	})
+}
+
+// Where there is more than a file holds, the next one is started at once, and
+// no file is larger than it may be.
+func TestFilesAreCutAtTheirSize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const events, perFile = 1000, 30
+		size := 0
+		r := newRig(t, true, func(s *settings.Settings) {
+			size = eventSize + 3 // the ids of a rig are longer
+			s.S3FileBytes = int64(perFile*(size+1) + 5)
+		})
+		r.register(bucketSpec("bucket"))
+		time.Sleep(time.Second)
+		var ids []string
+		for range events / 20 {
+			ids = append(ids, r.publish(20)...)
+		}
+		time.Sleep(6 * time.Minute)
+		files := r.exported()
+		wantFiles(t, files, ids)
+		if want := (events + perFile - 1) / perFile; len(files) != want {
+			t.Errorf("%d files, want %d", len(files), want)
+		}
+		for _, f := range files {
+			if int64(f.bytes) > r.w.settings.S3FileBytes {
+				t.Errorf("a file of %d bytes, at most %d are allowed", f.bytes, r.w.settings.S3FileBytes)
+			}
+		}
+	})
+}
+
+// A bucket that is down gets the same events later, in order of trying ever
+// less often, and nothing is rejected.
+func TestBucketThatIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, nil)
+		down := true
+		r.write = func([]string) delivery.Verdict {
+			if down {
+				return delivery.Verdict{Outcome: delivery.Retry, Status: 503, Reason: "The bucket is down."}
+			}
+			return delivered
+		}
+		r.register(bucketSpec("bucket"))
+		time.Sleep(time.Second)
+		ids := r.publish(3)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(r.exported()) != 0 || len(r.entries("bucket", integration.ActionRetryTriggered)) < 10 {
+			t.Errorf("files %v, log %v", r.exported(), r.entries("bucket", integration.ActionRetryTriggered))
+		}
+		down = false
+		ids = append(ids, r.publish(2)...)
+		time.Sleep(11 * time.Minute)
+		wantFiles(t, r.exported(), ids)
+	})
+}
+
+// A stop while a file is written gives the file up.
+func TestStopWhileAFileIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, func(s *settings.Settings) { s.S3FileInterval = time.Second })
+		in := r.register(bucketSpec("bucket"))
+		time.Sleep(time.Second)
+		ids := r.publish(3)
+		r.write = func([]string) delivery.Verdict {
+			t.Error("a file appeared after the stop")
+			return delivered
+		}
+		// The stop comes between the last event and the confirmation: the
+		// cursor's next commit is the lease that confirms.
+		time.Sleep(time.Second - time.Millisecond)
+		if _, err := r.life.Stop(t.Context(), tenant, in.ID); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		r.write = func([]string) delivery.Verdict { return delivered }
+		if _, err := r.life.Start(t.Context(), tenant, in.ID); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		wantFiles(t, r.exported(), ids)
+	})
+}

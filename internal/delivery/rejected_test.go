@@ -1,0 +1,259 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+func (r *rig) rejected(in *integration.Integration) []string {
+	r.t.Helper()
+	index, err := r.w.records.RejectedIndex(context.Background(), store.HistoryOf(in))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var ids []string
+	for _, e := range index.Entries {
+		ids = append(ids, e.EventID)
+		if _, err := r.w.records.Rejected(context.Background(), store.HistoryOf(in), e.EventID); err != nil {
+			r.t.Errorf("%s is listed: %v", e.EventID, err)
+		}
+	}
+	return ids
+}
+
+func (r *rig) retry(in *integration.Integration, eventID string) error {
+	return r.engine.RetryRejected(context.Background(), tenant, in.ID, eventID)
+}
+
+func wantCode(t *testing.T, err error, want problem.Code) {
+	t.Helper()
+	if got := problem.CodeOf(err); got != want {
+		t.Errorf("got %v (%s), want %s", err, got, want)
+	}
+}
+
+// rejecting returns a rig with one integration that refused events.
+func rejecting(t *testing.T, n int) (*rig, *integration.Integration, []string) {
+	r := newRig(t, false, nil)
+	in := r.register(hookSpec("orders"))
+	time.Sleep(time.Second)
+	r.answer(takes(0, refused))
+	ids := r.publish(n)
+	time.Sleep(time.Second)
+	if got := r.rejected(in); len(got) != n {
+		t.Fatalf("rejected: %v, want %d", got, n)
+	}
+	return r, in, ids
+}
+
+func TestRejectedEventsAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, in, ids := rejecting(t, 1)
+		if e := r.entries("orders", integration.ActionEventRejected); len(e) != 1 || e[0].Reason != "Event "+ids[0]+" (order.created) was rejected. "+refused.Reason {
+			t.Errorf("log: %+v", e)
+		}
+		x, err := r.w.records.Rejected(t.Context(), store.HistoryOf(in), ids[0])
+		if err != nil || x.Attempts != 1 || idOf(x.Event.Body) != ids[0] {
+			t.Errorf("kept: %+v, %v", x, err)
+		}
+		r.answer(takes(0, delivered))
+		r.wantOnce("orders", append(ids, r.publish(0)...))
+		more := r.publish(2)
+		time.Sleep(time.Second)
+		r.wantOnce("orders", more) // the stream goes on
+	})
+}
+
+// An event that is refused while the store fails is not through: it is sent
+// again, and kept then.
+func TestRejectedEventThatCannotBeKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, nil)
+		in := r.register(hookSpec("orders"))
+		time.Sleep(time.Second)
+		var calls atomic.Int32
+		r.answer(func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict {
+			if calls.Add(1) == 1 {
+				r.w.mu.Lock()
+				r.w.lull, r.w.luck, r.w.FailRate = false, 1, 1000 // the next call of a port fails
+				r.w.mu.Unlock()
+			}
+			return refused
+		})
+		ids := r.publish(1)
+		time.Sleep(time.Minute)
+		if got := r.rejected(in); !slices.Equal(got, ids) || calls.Load() != 2 {
+			t.Errorf("kept %v after %d calls, want %v after 2", got, calls.Load(), ids)
+		}
+	})
+}
+
+// Many are refused at once, by several lanes: the list never grows beyond its
+// limit, keeps the newest, and each that goes is in the log.
+func TestRejectedListIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most, events = 7, 60
+		r := newRig(t, false, func(s *settings.Settings) { s.MaxRejected, s.Lanes, s.InFlight = most, 3, 8 })
+		in := r.register(hookSpec("orders"))
+		r.register(hookSpec("neighbour"))
+		time.Sleep(time.Second)
+		r.answer(func(_ context.Context, in *integration.Integration, _ *event.Event, _ int) delivery.Verdict {
+			if in.ID == "neighbour" {
+				return delivered
+			}
+			return refused
+		})
+		ids := r.publish(events)
+		time.Sleep(time.Minute)
+		r.wantOnce("neighbour", ids)
+		r.wantOnce("orders", ids)
+		got := r.rejected(in)
+		evicted := r.entries("orders", integration.ActionRejectedEvicted)
+		rejected := r.entries("orders", integration.ActionEventRejected)
+		if len(got) != most || len(rejected) != events || len(evicted) != events-most {
+			t.Errorf("%d kept, %d rejected, %d evicted; want %d, %d, %d", len(got), len(rejected), len(evicted), most, events, events-most)
+		}
+		if slices.Sort(got); len(slices.Compact(got)) != most {
+			t.Errorf("one is listed twice: %v", got)
+		}
+	})
+}
+
+func TestRetryRejected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, in, ids := rejecting(t, 3)
+		wantCode(t, r.retry(in, "nothing"), problem.NotFound)
+		wantCode(t, r.engine.RetryRejected(t.Context(), tenant, "nobody", ids[0]), problem.NotFound)
+		wantCode(t, r.engine.RetryRejected(t.Context(), "other", in.ID, ids[0]), problem.NotFound)
+
+		r.answer(takes(0, busy))
+		err := r.retry(in, ids[0])
+		wantCode(t, err, problem.ReceiverFailed)
+		if want := "The receiver failed again, so event " + ids[0] + " stays in the list. " + busy.Reason; err.Error() != want {
+			t.Errorf("got %q, want %q", err, want)
+		}
+		wantCode(t, r.retry(in, ids[0]), problem.ReceiverFailed) // at once: the first is over
+		if got := r.rejected(in); len(got) != 3 {
+			t.Errorf("it left the list: %v", got)
+		}
+
+		// While it is stopped too.
+		if _, err := r.life.Stop(t.Context(), tenant, in.ID); err != nil {
+			t.Fatal(err)
+		}
+		r.answer(takes(0, delivered))
+		if err := r.retry(in, ids[0]); err != nil {
+			t.Error(err)
+		}
+		calls := r.got()
+		if last := calls[len(calls)-1]; last.id != ids[0] || last.attempt != 4 {
+			t.Errorf("sent %+v, want attempt 4", last)
+		}
+		if got := r.rejected(in); !slices.Equal(got, ids[1:]) && len(got) != 2 {
+			t.Errorf("list: %v", got)
+		}
+		if e := r.entries("orders", integration.ActionRejectedRetried); len(e) != 1 {
+			t.Errorf("log: %+v", e)
+		}
+		wantCode(t, r.retry(in, ids[0]), problem.NotFound)
+	})
+}
+
+// One of many retries at once is made; all others are told so.
+func TestRetryRejectedOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, in, ids := rejecting(t, 1)
+		before := len(r.got())
+		r.answer(takes(3*time.Second, delivered))
+		var wg sync.WaitGroup
+		var made, refused atomic.Int32
+		for range 8 {
+			wg.Go(func() {
+				switch err := r.retry(in, ids[0]); problem.CodeOf(err) {
+				case "":
+					made.Add(1)
+				case problem.RetryInProgress:
+					refused.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if made.Load() != 1 || refused.Load() != 7 || len(r.got()) != before+1 {
+			t.Errorf("%d made, %d refused, %d calls", made.Load(), refused.Load(), len(r.got())-before)
+		}
+		if got := r.rejected(in); len(got) != 0 {
+			t.Errorf("list: %v", got)
+		}
+	})
+}
+
+// A process that dies with a retry under way blocks the next one for no longer
+// than the retry could have lasted.
+func TestRetryRejectedAfterACrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, in, ids := rejecting(t, 1)
+		r.answer(func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict {
+			r.crash()
+			return delivered
+		})
+		if err := r.retry(in, ids[0]); err == nil {
+			t.Error("the crashed one answered")
+		}
+		next := r.restart()
+		next.answer(takes(0, delivered))
+		wantCode(t, next.retry(in, ids[0]), problem.RetryInProgress)
+		time.Sleep(r.w.settings.WebhookTimeout + time.Second)
+		if err := next.retry(in, ids[0]); err != nil {
+			t.Error(err)
+		}
+		if got := next.rejected(in); len(got) != 0 {
+			t.Errorf("list: %v", got)
+		}
+	})
+}
+
+// Whoever asked is gone before the answer: what was sent is recorded.
+func TestRetryRejectedWhoseCallerIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, in, ids := rejecting(t, 2)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		r.answer(func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict {
+			cancel(errors.New("gone"))
+			return delivered
+		})
+		if err := r.engine.RetryRejected(ctx, tenant, in.ID, ids[0]); err != nil {
+			t.Error(err)
+		}
+		if got := r.rejected(in); len(got) != 1 {
+			t.Errorf("list: %v", got)
+		}
+		// Cut off in the middle, it can be retried at once and cost no attempt.
+		ctx, cancel = context.WithCancelCause(t.Context())
+		r.answer(takes(time.Hour, delivered))
+		time.AfterFunc(time.Second, func() { cancel(errors.New("gone")) })
+		wantCode(t, r.engine.RetryRejected(ctx, tenant, in.ID, ids[1]), problem.ReceiverFailed)
+		r.answer(takes(0, delivered))
+		if err := r.retry(in, ids[1]); err != nil {
+			t.Error(err)
+		}
+		calls := r.got()
+		if last := calls[len(calls)-1]; last.attempt != 2 {
+			t.Errorf("attempt %d, want 2", last.attempt)
+		}
+	})
+}

@@ -1,0 +1,176 @@
+package delivery_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/settings"
+)
+
+// quickAndSlow answers for "quick" at once, for anyone else after a while.
+func quickAndSlow(d time.Duration) func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict {
+	return func(ctx context.Context, in *integration.Integration, e *event.Event, n int) delivery.Verdict {
+		if in.ID == "quick" {
+			return delivered
+		}
+		return takes(d, delivered)(ctx, in, e, n)
+	}
+}
+
+// A shutdown in good order repeats nothing and costs no attempt: neither for the
+// one whose calls are under way, nor for the one that was ahead of it.
+func TestShutdownRepeatsNothing(t *testing.T) {
+	for name, begin := range map[string]func(r *rig){
+		"following":   func(r *rig) { r.register(hookSpec("quick")); r.register(hookSpec("slow")); time.Sleep(time.Second) },
+		"catching up": func(r *rig) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 3 })
+				r.answer(quickAndSlow(900 * time.Millisecond))
+				since := time.Now()
+				time.Sleep(time.Second)
+				begin(r)
+				var ids []string
+				for range 4 {
+					ids = append(ids, r.publish(5)...)
+				}
+				if name == "catching up" {
+					for _, id := range []string{"quick", "slow"} {
+						spec := hookSpec(id)
+						spec.StartsAt = since.UTC().Truncate(time.Millisecond)
+						r.register(spec)
+					}
+				}
+				time.Sleep(1500 * time.Millisecond)
+				next := r.restart()
+				time.Sleep(time.Minute)
+				calls := append(r.got(), next.got()...)
+				if n := len(next.got()); n == 0 || n >= len(ids) {
+					t.Fatalf("%d calls after the restart: the shutdown did not come in between", n)
+				}
+				n := map[[2]string]int{}
+				for _, c := range calls {
+					n[[2]string{c.to, c.id}]++
+					if c.attempt != 1 {
+						t.Errorf("%s got %s as attempt %d", c.to, c.id, c.attempt)
+					}
+				}
+				for _, id := range ids {
+					if n[[2]string{"quick", id}] != 1 || n[[2]string{"slow", id}] != 1 {
+						t.Errorf("%s was sent to quick %d and to slow %d times, want once", id, n[[2]string{"quick", id}], n[[2]string{"slow", id}])
+					}
+				}
+			})
+		})
+	}
+}
+
+// A receiver that hangs beyond the grace of a shutdown has its own call cut off;
+// nothing that is known of it or of others is lost by that.
+func TestShutdownWithAReceiverThatHangs(t *testing.T) {
+	for name, late := range map[string]bool{"following": false, "catching up": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, false, func(s *settings.Settings) { s.FollowBudget, s.InFlight = 30*time.Second, 2 })
+				r.engine.Grace = 3 * time.Second
+				since, hung := time.Now(), ""
+				r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, _ int) delivery.Verdict {
+					if in.ID == "hangs" && e.ID == hung {
+						return takes(9*time.Second, delivered)(ctx, in, e, 1)
+					}
+					return delivered
+				})
+				time.Sleep(time.Second)
+				if !late {
+					r.register(hookSpec("quick"))
+					r.register(hookSpec("hangs"))
+					time.Sleep(time.Second)
+				}
+				hung = "e000001"
+				ids := r.publish(8)
+				if late {
+					for _, id := range []string{"quick", "hangs"} {
+						spec := hookSpec(id)
+						spec.StartsAt = since.UTC().Truncate(time.Millisecond)
+						r.register(spec)
+					}
+				}
+				time.Sleep(time.Second)
+				began := time.Now()
+				next := r.restart()
+				if took := time.Since(began); took > 5*time.Second {
+					t.Errorf("the shutdown took %v", took)
+				}
+				next.answer(takes(0, delivered))
+				time.Sleep(time.Minute)
+				n := map[[2]string]int{}
+				for _, c := range append(r.got(), next.got()...) {
+					n[[2]string{c.to, c.id}]++
+				}
+				for _, id := range ids {
+					want := 1
+					if id == hung {
+						want = 2
+					}
+					if n[[2]string{"quick", id}] != 1 || n[[2]string{"hangs", id}] != want {
+						t.Errorf("%s was sent to quick %d and to hangs %d times, want 1 and %d", id, n[[2]string{"quick", id}], n[[2]string{"hangs", id}], want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A crash repeats what was in hand, some two reads of the log, however much was
+// sent before it.
+func TestACrashRepeatsLittle(t *testing.T) {
+	const read, inFlight = 10, 2
+	for name, late := range map[string]bool{"following": false, "catching up": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, false, func(s *settings.Settings) { s.InFlight = inFlight })
+				r.engine.BatchBytes = read * (eventSize + 2) // the ids of a rig are longer
+				var calls atomic.Int32
+				r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, n int) delivery.Verdict {
+					if calls.Add(1) == 200 {
+						r.crash()
+					}
+					return takes(time.Millisecond, delivered)(ctx, in, e, n)
+				})
+				spec := hookSpec("orders")
+				spec.StartsAt = time.Now().UTC().Truncate(time.Millisecond)
+				if time.Sleep(time.Second); !late {
+					r.register(spec)
+					time.Sleep(time.Second)
+				}
+				var ids []string
+				for range 80 {
+					ids = append(ids, r.publish(5)...)
+				}
+				if late {
+					r.register(spec)
+				}
+				time.Sleep(time.Second)
+				next := r.restart()
+				time.Sleep(time.Minute)
+				n, repeats := times(append(r.got(), next.got()...)), 0
+				for _, id := range ids {
+					if n[id] == 0 {
+						t.Errorf("%s is lost", id)
+					}
+					repeats += n[id] - 1
+				}
+				if most := 3*read + inFlight; repeats > most || len(r.got()) < 200 {
+					t.Errorf("of %d events %d were repeated, want at most %d", len(r.got()), repeats, most)
+				}
+			})
+		})
+	}
+}

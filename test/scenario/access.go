@@ -1,0 +1,135 @@
+package scenario
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var access = []scenario{
+	{"a tenant sees nothing of another", isolation},
+	{"scopes", scopes},
+	{"tokens that are not accepted", badTokens},
+	{"paths and methods that are not there", noSuchCall},
+}
+
+// calls are all that the API has for tenants, with the scope they need. ID is
+// an integration, and EVENT one of its rejected events.
+var calls = []struct{ method, path, scope string }{
+	{"GET", base, scopeRead},
+	{"POST", base, scopeWrite},
+	{"GET", base + "/ID", scopeRead},
+	{"PATCH", base + "/ID", scopeWrite},
+	{"DELETE", base + "/ID", scopeWrite},
+	{"POST", base + "/ID/_start", scopeWrite},
+	{"POST", base + "/ID/_stop", scopeWrite},
+	{"GET", base + "/ID/logs", scopeRead},
+	{"GET", base + "/ID/rejected_events", scopeRead},
+	{"GET", base + "/ID/rejected_events/EVENT", scopeRead},
+	{"DELETE", base + "/ID/rejected_events/EVENT", scopeWrite},
+	{"POST", base + "/ID/rejected_events/EVENT/_retry", scopeWrite},
+	{"POST", eventsPath, scopePublish},
+}
+
+// withRejected registers an integration, and returns one event it has rejected.
+func (c *tenant) withRejected(id string) (*receiver, string) {
+	c.t.Helper()
+	r := newReceiver(c)
+	r.status(http.StatusBadRequest)
+	c.register(id, callback(r.URL))
+	event := c.publish("order.created", 1)[0]
+	c.env.eventually(c.t, said("the event is rejected"), func() bool { return slices.Equal(c.rejected(id), []string{event}) })
+	return r, event
+}
+
+func isolation(t *testing.T, env *Env) {
+	mine, other := newTenant(t, env), newTenant(t, env)
+	r, event := mine.withRejected("shop")
+	fill := strings.NewReplacer("ID", "shop", "EVENT", event)
+	for _, call := range calls {
+		if strings.Contains(call.path, "ID") {
+			other.call(call.method, fill.Replace(call.path), object{}).fails(http.StatusNotFound, "not_found")
+		}
+	}
+	var list struct{ Integrations []document }
+	if other.call("GET", base, nil).ok(200, &list); len(list.Integrations) > 0 {
+		t.Errorf("the other tenant sees %v", list.Integrations)
+	}
+	seen := other.witness() // fails if it gets an event of another tenant
+	other.register("shop", callback(newReceiver(other).URL))
+	seen.hasOnly(other.publish("order.created", 3))
+	other.call("DELETE", path("shop"), nil).empty()
+
+	r.status(http.StatusOK)
+	mine.wantActions("shop", "integration_created", "integration_started", "event_rejected")
+	ids := mine.publish("order.created", 3)
+	r.hasOnly(ids)
+	wantSame(t, []string{event}, mine.rejected("shop"))
+}
+
+func scopes(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	_, event := c.withRejected("shop")
+	fill := strings.NewReplacer("ID", "shop", "EVENT", event)
+	granted := map[string][]string{ // what a token with one scope may do
+		scopeRead:    {scopeRead},
+		scopeWrite:   {scopeRead, scopeWrite},
+		scopePublish: {scopePublish},
+	}
+	for scope, may := range granted {
+		one := c.with(env.Token(c.name, scope))
+		for _, call := range calls {
+			if !slices.Contains(may, call.scope) {
+				one.call(call.method, fill.Replace(call.path), object{}).fails(http.StatusForbidden, "forbidden", call.scope)
+			} else if call.method == http.MethodGet {
+				one.call(call.method, fill.Replace(call.path), nil).ok(http.StatusOK)
+			}
+		}
+	}
+	c.wantActions("shop", "integration_created", "integration_started", "event_rejected")
+	c.with(env.Token(c.name, scopePublish)).publish("order.created", 1)
+	c.with(env.Token(c.name, scopeWrite)).stop("shop")
+}
+
+func badTokens(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	parts := strings.Split(c.token, ".")
+	foreign := strings.Split(env.Token("somebody-else", scopeRead, scopeWrite, scopePublish), ".")
+	bad := map[string]string{
+		"no token":          "",
+		"no JWT":            "nonsense",
+		"no signature":      parts[0] + "." + parts[1] + ".",
+		"another signature": parts[0] + "." + parts[1] + "." + foreign[2],
+		"another tenant":    parts[0] + "." + foreign[1] + "." + parts[2],
+		"alg none":          "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0." + parts[1] + ".",
+		"spaces in it":      parts[0] + " . " + parts[1],
+		"very long":         strings.Repeat("a", 9000),
+	}
+	for name, token := range bad {
+		t.Run(name, func(t *testing.T) {
+			one := c.with(token)
+			one.t = t
+			for _, call := range calls {
+				one.call(call.method, call.path, object{}).fails(http.StatusUnauthorized, "unauthorized")
+			}
+		})
+	}
+	c.with("").call("GET", base, nil, "Authorization", "Basic dXNlcjpwYXNz").fails(http.StatusUnauthorized, "unauthorized")
+	c.with("").call("GET", base+"?access_token="+c.token, nil).fails(http.StatusUnauthorized, "unauthorized")
+}
+
+func noSuchCall(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	for _, p := range []string{"/", "/api/v1/org", base + "s", path("shop", "/more"), path("shop", "/rejected_events/x/y"), base + "//shop", base + "/../x"} {
+		c.call("GET", p, nil).fails(http.StatusNotFound, "not_found")
+	}
+	for _, call := range [][2]string{
+		{"PUT", base}, {"DELETE", base}, {"POST", path("shop")}, {"GET", path("shop", "/_start")}, {"GET", eventsPath}, {"DELETE", path("shop", "/logs")},
+	} {
+		c.call(call[0], call[1], nil).fails(http.StatusMethodNotAllowed, "method_not_allowed", call[0])
+	}
+	if a := c.call("GET", base+"/", nil); a.status != http.StatusOK {
+		t.Errorf("the base path with a slash at its end: %d", a.status)
+	}
+}

@@ -1,0 +1,245 @@
+package scenario
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var failing = []scenario{
+	{"whatever fails is tried again", failures},
+	{"a receiver that cannot be connected to", refusing},
+	{"Retry-After is honoured", retryAfter},
+	{"a receiver that hangs holds up nobody else", hanging},
+	{"a failing receiver gets all in the end", flaky},
+	{"an answer without an end", endless},
+}
+
+// failures has a receiver fail twice, in all the ways, and then take the event.
+func failures(t *testing.T, env *Env) {
+	status := func(code int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+	}
+	hang := func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }
+	for _, f := range []struct {
+		name, cause string
+		handler     http.HandlerFunc
+	}{
+		{"429", "too many requests (HTTP status code 429)", status(429)},
+		{"503", "service unavailable (HTTP status code 503)", status(503)},
+		{"500", "internal server error (HTTP status code 500)", status(500)},
+		{"401", "unauthorized (HTTP status code 401)", status(401)},
+		{"404", "not found (HTTP status code 404)", status(404)},
+		{"410", "gone (HTTP status code 410)", status(410)},
+		{"422", "(HTTP status code 422)", status(422)},
+		{"302", "(HTTP status code 302)", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "/elsewhere")
+			w.WriteHeader(http.StatusFound)
+		}},
+		{"307 to a metadata service", "(HTTP status code 307)", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "http://169.254.169.254/latest/meta-data/")
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		}},
+		{"closes", "the connection was closed before an answer came", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
+		{"hangs", fmt.Sprintf("no answer within %v", env.Settings.WebhookTimeout), hang},
+		{"no HTTP", "the answer is not valid HTTP", func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				_, _ = conn.Write([]byte("220 mail.example.com ESMTP\r\n\r\n"))
+				_ = conn.Close()
+			}
+		}},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			c := newTenant(t, env)
+			r := newReceiver(c)
+			r.handles(f.handler)
+			c.register("shop", callback(r.URL+"/hook"))
+			id := c.publish("order.created", 1)[0]
+			env.eventually(t, said("two attempts"), func() bool { all := r.all(); return len(all) > 0 && all[len(all)-1].attempt == 2 })
+			r.handles(nil)
+			r.has([]string{id})
+			attempts, last := 0, 0
+			for i, a := range r.all() {
+				// A call that is cut short because it holds up others is no attempt.
+				if again := i > 0 && f.name == "hangs" && a.attempt == last; !again {
+					attempts++
+				}
+				if last = a.attempt; a.ID != id || a.attempt != attempts || a.path != "/hook" {
+					t.Errorf("call %d is attempt %d of %s at %s", i, a.attempt, a.ID, a.path)
+				}
+			}
+			want := "Request to URL " + r.URL + "/hook failed. Reason: "
+			reasons := c.reasons("shop", "retry_triggered")
+			if len(reasons) == 0 || len(reasons) != attempts-1 {
+				t.Errorf("%d retries in the log, of %d attempts", len(reasons), attempts)
+			}
+			for _, reason := range reasons {
+				if !strings.HasPrefix(reason, want) || !strings.HasSuffix(reason, f.cause+".") {
+					t.Errorf("got %q, want %q", reason, want+f.cause+".")
+				}
+			}
+			if rejected := c.rejected("shop"); len(rejected) > 0 {
+				t.Errorf("rejected: %v", rejected)
+			}
+			if status := c.status("shop"); status != "running" {
+				t.Errorf("it is %s", status)
+			}
+		})
+	}
+}
+
+func refusing(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	all := c.witness()
+	r := newReceiver(c)
+	r.close()
+	c.register("shop", callback(r.URL))
+	ids := c.publish("order.created", 50)
+	all.has(ids)
+	want := "Request to URL " + r.URL + " failed. Reason: connection refused."
+	env.eventually(t, said("the log has three retries"), func() bool { return len(c.reasons("shop", "retry_triggered")) >= 3 })
+	for _, reason := range c.reasons("shop", "retry_triggered") {
+		if reason != want {
+			t.Errorf("got %q, want %q", reason, want)
+		}
+	}
+	r.listen(r.addr)
+	r.hasOnly(ids)
+}
+
+func retryAfter(t *testing.T, env *Env) {
+	for name, header := range map[string]func() string{
+		"seconds": func() string { return "2" },
+		"date":    func() string { return time.Now().Add(3 * time.Second).UTC().Format(http.TimeFormat) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newTenant(t, env)
+			r := newReceiver(c)
+			r.handles(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Retry-After", header())
+				w.WriteHeader(http.StatusServiceUnavailable)
+			})
+			c.register("shop", callback(r.URL))
+			id := c.publish("order.created", 1)
+			r.calls(1)
+			r.handles(nil)
+			r.has(id)
+			calls := r.all()
+			if pause := calls[1].at.Sub(calls[0].at); len(calls) != 2 || pause < 1900*time.Millisecond {
+				t.Errorf("%d calls, the second after %v; it was asked to wait for 2 s", len(calls), pause)
+			}
+		})
+	}
+}
+
+// hanging has a receiver that never answers beside one that does. An event takes
+// hardly longer to the latter than it did without the former.
+func hanging(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	fast, stuck := newReceiver(c), newReceiver(c)
+	stuck.handles(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
+	c.register("fast", callback(fast.URL))
+	const rounds = 25
+	var ids []string
+	mean := func() time.Duration {
+		started := time.Now()
+		for range rounds {
+			ids = append(ids, c.publish("order.created", 5)...)
+			fast.has(ids)
+		}
+		return time.Since(started) / rounds
+	}
+	alone := mean()
+	ids = nil
+	c.register("stuck", callback(stuck.URL))
+	if beside, most := mean(), 3*alone+env.Settings.FollowBudget/4; beside > most {
+		t.Errorf("a publication took %v to arrive, and %v beside a receiver that hangs", alone, beside)
+	}
+	if n := len(stuck.all()); n == 0 || n > rounds*env.Settings.InFlight {
+		t.Errorf("the receiver that hangs got %d calls", n)
+	}
+	stuck.handles(nil)
+	stuck.has(ids)
+	for _, a := range fast.all() {
+		if a.attempt != 1 {
+			t.Errorf("the receiver that answers got attempt %d of %s", a.attempt, a.ID)
+		}
+	}
+	if actions := c.reasons("fast", "retry_triggered"); len(actions) > 0 {
+		t.Errorf("the log of the other one says %q", actions)
+	}
+}
+
+// flaky has a receiver that fails every fifth call. Attempts of each event
+// count up from 1.
+func flaky(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	r := newReceiver(c)
+	calls := 0
+	r.answers(func(*arrival) int {
+		if calls++; calls%40 == 7 {
+			return http.StatusBadGateway
+		}
+		return http.StatusAccepted
+	})
+	c.register("shop", callback(r.URL))
+	ids := c.publish("order.created", 150)
+	r.hasOnly(ids)
+	attempts := map[string][]int{}
+	for _, a := range r.all() {
+		attempts[a.ID] = append(attempts[a.ID], a.attempt)
+	}
+	for id, got := range attempts {
+		var want []int
+		for i := range got {
+			want = append(want, i+1)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("attempts of %s (-want +got):\n%s", id, diff)
+		}
+	}
+}
+
+// endless has a receiver that answers 200 and then sends, slowly, as much as is
+// taken: it counts as delivered, and is soon cut off.
+func endless(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	all := c.witness()
+	r := newReceiver(c)
+	const gigabyte = 1 << 30
+	sent := make(chan int, 16)
+	r.handles(func(w http.ResponseWriter, req *http.Request) {
+		chunk, n := make([]byte, 64<<10), 0
+		for n < gigabyte && req.Context().Err() == nil {
+			written, err := w.Write(chunk)
+			if n += written; err != nil {
+				break
+			}
+		}
+		sent <- n
+	})
+	c.register("shop", callback(r.URL))
+	ids := c.publish("order.created", 3)
+	for range ids {
+		select {
+		case n := <-sent:
+			if n > 64<<20 { // what fits into the buffers on the way, and far less
+				t.Errorf("%d bytes of an answer were taken", n)
+			}
+		case <-time.After(env.Patience):
+			t.Fatal("the answer is still being read")
+		}
+	}
+	all.has(ids)
+	c.stop("shop")
+	if n := len(r.all()); n != len(ids) {
+		t.Errorf("%d calls, want %d: a 200 is a 200", n, len(ids))
+	}
+}
