@@ -122,8 +122,8 @@ func (h *histogram) picture() string {
 		n := h.between(from, to)
 		seen += n
 		if n > 0 || seen > 0 {
-			bar := strings.Repeat("#", int(n*width/total))
-			_, _ = fmt.Fprintf(&out, "%8s to %-8s %5.1f %%  %s\n", from, to, 100*float64(n)/float64(total), bar)
+			line := fmt.Sprintf("%8s to %-8s %5.1f %%  %s", from, to, 100*float64(n)/float64(total), strings.Repeat("#", int(n*width/total)))
+			out.WriteString(strings.TrimRight(line, " ") + "\n")
 		}
 		from = to
 		if step%3 == 1 {

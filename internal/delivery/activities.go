@@ -25,13 +25,14 @@ type ended struct {
 // activity is something that emits for one generation of an integration.
 type activity struct {
 	generation uint64
-	abandon    func()        // ends it soon
+	halt       func()        // it begins nothing more
+	abandon    func()        // and ends what is under way
 	ended      chan struct{} // closed when it can emit no more
 }
 
 // begin registers an activity. It reports false where the generation was ended
 // already. end must be called when nothing can be emitted any more.
-func (a *activities) begin(tenant, id string, generation uint64, abandon func()) (end func(), ok bool) {
+func (a *activities) begin(tenant, id string, generation uint64, halt, abandon func()) (end func(), ok bool) {
 	key := targetKey{tenant, id}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -44,7 +45,7 @@ func (a *activities) begin(tenant, id string, generation uint64, abandon func())
 	if a.byID[key] == nil {
 		a.byID[key] = make(map[*activity]struct{})
 	}
-	act := &activity{generation: generation, abandon: abandon, ended: make(chan struct{})}
+	act := &activity{generation: generation, halt: halt, abandon: abandon, ended: make(chan struct{})}
 	a.byID[key][act] = struct{}{}
 	return func() {
 		a.mu.Lock()
@@ -57,12 +58,53 @@ func (a *activities) begin(tenant, id string, generation uint64, abandon func())
 	}, true
 }
 
+// quiesceGrace is how long calls under way may go on when their integration is
+// stopped. Most end in that time, and what the receiver made of them is known.
+const quiesceGrace = 2 * time.Second
+
 // Quiesce ends everything in this process that emits for a generation of the
 // integration below the given one, lets none begin again, and returns true when
-// none is left; false if ctx ended first.
+// none is left; false if ctx ended first. Calls under way get a moment to end by
+// themselves.
 func (e *Engine) Quiesce(ctx context.Context, tenant, id string, generation uint64) bool {
-	a, key := &e.activities, targetKey{tenant, id}
+	old := e.forbid(tenant, id, generation)
+	for _, act := range old {
+		act.halt()
+	}
+	grace := time.NewTimer(quiesceGrace)
+	defer grace.Stop()
+	for _, act := range old {
+		select {
+		case <-act.ended:
+			continue
+		case <-grace.C:
+			for _, act := range old {
+				act.abandon()
+			}
+		case <-ctx.Done():
+			return false
+		}
+		select {
+		case <-act.ended:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// forbid lets no activity below the generation begin, forgets the secrets that
+// they used, and returns those that have begun.
+func (e *Engine) forbid(tenant, id string, generation uint64) []*activity {
+	key := targetKey{tenant, id}
+	e.targets.mu.Lock()
+	if t := e.targets.open[key]; t != nil && t.in.Generation < generation {
+		delete(e.targets.open, key)
+	}
+	e.targets.mu.Unlock()
+	a := &e.activities
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	now := e.Now()
 	maps.DeleteFunc(a.ended, func(_ targetKey, x ended) bool { return x.until.Before(now) })
 	if a.ended == nil {
@@ -75,16 +117,5 @@ func (e *Engine) Quiesce(ctx context.Context, tenant, id string, generation uint
 			old = append(old, act)
 		}
 	}
-	a.mu.Unlock()
-	for _, act := range old {
-		act.abandon()
-	}
-	for _, act := range old {
-		select {
-		case <-act.ended:
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return true
+	return old
 }

@@ -40,7 +40,7 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
 	if c.DueAt.IsZero() {
 		return done, nil // stopped, finished, or following without an end
 	}
-	if wait := c.DueAt.Sub(e.Now()); wait > 0 {
+	if wait := e.wait(c); wait > 0 {
 		return Step{Wait: wait}, nil
 	}
 	in, err := e.Store.Integration(ctx, k.Tenant, k.Integration)
@@ -65,6 +65,21 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
 	}
 	return next, nil
 }
+
+// wait is how long a cursor is to be left alone. No lease, back-off or rhythm is
+// longer than longestWait: what is further ahead was written before the clock
+// was set back.
+func (e *Engine) wait(c *handoff.Cursor) time.Duration {
+	wait := c.DueAt.Sub(e.Now())
+	longestWait := max(e.QuietAfter(), e.Settings.RetryMax, maxRetryAfter, e.Settings.S3FileInterval) + time.Minute
+	if c.State == handoff.Driven && wait > longestWait {
+		return 0
+	}
+	return wait
+}
+
+// maxRetryAfter is the longest Verdict.RetryAfter.
+const maxRetryAfter = time.Hour
 
 // stepAfter turns a conflict, which means that somebody else moved the cursor
 // on, into a fresh look at it.
@@ -200,8 +215,8 @@ func (s *step) read(after uint64) ([]eventlog.Segment, error) {
 	if len(segs) == 0 {
 		return nil, nil
 	}
-	if segs[0].Number != after+1 && after > 0 {
-		if err := s.skipped(); err != nil {
+	if segs[0].Number != after+1 {
+		if err := s.engine.skipped(s.hard, s.in); err != nil {
 			return nil, err
 		}
 	}
@@ -216,8 +231,27 @@ func (s *step) read(after uint64) ([]eventlog.Segment, error) {
 }
 
 // skipped says in the integration's log that events are past the retention.
-func (s *step) skipped() error {
-	return s.engine.Store.Commit(s.hard, store.AddEntry{History: store.HistoryOf(s.in), Entry: integration.LogEntry{
-		Action: integration.ActionEventsSkipped, CreatedAt: s.engine.Now(),
-		Reason: fmt.Sprintf("Events older than %v were not delivered in time and are no longer kept.", s.engine.Settings.Retention)}})
+func (e *Engine) skipped(ctx context.Context, in *integration.Integration) error {
+	return e.Store.Commit(ctx, store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
+		Action: integration.ActionEventsSkipped, CreatedAt: e.Now(),
+		Reason: fmt.Sprintf("Events older than %s were not delivered in time and are no longer kept.", span(e.Settings.Retention))}})
+}
+
+// Reclaim ends the lease of a driver that is known to be gone, as those of an
+// earlier process are where there can only be one. A cursor that waits for
+// another reason is left alone.
+func (e *Engine) Reclaim(ctx context.Context, k handoff.Key) error {
+	c, err := e.Store.Cursor(ctx, k)
+	if problem.CodeOf(err) == problem.NotFound {
+		return nil
+	}
+	now := e.Now()
+	if err != nil || c.State != handoff.Driven || c.Failures > 0 || !c.DueAt.After(now) || c.DueAt.After(now.Add(e.QuietAfter())) {
+		return err
+	}
+	c.DueAt = now
+	if err := e.Store.Commit(ctx, store.PutCursor{Cursor: c}); !errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	return nil
 }

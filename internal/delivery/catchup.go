@@ -10,7 +10,7 @@ import (
 func (s *step) catchUp() (Step, error) {
 	signal := make(chan struct{}, 1)
 	r := s.engine.newRider(s.hard, s.target, s.cursor.Key.Lane, s.cursor.Progress, s.cursor.Failures > 0, signal)
-	end, ok := s.engine.activities.begin(s.in.Tenant, s.in.ID, s.in.Generation, r.abandon)
+	end, ok := s.engine.activities.begin(s.in.Tenant, s.in.ID, s.in.Generation, r.halt, r.abandon)
 	if !ok {
 		return again, nil // stopped meanwhile
 	}

@@ -61,12 +61,16 @@ type Engine struct {
 	// StepBudget is how long an Advance goes on before it answers Again; 0 for
 	// a minute.
 	StepBudget time.Duration
+	// ExportSlots, unless nil, has room for the files that may be written at a
+	// time: each takes memory for a part of its upload.
+	ExportSlots chan struct{}
 	// Grace is how long calls under way may go on when the context of a Follow
 	// or an Advance ends; 0 ends them with it.
 	Grace time.Duration
 
 	targets    targets
 	activities activities
+	departing  sync.WaitGroup // followers that left with calls under way
 }
 
 // QuietAfter is how long after a stop, in the worst case, an actor that read

@@ -193,7 +193,7 @@ func TestStopIsQuietAtOnce(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if s := in.StatusAt(time.Now()); s != integration.Stopped || under.Load() != 0 || time.Since(began) > time.Second {
+				if s := in.StatusAt(time.Now()); s != integration.Stopped || under.Load() != 0 || time.Since(began) > 3*time.Second {
 					t.Errorf("%s after %v, %d calls under way", s, time.Since(began), under.Load())
 				}
 				before := len(r.got())

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
@@ -16,19 +17,23 @@ func (s *step) export() (Step, error) {
 	e := s.engine
 	ctx, cancel := context.WithCancel(s.hard)
 	defer cancel()
-	end, ok := e.activities.begin(s.in.Tenant, s.in.ID, s.in.Generation, cancel)
+	in := &reader{step: s, filter: s.in.EventFilter(), at: s.cursor.Position}
+	end, ok := e.activities.begin(s.in.Tenant, s.in.ID, s.in.Generation, func() { in.halted.Store(true) }, cancel)
 	if !ok {
 		return again, nil // stopped meanwhile
 	}
 	defer end()
-	in := &reader{step: s, filter: s.in.EventFilter(), at: s.cursor.Position}
 	for {
-		if s.ctx.Err() != nil || !e.Now().Before(s.ends) {
+		if in.over() {
 			return again, s.release(e.Now())
 		}
 		if _, ok := in.next(); !ok {
 			if in.err != nil {
 				return again, in.err
+			}
+			if in.over() {
+				s.cursor.Progress = handoff.Progress{Position: in.at}
+				return again, s.release(e.Now())
 			}
 			next, more, err := s.endOfLog(handoff.Progress{Position: in.at})
 			if err != nil || !more {
@@ -36,8 +41,14 @@ func (s *step) export() (Step, error) {
 			}
 			continue
 		}
+		if err := e.takeExportSlot(s.ctx); err != nil {
+			return again, s.release(e.Now())
+		}
 		f := &exportFile{step: s, in: in, created: e.Now()}
+		in.file = f
 		verdict := f.write(ctx)
+		in.file = nil
+		e.giveExportSlot()
 		switch {
 		case in.err != nil:
 			return again, in.err
@@ -58,6 +69,33 @@ func (s *step) export() (Step, error) {
 			return s.pause(f.created.Add(e.Settings.S3FileInterval))
 		}
 	}
+}
+
+// takeExportSlot waits until one more file may be written at a time.
+func (e *Engine) takeExportSlot(ctx context.Context) error {
+	if e.ExportSlots == nil {
+		return nil
+	}
+	select {
+	case e.ExportSlots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (e *Engine) giveExportSlot() {
+	if e.ExportSlots != nil {
+		<-e.ExportSlots
+	}
+}
+
+// keepLease renews the lease when half of it is over.
+func (s *step) keepLease() error {
+	if !s.leaseHalfOver() {
+		return nil
+	}
+	return s.lease()
 }
 
 // pause leaves what was published meanwhile for the next file.
@@ -101,17 +139,15 @@ func (f *exportFile) bodies(yield func([]byte) bool) {
 	for {
 		ev, ok := f.in.next()
 		if !ok {
-			f.last = true
+			f.last = !f.in.over()
 			return
 		}
 		line := int64(len(ev.Body)) + 1
 		if f.size > 0 && (f.size+line > e.Settings.S3FileBytes || e.Now().Sub(f.created) >= e.Settings.S3FileInterval) {
 			return
 		}
-		if f.step.leaseHalfOver() {
-			if f.in.err = f.step.lease(); f.in.err != nil {
-				return
-			}
+		if f.in.err = f.step.keepLease(); f.in.err != nil {
+			return
 		}
 		f.size += line
 		f.events++
@@ -136,7 +172,29 @@ type reader struct {
 	filter event.Filter
 	at     handoff.Position
 	segs   []eventlog.Segment // in hand, the first one holds at
+	file   *exportFile        // that is being written, nil for none
+	halted atomic.Bool        // by a stop
 	err    error
+}
+
+// over reports whether no more is to be read in this step.
+func (r *reader) over() bool {
+	s := r.step
+	return r.halted.Load() || s.ctx.Err() != nil || !s.engine.Now().Before(s.ends)
+}
+
+// breathe is called between two reads of a log that may be long: it ends the
+// step when it is over, and keeps the lease and what was passed in vain.
+func (r *reader) breathe() bool {
+	if r.over() {
+		return false
+	}
+	if r.file != nil {
+		r.err = r.step.keepLease()
+	} else if r.step.leaseHalfOver() {
+		r.err = r.step.save(handoff.Progress{Position: r.at})
+	}
+	return r.err == nil
 }
 
 // next returns the next event that passes the filter. It returns false at the
@@ -144,6 +202,9 @@ type reader struct {
 func (r *reader) next() (*event.Event, bool) {
 	for r.err == nil {
 		if len(r.segs) == 0 {
+			if !r.breathe() {
+				return nil, false
+			}
 			r.segs, r.err = r.step.read(r.at.Segment)
 			if len(r.segs) == 0 {
 				return nil, false

@@ -19,9 +19,10 @@ import (
 // in hand; one that fails, or holds up the others, leaves onto its cursor.
 //
 // When ctx ends, nothing new is sent; followers that have something half done
-// leave with their exact progress. On an error nothing is lost: calling again
-// goes on from the record. A second Follow for the same partition does no harm
-// but repeats events.
+// leave with their exact progress. While records cannot be written Follow waits
+// for better times, so that nobody is sent again what is in hand. On another
+// error nothing is lost: calling again goes on from the record. A second Follow
+// for the same partition does no harm but repeats events.
 func (e *Engine) Follow(ctx context.Context, p event.Partition, tail *Tail) error {
 	hard, cancel := e.afterwards(ctx)
 	defer cancel()
@@ -37,7 +38,9 @@ func (e *Engine) Follow(ctx context.Context, p event.Partition, tail *Tail) erro
 		if ctx.Err() != nil {
 			return f.drain()
 		}
-		if err := f.step(); err != nil {
+		if err := f.step(); f.endures(err) {
+			continue
+		} else if err != nil {
 			return err
 		}
 		if f.record.Delivered >= tail.Head() {
@@ -63,37 +66,61 @@ type follow struct {
 	segs        []eventlog.Segment
 	riders      map[string]*follower
 	blockedAt   time.Time // since when a follower waits for a slower one
+	troubled    bool      // records cannot be written
+	stale       bool      // the record is known not to be the stored one
 }
 
 // follower is a rider and what it takes to see it off.
 type follower struct {
 	*rider
-	entry handoff.Follower
-	end   func() // of its activity
+	entry   handoff.Follower
+	end     func()   // of its activity
+	leaving *parting // it is halted, and to leave when records can be written
 }
 
 // step does what can be done now.
 func (f *follow) step() error {
-	if err := f.wake(); err != nil {
-		return err
-	}
 	if err := f.fill(); err != nil {
 		return err
 	}
-	if err := f.partWithFailing(); err != nil {
+	if err := f.wake(); err != nil {
 		return err
 	}
-	if err := f.partWithSlow(); err != nil {
+	if err := f.seeOff(); err != nil {
 		return err
 	}
 	if err := f.commit(); err != nil {
 		return err
 	}
-	if f.engine.Now().Sub(f.confirmedAt) >= f.engine.Settings.FollowBudget/2 {
+	if f.stale || f.engine.Now().Sub(f.confirmedAt) >= f.engine.Settings.FollowBudget/2 {
 		return f.refresh()
 	}
 	return nil
 }
+
+// endures reports whether an error means that records cannot be written for now,
+// and waits a moment. Riders keep what they have; they start no call beyond what
+// is in hand.
+func (f *follow) endures(err error) bool {
+	if problem.CodeOf(err) != problem.Unavailable || f.ctx.Err() != nil {
+		f.troubled = f.troubled && err != nil
+		return false
+	}
+	if !f.troubled {
+		f.engine.Logger.Warn("follow loop waits until records can be written", "tenant", f.partition.Tenant, "lane", f.partition.Lane, "error", err)
+	}
+	f.troubled = true
+	timer := time.NewTimer(troublePause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-f.ctx.Done():
+	}
+	return true
+}
+
+// troublePause is how often a write that failed is tried again.
+const troublePause = time.Second
 
 // refresh reads the record and makes the riders those on its roster. When the
 // loop is ending nobody boards any more, and riders keep what they have.
@@ -103,10 +130,11 @@ func (f *follow) refresh() error {
 	if err != nil {
 		return err
 	}
-	f.record = r
+	f.record, f.stale = r, false
 	ending := f.ctx.Err() != nil
 	for id, rider := range f.riders {
-		if entry := r.Find(id); entry == nil || entry.Generation != rider.entry.Generation || !ending && rider.state().closed {
+		ended := rider.leaving == nil && !ending && rider.state().closed
+		if entry := r.Find(id); entry == nil || entry.Generation != rider.entry.Generation || ended {
 			f.drop(id)
 		}
 	}
@@ -141,7 +169,8 @@ func (f *follow) board(entry handoff.Follower) error {
 	if t == nil {
 		in, err := e.Store.Integration(f.hard, tenant, entry.ID)
 		if problem.CodeOf(err) == problem.NotFound || err == nil && in.Generation != entry.Generation {
-			return nil // stopped since the record was read: the commit will tell
+			f.stale = true // stopped since the record was read
+			return nil
 		}
 		if err != nil {
 			return err
@@ -150,17 +179,21 @@ func (f *follow) board(entry handoff.Follower) error {
 			if problem.CodeOf(err) == problem.Unavailable {
 				return err
 			}
-			return f.leave(entry, in, handoff.Progress{Position: handoff.Position{Segment: f.record.Start(&entry)}},
+			_, err := f.leave(entry, in, handoff.Progress{Position: handoff.Position{Segment: f.record.Start(&entry)}},
 				parting{failure: unopened(err, e.Now())})
+			return err
 		}
 	}
 	start := handoff.Progress{Position: handoff.Position{Segment: f.record.Start(&entry)}}
-	r := e.newRider(f.hard, t, f.partition.Lane, start, false, f.signal)
-	end, ok := e.activities.begin(tenant, entry.ID, entry.Generation, r.abandon)
+	calls, cancel := e.afterwards(f.ctx) // not those of the loop: they may outlast it
+	r := e.newRider(calls, t, f.partition.Lane, start, false, f.signal)
+	end, ok := e.activities.begin(tenant, entry.ID, entry.Generation, r.halt, r.abandon)
 	if !ok {
-		return nil // stopped since the record was read: the commit will tell
+		cancel()
+		f.stale = true // stopped since the record was read
+		return nil
 	}
-	f.riders[entry.ID] = &follower{rider: r, entry: entry, end: end}
+	f.riders[entry.ID] = &follower{rider: r, entry: entry, end: func() { end(); cancel() }}
 	r.give(f.segs)
 	return nil
 }
@@ -207,14 +240,33 @@ func (f *follow) fill() error {
 		if err != nil {
 			return err
 		}
-		if len(segs) == 0 {
-			return nil
+		if err := f.passTrimmed(segs); err != nil || len(segs) == 0 {
+			return err
 		}
 		f.segs = append(f.segs, segs...)
 		f.tail.Grow(f.loaded()) // what is in hand is seen through, even if it was not told of yet
 		for _, r := range f.riders {
 			r.give(segs)
 		}
+	}
+	return nil
+}
+
+// passTrimmed notices that what lies between the segments in hand and those
+// given, or the tail, is past the retention, and tells the followers' logs.
+func (f *follow) passTrimmed(segs []eventlog.Segment) error {
+	upTo := f.tail.Head()
+	if len(segs) > 0 {
+		upTo = segs[0].Number - 1
+	}
+	if upTo <= f.loaded() || len(segs) == 0 && len(f.segs) > 0 {
+		return nil // or what is in hand comes first
+	}
+	for _, r := range f.riders {
+		if err := f.engine.skipped(f.hard, r.in); err != nil {
+			return err
+		}
+		r.skip(upTo)
 	}
 	return nil
 }
@@ -242,7 +294,7 @@ func (f *follow) tryCommit() error {
 	if err := f.engine.Store.Commit(f.hard, store.PutRecord{Record: &r}); err != nil {
 		return err
 	}
-	f.record = &r
+	f.record, f.troubled = &r, false
 	f.letGo()
 	f.confirmed(now)
 	return nil
@@ -267,8 +319,8 @@ func (f *follow) wait() {
 	now, budget := f.engine.Now(), f.engine.Settings.FollowBudget
 	next := f.confirmedAt.Add(budget / 2)
 	for _, r := range f.riders {
-		if st := r.state(); !st.idle && st.movedAt.Add(budget).Before(next) {
-			next = st.movedAt.Add(budget)
+		if at := r.state().patience(budget); !at.IsZero() && at.Before(next) {
+			next = at
 		}
 	}
 	if grace := f.blockedAt.Add(budget / blockShare); !f.blockedAt.IsZero() && grace.Before(next) {

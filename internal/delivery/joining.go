@@ -13,7 +13,7 @@ import (
 // read so far is through. More says that there is more to read first.
 func (s *step) endOfLog(at handoff.Progress) (next Step, more bool, err error) {
 	if at.Position.Segment < s.delivered { // there is nothing to read, so it is trimmed
-		if err := s.skipped(); err != nil {
+		if err := s.engine.skipped(s.hard, s.in); err != nil {
 			return again, false, err
 		}
 		at = handoff.Progress{Position: handoff.Position{Segment: s.delivered}}

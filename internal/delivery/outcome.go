@@ -41,7 +41,7 @@ func (e *Engine) record(ctx context.Context, in *integration.Integration, turn c
 			store.AddEntry{History: h, Entry: integration.LogEntry{Action: integration.ActionEventRejected, CreatedAt: now,
 				Reason: fmt.Sprintf("Event %s (%s) was rejected. %s", ev.ID, ev.Name, v.Reason)}},
 		}
-		for len(index.Entries) > e.Settings.MaxRejected {
+		for n := 0; len(index.Entries) > e.Settings.MaxRejected && n < maxEvicted; n++ {
 			oldest := index.Entries[0].EventID
 			index.Entries = index.Entries[1:]
 			writes = append(writes,
@@ -52,6 +52,10 @@ func (e *Engine) record(ctx context.Context, in *integration.Integration, turn c
 		return e.Store.Commit(ctx, append(writes, store.PutRejectedIndex{History: h, Index: index})...)
 	})
 }
+
+// maxEvicted keeps a rejection within one Commit where the setting was lowered;
+// the next ones evict the rest.
+const maxEvicted = 40
 
 // maxConflicts is how often a transaction that met a conflict is tried again.
 // Each conflict means that somebody else got on.
@@ -87,9 +91,17 @@ func (e *Engine) gaveUp(ctx context.Context, in *integration.Integration, c *han
 	if c.FailingSince.IsZero() || f.at.Sub(c.FailingSince) < e.Settings.FailureStopAfter {
 		return false, nil
 	}
-	reason := fmt.Sprintf("Stopped: every attempt has failed since %s. %s Start it again within %d days and nothing is lost.",
-		event.FormatTime(c.FailingSince), f.verdict.Reason, int(e.Settings.Retention/(24*time.Hour)))
+	reason := fmt.Sprintf("Stopped: every attempt has failed since %s. %s Start it again within %s and nothing is lost.",
+		event.FormatTime(c.FailingSince), f.verdict.Reason, span(e.Settings.Retention))
 	return true, e.Lifecycle.StopFailing(ctx, in.Tenant, in.ID, in.Generation, reason)
+}
+
+// span is a time for people: "30 days", or "36h0m0s".
+func span(d time.Duration) string {
+	if day := 24 * time.Hour; d >= day && d%day == 0 {
+		return fmt.Sprintf("%d days", d/day)
+	}
+	return d.String()
 }
 
 // finish records that a replay has read one lane to its end; with the last lane

@@ -15,10 +15,12 @@ import (
 // everything may be held up by one that has not, when no more fits in hand.
 const blockShare = 50
 
-// parting is why a follower leaves.
+// parting is why and how a follower leaves.
 type parting struct {
 	failure *failure // the receiver failed
+	err     error    // we failed ourselves
 	slow    bool     // it held up the others
+	lease   bool     // its calls under way come first
 }
 
 // unopened is the failure of an integration whose sink cannot be opened, its
@@ -29,9 +31,11 @@ func unopened(err error, at time.Time) *failure {
 }
 
 // leave takes a follower off the roster, onto its cursor, in one transaction.
-func (f *follow) leave(entry handoff.Follower, in *integration.Integration, at handoff.Progress, why parting) error {
+// It returns the cursor, or nil if the follower was not there any more.
+func (f *follow) leave(entry handoff.Follower, in *integration.Integration, at handoff.Progress, why parting) (*handoff.Cursor, error) {
 	key := handoff.Key{Tenant: f.partition.Tenant, Integration: entry.ID, Lane: f.partition.Lane}
-	var left, stale, reread bool
+	var c *handoff.Cursor
+	var stale, reread bool
 	err := repeat(func() error {
 		if stale {
 			reread = true
@@ -42,49 +46,59 @@ func (f *follow) leave(entry handoff.Follower, in *integration.Integration, at h
 			f.record = r
 		}
 		var err error
-		left, err = f.tryLeave(key, entry, in, at, why)
+		c, err = f.tryLeave(key, entry, in, at, why)
 		stale = errors.Is(err, store.ErrConflict)
 		return err
 	})
-	if err != nil {
-		return err
+	if !why.lease {
+		f.engine.Drive(key) // after an error too: it may have left
 	}
-	if left {
-		f.engine.Drive(key)
+	if err == nil && (c == nil || reread) {
+		err = f.refresh() // others joined meanwhile, or it was stopped or deleted
 	}
-	if !left || reread {
-		return f.refresh() // others joined meanwhile, or it was stopped or deleted
-	}
-	return nil
+	return c, err
 }
 
-// tryLeave reports whether the follower was there to leave.
-func (f *follow) tryLeave(key handoff.Key, entry handoff.Follower, in *integration.Integration, at handoff.Progress, why parting) (bool, error) {
+// tryLeave returns nil if the follower is not there to leave.
+func (f *follow) tryLeave(key handoff.Key, entry handoff.Follower, in *integration.Integration, at handoff.Progress, why parting) (*handoff.Cursor, error) {
 	e := f.engine
 	c, err := e.Store.Cursor(f.hard, key)
 	if problem.CodeOf(err) == problem.NotFound {
-		return false, nil
+		return nil, nil //nolint:nilnil // said above
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	r := *f.record
-	if c.Generation != entry.Generation || !handoff.Leave(&r, c, at, e.Now().Add(entry.WakeDelay)) {
-		return false, nil
+	now := e.Now()
+	if c.Generation != entry.Generation || !handoff.Leave(&r, c, at, now.Add(entry.WakeDelay)) {
+		return nil, nil //nolint:nilnil // said above
 	}
-	c.LeftAt = e.Now()
-	writes := []store.Write{store.PutRecord{Record: &r}, store.PutCursor{Cursor: c}}
-	if why.failure != nil {
-		writes = append(writes, e.stand(in, c, why.failure))
+	c.LeftAt = now
+	if why.lease {
+		c.DueAt = now.Add(e.QuietAfter())
 	}
 	if why.slow {
 		f.penalise(c, entry)
 	}
-	if err := e.Store.Commit(f.hard, writes...); err != nil {
-		return false, err
+	if err := e.Store.Commit(f.hard, append(e.ending(in, c, why), store.PutRecord{Record: &r})...); err != nil {
+		return nil, err
 	}
 	f.record = &r
-	return true, nil
+	return c, nil
+}
+
+// ending returns the writes of a cursor whose integration has left, with what
+// became of its last calls.
+func (e *Engine) ending(in *integration.Integration, c *handoff.Cursor, why parting) []store.Write {
+	writes := []store.Write{store.PutCursor{Cursor: c}}
+	switch {
+	case why.failure != nil:
+		writes = append(writes, e.stand(in, c, why.failure))
+	case why.err != nil:
+		c.DueAt = e.Now().Add(e.Settings.RetryMin)
+	}
+	return writes
 }
 
 // penalise keeps a follower that held up the others from joining them again for
@@ -108,7 +122,7 @@ func (f *follow) wake() error {
 		}
 		entry := f.record.Followers[i]
 		at := handoff.Progress{Position: handoff.Position{Segment: f.record.Start(&entry)}}
-		if err := f.leave(entry, nil, at, parting{}); err != nil {
+		if _, err := f.leave(entry, nil, at, parting{}); err != nil {
 			return err
 		}
 	}
@@ -124,57 +138,112 @@ func (f *follow) sleeper() int {
 	return -1
 }
 
-// partWithFailing sees off the followers whose receiver failed, when their
-// calls under way have ended or have taken too long.
-func (f *follow) partWithFailing() error {
+// seeOff makes those leave who failed, used up the budget, or hold up the
+// others.
+func (f *follow) seeOff() error {
 	now := f.engine.Now()
+	blocked := f.blocked(now)
 	for id, r := range f.riders {
 		st := r.state()
-		if st.err != nil {
-			return st.err
+		why := r.leaving
+		switch {
+		case why != nil: // it could not before
+		case st.closed:
+			f.stale = true // a stop has ended it
+			continue
+		default:
+			why = f.reason(st, now, blocked)
 		}
-		if st.failure == nil {
+		if why == nil {
 			continue
 		}
-		if !st.resting && !f.blocked(now) && now.Sub(st.failure.at) < f.engine.Settings.FollowBudget {
-			continue
-		}
-		if err := f.part(id, parting{failure: st.failure}); err != nil {
+		if err := f.part(id, *why); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// partWithSlow sees off the followers that used up the budget, or hold up the
-// others.
-func (f *follow) partWithSlow() error {
-	now := f.engine.Now()
-	blocked := f.blocked(now)
-	for id, r := range f.riders {
-		st := r.state()
-		if st.closed {
-			return f.refresh() // it was ended by a stop
-		}
-		if st.idle || st.failure != nil {
-			continue
-		}
-		late := now.Sub(st.movedAt) >= f.engine.Settings.FollowBudget
-		if late || blocked && st.through <= f.record.Delivered {
-			if err := f.part(id, parting{slow: true}); err != nil {
-				return err
-			}
-		}
+// reason is why a follower has to leave, or nil. One whose receiver failed may
+// see its other calls through where nobody waits for it.
+func (f *follow) reason(st riderState, now time.Time, blocked bool) *parting {
+	at := st.patience(f.engine.Settings.FollowBudget)
+	late := !at.IsZero() && !now.Before(at)
+	switch {
+	case st.err != nil:
+		return &parting{err: st.err}
+	case st.failure != nil && (st.resting || blocked || late):
+		return &parting{}
+	case st.failure == nil && !st.idle && (late || blocked && st.through <= f.record.Delivered):
+		return &parting{slow: true}
 	}
 	return nil
 }
 
-// part ends a rider and makes its follower leave with the exact progress.
+// patience is when a rider has to leave as it stands, zero for never.
+func (st riderState) patience(budget time.Duration) time.Time {
+	switch {
+	case st.failure != nil:
+		return st.failure.at.Add(budget)
+	case !st.idle:
+		return st.movedAt.Add(budget)
+	}
+	return time.Time{}
+}
+
+// part makes a follower leave with its exact progress. Nobody waits for its
+// calls under way: it leaves with a lease on its cursor, and when they have
+// ended what became of them is written.
 func (f *follow) part(id string, why parting) error {
 	r := f.riders[id]
-	f.drop(id)
-	return f.leave(r.entry, r.in, r.progress(), why)
+	r.halt()
+	st := r.state()
+	if why.failure = st.failure; !st.resting {
+		why.failure, why.lease = nil, true
+	}
+	r.leaving = &parting{err: why.err, slow: why.slow}
+	delete(f.riders, id)
+	c, err := f.leave(r.entry, r.in, r.progress(), why)
+	if c == nil && err != nil {
+		f.riders[id] = r // it leaves when records can be written
+		return err
+	}
+	if why.err != nil {
+		f.engine.Logger.Error("an integration left the follow loop", "tenant", r.in.Tenant, "integration", r.in.ID, "error", why.err)
+	}
+	if c == nil || !why.lease {
+		r.abandon()
+		r.quiet()
+		r.end()
+		return err
+	}
+	f.engine.departing.Go(func() { f.engine.bidFarewell(r, c, why) })
+	return err
 }
+
+// bidFarewell waits for the calls under way of a follower that has left, and
+// writes its exact progress. If it cannot, the lease ends by itself and they are
+// sent again.
+func (e *Engine) bidFarewell(r *follower, c *handoff.Cursor, why parting) {
+	defer r.end()
+	r.quiet()
+	st := r.state()
+	why.failure = st.failure
+	c.Progress, c.DueAt = r.progress(), e.Now()
+	ctx, cancel := lasting(context.Background())
+	defer cancel()
+	err := e.Store.Commit(ctx, e.ending(r.in, c, why)...)
+	if err != nil && !errors.Is(err, store.ErrConflict) { // a conflict is a stop
+		e.Logger.Error("the progress of an integration that left could not be written; what was under way is sent again",
+			"tenant", r.in.Tenant, "integration", r.in.ID, "error", err)
+	}
+	e.Drive(c.Key)
+}
+
+// Wait returns when nothing is under way that was begun by a Follow which has
+// returned. It takes SLUICE_WEBHOOK_TIMEOUT at most, or the Grace once ctx of
+// that Follow has ended.
+func (e *Engine) Wait() { e.departing.Wait() }
 
 // blocked reports whether, for longer than a moment, no more fits in hand while
 // a follower has nothing left to do.
@@ -230,7 +299,7 @@ func (f *follow) drain() error {
 func (f *follow) partWith(leaves func(riderState) bool) error {
 	for id, r := range f.riders {
 		if st := r.state(); st.err == nil && leaves(st) {
-			if err := f.part(id, parting{failure: st.failure}); err != nil {
+			if err := f.part(id, parting{}); err != nil {
 				return err
 			}
 		}

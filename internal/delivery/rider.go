@@ -18,8 +18,7 @@ type rider struct {
 	engine *Engine
 	in     *integration.Integration
 	lane   int
-	sender Sender
-	turn   chan struct{}   // of the target
+	target *target
 	signal chan<- struct{} // told when the owner should look; has room for one
 
 	ctx    context.Context // of the calls
@@ -61,7 +60,7 @@ type riderState struct {
 func (e *Engine) newRider(ctx context.Context, t *target, lane int, start handoff.Progress, probe bool, signal chan<- struct{}) *rider {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &rider{
-		engine: e, in: t.in, lane: lane, sender: t.sender, turn: t.turn, signal: signal,
+		engine: e, in: t.in, lane: lane, target: t, signal: signal,
 		ctx: ctx, cancel: cancel,
 		track: newTracker(t.in.EventFilter(), start),
 		limit: e.Settings.InFlight, movedAt: e.Now(),
@@ -158,47 +157,54 @@ func (r *rider) mayStart() bool {
 
 // start starts as many calls as it may. r.mu is held.
 func (r *rider) start() {
-	for r.mayStart() {
-		next, ok := r.track.take()
-		if !ok {
-			return
-		}
+	for r.mayStart() && r.track.more() && r.target.slots.take(r) {
+		next, _ := r.track.take()
 		r.active++
 		go r.work(next, next.attempt())
 	}
 }
 
-// work sends one event after the other until there is none to send.
+// resume goes on when there is a slot again.
+func (r *rider) resume() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.start()
+}
+
+// work sends one event after the other in its slot, until there is none to send
+// or another lane waits for the slot.
 func (r *rider) work(next item, attempt int) {
 	for {
-		verdict := r.engine.attempt(r.ctx, r.in, r.lane, r.sender, next.event(), attempt)
-		err := r.engine.record(r.ctx, r.in, r.turn, next.event(), attempt, verdict)
+		verdict := r.engine.attempt(r.ctx, r.in, r.lane, r.target.sender, next.event(), attempt)
+		err := r.engine.record(r.ctx, r.in, r.target.turn, next.event(), attempt, verdict)
 
 		r.mu.Lock()
 		r.note(next, verdict, err)
 		r.active--
-		ok := false
-		if r.mayStart() {
-			if next, ok = r.track.take(); ok {
-				attempt = next.attempt()
-				r.active++
-			}
+		if !r.mayStart() || !r.track.more() || r.target.slots.wanted() {
+			break
 		}
-		if ok {
-			r.start()
-		} else if r.active == 0 {
-			r.rest()
-		}
+		next, _ = r.track.take()
+		attempt = next.attempt()
+		r.active++
+		r.start()
 		r.mu.Unlock()
-		if !ok {
-			return
-		}
+	}
+	r.mu.Unlock()
+	r.target.slots.give()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.start()
+	if r.active == 0 {
+		r.rest()
 	}
 }
 
 // note takes in the outcome of a call. r.mu is held.
 func (r *rider) note(i item, v Verdict, err error) {
 	switch {
+	case err != nil && r.ctx.Err() != nil:
+		r.closed = true // it is repeated by whoever is next
 	case err != nil:
 		r.err = err
 	case v.Outcome == Delivered || v.Outcome == Rejected:
@@ -240,4 +246,14 @@ func (r *rider) last() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.track.last()
+}
+
+// skip passes over segments that are no longer in the log, if nothing is in
+// hand; otherwise the gap shows in what is given next.
+func (r *rider) skip(through uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.track.idle() {
+		r.track.skip(through)
+	}
 }

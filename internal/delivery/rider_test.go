@@ -46,7 +46,7 @@ func (c *counter) Send(ctx context.Context, e *event.Event, _ int) Verdict {
 func riderOver(c *counter, inFlight int, probe bool) (*rider, chan struct{}) {
 	e := &Engine{Settings: settings.Settings{InFlight: inFlight}, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
 	signal := make(chan struct{}, 1)
-	t := &target{in: &integration.Integration{ID: "orders"}, sender: c}
+	t := &target{in: &integration.Integration{ID: "orders"}, sender: c, slots: slots{free: inFlight}}
 	return e.newRider(context.Background(), t, 0, handoff.Progress{}, probe, signal), signal
 }
 
@@ -177,7 +177,7 @@ func TestNothingBeginsAfterQuiesce(t *testing.T) {
 	now := time.Now()
 	e := &Engine{Settings: settings.Default(), Now: func() time.Time { return now }}
 	begins := func(id string, generation uint64) bool {
-		end, ok := e.activities.begin("acme", id, generation, func() {})
+		end, ok := e.activities.begin("acme", id, generation, func() {}, func() {})
 		if ok {
 			end()
 		}

@@ -15,7 +15,8 @@ type target struct {
 	// turn is held while a rejected event is recorded. All of an integration are
 	// in one list, so that those of a receiver that refuses everything would
 	// meet each other's conflicts without end.
-	turn chan struct{}
+	turn  chan struct{}
+	slots slots
 }
 
 // targets remembers opened sinks by generation, so that a secret is decrypted
@@ -40,7 +41,7 @@ func (e *Engine) target(ctx context.Context, in *integration.Integration) (*targ
 	if t != nil && t.in.Generation == in.Generation {
 		return t, nil
 	}
-	t = &target{in: in, turn: make(chan struct{}, 1)}
+	t = &target{in: in, turn: make(chan struct{}, 1), slots: slots{free: e.Settings.InFlight}}
 	var err error
 	if in.S3 != nil {
 		t.exporter, err = e.Sinks.S3(ctx, in)

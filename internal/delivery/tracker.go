@@ -86,20 +86,35 @@ func (t *tracker) restore(h *heldSegment) {
 	t.start.Ahead = t.start.Ahead[known:]
 }
 
-// take returns the next event to send, if there is one.
-func (t *tracker) take() (item, bool) {
+// more reports whether there is an event to send.
+func (t *tracker) more() bool {
 	for t.next < len(t.held) {
 		h := t.held[t.next]
-		for h.next < len(h.marks) {
-			i := h.next
-			h.next++
-			if h.marks[i] != handoff.Through {
-				return item{h, i}, true
+		for ; h.next < len(h.marks); h.next++ {
+			if h.marks[h.next] != handoff.Through {
+				return true
 			}
 		}
 		t.next++
 	}
-	return item{}, false
+	return false
+}
+
+// take returns the next event to send, if there is one.
+func (t *tracker) take() (item, bool) {
+	if !t.more() {
+		return item{}, false
+	}
+	h := t.held[t.next]
+	i := h.next
+	h.next++
+	return item{h, i}, true
+}
+
+// skip passes over the segments up to the given number, which are no longer in
+// the log. Nothing may be in hand.
+func (t *tracker) skip(through uint64) {
+	t.start, t.through = handoff.Progress{}, max(t.through, through)
 }
 
 // settle records that an event got through. It reports whether a whole segment
