@@ -56,7 +56,7 @@ type Engine struct {
 	// them.
 	Drive func(keys ...handoff.Key)
 
-	// BatchBytes is how much is read from the log at a time; 0 for 512 KiB.
+	// BatchBytes is how much is read from the log at a time; 0 for 128 KiB.
 	BatchBytes int
 	// StepBudget is how long an Advance goes on before it answers Again; 0 for
 	// a minute.
@@ -87,7 +87,7 @@ func (e *Engine) batchBytes() int {
 	if e.BatchBytes > 0 {
 		return e.BatchBytes
 	}
-	return 512 << 10
+	return 128 << 10
 }
 
 func (e *Engine) stepBudget() time.Duration {
