@@ -1,7 +1,7 @@
 // Package sqlitedb is the one database file of a node, which the adapters of
 // the store and of the log share. A single writer groups what is waiting into
 // one transaction, so that many callers share one wait for the disk; reads go
-// over connections of their own and wait for nobody. What is in the file is the
+// over a few connections of their own and wait for no writer. What is in the file is the
 // adapters' business.
 package sqlitedb
 
@@ -21,7 +21,8 @@ import (
 // fileName is the database within the data directory.
 const fileName = "sluice.db"
 
-// readers is how many reads run side by side.
+// readers is how many reads run side by side. Further ones wait for one to end,
+// so whoever has rows open must not ask for others.
 const readers = 4
 
 // DB is an open database. Its methods are safe for concurrent use.
@@ -31,7 +32,8 @@ type DB struct {
 	file    *sql.DB // of the writer's connection
 	writer  *writer
 	reads   *sql.DB
-	queries sync.Map // of string to *sql.Stmt
+	turns   chan struct{} // one for each query that is open
+	queries sync.Map      // of string to *sql.Stmt
 
 	closing sync.Once
 	err     error // of the closing
@@ -53,7 +55,7 @@ func Open(ctx context.Context, dir string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: filepath.Join(dir, fileName), lock: lock}
+	db := &DB{path: filepath.Join(dir, fileName), lock: lock, turns: make(chan struct{}, readers)}
 	if err := db.open(ctx); err != nil {
 		return nil, errors.Join(err, db.release())
 	}
@@ -102,58 +104,6 @@ func createPrivate(path string) error {
 
 func dsn(path, options string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: options}).String()
-}
-
-// Query runs a SELECT over a connection of its own. The rows must be closed.
-// The statement is kept prepared: query must be one of a fixed set of strings.
-// A query is short and runs to its end once it has started.
-func (db *DB) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, ended(err)
-	}
-	s, err := db.prepared(query)
-	if err != nil {
-		return nil, db.Problem(err)
-	}
-	// Without the context's end: for a context that can end, the driver starts
-	// a goroutine for each query.
-	rows, err := s.QueryContext(context.WithoutCancel(ctx), args...)
-	if err != nil {
-		return nil, db.Problem(err)
-	}
-	return rows, nil
-}
-
-// QueryRow scans the first row of a Query into dest and reports whether there
-// was one.
-func (db *DB) QueryRow(ctx context.Context, query string, args []any, dest ...any) (bool, error) {
-	rows, err := db.Query(ctx, query, args...)
-	if err != nil {
-		return false, err
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		return false, db.Problem(rows.Err())
-	}
-	if err := rows.Scan(dest...); err != nil {
-		return false, db.Problem(err)
-	}
-	return true, db.Problem(rows.Close())
-}
-
-func (db *DB) prepared(query string) (*sql.Stmt, error) {
-	if s, ok := db.queries.Load(query); ok {
-		return s.(*sql.Stmt), nil
-	}
-	s, err := db.reads.PrepareContext(context.Background(), query)
-	if err != nil {
-		return nil, err
-	}
-	if other, loaded := db.queries.LoadOrStore(query, s); loaded {
-		_ = s.Close() // somebody else was first
-		return other.(*sql.Stmt), nil
-	}
-	return s, nil
 }
 
 // Close finishes what was queued, refuses what comes later, and lets go of the

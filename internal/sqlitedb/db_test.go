@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sluicehq/sluice/internal/problem"
 )
@@ -250,5 +251,63 @@ func copyFiles(t *testing.T, from, to string) {
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Error(err)
 		}
+	}
+}
+
+// Rows that are open hold a connection; whoever waits for one can be told to
+// give up, and gets one as soon as there is.
+func TestWaitingForAConnectionEndsWithTheContext(t *testing.T) {
+	db := open(t, t.TempDir())
+	var held []*Rows
+	for range readers {
+		rows, err := db.Query(t.Context(), "SELECT tenant FROM tenants")
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, rows)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	var n int
+	ended := make(chan error, 1)
+	go func() {
+		_, err := db.QueryRow(ctx, "SELECT count(*) FROM tenants", nil, &n)
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if problem.CodeOf(err) != problem.Unavailable || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want an unavailable that is context.DeadlineExceeded", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the query waits beyond its context")
+	}
+	for _, rows := range held {
+		for range 2 {
+			if err := rows.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for range 2 * readers {
+		if _, err := db.QueryRow(t.Context(), "SELECT count(*) FROM tenants", nil, &n); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Query(t.Context(), "SELECT nothing"); err == nil {
+			t.Error("a broken query was answered")
+		}
+	}
+}
+
+func TestProbeWrites(t *testing.T) {
+	db := open(t, t.TempDir())
+	for range 2 {
+		if err := db.Probe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var n int
+	if _, err := db.QueryRow(t.Context(), "SELECT written FROM probes", nil, &n); err != nil || n != 2 {
+		t.Errorf("%d probes were written, %v, want 2", n, err)
 	}
 }

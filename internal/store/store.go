@@ -18,6 +18,10 @@ import (
 // version it was read at. Nothing was written; read again and decide anew.
 var ErrConflict = errors.New("a record has changed meanwhile")
 
+// EntriesKept is how many log entries of a history are kept at least, if they
+// are not past their time: a few times what is ever asked for.
+const EntriesKept = 200
+
 // Tenant is what must hold for a tenant as a whole.
 type Tenant struct {
 	Name         string `json:"-"`
@@ -50,8 +54,9 @@ type Store interface {
 	// before the given time.
 	Graces(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error)
 
-	// Entries returns an integration's log entries, newest first; entries of
-	// one Commit in its reverse order.
+	// Entries returns an integration's log entries, newest first by CreatedAt;
+	// those of one time in the reverse order of their Commits and within each.
+	// An adapter may keep no more than the newest EntriesKept of a history.
 	Entries(ctx context.Context, h History, limit int) ([]integration.LogEntry, error)
 	// RejectedIndex returns the list of rejected events, with Version 0 if
 	// there is none.
@@ -111,7 +116,9 @@ type (
 		EventID string
 	}
 	// DeleteHistory makes all entries and rejected events of a life unreadable
-	// with the Commit; the adapter frees their room in its own time.
+	// with the Commit; the adapter frees their room in its own time. A life that
+	// has ended does not come back: what is written to it afterwards the adapter
+	// may hide, and frees too.
 	DeleteHistory struct{ History History }
 )
 

@@ -23,6 +23,7 @@ type Log struct {
 	db       *sqlitedb.DB
 	now      func() time.Time
 	onAppend func(p event.Partition, head uint64)
+	onAhead  func(by time.Duration)
 
 	mu         sync.RWMutex
 	partitions map[event.Partition]*partition // as committed
@@ -34,6 +35,8 @@ type Log struct {
 	// Of the writer's goroutine alone.
 	staged map[event.Partition]state // by operations of a group that is not committed yet
 	last   int64                     // ms; no event is stamped before it
+	floor  int64                     // ms; none is after a restart either: as committed
+	told   time.Time                 // when onAhead was called last
 	buffer []byte
 }
 
@@ -90,11 +93,10 @@ func Open(ctx context.Context, db *sqlitedb.DB, now func() time.Time) (*Log, err
 	if err := rows.Err(); err != nil {
 		return nil, db.Problem(err)
 	}
-	var floor int64
-	if _, err := db.QueryRow(ctx, "SELECT floor_ms FROM stamps", nil, &floor); err != nil {
+	if _, err := db.QueryRow(ctx, "SELECT floor_ms FROM stamps", nil, &l.floor); err != nil {
 		return nil, err
 	}
-	l.last = max(l.last, floor)
+	l.last = max(l.last, l.floor)
 	return l, nil
 }
 
@@ -105,6 +107,13 @@ var _ eventlog.Log = (*Log)(nil)
 // writer's goroutine and must not wait for anything. It is to be set before the
 // log is used.
 func (l *Log) OnAppend(f func(p event.Partition, head uint64)) { l.onAppend = f }
+
+// OnAhead sets what is called, once an hour at most, when events are published
+// that are stamped more than a minute ahead of the clock: it was set back, or
+// was wrong before, and stamps never go back. It is called on the writer's
+// goroutine and must not wait for anything. It is to be set before the log is
+// used.
+func (l *Log) OnAhead(f func(by time.Duration)) { l.onAhead = f }
 
 // Heads returns the head of every partition that anything was ever appended to.
 func (l *Log) Heads() map[event.Partition]uint64 {

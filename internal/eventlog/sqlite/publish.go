@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
@@ -126,10 +127,9 @@ type run struct {
 // stamp makes events of the drafts, all with the same time.
 func (l *Log) stamp(calls []publication) []run {
 	now := l.now()
-	if ms := now.UnixMilli(); ms > l.last {
-		l.last = ms
-	}
+	l.last = max(l.last, now.UnixMilli())
 	at := timeOf(l.last)
+	l.compare(now, at)
 	var runs []run
 	places := map[event.Partition]int{}
 	for _, call := range calls {
@@ -148,6 +148,22 @@ func (l *Log) stamp(calls []publication) []run {
 		}
 	}
 	return runs
+}
+
+// Stamps that are so far ahead of the clock are told of, so often at most.
+const (
+	farAhead  = time.Minute
+	tellEvery = time.Hour
+)
+
+// compare tells of stamps that are far ahead of the clock: it was, and stamps
+// never go back.
+func (l *Log) compare(now, stamp time.Time) {
+	if l.onAhead == nil || stamp.Sub(now) <= farAhead || now.Sub(l.told).Abs() < tellEvery {
+		return
+	}
+	l.told = now
+	l.onAhead(stamp.Sub(now))
 }
 
 // segmentLength is how many of the events fit a segment, at least one.

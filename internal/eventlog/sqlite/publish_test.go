@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -168,28 +169,34 @@ func TestAPublisherThatGaveUpBeforeItsTurnIsLeftOut(t *testing.T) {
 	}
 }
 
-// A publish that was written but whose group is lost must not leave its number
-// behind.
-func TestALostGroupLeavesNoNumbers(t *testing.T) {
-	l, db := open(t, t.TempDir(), fixed(base))
-	publish(t, l, "a", drafts(0, 1, 1))
+var errLost = errors.New("lost")
+
+// loseGroup has the writer roll back the group that a call's operation is in.
+func loseGroup(t *testing.T, db *sqlitedb.DB, call func() error) error {
+	t.Helper()
 	release := hold(t, db)
 	outcome := make(chan error, 1)
-	go func() { outcome <- l.Publish(t.Context(), "a", 1, drafts(1, 1, 1)) }()
-	waiting(l, 1)
-	lost := errors.New("lost")
-	spoil := &sqlitedb.Op{
-		Run:  func(tx *sqlitedb.Tx) error { _, _ = tx.Exec("ROLLBACK"); return lost },
-		Done: func(error) {},
-	}
-	for db.Queued() == 0 { // the publish comes first
+	go func() { outcome <- call() }()
+	for db.Queued() == 0 { // the call comes first
 		runtime.Gosched()
+	}
+	spoil := &sqlitedb.Op{
+		Run:  func(tx *sqlitedb.Tx) error { _, _ = tx.Exec("ROLLBACK"); return errLost },
+		Done: func(error) {},
 	}
 	if err := db.Submit(t.Context(), spoil); err != nil {
 		t.Fatal(err)
 	}
 	release()
-	if err := <-outcome; !errors.Is(err, lost) {
+	return <-outcome
+}
+
+// A publish that was written but whose group is lost must not leave its number
+// behind.
+func TestALostGroupLeavesNoNumbers(t *testing.T) {
+	l, db := open(t, t.TempDir(), fixed(base))
+	publish(t, l, "a", drafts(0, 1, 1))
+	if err := loseGroup(t, db, func() error { return l.Publish(t.Context(), "a", 1, drafts(1, 1, 1)) }); !errors.Is(err, errLost) {
 		t.Fatalf("got %v, want that the group was lost", err)
 	}
 	publish(t, l, "a", drafts(2, 1, 1))
@@ -240,6 +247,53 @@ func TestTimesGoOnAfterARestartWithTheClockSetBack(t *testing.T) {
 	all := content(t, l, event.Partition{Tenant: "a"})
 	if got := all[len(all)-1].Events[0].PublishedAt; !got.After(settled) {
 		t.Errorf("published at %v; everything up to %v was settled", got, settled)
+	}
+}
+
+// What could not be written down is not settled by asking again.
+func TestNothingIsSettledThatIsNotOnDisk(t *testing.T) {
+	dir := t.TempDir()
+	settled := base.Add(time.Hour)
+	l, db := open(t, dir, fixed(settled.Add(time.Minute)))
+	p := event.Partition{Tenant: "a"}
+	for what, call := range map[string]func() error{
+		"Through": func() error { _, _, err := l.Through(t.Context(), p, settled); return err },
+		// Nor by a stamp that was given and not stored.
+		"Publish": func() error { return l.Publish(t.Context(), "a", 1, drafts(0, 1, 1)) },
+	} {
+		if err := loseGroup(t, db, call); err == nil {
+			t.Errorf("%s: no error, and its group was lost", what)
+		}
+	}
+	if _, ok, err := l.Through(t.Context(), p, settled); err != nil || !ok {
+		t.Fatalf("Through: settled %v, %v", ok, err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, _ = open(t, dir, fixed(base))
+	publish(t, l, "a", drafts(1, 1, 1))
+	if got := content(t, l, p)[0].Events[0].PublishedAt; !got.After(settled) {
+		t.Errorf("published at %v; everything up to %v was settled", got, settled)
+	}
+}
+
+func TestStampsFarAheadAreToldOf(t *testing.T) {
+	now := base
+	l, _ := open(t, t.TempDir(), func() time.Time { return now })
+	var told []time.Duration
+	l.OnAhead(func(by time.Duration) { told = append(told, by) })
+	for i, at := range []time.Duration{
+		2 * time.Hour, 119 * time.Minute, 118 * time.Minute, 117 * time.Minute, // two hours wrong, then set back
+		59 * time.Minute, 57 * time.Minute, 118 * time.Minute, // and an hour away from that
+		3 * time.Hour,
+	} {
+		now = base.Add(at)
+		publish(t, l, "a", drafts(i, 1, 1))
+	}
+	want := []time.Duration{2 * time.Minute, 63 * time.Minute, 2 * time.Minute}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
 	}
 }
 

@@ -55,7 +55,7 @@ func (l *Log) Through(ctx context.Context, p event.Partition, t time.Time) (numb
 	ms := t.UnixMilli() // rounded down: an event is at or before t if it is at or before that
 	if settled = l.now().After(t); settled {
 		// It queues behind the publishes that are stamped but not committed.
-		if err := l.db.Write(ctx, 0, func(tx *sqlitedb.Tx) error { return l.raise(tx, ms+1) }); err != nil {
+		if err := l.raise(ctx, ms+1); err != nil {
 			return 0, false, err
 		}
 	}
@@ -64,14 +64,34 @@ func (l *Log) Through(ctx context.Context, p event.Partition, t time.Time) (numb
 	return number, settled, err
 }
 
-// raise makes every later stamp at least the given time.
-func (l *Log) raise(tx *sqlitedb.Tx, floor int64) error {
-	if l.last >= floor {
-		return nil
+// raise makes every later stamp at least the given time, after a restart too.
+func (l *Log) raise(ctx context.Context, floor int64) error {
+	outcome := make(chan error, 1)
+	op := &sqlitedb.Op{
+		Run: func(tx *sqlitedb.Tx) error {
+			l.last = max(l.last, floor) // for what is stamped next; if the commit fails, it does no harm
+			if l.floor >= floor {
+				return nil
+			}
+			_, err := tx.Exec("INSERT INTO stamps (id, floor_ms) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET floor_ms = max(floor_ms, excluded.floor_ms)", floor)
+			return err
+		},
+		Done: func(err error) {
+			if err == nil {
+				l.floor = max(l.floor, floor)
+			}
+			outcome <- err
+		},
 	}
-	l.last = floor
-	_, err := tx.Exec("INSERT INTO stamps (id, floor_ms) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET floor_ms = excluded.floor_ms", floor)
-	return err
+	if err := l.db.Submit(ctx, op); err != nil {
+		return err
+	}
+	select {
+	case err := <-outcome:
+		return err
+	case <-ctx.Done():
+		return l.db.Problem(ctx.Err())
+	}
 }
 
 // through returns the number of the last segment with an event at or before the

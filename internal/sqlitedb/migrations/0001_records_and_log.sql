@@ -37,14 +37,14 @@ CREATE TABLE cursors (
 CREATE INDEX cursors_due ON cursors (due_at) WHERE due_at IS NOT NULL;
 
 CREATE TABLE entries (
-	id          INTEGER PRIMARY KEY, -- in the order of their commits
+	id          INTEGER PRIMARY KEY, -- in the order of their commits, which need not be that of created_at
 	tenant      TEXT NOT NULL,
 	integration TEXT NOT NULL,
 	incarnation INTEGER NOT NULL,
 	created_at  INTEGER NOT NULL,
 	data        BLOB NOT NULL
 ) STRICT;
-CREATE INDEX entries_history ON entries (tenant, integration, incarnation, id);
+CREATE INDEX entries_history ON entries (tenant, integration, incarnation, created_at, id);
 CREATE INDEX entries_created ON entries (created_at);
 
 CREATE TABLE rejected_indexes (
@@ -66,6 +66,15 @@ CREATE TABLE rejected (
 	event       BLOB NOT NULL, -- a segment of one
 	PRIMARY KEY (tenant, integration, incarnation, event_id)
 ) STRICT;
+
+-- Histories that were deleted and whose entries and rejected events are still to
+-- be: nobody reads them any more.
+CREATE TABLE deleted_histories (
+	tenant      TEXT NOT NULL,
+	integration TEXT NOT NULL,
+	incarnation INTEGER NOT NULL,
+	PRIMARY KEY (tenant, integration, incarnation)
+) STRICT, WITHOUT ROWID;
 
 -- A partition is one lane of a tenant. It is ordered while each of its segments
 -- starts at or after the end of the one before.
@@ -103,4 +112,10 @@ CREATE INDEX sources_appended ON sources (appended_ms);
 CREATE TABLE stamps (
 	id       INTEGER PRIMARY KEY CHECK (id = 1),
 	floor_ms INTEGER NOT NULL
+) STRICT;
+
+-- Counts the writes that were made to see whether there can be any.
+CREATE TABLE probes (
+	id      INTEGER PRIMARY KEY CHECK (id = 1),
+	written INTEGER NOT NULL
 ) STRICT;

@@ -33,7 +33,7 @@ type integrationKey struct{ tenant, id string }
 
 // history is the log and the rejected events of one life of an integration.
 type history struct {
-	entries  []integration.LogEntry // oldest first
+	entries  []integration.LogEntry // in the order of their commits
 	index    *integration.RejectedIndex
 	rejected map[string]*integration.Rejected
 }
@@ -176,6 +176,7 @@ func (s *Store) Entries(ctx context.Context, h store.History, limit int) ([]inte
 	}
 	entries := slices.Clone(life.entries)
 	slices.Reverse(entries)
+	slices.SortStableFunc(entries, func(a, b integration.LogEntry) int { return b.CreatedAt.Compare(a.CreatedAt) })
 	return entries[:min(len(entries), max(limit, 0))], nil
 }
 

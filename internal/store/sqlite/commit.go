@@ -127,12 +127,12 @@ func addEntry(w store.AddEntry) (change, error) {
 	return change{steps: []step{{query, args, 1}}, size: len(data)}, nil
 }
 
+// deleteHistory deletes the one row that is small and hides the others, which
+// can be many: TrimHistories deletes them.
 func deleteHistory(h store.History) change {
-	const of = " WHERE tenant = ? AND integration = ? AND incarnation = ?"
 	return change{steps: []step{
-		{"DELETE FROM entries" + of, historyArgs(h), -1},
-		{"DELETE FROM rejected_indexes" + of, historyArgs(h), -1},
-		{"DELETE FROM rejected" + of, historyArgs(h), -1},
+		{"DELETE FROM rejected_indexes" + ofHistory, historyArgs(h), -1},
+		{"INSERT INTO deleted_histories (tenant, integration, incarnation) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", historyArgs(h), -1},
 	}}
 }
 

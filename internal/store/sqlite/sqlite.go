@@ -123,11 +123,15 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]handoff
 	return due, err
 }
 
+// notDeleted leaves out the rows x of histories that were deleted.
+const notDeleted = " AND NOT EXISTS (SELECT 1 FROM deleted_histories d WHERE d.tenant = x.tenant AND d.integration = x.integration AND d.incarnation = x.incarnation)"
+
+const entriesQuery = "SELECT data FROM entries AS x" + ofHistory + notDeleted + " ORDER BY created_at DESC, id DESC LIMIT ?"
+
 // Entries implements store.Store.
 func (s *Store) Entries(ctx context.Context, h store.History, limit int) ([]integration.LogEntry, error) {
 	var entries []integration.LogEntry
-	query := "SELECT data FROM entries WHERE tenant = ? AND integration = ? AND incarnation = ? ORDER BY id DESC LIMIT ?"
-	err := s.each(ctx, query, []any{h.Tenant, h.Integration, int64(h.Incarnation), max(limit, 0)}, func(scan func(...any) error) error {
+	err := s.each(ctx, entriesQuery, append(historyArgs(h), max(limit, 0)), func(scan func(...any) error) error {
 		var data []byte
 		if err := scan(&data); err != nil {
 			return err
@@ -145,8 +149,7 @@ func (s *Store) Entries(ctx context.Context, h store.History, limit int) ([]inte
 // RejectedIndex implements store.Store.
 func (s *Store) RejectedIndex(ctx context.Context, h store.History) (*integration.RejectedIndex, error) {
 	x := &integration.RejectedIndex{}
-	_, err := s.one(ctx, &x.Entries, &x.Version, "SELECT version, data FROM rejected_indexes WHERE tenant = ? AND integration = ? AND incarnation = ?",
-		h.Tenant, h.Integration, int64(h.Incarnation))
+	_, err := s.one(ctx, &x.Entries, &x.Version, "SELECT version, data FROM rejected_indexes"+ofHistory, historyArgs(h)...)
 	if err != nil {
 		return nil, err
 	}
@@ -157,8 +160,8 @@ func (s *Store) RejectedIndex(ctx context.Context, h store.History) (*integratio
 func (s *Store) Rejected(ctx context.Context, h store.History, eventID string) (*integration.Rejected, error) {
 	r := &integration.Rejected{}
 	var data, encoded []byte
-	query := "SELECT version, data, event FROM rejected WHERE tenant = ? AND integration = ? AND incarnation = ? AND event_id = ?"
-	found, err := s.db.QueryRow(ctx, query, []any{h.Tenant, h.Integration, int64(h.Incarnation), eventID}, &r.Version, &data, &encoded)
+	query := "SELECT version, data, event FROM rejected AS x" + ofHistory + " AND event_id = ?" + notDeleted
+	found, err := s.db.QueryRow(ctx, query, append(historyArgs(h), eventID), &r.Version, &data, &encoded)
 	if err != nil {
 		return nil, err
 	}

@@ -2,9 +2,11 @@ package sqlite_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 	"github.com/sluicehq/sluice/internal/store"
@@ -79,6 +81,114 @@ func TestTrimEntries(t *testing.T) {
 	if n, err := s.TrimEntries(t.Context(), base); err != nil || n != 0 {
 		t.Errorf("TrimEntries again: %d, %v, want 0", n, err)
 	}
+}
+
+// histories fills the store with an integration that is there, one that was
+// deleted, and one of which a late actor wrote after that.
+func histories(t *testing.T, s *sqlite.Store) (alive, deleted, late store.History) {
+	t.Helper()
+	h := func(id string, incarnation uint64) store.History {
+		return store.History{Tenant: "a", Integration: id, Incarnation: incarnation}
+	}
+	alive, deleted, late = h("alive", 2), h("gone", 3), h("alive", 1)
+	base := time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
+	put(t, s, store.PutIntegration{Integration: &integration.Integration{Tenant: "a", ID: "alive", Incarnation: 2}})
+	for n, life := range []store.History{alive, deleted, late} {
+		for i := range 60 {
+			draft := event.Draft{ID: fmt.Sprintf("6f1c4f0e-0000-4000-8000-%012d", i), Name: "a.b", Payload: []byte("{}")}
+			at := base.Add(-time.Duration(i) * time.Second) // the first is the newest
+			put(t, s, store.PutRejected{History: life, Rejected: &integration.Rejected{Event: draft.Stamp("a", at), CreatedAt: at}},
+				store.AddEntry{History: life, Entry: integration.LogEntry{Reason: fmt.Sprint(i), CreatedAt: at}},
+				store.AddEntry{History: life, Entry: integration.LogEntry{Reason: fmt.Sprint(i, "b"), CreatedAt: at}},
+				store.AddEntry{History: life, Entry: integration.LogEntry{Reason: fmt.Sprint(i, "c"), CreatedAt: at}},
+				store.AddEntry{History: life, Entry: integration.LogEntry{Reason: fmt.Sprint(i, "d"), CreatedAt: at}})
+		}
+		put(t, s, store.PutRejectedIndex{History: life, Index: &integration.RejectedIndex{Entries: make([]integration.RejectedEntry, n+1)}})
+	}
+	put(t, s, store.DeleteHistory{History: deleted})
+	return alive, deleted, late
+}
+
+func put(t *testing.T, s *sqlite.Store, writes ...store.Write) {
+	t.Helper()
+	if err := s.Commit(t.Context(), writes...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func count(t *testing.T, db *sqlitedb.DB, table string) (n int) {
+	t.Helper()
+	if _, err := db.QueryRow(t.Context(), "SELECT count(*) FROM "+table, nil, &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestTrimHistories(t *testing.T) {
+	s, db := open(t, t.TempDir())
+	alive, deleted, late := histories(t, s)
+	if n := count(t, db, "entries"); n != 3*240 {
+		t.Fatalf("%d entries: a deletion is to free nothing itself", n)
+	}
+	before := db.Commits()
+	n, err := s.TrimHistories(t.Context(), 50)
+	if want := 190 + 2*240 + 2*60 + 1; err != nil || n != want { // the deleted one's index is gone already
+		t.Errorf("TrimHistories: %d, %v, want %d", n, err, want)
+	}
+	if steps := db.Commits() - before; steps < 10 {
+		t.Errorf("it took %d transactions, want several small ones", steps)
+	}
+	for table, want := range map[string]int{"entries": 50, "rejected": 60, "rejected_indexes": 1, "deleted_histories": 0} {
+		if got := count(t, db, table); got != want {
+			t.Errorf("%d %s are left, want %d", got, table, want)
+		}
+	}
+	entries, err := s.Entries(t.Context(), alive, 1000)
+	if err != nil || len(entries) != 50 || entries[0].Reason != "0d" || entries[49].Reason != "12c" {
+		t.Errorf("left are %v, %v, want the newest 50", entries, err)
+	}
+	for _, h := range []store.History{deleted, late} {
+		if entries, err := s.Entries(t.Context(), h, 1); err != nil || len(entries) > 0 {
+			t.Errorf("of %v: %v, %v", h, entries, err)
+		}
+	}
+	if n, err := s.TrimHistories(t.Context(), 50); err != nil || n != 0 {
+		t.Errorf("TrimHistories again: %d, %v, want 0", n, err)
+	}
+}
+
+func TestTrimHistoriesLooksThingsUp(t *testing.T) {
+	_, db := open(t, t.TempDir())
+	for _, query := range sqlite.TrimQueries() {
+		plan := explain(t, db, query)
+		if strings.Contains(plan, "SCAN entries") || strings.Contains(plan, "SCAN rejected") || strings.Contains(plan, "TEMP B-TREE") {
+			t.Errorf("%s\n%s", query, plan)
+		}
+	}
+}
+
+// explain returns SQLite's plan of a query.
+func explain(t *testing.T, db *sqlitedb.DB, query string) string {
+	t.Helper()
+	args := make([]any, strings.Count(query, "?"))
+	for i := range args {
+		args[i] = 1
+	}
+	rows, err := db.Query(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var plan strings.Builder
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		plan.WriteString(detail + "\n")
+	}
+	return plan.String()
 }
 
 func BenchmarkCommit(b *testing.B) {

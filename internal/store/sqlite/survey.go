@@ -2,9 +2,10 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
 )
 
 // Tenants returns the names of all tenants that have, or had, integrations.
@@ -21,22 +22,49 @@ func (s *Store) Tenants(ctx context.Context) ([]string, error) {
 	return tenants, err
 }
 
-// Cursors calls use with every cursor that is driven or follows, tenant by
-// tenant.
-func (s *Store) Cursors(ctx context.Context, use func(*handoff.Cursor) error) error {
-	return s.each(ctx, `SELECT tenant, integration, lane, data FROM cursors ORDER BY tenant, integration, lane`, nil,
+// Cursors returns every cursor that is driven or follows, tenant by tenant.
+func (s *Store) Cursors(ctx context.Context) ([]*handoff.Cursor, error) {
+	var found []*handoff.Cursor
+	err := s.each(ctx, `SELECT tenant, integration, lane, version, data FROM cursors ORDER BY tenant, integration, lane`, nil,
 		func(scan func(...any) error) error {
-			var c handoff.Cursor
+			c := &handoff.Cursor{}
+			var k handoff.Key
 			var data []byte
-			if err := scan(&c.Key.Tenant, &c.Key.Integration, &c.Key.Lane, &data); err != nil {
+			if err := scan(&k.Tenant, &k.Integration, &k.Lane, &c.Version, &data); err != nil {
 				return err
 			}
-			if err := json.Unmarshal(data, &c); err != nil {
+			if err := decode(data, c); err != nil {
 				return err
 			}
-			if c.State != handoff.Driven && c.State != handoff.Following {
-				return nil
+			c.Key = k
+			if c.State == handoff.Driven || c.State == handoff.Following {
+				found = append(found, c)
 			}
-			return use(&c)
+			return nil
 		})
+	return found, err
+}
+
+// HasSecrets reports whether a secret of any integration is stored.
+func (s *Store) HasSecrets(ctx context.Context) (bool, error) {
+	found := errors.New("found")
+	err := s.each(ctx, "SELECT data FROM integrations", nil, func(scan func(...any) error) error {
+		var in integration.Integration
+		var data []byte
+		if err := scan(&data); err != nil {
+			return err
+		}
+		if err := decode(data, &in); err != nil {
+			return err
+		}
+		s3, w := in.S3, in.Webhook
+		if s3 != nil && !s3.SecretAccessKey.IsZero() || w != nil && !(w.APIKey.IsZero() && w.SigningSecret.IsZero() && w.PreviousSecret.IsZero()) {
+			return found
+		}
+		return nil
+	})
+	if errors.Is(err, found) {
+		return true, nil
+	}
+	return false, err
 }

@@ -27,6 +27,22 @@ var histories = map[string]func(*testing.T, store.Store){
 			equal(t, fmt.Sprintf("reasons with limit %d", limit), got, want)
 		}
 	},
+	"entries are newest first, whenever they are committed": func(t *testing.T, s store.Store) {
+		add := func(reason string, at time.Duration) store.Write {
+			e := anEntry(reason)
+			e.CreatedAt = base.Add(at)
+			return store.AddEntry{History: life, Entry: e}
+		}
+		commit(t, s, add("5", 3*time.Second))
+		commit(t, s, add("2", time.Second), add("1", 0))
+		commit(t, s, add("6", 3*time.Second), add("4", 2*time.Second), add("3", time.Second))
+		entries, err := s.Entries(t.Context(), life, 5)
+		var got []string
+		for _, e := range read(t, entries, err) {
+			got = append(got, e.Reason)
+		}
+		equal(t, "reasons", got, []string{"6", "5", "4", "3", "2"})
+	},
 	"entries over time": func(t *testing.T, s store.Store) {
 		for i := range 150 {
 			e := anEntry(fmt.Sprint(i))
@@ -63,6 +79,7 @@ var histories = map[string]func(*testing.T, store.Store){
 		commit(t, s, store.AddEntry{History: namesake, Entry: anEntry("mine")}, store.PutRejected{History: namesake, Rejected: aRejected(eventA)},
 			store.PutRejectedIndex{History: namesake, Index: &integration.RejectedIndex{Entries: make([]integration.RejectedEntry, 1)}})
 		commit(t, s, store.DeleteHistory{History: life})
+		commit(t, s, store.DeleteHistory{History: life}) // once more is no error
 
 		entries, err := s.Entries(t.Context(), life, 10)
 		equal(t, "Entries", len(read(t, entries, err)), 0)
@@ -77,6 +94,21 @@ var histories = map[string]func(*testing.T, store.Store){
 		equal(t, "the namesake's RejectedIndex", len(read(t, idx, err).Entries), 1)
 		rej, err := s.Rejected(t.Context(), namesake, eventA)
 		read(t, rej, err)
+	},
+	"an actor that outlives a history is not in the way": func(t *testing.T, s store.Store) {
+		commit(t, s, store.PutRejected{History: life, Rejected: aRejected(eventA)},
+			store.PutRejectedIndex{History: life, Index: &integration.RejectedIndex{Entries: make([]integration.RejectedEntry, 1)}})
+		commit(t, s, store.DeleteHistory{History: life})
+		for i := range 2 {
+			idx, err := s.RejectedIndex(t.Context(), life)
+			equal(t, "late entries of the RejectedIndex", len(read(t, idx, err).Entries), i)
+			idx.Entries = append(idx.Entries, integration.RejectedEntry{EventID: eventB})
+			writes := []store.Write{store.PutRejectedIndex{History: life, Index: idx}, store.AddEntry{History: life, Entry: anEntry("late")}}
+			if i == 0 {
+				writes = append(writes, store.PutRejected{History: life, Rejected: aRejected(eventB)})
+			}
+			commit(t, s, writes...)
+		}
 	},
 	"rejected events are deleted one by one, if there": func(t *testing.T, s store.Store) {
 		commit(t, s, store.PutRejected{History: life, Rejected: aRejected(eventA)}, store.PutRejected{History: life, Rejected: aRejected(eventB)})
