@@ -78,11 +78,21 @@ func (a *api) merge(current *integration.Integration, patch []byte) (integration
 	if err := strictjson.Decode(text, &after); err != nil {
 		return integration.Spec{}, err
 	}
-	if after.Status == nil || *after.Status != *before.Status {
+	// Clients send back all of an earlier answer, whose status may be another.
+	if after.Status == nil || !validStatus(*after.Status) {
 		return integration.Spec{}, problem.New(problem.InvalidRequest,
-			"status is read-only, and now %s; leave it out, and use _start and _stop.", *before.Status)
+			"status is read-only, and must be running, stopping or stopped where it is sent back; leave it out, and use _start and _stop.")
 	}
 	return after.spec()
+}
+
+func validStatus(s string) bool {
+	switch integration.Status(s) {
+	case integration.Running, integration.Stopping, integration.Stopped:
+		return true
+	default:
+		return false
+	}
 }
 
 func (a *api) remove(w http.ResponseWriter, r *http.Request, tenant string) error {

@@ -69,6 +69,9 @@ func TestUpdate(t *testing.T) {
 
 	// What a GET answers can be sent back, and changes nothing.
 	sameJSON(t, stopped, w.want(t, 200, patch(base+"/hook", w.want(t, 200, get(base+"/hook")))))
+	for _, status := range []string{"running", "stopping", "stopped"} { // an earlier one, too
+		sameJSON(t, stopped, w.want(t, 200, patch(base+"/hook", strings.Replace(hookShown, "running", status, 1))))
+	}
 	sameJSON(t, stopped, w.want(t, 200, call{method: "PATCH", path: base + "/hook", media: "application/merge-patch+json; charset=UTF-8", body: `{"starts_at":null,"s3_parameters":null}`}))
 	if after := w.state(t, "acme"); after != before {
 		t.Errorf("changed to %s", after)
@@ -125,7 +128,7 @@ func TestUpdateRefuses(t *testing.T) {
 		{"hook", `{"starts_at":"2026-02-01T00:00:00Z"}`, problem.InvalidRequest, "starts_at is fixed"},
 		{"since", `{"starts_at":null}`, problem.InvalidRequest, "starts_at is fixed"},
 		{"hook", `{"ends_at":"2026-02-01T00:00:00Z"}`, problem.InvalidRequest, "ends_at is fixed"},
-		{"hook", `{"status":"running"}`, problem.InvalidRequest, "status is read-only"},
+		{"hook", `{"status":"paused"}`, problem.InvalidRequest, "status is read-only"},
 		{"hook", `{"status":null}`, problem.InvalidRequest, "status is read-only"},
 		{"hook", `{"s3_parameters":` + s3 + `}`, problem.InvalidRequest, "s3_parameters cannot be given to a webhook"},
 		{"hook", `{"callback_parameters":null,"s3_parameters":` + s3 + `}`, problem.InvalidRequest, "s3_parameters cannot be given to a webhook"},

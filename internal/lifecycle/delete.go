@@ -20,6 +20,7 @@ func (s *Service) Delete(ctx context.Context, tenant, id string) error {
 func (s *Service) delete(ctx context.Context, tenant, id string, condition func(*integration.Integration) bool) error {
 	var gone *integration.Integration
 	err := transact(id, func() error {
+		gone = nil
 		t, in, err := s.read(ctx, tenant, id)
 		if err != nil || !condition(in) {
 			return err
@@ -41,8 +42,11 @@ func (s *Service) delete(ctx context.Context, tenant, id string, condition func(
 			writes = append(writes, store.DeleteCursor{Cursor: l.cursor})
 		}
 		gone = in
-		return s.Store.Commit(ctx, writes...)
+		return s.commit(ctx, writes...)
 	})
+	if gone != nil {
+		s.drive(err, keysOf(gone))
+	}
 	if err == nil && gone != nil && s.Quiesce != nil {
 		s.Quiesce(ctx, tenant, id, gone.Generation+1)
 	}

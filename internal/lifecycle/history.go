@@ -20,7 +20,7 @@ func (s *Service) Entries(ctx context.Context, tenant, id string) ([]integration
 	if err != nil {
 		return nil, err
 	}
-	oldest := s.now().Add(-entryRetention)
+	oldest := s.now().Add(-EntryRetention)
 	return slices.DeleteFunc(entries, func(e integration.LogEntry) bool { return e.CreatedAt.Before(oldest) }), nil
 }
 
@@ -73,7 +73,7 @@ func (s *Service) DeleteRejected(ctx context.Context, tenant, id, eventID string
 			return notRejected(id)
 		}
 		index.Entries = slices.Delete(index.Entries, at, at+1)
-		return s.Store.Commit(ctx,
+		return s.commit(ctx,
 			store.PutRejectedIndex{History: h, Index: index},
 			store.DeleteRejected{History: h, EventID: eventID})
 	})

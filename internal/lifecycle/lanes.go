@@ -156,7 +156,7 @@ func (s *Service) growLanes(ctx context.Context, tenant, id string) error {
 		if writes, err = s.grow(ctx, in, bornAt(in), s.now()); err != nil {
 			return err
 		}
-		return s.Store.Commit(ctx, append(writes, store.PutIntegration{Integration: in})...)
+		return s.commit(ctx, append(writes, store.PutIntegration{Integration: in})...)
 	})
 	if err == nil && len(writes) > 0 {
 		s.Drive(driven(writes)...)

@@ -38,8 +38,10 @@ type Service struct {
 	// not be called, with problem.InvalidTarget.
 	CheckTarget func(ctx context.Context, url string) error
 
-	// Drive tells the scheduler, after a Commit, that these cursors are due. It
-	// does not wait for them. A lost call is healed by the sweep.
+	// Drive tells the scheduler, after a Commit, that these cursors are due, or
+	// are to be looked at: whoever waits to drive one that was parked or deleted
+	// has nothing to wait for any more. It does not wait for them. A lost call
+	// is healed by the sweep.
 	Drive func(keys ...handoff.Key)
 
 	// Quiesce ends every actor of this process that may still emit for a
@@ -58,10 +60,16 @@ const (
 	// means that another one got through, so a tenant's dozen at once all do.
 	maxTries = 50
 
-	maxEntries     = 50
-	entryRetention = 30 * 24 * time.Hour
-	secretOverlap  = 24 * time.Hour // for which a replaced signing secret signs too
+	maxEntries    = 50
+	secretOverlap = 24 * time.Hour // for which a replaced signing secret signs too
+
+	// commitTimeout bounds a Commit that is under way when its caller goes away.
+	commitTimeout = 10 * time.Second
 )
+
+// EntryRetention is how long log entries can be read, whatever the retention of
+// events is.
+const EntryRetention = 30 * 24 * time.Hour
 
 // List returns a tenant's integrations, by id.
 func (s *Service) List(ctx context.Context, tenant string) ([]*integration.Integration, error) {
@@ -100,6 +108,35 @@ func transact(id string, try func() error) error {
 		}
 	}
 	return problem.Wrap(store.ErrConflict, problem.Conflict, "Integration %q, or the stream it is on, is being changed by too many at once. Nothing was changed; try again.", id)
+}
+
+// commit makes the writes. Once it is under way it does not end with the
+// caller's context: a client that goes away would leave open what was done.
+func (s *Service) commit(ctx context.Context, writes ...store.Write) error {
+	if ctx.Err() == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+		defer cancel()
+	}
+	return s.Store.Commit(ctx, writes...)
+}
+
+// drive tells the scheduler of cursors that a Commit with this outcome wrote or
+// deleted. After an error it may have happened all the same, unless it met a
+// conflict; to look at a cursor in vain is harmless.
+func (s *Service) drive(err error, keys []handoff.Key) {
+	if len(keys) > 0 && !errors.Is(err, store.ErrConflict) {
+		s.Drive(keys...)
+	}
+}
+
+// keysOf returns the keys of an integration's cursors.
+func keysOf(in *integration.Integration) []handoff.Key {
+	keys := make([]handoff.Key, in.Lanes)
+	for i := range keys {
+		keys[i] = handoff.Key{Tenant: in.Tenant, Integration: in.ID, Lane: i}
+	}
+	return keys
 }
 
 // read returns the two records that nearly every change is about.

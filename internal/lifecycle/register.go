@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
@@ -33,15 +34,15 @@ func (s *Service) Register(ctx context.Context, tenant string, spec integration.
 		keys, err = s.create(ctx, in)
 		return err
 	})
+	s.drive(err, keys)
 	if err != nil {
 		return nil, err
 	}
-	s.Drive(keys...)
 	return in, nil
 }
 
 // create commits a new integration with all that belongs to it, and returns the
-// keys of its cursors.
+// keys of its cursors, also with an error of the Commit.
 func (s *Service) create(ctx context.Context, in *integration.Integration) ([]handoff.Key, error) {
 	t, err := s.admit(ctx, in.Tenant, in.ID)
 	if err != nil {
@@ -61,17 +62,26 @@ func (s *Service) create(ctx context.Context, in *integration.Integration) ([]ha
 	t.Integrations++
 	in.Generation, in.Incarnation = t.Generation, t.Generation
 	in.Running, in.CreatedAt = true, now
-	writes, err := s.newCursors(ctx, in, 0, in.StartsAt, now)
+	writes, err := s.newCursors(ctx, in, 0, s.reach(in.StartsAt, now), now)
 	if err != nil {
 		return nil, err
 	}
 	keys := driven(writes)
-	return keys, s.Store.Commit(ctx, append(writes,
+	return keys, s.commit(ctx, append(writes,
 		store.PutTenant{Tenant: t},
 		store.PutIntegration{Integration: in},
 		entry(in, integration.ActionCreated, "Created via API.", now),
 		entry(in, integration.ActionStarted, "Started via API.", now),
 	)...)
+}
+
+// reach is the given time, or how far back the retention allows to go. The log
+// may reach back farther, for the starts of integrations that were failing.
+func (s *Service) reach(since, now time.Time) time.Time {
+	if oldest := now.Add(-s.Settings.Retention); !since.IsZero() && since.Before(oldest) {
+		return oldest
+	}
+	return since
 }
 
 // admit returns the tenant's record if it may have one more integration, with

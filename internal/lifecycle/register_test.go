@@ -219,3 +219,16 @@ func TestOneIdElevenTimesAtOnce(t *testing.T) {
 		t.Errorf("%d registrations got the id", won)
 	}
 }
+
+// The log may reach back farther than the retention; a registration does not.
+func TestStartsAtBeforeTheRetention(t *testing.T) {
+	b := setup(t)
+	b.publishAt(0, began.Add(-31*24*time.Hour))
+	b.publishAt(0, began.Add(-30*24*time.Hour))
+	spec := webhook("orders")
+	spec.StartsAt = began.Add(-40 * 24 * time.Hour)
+	b.register(spec)
+	if got := b.cursor("orders", 0).Position.Segment; got != 1 {
+		t.Errorf("stands after segment %d, want 1", got)
+	}
+}

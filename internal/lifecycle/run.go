@@ -23,11 +23,9 @@ func (s *Service) Start(ctx context.Context, tenant, id string) (*integration.In
 		in, keys, err = s.start(ctx, tenant, id)
 		return err
 	})
+	s.drive(err, keys)
 	if err != nil {
 		return nil, err
-	}
-	if len(keys) > 0 {
-		s.Drive(keys...)
 	}
 	return in, nil
 }
@@ -74,7 +72,7 @@ func (s *Service) start(ctx context.Context, tenant, id string) (*integration.In
 	if skip {
 		writes = append(writes, entry(in, integration.ActionEventsSkipped, s.skipped(in, now), now))
 	}
-	return in, keys, s.Store.Commit(ctx, writes...)
+	return in, keys, s.commit(ctx, writes...)
 }
 
 func (s *Service) endOfLog(ctx context.Context, p event.Partition) (handoff.Progress, error) {
@@ -106,7 +104,7 @@ func (s *Service) Stop(ctx context.Context, tenant, id string) (*integration.Int
 	}
 	quiet := *in
 	quiet.QuietAt = s.now()
-	if err := s.Store.Commit(ctx, store.PutIntegration{Integration: &quiet}); err != nil {
+	if err := s.commit(ctx, store.PutIntegration{Integration: &quiet}); err != nil {
 		return in, nil // it is stopped all the same, and quiet later
 	}
 	return &quiet, nil
@@ -151,8 +149,11 @@ func (s *Service) stop(ctx context.Context, tenant, id, reason string, condition
 			entry(in, integration.ActionStopped, reason, now),
 		)
 		stopped = true
-		return s.Store.Commit(ctx, writes...)
+		return s.commit(ctx, writes...)
 	})
+	if stopped {
+		s.drive(err, keysOf(in))
+	}
 	if err != nil {
 		return nil, false, err
 	}

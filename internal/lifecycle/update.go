@@ -65,5 +65,5 @@ func (s *Service) update(ctx context.Context, tenant, id string, change func(*in
 		store.PutIntegration{Integration: in},
 		entry(in, integration.ActionUpdated, "Updated via API. Changed: "+strings.Join(changed, ", ")+".", now),
 	)
-	return in, s.Store.Commit(ctx, writes...)
+	return in, s.commit(ctx, writes...)
 }
