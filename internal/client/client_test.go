@@ -9,23 +9,6 @@ import (
 	"time"
 )
 
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 1, 17, 12, 0, 0, 0, time.UTC)
-	for header, want := range map[string]time.Duration{
-		"":                              0,
-		"7":                             7 * time.Second,
-		"-7":                            0,
-		"1e3":                           0,
-		"99999999999":                   0,
-		"Sat, 17 Jan 2026 12:01:00 GMT": time.Minute,
-		"Sat, 17 Jan 2026 11:00:00 GMT": 0,
-	} {
-		if got := retryAfter(header, now); got != want {
-			t.Errorf("retryAfter(%q) = %s, want %s", header, got, want)
-		}
-	}
-}
-
 func TestBackoff(t *testing.T) {
 	for try, most := range map[int]time.Duration{1: 500 * time.Millisecond, 2: time.Second, 5: 8 * time.Second, 60: 8 * time.Second} {
 		if got := backoff(try, 0); got != most {

@@ -4,10 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sluicehq/sluice/internal/retryafter"
 )
+
+// maxRetryAfter is what a longer Retry-After counts as.
+const maxRetryAfter = 24 * time.Hour
 
 // Error is an answer of the API that is not a success.
 type Error struct {
@@ -47,7 +51,7 @@ func (e *UnreachableError) Error() string {
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
 func refusal(res *http.Response, answer []byte) *Error {
-	e := &Error{Status: res.StatusCode, RetryAfter: retryAfter(res.Header.Get("Retry-After"), time.Now())}
+	e := &Error{Status: res.StatusCode, RetryAfter: retryafter.Parse(res.Header.Get("Retry-After"), time.Now(), maxRetryAfter)}
 	var body struct {
 		Code      string `json:"error_code"`
 		Message   string `json:"message"`
@@ -63,16 +67,4 @@ func refusal(res *http.Response, answer []byte) *Error {
 		e.Message = fmt.Sprintf("the answer is a redirect to %s, which is not followed; if that is where the API is, use it as the URL", to)
 	}
 	return e
-}
-
-// retryAfter reads a Retry-After header, in seconds or as a date. What cannot
-// be read, or lies in the past, is 0.
-func retryAfter(header string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(header); err == nil {
-		return max(0, at.Sub(now))
-	}
-	return 0
 }

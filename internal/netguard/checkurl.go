@@ -19,7 +19,9 @@ const lookupTimeout = 5 * time.Second
 // host, for at most 5 s, and fails with problem.InvalidTarget if the URL is
 // not an absolute http or https one, if its host cannot be resolved, or if any
 // of its addresses is not allowed. The message names the host and what is
-// wrong with it, never the rest of the URL, which may hold secrets.
+// wrong with it, never the rest of the URL, which may hold secrets. Under the
+// Public policy it does not tell why a name leads to no public address: who
+// may register could ask for every name inside our network.
 func (g *Guard) CheckURL(ctx context.Context, rawURL string) error {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -37,6 +39,17 @@ func (g *Guard) CheckURL(ctx context.Context, rawURL string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
+	if err := g.checkAddrs(ctx, host); err != nil {
+		if g.policy > Public {
+			return err
+		}
+		return problem.Wrap(err, problem.InvalidTarget, "the host %q does not resolve to public addresses alone; check the name, or try again", host)
+	}
+	return nil
+}
+
+// checkAddrs looks up a name and checks all its addresses.
+func (g *Guard) checkAddrs(ctx context.Context, host string) error {
 	addrs, err := g.resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
 		return unresolved(host, err)

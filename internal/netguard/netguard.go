@@ -53,6 +53,7 @@ type Resolver interface {
 
 // Guard decides which addresses may be called. It is safe for concurrent use.
 type Guard struct {
+	policy    Policy
 	addresses *ssrf.Guardian
 	resolver  Resolver
 }
@@ -70,6 +71,7 @@ func New(p Policy, r Resolver) *Guard {
 		v4, v6 = append(v4, private4...), append(v6, private6)
 	}
 	return &Guard{
+		policy:    p,
 		addresses: ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...)),
 		resolver:  r,
 	}

@@ -97,6 +97,9 @@ func (s *Settings) Validate() []error {
 	if s.MaxPublishBytes < s.MaxEventBytes {
 		errs = append(errs, fmt.Errorf("SLUICE_MAX_PUBLISH_BYTES is %d, less than SLUICE_MAX_EVENT_BYTES, %d", s.MaxPublishBytes, s.MaxEventBytes))
 	}
+	if s.S3FileBytes > MaxS3FileBytes {
+		errs = append(errs, fmt.Errorf("SLUICE_S3_FILE_BYTES is %d; it can be at most %d, as S3 takes a file in at most 10,000 parts", s.S3FileBytes, int64(MaxS3FileBytes)))
+	}
 	if s.Lanes > MaxLanes {
 		errs = append(errs, fmt.Errorf("SLUICE_LANES is %d; it can be at most %d", s.Lanes, MaxLanes))
 	}
@@ -105,6 +108,10 @@ func (s *Settings) Validate() []error {
 	}
 	return errs
 }
+
+// MaxS3FileBytes is what fits into the 10,000 parts of 5 MiB in which a file is
+// uploaded at most.
+const MaxS3FileBytes = 10_000 * (5 << 20)
 
 // MaxLanes keeps a start or stop, which writes two records a lane, within one
 // transaction of 100 writes (Amazon DynamoDB's limit).

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/netguard"
+	"github.com/sluicehq/sluice/internal/retryafter"
 )
 
 // maxRetryAfter is the longest that a store can ask to be left alone.
@@ -39,7 +39,7 @@ func (x *Exporter) failed(err error) delivery.Verdict {
 	cause := ""
 	if res, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && res.Response != nil && res.HTTPStatusCode() != 0 {
 		v.Status = res.HTTPStatusCode()
-		v.RetryAfter = retryAfter(res.Response.Header)
+		v.RetryAfter = retryafter.Parse(res.Response.Header.Get("Retry-After"), time.Now(), maxRetryAfter)
 		cause = x.answerCause(err, v.Status)
 	} else {
 		cause = x.noAnswerCause(err)
@@ -95,14 +95,4 @@ func (x *Exporter) noAnswerCause(err error) string {
 	}
 	// Not sent at all: the SDK could make no request of these settings.
 	return "no request can be made of its settings; check bucket, aws_region and endpoint"
-}
-
-// retryAfter reads a Retry-After in seconds, the only form that S3 and its
-// likes use.
-func retryAfter(h http.Header) time.Duration {
-	seconds, err := strconv.ParseUint(h.Get("Retry-After"), 10, 31)
-	if err != nil {
-		return 0
-	}
-	return min(time.Duration(seconds)*time.Second, maxRetryAfter)
 }

@@ -260,9 +260,17 @@ func TestAnswerBeforeTheBodyIsRead(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
-	for value, want := range map[string]time.Duration{"": 0, "30": 30 * time.Second, "-1": 0, "soon": 0, "7200": time.Hour, "99999999999999": 0} {
-		if got := retryAfter(http.Header{"Retry-After": {value}}); got != want {
-			t.Errorf("retryAfter(%q) = %v, want %v", value, got, want)
+	for value, want := range map[string]time.Duration{
+		"30": 30 * time.Second, "99999999999999": time.Hour, "soon": 0,
+		time.Now().Add(90 * time.Minute).UTC().Format(http.TimeFormat): time.Hour,
+	} {
+		x := open(t, exportTo(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", value)
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}))))
+		if v := x.Export(t.Context(), noon, lines(1, 100), yes); v.Outcome != delivery.Retry || v.RetryAfter != want {
+			t.Errorf("Retry-After: %s: %+v, want a Retry after %v", value, v, want)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/retryafter"
 )
 
 // maxRetryAfter is the longest that a receiver can ask to be left alone.
@@ -24,7 +25,7 @@ func (s *Sender) verdict(status int, h http.Header) delivery.Verdict {
 	default:
 		return delivery.Verdict{
 			Outcome: delivery.Retry, Status: status, Reason: s.failed(statusCause(status)),
-			RetryAfter: retryAfter(h.Get("Retry-After"), s.client.now()),
+			RetryAfter: retryafter.Parse(h.Get("Retry-After"), s.client.now(), maxRetryAfter),
 		}
 	}
 }
@@ -40,27 +41,6 @@ func statusCause(status int) string {
 		words = "redirects are not followed, and the answer was " + words
 	}
 	return words + " (HTTP status code " + strconv.Itoa(status) + ")"
-}
-
-// retryAfter reads a Retry-After header, either seconds or an HTTP date. What
-// it cannot read, and what has passed, is 0; the longest is an hour.
-func retryAfter(value string, now time.Time) time.Duration {
-	value = strings.TrimSpace(value)
-	if value == "" {
-		return 0
-	}
-	if strings.Trim(value, "0123456789") == "" {
-		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(maxRetryAfter/time.Second) { // too long for a number
-			return maxRetryAfter
-		}
-		return time.Duration(seconds) * time.Second
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return min(max(at.Sub(now), 0), maxRetryAfter)
 }
 
 // redactURL returns the URL for reasons and logs: without user info and
