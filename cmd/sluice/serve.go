@@ -98,9 +98,9 @@ Sluice is at http://%[1]s, with its data in %[2]s. In another terminal:
   echo '{"name":"order.created","payload":{"order_id":"o-1"}}' | %[4]s publish
   %[4]s integrations logs my-webhook
 
-The contract is at http://%[1]s/openapi.yaml, the metrics at http://%[1]s/metrics.
+The contract is at http://%[1]s/openapi.yaml, the metrics at http://%[5]s/metrics.
 
-`, n.Addr(), f.config.Data, token, self())
+`, n.Addr(), f.config.Data, token, self(), n.MetricsAddr())
 }
 
 func (f *serveFlags) tokenCommand() string {

@@ -3,10 +3,18 @@ package node
 import (
 	"context"
 	"time"
+
+	"github.com/sluicehq/sluice/internal/lifecycle"
+	"github.com/sluicehq/sluice/internal/store"
 )
 
-// trimInterval is how often events and entries past the retention are removed.
-const trimInterval = time.Hour
+// trimInterval is how often what is past its time is removed.
+const trimInterval = 10 * time.Minute
+
+// keptLonger is by how much events outlive the retention. A start within the
+// retention goes on from where its integration stood when it was stopped, and
+// one that was stopped for its failures stood where they began.
+func (n *Node) keptLonger() time.Duration { return n.config.FailureStopAfter + time.Hour }
 
 // doChores does what has to be done from time to time, until ctx ends. None of
 // it is needed for events to arrive.
@@ -35,11 +43,13 @@ func (n *Node) sweep(ctx context.Context) {
 }
 
 func (n *Node) trim(ctx context.Context) {
-	before := time.Now().Add(-n.config.Retention)
-	segments, err := n.log.Trim(ctx, before)
+	now := time.Now()
+	segments, err := n.log.Trim(ctx, now.Add(-n.config.Retention-n.keptLonger()))
 	n.report(ctx, "trim segments", segments, err)
-	entries, err := n.store.TrimEntries(ctx, before)
+	entries, err := n.store.TrimEntries(ctx, now.Add(-lifecycle.EntryRetention))
 	n.report(ctx, "trim log entries", entries, err)
+	rows, err := n.store.TrimHistories(ctx, store.EntriesKept)
+	n.report(ctx, "trim histories", rows, err)
 }
 
 // report writes a line where there was something to do.

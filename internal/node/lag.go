@@ -17,36 +17,49 @@ type lag struct {
 
 // lags returns the lag of every running integration, over its lanes.
 func (n *Node) lags(ctx context.Context) ([]lag, error) {
+	cursors, err := n.store.Cursors(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var lags []lag
 	records := make(map[event.Partition]*handoff.Record)
-	err := n.store.Cursors(ctx, func(c *handoff.Cursor) error {
-		p := c.Key.Partition()
-		at := c.Position
-		if c.State == handoff.Following {
-			if records[p] == nil {
-				r, err := n.store.Record(ctx, p)
-				if err != nil {
-					return err
-				}
-				records[p] = r
-			}
-			if f := records[p].Find(c.Key.Integration); f != nil {
-				at = handoff.Position{Segment: records[p].Start(f)}
-			}
-		}
-		events, oldest, err := n.log.After(ctx, p, at.Segment)
+	for _, c := range cursors {
+		at, err := n.standing(ctx, c, records)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if last := len(lags) - 1; last < 0 || lags[last].tenant != p.Tenant || lags[last].integration != c.Key.Integration {
-			lags = append(lags, lag{tenant: p.Tenant, integration: c.Key.Integration})
+		events, oldest, err := n.log.After(ctx, c.Key.Partition(), at.Segment)
+		if err != nil {
+			return nil, err
+		}
+		if last := len(lags) - 1; last < 0 || lags[last].tenant != c.Key.Tenant || lags[last].integration != c.Key.Integration {
+			lags = append(lags, lag{tenant: c.Key.Tenant, integration: c.Key.Integration})
 		}
 		l := &lags[len(lags)-1]
 		l.events += max(0, events-at.Index)
 		if !oldest.IsZero() && (l.oldest.IsZero() || oldest.Before(l.oldest)) {
 			l.oldest = oldest
 		}
-		return nil
-	})
-	return lags, err
+	}
+	return lags, nil
+}
+
+// standing is the position of a cursor, or what it is delivered as a follower.
+// Records that were read are kept.
+func (n *Node) standing(ctx context.Context, c *handoff.Cursor, records map[event.Partition]*handoff.Record) (handoff.Position, error) {
+	if c.State != handoff.Following {
+		return c.Position, nil
+	}
+	p := c.Key.Partition()
+	if records[p] == nil {
+		r, err := n.store.Record(ctx, p)
+		if err != nil {
+			return handoff.Position{}, err
+		}
+		records[p] = r
+	}
+	if f := records[p].Find(c.Key.Integration); f != nil {
+		return handoff.Position{Segment: records[p].Start(f)}, nil
+	}
+	return c.Position, nil
 }

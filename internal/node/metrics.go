@@ -55,7 +55,9 @@ func newMetrics(lags func(context.Context) ([]lag, error)) *metrics {
 }
 
 func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: maxScrapes,
+	})
 }
 
 // AttemptStarted implements delivery.Observer.
@@ -100,8 +102,12 @@ var (
 	lagSeconds = prometheus.NewDesc("sluice_lag_seconds", "Age of the first of them, 0 if there is none.", lagLabels, nil)
 )
 
-// lagTimeout bounds what a scrape may cost.
-const lagTimeout = 5 * time.Second
+// What scrapes may cost, whoever asks: one at a time, for so long. A further
+// one is answered with a 503.
+const (
+	lagTimeout = 5 * time.Second
+	maxScrapes = 1
+)
 
 // Describe implements prometheus.Collector.
 func (c *lagCollector) Describe(ch chan<- *prometheus.Desc) {

@@ -28,12 +28,15 @@ import (
 	"github.com/sluicehq/sluice/internal/version"
 )
 
-// A shutdown lasts 10 s at most: calls under way get the first part of it, what
-// has to be written the rest.
+// A shutdown lasts 10 s at most: calls under way get the first part of it, giving
+// up an upload and what has to be written the rest.
 const (
 	shutdownTimeout = 10 * time.Second
-	shutdownGrace   = 7 * time.Second
+	shutdownGrace   = 5 * time.Second
 )
+
+// exportSlots is how many files may be written at a time; each takes up to 5 MiB.
+const exportSlots = 16
 
 // Node is a running node.
 type Node struct {
@@ -49,6 +52,9 @@ type Node struct {
 	sinks    *sinks
 	server   *http.Server
 	listener net.Listener
+
+	metricsServer   *http.Server // nil where the API serves them
+	metricsListener net.Listener
 
 	chores     sync.WaitGroup
 	stopChores context.CancelFunc
@@ -69,8 +75,13 @@ func Open(ctx context.Context, config Config, logger *slog.Logger) (*Node, error
 func (n *Node) open(ctx context.Context) error {
 	c := &n.config
 	var err error
-	if n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr); err != nil {
-		return fmt.Errorf("cannot listen on %s: %w; choose another address with --addr", c.Addr, err)
+	if n.listener, err = listen(ctx, c.Addr, "--addr"); err != nil {
+		return err
+	}
+	if c.MetricsAddr != "" {
+		if n.metricsListener, err = listen(ctx, c.MetricsAddr, "--metrics-addr"); err != nil {
+			return err
+		}
 	}
 	if n.db, err = sqlitedb.Open(ctx, c.Data); err != nil {
 		return err
@@ -94,7 +105,7 @@ func (n *Node) open(ctx context.Context) error {
 		Store: n.store, Log: n.log, Sinks: n.sinks, Settings: c.Settings,
 		Observer: metrics, Logger: n.logger, Now: time.Now, Rand: rand.New(globalRand{}),
 		Drive: func(keys ...handoff.Key) { n.runner.drive(keys...) },
-		Grace: shutdownGrace,
+		Grace: shutdownGrace, ExportSlots: make(chan struct{}, exportSlots),
 	}
 	n.life = &lifecycle.Service{
 		Store: n.store, Log: n.log, Sealer: sealer, Settings: c.Settings, Now: time.Now,
@@ -104,18 +115,33 @@ func (n *Node) open(ctx context.Context) error {
 	n.engine.Lifecycle = n.life
 	n.runner = newRunner(n.engine, n.logger)
 	n.log.OnAppend(n.runner.grown)
+	n.log.OnAhead(func(by time.Duration) {
+		n.logger.Warn("the clock was set back, or was ahead before: events are stamped later than it says until it has caught up", "by", by.String())
+	})
+	onAPI := metrics.handler()
+	if n.metricsListener != nil {
+		n.metricsServer, onAPI = n.newServer(serveMetrics(onAPI)), nil
+	}
 	n.server = n.newServer(httpapi.New(httpapi.Deps{
 		Integrations: n.life,
 		Retrier:      n.engine,
 		Publisher:    publisher{publish.New(n.log, c.Settings), metrics},
 		Verifier:     rememberTokens(n.verifier, time.Now),
 		Ready:        n.ready,
-		Metrics:      metrics.handler(),
+		Metrics:      onAPI,
 		Settings:     c.Settings,
 		Log:          n.logger,
 		Now:          time.Now,
 	}))
 	return n.resume(ctx)
+}
+
+func listen(ctx context.Context, addr, flag string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", addr, err, flag)
+	}
+	return l, nil
 }
 
 // globalRand is the source of math/rand/v2's own functions, which may be used by
@@ -129,11 +155,11 @@ func (globalRand) Uint64() uint64 { return rand.Uint64() }
 // secret was sealed under an earlier one.
 func (n *Node) openSealer(ctx context.Context) (*keyfile.Sealer, error) {
 	path := filepath.Join(n.config.Data, keyfile.Name)
-	tenants, err := n.store.Tenants(ctx)
+	sealed, err := n.store.HasSecrets(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if len(tenants) > 0 {
+	if sealed {
 		return keyfile.Open(path)
 	}
 	return keyfile.OpenOrCreate(path)
@@ -183,6 +209,11 @@ func (n *Node) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, k := range keys { // nobody else has the data directory
+		if err := n.engine.Reclaim(ctx, k); err != nil {
+			return err
+		}
+	}
 	n.runner.drive(keys...)
 	choresCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stopChores = stop
@@ -193,7 +224,7 @@ func (n *Node) resume(ctx context.Context) error {
 // ready reports whether calls can be served: the disk takes writes, and access
 // tokens can be checked.
 func (n *Node) ready(ctx context.Context) error {
-	if err := n.db.Write(ctx, 0, func(*sqlitedb.Tx) error { return nil }); err != nil {
+	if err := n.db.Probe(ctx); err != nil {
 		return err
 	}
 	if v, ok := n.verifier.(interface{ Ready(context.Context) error }); ok {
@@ -205,24 +236,25 @@ func (n *Node) ready(ctx context.Context) error {
 // Addr is the address that the node listens on.
 func (n *Node) Addr() string { return n.listener.Addr().String() }
 
-// Sign returns an access token of the node's own key, or an error where tokens
-// come from an issuer.
-func (n *Node) Sign(tenant string, scopes []string, ttl time.Duration) (string, error) {
-	key, ok := n.verifier.(*auth.OwnKey)
-	if !ok {
-		return "", errors.New("access tokens come from the issuer; this node signs none")
+// MetricsAddr is the address that has /metrics.
+func (n *Node) MetricsAddr() string {
+	if n.metricsListener != nil {
+		return n.metricsListener.Addr().String()
 	}
-	return key.Sign(tenant, scopes, ttl, time.Now())
+	return n.Addr()
 }
 
 // Run serves until ctx ends, then closes the node within 10 s.
 func (n *Node) Run(ctx context.Context) error {
-	served := make(chan error, 1)
+	served := make(chan error, 2)
 	go func() { served <- n.server.Serve(n.listener) }()
-	n.logger.Info("listening", "addr", n.Addr(), "data", n.config.Data, "version", version.Version)
+	if n.metricsServer != nil {
+		go func() { served <- n.metricsServer.Serve(n.metricsListener) }()
+	}
+	n.logger.Info("listening", "addr", n.Addr(), "metrics_addr", n.MetricsAddr(), "data", n.config.Data, "version", version.Version)
 	select {
 	case err := <-served:
-		return errors.Join(fmt.Errorf("serving on %s ended: %w", n.Addr(), err), n.close())
+		return errors.Join(fmt.Errorf("serving on %s or %s ended: %w", n.Addr(), n.MetricsAddr(), err), n.close())
 	case <-ctx.Done():
 		n.logger.Info("shutting down: calls under way may end", "at_most", shutdownTimeout.String())
 		return n.close()
@@ -249,8 +281,13 @@ func (n *Node) close() error {
 		errs = append(errs, n.server.Shutdown(ctx), n.server.Close())
 		cancel()
 	}
-	if n.listener != nil {
-		_ = n.listener.Close() // the server has closed it already, where there is one
+	if n.metricsServer != nil {
+		errs = append(errs, n.metricsServer.Close())
+	}
+	for _, l := range []net.Listener{n.listener, n.metricsListener} {
+		if l != nil {
+			_ = l.Close() // its server has closed it already, where there is one
+		}
 	}
 	<-delivered
 	n.chores.Wait()

@@ -52,8 +52,14 @@ func (r *receiver) wait(t *testing.T, calls int) {
 
 func openNode(t *testing.T, dir string) *Node {
 	t.Helper()
+	return openNodeWith(t, dir, func(*Config) {})
+}
+
+func openNodeWith(t *testing.T, dir string, change func(*Config)) *Node {
+	t.Helper()
 	config := DefaultConfig()
 	config.Addr, config.Data, config.Dev = "127.0.0.1:0", dir, true
+	change(&config)
 	n, err := Open(t.Context(), config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -123,19 +129,28 @@ func TestLagsTellHowFarBehind(t *testing.T) {
 	register(t, n, "down", gone.URL)
 	publishTo(t, n, 4)
 	r.wait(t, 4)
-	deadline := time.Now().Add(30 * time.Second)
-	for {
+	until(t, "alive lags 0 and down 4 events", func() bool {
 		lags, err := n.lags(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(lags) == 2 && lags[0].events == 0 && lags[0].oldest.IsZero() && lags[1].events == 4 && !lags[1].oldest.IsZero() {
-			return
+		t.Logf("lags are %+v", lags)
+		return len(lags) == 2 && lags[0].events == 0 && lags[0].oldest.IsZero() && lags[1].events == 4 && !lags[1].oldest.IsZero()
+	})
+}
+
+// until waits for what happens on other goroutines and tells nobody.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(30 * time.Second)
+	for !holds() {
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatalf("it never is so that %s", what)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("lags are %+v; want alive with 0 and down with 4 events", lags)
-		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 

@@ -97,6 +97,7 @@ func (r *runner) drive(keys ...handoff.Key) {
 
 // driveOne advances a cursor until nobody needs to drive it.
 func (r *runner) driveOne(k handoff.Key, changed chan struct{}) {
+	said := ""
 	for failures := 0; ; {
 		step, err := r.engine.Advance(r.ctx, k)
 		switch {
@@ -107,7 +108,10 @@ func (r *runner) driveOne(k handoff.Key, changed chan struct{}) {
 			return
 		case err != nil:
 			failures++
-			r.logger.Error("catch-up step failed; it is tried again", "tenant", k.Tenant, "integration", k.Integration, "lane", k.Lane, "error", err)
+			if said != err.Error() { // once, however long it goes on
+				said = err.Error()
+				r.logger.Error("catch-up step failed; it is tried again", "tenant", k.Tenant, "integration", k.Integration, "lane", k.Lane, "error", err)
+			}
 			r.pause(failures, changed)
 		case step.Done:
 			r.mu.Lock()
@@ -118,8 +122,8 @@ func (r *runner) driveOne(k handoff.Key, changed chan struct{}) {
 			}
 			r.mu.Unlock()
 			<-changed
-		case step.Wait > 0:
-			failures = 0
+		default:
+			failures, said = 0, ""
 			r.sleep(step.Wait, changed)
 		}
 	}
@@ -131,6 +135,9 @@ func (r *runner) pause(failures int, changed <-chan struct{}) {
 }
 
 func (r *runner) sleep(d time.Duration, changed <-chan struct{}) {
+	if d <= 0 {
+		return
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -147,4 +154,5 @@ func (r *runner) stop() {
 	r.mu.Unlock()
 	r.cancel()
 	r.wg.Wait()
+	r.engine.Wait()
 }

@@ -6,6 +6,13 @@ import (
 	"time"
 )
 
+// serveMetrics is the handler of an address that has nothing but /metrics.
+func serveMetrics(metrics http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	return mux
+}
+
 // newServer bounds how long a client may take, so that none holds a connection
 // for nothing.
 func (n *Node) newServer(h http.Handler) *http.Server {
