@@ -258,6 +258,7 @@ func (p *process) run() {
 	p.closed = true
 	p.gate.Unlock()
 	p.work.Wait()
+	p.engine.Wait()
 }
 
 // boot follows every partition that is not delivered to its head.

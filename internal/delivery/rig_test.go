@@ -101,6 +101,7 @@ func (r *rig) shutdown() {
 	r.closed = true
 	r.gate.Unlock()
 	r.work.Wait()
+	r.engine.Wait()
 }
 
 // restart returns the next process over the same records and receivers.

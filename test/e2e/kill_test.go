@@ -81,6 +81,25 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// TestKillAtRest kills the node while its last events are on their way, and
+// nothing is published after the restart that could wake anybody.
+func TestKillAtRest(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, checked, nil, "--dev")
+	c := newClient(n, "acme")
+	s := newSink(t)
+	c.register(t, "shop", s.url)
+	ids := mustPublish(t, c, 1)
+	until(t, "it follows", func() bool { return s.lacks(ids) == 0 })
+	s.setDelay(2 * time.Second) // within the budget
+	ids = append(ids, mustPublish(t, c, 20)...)
+	until(t, "the events are on their way", func() bool { n, _ := s.called(); return n > 1 })
+	n.kill()
+	s.setDelay(0)
+	n.start()
+	until(t, "all arrived", func() bool { return s.lacks(ids) == 0 })
+}
+
 // deliveredTo waits until each of the sinks has the events.
 func (c *client) deliveredTo(t *testing.T, ids []string, sinks map[string]*sink, look func()) {
 	t.Helper()
@@ -96,9 +115,16 @@ func (c *client) deliveredTo(t *testing.T, ids []string, sinks map[string]*sink,
 		}
 		return lacks == "" || time.Now().After(deadline.Add(-time.Second))
 	})
-	if lacks != "" {
-		t.Fatalf("acknowledged events did not arrive:%s", lacks)
+	if lacks == "" {
+		return
 	}
+	t.Errorf("acknowledged events did not arrive:%s", lacks)
+	for id := range sinks {
+		t.Logf("%s: %s\n%s", id, c.call(t, "GET", eventstream+"/"+id, "").body, c.call(t, "GET", eventstream+"/"+id+"/logs", "").body)
+	}
+	t.Logf("%s", c.call(t, "GET", "/metrics", "").body)
+	text := c.node.text(0)
+	t.Fatalf("the end of what the node logged: %s", text[max(0, len(text)-20_000):])
 }
 
 // startAndKill starts the process and kills it after a while, in whatever it
@@ -130,7 +156,8 @@ func toggle(t *testing.T, c *client, id string) (end func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for call := "/_stop"; ctx.Err() == nil; {
-			if a, err := c.try(ctx, "POST", eventstream+"/"+id+call, ""); err == nil && a.status == http.StatusOK {
+			// A call is seen to its end: one that is given up may still take effect.
+			if a, err := c.try(t.Context(), "POST", eventstream+"/"+id+call, ""); err == nil && a.status == http.StatusOK {
 				call = map[string]string{"/_stop": "/_start", "/_start": "/_stop"}[call]
 			}
 			select {

@@ -24,8 +24,8 @@ import (
 type sink struct {
 	mu      sync.Mutex
 	taken   map[string]int // by event id
+	begun   map[string]int // calls, answered or not
 	retried int            // calls with an attempt beyond the first
-	begun   int            // calls, answered or not
 	delay   time.Duration
 	failing int  // of so many calls one is answered with a 503; 0: none
 	hanging bool // calls are not answered at all
@@ -33,7 +33,7 @@ type sink struct {
 }
 
 func newSink(t *testing.T) *sink {
-	s := &sink{taken: map[string]int{}}
+	s := &sink{taken: map[string]int{}, begun: map[string]int{}}
 	server := httptest.NewServer(s)
 	t.Cleanup(func() {
 		server.CloseClientConnections()
@@ -48,7 +48,7 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	s.begun++
+	s.begun[r.Header.Get("Webhook-Id")]++
 	delay, hanging := s.delay, s.hanging
 	s.mu.Unlock()
 	if hanging {
@@ -59,6 +59,7 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-time.After(delay):
 		case <-r.Context().Done():
+			return // the call was cut short
 		}
 	}
 	s.mu.Lock()
@@ -86,12 +87,27 @@ func (s *sink) lacks(ids []string) int {
 	return n
 }
 
-// repeats is how many events it took more often than once, in excess.
+// repeats is how many calls more than one for each event it took.
 func (s *sink) repeats() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return excess(s.taken)
+}
+
+// called is how many calls it got, whether they lasted or not, and how many
+// more than one for each event.
+func (s *sink) called() (n, again int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, times := range s.begun {
+		n += times
+	}
+	return n, excess(s.begun)
+}
+
+func excess(counts map[string]int) int {
 	n := 0
-	for _, times := range s.taken {
+	for _, times := range counts {
 		n += times - 1
 	}
 	return n

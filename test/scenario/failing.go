@@ -61,7 +61,7 @@ func failures(t *testing.T, env *Env) {
 			r.handles(f.handler)
 			c.register("shop", callback(r.URL+"/hook"))
 			id := c.publish("order.created", 1)[0]
-			env.eventually(t, said("two attempts"), func() bool { all := r.all(); return len(all) > 0 && all[len(all)-1].attempt == 2 })
+			env.eventually(t, said("two attempts"), func() bool { all := r.all(); return len(all) > 0 && all[len(all)-1].attempt >= 2 })
 			r.handles(nil)
 			r.has([]string{id})
 			attempts, last := 0, 0
@@ -144,23 +144,29 @@ func retryAfter(t *testing.T, env *Env) {
 func hanging(t *testing.T, env *Env) {
 	c := newTenant(t, env)
 	fast, stuck := newReceiver(c), newReceiver(c)
-	stuck.handles(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
 	c.register("fast", callback(fast.URL))
 	const rounds = 25
 	var ids []string
-	mean := func() time.Duration {
-		started := time.Now()
+	longest := func() time.Duration {
+		var longest time.Duration
 		for range rounds {
+			started := time.Now()
 			ids = append(ids, c.publish("order.created", 5)...)
 			fast.has(ids)
+			longest = max(longest, time.Since(started))
 		}
-		return time.Since(started) / rounds
+		return longest
 	}
-	alone := mean()
-	ids = nil
+	alone := longest()
 	c.register("stuck", callback(stuck.URL))
-	if beside, most := mean(), 3*alone+env.Settings.FollowBudget/4; beside > most {
-		t.Errorf("a publication took %v to arrive, and %v beside a receiver that hangs", alone, beside)
+	for range 3 { // until it rides the live stream like the other one
+		ids = c.publish("order.created", 1)
+		stuck.has(ids)
+	}
+	stuck.handles(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
+	ids = nil
+	if beside, most := longest(), 3*alone+env.Settings.FollowBudget/2; beside > most {
+		t.Errorf("a publication took up to %v to arrive, and up to %v beside a receiver that hangs", alone, beside)
 	}
 	if n := len(stuck.all()); n == 0 || n > rounds*env.Settings.InFlight {
 		t.Errorf("the receiver that hangs got %d calls", n)

@@ -190,7 +190,7 @@ func updateRefused(t *testing.T, env *Env) {
 		{object{"integration_type": "temporary"}, "invalid_request", []string{"integration_type"}},
 		{object{"starts_at": "2026-01-01T00:00:00.000Z"}, "invalid_request", []string{"starts_at"}},
 		{object{"ends_at": "2026-01-01T00:00:00.000Z"}, "invalid_request", []string{"ends_at"}},
-		{object{"status": "running"}, "invalid_request", []string{"status"}},
+		{object{"status": "paused"}, "invalid_request", []string{"status"}},
 		{object{"s3_parameters": bucket}, "invalid_request", []string{"s3_parameters"}},
 		{object{"callback_parameters": nil, "s3_parameters": bucket}, "invalid_request", []string{"s3_parameters"}},
 		{object{"callback_parameters": nil}, "invalid_request", []string{"callback_parameters"}},

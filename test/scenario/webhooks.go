@@ -18,6 +18,7 @@ var webhooks = []scenario{
 	{"filters have two sides", filters},
 	{"a new signing secret, and the one before", rotation},
 	{"past events are caught up", startsInThePast},
+	{"the first event is not late", firstEvent},
 }
 
 var userAgent = regexp.MustCompile(`^Sluice/\S+$`)
@@ -63,6 +64,17 @@ func webhookCall(t *testing.T, env *Env) {
 	}
 	if at := a.event.at(t); at.Before(before.Add(-time.Minute)) || at.After(time.Now().Add(time.Minute)) {
 		t.Errorf("published_at is %v", at)
+	}
+
+	// The log says where a call went that failed, and no secret.
+	r.status(http.StatusServiceUnavailable)
+	c.publish("order.created", 1)
+	env.eventually(t, said("a retry is in the log"), func() bool { return len(c.reasons("shop", "retry_triggered")) > 0 })
+	r.status(http.StatusOK)
+	for _, reason := range c.reasons("shop", "retry_triggered") {
+		if !strings.Contains(reason, r.URL+"/hook") || strings.Contains(reason, token) || strings.Contains(reason, apiKey) || strings.Contains(reason, signing) {
+			t.Errorf("the log says %q", reason)
+		}
 	}
 }
 
@@ -179,4 +191,24 @@ func startsInThePast(t *testing.T, env *Env) {
 	tomorrow := time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339)
 	c.call("POST", base, merged(callback(r.URL), object{"id": "future", "integration_type": "permanent", "starts_at": tomorrow})).
 		fails(http.StatusBadRequest, "invalid_request", "starts_at")
+}
+
+// firstEvent publishes right after a registration, while the integration is on
+// its way from its own cursor to the live stream. That must not cost half a
+// budget, the time after which the follow loop looks anew by itself.
+func firstEvent(t *testing.T, env *Env) {
+	const rounds = 12
+	late := 0
+	for range rounds {
+		c := newTenant(t, env)
+		r := c.witness()
+		started := time.Now()
+		r.has(c.publish("order.created", 1))
+		if time.Since(started) >= env.Settings.FollowBudget/2 {
+			late++
+		}
+	}
+	if late > rounds/4 {
+		t.Errorf("%d of %d first events took half a budget or longer", late, rounds)
+	}
 }
