@@ -36,7 +36,7 @@ func TestBackoffDependsOnTheSeedAlone(t *testing.T) {
 		}
 		return ds
 	}
-	if draw(7) != draw(7) {
+	if first, second := draw(7), draw(7); first != second {
 		t.Error("the same seed gave two schedules")
 	}
 	if draw(7) == draw(8) {

@@ -38,33 +38,34 @@ func (s *step) catchUp() (Step, error) {
 			}
 			unsaved = false
 		}
-		if r.inHand() <= s.engine.batchBytes()/2 {
-			segs, err := s.read(r.last())
-			if err != nil {
+		if r.inHand() > s.engine.batchBytes()/2 {
+			s.wait(signal)
+			continue
+		}
+		segs, err := s.read(r.last())
+		if err != nil {
+			return again, err
+		}
+		switch {
+		case len(segs) > 0 && unsaved: // so that a crash repeats no more than is in hand
+			if err := s.checkpoint(r, st); err != nil {
 				return again, err
 			}
-			if len(segs) > 0 {
-				if unsaved { // so that a crash repeats no more than is in hand
-					if err := s.checkpoint(r, st); err != nil {
-						return again, err
-					}
-				}
-				r.give(segs)
-				unsaved = true
-				continue
+			r.give(segs)
+		case len(segs) > 0:
+			r.give(segs)
+			unsaved = true
+		case !st.idle:
+			s.wait(signal)
+		default:
+			if st.passed > 0 {
+				s.succeeded()
 			}
-			if st.idle {
-				if st.passed > 0 {
-					s.succeeded()
-				}
-				next, more, err := s.endOfLog(r.progress())
-				if err != nil || !more {
-					return next, err
-				}
-				continue
+			next, more, err := s.endOfLog(r.progress())
+			if err != nil || !more {
+				return next, err
 			}
 		}
-		s.wait(signal)
 	}
 }
 

@@ -62,8 +62,10 @@ func TestOneLineForEachAttempt(t *testing.T) {
 			t.Fatalf("%d lines, want %d", len(lines), len(want))
 		}
 		for i, w := range want {
-			for k, v := range map[string]any{"msg": "delivery attempted", "tenant": "acme", "integration": "hook",
-				"lane": 0.0, "event_id": "e000000", "event_name": "order.created", "took_ms": 7.0} {
+			for k, v := range map[string]any{
+				"msg": "delivery attempted", "tenant": "acme", "integration": "hook",
+				"lane": 0.0, "event_id": "e000000", "event_name": "order.created", "took_ms": 7.0,
+			} {
 				w[k] = v
 			}
 			delete(lines[i], "time")
@@ -80,8 +82,10 @@ func TestOneLineForEachAttempt(t *testing.T) {
 			t.Fatalf("%d lines for a file", len(exports))
 		}
 		delete(exports[0], "time")
-		if diff := cmp.Diff(map[string]any{"level": "INFO", "msg": "export attempted", "tenant": "acme", "integration": "bucket", "lane": 0.0,
-			"events": 1.0, "bytes": exports[0]["bytes"], "attempt": 1.0, "outcome": "delivered", "status": 200.0, "reason": "", "took_ms": 0.0}, exports[0]); diff != "" {
+		if diff := cmp.Diff(map[string]any{
+			"level": "INFO", "msg": "export attempted", "tenant": "acme", "integration": "bucket", "lane": 0.0,
+			"events": 1.0, "bytes": exports[0]["bytes"], "attempt": 1.0, "outcome": "delivered", "status": 200.0, "reason": "", "took_ms": 0.0,
+		}, exports[0]); diff != "" {
 			t.Error(diff)
 		}
 	})

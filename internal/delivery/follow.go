@@ -109,7 +109,7 @@ func (f *follow) endures(err error) bool {
 	if !f.troubled {
 		f.engine.Logger.Warn("follow loop waits until records can be written", "tenant", f.partition.Tenant, "lane", f.partition.Lane, "error", err)
 	}
-	f.troubled = true
+	f.troubled, f.blockedAt = true, time.Time{} // nobody holds up the others now
 	timer := time.NewTimer(troublePause)
 	defer timer.Stop()
 	select {
@@ -263,6 +263,9 @@ func (f *follow) passTrimmed(segs []eventlog.Segment) error {
 		return nil // or what is in hand comes first
 	}
 	for _, r := range f.riders {
+		if r.state().through >= upTo {
+			continue // it was told, and the commit of it met a conflict
+		}
 		if err := f.engine.skipped(f.hard, r.in); err != nil {
 			return err
 		}

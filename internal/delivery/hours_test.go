@@ -211,7 +211,7 @@ func TestReplayFinishesByItself(t *testing.T) {
 				r.register(replay(spec, from, until))
 				time.Sleep(time.Hour)
 				ids = append(ids, r.publish(7)...)
-				time.Sleep(until.Sub(time.Now()) - time.Millisecond)
+				time.Sleep(time.Until(until) - time.Millisecond)
 				ids = append(ids, r.publish(2)...)
 				if s := r.status("replay"); s != integration.Running {
 					t.Errorf("%s before its end", s)

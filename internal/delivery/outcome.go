@@ -38,16 +38,20 @@ func (e *Engine) record(ctx context.Context, in *integration.Integration, turn c
 		index.Entries = append(index.Entries, integration.RejectedEntry{EventID: ev.ID, CreatedAt: now})
 		writes := []store.Write{
 			store.PutRejected{History: h, Rejected: &integration.Rejected{Event: *ev, CreatedAt: now, Attempts: attempt}},
-			store.AddEntry{History: h, Entry: integration.LogEntry{Action: integration.ActionEventRejected, CreatedAt: now,
-				Reason: fmt.Sprintf("Event %s (%s) was rejected. %s", ev.ID, ev.Name, v.Reason)}},
+			store.AddEntry{History: h, Entry: integration.LogEntry{
+				Action: integration.ActionEventRejected, CreatedAt: now,
+				Reason: fmt.Sprintf("Event %s (%s) was rejected. %s", ev.ID, ev.Name, v.Reason),
+			}},
 		}
 		for n := 0; len(index.Entries) > e.Settings.MaxRejected && n < maxEvicted; n++ {
 			oldest := index.Entries[0].EventID
 			index.Entries = index.Entries[1:]
 			writes = append(writes,
 				store.DeleteRejected{History: h, EventID: oldest},
-				store.AddEntry{History: h, Entry: integration.LogEntry{Action: integration.ActionRejectedEvicted, CreatedAt: now,
-					Reason: fmt.Sprintf("Rejected event %s was evicted: only the newest %d are kept. A replay can bring it back.", oldest, e.Settings.MaxRejected)}})
+				store.AddEntry{History: h, Entry: integration.LogEntry{
+					Action: integration.ActionRejectedEvicted, CreatedAt: now,
+					Reason: fmt.Sprintf("Rejected event %s was evicted: only the newest %d are kept. A replay can bring it back.", oldest, e.Settings.MaxRejected),
+				}})
 		}
 		return e.Store.Commit(ctx, append(writes, store.PutRejectedIndex{History: h, Index: index})...)
 	})
@@ -82,7 +86,8 @@ func (e *Engine) stand(in *integration.Integration, c *handoff.Cursor, f *failur
 	pause := max(f.verdict.RetryAfter, Backoff(c.Failures, e.Settings.RetryMin, e.Settings.RetryMax, e.Rand))
 	c.DueAt = f.at.Add(pause)
 	return store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
-		Action: integration.ActionRetryTriggered, Reason: f.verdict.Reason, CreatedAt: f.at}}
+		Action: integration.ActionRetryTriggered, Reason: f.verdict.Reason, CreatedAt: f.at,
+	}}
 }
 
 // gaveUp reports whether a cursor has failed for so long that its integration
@@ -132,7 +137,8 @@ func (e *Engine) finish(ctx context.Context, c *handoff.Cursor) error {
 			}
 			writes = append(writes, store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
 				Action: integration.ActionStopped, CreatedAt: now,
-				Reason: "Stopped: the replay is complete, every event up to " + event.FormatTime(in.EndsAt) + " was delivered."}})
+				Reason: "Stopped: the replay is complete, every event up to " + event.FormatTime(in.EndsAt) + " was delivered.",
+			}})
 		}
 		err = e.Store.Commit(ctx, writes...)
 		if errors.Is(err, store.ErrConflict) {

@@ -26,8 +26,10 @@ type parting struct {
 // unopened is the failure of an integration whose sink cannot be opened, its
 // secret being unreadable for example.
 func unopened(err error, at time.Time) *failure {
-	return &failure{at: at, verdict: Verdict{Outcome: Retry,
-		Reason: "The integration cannot be used as it is stored. Reason: " + problem.MessageOf(err)}}
+	return &failure{at: at, verdict: Verdict{
+		Outcome: Retry,
+		Reason:  "The integration cannot be used as it is stored. Reason: " + problem.MessageOf(err),
+	}}
 }
 
 // leave takes a follower off the roster, onto its cursor, in one transaction.
@@ -174,7 +176,7 @@ func (f *follow) reason(st riderState, now time.Time, blocked bool) *parting {
 		return &parting{err: st.err}
 	case st.failure != nil && (st.resting || blocked || late):
 		return &parting{}
-	case st.failure == nil && !st.idle && (late || blocked && st.through <= f.record.Delivered):
+	case st.failure == nil && !st.idle && now.Before(st.until) && (late || blocked && st.through <= f.record.Delivered):
 		return &parting{slow: true}
 	}
 	return nil

@@ -22,8 +22,10 @@ type ports struct {
 	user bool // calls on behalf of a user: quick enough for the slack of a stop's deadline
 }
 
-var _ store.Store = ports{}
-var _ eventlog.Log = ports{}
+var (
+	_ store.Store  = ports{}
+	_ eventlog.Log = ports{}
+)
 
 var errDead = problem.New(problem.Unavailable, "the process is dead")
 
@@ -111,7 +113,7 @@ func (p *process) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func call[T any](o ports, ctx context.Context, kind, key string, effect func() (T, error)) (T, error) {
+func call[T any](ctx context.Context, o ports, kind, key string, effect func() (T, error)) (T, error) {
 	var result, nothing T
 	err := o.call(ctx, kind, key, func() (err error) {
 		result, err = effect()
@@ -127,43 +129,43 @@ func lane(p event.Partition) string { return fmt.Sprint("lane ", p.Lane) }
 func cursor(k handoff.Key) string   { return fmt.Sprintf("%s/%d", k.Integration, k.Lane) }
 
 func (o ports) Tenant(ctx context.Context, name string) (*store.Tenant, error) {
-	return call(o, ctx, "tenant", name, func() (*store.Tenant, error) { return o.p.w.records.Tenant(ctx, name) })
+	return call(ctx, o, "tenant", name, func() (*store.Tenant, error) { return o.p.w.records.Tenant(ctx, name) })
 }
 
 func (o ports) Integration(ctx context.Context, tenant, id string) (*integration.Integration, error) {
-	return call(o, ctx, "integration", id, func() (*integration.Integration, error) { return o.p.w.records.Integration(ctx, tenant, id) })
+	return call(ctx, o, "integration", id, func() (*integration.Integration, error) { return o.p.w.records.Integration(ctx, tenant, id) })
 }
 
 func (o ports) Integrations(ctx context.Context, tenant string) ([]*integration.Integration, error) {
-	return call(o, ctx, "integrations", tenant, func() ([]*integration.Integration, error) { return o.p.w.records.Integrations(ctx, tenant) })
+	return call(ctx, o, "integrations", tenant, func() ([]*integration.Integration, error) { return o.p.w.records.Integrations(ctx, tenant) })
 }
 
 func (o ports) Record(ctx context.Context, p event.Partition) (*handoff.Record, error) {
-	return call(o, ctx, "record", lane(p), func() (*handoff.Record, error) { return o.p.w.records.Record(ctx, p) })
+	return call(ctx, o, "record", lane(p), func() (*handoff.Record, error) { return o.p.w.records.Record(ctx, p) })
 }
 
 func (o ports) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error) {
-	return call(o, ctx, "cursor", cursor(k), func() (*handoff.Cursor, error) { return o.p.w.records.Cursor(ctx, k) })
+	return call(ctx, o, "cursor", cursor(k), func() (*handoff.Cursor, error) { return o.p.w.records.Cursor(ctx, k) })
 }
 
 func (o ports) Due(ctx context.Context, before time.Time, limit int) ([]handoff.Key, error) {
-	return call(o, ctx, "due", "", func() ([]handoff.Key, error) { return o.p.w.records.Due(ctx, before, limit) })
+	return call(ctx, o, "due", "", func() ([]handoff.Key, error) { return o.p.w.records.Due(ctx, before, limit) })
 }
 
 func (o ports) Graces(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
-	return call(o, ctx, "graces", "", func() ([]*integration.Integration, error) { return o.p.w.records.Graces(ctx, before, limit) })
+	return call(ctx, o, "graces", "", func() ([]*integration.Integration, error) { return o.p.w.records.Graces(ctx, before, limit) })
 }
 
 func (o ports) Entries(ctx context.Context, h store.History, limit int) ([]integration.LogEntry, error) {
-	return call(o, ctx, "entries", h.Integration, func() ([]integration.LogEntry, error) { return o.p.w.records.Entries(ctx, h, limit) })
+	return call(ctx, o, "entries", h.Integration, func() ([]integration.LogEntry, error) { return o.p.w.records.Entries(ctx, h, limit) })
 }
 
 func (o ports) RejectedIndex(ctx context.Context, h store.History) (*integration.RejectedIndex, error) {
-	return call(o, ctx, "index", h.Integration, func() (*integration.RejectedIndex, error) { return o.p.w.records.RejectedIndex(ctx, h) })
+	return call(ctx, o, "index", h.Integration, func() (*integration.RejectedIndex, error) { return o.p.w.records.RejectedIndex(ctx, h) })
 }
 
 func (o ports) Rejected(ctx context.Context, h store.History, id string) (*integration.Rejected, error) {
-	return call(o, ctx, "rejected", h.Integration, func() (*integration.Rejected, error) { return o.p.w.records.Rejected(ctx, h, id) })
+	return call(ctx, o, "rejected", h.Integration, func() (*integration.Rejected, error) { return o.p.w.records.Rejected(ctx, h, id) })
 }
 
 func (o ports) Commit(ctx context.Context, writes ...store.Write) error {
@@ -182,23 +184,23 @@ func (o ports) Commit(ctx context.Context, writes ...store.Write) error {
 }
 
 func (o ports) Append(ctx context.Context, p event.Partition, source string, events []event.Event) (uint64, error) {
-	return call(o, ctx, "append", lane(p), func() (uint64, error) { return o.p.w.log.Append(ctx, p, source, events) })
+	return call(ctx, o, "append", lane(p), func() (uint64, error) { return o.p.w.log.Append(ctx, p, source, events) })
 }
 
 func (o ports) Read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]eventlog.Segment, error) {
-	return call(o, ctx, "read", lane(p), func() ([]eventlog.Segment, error) { return o.p.w.log.Read(ctx, p, after, maxBytes) })
+	return call(ctx, o, "read", lane(p), func() ([]eventlog.Segment, error) { return o.p.w.log.Read(ctx, p, after, maxBytes) })
 }
 
 func (o ports) Head(ctx context.Context, p event.Partition) (uint64, error) {
-	return call(o, ctx, "head", lane(p), func() (uint64, error) { return o.p.w.log.Head(ctx, p) })
+	return call(ctx, o, "head", lane(p), func() (uint64, error) { return o.p.w.log.Head(ctx, p) })
 }
 
 func (o ports) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64, error) {
-	return call(o, ctx, "seek", lane(p), func() (uint64, error) { return o.p.w.log.Seek(ctx, p, t) })
+	return call(ctx, o, "seek", lane(p), func() (uint64, error) { return o.p.w.log.Seek(ctx, p, t) })
 }
 
 func (o ports) Through(ctx context.Context, p event.Partition, t time.Time) (n uint64, settled bool, err error) {
-	n, err = call(o, ctx, "through", lane(p), func() (uint64, error) {
+	n, err = call(ctx, o, "through", lane(p), func() (uint64, error) {
 		var n uint64
 		n, settled, err = o.p.w.log.Through(ctx, p, t)
 		return n, err

@@ -55,8 +55,10 @@ func (s *dieSource) Uint64() uint64 {
 }
 
 func newProcess(w *world, slot int) *process {
-	p := &process{w: w, slot: slot, dead: make(chan struct{}),
-		sessions: map[event.Partition]*session{}, drivers: map[handoff.Key]chan struct{}{}}
+	p := &process{
+		w: w, slot: slot, dead: make(chan struct{}),
+		sessions: map[event.Partition]*session{}, drivers: map[handoff.Key]chan struct{}{},
+	}
 	p.ctx, p.end = context.WithCancel(context.Background())
 	p.engine = &delivery.Engine{
 		Store: ports{p: p}, Log: ports{p: p}, Sinks: sinks{p}, Settings: w.settings,

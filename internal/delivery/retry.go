@@ -71,7 +71,9 @@ func (e *Engine) forget(ctx context.Context, h store.History, sent *integration.
 		return e.Store.Commit(ctx,
 			store.PutRejectedIndex{History: h, Index: index},
 			store.DeleteRejected{History: h, EventID: sent.Event.ID},
-			store.AddEntry{History: h, Entry: integration.LogEntry{Action: integration.ActionRejectedRetried, CreatedAt: e.Now(),
-				Reason: fmt.Sprintf("Rejected event %s (%s) was sent again and delivered.", sent.Event.ID, sent.Event.Name)}})
+			store.AddEntry{History: h, Entry: integration.LogEntry{
+				Action: integration.ActionRejectedRetried, CreatedAt: e.Now(),
+				Reason: fmt.Sprintf("Rejected event %s (%s) was sent again and delivered.", sent.Event.ID, sent.Event.Name),
+			}})
 	})
 }

@@ -53,6 +53,7 @@ type riderState struct {
 	idle    bool // everything it was given is through
 	closed  bool
 	movedAt time.Time
+	until   time.Time // no call is started from then on
 }
 
 // newRider makes a rider. A probe starts with one call at a time, to see
@@ -88,6 +89,9 @@ func (r *rider) give(segs []eventlog.Segment) {
 func (r *rider) extend(until time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if now := r.engine.Now(); !r.until.IsZero() && !now.Before(r.until) {
+		r.movedAt = now // it was not slow: it was not allowed to start calls
+	}
 	r.until = until
 	r.start()
 }
@@ -133,6 +137,7 @@ func (r *rider) state() riderState {
 		idle:    r.track.idle(),
 		closed:  r.closed,
 		movedAt: r.movedAt,
+		until:   r.until,
 	}
 }
 

@@ -29,7 +29,9 @@ type counter struct {
 func (c *counter) Send(ctx context.Context, e *event.Event, _ int) Verdict {
 	n := c.under.Add(1)
 	defer c.under.Add(-1)
-	for most := c.most.Load(); n > most && !c.most.CompareAndSwap(most, n); most = c.most.Load() {
+	most := c.most.Load()
+	for n > most && !c.most.CompareAndSwap(most, n) {
+		most = c.most.Load()
 	}
 	for range rand.IntN(20) {
 		runtime.Gosched()

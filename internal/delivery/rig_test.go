@@ -252,7 +252,8 @@ func hookSpec(id string) integration.Spec {
 
 func bucketSpec(id string) integration.Spec {
 	return integration.Spec{ID: id, Type: integration.Permanent, S3: &integration.S3Spec{
-		AccessKeyID: "AK", SecretAccessKey: secret.NewString("a secret key"), Region: "eu-central-1", Bucket: "bucket"}}
+		AccessKeyID: "AK", SecretAccessKey: secret.NewString("a secret key"), Region: "eu-central-1", Bucket: "bucket",
+	}}
 }
 
 func replay(s integration.Spec, from, until time.Time) integration.Spec {

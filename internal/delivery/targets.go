@@ -53,6 +53,9 @@ func (e *Engine) target(ctx context.Context, in *integration.Integration) (*targ
 	}
 	e.targets.mu.Lock()
 	defer e.targets.mu.Unlock()
+	if first := e.targets.open[key]; first != nil && first.in.Generation == in.Generation {
+		return first, nil // another lane was quicker: all share its slots
+	}
 	if e.targets.open == nil || len(e.targets.open) >= maxTargets {
 		e.targets.open = make(map[targetKey]*target)
 	}

@@ -176,9 +176,8 @@ func (n *node) checkStderr() {
 	n.t.Helper()
 	for line := range bytes.Lines([]byte(n.text(0))) {
 		if !json.Valid(line) {
-			rest := n.text(0)
-			rest = rest[strings.Index(rest, string(line)):]
-			n.t.Errorf("the node wrote something that is no log line: %.4000s", rest)
+			_, rest, _ := strings.Cut(n.text(0), string(line))
+			n.t.Errorf("the node wrote something that is no log line: %s%.4000s", line, rest)
 			return
 		}
 	}

@@ -261,7 +261,8 @@ func filesFailing(t *testing.T, env *Env) {
 
 	c.stop("wrong")
 	c.call("PATCH", path("wrong"), object{"s3_parameters": object{
-		"aws_access_key_id": env.S3.AccessKeyID, "aws_secret_access_key": env.S3.SecretAccessKey}}).ok(200)
+		"aws_access_key_id": env.S3.AccessKeyID, "aws_secret_access_key": env.S3.SecretAccessKey,
+	}}).ok(200)
 	c.start("wrong")
 	b.hasOnly("wrong/", ids2)
 }

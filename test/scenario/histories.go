@@ -70,8 +70,10 @@ func rejectedOneByOne(t *testing.T, env *Env) {
 		t.Errorf("the event as it was sent (-sent +got):\n%s", diff)
 	}
 	c.call("DELETE", one(ids[0]), nil).empty()
-	for _, call := range []*answer{c.call("GET", one(ids[0]), nil), c.call("DELETE", one(ids[0]), nil), c.call("POST", one(ids[0], "/_retry"), nil),
-		c.call("GET", one("no-uuid"), nil), c.call("GET", one("00000000-0000-0000-0000-000000000000"), nil)} {
+	for _, call := range []*answer{
+		c.call("GET", one(ids[0]), nil), c.call("DELETE", one(ids[0]), nil), c.call("POST", one(ids[0], "/_retry"), nil),
+		c.call("GET", one("no-uuid"), nil), c.call("GET", one("00000000-0000-0000-0000-000000000000"), nil),
+	} {
 		call.fails(http.StatusNotFound, "not_found")
 	}
 	wantSame(t, ids[1:], c.rejected("shop"))

@@ -80,7 +80,7 @@ func stopUnderLoad(t *testing.T, env *Env) {
 	c := newTenant(t, env)
 	all := c.witness()
 	r := newReceiver(c)
-	r.handles(func(w http.ResponseWriter, req *http.Request) { // 16 calls at a time last a while
+	r.handles(func(_ http.ResponseWriter, req *http.Request) { // 16 calls at a time last a while
 		select {
 		case <-time.After(40 * time.Millisecond):
 		case <-req.Context().Done():

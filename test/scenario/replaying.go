@@ -80,8 +80,10 @@ func replayPast(t *testing.T, env *Env) {
 	c.call("POST", path("past", "/rejected_events/", want[0], "/_retry"), nil).empty()
 
 	for _, span := range [][2]time.Time{{from, from}, {until, from}} {
-		c.call("POST", base, merged(callback(r.URL), object{"id": "no-span", "integration_type": "temporary",
-			"starts_at": utc(span[0]), "ends_at": utc(span[1])})).fails(http.StatusBadRequest, "invalid_request", "ends_at")
+		c.call("POST", base, merged(callback(r.URL), object{
+			"id": "no-span", "integration_type": "temporary",
+			"starts_at": utc(span[0]), "ends_at": utc(span[1]),
+		})).fails(http.StatusBadRequest, "invalid_request", "ends_at")
 	}
 }
 

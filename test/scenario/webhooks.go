@@ -30,7 +30,8 @@ func webhookCall(t *testing.T, env *Env) {
 	signing, key := env.signingSecret()
 	token := env.secret("token-", 30)
 	c.register("shop", object{"callback_parameters": object{
-		"callback_url": r.URL + "/hook?token=" + token, "api_key": apiKey, "signing_secret": signing}})
+		"callback_url": r.URL + "/hook?token=" + token, "api_key": apiKey, "signing_secret": signing,
+	}})
 	before := time.Now()
 	ids := c.send(object{"name": "order.items_cancelled", "payload": object{"order_id": "o-1"}})
 	a := r.calls(1)[0]

@@ -1,0 +1,205 @@
+package delivery_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// unseen appends segments of two events that no follow loop is told of.
+func (r *rig) unseen(segments int, name string) []string {
+	r.t.Helper()
+	var ids []string
+	for range segments {
+		var segment []event.Event
+		for range 2 {
+			d := event.Draft{ID: "u" + time.Now().Format("150405.000000000"), Name: name, Payload: []byte(`{}`)}
+			time.Sleep(time.Microsecond)
+			ids = append(ids, d.ID)
+			segment = append(segment, d.Stamp(tenant, time.Now()))
+		}
+		if _, err := r.w.log.Append(context.Background(), event.Partition{Tenant: tenant}, "", segment); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	return ids
+}
+
+// What the retention has taken from under the follow loop is passed over, said
+// once to each follower, and what comes after it is delivered.
+func TestTrimmedUnderFollowers(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		after     int // segments after the gap
+		conflicts int32
+	}{
+		{"nothing is left", 0, 0},
+		{"nothing is left, and somebody joins meanwhile", 0, 2},
+		{"events follow", 3, 0},
+		{"events follow, and somebody joins meanwhile", 3, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, p := t.Context(), event.Partition{Tenant: tenant}
+				r := newRig(t, true, nil)
+				var conflicts atomic.Int32
+				r.screen(func(writes []store.Write) error {
+					if _, ok := writes[0].(store.PutRecord); ok && conflicts.Add(-1) >= 0 {
+						return store.ErrConflict
+					}
+					return nil
+				})
+				for _, id := range []string{"one", "two"} {
+					r.register(hookSpec(id))
+				}
+				r.register(bucketSpec("bucket"))
+				time.Sleep(time.Second)
+				conflicts.Store(c.conflicts)
+				gone := r.unseen(3, "order.created")
+				time.Sleep(time.Second)
+				r.w.log.Trim(time.Now())
+				ids := r.unseen(c.after, "order.created")
+				head, err := r.w.log.Head(ctx, p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				following, end := context.WithTimeout(ctx, time.Minute)
+				defer end()
+				if err := r.engine.Follow(following, p, delivery.NewTail(head)); err != nil || following.Err() != nil {
+					t.Fatalf("Follow: %v, %v", err, following.Err())
+				}
+				record, err := r.w.records.Record(ctx, p)
+				if err != nil || record.Delivered != head {
+					t.Errorf("delivered is %d, want %d (%v)", record.Delivered, head, err)
+				}
+				time.Sleep(time.Hour)
+				for _, id := range []string{"one", "two", "bucket"} {
+					if n := len(r.entries(id, integration.ActionEventsSkipped)); n != 1 {
+						t.Errorf("%s was told %d times that events are skipped, want once", id, n)
+					}
+					if cur := r.cursor(id); cur.State != handoff.Following {
+						t.Errorf("%s is %s in the end", id, cur.State)
+					}
+				}
+				for _, id := range []string{"one", "two"} {
+					r.wantOnce(id, ids)
+				}
+				wantFiles(t, r.exported(), ids)
+				if n := times(r.got()); n[gone[0]] > 0 {
+					t.Error("sent what is gone")
+				}
+				more := r.publish(2)
+				time.Sleep(time.Second)
+				r.wantOnce("one", more)
+				r.wantOnce("two", more)
+			})
+		})
+	}
+}
+
+// slowLog is a log each read of which takes a while.
+type slowLog struct {
+	eventlog.Log
+	takes time.Duration
+}
+
+func (l slowLog) Read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]eventlog.Segment, error) {
+	time.Sleep(l.takes)
+	return l.Log.Read(ctx, p, after, maxBytes)
+}
+
+// longLog returns a rig with a bucket whose filter passes the first event of a
+// log, if it is to, and none of the 1000 segments after it, each of which takes
+// 100 ms to read. Nobody drives its cursor.
+func longLog(t *testing.T, first bool) (*rig, handoff.Key) {
+	r := newRig(t, false, func(s *settings.Settings) { s.S3FileInterval = time.Hour })
+	r.engine.BatchBytes, r.engine.StepBudget = 1, 20*time.Second
+	r.engine.Log = slowLog{r.engine.Log, 100 * time.Millisecond}
+	since := time.Now()
+	time.Sleep(time.Second)
+	if first {
+		r.unseen(1, "item.created")
+	}
+	r.unseen(1000, "order.created")
+	spec := bucketSpec("bucket")
+	spec.StartsAt = since.UTC().Truncate(time.Millisecond)
+	spec.Filter = integration.FilterSpec{Names: []string{"item.created"}}
+	r.life.Drive = func(...handoff.Key) {}
+	r.register(spec)
+	return r, handoff.Key{Tenant: tenant, Integration: "bucket"}
+}
+
+// An export that finds nothing in a long log ends its step in time, keeps what
+// it has passed over, and comes to the end of the log in the end.
+func TestExportThatFindsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, k := longLog(t, false)
+		began := time.Now()
+		time.AfterFunc(10*time.Second, func() {
+			if c := r.cursor("bucket"); c.Position.Segment < 50 || c.Position.Segment > 100 || !c.DueAt.After(time.Now()) {
+				t.Errorf("after 10 s it is at %+v, due in %v", c.Position, time.Until(c.DueAt))
+			}
+		})
+		step, err := r.engine.Advance(t.Context(), k)
+		if took := time.Since(began); err != nil || step != (delivery.Step{}) || took < 20*time.Second || took > 21*time.Second {
+			t.Errorf("the step took %v and says %+v, %v", took, step, err)
+		}
+		if c := r.cursor("bucket"); c.Position.Segment < 190 || c.Position.Segment > 200 || c.DueAt.After(time.Now()) {
+			t.Errorf("after the step it is at %+v, due in %v", c.Position, time.Until(c.DueAt))
+		}
+		for range 10 {
+			if step, err = r.engine.Advance(t.Context(), k); err != nil || step.Done {
+				break
+			}
+		}
+		if c := r.cursor("bucket"); err != nil || c.State != handoff.Following || len(r.exported()) > 0 {
+			t.Errorf("in the end %+v, %v, files %v", c, err, r.exported())
+		}
+	})
+}
+
+// A stop ends such an export between two reads, also with a file begun.
+func TestStopOfAnExportThatFindsNothing(t *testing.T) {
+	for name, first := range map[string]bool{"no file": false, "a file is begun": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, k := longLog(t, first)
+				ended := make(chan time.Time, 1)
+				go func() {
+					if _, err := r.engine.Advance(t.Context(), k); err != nil {
+						t.Errorf("Advance: %v", err)
+					}
+					ended <- time.Now()
+				}()
+				time.Sleep(11 * time.Second) // it looked at its cursor a second ago, and will not for another
+				began := time.Now()
+				in, err := r.life.Stop(t.Context(), tenant, "bucket")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(began); in.StatusAt(time.Now()) != integration.Stopped || took > 500*time.Millisecond {
+					t.Errorf("%s after %v", in.StatusAt(time.Now()), took)
+				}
+				if took := (<-ended).Sub(began); took > 500*time.Millisecond {
+					t.Errorf("the step ended %v after the stop began", took)
+				}
+				if len(r.exported()) > 0 {
+					t.Errorf("files %v", r.exported())
+				}
+				if c := r.cursor("bucket"); c.State != handoff.Parked || (c.Position.Segment > 50) == first {
+					t.Errorf("cursor %+v", c)
+				}
+			})
+		})
+	}
+}

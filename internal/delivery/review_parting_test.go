@@ -1,0 +1,218 @@
+package delivery_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/settings"
+)
+
+// ended remembers with what each call to "slow" ended.
+type ended struct {
+	mu       sync.Mutex
+	verdicts []delivery.Outcome
+}
+
+func (o *ended) over(takesSlow time.Duration) func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict {
+	return func(ctx context.Context, in *integration.Integration, e *event.Event, n int) delivery.Verdict {
+		if in.ID != "slow" {
+			return delivered
+		}
+		v := takes(takesSlow, delivered)(ctx, in, e, n)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.verdicts = append(o.verdicts, v.Outcome)
+		return v
+	}
+}
+
+func (o *ended) count(want delivery.Outcome) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := 0
+	for _, v := range o.verdicts {
+		if v == want {
+			n++
+		}
+	}
+	return n
+}
+
+// fastAndSlow returns a rig with two followers, one of which takes 6 s for each
+// call, which is more than the budget and less than the timeout.
+func fastAndSlow(t *testing.T, grace time.Duration) (*rig, *ended) {
+	r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 4 })
+	r.engine.Grace = grace
+	for _, id := range []string{"fast", "slow"} {
+		r.register(hookSpec(id))
+	}
+	time.Sleep(time.Second)
+	o := &ended{}
+	r.answer(o.over(6 * time.Second))
+	return r, o
+}
+
+// A receiver that takes longer than the budget for each call leaves with its
+// calls under way: what they come to counts, and nobody waits for them.
+func TestSlowerThanTheBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, o := fastAndSlow(t, 15*time.Second)
+		var ids []string
+		published := map[string]time.Time{}
+		for range 20 {
+			for _, id := range r.publish(2) {
+				ids, published[id] = append(ids, id), time.Now()
+			}
+			time.Sleep(time.Second)
+		}
+		time.Sleep(10 * time.Minute)
+		r.wantOnce("fast", ids)
+		r.wantOnce("slow", ids)
+		if n := o.count(delivery.Delivered); n != len(ids) {
+			t.Errorf("%d calls were seen through, want %d", n, len(ids))
+		}
+		for _, c := range r.got() {
+			if late := c.at.Sub(published[c.id]); c.to == "fast" && late > 200*time.Millisecond {
+				t.Errorf("%s was %v late at the fast one", c.id, late)
+			}
+			if c.attempt != 1 {
+				t.Errorf("%s was sent to %s as attempt %d", c.id, c.to, c.attempt)
+			}
+		}
+		if c := r.cursor("slow"); c.State != handoff.Following || c.Position.Segment == 0 {
+			t.Errorf("the slow one in the end: %+v", c)
+		}
+	})
+}
+
+// The cursor of one that left with calls under way has a lease until they have
+// ended, and Wait returns only then, with their outcome written.
+func TestWaitForCallsOfThoseWhoLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, o := fastAndSlow(t, 15*time.Second)
+		r.publish(2)
+		time.Sleep(5500 * time.Millisecond)
+		if c := r.cursor("slow"); c.State != handoff.Driven || !c.DueAt.After(time.Now()) || c.Position.Segment != 0 {
+			t.Fatalf("it has not left: %+v", c)
+		}
+		r.shutdown() // Follow has returned
+		began := time.Now()
+		r.engine.Wait()
+		if n := o.count(delivery.Delivered); n != 2 {
+			t.Errorf("Wait returned after %v with %d calls ended, want 2", time.Since(began), n)
+		}
+		if c := r.cursor("slow"); c.Position.Segment != 1 || c.DueAt.After(time.Now()) {
+			t.Errorf("what became of the calls is not written: %+v", c)
+		}
+	})
+}
+
+// A shutdown bounds the calls of those who left before it by the grace.
+func TestShutdownEndsCallsOfThoseWhoLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, o := fastAndSlow(t, 300*time.Millisecond)
+		ids := r.publish(2)
+		time.Sleep(5200 * time.Millisecond)
+		began := time.Now()
+		r.shutdown()
+		r.engine.Wait()
+		if took := time.Since(began); took > 500*time.Millisecond || o.count(delivery.Interrupted) != 2 {
+			t.Errorf("it took %v, %d calls were cut", took, o.count(delivery.Interrupted))
+		}
+		if c := r.cursor("slow"); c.State != handoff.Driven || c.DueAt.After(time.Now()) || c.Position.Segment != 0 {
+			t.Errorf("cursor %+v", c)
+		}
+		r.wantOnce("fast", ids)
+	})
+}
+
+// A stop ends what one that is leaving has under way.
+func TestStopOfOneThatLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, o := fastAndSlow(t, 15*time.Second)
+		r.answer(o.over(9 * time.Second))
+		ids := r.publish(8)
+		time.Sleep(5500 * time.Millisecond) // it has left; 3.5 s to go
+		began := time.Now()
+		in, err := r.life.Stop(t.Context(), tenant, "slow")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); in.StatusAt(time.Now()) != integration.Stopped || took < 2*time.Second || took > 2100*time.Millisecond {
+			t.Errorf("%s after %v", in.StatusAt(time.Now()), took)
+		}
+		if n := o.count(delivery.Interrupted); n != 4 {
+			t.Errorf("%d calls were cut, want 4", n)
+		}
+		r.engine.Wait()
+		before := len(r.got())
+		time.Sleep(time.Hour)
+		if n := len(r.got()) - before; n != 0 {
+			t.Errorf("%d calls while it was stopped", n)
+		}
+		if c := r.cursor("slow"); c.State != handoff.Parked {
+			t.Errorf("cursor %+v", c)
+		}
+		if n := r.levels("ERROR"); n > 0 {
+			t.Errorf("log: %s", r.lines)
+		}
+		r.wantOnce("fast", ids)
+	})
+}
+
+// Calls under way when their integration is stopped have a moment to end by
+// themselves: most are not cut. Those that take longer are.
+func TestQuiesceLetsCallsEnd(t *testing.T) {
+	for name, late := range map[string]bool{"following": false, "catching up": true} {
+		for _, c := range []struct {
+			takes time.Duration
+			cut   int
+			most  time.Duration
+		}{
+			{time.Second, 0, 700 * time.Millisecond},
+			{2300 * time.Millisecond, 0, 2 * time.Second},
+			{4 * time.Second, 4, 2100 * time.Millisecond},
+		} {
+			t.Run(name+" "+c.takes.String(), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 4 })
+					o := &ended{}
+					r.answer(o.over(c.takes))
+					spec := hookSpec("slow")
+					spec.StartsAt = time.Now().UTC().Truncate(time.Millisecond)
+					if !late {
+						r.register(spec)
+					}
+					time.Sleep(time.Second)
+					r.publish(20)
+					if late {
+						r.register(spec)
+					}
+					time.Sleep(500 * time.Millisecond)
+					began := time.Now()
+					in, err := r.life.Stop(t.Context(), tenant, "slow")
+					if err != nil || in.StatusAt(time.Now()) != integration.Stopped {
+						t.Fatalf("%+v, %v", in, err)
+					}
+					if took := time.Since(began); took > c.most {
+						t.Errorf("the stop took %v", took)
+					}
+					if cut, whole := o.count(delivery.Interrupted), o.count(delivery.Delivered); cut != c.cut || whole != 4-c.cut {
+						t.Errorf("%d calls were cut and %d ended by themselves, want %d and %d", cut, whole, c.cut, 4-c.cut)
+					}
+					time.Sleep(time.Minute)
+					if n := len(r.got()); n != 4 {
+						t.Errorf("%d calls, want 4", n)
+					}
+				})
+			})
+		}
+	}
+}

@@ -1,0 +1,319 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// screened is the store of an engine with a test between: what it says of the
+// writes of a Commit, unless nil, is the Commit's error. No Commit may be larger
+// than the port allows.
+type screened struct {
+	store.Store
+	t      *testing.T
+	screen func(writes []store.Write) error
+}
+
+func (s screened) Commit(ctx context.Context, writes ...store.Write) error {
+	if len(writes) > 100 {
+		s.t.Errorf("a commit of %d writes", len(writes))
+		return problem.New(problem.Internal, "too many writes")
+	}
+	if err := s.screen(writes); err != nil {
+		return err
+	}
+	return s.Store.Commit(ctx, writes...)
+}
+
+// screen puts a test between the engine and its store. It is for before
+// anything is registered.
+func (r *rig) screen(f func(writes []store.Write) error) {
+	r.engine.Store = screened{r.engine.Store, r.t, f}
+}
+
+// rejection is the rejected event that a Commit keeps, or nil.
+func rejection(writes []store.Write) *store.PutRejected {
+	for _, w := range writes {
+		if put, ok := w.(store.PutRejected); ok {
+			return &put
+		}
+	}
+	return nil
+}
+
+// refuses is a receiver that refuses everything for one integration.
+func refuses(id string) func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict {
+	return func(_ context.Context, in *integration.Integration, _ *event.Event, _ int) delivery.Verdict {
+		if in.ID == id {
+			return refused
+		}
+		return delivered
+	}
+}
+
+// levels counts the lines of the engine's log of a level.
+func (r *rig) levels(level string) int {
+	return strings.Count(r.lines.String(), `"level":"`+level+`"`)
+}
+
+// A full list of rejected events whose limit was lowered is cut down a part at a
+// time, with no commit larger than a store takes, and nobody is disturbed.
+func TestRejectedListIsLowered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := newRig(t, false, func(s *settings.Settings) { s.MaxRejected = 200 })
+		in := first.register(hookSpec("orders"))
+		first.register(hookSpec("neighbour"))
+		time.Sleep(time.Second)
+		first.answer(refuses("orders"))
+		ids := first.publish(200)
+		time.Sleep(time.Second)
+		if n := len(first.rejected(in)); n != 200 {
+			t.Fatalf("%d kept", n)
+		}
+		first.w.settings.MaxRejected = 30
+		r := first.restart()
+		r.screen(func([]store.Write) error { return nil })
+		for _, want := range []int{161, 122, 83, 44, 30, 30} {
+			more := r.publish(1)
+			ids = append(ids, more...)
+			time.Sleep(time.Second)
+			r.wantOnce("neighbour", more)
+			r.wantOnce("orders", more)
+			if n := len(r.rejected(in)); n != want {
+				t.Errorf("%d kept, want %d", n, want)
+			}
+		}
+		if got := r.rejected(in); !slices.Equal(got, ids[len(ids)-30:]) {
+			t.Errorf("kept %v, want the newest", got)
+		}
+		if n := len(r.entries("orders", integration.ActionRejectedEvicted)); n != len(ids)-30 && n < 120 {
+			t.Errorf("%d evictions in the log", n)
+		}
+		if c := r.cursor("orders"); c.State != handoff.Following || r.levels("ERROR") > 0 {
+			t.Errorf("orders is %s, log %s", c.State, r.lines)
+		}
+	})
+}
+
+// An integration whose rejected events cannot be kept leaves alone: its
+// neighbour gets every event once and in time.
+func TestRejectedThatCannotBeKeptDisturbsNobody(t *testing.T) {
+	for _, code := range []problem.Code{problem.Internal, problem.Unavailable} {
+		t.Run(string(code), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, true, nil)
+				var healed atomic.Bool
+				r.screen(func(writes []store.Write) error {
+					if put := rejection(writes); put != nil && put.History.Integration == "orders" && !healed.Load() {
+						return problem.New(code, "The list is out of order.")
+					}
+					return nil
+				})
+				in := r.register(hookSpec("orders"))
+				r.register(hookSpec("neighbour"))
+				time.Sleep(time.Second)
+				r.answer(refuses("orders"))
+				var ids []string
+				published := map[string]time.Time{}
+				for range 60 {
+					for _, id := range r.publish(2) {
+						ids, published[id] = append(ids, id), time.Now()
+					}
+					time.Sleep(time.Second)
+					if c := r.cursor("orders"); c.State != handoff.Driven {
+						t.Fatalf("orders is %s", c.State)
+					}
+					if c := r.cursor("neighbour"); c.State != handoff.Following {
+						t.Fatalf("neighbour is %s", c.State)
+					}
+				}
+				r.wantOnce("neighbour", ids)
+				for _, c := range r.got() {
+					if late := c.at.Sub(published[c.id]); c.to == "neighbour" && late > 200*time.Millisecond {
+						t.Errorf("%s came %v late", c.id, late)
+					}
+				}
+				healed.Store(true)
+				time.Sleep(time.Hour)
+				got := r.rejected(in)
+				if slices.Sort(got); !slices.Equal(got, ids[len(ids)-len(got):]) && len(got) != r.w.settings.MaxRejected {
+					t.Errorf("kept in the end: %v", got)
+				}
+				if n := len(r.entries("orders", integration.ActionEventRejected)); n != len(ids) {
+					t.Errorf("%d rejections in the log, want %d", n, len(ids))
+				}
+				if c := r.cursor("orders"); c.State != handoff.Following {
+					t.Errorf("in the end orders is %s", c.State)
+				}
+			})
+		})
+	}
+}
+
+// A stop in the middle of keeping rejected events is no trouble: it is that
+// integration's alone.
+func TestStopWhileEventsAreRejected(t *testing.T) {
+	for name, slow := range map[string]time.Duration{"within the grace": 100 * time.Millisecond, "cut off": 300 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, false, nil)
+				r.screen(func(writes []store.Write) error {
+					if rejection(writes) != nil {
+						time.Sleep(slow)
+					}
+					return nil
+				})
+				in := r.register(hookSpec("orders"))
+				for _, id := range []string{"neighbour", "other"} {
+					r.register(hookSpec(id))
+				}
+				time.Sleep(time.Second)
+				r.answer(refuses("orders"))
+				ids := r.publish(40)
+				time.Sleep(100 * time.Millisecond) // the 16 under way are kept one after the other
+				if n := len(r.got()); n == 0 {
+					t.Fatal("nothing is under way")
+				}
+				stopped, err := r.life.Stop(t.Context(), tenant, "orders")
+				if err != nil || stopped.StatusAt(time.Now()) == integration.Running {
+					t.Fatalf("%+v, %v", stopped, err)
+				}
+				before := len(r.got())
+				ids = append(ids, r.publish(5)...)
+				time.Sleep(time.Minute)
+				if n := len(r.got()) - before; n != 10 {
+					t.Errorf("%d calls after the stop, want 10", n)
+				}
+				if _, err := r.life.Start(t.Context(), tenant, "orders"); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(10 * time.Minute)
+				for _, id := range []string{"neighbour", "other"} {
+					r.wantOnce(id, ids)
+					if c := r.cursor(id); c.State != handoff.Following || c.Slowness > 0 {
+						t.Errorf("%s: %+v", id, c)
+					}
+				}
+				if n := len(r.entries("orders", integration.ActionEventRejected)); n != len(ids) {
+					t.Errorf("%d rejections in the log, want %d: %v", n, len(ids), r.rejected(in))
+				}
+				if r.levels("ERROR") > 0 {
+					t.Errorf("log: %s", r.lines)
+				}
+			})
+		})
+	}
+}
+
+// While records cannot be written for a minute nothing is sent again, whatever
+// is published meanwhile, and afterwards all go on together. One that fails
+// meanwhile leaves afterwards, with what it has.
+func TestRecordsThatCannotBeWritten(t *testing.T) {
+	for name, takesOf := range map[string]time.Duration{"quick": 0, "with calls under way": 900 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, true, func(s *settings.Settings) { s.InFlight = 4 })
+				var down atomic.Bool
+				r.screen(func([]store.Write) error {
+					if down.Load() {
+						return problem.New(problem.Unavailable, "The records cannot be written.")
+					}
+					return nil
+				})
+				for _, id := range []string{"one", "two", "three", "fails"} {
+					r.register(hookSpec(id))
+				}
+				time.Sleep(time.Second)
+				failing := ""
+				r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, attempt int) delivery.Verdict {
+					if in.ID == "fails" && attempt == 1 && e.ID == failing {
+						return takes(200*time.Millisecond, busy)(ctx, in, e, attempt)
+					}
+					return takes(takesOf, delivered)(ctx, in, e, attempt)
+				})
+				failing = fmt.Sprintf("e%06d", r.next)
+				ids := r.publish(3)
+				time.Sleep(100 * time.Millisecond)
+				down.Store(true)
+				for range 30 {
+					ids = append(ids, r.publish(1)...)
+					time.Sleep(2 * time.Second)
+				}
+				down.Store(false)
+				time.Sleep(time.Minute)
+				ids = append(ids, r.publish(3)...)
+				time.Sleep(10 * time.Minute)
+				for _, id := range []string{"one", "two", "three"} {
+					r.wantOnce(id, ids)
+					if c := r.cursor(id); c.State != handoff.Following || c.Slowness > 0 {
+						t.Errorf("%s was slow in nobody's eyes: %+v", id, c)
+					}
+				}
+				r.wantOnce("fails", ids[1:])
+				attempts := 0
+				for _, c := range r.got() {
+					if c.to == "fails" && c.id == failing {
+						if attempts++; c.attempt != attempts {
+							t.Errorf("%s was sent again as attempt %d", c.id, c.attempt)
+						}
+					}
+				}
+				if c := r.cursor("fails"); attempts != 2 || c.State != handoff.Following {
+					t.Errorf("%d attempts, and in the end %+v", attempts, c)
+				}
+				if w, e := r.levels("WARN"), r.levels("ERROR"); w != 1 || e != 0 {
+					t.Errorf("%d warnings and %d errors, want one warning: %s", w, e, r.lines)
+				}
+			})
+		})
+	}
+}
+
+// The same while it catches up: the step ends without an error.
+func TestStopOfAStepWhileEventsAreRejected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, nil)
+		r.life.Drive = func(...handoff.Key) {}
+		r.screen(func(writes []store.Write) error {
+			if rejection(writes) != nil {
+				time.Sleep(300 * time.Millisecond)
+			}
+			return nil
+		})
+		r.answer(refuses("orders"))
+		spec := hookSpec("orders")
+		spec.StartsAt = time.Now().UTC().Truncate(time.Millisecond)
+		time.Sleep(time.Second)
+		r.unseen(20, "order.created")
+		in := r.register(spec)
+		result := make(chan error, 1)
+		go func() {
+			_, err := r.engine.Advance(t.Context(), handoff.Key{Tenant: tenant, Integration: in.ID})
+			result <- err
+		}()
+		time.Sleep(100 * time.Millisecond)
+		if _, err := r.life.Stop(t.Context(), tenant, in.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-result; err != nil {
+			t.Errorf("Advance: %v", err)
+		}
+		if c := r.cursor("orders"); c.State != handoff.Parked || len(r.rejected(in)) == 0 {
+			t.Errorf("%+v, rejected %v", c, r.rejected(in))
+		}
+	})
+}
