@@ -46,7 +46,7 @@ func (e *Engine) Follow(ctx context.Context, p event.Partition, tail *Tail) erro
 		if f.record.Delivered >= tail.Head() {
 			return nil
 		}
-		if f.sleeper() < 0 {
+		if f.sleeper() < 0 && !f.emptyHanded() {
 			f.wait()
 		}
 	}
@@ -231,6 +231,12 @@ func (f *follow) full() bool {
 		n += f.segs[i].Bytes()
 	}
 	return n >= 2*f.engine.batchBytes()
+}
+
+// emptyHanded reports whether somebody has boarded to whom nothing was given
+// yet, although there is something: while nobody rides, nothing is read.
+func (f *follow) emptyHanded() bool {
+	return len(f.riders) > 0 && len(f.segs) == 0 && f.loaded() < f.tail.Head()
 }
 
 // fill takes more of the log in hand, if there is anyone to send it to.
