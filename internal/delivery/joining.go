@@ -19,6 +19,15 @@ func (s *step) endOfLog(at handoff.Progress) (next Step, more bool, err error) {
 		at = handoff.Progress{Position: handoff.Position{Segment: s.delivered}}
 	}
 	s.cursor.Progress = at
+	if !s.bounded {
+		if err := s.bounds(); err != nil {
+			return again, false, err
+		}
+		if s.bounded { // its end has passed meanwhile: read what there is up to it
+			s.complete = false
+			return again, true, nil
+		}
+	}
 	if s.atBound(at.Position) {
 		return done, false, s.engine.finish(s.hard, s.cursor)
 	}

@@ -19,6 +19,11 @@ func (n *Node) keptLonger() time.Duration { return n.config.FailureStopAfter + t
 // doChores does what has to be done from time to time, until ctx ends. None of
 // it is needed for events to arrive.
 func (n *Node) doChores(ctx context.Context) {
+	if v, ok := n.verifier.(interface{ Ready(context.Context) error }); ok {
+		if err := v.Ready(ctx); err != nil && ctx.Err() == nil {
+			n.logger.Warn("access tokens cannot be checked: calls are answered with 503 until the issuer can be reached", "issuer", n.config.Issuer, "error", err)
+		}
+	}
 	n.trim(ctx)
 	sweep := time.NewTicker(n.config.SweepInterval)
 	defer sweep.Stop()

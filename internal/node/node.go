@@ -257,7 +257,9 @@ func (n *Node) Run(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("serving on %s or %s ended: %w", n.Addr(), n.MetricsAddr(), err), n.close())
 	case <-ctx.Done():
 		n.logger.Info("shutting down: calls under way may end", "at_most", shutdownTimeout.String())
-		return n.close()
+		err := n.close()
+		n.logger.Info("ended")
+		return err
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long to wait for what has to happen. Only a failure uses it up.
-const patience = 60 * time.Second
+const patience = 45 * time.Second
 
 // fast are settings that make waiting short.
 // The sweep is left as it is: nothing may need it.

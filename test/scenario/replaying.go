@@ -10,6 +10,7 @@ import (
 var replaying = []scenario{
 	{"a replay of the past", replayPast},
 	{"a replay that ends later", replayFuture},
+	{"a replay whose end passes while it is busy", replayBusy},
 }
 
 func utc(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
@@ -115,4 +116,29 @@ func replayFuture(t *testing.T, env *Env) {
 	}
 	c.wantActions("replay", "integration_created", "integration_started", "integration_stopped", "integration_started", "integration_stopped")
 	c.call("POST", path("replay", "/_start"), nil).fails(http.StatusBadRequest, "replay_finished")
+}
+
+// replayBusy has a replay whose end passes while it is still catching up. It
+// stops itself when it is through, as any other.
+func replayBusy(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	all := c.witness()
+	ids := c.publish("order.created", 1+4*env.Settings.InFlight)
+	all.has(ids)
+	from := all.find(ids[0]).event.at(t)
+	for _, id := range ids {
+		if at := all.find(id).event.at(t); at.Before(from) {
+			from = at
+		}
+	}
+	r := newReceiver(c)
+	r.handles(func(_ http.ResponseWriter, req *http.Request) {
+		select {
+		case <-time.After(250 * time.Millisecond):
+		case <-req.Context().Done():
+		}
+	})
+	c.replay("replay", r.URL, from, time.Now().Add(500*time.Millisecond))
+	c.untilStopped("replay")
+	wantSame(t, ids, arrivedIDs(r))
 }

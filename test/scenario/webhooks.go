@@ -195,21 +195,22 @@ func startsInThePast(t *testing.T, env *Env) {
 }
 
 // firstEvent publishes right after a registration, while the integration is on
-// its way from its own cursor to the live stream. That must not cost half a
-// budget, the time after which the follow loop looks anew by itself.
+// its way from its own cursor to the live stream. That costs hardly more time
+// than the next event does. (Half a budget is after what the follow loop looks
+// anew by itself.)
 func firstEvent(t *testing.T, env *Env) {
 	const rounds = 12
-	late := 0
+	var first, second time.Duration
 	for range rounds {
 		c := newTenant(t, env)
 		r := c.witness()
-		started := time.Now()
-		r.has(c.publish("order.created", 1))
-		if time.Since(started) >= env.Settings.FollowBudget/2 {
-			late++
+		for _, sum := range []*time.Duration{&first, &second} {
+			started := time.Now()
+			r.has(c.publish("order.created", 1))
+			*sum += time.Since(started) / rounds
 		}
 	}
-	if late > rounds/4 {
-		t.Errorf("%d of %d first events took half a budget or longer", late, rounds)
+	if most := 2*second + env.Settings.FollowBudget/8; first > most {
+		t.Errorf("the first event took %v on average, and the second one %v", first, second)
 	}
 }
