@@ -84,8 +84,11 @@ const maxRetryAfter = time.Hour
 // stepAfter turns a conflict, which means that somebody else moved the cursor
 // on, into a fresh look at it.
 func stepAfter(err error) (Step, error) {
-	if errors.Is(err, store.ErrConflict) {
+	switch {
+	case errors.Is(err, store.ErrConflict):
 		return again, nil
+	case problem.CodeOf(err) == problem.NotFound:
+		return done, nil // it was deleted meanwhile
 	}
 	return again, err
 }
