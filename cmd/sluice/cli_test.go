@@ -155,6 +155,12 @@ func TestUsageErrors(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"nope", `there is no command "nope"`},
 		{"publsh", `did you mean publish?`},
+		{"publsh --file a", `did you mean publish?`},
+		{"integrations lst --url a", "did you mean list"},
+		{"--nope", "unknown flag: --nope"},
+		{"publish a b", `"b" is one argument too many`},
+		{"publish a --file b", "leave one out"},
+		{"listen --reject order", `"order" is not an event name`},
 		{"integrations", "say what to do: create, delete, get,"},
 		{"integrations lst", "did you mean list"},
 		{"integrations get", "ID is missing"},
@@ -203,6 +209,14 @@ func TestVersion(t *testing.T) {
 	var got map[string]string
 	if err := json.Unmarshal([]byte(stdout), &got); code != exitOK || err != nil || got["version"] == "" {
 		t.Errorf("exit code %d, %v, %s", code, err, stdout)
+	}
+}
+
+func TestVersionFlag(t *testing.T) {
+	cli := &cli{t: t}
+	_, want, _ := cli.run(nil, "version")
+	if code, stdout, stderr := cli.run(nil, "--version"); code != exitOK || stdout != want {
+		t.Errorf("exit code %d, %q, %q; want %q", code, stdout, stderr, want)
 	}
 }
 

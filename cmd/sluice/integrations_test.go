@@ -73,6 +73,17 @@ func TestCreateFromBrokenFile(t *testing.T) {
 	}
 }
 
+func TestUpdateOfARunningIntegration(t *testing.T) {
+	cli, _ := newCLI(t, func(int, call, http.Header) (int, any) {
+		return http.StatusBadRequest, problemBody("not_stopped", "Stop it first.")
+	})
+	code, _, stderr := cli.run(nil, "integrations", "update", "a", "--callback-url", "https://example.com/2")
+	want := "sluice: not_stopped: Stop it first. (request_id req-1); with this command line: sluice integrations stop a --wait\n"
+	if code != exitInvalid || stderr != want {
+		t.Errorf("exit code %d, %q, want %q", code, stderr, want)
+	}
+}
+
 func TestStopWaits(t *testing.T) {
 	statuses := []string{"stopping", "stopping", "stopping", "stopped"}
 	cli, calls := newCLI(t, func(n int, _ call, _ http.Header) (int, any) {

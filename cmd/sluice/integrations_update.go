@@ -1,6 +1,14 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/internal/client"
+	"github.com/sluicehq/sluice/internal/problem"
+)
 
 func integrationsUpdateCommand(a *api) *cobra.Command {
 	fields := bodyFlags{env: a.env, all: targetFields()}
@@ -26,6 +34,9 @@ filters. What no flag names stays as it is; an empty value removes a field. With
 				return err
 			}
 			in, err := c.Update(cmd.Context(), args[0], patch)
+			if e, ok := errors.AsType[*client.Error](err); ok && e.Code == string(problem.NotStopped) {
+				return fmt.Errorf("%w; with this command line: sluice integrations stop %s --wait", err, shellWord(args[0]))
+			}
 			if err != nil {
 				return err
 			}

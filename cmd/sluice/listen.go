@@ -70,12 +70,24 @@ func (f *listenFlags) run(cmd *cobra.Command) error {
 		return fmt.Errorf("%w; choose another port with --port", err)
 	}
 	url := "http://" + ln.Addr().String() + "/"
-	_, _ = fmt.Fprintf(f.env.err, "Listening on %s; stop with Ctrl-C. To have events delivered here:\n  sluice integrations create --id my-webhook --type permanent --callback-url %s\n", url, url)
+	_, _ = fmt.Fprintf(f.env.err, "Listening on %s; stop with Ctrl-C. To have events delivered here:\n  sluice integrations create --id my-webhook --type permanent --callback-url %s%s\n", url, url, f.secretForCreate())
 	if err := serveUntilDone(cmd.Context(), ln, handler); err != nil {
 		return err
 	}
 	_, _ = fmt.Fprintf(f.env.err, "\n%s\n", handler.Summary())
 	return nil
+}
+
+// secretForCreate is the flag that registers the secret, without a secret that
+// was given in clear.
+func (f *listenFlags) secretForCreate() string {
+	switch {
+	case f.secret == "":
+		return ""
+	case strings.HasPrefix(f.secret, "env:"), strings.HasPrefix(f.secret, "@"):
+		return " --signing-secret " + shellWord(f.secret)
+	}
+	return " --signing-secret whsec_…"
 }
 
 // serveUntilDone serves until the context is done and then lets the calls in

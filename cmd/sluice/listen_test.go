@@ -113,6 +113,26 @@ func TestListenPrintsSignatures(t *testing.T) {
 	}
 }
 
+// The command to register with has the secret as it was given, never itself.
+func TestListenSaysHowToRegister(t *testing.T) {
+	const secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for given, want := range map[string]string{"@" + file: "@" + file, secret: "whsec_…"} {
+		url, stop := startListen(t, "--signing-secret", given)
+		post(t, url, "e1", `{"name":"a.b"}`)
+		_, _, stderr := stop()
+		if !strings.Contains(stderr, "--callback-url "+url+" --signing-secret "+want+"\n") || strings.Contains(stderr, secret) {
+			t.Errorf("%q does not end the command with %q", stderr, want)
+		}
+		if want := "\n1 call arrived; answered 1 with 200; 1 was a repeated attempt."; !strings.Contains(stderr, want) {
+			t.Errorf("%q does not say %q", stderr, want)
+		}
+	}
+}
+
 func TestListenPortTaken(t *testing.T) {
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -23,7 +23,7 @@ type publishFlags struct {
 func publishCommand(e *env) *cobra.Command {
 	f := &publishFlags{api: api{env: e}}
 	cmd := &cobra.Command{
-		Use:   "publish [--file FILE]",
+		Use:   "publish [FILE]",
 		Short: "Publish events from a file or from standard input",
 		Long: `Publish events: one JSON object a line, or one object, or a JSON array of them.
 An event is {"name": "order.created", "payload": {…}}, with an "id" (a UUID) if
@@ -32,10 +32,10 @@ you have one; else it is given one here.
 A long input is published in calls of up to 500 events. A call that the service
 cannot take at the moment is tried again a few times. If it fails for good,
 everything before it is published, and a message says where to go on.`,
-		Example: `  sluice publish --file events.ndjson
+		Example: `  sluice publish events.ndjson
   sluice publish --file events.ndjson --from-line 1501
   echo '{"name":"order.created","payload":{"order_id":"A-1001"}}' | sluice publish`,
-		Args: exactArgs(),
+		Args: f.args,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	f.flags(cmd)
@@ -43,6 +43,21 @@ everything before it is published, and a message says where to go on.`,
 	cmd.Flags().IntVar(&f.fromLine, "from-line", 1, "begin at this line or, in a JSON array, at this event, counted from 1")
 	cmd.PersistentFlags().Lookup("json").Usage = `print {"id": …} of each published event, one a line`
 	return cmd
+}
+
+// args takes the file as an argument, too.
+func (f *publishFlags) args(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if err := exactArgs("FILE")(cmd, args); err != nil {
+		return err
+	}
+	if cmd.Flags().Changed("file") {
+		return usageErrorf(cmd, "--file names a file, and so does %q; leave one out", args[0])
+	}
+	f.file = args[0]
+	return nil
 }
 
 func (f *publishFlags) run(cmd *cobra.Command) error {
@@ -98,14 +113,26 @@ func (f *publishFlags) explain(err error, published int) {
 		return
 	}
 	w := f.env.err
-	_, _ = fmt.Fprintf(w, "Published %s; stopped before %s of %s.\n", count(published, "event"), stop.Place, f.inputName())
-	if stop.Refused.Number > 0 {
-		_, _ = fmt.Fprintf(w, "The refused event is %s.\n", stop.Refused)
+	if published > 0 {
+		_, _ = fmt.Fprintf(w, "Published %s; stopped before %s of %s.\n", count(published, "event"), stop.Place, f.inputName())
+	}
+	_, isInput := errors.AsType[*client.InputError](err)
+	switch {
+	case stop.Refused.Number > 0:
+		_, _ = fmt.Fprintf(w, "The refused event is %s; correct it first.\n", stop.Refused)
+	case isInput:
+		_, _ = fmt.Fprintf(w, "Correct %s first.\n", stop.Place)
 	}
 	if stop.Unsure {
 		_, _ = fmt.Fprintln(w, "The service may have taken the next events already. Those without an id in the input get a new one, so receivers may see them twice.")
 	}
-	_, _ = fmt.Fprintf(w, "resume with: sluice publish --file %s --from-line %d\n", shellWord(f.file), stop.Place.Number)
+	switch {
+	case published == 0: // the same command begins where this one did
+	case f.file == "-":
+		_, _ = fmt.Fprintf(w, "resume with the same input to: sluice publish --from-line %d\n", stop.Place.Number)
+	default:
+		_, _ = fmt.Fprintf(w, "resume with: sluice publish --file %s --from-line %d\n", shellWord(f.file), stop.Place.Number)
+	}
 }
 
 func (f *publishFlags) nothing() error {
@@ -126,7 +153,7 @@ func (f *publishFlags) inputName() string {
 // shellWord quotes s for a POSIX shell, if it must be.
 func shellWord(s string) string {
 	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./", r)
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@", r)
 	}
 	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
 		return s

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -181,9 +182,9 @@ func TestPublishNamesTheRefusedLine(t *testing.T) {
 	code, _, stderr := cli.run(strings.NewReader("\n"+input), "publish")
 	for _, want := range []string{
 		"Published 500 events; stopped before line 502 of the input.\n",
-		"The refused event is line 508.\n",
-		"resume with: sluice publish --file - --from-line 502\n",
-		"sluice: invalid_request: line 7: name is missing. (request_id req-1)\n",
+		"The refused event is line 508; correct it first.\n",
+		"resume with the same input to: sluice publish --from-line 502\n",
+		"sluice: invalid_request: line 508: name is missing. (request_id req-1)\n",
 	} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("%q does not say %q", stderr, want)
@@ -194,6 +195,49 @@ func TestPublishNamesTheRefusedLine(t *testing.T) {
 	}
 }
 
+// An array counts events, and a column of the call's body means nothing.
+func TestPublishNamesTheRefusedEventOfAnArray(t *testing.T) {
+	cli, _ := newCLI(t, func(int, call, http.Header) (int, any) {
+		return http.StatusBadRequest, problemBody("unknown_field", "line 2: nme is not a known field (line 2, column 9).")
+	})
+	code, _, stderr := cli.run(strings.NewReader(`[{"id":"a"},{"id":"b"},{"id":"c"}]`), "publish", "--from-line", "2")
+	want := "The refused event is event 3; correct it first.\nsluice: unknown_field: event 3: nme is not a known field. (request_id req-1)\n"
+	if code != exitInvalid || stderr != want {
+		t.Errorf("exit code %d, %q, want %q", code, stderr, want)
+	}
+}
+
+// What fails before anything is published leaves nothing to resume.
+func TestPublishFailsAtOnce(t *testing.T) {
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	refusing, _ := newCLI(t, func(int, call, http.Header) (int, any) {
+		return http.StatusUnauthorized, problemBody("unauthorized", "The token is not accepted.")
+	})
+	for name, args := range map[string][]string{
+		"bad token":       {},
+		"unreachable":     {"--url", gone.URL},
+		"unreadable file": {"--file", t.TempDir()},
+	} {
+		code, _, stderr := refusing.run(strings.NewReader(`{"name":"a.b"}`), append([]string{"publish"}, args...)...)
+		if code == exitOK || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "sluice: ") {
+			t.Errorf("%s: exit code %d, %q; want one line", name, code, stderr)
+		}
+	}
+}
+
+func TestPublishFileArgument(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "events.json")
+	if err := os.WriteFile(file, []byte(`{"id":"x"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	cli, _ := newCLI(t, func(_ int, c call, _ http.Header) (int, any) { return accepted(t, c, &got) })
+	if code, stdout, stderr := cli.run(nil, "publish", file); code != exitOK || stdout != "Published event x.\n" {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+}
+
 func TestPublishBrokenInput(t *testing.T) {
 	for _, c := range []struct {
 		name, input string
@@ -201,7 +245,7 @@ func TestPublishBrokenInput(t *testing.T) {
 		published   int
 		want        string
 	}{
-		{"broken line", "{\"id\":\"a\"}\nbroken\n{\"id\":\"c\"}\n", nil, 1, "--from-line 2\nsluice: line 2 is not JSON"},
+		{"broken line", "{\"id\":\"a\"}\nbroken\n{\"id\":\"c\"}\n", nil, 1, "stopped before line 2 of the input.\nCorrect line 2 first.\nresume with the same input to: sluice publish --from-line 2\nsluice: line 2 is not JSON"},
 		{"empty", "", nil, 0, "sluice: there is no event in the input\n"},
 		{"past the end", "{}\n", []string{"--from-line", "5"}, 0, "sluice: there is no event in the input from line 5 on\n"},
 	} {
@@ -232,13 +276,15 @@ func TestPublishLostAnswer(t *testing.T) {
 func TestPublishInterrupted(t *testing.T) {
 	var got []string
 	var cli *cli
-	cli, _ = newCLI(t, func(_ int, c call, _ http.Header) (int, any) {
-		defer cli.cancel()
+	cli, _ = newCLI(t, func(n int, c call, _ http.Header) (int, any) {
+		if n == 2 {
+			defer cli.cancel()
+		}
 		return accepted(t, c, &got)
 	})
 	input, _ := events(1203)
 	code, _, stderr := cli.run(strings.NewReader(input), "publish")
-	if code != exitFailure || !strings.Contains(stderr, "sluice: interrupted\n") || resumePattern.FindString(stderr) == "" {
+	if code != exitFailure || !strings.Contains(stderr, "sluice: interrupted\n") || !strings.Contains(stderr, "resume with the same input to: sluice publish --from-line ") {
 		t.Errorf("exit code %d, %q", code, stderr)
 	}
 }
@@ -265,8 +311,8 @@ func TestPublishInterruptedWhileItWaits(t *testing.T) {
 	cli, calls := newCLI(t, func(int, call, http.Header) (int, any) { return http.StatusOK, object{} })
 	input, _ := events(3)
 	code, _, stderr := cli.run(&interruptedInput{strings.NewReader(input), cli}, "publish")
-	if want := "resume with: sluice publish --file - --from-line 1\nsluice: interrupted\n"; code != exitFailure || !strings.HasSuffix(stderr, want) {
-		t.Errorf("exit code %d, %q, want at its end %q", code, stderr, want)
+	if want := "sluice: interrupted\n"; code != exitFailure || stderr != want {
+		t.Errorf("exit code %d, %q, want %q", code, stderr, want)
 	}
 	if len(*calls) != 0 {
 		t.Errorf("%d calls after the interrupt", len(*calls))
@@ -276,6 +322,7 @@ func TestPublishInterruptedWhileItWaits(t *testing.T) {
 func TestShellWord(t *testing.T) {
 	for in, want := range map[string]string{
 		"a-b_c./d9": "a-b_c./d9",
+		"env:A":     "env:A",
 		"a b":       "'a b'",
 		"it's":      `'it'\''s'`,
 		"":          "''",

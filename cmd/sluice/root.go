@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/internal/version"
 )
 
 // env is what a command has of the world, so that a test can give it another.
@@ -57,6 +59,7 @@ registered integration: as a webhook call, or in files in an S3 bucket.
 
 ` + environmentHelp + `
 ` + exitCodeHelp,
+		Version:       version.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noSuchCommand,
@@ -65,7 +68,12 @@ registered integration: as a webhook call, or in files in an S3 bucket.
 	root.SetIn(e.in)
 	root.SetOut(e.out)
 	root.SetErr(e.err)
+	root.SetVersionTemplate(versionLine())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		// A mistyped command leaves its flags unknown; name the command.
+		if args := cmd.Flags().Args(); cmd.HasSubCommands() && len(args) > 0 {
+			return noSuchCommand(cmd, args)
+		}
 		return usageErrorf(cmd, "%s", err)
 	})
 	root.AddCommand(commands(e)...)

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -32,9 +35,14 @@ read the directory can sign tokens.`,
 				return usageErrorf(cmd, "--tenant is missing")
 			}
 			data = firstOf(data, e.getenv("SLUICE_DATA"), node.DefaultConfig().Data)
-			key, err := auth.OpenOwnKey(filepath.Join(data, auth.OwnKeyName))
+			path := filepath.Join(data, auth.OwnKeyName)
+			_, statErr := os.Stat(path)
+			key, err := auth.OpenOwnKey(path)
 			if err != nil {
 				return err
+			}
+			if errors.Is(statErr, fs.ErrNotExist) {
+				_, _ = fmt.Fprintf(e.err, "made a new key in %s; a node that runs with another directory will not accept this token\n", path)
 			}
 			token, err := key.Sign(tenant, scopes, ttl, e.now())
 			if err != nil {

@@ -9,6 +9,12 @@ import (
 	"github.com/sluicehq/sluice/internal/version"
 )
 
+const platform = runtime.GOOS + "/" + runtime.GOARCH
+
+func versionLine() string {
+	return fmt.Sprintf("sluice %s (%s, %s)\n", version.Version, runtime.Version(), platform)
+}
+
 func versionCommand(e *env) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -17,13 +23,12 @@ func versionCommand(e *env) *cobra.Command {
 		Example: "  sluice version\n  sluice version --json",
 		Args:    exactArgs(),
 		RunE: func(*cobra.Command, []string) error {
-			platform := runtime.GOOS + "/" + runtime.GOARCH
 			if asJSON {
 				return printJSON(e.out, map[string]string{
 					"version": version.Version, "go": runtime.Version(), "platform": platform,
 				})
 			}
-			_, err := fmt.Fprintf(e.out, "sluice %s (%s, %s)\n", version.Version, runtime.Version(), platform)
+			_, err := fmt.Fprint(e.out, versionLine())
 			return err
 		},
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -103,6 +104,9 @@ func (u *Upload) send(ctx context.Context, b *batch) error {
 		return nil
 	}
 	for try := 1; ; try++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		ids, err := u.Client.Publish(ctx, b.body)
 		if err == nil {
 			u.through = true
@@ -111,6 +115,7 @@ func (u *Upload) send(ctx context.Context, b *batch) error {
 			}
 			return nil
 		}
+		b.unsure = b.unsure || b.made && mayBeTaken(err)
 		pause := backoff(try, rand.Float64())
 		if e, ok := errors.AsType[*Error](err); ok {
 			pause = max(pause, e.RetryAfter)
@@ -154,6 +159,7 @@ type batch struct {
 	body   []byte
 	places []Place
 	made   bool // an event has an id of our making
+	unsure bool // and a try may have had its effect, though it failed
 }
 
 func (b *batch) fits(e InputEvent) bool {
@@ -167,18 +173,44 @@ func (b *batch) add(e InputEvent) {
 }
 
 func (b *batch) failed(err error) *ResumeError {
-	out := &ResumeError{Place: b.places[0], Err: err}
+	out := &ResumeError{Place: b.places[0], Err: err, Unsure: b.unsure}
 	e, answered := errors.AsType[*Error](err)
-	if !answered || e.Status >= 500 && e.Status != http.StatusServiceUnavailable {
-		out.Unsure = b.made
+	if !answered || e.Status >= 500 {
+		return out
 	}
-	if answered && e.Status < 500 {
-		out.Refused = b.refused(e.Message)
+	out.Refused = b.refused(e.Message)
+	if out.Refused.Number > 0 {
+		here := *e
+		here.Message = inInput(e.Message, out.Refused)
+		out.Err = &here
 	}
 	return out
 }
 
-var linePattern = regexp.MustCompile(`\bline (\d+)`)
+// mayBeTaken is false after an answer that refuses, and where no connection
+// was made.
+func mayBeTaken(err error) bool {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Status >= 500 && e.Status != http.StatusServiceUnavailable
+	}
+	op, ok := errors.AsType[*net.OpError](err)
+	return !ok || op.Op != "dial"
+}
+
+var (
+	linePattern   = regexp.MustCompile(`\bline (\d+)`)
+	columnPattern = regexp.MustCompile(` \(line \d+, column \d+\)`)
+)
+
+// inInput puts the place in the input into a message that names the line of
+// the call. A column is that in the body of the call, so it goes.
+func inInput(message string, at Place) string {
+	if short := columnPattern.ReplaceAllString(message, ""); linePattern.MatchString(short) {
+		message = short
+	}
+	found := linePattern.FindStringIndex(message)
+	return message[:found[0]] + at.String() + message[found[1]:]
+}
 
 // refused finds the event that a message speaks of by its line in the call.
 func (b *batch) refused(message string) Place {

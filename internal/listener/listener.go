@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
 )
 
 // MaxBody is the longest body that is taken, in bytes; a longer one is
@@ -62,6 +64,11 @@ func New(o Options) (*Handler, error) {
 	for _, status := range o.Statuses {
 		if status < 200 || status > 599 {
 			return nil, fmt.Errorf("%d is not a status to answer with; choose one from 200 to 599", status)
+		}
+	}
+	for _, name := range o.Reject {
+		if !event.ValidName(name) {
+			return nil, fmt.Errorf("%q is not an event name to reject; one looks like order.created", name)
 		}
 	}
 	if o.Delay < 0 {
@@ -163,7 +170,14 @@ func (h *Handler) Summary() string {
 	if total == 0 {
 		return "No call arrived."
 	}
-	s := fmt.Sprintf("%d calls arrived; answered %s; %d were repeated attempts.", total, strings.Join(byStatus, ", "), h.again)
+	calls, again := "calls", "were repeated attempts"
+	if total == 1 {
+		calls = "call"
+	}
+	if h.again == 1 {
+		again = "was a repeated attempt"
+	}
+	s := fmt.Sprintf("%d %s arrived; answered %s; %d %s.", total, calls, strings.Join(byStatus, ", "), h.again, again)
 	if h.key != nil {
 		s += fmt.Sprintf(" %d had no right signature.", h.wrong)
 	}

@@ -78,7 +78,7 @@ func TestReceived(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if s, want := h.Summary(), "2 calls arrived; answered 2 with 202; 1 were repeated attempts."; s != want {
+	if s, want := h.Summary(), "2 calls arrived; answered 2 with 202; 1 was a repeated attempt."; s != want {
 		t.Errorf("Summary is %q, want %q", s, want)
 	}
 }
