@@ -13,7 +13,7 @@ import (
 
 // blockShare is the part of the follow budget for which a follower that has
 // everything may be held up by one that has not, when no more fits in hand.
-const blockShare = 50
+const blockShare = 250
 
 // parting is why and how a follower leaves.
 type parting struct {
