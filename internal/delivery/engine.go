@@ -4,7 +4,7 @@
 // integration on from its own cursor. Which of the two has an integration is
 // decided by package handoff. Delivery is at least once and promises no order:
 // a crash repeats at most what was in hand, about two reads of the log
-// (Engine.BatchBytes each).
+// (Engine.BatchBytes each, and up to a segment more).
 package delivery
 
 import (

@@ -20,11 +20,6 @@ type Position struct {
 	Index   int    `json:"index"`
 }
 
-// Less reports whether p lies before q.
-func (p Position) Less(q Position) bool {
-	return p.Segment < q.Segment || p.Segment == q.Segment && p.Index < q.Index
-}
-
 // Progress is a position and what is known of the events after it, in the
 // order of the log: Through for an event that got through ahead of its turn,
 // else the number of attempts made with it. What is not listed is untried.

@@ -197,14 +197,3 @@ func TestStart(t *testing.T) {
 		t.Error("found nobody")
 	}
 }
-
-func TestPositionLess(t *testing.T) {
-	order := []handoff.Position{{}, {Segment: 0, Index: 1}, {Segment: 1}, {Segment: 1, Index: 1}, {Segment: 2}}
-	for i, p := range order {
-		for j, q := range order {
-			if got := p.Less(q); got != (i < j) {
-				t.Errorf("%v < %v is %v", p, q, got)
-			}
-		}
-	}
-}
