@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,7 +38,7 @@ func TestStartBeforeAndAfterThirtyDays(t *testing.T) {
 				time.Sleep(time.Minute)
 				want := next
 				if !c.skips {
-					want = append(missed, next...)
+					want = slices.Concat(missed, next)
 				}
 				r.wantOnce("orders", want)
 				if n := len(r.got()); n != len(want) {
