@@ -69,18 +69,20 @@ $(GOLANGCI):
 	@GOFLAGS= GOBIN=$(TOOLS)/new go install -p $(JOBS) github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@mv $(TOOLS)/new/golangci-lint $@
 
+# Results are not taken from the cache, which does not see the binary that
+# test/e2e builds.
 .PHONY: race
 race: ## run all tests under the race detector
 ifneq ($(CC_FOUND),)
 	@echo "==> go test -race"
-	@CGO_ENABLED=1 go test -race -p $(JOBS) -timeout $(TEST_TIMEOUT) ./...
+	@CGO_ENABLED=1 go test -race -count=1 -p $(JOBS) -timeout $(TEST_TIMEOUT) ./...
 else ifdef CI
 	@echo "==> go test -race needs a C compiler and there is none" >&2; exit 1
 else
 	@echo "==> go test"
 	@echo "!!! There is no C compiler: the tests run WITHOUT the race detector." >&2
 	@echo "!!! Install gcc or clang for what 'make test' promises." >&2
-	@go test -p $(JOBS) -timeout $(TEST_TIMEOUT) ./...
+	@go test -count=1 -p $(JOBS) -timeout $(TEST_TIMEOUT) ./...
 endif
 
 # Every fuzz target of the tree gets an equal share of FUZZ_SECONDS, from 1 to
