@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/store"
 )
@@ -56,7 +57,7 @@ func TestFirstEventIsNotLate(t *testing.T) {
 		began := time.Now()
 		part := event.Partition{Tenant: tenant}
 		e := event.Draft{ID: "one", Name: "order.created", Payload: []byte("{}")}.Stamp(tenant, began)
-		head, err := r.engine.Log.Append(t.Context(), part, "", []event.Event{e})
+		head, err := r.engine.Log.Append(t.Context(), part, "", eventlog.Unnamed(e))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/settings"
 )
@@ -28,7 +29,7 @@ func (r *rig) append(lane, events int) []string {
 		ids = append(ids, id)
 		segment = append(segment, event.Draft{ID: id, Name: "order.created", Payload: []byte(`{}`)}.Stamp(tenant, time.Now()))
 	}
-	head, err := r.w.log.Append(context.Background(), p, "", segment)
+	head, err := r.w.log.Append(context.Background(), p, "", eventlog.Unnamed(segment...))
 	if err != nil {
 		r.t.Fatal(err)
 	}

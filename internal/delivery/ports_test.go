@@ -183,8 +183,8 @@ func (o ports) Commit(ctx context.Context, writes ...store.Write) error {
 	return o.call(ctx, "commit", key, func() error { return o.p.w.commit(ctx, writes) })
 }
 
-func (o ports) Append(ctx context.Context, p event.Partition, source string, events []event.Event) (uint64, error) {
-	return call(ctx, o, "append", lane(p), func() (uint64, error) { return o.p.w.log.Append(ctx, p, source, events) })
+func (o ports) Append(ctx context.Context, p event.Partition, source string, records []eventlog.Record) (uint64, error) {
+	return call(ctx, o, "append", lane(p), func() (uint64, error) { return o.p.w.log.Append(ctx, p, source, records) })
 }
 
 func (o ports) Read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]eventlog.Segment, error) {

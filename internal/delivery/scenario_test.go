@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/secret"
@@ -356,7 +357,7 @@ func (w *world) append(part event.Partition, publication, n int) (head uint64, o
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	head, err := w.log.Append(context.Background(), part, fmt.Sprint("publication ", publication), events)
+	head, err := w.log.Append(context.Background(), part, fmt.Sprint("publication ", publication), []eventlog.Record{{Sequence: "1", Events: events}})
 	if err != nil {
 		w.fail("append: %v", err)
 	}

@@ -28,7 +28,7 @@ func (r *rig) unseen(segments int, name string) []string {
 			ids = append(ids, d.ID)
 			segment = append(segment, d.Stamp(tenant, time.Now()))
 		}
-		if _, err := r.w.log.Append(context.Background(), event.Partition{Tenant: tenant}, "", segment); err != nil {
+		if _, err := r.w.log.Append(context.Background(), event.Partition{Tenant: tenant}, "", eventlog.Unnamed(segment...)); err != nil {
 			r.t.Fatal(err)
 		}
 	}

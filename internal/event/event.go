@@ -4,6 +4,7 @@ package event
 
 import (
 	"hash/fnv"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -114,6 +115,21 @@ func validWord(s string) bool {
 type Partition struct {
 	Tenant string
 	Lane   int // from 0
+}
+
+// Key is the partition as one text, for keys outside of the process: the lane
+// and the tenant, as 0#acme. PartitionOf reads it again.
+func (p Partition) Key() string { return strconv.Itoa(p.Lane) + "#" + p.Tenant }
+
+// PartitionOf returns the partition with the given Key; false if it is none.
+func PartitionOf(key string) (Partition, bool) {
+	number, tenant, found := strings.Cut(key, "#")
+	lane, err := strconv.Atoi(number)
+	p := Partition{Tenant: tenant, Lane: lane}
+	if !found || err != nil || lane < 0 || tenant == "" || p.Key() != key {
+		return Partition{}, false
+	}
+	return p, true
 }
 
 // LaneOf returns the lane of an event id among the tenant's lanes. It is a

@@ -32,12 +32,21 @@ func (s *Segment) Bytes() int {
 // are of package problem: Unavailable where trying again later may help.
 // Callers do not retry; they end, and are driven again.
 type Log interface {
-	// Append adds the events as the next segment and returns its number. A
-	// source (the batch's own name in the stream it came from, unique in the
-	// partition; "" for none) that was appended before, within the last day, is
-	// not appended again: the number it has is returned. When Append returns
-	// without an error the events are durable.
-	Append(ctx context.Context, p event.Partition, source string, events []event.Event) (uint64, error)
+	// Append adds the events of the records, in their order, as the partition's
+	// next segment, and returns the number of the partition's last segment:
+	// whoever follows up to it has them all. When it returns without an error
+	// the events are durable. If there is nothing to add, it adds nothing.
+	//
+	// Source names the stream that the records came from, "" for none. A stream
+	// is read again, and in other cuts: after a failure a batch comes back
+	// whole, in halves, from its first failed record on, or overlapping with
+	// what follows. So a batch has no name, but its records have: of the source
+	// that was appended to the partition last, the records up to the last one
+	// appended were appended before and are left out. That is remembered for a
+	// day at least, and until records of another source are appended; appends
+	// without a source change nothing about it. The sequences of a call grow;
+	// anything else is an error, and nothing is appended.
+	Append(ctx context.Context, p event.Partition, source string, records []Record) (uint64, error)
 
 	// Read returns the segments after the given number in order, without gaps,
 	// up to about maxBytes of bodies but at least one if there is one. Where

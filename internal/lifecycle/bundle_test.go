@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
 	logmemory "github.com/sluicehq/sluice/internal/eventlog/memory"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
@@ -212,7 +213,7 @@ func (b *bundle) publish(lane int) uint64 {
 func (b *bundle) publishAt(lane int, at time.Time) uint64 {
 	b.t.Helper()
 	d := event.Draft{ID: fmt.Sprintf("00000000-0000-4000-8000-%012d", lane), Name: "order.created", Payload: []byte(`{}`)}
-	n, err := b.log.Append(b.t.Context(), event.Partition{Tenant: tenant, Lane: lane}, "", []event.Event{d.Stamp(tenant, at)})
+	n, err := b.log.Append(b.t.Context(), event.Partition{Tenant: tenant, Lane: lane}, "", eventlog.Unnamed(d.Stamp(tenant, at)))
 	b.ok(err)
 	return n
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/secret/keyfile"
 	"github.com/sluicehq/sluice/internal/store"
@@ -22,7 +23,7 @@ func TestTrimKeepsWhatAStartMayNeed(t *testing.T) {
 	now := time.Now()
 	for _, age := range []time.Duration{75 * time.Hour, 73 * time.Hour, 0} {
 		draft := event.Draft{ID: "6f1c4f0e-0000-4000-8000-000000000001", Name: "order.created", Payload: []byte("{}")}
-		if _, err := n.log.Append(t.Context(), p, "", []event.Event{draft.Stamp("acme", now.Add(-age))}); err != nil {
+		if _, err := n.log.Append(t.Context(), p, "", eventlog.Unnamed(draft.Stamp("acme", now.Add(-age)))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -17,7 +17,7 @@ var appends = map[string]test{
 	"numbers are dense from 1": func(t *testing.T, h Harness, _ *Clock) {
 		headIs(t, h, part, 0)
 		for i := range uint64(20) {
-			if n := add(t, h, part, "", events(int(i), 1)); n != i+1 {
+			if n := add(t, h, part, events(int(i), 1)); n != i+1 {
 				t.Fatalf("append %d has the number %d", i+1, n)
 			}
 			headIs(t, h, part, i+1)
@@ -26,7 +26,7 @@ var appends = map[string]test{
 	"events are read as they were appended": func(t *testing.T, h Harness, _ *Clock) {
 		want := []eventlog.Segment{{Number: 1, Events: events(0, 5)}, {Number: 2, Events: events(5, 1)}, {Number: 3, Events: events(6, 30)}}
 		for _, s := range want {
-			add(t, h, part, "", s.Events)
+			add(t, h, part, s.Events)
 		}
 		equal(t, "segments", readAfter(t, h, part, 0, 1<<20), want)
 	},
@@ -36,7 +36,7 @@ var appends = map[string]test{
 			payload := append([]byte(`{"a":"`), bytes.Repeat([]byte{'a' + byte(i)}, 256<<10)...)
 			want = append(want, event.Draft{ID: idOf(i), Name: "order.created", Payload: append(payload, `"}`...)}.Stamp(part.Tenant, base))
 		}
-		add(t, h, part, "", want)
+		add(t, h, part, want)
 		got := readAfter(t, h, part, 0, 1)
 		if len(got) != 1 || len(got[0].Events) != len(want) {
 			t.Fatalf("got %d segments, want 1 of %d events", len(got), len(want))
@@ -47,34 +47,6 @@ var appends = map[string]test{
 			}
 		}
 	},
-	"a source is appended once": func(t *testing.T, h Harness, _ *Clock) {
-		first := add(t, h, part, "shard-1/49590338271490256608559692538361571095921575989136588898", events(0, 2))
-		add(t, h, part, "other", events(2, 1))
-		if n := add(t, h, part, "shard-1/49590338271490256608559692538361571095921575989136588898", events(0, 2)); n != first {
-			t.Errorf("the source that was appended as %d is now %d", first, n)
-		}
-		headIs(t, h, part, 2)
-		sibling := event.Partition{Tenant: part.Tenant, Lane: 1}
-		if n := add(t, h, sibling, "other", events(3, 1)); n != 1 {
-			t.Errorf("a source of another partition: got segment %d, want 1", n)
-		}
-		add(t, h, part, "", events(4, 1))
-		if n := add(t, h, part, "", events(4, 1)); n != 4 {
-			t.Errorf("the second append without a source: got segment %d, want 4", n)
-		}
-	},
-	"concurrent appends of one source": func(t *testing.T, h Harness, _ *Clock) {
-		got := make([]uint64, 8)
-		atOnce(len(got), func(i int) {
-			n, err := h.Log.Append(t.Context(), part, "one", events(0, 3))
-			if err != nil {
-				t.Errorf("Append: %v", err)
-			}
-			got[i] = n
-		})
-		equal(t, "numbers", got, []uint64{1, 1, 1, 1, 1, 1, 1, 1})
-		headIs(t, h, part, 1)
-	},
 	"concurrent appends to one partition": func(t *testing.T, h Harness, _ *Clock) {
 		const appenders, each = 8, 10
 		var mu sync.Mutex
@@ -82,7 +54,7 @@ var appends = map[string]test{
 		atOnce(appenders, func(i int) {
 			for j := range each {
 				e := anEvent(part, i*each+j, base)
-				n, err := h.Log.Append(t.Context(), part, "", []event.Event{e})
+				n, err := h.Log.Append(t.Context(), part, "", eventlog.Unnamed(e))
 				if err != nil {
 					t.Errorf("Append: %v", err)
 					return
@@ -111,14 +83,13 @@ var appends = map[string]test{
 		}
 		for i, p := range all {
 			for j := range i%3 + 1 {
-				if n := add(t, h, p, "same source", []event.Event{anEvent(p, 1000*i+j, base)}); j == 0 && n != 1 {
+				if n := addRecords(t, h, p, "same source", []eventlog.Record{{Sequence: fmt.Sprint(j), Events: []event.Event{anEvent(p, 1000*i+j, base)}}}); j == 0 && n != 1 {
 					t.Fatalf("%v: the first segment has the number %d", p, n)
 				}
-				add(t, h, p, fmt.Sprint(j), []event.Event{anEvent(p, 1000*i+100+j, base)})
 			}
 		}
 		for i, p := range all {
-			headIs(t, h, p, uint64(i%3+2))
+			headIs(t, h, p, uint64(i%3+1))
 			for _, s := range readAll(t, h, p, 0) {
 				if e := s.Events[0]; e.Tenant != p.Tenant || e.ID[:len(e.ID)-3] != idOf(1000 * i)[:len(e.ID)-3] {
 					t.Errorf("%v has the event %s of tenant %q", p, e.ID, e.Tenant)
@@ -126,18 +97,23 @@ var appends = map[string]test{
 			}
 		}
 	},
-	"an append of nothing is refused": func(t *testing.T, h Harness, _ *Clock) {
-		if n, err := h.Log.Append(t.Context(), part, "", nil); err == nil {
-			t.Errorf("got segment %d, want an error", n)
+	"an append of nothing adds nothing": func(t *testing.T, h Harness, _ *Clock) {
+		for i := range uint64(2) {
+			for _, records := range [][]eventlog.Record{nil, {{}}, {{}, {}}} {
+				if n := addRecords(t, h, part, "", records); n != i {
+					t.Errorf("got %d, want the head, %d", n, i)
+				}
+			}
+			headIs(t, h, part, i)
+			add(t, h, part, events(0, 1))
 		}
-		headIs(t, h, part, 0)
 	},
 	"an appended segment does not change": func(t *testing.T, h Harness, _ *Clock) {
 		given := events(0, 3)
-		add(t, h, part, "", given)
+		add(t, h, part, given)
 		want := readAfter(t, h, part, 0, 1<<20)
 		clear(given) // the slice is the caller's; the bodies are immutable
-		add(t, h, part, "", events(3, 3))
+		add(t, h, part, events(3, 3))
 		equal(t, "the first segment", readAfter(t, h, part, 0, 1), want)
 		readAfter(t, h, part, 0, 1)[0] = eventlog.Segment{}
 		equal(t, "the first segment", readAfter(t, h, part, 0, 1), want)
@@ -146,7 +122,7 @@ var appends = map[string]test{
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		calls := map[string]func() error{
-			"Append":  func() error { _, err := h.Log.Append(ctx, part, "", events(0, 1)); return err },
+			"Append":  func() error { _, err := h.Log.Append(ctx, part, "", eventlog.Unnamed(events(0, 1)...)); return err },
 			"Read":    func() error { _, err := h.Log.Read(ctx, part, 0, 1); return err },
 			"Head":    func() error { _, err := h.Log.Head(ctx, part); return err },
 			"Seek":    func() error { _, err := h.Log.Seek(ctx, part, base); return err },

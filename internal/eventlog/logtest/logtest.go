@@ -36,7 +36,7 @@ type test func(t *testing.T, h Harness, clock *Clock)
 
 // Run runs the suite.
 func Run(t *testing.T, open Open) {
-	for _, group := range []map[string]test{appends, reads, times} {
+	for _, group := range []map[string]test{appends, sources, reads, times} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				clock := &Clock{at: base.Add(time.Hour)}
@@ -90,9 +90,15 @@ func events(from, n int) []event.Event {
 	return list
 }
 
-func add(t *testing.T, h Harness, p event.Partition, source string, events []event.Event) uint64 {
+// add appends events without a source.
+func add(t *testing.T, h Harness, p event.Partition, events []event.Event) uint64 {
 	t.Helper()
-	n, err := h.Log.Append(t.Context(), p, source, events)
+	return addRecords(t, h, p, "", eventlog.Unnamed(events...))
+}
+
+func addRecords(t *testing.T, h Harness, p event.Partition, source string, records []eventlog.Record) uint64 {
+	t.Helper()
+	n, err := h.Log.Append(t.Context(), p, source, records)
 	if err != nil {
 		t.Fatalf("Append: %v", err)
 	}

@@ -136,7 +136,7 @@ var publishes = map[string]func(*testing.T, Publisher, *Clock){
 		p := event.Partition{Tenant: "tenant", Lane: 0}
 		publish(t, log, "tenant", 1, 0, 1)
 		publish(t, log, "tenant", 1, 1, 1)
-		if _, err := log.Append(t.Context(), event.Partition{Tenant: "b", Lane: 2}, "", events(0, 1)); err != nil {
+		if _, err := log.Append(t.Context(), event.Partition{Tenant: "b", Lane: 2}, "", eventlog.Unnamed(events(0, 1)...)); err != nil {
 			t.Fatal(err)
 		}
 		mu.Lock()

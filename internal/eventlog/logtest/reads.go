@@ -11,14 +11,14 @@ import (
 var reads = map[string]test{
 	"nothing after the head": func(t *testing.T, h Harness, _ *Clock) {
 		equal(t, "an empty partition", len(readAfter(t, h, part, 0, 1<<20)), 0)
-		add(t, h, part, "", events(0, 1))
+		add(t, h, part, events(0, 1))
 		for _, after := range []uint64{1, 2, 1 << 30} {
 			equal(t, "after the head", len(readAfter(t, h, part, after, 1<<20)), 0)
 		}
 	},
 	"from every position": func(t *testing.T, h Harness, _ *Clock) {
 		for i := range 10 {
-			add(t, h, part, "", events(i, 1))
+			add(t, h, part, events(i, 1))
 		}
 		for after := range uint64(10) {
 			got := readAfter(t, h, part, after, 1<<20)
@@ -29,7 +29,7 @@ var reads = map[string]test{
 	},
 	"up to about maxBytes, but at least one": func(t *testing.T, h Harness, _ *Clock) {
 		for i := range 40 {
-			add(t, h, part, "", events(10*i, 10))
+			add(t, h, part, events(10*i, 10))
 		}
 		one := readAfter(t, h, part, 0, 1)
 		equal(t, "with 1 byte", numbers(one), []uint64{1})
@@ -47,7 +47,7 @@ var reads = map[string]test{
 	},
 	"past the retention a read starts with what is left": func(t *testing.T, h Harness, clock *Clock) {
 		for i := range 10 {
-			add(t, h, part, "", []event.Event{anEvent(part, i, base.Add(time.Duration(i)*time.Minute))})
+			add(t, h, part, []event.Event{anEvent(part, i, base.Add(time.Duration(i)*time.Minute))})
 		}
 		h.trim(t, base.Add(4*time.Minute))
 		headIs(t, h, part, 10)
@@ -66,9 +66,9 @@ var reads = map[string]test{
 	"numbers go on after everything was trimmed": func(t *testing.T, h Harness, clock *Clock) {
 		other := event.Partition{Tenant: part.Tenant, Lane: 1}
 		for i := range 3 {
-			add(t, h, part, "", events(i, 1))
+			add(t, h, part, events(i, 1))
 		}
-		add(t, h, other, "", []event.Event{anEvent(other, 0, base.Add(time.Hour))})
+		add(t, h, other, []event.Event{anEvent(other, 0, base.Add(time.Hour))})
 		for range 2 { // again with nothing left
 			h.trim(t, base.Add(time.Minute))
 			headIs(t, h, part, 3)
@@ -82,7 +82,7 @@ var reads = map[string]test{
 				t.Errorf("Through: got %d, %v, want 3", got, err)
 			}
 		}
-		if n := add(t, h, part, "", events(3, 1)); n != 4 {
+		if n := add(t, h, part, events(3, 1)); n != 4 {
 			t.Errorf("the next segment has the number %d, want 4", n)
 		}
 		want := []eventlog.Segment{{Number: 4, Events: events(3, 1)}}
@@ -92,8 +92,8 @@ var reads = map[string]test{
 	},
 	"a segment with one event within the retention is kept whole": func(t *testing.T, h Harness, clock *Clock) {
 		want := []event.Event{anEvent(part, 0, base.Add(-time.Hour)), anEvent(part, 1, base)}
-		add(t, h, part, "", want)
-		add(t, h, part, "", []event.Event{anEvent(part, 2, base)})
+		add(t, h, part, want)
+		add(t, h, part, []event.Event{anEvent(part, 2, base)})
 		h.trim(t, base)
 		got := readAfter(t, h, part, 0, 1<<20)
 		equal(t, "segments", numbers(got), []uint64{1, 2})

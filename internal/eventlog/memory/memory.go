@@ -26,7 +26,7 @@ type Log struct {
 type partition struct {
 	trimmed  uint64 // the number of the last segment that is gone
 	segments []eventlog.Segment
-	sources  map[string]uint64
+	marks    map[string]eventlog.Mark // of every source
 }
 
 func (p *partition) head() uint64 { return p.trimmed + uint64(len(p.segments)) }
@@ -43,22 +43,19 @@ var _ eventlog.Log = (*Log)(nil)
 func (l *Log) OnAppend(f func(p event.Partition, head uint64)) { l.onAppend = f }
 
 // Append implements eventlog.Log.
-func (l *Log) Append(ctx context.Context, p event.Partition, source string, events []event.Event) (uint64, error) {
-	if len(events) == 0 {
-		return 0, problem.New(problem.Internal, "an append of no events to lane %d of tenant %q", p.Lane, p.Tenant)
-	}
+func (l *Log) Append(ctx context.Context, p event.Partition, source string, records []eventlog.Record) (uint64, error) {
 	if err := l.lock(ctx); err != nil {
 		return 0, err
 	}
 	part := l.partition(p)
-	if n, ok := part.sources[source]; ok && source != "" {
-		l.mu.Unlock()
-		return n, nil
+	rest, err := part.marks[source].After(source, records)
+	events := eventlog.Events(rest)
+	if err != nil || len(events) == 0 {
+		defer l.mu.Unlock()
+		return part.head(), err
 	}
 	n := l.append(part, events)
-	if source != "" {
-		part.sources[source] = n
-	}
+	part.marks[source] = part.marks[source].Moved(source, rest)
 	l.mu.Unlock()
 	l.appended(p, n)
 	return n, nil
@@ -183,7 +180,7 @@ func (l *Log) lock(ctx context.Context) error {
 func (l *Log) partition(p event.Partition) *partition {
 	part := l.partitions[p]
 	if part == nil {
-		part = &partition{sources: map[string]uint64{}}
+		part = &partition{marks: map[string]eventlog.Mark{}}
 		l.partitions[p] = part
 	}
 	return part
@@ -196,7 +193,7 @@ func (l *Log) append(part *partition, events []event.Event) uint64 {
 		}
 	}
 	n := part.head() + 1
-	part.segments = append(part.segments, eventlog.Segment{Number: n, Events: slices.Clone(events)})
+	part.segments = append(part.segments, eventlog.Segment{Number: n, Events: events})
 	return n
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
@@ -38,7 +39,7 @@ func TestAfterCountsWhatIsLeft(t *testing.T) {
 		for range i + 1 {
 			events = append(events, event.Draft{ID: "0", Name: "a.b", Payload: []byte("{}")}.Stamp("acme", published(i)))
 		}
-		if _, err := l.Append(t.Context(), p, "", events); err != nil {
+		if _, err := l.Append(t.Context(), p, "", eventlog.Unnamed(events...)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -2,7 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"slices"
+	"strings"
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
@@ -11,24 +11,25 @@ import (
 )
 
 // Append implements eventlog.Log.
-func (l *Log) Append(ctx context.Context, p event.Partition, source string, events []event.Event) (uint64, error) {
-	if len(events) == 0 {
-		return 0, problem.New(problem.Internal, "an append of no events to lane %d of tenant %q", p.Lane, p.Tenant)
-	}
+func (l *Log) Append(ctx context.Context, p event.Partition, source string, records []eventlog.Record) (uint64, error) {
 	type outcome struct {
 		number uint64
 		err    error
 	}
+	size := 0
+	for i := range records {
+		for j := range records[i].Events {
+			size += len(records[i].Events[j].Body)
+		}
+	}
 	var number uint64
 	var c *change
-	events = slices.Clone(events)
-	data := eventlog.AppendSegment(nil, events)
 	done := make(chan outcome, 1)
 	op := &sqlitedb.Op{
-		Bytes: len(data),
+		Bytes: size,
 		Run: func(tx *sqlitedb.Tx) (err error) {
 			c = &change{states: map[event.Partition]state{}}
-			number, err = l.appendOnce(tx, c, p, source, events, data)
+			number, err = l.appendAfter(tx, c, p, source, records)
 			if err == nil {
 				l.stage(c)
 			}
@@ -50,27 +51,48 @@ func (l *Log) Append(ctx context.Context, p event.Partition, source string, even
 	}
 }
 
-// appendOnce appends unless the source was appended before.
-func (l *Log) appendOnce(tx *sqlitedb.Tx, c *change, p event.Partition, source string, events []event.Event, data []byte) (uint64, error) {
-	if source == "" {
-		return l.append(tx, c, p, events, data)
+// appendAfter appends what is after the mark of the source, and moves the mark.
+func (l *Log) appendAfter(tx *sqlitedb.Tx, c *change, p event.Partition, source string, records []eventlog.Record) (uint64, error) {
+	s, known := l.known(c, p)
+	var mark eventlog.Mark
+	if known && source != "" {
+		var err error
+		if mark, err = markOf(tx, s.id, source); err != nil {
+			return 0, err
+		}
 	}
-	s, err := l.current(tx, c, p)
-	if err != nil {
-		return 0, err
+	rest, err := mark.After(source, records)
+	events := eventlog.Events(rest)
+	if err != nil || len(events) == 0 {
+		return s.head, err
 	}
-	var number uint64
-	found, err := tx.QueryRow("SELECT number FROM sources WHERE partition = ? AND source = ?", []any{s.id, source}, &number)
-	if err != nil || found {
+	number, err := l.append(tx, c, p, events, eventlog.AppendSegment(nil, events))
+	if err != nil || source == "" {
 		return number, err
 	}
-	if number, err = l.append(tx, c, p, events, data); err != nil {
+	from, to := markRange(source)
+	if _, err := tx.Exec("DELETE FROM sources WHERE partition = ? AND source > ? AND source < ?", c.states[p].id, from, to); err != nil {
 		return 0, err
 	}
 	_, err = tx.Exec("INSERT INTO sources (partition, source, number, appended_ms) VALUES (?, ?, ?, ?)",
-		s.id, source, int64(number), l.now().UnixMilli())
+		c.states[p].id, from+mark.Moved(source, rest).Sequence, int64(number), l.now().UnixMilli())
 	return number, err
 }
+
+// markOf returns how far a source was appended. A row of sources is the source
+// and its last sequence, which is longer than an integer, in one text.
+func markOf(tx *sqlitedb.Tx, partition int64, source string) (eventlog.Mark, error) {
+	from, to := markRange(source)
+	var row string
+	found, err := tx.QueryRow("SELECT source FROM sources WHERE partition = ? AND source > ? AND source < ?", []any{partition, from, to}, &row)
+	if err != nil || !found {
+		return eventlog.Mark{}, err
+	}
+	return eventlog.Mark{Source: source, Sequence: strings.TrimPrefix(row, from)}, nil
+}
+
+// markRange is what the rows of a source lie between: a colon is after any digit.
+func markRange(source string) (from, to string) { return source + "\n", source + "\n:" }
 
 // append writes the next segment of a partition. The data are the events,
 // encoded.
@@ -110,13 +132,7 @@ func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []eve
 // current is the state of a partition within the writer's transaction. A
 // partition that is new is made.
 func (l *Log) current(tx *sqlitedb.Tx, c *change, p event.Partition) (state, error) {
-	if s, ok := c.states[p]; ok {
-		return s, nil
-	}
-	if s, ok := l.staged[p]; ok {
-		return s, nil
-	}
-	if s, ok := l.committed(p); ok {
+	if s, ok := l.known(c, p); ok {
 		return s, nil
 	}
 	s := state{ordered: true}
@@ -126,4 +142,16 @@ func (l *Log) current(tx *sqlitedb.Tx, c *change, p event.Partition) (state, err
 	}
 	c.states[p] = s
 	return s, err
+}
+
+// known is the state of a partition within the writer's transaction, if there
+// is one.
+func (l *Log) known(c *change, p event.Partition) (state, bool) {
+	if s, ok := c.states[p]; ok {
+		return s, true
+	}
+	if s, ok := l.staged[p]; ok {
+		return s, true
+	}
+	return l.committed(p)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
@@ -157,7 +158,8 @@ func TestSourcesAreForgottenAfterTwoDays(t *testing.T) {
 	p := event.Partition{Tenant: "a"}
 	add := func(source string) uint64 {
 		t.Helper()
-		n, err := l.Append(t.Context(), p, source, []event.Event{drafts(0, 1, 1)[0].Stamp("a", base)})
+		records := []eventlog.Record{{Sequence: "7", Events: []event.Event{drafts(0, 1, 1)[0].Stamp("a", base)}}}
+		n, err := l.Append(t.Context(), p, source, records)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +176,7 @@ func TestSourcesAreForgottenAfterTwoDays(t *testing.T) {
 	if _, err := db.QueryRow(t.Context(), "SELECT count(*) FROM sources", nil, &left); err != nil || left != 2 {
 		t.Errorf("%d sources are left, %v, want 2", left, err)
 	}
-	if n := add("b"); n != 2 {
+	if n := add("b"); n != 3 {
 		t.Errorf("a source of 40 hours ago was appended again, as %d", n)
 	}
 }
