@@ -30,3 +30,18 @@ func doubled(first time.Duration, n int, limit time.Duration) time.Duration {
 	}
 	return min(d, limit)
 }
+
+// random is the source of the jitter.
+func (e *Engine) random() *rand.Rand {
+	if e.Rand != nil {
+		return e.Rand
+	}
+	return rand.New(usual{})
+}
+
+// usual is the source of math/rand/v2's own functions, which may be used by
+// several goroutines at once.
+type usual struct{}
+
+// Uint64 implements rand.Source.
+func (usual) Uint64() uint64 { return rand.Uint64() }

@@ -50,7 +50,7 @@ type Engine struct {
 	Observer  Observer // nil for none
 	Logger    *slog.Logger
 	Now       func() time.Time
-	Rand      *rand.Rand // its source must be safe for concurrent use
+	Rand      *rand.Rand // nil for the usual one; its source must be safe for concurrent use
 	// Drive tells the scheduler of cursors that have become due. It is called
 	// after the commit that made them so; if the call is lost, the sweep finds
 	// them.
@@ -61,6 +61,9 @@ type Engine struct {
 	// StepBudget is how long an Advance goes on before it answers Again; 0 for
 	// a minute.
 	StepBudget time.Duration
+	// SettlePause is how often a replay that is past its end looks whether the
+	// log has settled for it; 0 for a minute.
+	SettlePause time.Duration
 	// ExportSlots, unless nil, has room for the files that may be written at a
 	// time: each takes memory for a part of its upload.
 	ExportSlots chan struct{}

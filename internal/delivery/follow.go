@@ -332,7 +332,7 @@ func (f *follow) wait() {
 			next = at
 		}
 	}
-	if grace := f.blockedAt.Add(budget / blockShare); !f.blockedAt.IsZero() && grace.Before(next) {
+	if grace := f.blockedAt.Add(f.patience()); !f.blockedAt.IsZero() && grace.Before(next) {
 		next = grace
 	}
 	timer := time.NewTimer(max(next.Sub(now), time.Millisecond))

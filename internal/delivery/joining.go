@@ -91,9 +91,14 @@ func (s *step) takeBack(now time.Time) time.Time {
 	if after := s.in.EndsAt.Add(time.Millisecond); after.After(now) {
 		return after
 	}
-	return now.Add(settlePause)
+	return now.Add(s.engine.settlePause())
 }
 
 // settlePause is how often a replay that is past its end looks whether the log
 // has settled for it.
-const settlePause = time.Minute
+func (e *Engine) settlePause() time.Duration {
+	if e.SettlePause > 0 {
+		return e.SettlePause
+	}
+	return time.Minute
+}

@@ -83,7 +83,7 @@ func (e *Engine) stand(in *integration.Integration, c *handoff.Cursor, f *failur
 	if c.FailingSince.IsZero() {
 		c.FailingSince = f.at
 	}
-	pause := max(f.verdict.RetryAfter, Backoff(c.Failures, e.Settings.RetryMin, e.Settings.RetryMax, e.Rand))
+	pause := max(f.verdict.RetryAfter, Backoff(c.Failures, e.Settings.RetryMin, e.Settings.RetryMax, e.random()))
 	c.DueAt = f.at.Add(pause)
 	return store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
 		Action: integration.ActionRetryTriggered, Reason: f.verdict.Reason, CreatedAt: f.at,

@@ -11,9 +11,14 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// blockShare is the part of the follow budget for which a follower that has
-// everything may be held up by one that has not, when no more fits in hand.
-const blockShare = 250
+// The part of the follow budget for which followers that have everything may be
+// held up by one that has not: when no more fits in hand, and when no more comes
+// before the Follow returns. In the second case to leave costs more, as whoever
+// drives the cursor has to be started first.
+const (
+	blockShare      = 250
+	fixedBlockShare = 10
+)
 
 // parting is why and how a follower leaves.
 type parting struct {
@@ -247,11 +252,19 @@ func (e *Engine) bidFarewell(r *follower, c *handoff.Cursor, why parting) {
 // that Follow has ended.
 func (e *Engine) Wait() { e.departing.Wait() }
 
-// blocked reports whether, for longer than a moment, no more fits in hand while
-// a follower has nothing left to do.
+// patience is how long the others are held up before one that is slower leaves.
+func (f *follow) patience() time.Duration {
+	if f.tail.fixed {
+		return f.engine.Settings.FollowBudget / fixedBlockShare
+	}
+	return f.engine.Settings.FollowBudget / blockShare
+}
+
+// blocked reports whether, for longer than a moment, no more fits in hand, or
+// comes, while a follower has nothing left to do.
 func (f *follow) blocked(now time.Time) bool {
 	waiting := false
-	if f.loaded() < f.tail.Head() && f.full() {
+	if f.tail.fixed || f.loaded() < f.tail.Head() && f.full() {
 		for _, r := range f.riders {
 			waiting = waiting || r.state().idle
 		}
@@ -263,7 +276,7 @@ func (f *follow) blocked(now time.Time) bool {
 	if f.blockedAt.IsZero() {
 		f.blockedAt = now
 	}
-	return now.Sub(f.blockedAt) >= f.engine.Settings.FollowBudget/blockShare
+	return now.Sub(f.blockedAt) >= f.patience()
 }
 
 // drain ends the loop in good order: calls under way end, followers with

@@ -7,12 +7,21 @@ import "sync/atomic"
 type Tail struct {
 	head  atomic.Uint64
 	grown chan struct{}
+	fixed bool
 }
 
 // NewTail returns a Tail at the given segment number.
 func NewTail(head uint64) *Tail {
 	t := &Tail{grown: make(chan struct{}, 1)}
 	t.head.Store(head)
+	return t
+}
+
+// FixedTail returns a Tail that does not grow: what comes after it waits until
+// the Follow has returned, as the next batch of a stream does.
+func FixedTail(head uint64) *Tail {
+	t := NewTail(head)
+	t.fixed = true
 	return t
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -23,6 +22,7 @@ import (
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/secret/keyfile"
+	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 	store "github.com/sluicehq/sluice/internal/store/sqlite"
 	"github.com/sluicehq/sluice/internal/version"
@@ -49,7 +49,7 @@ type Node struct {
 	engine   *delivery.Engine
 	runner   *runner
 	verifier auth.Verifier
-	sinks    *sinks
+	sinks    *sink.Sinks
 	server   *http.Server
 	listener net.Listener
 
@@ -98,12 +98,12 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	guard := netguard.New(n.policy(), nil)
-	n.sinks = newSinks(c, guard, sealer)
+	n.sinks = sink.New(sink.Options{Guard: guard, Sealer: sealer, Settings: c.Settings, Version: version.Version})
 
 	metrics := newMetrics(n.lags)
 	n.engine = &delivery.Engine{
 		Store: n.store, Log: n.log, Sinks: n.sinks, Settings: c.Settings,
-		Observer: metrics, Logger: n.logger, Now: time.Now, Rand: rand.New(globalRand{}),
+		Observer: metrics, Logger: n.logger, Now: time.Now,
 		Drive: func(keys ...handoff.Key) { n.runner.drive(keys...) },
 		Grace: shutdownGrace, ExportSlots: make(chan struct{}, exportSlots),
 	}
@@ -143,13 +143,6 @@ func listen(ctx context.Context, addr, flag string) (net.Listener, error) {
 	}
 	return l, nil
 }
-
-// globalRand is the source of math/rand/v2's own functions, which may be used by
-// several goroutines at once.
-type globalRand struct{}
-
-// Uint64 implements rand.Source.
-func (globalRand) Uint64() uint64 { return rand.Uint64() }
 
 // openSealer opens the key of the secrets. A fresh one is made only where no
 // secret was sealed under an earlier one.
@@ -294,7 +287,7 @@ func (n *Node) close() error {
 	<-delivered
 	n.chores.Wait()
 	if n.sinks != nil {
-		n.sinks.close()
+		n.sinks.Close()
 	}
 	if n.db != nil {
 		errs = append(errs, n.db.Close())
