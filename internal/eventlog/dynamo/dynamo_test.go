@@ -1,0 +1,92 @@
+package dynamo
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/eventlog/logtest"
+)
+
+// restarted is the log of a process that is started anew whenever the log was
+// trimmed: its memory has nothing of what that took.
+type restarted struct {
+	*Log
+	rig *rig
+}
+
+func (l *restarted) trim(ctx context.Context, before time.Time) error {
+	for _, p := range []event.Partition{{Tenant: "tenant-a"}, {Tenant: "tenant-a", Lane: 1}} {
+		items := l.rig.items(p)
+		var gone []uint64
+		for i := range items {
+			if items[i].last >= before.UnixMilli() {
+				break
+			}
+			gone = append(gone, items[i].number)
+		}
+		if len(gone) == 0 {
+			continue
+		}
+		// A third of their life ago the markers were raised for the last time.
+		head, err := l.Head(ctx, p)
+		if err == nil {
+			err = l.putMarker(ctx, p, head)
+		}
+		if err != nil {
+			return err
+		}
+		l.rig.expire(p, gone[len(gone)-1])
+		rand.Shuffle(len(gone), func(i, j int) { gone[i], gone[j] = gone[j], gone[i] })
+		l.rig.remove(p, gone[:len(gone)/2]...)
+	}
+	l.Log = l.rig.process()
+	return nil
+}
+
+func TestLog(t *testing.T) {
+	logtest.Run(t, func(t *testing.T, now func() time.Time) logtest.Harness {
+		r := newRig(t)
+		r.set(now())
+		r.options.Now = now
+		l := &restarted{Log: r.process(), rig: r}
+		return logtest.Harness{Log: l, Trim: l.trim, Margin: r.options.Margin}
+	})
+}
+
+// each is a log of which every call is made by a process of its own: nothing is
+// known and nothing at hand.
+type each struct{ *rig }
+
+func (e each) Append(ctx context.Context, p event.Partition, source string, records []eventlog.Record) (uint64, error) {
+	return e.process().Append(ctx, p, source, records)
+}
+
+func (e each) Read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]eventlog.Segment, error) {
+	return e.process().Read(ctx, p, after, maxBytes)
+}
+
+func (e each) Head(ctx context.Context, p event.Partition) (uint64, error) {
+	return e.process().Head(ctx, p)
+}
+
+func (e each) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64, error) {
+	return e.process().Seek(ctx, p, t)
+}
+
+func (e each) Through(ctx context.Context, p event.Partition, t time.Time) (uint64, bool, error) {
+	return e.process().Through(ctx, p, t)
+}
+
+func TestLogOfManyProcesses(t *testing.T) {
+	logtest.Run(t, func(t *testing.T, now func() time.Time) logtest.Harness {
+		r := newRig(t)
+		r.set(now())
+		r.options.Now = now
+		trim := (&restarted{Log: r.process(), rig: r}).trim
+		return logtest.Harness{Log: each{r}, Trim: trim, Margin: r.options.Margin}
+	})
+}

@@ -1,0 +1,91 @@
+package dynamo
+
+import (
+	"bytes"
+	"context"
+	"io"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sluicehq/sluice/internal/awserror"
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+// fetchesAtOnce is how many objects a read fetches side by side.
+const fetchesAtOnce = 4
+
+func (l *Log) putObject(ctx context.Context, key string, data []byte) error {
+	_, err := l.S3.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &l.Bucket, Key: &key, Body: bytes.NewReader(data), ContentType: aws.String("application/zstd"),
+	})
+	return awserror.Problem(err, "append to the log")
+}
+
+// segments returns the segments of the items, up to the first one that fails:
+// what comes before it can be delivered.
+func (l *Log) segments(ctx context.Context, p event.Partition, items []item) ([]eventlog.Segment, error) {
+	segments := make([]eventlog.Segment, len(items))
+	errs := make([]error, len(items))
+	var fetches errgroup.Group
+	fetches.SetLimit(fetchesAtOnce)
+	for i := range items {
+		it := &items[i]
+		segments[i].Number = it.number
+		if it.object == "" {
+			segments[i].Events, errs[i] = decoded(p, it, it.data)
+			continue
+		}
+		fetches.Go(func() error {
+			var data []byte
+			if data, errs[i] = l.object(ctx, p, it); errs[i] == nil {
+				segments[i].Events, errs[i] = decoded(p, it, data)
+			}
+			return nil
+		})
+	}
+	_ = fetches.Wait() // their errors are in errs
+	for i, err := range errs {
+		if err != nil && i == 0 {
+			return nil, err
+		}
+		if err != nil {
+			return segments[:i], nil
+		}
+	}
+	return segments, nil
+}
+
+func (l *Log) object(ctx context.Context, p event.Partition, it *item) ([]byte, error) {
+	out, err := l.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &l.Bucket, Key: &it.object})
+	if code := awserror.Code(err); code == "NoSuchKey" || code == "NotFound" {
+		return nil, problem.Wrap(err, problem.Internal, "segment %d in lane %d of tenant %q is lost: its object %s is not in the bucket %s",
+			it.number, p.Lane, p.Tenant, it.object, l.Bucket)
+	}
+	if err != nil {
+		return nil, awserror.Problem(err, "read the log")
+	}
+	defer out.Body.Close()
+	var data bytes.Buffer
+	if n := aws.ToInt64(out.ContentLength); n > 0 && n <= maxSegmentBytes {
+		data.Grow(int(n) + bytes.MinRead)
+	}
+	if _, err := data.ReadFrom(io.LimitReader(out.Body, maxSegmentBytes)); err != nil {
+		return nil, awserror.Problem(err, "read the log")
+	}
+	return data.Bytes(), nil
+}
+
+// decoded returns the events of an item. Their number is what the item says: an
+// object of another segment is no less damaged.
+func decoded(p event.Partition, it *item, data []byte) ([]event.Event, error) {
+	events, err := unpack(p.Tenant, data)
+	if err == nil && len(events) == it.count {
+		return events, nil
+	}
+	return nil, problem.Wrap(err, problem.Internal, "segment %d in lane %d of tenant %q is damaged: it should have %d events and has %d",
+		it.number, p.Lane, p.Tenant, it.count, len(events))
+}

@@ -1,0 +1,87 @@
+package dynamo
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+)
+
+// Seek and Through search the segments by halves, though their times grow only
+// nearly: an event that comes after one published at T was published at T -
+// Margin or later. So each asks every segment a question that, by this, has the
+// same answer for all segments on one side of the one that matters; what lies
+// within the margin is answered on the safe side. It does not matter that the
+// answers may go back and forth elsewhere: the search ends between a segment
+// with one answer and the next with the other.
+
+// Seek implements eventlog.Log.
+//
+// A segment is late if it, or one before it, has an event at t - Margin or after:
+// the last time of an item never falls along the numbers, so that records which
+// were set aside and put back much later lead nobody astray. If a segment has an
+// event at t or after, it and every later segment are late. The search ends at a
+// late segment with an early one before it, or none: in that one and those before
+// it, nothing was published at t or after.
+func (l *Log) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64, error) {
+	h, err := l.readHead(ctx, p)
+	if err != nil {
+		return 0, err
+	}
+	from := t.Add(-l.Margin)
+	return l.search(ctx, p, 0, h.number, func(it item) bool { return !time.UnixMilli(it.last).Before(from) })
+}
+
+// Through implements eventlog.Log.
+//
+// A segment is late if all its events are after t + Margin. If a segment has an
+// event at t or before, neither it nor any before it is late. The search ends at
+// a late segment: there and after it, all was published after t.
+//
+// It is settled if the log has an event after t + Margin: no later one is at t or
+// before. While it has none, the clock alone says little, as what was published
+// may still be on its way. So a barrier is put on the stream after t + Margin;
+// once it has come through, everything has that was published at t or before.
+func (l *Log) Through(ctx context.Context, p event.Partition, t time.Time) (number uint64, settled bool, err error) {
+	h, err := l.readHead(ctx, p)
+	if err != nil {
+		return 0, false, err
+	}
+	end := t.Add(l.Margin)
+	settled = h.number > 0 && time.UnixMilli(h.last).After(end)
+	if !settled {
+		if settled, err = l.passed(ctx, p, end); err != nil {
+			return 0, false, err
+		}
+		// What came before the barrier may have been appended since.
+		if settled {
+			if h, err = l.readHead(ctx, p); err != nil {
+				return 0, false, err
+			}
+		}
+	}
+	number, err = l.search(ctx, p, 0, h.number, func(it item) bool { return time.UnixMilli(it.first).After(end) })
+	return number, settled, err
+}
+
+// Oldest returns when the first event after the given segment was published, as
+// far as it is retained; false if there is none. The time is that of the earliest
+// event in the first segment after it. It is one small read, or none.
+func (l *Log) Oldest(ctx context.Context, p event.Partition, after uint64) (published time.Time, found bool, err error) {
+	if err := ended(ctx); err != nil {
+		return time.Time{}, false, err
+	}
+	for after < maxNumber {
+		items, _, err := l.query(ctx, p, after, query{limit: 1, only: []string{attrFirst, attrExpires}})
+		if err != nil || len(items) == 0 {
+			return time.Time{}, false, err
+		}
+		if !items[0].expired(l.Now()) {
+			return time.UnixMilli(items[0].first).UTC(), true, nil
+		}
+		if after, err = l.beforeRetained(ctx, p, items[0].number); err != nil {
+			return time.Time{}, false, err
+		}
+	}
+	return time.Time{}, false, nil
+}

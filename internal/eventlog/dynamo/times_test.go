@@ -1,0 +1,209 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+func eventsOf(tenant string, size int) []eventlog.Record {
+	return eventlog.Unnamed(event.Draft{ID: idOf(1), Name: "a.b", Payload: append(append([]byte{'"'}, noise(7, size)...), '"')}.Stamp(tenant, base))
+}
+
+func eventRecords(sequence, size int) []eventlog.Record {
+	return []eventlog.Record{record(sequence, size)}
+}
+
+// In a log that is out of order by up to the margin, Seek and Through are on the
+// safe side, and not further than the margin explains.
+func TestTimesOutOfOrder(t *testing.T) {
+	r := newRig(t)
+	r.options.Margin = 20 * time.Millisecond
+	lane := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		lane++
+		p := event.Partition{Tenant: "acme", Lane: lane}
+		var segments [][]int
+		var items []item
+		latest := 0
+		for i := range rapid.IntRange(1, 25).Draw(rt, "segments") {
+			var ms []int
+			for range rapid.IntRange(1, 3).Draw(rt, "events") {
+				at := max(0, latest-rapid.IntRange(-15, 20).Draw(rt, "back"))
+				latest = max(latest, at)
+				ms = append(ms, at)
+			}
+			segments = append(segments, ms)
+			it := item{number: uint64(i + 1), expires: base.Unix() + 100, data: []byte{1}, first: 1 << 60}
+			for _, at := range ms {
+				it.first = min(it.first, base.UnixMilli()+int64(at))
+				it.last = max(it.last, base.UnixMilli()+int64(at))
+			}
+			items = append(items, it)
+		}
+		r.batchPut(p, items)
+		at := rapid.IntRange(-5, latest+25).Draw(rt, "t")
+		checkTimes(rt, r, p, segments, at)
+	})
+}
+
+func checkTimes(t *rapid.T, r *rig, p event.Partition, segments [][]int, at int) {
+	margin := int(r.options.Margin / time.Millisecond)
+	when := base.Add(time.Duration(at) * time.Millisecond)
+	l := r.process()
+	seek, err := l.Seek(t.Context(), p, when)
+	if err != nil {
+		t.Fatal(err)
+	}
+	through, settled, err := l.Through(t.Context(), p, when)
+	if err != nil {
+		t.Fatal(err)
+	}
+	latest := 0
+	for i, ms := range segments {
+		n := uint64(i + 1)
+		for _, x := range ms {
+			latest = max(latest, x)
+			if x >= at && n <= seek {
+				t.Fatalf("Seek %d: %d, but segment %d has an event at %d", at, seek, n, x)
+			}
+			if x <= at && n > through {
+				t.Fatalf("Through %d: %d, but segment %d has an event at %d", at, through, n, x)
+			}
+		}
+	}
+	if settled && latest <= at+margin {
+		t.Fatalf("Through %d is settled, but the latest event is at %d: one at %d may follow", at, latest, latest-margin)
+	}
+	for i := int(seek); i < len(segments) && latestOf(segments[i]) < at-2*margin; i++ {
+		t.Fatalf("Seek %d: %d, but segment %d ends at %d", at, seek, i+1, latestOf(segments[i]))
+	}
+}
+
+func latestOf(ms []int) int {
+	latest := ms[0]
+	for _, x := range ms {
+		latest = max(latest, x)
+	}
+	return latest
+}
+
+// barriers is a stream that barriers are put on.
+type barriers struct {
+	put []event.Partition
+	err error
+}
+
+func (b *barriers) barrier(_ context.Context, p event.Partition) error {
+	b.put = append(b.put, p)
+	return b.err
+}
+
+func TestThroughAsksForABarrier(t *testing.T) {
+	r := newRig(t)
+	r.options.Margin = 15 * time.Minute
+	var stream barriers
+	r.options.Barrier = stream.barrier
+	l := r.process()
+	r.append(l, "stream", record(1, 10))
+	end := base.Add(time.Hour)
+	through := func(want uint64, wantSettled bool, wantPut int) {
+		t.Helper()
+		n, settled, err := l.Through(t.Context(), part, end)
+		if err != nil || n != want || settled != wantSettled || len(stream.put) != wantPut {
+			t.Errorf("got %d, settled %v, %v with %d barriers put; want %d, settled %v, %d barriers",
+				n, settled, err, len(stream.put), want, wantSettled, wantPut)
+		}
+	}
+	through(1, false, 0)
+	r.set(end.Add(15 * time.Minute))
+	through(1, false, 0) // a barrier put now would not be after the margin for sure
+	r.set(end.Add(15*time.Minute + time.Millisecond))
+	asked := r.Now()
+	through(1, false, 1)
+	r.set(asked.Add(59 * time.Second))
+	through(1, false, 1)
+	r.set(asked.Add(time.Minute))
+	through(1, false, 2)
+	passed := func(at time.Time) {
+		t.Helper()
+		if err := l.Passed(t.Context(), part, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	passed(end.Add(15*time.Minute - time.Millisecond))
+	through(1, false, 2) // put before the margin was over
+	passed(asked)
+	through(1, true, 2)
+	passed(base) // a late and earlier one changes nothing
+	through(1, true, 2)
+	if n, settled, err := l.Through(t.Context(), event.Partition{Tenant: "acme", Lane: 1}, end); settled || err != nil || n != 0 {
+		t.Errorf("a partition that no barrier came through in: %d, settled %v, %v", n, settled, err)
+	}
+	equal(t, "barriers", stream.put, []event.Partition{part, part, {Tenant: "acme", Lane: 1}})
+}
+
+// The log itself says that a time is settled once it has an event that is later
+// by more than the margin.
+func TestALaterEventSettles(t *testing.T) {
+	r := newRig(t)
+	var stream barriers
+	r.options.Barrier = stream.barrier
+	l := r.process()
+	r.append(l, "stream", record(1, 10))
+	r.append(l, "stream", record(11, 10))
+	r.set(base.Add(time.Hour))
+	for ms, want := range map[int]bool{0: true, 1: false, 2: false, 11: false} {
+		n, settled, err := r.process().Through(t.Context(), part, base.Add(time.Duration(ms)*time.Millisecond))
+		if err != nil || settled != want || ms == 0 && n > 1 {
+			t.Errorf("Through %d ms: %d, settled %v, %v, want settled %v", ms, n, settled, err, want)
+		}
+	}
+	if len(stream.put) != 3 {
+		t.Errorf("%d barriers are put, want 3", len(stream.put))
+	}
+}
+
+// What is appended between the first look at the log and the barrier's coming
+// through is counted.
+func TestThroughCountsWhatCameBeforeTheBarrier(t *testing.T) {
+	r := newRig(t)
+	r.options.Barrier = (&barriers{}).barrier
+	other := r.process()
+	r.append(other, "stream", record(1, 10))
+	r.set(base.Add(time.Hour))
+	l := r.process()
+	once := false
+	r.dynamo.fail(func(operation string, done bool) int {
+		if operation == "GetItem" && !done && !once { // about to look whether a barrier has come through
+			once = true
+			r.append(other, "stream", record(2, 10))
+			if err := other.Passed(t.Context(), part, base.Add(59*time.Minute)); err != nil {
+				t.Error(err)
+			}
+		}
+		return 0
+	})
+	n, settled, err := l.Through(t.Context(), part, base.Add(5*time.Millisecond))
+	if err != nil || !settled || n != 2 {
+		t.Errorf("got %d, settled %v, %v; want 2, settled", n, settled, err)
+	}
+}
+
+func TestABarrierThatCannotBePut(t *testing.T) {
+	r := newRig(t)
+	stream := barriers{err: errors.New("no stream")}
+	r.options.Barrier = stream.barrier
+	r.set(base.Add(time.Hour))
+	l := r.process()
+	if _, settled, err := l.Through(t.Context(), part, base); settled || problem.CodeOf(err) != problem.Unavailable {
+		t.Errorf("got settled %v, %v, want an error that is unavailable", settled, err)
+	}
+}

@@ -1,0 +1,122 @@
+package kinesis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/sluicehq/sluice/internal/awserror"
+)
+
+// What one PutRecords takes at most.
+const (
+	maxCallRecords = 500
+	maxCallBytes   = 5 << 20
+)
+
+const (
+	tries       = 8
+	firstPause  = 100 * time.Millisecond // doubles, with full jitter
+	longestWait = 5 * time.Second        // of a pause, and for an answer
+	toAnswer    = time.Second            // of the context's time, left to its owner
+)
+
+// put puts the records, in their order as far as they go at the first try. It
+// returns those that the stream did not confirm, and why.
+func (s *Stream) put(ctx context.Context, records []record) ([]record, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-toAnswer))
+		defer cancel()
+	}
+	for try := range tries {
+		left, err := s.attempt(ctx, records)
+		if len(left) == 0 {
+			return nil, nil
+		}
+		if try == tries-1 || !awserror.Temporary(err) || !pause(ctx, try) {
+			return left, err
+		}
+		records = left
+	}
+	return records, nil // there are none
+}
+
+// attempt puts each record once and returns those that it has to put again, and
+// the last error. After an error that will last it puts no more.
+func (s *Stream) attempt(ctx context.Context, records []record) (left []record, last error) {
+	for len(records) > 0 {
+		n := fitting(records)
+		failed, err := s.call(ctx, records[:n])
+		if err != nil {
+			left, last = append(left, failed...), err
+		}
+		records = records[n:]
+		if err != nil && (ctx.Err() != nil || !awserror.Temporary(err)) {
+			return append(left, records...), err
+		}
+	}
+	return left, last
+}
+
+// fitting is how many of the records go into one call, at least one.
+func fitting(records []record) int {
+	bytes := 0
+	for i := range records {
+		bytes += records[i].size()
+		if i == maxCallRecords || i > 0 && bytes > maxCallBytes {
+			return i
+		}
+	}
+	return len(records)
+}
+
+// call makes one call and returns the records that it did not put.
+func (s *Stream) call(ctx context.Context, records []record) ([]record, error) {
+	ctx, cancel := context.WithTimeout(ctx, longestWait)
+	defer cancel()
+	in := &kinesis.PutRecordsInput{StreamName: aws.String(s.name), Records: make([]types.PutRecordsRequestEntry, len(records))}
+	for i := range records {
+		in.Records[i] = records[i].entry
+	}
+	out, err := s.client.PutRecords(ctx, in, once)
+	if err != nil {
+		return records, err
+	}
+	if len(out.Records) != len(records) {
+		return records, fmt.Errorf("PutRecords answered for %d of %d records", len(out.Records), len(records))
+	}
+	var failed []record
+	for i := range out.Records {
+		if r := &out.Records[i]; r.ErrorCode != nil {
+			failed = append(failed, records[i])
+			err = errors.New(*r.ErrorCode + ": " + aws.ToString(r.ErrorMessage))
+		}
+	}
+	return failed, err
+}
+
+// once leaves trying again to put, which sends less the next time.
+func once(o *kinesis.Options) { o.RetryMaxAttempts = 1 }
+
+// pause waits before the next try. It reports whether there is time for it.
+func pause(ctx context.Context, try int) bool {
+	wait := rand.N(min(firstPause<<try, longestWait))
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+		return false
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

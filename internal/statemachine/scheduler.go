@@ -1,0 +1,139 @@
+package statemachine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+	"github.com/go-json-experiment/json"
+
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+// SFN is the call that a Scheduler makes; *sfn.Client has it.
+type SFN interface {
+	StartExecution(ctx context.Context, in *sfn.StartExecutionInput, options ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error)
+}
+
+// Scheduler starts executions for cursors. Fill in the exported fields; Drive
+// and Wait are safe for concurrent use.
+type Scheduler struct {
+	SFN     SFN
+	ARN     string // of the state machine
+	Cursors Cursors
+	Logger  *slog.Logger
+	Now     func() time.Time
+	// Salt, unless "", is part of the names: up to 33 characters of A-Z, a-z,
+	// 0-9, _ and -. The sweep sets the time of its run, because the cursors that
+	// it finds may have had an execution in their version, and a name is not
+	// free again for 90 days. It must not be set while keys are being driven.
+	Salt string
+
+	mu      sync.Mutex
+	queue   []handoff.Key
+	queued  map[handoff.Key]bool
+	workers int
+	idle    chan struct{} // closed when the last worker ends
+}
+
+const (
+	maxWorkers   = 8
+	startTimeout = 5 * time.Second // of one cursor's start
+)
+
+// Drive starts an execution for each cursor that is due, at once or later. It
+// is the Drive of delivery.Engine and of lifecycle.Service: it returns at once
+// and does its work beside the caller, who has to call Wait before the function
+// that it is part of answers. A start that fails is logged; the sweep makes up
+// for it.
+func (s *Scheduler) Drive(keys ...handoff.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.queued == nil {
+		s.queued = map[handoff.Key]bool{}
+	}
+	for _, k := range keys {
+		if s.queued[k] { // its cursor is yet to be read
+			continue
+		}
+		s.queued[k] = true
+		s.queue = append(s.queue, k)
+		if s.workers < maxWorkers {
+			if s.workers == 0 {
+				s.idle = make(chan struct{})
+			}
+			s.workers++
+			go s.work()
+		}
+	}
+}
+
+// Wait returns when every key that was given to Drive before is dealt with. A
+// Lambda function is frozen when its handler returns, with all that it still
+// does.
+func (s *Scheduler) Wait() {
+	s.mu.Lock()
+	idle := s.idle
+	s.mu.Unlock()
+	if idle != nil {
+		<-idle
+	}
+}
+
+// work deals with keys until there are no more.
+func (s *Scheduler) work() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.queue) > 0 {
+		k := s.queue[0]
+		s.queue = s.queue[1:]
+		delete(s.queued, k)
+		s.mu.Unlock()
+		if err := s.start(k); err != nil {
+			s.Logger.Error("no execution was started; the sweep makes up for it",
+				"tenant", k.Tenant, "integration", k.Integration, "lane", k.Lane, "error", err)
+		}
+		s.mu.Lock()
+	}
+	s.workers--
+	if s.workers == 0 {
+		close(s.idle)
+	}
+}
+
+func (s *Scheduler) start(k handoff.Key) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	c, err := s.Cursors.Cursor(ctx, k)
+	if problem.CodeOf(err) == problem.NotFound {
+		return nil
+	}
+	if err != nil || c.DueAt.IsZero() {
+		return err
+	}
+	state := State{
+		Tenant: k.Tenant, Integration: k.Integration, Lane: k.Lane,
+		Version: versionOf(c), WaitSeconds: seconds(c.DueAt.Sub(s.Now())),
+	}
+	name := executionName(k, state.Version)
+	if s.Salt != "" {
+		name = executionName(k, state.Version, s.Salt)
+	}
+	input, err := json.Marshal(state)
+	if err != nil {
+		return err
+	}
+	_, err = s.SFN.StartExecution(ctx, &sfn.StartExecutionInput{
+		StateMachineArn: aws.String(s.ARN), Name: aws.String(name), Input: aws.String(string(input)),
+	})
+	if _, exists := errors.AsType[*types.ExecutionAlreadyExists](err); exists {
+		return nil
+	}
+	return err
+}

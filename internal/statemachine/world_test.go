@@ -1,0 +1,259 @@
+package statemachine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/store"
+	"github.com/sluicehq/sluice/internal/store/memory"
+)
+
+// world has one cursor in the memory store and the executions that drive it,
+// with a clock that moves when it is told to. A step of an execution goes on
+// from one call of the store to the next, with whatever else in between.
+type world struct {
+	store    *memory.Store
+	now      time.Time
+	execs    []*execution
+	zombies  []*invocation // steps that go on although their execution has given them up
+	leases   int           // that were taken
+	lastTime time.Time     // of a lease
+	outcome  func() outcome
+}
+
+// outcome is what an Advance finds to do.
+type outcome struct {
+	done bool
+	wait time.Duration
+}
+
+type execution struct {
+	name   string
+	state  State
+	wakeAt time.Time
+	step   *invocation // under way, or nil
+}
+
+// invocation is one run of the function for one state.
+type invocation struct {
+	next func() (struct{}, bool)
+	kill func()
+	then State
+	err  error
+}
+
+const (
+	lease      = 16 * time.Second
+	sweepAfter = lease
+	sweepEvery = 5 * time.Minute
+)
+
+var errKilled = errors.New("the function was killed")
+
+func newWorld() *world {
+	w := &world{store: memory.New(), now: now, outcome: func() outcome { return outcome{wait: time.Minute} }}
+	w.change(func(c *handoff.Cursor) { c.State, c.DueAt = handoff.Driven, w.now })
+	return w
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// cursor is the cursor as it is; the zero cursor if there is none.
+func (w *world) cursor() handoff.Cursor {
+	c, err := w.store.Cursor(context.Background(), key)
+	if err != nil {
+		return handoff.Cursor{Key: key}
+	}
+	return *c
+}
+
+// change is a change by somebody else: the API, or the follow loop.
+func (w *world) change(f func(*handoff.Cursor)) {
+	c := w.cursor()
+	f(&c)
+	must(w.store.Commit(context.Background(), store.PutCursor{Cursor: &c}))
+}
+
+func (w *world) remove() {
+	c := w.cursor()
+	must(w.store.Commit(context.Background(), store.DeleteCursor{Cursor: &c}))
+}
+
+func (w *world) stop() {
+	w.change(func(c *handoff.Cursor) { c.State, c.DueAt = handoff.Parked, time.Time{} })
+}
+
+func (w *world) restart() {
+	w.change(func(c *handoff.Cursor) { c.State, c.DueAt = handoff.Driven, w.now })
+}
+
+// drive is what a Scheduler does, the state machine included.
+func (w *world) drive(salt string) {
+	c := w.cursor()
+	if c.DueAt.IsZero() {
+		return
+	}
+	s := State{Tenant: key.Tenant, Integration: key.Integration, Lane: key.Lane, Version: versionOf(&c), WaitSeconds: seconds(c.DueAt.Sub(w.now))}
+	name := executionName(key, s.Version, salt)
+	for _, e := range w.execs {
+		if e.name == name {
+			return
+		}
+	}
+	w.execs = append(w.execs, &execution{name: name, state: s, wakeAt: w.now.Add(time.Duration(s.WaitSeconds) * time.Second)})
+}
+
+// sweep starts an execution if the cursor is overdue.
+func (w *world) sweep() {
+	if c := w.cursor(); !c.DueAt.IsZero() && !c.DueAt.After(w.now.Add(-sweepAfter)) {
+		w.drive(fmt.Sprint(w.now.Unix()))
+	}
+}
+
+// alive are the executions that have not ended.
+func (w *world) alive() (alive []*execution) {
+	for _, e := range w.execs {
+		if e.state.Next != Done {
+			alive = append(alive, e)
+		}
+	}
+	return alive
+}
+
+// ready are the executions that have something to do now.
+func (w *world) ready() []*execution {
+	return slices.DeleteFunc(w.alive(), func(e *execution) bool { return e.step == nil && e.wakeAt.After(w.now) })
+}
+
+// invoke begins a step; it stops before the first call of the store.
+func (w *world) invoke(s State) *invocation {
+	inv := new(invocation)
+	inv.next, inv.kill = iter.Pull(func(yield func(struct{}) bool) {
+		call := func() error {
+			if !yield(struct{}{}) {
+				return errKilled
+			}
+			return nil
+		}
+		d := Driver{
+			Cursors: pausing{w.store, call},
+			Now:     func() time.Time { return w.now },
+			Advance: func(ctx context.Context, k handoff.Key) (delivery.Step, error) { return w.advance(ctx, k, call) },
+		}
+		inv.then, inv.err = d.Step(context.Background(), s)
+	})
+	return inv
+}
+
+// pausing lets others do something before each read.
+type pausing struct {
+	store *memory.Store
+	call  func() error
+}
+
+func (p pausing) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error) {
+	if err := p.call(); err != nil {
+		return nil, err
+	}
+	return p.store.Cursor(ctx, k)
+}
+
+// advance is an Advance in short: it takes the lease of a cursor that is due,
+// does something, and says when the cursor is due again.
+func (w *world) advance(ctx context.Context, k handoff.Key, call func() error) (delivery.Step, error) {
+	c, err := pausing{w.store, call}.Cursor(ctx, k)
+	if err != nil || c.DueAt.IsZero() {
+		return delivery.Step{Done: true}, nil
+	}
+	if wait := c.DueAt.Sub(w.now); wait > 0 {
+		return delivery.Step{Wait: wait}, nil
+	}
+	if err := call(); err != nil {
+		return delivery.Step{}, err
+	}
+	c.DueAt = w.now.Add(lease)
+	if w.store.Commit(ctx, store.PutCursor{Cursor: c}) != nil {
+		return delivery.Step{}, nil
+	}
+	w.leases, w.lastTime = w.leases+1, w.now
+	if err := call(); err != nil {
+		return delivery.Step{}, err
+	}
+	o := w.outcome()
+	c.DueAt = w.now.Add(o.wait)
+	if o.done {
+		c.State, c.DueAt = handoff.Following, time.Time{}
+	}
+	if w.store.Commit(ctx, store.PutCursor{Cursor: c}) != nil {
+		return delivery.Step{}, nil
+	}
+	if err := call(); err != nil {
+		return delivery.Step{}, err
+	}
+	return delivery.Step{Done: o.done, Wait: o.wait}, nil
+}
+
+// run takes an execution to its next call of the store, or to the end of its
+// step.
+func (w *world) run(e *execution) {
+	if e.step == nil {
+		e.step = w.invoke(e.state)
+	}
+	if _, more := e.step.next(); more {
+		return
+	}
+	then, err := e.step.then, e.step.err
+	e.step = nil
+	if err != nil {
+		e.wakeAt = w.now.Add(time.Second)
+		return
+	}
+	e.state, e.wakeAt = then, w.now.Add(time.Duration(then.WaitSeconds)*time.Second)
+}
+
+// finish takes an execution to the end of its step.
+func (w *world) finish(e *execution) {
+	for w.run(e); e.step != nil; {
+		w.run(e)
+	}
+}
+
+// lose ends the step under way where it is, or leaves it to go on by itself;
+// either way the execution does not get its answer and makes it again.
+func (w *world) lose(e *execution, goesOn bool) {
+	if goesOn {
+		w.zombies = append(w.zombies, e.step)
+	} else {
+		e.step.kill()
+	}
+	e.step, e.wakeAt = nil, w.now.Add(time.Second)
+}
+
+// fail ends an execution for good.
+func (w *world) fail(e *execution) {
+	if e.step != nil {
+		e.step.kill()
+		e.step = nil
+	}
+	e.state.Next = Done
+}
+
+// end lets nothing go on.
+func (w *world) end() {
+	for _, e := range w.execs {
+		w.fail(e)
+	}
+	for _, z := range w.zombies {
+		z.kill()
+	}
+}

@@ -1,0 +1,162 @@
+package dynamo_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/store"
+	"github.com/sluicehq/sluice/internal/store/storetest"
+)
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store { return newTable(t).store() })
+}
+
+// Every query and batch of the store can be answered in parts.
+func TestStoreInParts(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store {
+		return newTable(t).via(&wire{change: func(c *call) (*http.Response, error) {
+			if c.op == "Query" {
+				c.body["Limit"] = 3
+			}
+			if c.op == "BatchGetItem" {
+				return c.inPart()
+			}
+			return c.pass()
+		}})
+	})
+}
+
+// What the hot paths and the usual reads cost.
+func TestRequests(t *testing.T) {
+	w := &wire{}
+	s := newTable(t).via(w)
+	p := event.Partition{Tenant: "a"}
+	rec := &handoff.Record{Partition: p, Delivered: 1}
+	cur := &handoff.Cursor{Key: handoff.Key{Tenant: "a", Integration: "hook"}, DueAt: base}
+	in := &integration.Integration{Tenant: "a", ID: "hook", CompletedAt: base}
+	ctx := t.Context()
+	for _, c := range []struct {
+		what, want string
+		run        func() error
+	}{
+		{"commit of a new partition record", "[PutItem:1]", func() error { return s.Commit(ctx, store.PutRecord{Record: rec}) }},
+		{"commit of a partition record", "[PutItem:1]", func() error { return s.Commit(ctx, store.PutRecord{Record: rec}) }},
+		{"commit of an entry", "[PutItem:1]", func() error { return s.Commit(ctx, entry(life, "x", base)) }},
+		{"join", "[TransactWriteItems:1]", func() error {
+			return s.Commit(ctx, store.PutRecord{Record: rec}, store.PutCursor{Cursor: cur}, store.PutIntegration{Integration: in})
+		}},
+		{"deletion of a history", "[TransactWriteItems:1]", func() error { return s.Commit(ctx, store.DeleteHistory{History: life}) }},
+		{"deletion of a rejected event", "[DeleteItem:1]", func() error {
+			return s.Commit(ctx, store.DeleteRejected{History: life, EventID: "x"})
+		}},
+		{"Tenant", "[GetItem:1]", func() error { _, err := s.Tenant(ctx, "a"); return err }},
+		{"Record", "[GetItem:1]", func() error { _, err := s.Record(ctx, p); return err }},
+		{"Cursor", "[GetItem:1]", func() error { _, err := s.Cursor(ctx, cur.Key); return err }},
+		{"Integration", "[GetItem:1]", func() error { _, err := s.Integration(ctx, "a", "hook"); return err }},
+		{"Integrations", "[Query:1]", func() error { _, err := s.Integrations(ctx, "a"); return err }},
+		{"Entries", "[Query:1]", func() error { _, err := s.Entries(ctx, life, 50); return err }},
+		{"RejectedIndex", "[GetItem:1]", func() error { _, err := s.RejectedIndex(ctx, life); return err }},
+		{"Rejected", "[BatchGetItem:1]", func() error {
+			_, err := s.Rejected(ctx, life, "x")
+			if strings.HasPrefix(err.Error(), "There is no") {
+				return nil
+			}
+			return err
+		}},
+		{"Due", "[Query:16]", func() error { _, err := s.Due(ctx, base, 50); return err }},
+		{"Graces", "[BatchGetItem:1 Query:16]", func() error { _, err := s.Graces(ctx, base, 50); return err }},
+		{"nothing", "[]", func() error { return s.Commit(ctx) }},
+	} {
+		if err := c.run(); err != nil {
+			t.Errorf("%s: %v", c.what, err)
+		}
+		if got := w.count(); got != c.want {
+			t.Errorf("%s takes %s, want %s", c.what, got, c.want)
+		}
+	}
+}
+
+// The consistent reads are what the roster's protocol rests on; DynamoDB Local
+// is consistent without being asked.
+func TestReadsAreConsistent(t *testing.T) {
+	asked := map[string]bool{}
+	w := &wire{change: func(c *call) (*http.Response, error) {
+		consistent := c.body["ConsistentRead"]
+		if c.op == "BatchGetItem" {
+			for _, of := range c.body["RequestItems"].(map[string]any) {
+				consistent = of.(map[string]any)["ConsistentRead"]
+			}
+		}
+		if _, index := c.body["IndexName"]; !index {
+			asked[c.op] = consistent == true
+		}
+		return c.pass()
+	}}
+	s := newTable(t).via(w)
+	ctx := t.Context()
+	read := []func(context.Context){
+		func(ctx context.Context) { _, _ = s.Record(ctx, event.Partition{Tenant: "a"}) },
+		func(ctx context.Context) { _, _ = s.Rejected(ctx, life, "x") },
+	}
+	for _, r := range read {
+		r(ctx)
+	}
+	for _, query := range []func() error{
+		func() error { _, err := s.Integrations(ctx, "a"); return err },
+		func() error { _, err := s.Entries(ctx, life, 5); return err },
+	} {
+		asked["Query"] = false
+		if err := query(); err != nil || !asked["Query"] {
+			t.Errorf("a query is not consistent, %v", err)
+		}
+	}
+	if diff := cmp.Diff(map[string]bool{"GetItem": true, "BatchGetItem": true, "Query": true}, asked); diff != "" {
+		t.Errorf("consistent reads (-want +got):\n%s", diff)
+	}
+}
+
+func TestEntriesExpire(t *testing.T) {
+	tb := newTable(t)
+	s := tb.store()
+	now := clock()
+	const days = 24 * time.Hour
+	commit(t, s,
+		entry(life, "now", now),
+		entry(life, "edge", now.Add(-30*days)),
+		entry(life, "over", now.Add(-30*days-time.Millisecond)),
+		entry(life, "old", now.Add(-300*days)),
+		entry(life, "ancient", time.Date(1950, 1, 1, 0, 0, 0, 0, time.UTC)),
+		entry(life, "zero", time.Time{}))
+	entries, err := s.Entries(t.Context(), life, 50)
+	if got := reasons(entries); err != nil || got != "now edge" {
+		t.Errorf("got %q, %v, want those of the last 30 days", got, err)
+	}
+	for _, it := range tb.scan(t) {
+		if strings.Contains(it["doc"], `"now"`) && it["expires"] != "1751371260" { // 2025-07-01T12:01
+			t.Errorf("expires is %s, want 30 days after its creation", it["expires"])
+		}
+	}
+}
+
+// The order of entries is by their time to the nanosecond, then by their
+// commits, also those of a clock that stands.
+func TestEntriesAreInOrder(t *testing.T) {
+	s := newTable(t).store()
+	for i := range 12 {
+		commit(t, s, entry(life, string(rune('a'+i)), base))
+	}
+	commit(t, s, entry(life, "2", base.Add(2)), entry(life, "1", base.Add(1)), entry(life, "3", base.Add(1e6)))
+	entries, err := s.Entries(t.Context(), life, 50)
+	if got := reasons(entries); err != nil || got != "3 2 1 l k j i h g f e d c b a" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}

@@ -1,0 +1,17 @@
+package dynamo
+
+import "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+// Plain is an item with its texts and numbers alone.
+func Plain(it map[string]types.AttributeValue) map[string]string {
+	plain := map[string]string{}
+	for name, v := range it {
+		switch v := v.(type) {
+		case *types.AttributeValueMemberS:
+			plain[name] = v.Value
+		case *types.AttributeValueMemberN:
+			plain[name] = v.Value
+		}
+	}
+	return plain
+}

@@ -1,0 +1,88 @@
+package dynamo
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/sluicehq/sluice/internal/awserror"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// entryLife is how long a log entry can be read after it was created, as the API
+// promises. DynamoDB deletes it some days later.
+const entryLife = 30 * 24 * time.Hour
+
+func addEntry(w store.AddEntry, order string) ([]change, error) {
+	k := entryKey(w.History, w.Entry.CreatedAt, order)
+	it, err := newItem(k, w.Entry)
+	if err != nil {
+		return nil, err
+	}
+	it[attrExpires] = expires(w.Entry.CreatedAt, entryLife)
+	return []change{{key: k, item: it}}, nil
+}
+
+// Entries implements store.Store. Entries of more than 30 days ago are not
+// returned, whether DynamoDB has deleted them yet or not. Commits of one time on
+// two hosts are in the order of their clocks.
+func (s *Store) Entries(ctx context.Context, h store.History, limit int) ([]integration.LogEntry, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	pages := dynamodb.NewQueryPaginator(s.client, &dynamodb.QueryInput{
+		TableName: s.table, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false), Limit: pageSize(limit),
+		KeyConditionExpression:   aws.String("#pk = :pk AND #sk BETWEEN :oldest AND :deleted"),
+		ExpressionAttributeNames: map[string]string{"#pk": attrPK, "#sk": attrSK},
+		ExpressionAttributeValues: item{
+			":pk": text(historyPK(h)), ":oldest": text(entriesFrom(s.now().Add(-entryLife))), ":deleted": text(skDeleted),
+		},
+	})
+	var entries []integration.LogEntry
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, awserror.Problem(err, toRead)
+		}
+		for _, it := range page.Items {
+			if keyOf(it).sk == skDeleted { // the first of all
+				return nil, nil
+			}
+			var e integration.LogEntry
+			if err := decode(it, &e); err != nil {
+				return nil, err
+			}
+			if entries = append(entries, e); len(entries) == limit {
+				return entries, nil
+			}
+		}
+	}
+	return entries, nil
+}
+
+// RejectedIndex implements store.Store. The index of a deleted history is
+// deleted with it; one that was written later is returned.
+func (s *Store) RejectedIndex(ctx context.Context, h store.History) (*integration.RejectedIndex, error) {
+	x := &integration.RejectedIndex{}
+	if _, err := s.get(ctx, indexKey(h), &x.Entries, &x.Version); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// Rejected implements store.Store. It reads the event together with the mark
+// that its history is deleted.
+func (s *Store) Rejected(ctx context.Context, h store.History, eventID string) (*integration.Rejected, error) {
+	items, err := s.items(ctx, []key{rejectedKey(h, eventID), deletedKey(h)})
+	if err != nil {
+		return nil, err
+	}
+	if len(items) != 1 || keyOf(items[0]).sk == skDeleted {
+		return nil, problem.New(problem.NotFound, "There is no rejected event %q.", eventID)
+	}
+	return decodeRejected(h.Tenant, items[0])
+}

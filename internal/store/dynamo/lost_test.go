@@ -1,0 +1,103 @@
+package dynamo_test
+
+import (
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/store"
+	"github.com/sluicehq/sluice/internal/store/dynamo"
+)
+
+// lossy is a store whose first answer is lost; meanwhile runs before the client
+// calls again.
+func lossy(tb table, meanwhile func(), again func(*call)) (*dynamo.Store, *wire) {
+	w := &wire{}
+	s := tb.via(w)
+	w.change = func(c *call) (*http.Response, error) {
+		if c.number == 1 {
+			res, err := c.lose()
+			meanwhile()
+			return res, err
+		}
+		if c.number == 2 {
+			again(c)
+		}
+		return c.pass()
+	}
+	return s, w
+}
+
+func nothing()           {}
+func unchanged(*call)    {}
+func otherToken(c *call) { c.body["ClientRequestToken"] = rand.Text() }
+
+// A write whose answer is lost is repeated by the client, and is no conflict
+// with itself.
+func TestLostAnswers(t *testing.T) {
+	partition := event.Partition{Tenant: "a"}
+	record := func() *handoff.Record { return &handoff.Record{Partition: partition, Delivered: 7} }
+	cursor := func() *handoff.Cursor { return &handoff.Cursor{Key: handoff.Key{Tenant: "a", Integration: "hook"}} }
+	for name, again := range map[string]func(*call){"soon": unchanged, "when its token is forgotten": otherToken} {
+		t.Run("a transaction "+name, func(t *testing.T) {
+			tb := newTable(t)
+			s, w := lossy(tb, nothing, again)
+			gone := cursor()
+			gone.Key.Integration = "gone"
+			commit(t, tb.store(), store.PutCursor{Cursor: gone})
+			r, c := record(), cursor()
+			commit(t, s, store.DeleteCursor{Cursor: gone}, store.PutRecord{Record: r}, entry(life, "once", base), store.PutCursor{Cursor: c})
+			if got := w.count(); got != "[TransactWriteItems:2]" {
+				t.Errorf("it took %s", got)
+			}
+			stored, err := s.Record(t.Context(), partition)
+			if err != nil || stored.Version != r.Version || r.Version == 0 {
+				t.Errorf("the record is of version %d, stored is %+v, %v", r.Version, stored, err)
+			}
+			if entries, err := s.Entries(t.Context(), life, 9); err != nil || reasons(entries) != "once" {
+				t.Errorf("entries %v, %v", entries, err)
+			}
+			commit(t, s, store.PutRecord{Record: r}, store.PutCursor{Cursor: c})
+		})
+	}
+	t.Run("a put", func(t *testing.T) {
+		tb := newTable(t)
+		s, w := lossy(tb, nothing, unchanged)
+		r := record()
+		commit(t, s, store.PutRecord{Record: r})
+		if got := w.count(); got != "[PutItem:2]" {
+			t.Errorf("it took %s", got)
+		}
+		commit(t, s, store.PutRecord{Record: r}) // its version is known
+	})
+	t.Run("a put of an entry", func(t *testing.T) {
+		s, _ := lossy(newTable(t), nothing, unchanged)
+		commit(t, s, entry(life, "once", base))
+		if entries, err := s.Entries(t.Context(), life, 9); err != nil || reasons(entries) != "once" {
+			t.Errorf("entries %v, %v", entries, err)
+		}
+	})
+}
+
+// If another one has written meanwhile, it has to be read again.
+func TestLostAnswersAndAnother(t *testing.T) {
+	tb := newTable(t)
+	partition := event.Partition{Tenant: "a"}
+	other := func() {
+		s := tb.store()
+		r, err := s.Record(t.Context(), partition)
+		if err != nil || r.Delivered != 7 {
+			t.Errorf("the lost write is not there: %+v, %v", r, err)
+		}
+		r.Delivered = 8
+		commit(t, s, store.PutRecord{Record: r})
+	}
+	s, _ := lossy(tb, other, unchanged)
+	r := &handoff.Record{Partition: partition, Delivered: 7}
+	if err := s.Commit(t.Context(), store.PutRecord{Record: r}); !errors.Is(err, store.ErrConflict) || r.Version != 0 {
+		t.Errorf("Commit: %v, version %d, want a conflict and no version", err, r.Version)
+	}
+}
