@@ -1,0 +1,20 @@
+// Command api serves the HTTP API behind API Gateway.
+package main
+
+import (
+	"log/slog"
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/sluicehq/sluice/internal/awsenv"
+)
+
+func main() {
+	handler, err := awsenv.API()
+	if err != nil {
+		slog.Error("the function cannot start", "error", err)
+		os.Exit(1)
+	}
+	lambda.Start(handler)
+}

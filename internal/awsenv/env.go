@@ -1,0 +1,111 @@
+package awsenv
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/emf"
+	eventlog "github.com/sluicehq/sluice/internal/eventlog/dynamo"
+	"github.com/sluicehq/sluice/internal/httpapi"
+	"github.com/sluicehq/sluice/internal/lifecycle"
+	"github.com/sluicehq/sluice/internal/netguard"
+	stream "github.com/sluicehq/sluice/internal/publish/kinesis"
+	sealer "github.com/sluicehq/sluice/internal/secret/kms"
+	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/statemachine"
+	store "github.com/sluicehq/sluice/internal/store/dynamo"
+	"github.com/sluicehq/sluice/internal/version"
+)
+
+// env is what the functions are made of. Nothing of it makes a call before it
+// is used.
+type env struct {
+	config    Config
+	logger    *slog.Logger
+	metrics   *metrics
+	s3        *s3.Client
+	store     *store.Store
+	log       *eventlog.Log
+	stream    *stream.Stream
+	scheduler *statemachine.Scheduler
+	engine    *delivery.Engine
+	life      *lifecycle.Service
+}
+
+// open composes a function from its environment.
+func open() (*env, error) {
+	config, err := load(os.LookupEnv)
+	if err != nil {
+		return nil, err
+	}
+	level, err := config.level()
+	if err != nil {
+		return nil, err
+	}
+	logger := slog.New(httpapi.WithRequestID(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
+	for _, name := range settings.UnknownEnv(config.Rows(), os.Environ()) {
+		logger.Warn("an environment variable looks like a setting and is none", "name", name)
+	}
+	guard, err := newGuard(&config)
+	if err != nil {
+		return nil, err
+	}
+	clients := awsConfig()
+	e := &env{
+		config: config, logger: logger,
+		metrics: &metrics{out: emf.Writer{Out: os.Stdout, Stage: config.Stage, Now: time.Now}},
+		s3:      s3.NewFromConfig(clients, func(o *s3.Options) { o.UsePathStyle = o.BaseEndpoint != nil }),
+	}
+	table := dynamodb.NewFromConfig(clients)
+	e.store = store.New(table, config.Table, time.Now)
+	e.stream = stream.New(kinesis.NewFromConfig(clients), config.Stream, time.Now)
+	e.log = eventlog.New(eventlog.Options{
+		DynamoDB: table, Table: config.Table, S3: e.s3, Bucket: config.Bucket,
+		Keep: config.kept(), Margin: config.SeekMargin, Now: time.Now, Barrier: e.stream.Barrier,
+	})
+	e.scheduler = &statemachine.Scheduler{
+		SFN: sfn.NewFromConfig(clients), ARN: config.StateMachine, Cursors: e.store, Logger: logger, Now: time.Now,
+	}
+	keys := sealer.New(kms.NewFromConfig(clients), config.Key)
+	e.engine = &delivery.Engine{
+		Store: e.store, Log: e.log, Settings: config.Settings,
+		Sinks:    sink.New(sink.Options{Guard: guard, Sealer: keys, Settings: config.Settings, Version: version.Version}),
+		Observer: e.metrics, Logger: logger, Now: time.Now, Drive: e.scheduler.Drive,
+		SettlePause: min(time.Minute, config.SeekMargin),
+	}
+	e.life = &lifecycle.Service{
+		Store: e.store, Log: e.log, Sealer: keys, Settings: config.Settings, Now: time.Now,
+		CheckTarget: guard.CheckURL, Drive: e.scheduler.Drive, QuietAfter: e.engine.QuietAfter(),
+	}
+	e.engine.Lifecycle = e.life
+	return e, nil
+}
+
+// newGuard lets receivers be called, but not Lambda's Runtime API, by which
+// whoever reaches it could answer in the function's name.
+func newGuard(c *Config) (*netguard.Guard, error) {
+	policy := netguard.Public
+	if c.AllowPrivateTargets {
+		policy = netguard.Private
+	}
+	guard := netguard.New(policy, nil)
+	if address := os.Getenv("AWS_LAMBDA_RUNTIME_API"); address != "" {
+		at, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return nil, fmt.Errorf("AWS_LAMBDA_RUNTIME_API is %q, which is no address and port: %w", address, err)
+		}
+		guard.Forbid(at)
+	}
+	return guard, nil
+}

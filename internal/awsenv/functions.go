@@ -1,0 +1,167 @@
+package awsenv
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/sluicehq/sluice/internal/emf"
+	"github.com/sluicehq/sluice/internal/fanout"
+	"github.com/sluicehq/sluice/internal/gateway"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/httpapi"
+	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/statemachine"
+)
+
+// API returns the handler of the function api, which serves the HTTP API.
+func API() (gateway.Handler, error) {
+	e, err := open()
+	if err != nil {
+		return nil, err
+	}
+	serve := gateway.New(httpapi.New(httpapi.Deps{
+		Integrations: e.life,
+		Retrier:      e.engine,
+		Publisher:    countingPublisher{publish.New(e.stream, e.config.Settings), e.metrics},
+		Verifier:     gateway.Verifier{TenantClaim: e.config.TenantClaim},
+		Ready:        func(context.Context) error { return nil },
+		Settings:     e.config.Settings,
+		Log:          e.logger,
+		Now:          time.Now,
+	}))
+	return func(ctx context.Context, req events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+		defer e.metrics.flush()
+		defer e.scheduler.Wait()
+		return serve(ctx, req)
+	}, nil
+}
+
+// countingPublisher counts what was published.
+type countingPublisher struct {
+	httpapi.Publisher
+	metrics *metrics
+}
+
+// Publish implements httpapi.Publisher.
+func (p countingPublisher) Publish(ctx context.Context, tenant string, format publish.Format, body []byte) ([]string, error) {
+	ids, err := p.Publisher.Publish(ctx, tenant, format, body)
+	if err == nil {
+		p.metrics.out.Put(emf.Metric{Name: metricPublished, Unit: emf.Count, Value: float64(len(ids))})
+	}
+	return ids, err
+}
+
+// Fanout returns the handler of the function fanout, which delivers batches of
+// the stream.
+func Fanout() (func(context.Context, events.KinesisEvent) (events.KinesisEventResponse, error), error) {
+	e, err := open()
+	if err != nil {
+		return nil, err
+	}
+	parked := parking{s3: e.s3, bucket: e.config.Bucket, metrics: e.metrics}
+	h := &fanout.Handler{
+		Log: e.log, Engine: e.engine, Decode: decode, GrowLanes: e.growLanes, Park: parked.park,
+		Logger: e.logger, Patience: e.config.FollowBudget / 10,
+	}
+	return func(ctx context.Context, batch events.KinesisEvent) (events.KinesisEventResponse, error) {
+		defer e.metrics.flush()
+		defer e.scheduler.Wait()
+		return h.Handle(ctx, batch)
+	}, nil
+}
+
+// growLanes does nothing where there is one lane: no integration has fewer.
+func (e *env) growLanes(ctx context.Context, tenant string) error {
+	if e.config.Lanes == 1 {
+		return nil
+	}
+	return e.life.GrowLanes(ctx, tenant)
+}
+
+// advanceReserve is what is left of the function's time when an Advance ends,
+// to write what is known.
+const advanceReserve = 10 * time.Second
+
+// Advance returns the handler of the function advance: one step of an execution
+// of the state machine.
+func Advance() (func(context.Context, statemachine.State) (statemachine.State, error), error) {
+	e, err := open()
+	if err != nil {
+		return nil, err
+	}
+	driver := &statemachine.Driver{Advance: e.engine.Advance, Cursors: e.store, Now: time.Now}
+	return func(ctx context.Context, s statemachine.State) (statemachine.State, error) {
+		defer e.scheduler.Wait()
+		stepping, end := ctx, context.CancelFunc(func() {})
+		if deadline, ok := ctx.Deadline(); ok {
+			stepping, end = context.WithDeadline(ctx, deadline.Add(-advanceReserve))
+		}
+		defer end()
+		next, err := driver.Step(stepping, s)
+		e.metrics.flush(e.lag(ctx, s.Key())...)
+		return next, err
+	}, nil
+}
+
+// lag is how old the first event is that a cursor has not passed. A metric is
+// not worth an error.
+func (e *env) lag(ctx context.Context, k handoff.Key) []emf.Metric {
+	c, err := e.store.Cursor(ctx, k)
+	if err != nil || c.State != handoff.Driven {
+		return nil
+	}
+	oldest, found, err := e.log.Oldest(ctx, k.Partition(), c.Position.Segment)
+	if err != nil || !found {
+		return nil
+	}
+	return []emf.Metric{{Name: metricOldestLag, Unit: emf.Seconds, Value: time.Since(oldest).Seconds()}}
+}
+
+// Schedule is the input of the function sweep.
+type Schedule struct {
+	Time time.Time `json:"time"` // for which it was scheduled
+}
+
+// What one sweep does at most. What is left comes at the next.
+const (
+	freedAtOnce  = 100  // deleted histories
+	raisedAtOnce = 1000 // markers of the log
+)
+
+// Sweep returns the handler of the function sweep: it starts what is overdue,
+// deletes replays past their grace, and frees what was deleted.
+func Sweep() (func(context.Context, Schedule) error, error) {
+	e, err := open()
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, at Schedule) error {
+		defer e.scheduler.Wait()
+		// Executions that ended without moving their cursor used up its name.
+		e.scheduler.Salt = "-" + strconv.FormatInt(at.Time.Unix()/60, 36)
+		overdue, err := e.engine.Sweep(ctx)
+		e.metrics.flush(emf.Metric{Name: metricOverdue, Unit: emf.Count, Value: float64(overdue)})
+		e.report(ctx, "restart overdue cursors", overdue, err)
+		graces := e.life.ExpireGraces(ctx)
+		e.report(ctx, "delete finished replays", 0, graces)
+		freed, freeing := e.store.FreeHistories(ctx, freedAtOnce)
+		e.report(ctx, "free deleted histories", freed, freeing)
+		raised, raising := e.log.RaiseMarkers(ctx, raisedAtOnce)
+		e.report(ctx, "raise markers of the log", raised, raising)
+		return errors.Join(err, graces, freeing, raising)
+	}, nil
+}
+
+// report writes a line where there was something to do.
+func (e *env) report(ctx context.Context, chore string, count int, err error) {
+	switch {
+	case err != nil:
+		e.logger.ErrorContext(ctx, "chore failed; it is tried again", "chore", chore, "error", err)
+	case count > 0:
+		e.logger.InfoContext(ctx, "chore done", "chore", chore, "count", count)
+	}
+}

@@ -1,0 +1,53 @@
+package awsenv
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/emf"
+	"github.com/sluicehq/sluice/internal/integration"
+)
+
+// The names of the metrics; the dashboard and the alarms of infra/ have them.
+const (
+	metricPublished   = "EventsPublished"
+	metricDelivered   = "EventsDelivered"
+	metricRejected    = "EventsRejected"
+	metricRetried     = "EventsRetried"
+	metricMalformed   = "MalformedRecords"
+	metricOldestLag   = "OldestLagSeconds"
+	metricOverdue     = "OverdueCursors"
+	metricInterrupted = "EventsInterrupted"
+)
+
+// metrics counts what an invocation does. It implements delivery.Observer.
+type metrics struct {
+	out emf.Writer
+
+	outcomes [delivery.Interrupted + 1]atomic.Int64 // events
+}
+
+var outcomeMetrics = map[delivery.Outcome]string{
+	delivery.Delivered: metricDelivered, delivery.Rejected: metricRejected,
+	delivery.Retry: metricRetried, delivery.Interrupted: metricInterrupted,
+}
+
+// AttemptStarted implements delivery.Observer.
+func (m *metrics) AttemptStarted() {}
+
+// AttemptEnded implements delivery.Observer.
+func (m *metrics) AttemptEnded(_ *integration.Integration, v delivery.Verdict, events int, _ time.Duration) {
+	m.outcomes[v.Outcome].Add(int64(events))
+}
+
+// flush writes what was counted since the last time, beside the metrics given.
+// A function calls it once, before it answers.
+func (m *metrics) flush(more ...emf.Metric) {
+	for outcome, name := range outcomeMetrics {
+		if n := m.outcomes[outcome].Swap(0); n > 0 {
+			more = append(more, emf.Metric{Name: name, Unit: emf.Count, Value: float64(n)})
+		}
+	}
+	m.out.Put(more...)
+}

@@ -1,0 +1,64 @@
+package awsenv
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/sluicehq/sluice/internal/awserror"
+	"github.com/sluicehq/sluice/internal/emf"
+	"github.com/sluicehq/sluice/internal/fanout"
+	stream "github.com/sluicehq/sluice/internal/publish/kinesis"
+)
+
+// decode adapts the stream's format to fanout's.
+func decode(partitionKey string, data []byte) (fanout.Content, error) {
+	r, err := stream.Decode(partitionKey, data)
+	if err != nil {
+		return fanout.Content{}, err
+	}
+	return fanout.Content(r), nil
+}
+
+// parking keeps stream records that cannot be read in S3, under malformed/.
+type parking struct {
+	s3      *s3.Client
+	bucket  string
+	metrics *metrics
+}
+
+// parkedRecord is the object that is written for a record.
+type parkedRecord struct {
+	Reason       string `json:"reason"`
+	Stream       string `json:"event_source_arn"`
+	EventID      string `json:"event_id"` // shard and sequence number
+	PartitionKey string `json:"partition_key"`
+	Data         []byte `json:"data"` // in Base64
+}
+
+// park writes the record under its own name, so that to park it again changes
+// nothing.
+func (p parking) park(ctx context.Context, r *events.KinesisEventRecord, reason error) error {
+	text, err := json.MarshalIndent(parkedRecord{
+		Reason: reason.Error(), Stream: r.EventSourceArn, EventID: r.EventID,
+		PartitionKey: r.Kinesis.PartitionKey, Data: r.Kinesis.Data,
+	}, "", "  ")
+	if err != nil {
+		return err
+	}
+	shard, _, _ := strings.Cut(r.EventID, ":")
+	_, err = p.s3.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &p.bucket, Key: aws.String("malformed/" + shard + "/" + r.Kinesis.SequenceNumber + ".json"),
+		Body: bytes.NewReader(text), ContentType: aws.String("application/json"),
+	})
+	if err != nil {
+		return awserror.Problem(err, "park a record that cannot be read")
+	}
+	p.metrics.out.Put(emf.Metric{Name: metricMalformed, Unit: emf.Count, Value: 1})
+	return nil
+}

@@ -1,0 +1,63 @@
+package fanout
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+)
+
+// group is what a batch has of one partition, in the stream's order.
+type group struct {
+	partition   event.Partition
+	source      string // the stream
+	records     []eventlog.Record
+	barrier     time.Time // the last one, zero for none
+	first, last string    // sequence numbers
+}
+
+// decode sorts the records of a batch by partition. One that cannot be decoded
+// is parked, so that it holds up nobody; if it cannot even be parked, it is
+// among the failed.
+func (h *Handler) decode(ctx context.Context, records []events.KinesisEventRecord) (groups []*group, failed []string) {
+	byPartition := make(map[event.Partition]*group)
+	for i := range records {
+		r := &records[i]
+		content, err := h.Decode(r.Kinesis.PartitionKey, r.Kinesis.Data)
+		if err != nil {
+			if again := h.park(ctx, r, err); again != "" {
+				failed = append(failed, again)
+			}
+			continue
+		}
+		r.Kinesis.Data = nil // the batch may be large, and this is decoded
+		g := byPartition[content.Partition]
+		if g == nil {
+			g = &group{partition: content.Partition, source: r.EventSourceArn, first: r.Kinesis.SequenceNumber}
+			byPartition[content.Partition] = g
+			groups = append(groups, g)
+		}
+		g.last = r.Kinesis.SequenceNumber
+		if content.Barrier.After(g.barrier) {
+			g.barrier = content.Barrier
+		}
+		if len(content.Events) > 0 {
+			g.records = append(g.records, eventlog.Record{Sequence: g.last, Events: content.Events})
+		}
+	}
+	return groups, failed
+}
+
+func (h *Handler) park(ctx context.Context, r *events.KinesisEventRecord, reason error) (again string) {
+	err := h.Park(ctx, r, reason)
+	log := h.Logger.With("event_id", r.EventID, "partition_key", r.Kinesis.PartitionKey, "bytes", len(r.Kinesis.Data), "reason", reason)
+	if err != nil {
+		log.Error("a record that cannot be read could not be parked; it is handed over again", "error", err)
+		return r.Kinesis.SequenceNumber
+	}
+	log.Error("a record that cannot be read was parked")
+	return ""
+}

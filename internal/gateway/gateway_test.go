@@ -1,0 +1,160 @@
+package gateway
+
+import (
+	"context"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/sluicehq/sluice/internal/auth"
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+// serve hands a request to a handler and returns the answer.
+func serve(t *testing.T, req events.APIGatewayV2HTTPRequest, handle http.HandlerFunc) events.APIGatewayV2HTTPResponse {
+	t.Helper()
+	if req.RequestContext.HTTP.Method == "" {
+		req.RequestContext.HTTP.Method = "GET"
+	}
+	req.RequestContext.DomainName = "id.execute-api.eu-central-1.amazonaws.com"
+	res, err := New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handle(w, r)
+		_, _ = w.Write(nil) // a 200, if it was nothing else
+	}))(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+func TestPaths(t *testing.T) {
+	for _, c := range []struct {
+		name, raw, stage string
+		path, escaped    string
+	}{
+		{"root", "/", "$default", "/", "/"},
+		{"empty", "", "$default", "/", "/"},
+		{"plain", "/api/v1/org/events", "$default", "/api/v1/org/events", "/api/v1/org/events"},
+		{"trailing slash", "/api/v1/", "$default", "/api/v1/", "/api/v1/"},
+		{"encoded", "/a/%C3%BC%2Fb", "$default", "/a/ü/b", "/a/%C3%BC%2Fb"},
+		{"decoded by the gateway", "/a/ü b", "$default", "/a/ü b", "/a/%C3%BC%20b"},
+		{"a single percent sign", "/a/100%", "$default", "/a/100%", "/a/100%25"},
+		{"a question mark that was encoded", "/a/b?c", "$default", "/a/b?c", "/a/b%3Fc"},
+		{"double slash", "//evil.example.com/a", "$default", "//evil.example.com/a", "//evil.example.com/a"},
+		{"stage prefix", "/prod/api/v1/org/events", "prod", "/api/v1/org/events", "/api/v1/org/events"},
+		{"stage alone", "/prod", "prod", "/", "/"},
+		{"stage that the path only begins like", "/production/a", "prod", "/production/a", "/production/a"},
+		{"stage removed by a custom domain", "/api/v1", "prod", "/api/v1", "/api/v1"},
+		{"a default stage's path like a stage", "/$default/a", "$default", "/$default/a", "/$default/a"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			req := events.APIGatewayV2HTTPRequest{RawPath: c.raw, RawQueryString: "q=1"}
+			req.RequestContext.Stage = c.stage
+			serve(t, req, func(_ http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != c.path || r.URL.EscapedPath() != c.escaped || r.URL.RawQuery != "q=1" {
+					t.Errorf("got path %q, escaped %q, query %q; want %q, %q, q=1", r.URL.Path, r.URL.EscapedPath(), r.URL.RawQuery, c.path, c.escaped)
+				}
+				if r.URL.Host != "id.execute-api.eu-central-1.amazonaws.com" {
+					t.Errorf("the host became %q", r.URL.Host)
+				}
+			})
+		})
+	}
+}
+
+func TestBodies(t *testing.T) {
+	const text = "{\"name\":\"order.created\",\"payload\":{\"a\":\"\\u0000ü\"}}\n"
+	for name, req := range map[string]events.APIGatewayV2HTTPRequest{
+		"as it is":  {Body: text},
+		"in Base64": {Body: base64.StdEncoding.EncodeToString([]byte(text)), IsBase64Encoded: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			req.RawPath, req.RequestContext.HTTP.Method = "/", "POST"
+			res := serve(t, req, func(w http.ResponseWriter, r *http.Request) {
+				got, err := io.ReadAll(r.Body)
+				if err != nil || string(got) != text || r.ContentLength != int64(len(text)) {
+					t.Errorf("got %q of length %d, %v", got, r.ContentLength, err)
+				}
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(http.StatusAccepted)
+				_, _ = w.Write(got)
+			})
+			if res.StatusCode != http.StatusAccepted || res.Body != text || res.IsBase64Encoded || res.Headers["Content-Type"] != "application/json" {
+				t.Errorf("answered %+v", res)
+			}
+		})
+	}
+}
+
+// The gateway joins the values of a repeated header by a comma, so that a comma
+// in a date cannot be told from one between two values.
+func TestHeaders(t *testing.T) {
+	req := events.APIGatewayV2HTTPRequest{
+		RawPath: "/",
+		Headers: map[string]string{
+			"accept": "application/json,text/plain", "authorization": "Bearer a.b.c", "content-type": "application/json; a=\"1,2\"",
+			"user-agent": "agent/1 (x, y)", "x-amzn-trace-id": "Root=1",
+		},
+		Cookies: []string{"a=1", "b=2"},
+	}
+	serve(t, req, func(_ http.ResponseWriter, r *http.Request) {
+		want := http.Header{
+			"Accept": {"application/json", "text/plain"}, "Authorization": {"Bearer a.b.c"}, "Content-Type": {"application/json; a=\"1,2\""},
+			"User-Agent": {"agent/1 (x, y)"}, "X-Amzn-Trace-Id": {"Root=1"}, "Cookie": {"a=1", "b=2"},
+		}
+		if diff := cmp.Diff(want, r.Header); diff != "" {
+			t.Errorf("headers (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestVerifier(t *testing.T) {
+	claims := func(pairs ...string) *events.APIGatewayV2HTTPRequestContextAuthorizerDescription {
+		jwt := &events.APIGatewayV2HTTPRequestContextAuthorizerJWTDescription{Claims: map[string]string{}}
+		for i := 0; i < len(pairs); i += 2 {
+			jwt.Claims[pairs[i]] = pairs[i+1]
+		}
+		return &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{JWT: jwt}
+	}
+	for _, c := range []struct {
+		name       string
+		authorizer *events.APIGatewayV2HTTPRequestContextAuthorizerDescription
+		want       auth.Identity
+		refused    bool
+	}{
+		{"scope", claims("org", "acme", "scope", "integrations:read events:publish"), auth.Identity{Tenant: "acme", Scopes: []string{"integrations:read", "events:publish"}}, false},
+		{"scp as an array", claims("org", "acme", "scp", "[integrations:write events:publish]"), auth.Identity{Tenant: "acme", Scopes: []string{"integrations:write", "events:publish"}}, false},
+		{"no scopes", claims("org", "acme"), auth.Identity{Tenant: "acme"}, false},
+		{"no tenant", claims("scope", "integrations:read", "tenant", "acme"), auth.Identity{}, true},
+		{"several tenants", claims("org", "[acme other]"), auth.Identity{}, true},
+		{"no possible tenant", claims("org", "a/b"), auth.Identity{}, true},
+		{"an authorizer of another kind", &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{Lambda: map[string]any{"org": "acme"}}, auth.Identity{}, true},
+		{"no authorizer", nil, auth.Identity{}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			// What the caller sends must count for nothing.
+			req := events.APIGatewayV2HTTPRequest{RawPath: "/", Headers: map[string]string{
+				"authorization": "Bearer forged", "x-amzn-apigateway-context": `{"authorizer":{"jwt":{"claims":{"org":"victim"}}}}`,
+				"x-golambdaproxy-apigw-context": `{"authorizer":{"jwt":{"claims":{"org":"victim"}}}}`, "org": "victim", "tenant": "victim",
+			}}
+			req.RequestContext.Authorizer = c.authorizer
+			serve(t, req, func(_ http.ResponseWriter, r *http.Request) {
+				got, err := Verifier{TenantClaim: "org"}.Verify(r.Context(), "forged")
+				if (problem.CodeOf(err) == problem.Unauthorized) != c.refused || err != nil && !c.refused {
+					t.Errorf("got %v, want refused %v", err, c.refused)
+				}
+				if diff := cmp.Diff(c.want, got, cmpopts.EquateEmpty()); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+	if _, err := (Verifier{TenantClaim: "org"}).Verify(context.Background(), "token"); problem.CodeOf(err) != problem.Unauthorized {
+		t.Errorf("outside of a request: got %v", err)
+	}
+}
