@@ -1,0 +1,139 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatchactions"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// alarm goes off when the metric has been at the threshold or above it in some
+// of the last periods. docs/operations.md says what to do.
+type alarm struct {
+	id          string // its name is the stack's name, a hyphen and this
+	means       string
+	metric      awscloudwatch.IMetric
+	threshold   float64
+	some, of    float64                          // periods
+	comparison  awscloudwatch.ComparisonOperator // "" for at or above
+	missingBad  bool                             // no data is bad, too
+	minutesEach float64                          // length of a period; 0 for 5 minutes
+}
+
+// alarmsOf lists every alarm that is not of a single function. One failure that
+// has been made good, by a retry or by the next sweep, is no alarm.
+func alarmsOf(m metrics) []alarm {
+	return []alarm{
+		{
+			id: "iterator-age", means: "Events wait in the stream for a minute and more: fanout fails, is throttled or is too slow.",
+			metric: m.function("Fanout", "IteratorAge", maximum), threshold: 60_000, some: 5, of: 5, minutesEach: 1,
+		},
+		{
+			id: "oldest-lag", means: "An integration is more than a day behind: its receiver fails, or its deliveries are not driven fast enough.",
+			metric: m.sluice("OldestLagSeconds", maximum), threshold: 86_400, some: 3, of: 3,
+		},
+		{
+			id: "overdue-cursors", means: "Three sweeps in a row found cursors that nobody drove.",
+			metric: m.sluice("OverdueCursors", maximum), threshold: 1, some: 3, of: 3,
+		},
+		{
+			id: "malformed-records", means: "The stream had records that cannot be read; they are in the bucket under malformed/.",
+			metric: m.sluice("MalformedRecords", sum), threshold: 1, some: 1, of: 1,
+		},
+		{
+			id: "dead-letters", means: "Fanout gave up a batch; its records are in the stream for 6 more days. Redrive it.",
+			metric: m.queued("DeadLetterQueue"), threshold: 1, some: 1, of: 1,
+		},
+		{
+			id: "sweep-failures", means: "Sweeps failed, or could not be started.",
+			metric: m.queued("SweepFailures"), threshold: 1, some: 1, of: 1,
+		},
+		{
+			id: "sweep-missing", means: "There was no sweep for 15 minutes: what a crash left behind is not driven.",
+			metric: m.function("Sweep", "Invocations", sum), threshold: 1, some: 3, of: 3,
+			comparison: awscloudwatch.ComparisonOperator_LESS_THAN_THRESHOLD, missingBad: true,
+		},
+		{
+			id: "http-5xx", means: "The API answers with errors of its own.",
+			metric: m.httpAPI("5xx", sum), threshold: 5, some: 1, of: 1,
+		},
+		{
+			id: "table-throttles", means: "DynamoDB refuses requests: a key is too hot, or traffic has grown faster than the table.",
+			metric:    total("throttled requests", m.table("ReadThrottleEvents"), m.table("WriteThrottleEvents")),
+			threshold: 10, some: 2, of: 3,
+		},
+		{
+			id: "stream-throttles", means: "Kinesis refuses what is published: the stream has too few shards.",
+			metric: m.stream("WriteProvisionedThroughputExceeded"), threshold: 10, some: 2, of: 3,
+		},
+		{
+			id: "executions-failed", means: "Executions of the state machine failed or timed out; the sweep starts them again.",
+			metric:    total("failed executions", m.executions("ExecutionsFailed"), m.executions("ExecutionsTimedOut")),
+			threshold: 1, some: 1, of: 1,
+		},
+	}
+}
+
+// alarmsOfFunction lists the alarms that every function has.
+func alarmsOfFunction(m metrics, id string) []alarm {
+	name := strings.ToLower(id)
+	return []alarm{
+		{
+			id: name + "-errors", means: "The function " + name + " fails again and again; its log says why.",
+			metric: m.function(id, "Errors", sum), threshold: 1, some: 2, of: 3,
+		},
+		{
+			id: name + "-throttles", means: "The function " + name + " is at its limit of concurrency, or the account is.",
+			metric: m.function(id, "Throttles", sum), threshold: 1, some: 2, of: 3,
+		},
+	}
+}
+
+// addAlarms adds every alarm. They are sent to the stage's topic, if it has one.
+func addAlarms(st awscdk.Stack, s stage, m metrics, functions map[string]awssam.CfnFunction) {
+	alarms := alarmsOf(m)
+	for _, id := range slices.Sorted(maps.Keys(functions)) {
+		alarms = append(alarms, alarmsOfFunction(m, id)...)
+	}
+	var action awscloudwatch.IAlarmAction
+	if s.AlarmTopicARN != "" {
+		topic := awssns.Topic_FromTopicArn(st, jsii.String("AlarmTopic"), jsii.String(s.AlarmTopicARN))
+		action = awscloudwatchactions.NewSnsAction(topic)
+	}
+	for _, a := range alarms {
+		added := a.add(st)
+		if action != nil {
+			added.AddAlarmAction(action)
+			added.AddOkAction(action)
+		}
+	}
+}
+
+func (a alarm) add(st awscdk.Stack) awscloudwatch.Alarm {
+	props := awscloudwatch.AlarmProps{
+		AlarmName:          jsii.String(*st.StackName() + "-" + a.id),
+		AlarmDescription:   jsii.String(a.means + " See docs/operations.md."),
+		Metric:             a.metric,
+		Threshold:          jsii.Number(a.threshold),
+		DatapointsToAlarm:  jsii.Number(a.some),
+		EvaluationPeriods:  jsii.Number(a.of),
+		ComparisonOperator: awscloudwatch.ComparisonOperator_GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+		TreatMissingData:   awscloudwatch.TreatMissingData_NOT_BREACHING,
+	}
+	if a.comparison != "" {
+		props.ComparisonOperator = a.comparison
+	}
+	if a.missingBad {
+		props.TreatMissingData = awscloudwatch.TreatMissingData_BREACHING
+	}
+	if m, ok := a.metric.(awscloudwatch.Metric); ok && a.minutesEach != 0 {
+		props.Metric = m.With(&awscloudwatch.MetricOptions{Period: awscdk.Duration_Minutes(jsii.Number(a.minutesEach))})
+	}
+	return awscloudwatch.NewAlarm(st, jsii.String("Alarm-"+a.id), &props)
+}

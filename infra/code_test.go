@@ -1,0 +1,209 @@
+package main
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What a function cannot do without, and what the template decides.
+var environment = []string{
+	"SLUICE_ALLOW_PRIVATE_TARGETS", "SLUICE_BUCKET", "SLUICE_KEY", "SLUICE_LANES", "SLUICE_MAX_PUBLISH_BYTES",
+	"SLUICE_RETENTION", "SLUICE_STAGE", "SLUICE_STATE_MACHINE", "SLUICE_STREAM", "SLUICE_TABLE", "SLUICE_TENANT_CLAIM",
+}
+
+// The functions are given the variables they need, all of which the code knows:
+// it only warns of others. The code is that of another module, whose packages
+// are internal, so it is read and not called.
+func TestEnvironment(t *testing.T) {
+	template := readTemplate(t)
+	variables := at(template, "Globals", "Function", "Environment", "Variables").(object)
+	got := slices.Sorted(maps.Keys(variables))
+	if diff := cmp.Diff(environment, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for id, p := range ofType(template, "AWS::Serverless::Function") {
+		if p["Environment"] != nil {
+			t.Errorf("%s has variables of its own: %v", id, p["Environment"])
+		}
+	}
+	known := map[string]bool{}
+	for _, file := range []string{"../internal/settings/settings.go", "../internal/awsenv/config.go"} {
+		for _, name := range firstStrings(t, file, "Count", "Duration", "Size", "Text", "Bool") {
+			known["SLUICE_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))] = true
+		}
+	}
+	if len(known) < 20 {
+		t.Fatalf("the code knows only %v: this test reads it wrongly", known)
+	}
+	for _, name := range got {
+		if !known[name] {
+			t.Errorf("no setting of the code is called %s", name)
+		}
+	}
+}
+
+// firstStrings returns the first argument of every call of the functions, by
+// whichever package, where it is a string.
+func firstStrings(t *testing.T, file string, functions ...string) []string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok || len(call.Args) == 0 {
+			return true
+		}
+		name := ""
+		switch f := call.Fun.(type) {
+		case *ast.Ident:
+			name = f.Name
+		case *ast.SelectorExpr:
+			name = f.Sel.Name
+		}
+		if literal, ok := call.Args[0].(*ast.BasicLit); ok && slices.Contains(functions, name) {
+			text, err := strconv.Unquote(literal.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, text)
+		}
+		return true
+	})
+	return found
+}
+
+// The dashboard and the alarms show metrics that the functions write.
+func TestMetricNames(t *testing.T) {
+	written := map[string]bool{}
+	for _, match := range regexp.MustCompile(`(?m)^\tmetric\w+\s+= "(\w+)"$`).FindAllStringSubmatch(read(t, "../internal/awsenv/metrics.go"), -1) {
+		written[match[1]] = true
+	}
+	if len(written) == 0 {
+		t.Fatal("the code has no metrics: this test reads it wrongly")
+	}
+	shown := 0
+	for _, file := range []string{"alarms.go", "dashboard.go"} {
+		for _, name := range firstStrings(t, file, "sluice") {
+			shown++
+			if !written[name] {
+				t.Errorf("%s has the metric %s, which no function writes", file, name)
+			}
+		}
+	}
+	if shown < 6 {
+		t.Errorf("only %d metrics are shown: this test reads the code wrongly", shown)
+	}
+	if !strings.Contains(read(t, "../internal/emf/emf.go"), `Namespace = "Sluice"`) {
+		t.Error("the functions write their metrics to another namespace")
+	}
+}
+
+// The two tools deploy a stage with the same parameters, under the same name.
+func TestStagesAgree(t *testing.T) {
+	context, err := contextOf("cdk.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stages, err := stagesOf(context["stages"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]map[string]string{}
+	for _, s := range stages {
+		want["sluice-"+s.Name] = map[string]string{"Stage": s.Name}
+		maps.Copy(want["sluice-"+s.Name], s.Parameters)
+	}
+	got := map[string]map[string]string{}
+	sections := regexp.MustCompile(`(?m)^\[(\w+)\.deploy\.parameters\]$`).Split(read(t, "../samconfig.toml"), -1)
+	for _, section := range sections[1:] {
+		stack := regexp.MustCompile(`stack_name = "(.*)"`).FindStringSubmatch(section)[1]
+		got[stack] = map[string]string{}
+		_, overrides, _ := strings.Cut(section, "parameter_overrides = [")
+		for _, p := range regexp.MustCompile(`"(\w+)=(.*)"`).FindAllStringSubmatch(overrides, -1) {
+			got[stack][p[1]] = p[2]
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-cdk.json +samconfig.toml):\n%s", diff)
+	}
+	parameters := readTemplate(t)["Parameters"].(object)
+	for stack, values := range got {
+		for name, value := range values {
+			if parameters[name] == nil {
+				t.Errorf("%s: the template has no parameter %s", stack, name)
+			}
+			if allowed, ok := at(parameters, name, "AllowedValues").([]any); ok && !slices.Contains(listOf(allowed), value) {
+				t.Errorf("%s: %s=%s is not one of %v", stack, name, value, allowed)
+			}
+		}
+		for name, p := range parameters {
+			if at(p, "Default") == nil && values[name] == "" {
+				t.Errorf("%s: %s has no value", stack, name)
+			}
+		}
+	}
+}
+
+// The contract's default for the retention is the template's.
+func TestRetention(t *testing.T) {
+	template := readTemplate(t)
+	days := at(template, "Parameters", "RetentionDays", "Default").(string)
+	if got := at(template, "Mappings", "Retention", days, "Duration"); days != "30" || got != "720h" {
+		t.Errorf("the default retention is %s days, %v", days, got)
+	}
+	allowed := listOf(at(template, "Parameters", "RetentionDays", "AllowedValues"))
+	mapped := at(template, "Mappings", "Retention").(object)
+	if len(allowed) != len(mapped) {
+		t.Errorf("%d retentions are allowed, %d are mapped", len(allowed), len(mapped))
+	}
+	for _, days := range allowed {
+		n, err := strconv.Atoi(days)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := object{"Duration": strconv.Itoa(24*n) + "h", "ObjectDays": float64(n + 4)}
+		if diff := cmp.Diff(any(want), mapped[days]); diff != "" {
+			t.Errorf("%s days (-want +got):\n%s", days, diff)
+		}
+	}
+}
+
+func TestStagesOf(t *testing.T) {
+	for text, want := range map[string]string{
+		`null`:                                 `has no "stages"`,
+		`{"dev":{"parameter":{}}}`:             `unknown field "parameter"`,
+		`{"dev":{"parameters":{"A":1}}}`:       "number",
+		`{"dev":{"parameters":{"Stage":"x"}}}`: "leave it out",
+	} {
+		var context any
+		if err := json.Unmarshal([]byte(text), &context); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stagesOf(context); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; want an error with %s", text, err, want)
+		}
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}

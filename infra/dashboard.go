@@ -1,0 +1,57 @@
+package main
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssam"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// addDashboard adds a dashboard with the stack's name: what customers see first,
+// then what it rests on.
+func addDashboard(st awscdk.Stack, m metrics, functions map[string]awssam.CfnFunction) {
+	each := func(name string, s statistic) []awscloudwatch.IMetric {
+		var all []awscloudwatch.IMetric
+		for _, id := range slices.Sorted(maps.Keys(functions)) {
+			all = append(all, m.function(id, name, s).With(&awscloudwatch.MetricOptions{Label: jsii.String(id)}))
+		}
+		return all
+	}
+	board := awscloudwatch.NewDashboard(st, jsii.String("Dashboard"), &awscloudwatch.DashboardProps{
+		DashboardName:   st.StackName(),
+		DefaultInterval: awscdk.Duration_Hours(jsii.Number(3)),
+	})
+	board.AddWidgets(
+		graph("Events", m.sluice("EventsPublished", sum), m.sluice("EventsDelivered", sum),
+			m.sluice("EventsRetried", sum), m.sluice("EventsRejected", sum)),
+		graph("Oldest lag, s", m.sluice("OldestLagSeconds", maximum)),
+		graph("Age of the stream's oldest record, ms", m.function("Fanout", "IteratorAge", maximum)),
+	)
+	board.AddWidgets(
+		graph("API calls", m.httpAPI("Count", sum), m.httpAPI("4xx", sum), m.httpAPI("5xx", sum)),
+		graph("API latency, ms", m.httpAPI("Latency", p50), m.httpAPI("Latency", p99)),
+		graph("Overdue and unreadable", m.sluice("OverdueCursors", maximum), m.sluice("MalformedRecords", sum),
+			m.queued("DeadLetterQueue"), m.queued("SweepFailures")),
+	)
+	board.AddWidgets(
+		graph("Duration p99, ms", each("Duration", p99)...),
+		graph("Concurrency", each("ConcurrentExecutions", maximum)...),
+		graph("Errors and throttles", append(each("Errors", sum), each("Throttles", sum)...)...),
+	)
+	board.AddWidgets(
+		graph("Table units", m.table("ConsumedReadCapacityUnits"), m.table("ConsumedWriteCapacityUnits"),
+			m.table("ReadThrottleEvents"), m.table("WriteThrottleEvents")),
+		graph("Stream", m.stream("IncomingRecords"), m.stream("WriteProvisionedThroughputExceeded")),
+		graph("Executions", m.executions("ExecutionsStarted"), m.executions("ExecutionsSucceeded"),
+			m.executions("ExecutionsFailed"), m.executions("ExecutionsTimedOut")),
+	)
+}
+
+func graph(title string, of ...awscloudwatch.IMetric) awscloudwatch.IWidget {
+	return awscloudwatch.NewGraphWidget(&awscloudwatch.GraphWidgetProps{
+		Title: jsii.String(title), Left: &of, Width: jsii.Number(8), Height: jsii.Number(6),
+	})
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	records  = "dynamodb:BatchGetItem DeleteItem GetItem PutItem Query: Table.Arn"
+	traces   = "xray:PutTelemetryRecords PutTraceSegments: *"
+	driving  = "states:StartExecution: arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-delivery"
+	directly = "Key.Arn if Null kms:ViaService=true"
+)
+
+// What every role may do, literally. To widen it, change it here too.
+var permissions = map[string][]string{
+	"ApiRole": {
+		"logs:CreateLogStream PutLogEvents: ${ApiLogs.Arn}", traces,
+		records, "kinesis:PutRecords: Stream.Arn", driving,
+		"kms:Decrypt Encrypt: " + directly,
+		"kms:Decrypt: " + via("dynamodb"), "kms:GenerateDataKey: " + via("kinesis"),
+	},
+	"FanoutRole": {
+		"logs:CreateLogStream PutLogEvents: ${FanoutLogs.Arn}", traces,
+		"kinesis:DescribeStream DescribeStreamSummary GetRecords GetShardIterator ListShards: Stream.Arn",
+		"sqs:SendMessage: DeadLetterQueue.Arn",
+		records, driving,
+		"s3:GetObject PutObject: ${Bucket.Arn}/log/*", "s3:ListBucket: Bucket.Arn", "s3:PutObject: ${Bucket.Arn}/malformed/*",
+		"kms:Decrypt: " + directly,
+		"kms:Decrypt: " + via("dynamodb", "kinesis", "s3", "sqs"), "kms:GenerateDataKey: " + via("s3", "sqs"),
+	},
+	"AdvanceRole": {
+		"logs:CreateLogStream PutLogEvents: ${AdvanceLogs.Arn}", traces,
+		records, "kinesis:PutRecords: Stream.Arn", driving,
+		"s3:GetObject: ${Bucket.Arn}/log/*", "s3:ListBucket: Bucket.Arn",
+		"kms:Decrypt: " + directly,
+		"kms:Decrypt: " + via("dynamodb", "s3"), "kms:GenerateDataKey: " + via("kinesis"),
+	},
+	"SweepRole": {
+		"logs:CreateLogStream PutLogEvents: ${SweepLogs.Arn}", traces,
+		"dynamodb:BatchGetItem BatchWriteItem DeleteItem GetItem PutItem Query UpdateItem: Table.Arn",
+		"dynamodb:Query: ${Table.Arn}/index/timetable", driving,
+		"sqs:SendMessage: SweepFailures.Arn",
+		"kms:Decrypt: " + via("dynamodb", "sqs"), "kms:GenerateDataKey: " + via("sqs"),
+	},
+	"SweepScheduleRole": {
+		"lambda:InvokeFunction: Sweep.Arn", "sqs:SendMessage: SweepFailures.Arn",
+		"kms:Decrypt: " + via("sqs"), "kms:GenerateDataKey: " + via("sqs"),
+	},
+	"DeliveryRole": {
+		"lambda:InvokeFunction: Advance.Arn", driving,
+		"logs:CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies GetLogDelivery ListLogDeliveries PutResourcePolicy UpdateLogDelivery: *",
+		"xray:GetSamplingRules GetSamplingTargets PutTelemetryRecords PutTraceSegments: *",
+	},
+}
+
+func via(services ...string) string {
+	for i, s := range services {
+		services[i] = s + ".${AWS::Region}.amazonaws.com"
+	}
+	return "Key.Arn if StringEquals kms:ViaService=" + strings.Join(services, ",")
+}
+
+func TestPermissions(t *testing.T) {
+	got := map[string][]string{}
+	for id, p := range ofType(readTemplate(t), "AWS::IAM::Role") {
+		if p["ManagedPolicyArns"] != nil {
+			t.Errorf("%s has managed policies; write its permissions out", id)
+		}
+		for _, policy := range p["Policies"].([]any) {
+			for _, s := range at(policy, "PolicyDocument", "Statement").([]any) {
+				got[id] = append(got[id], statement(t, s.(object)))
+			}
+		}
+		slices.Sort(got[id])
+	}
+	for id := range permissions {
+		slices.Sort(permissions[id])
+	}
+	if diff := cmp.Diff(permissions, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// statement writes a statement as "service:Action Action: resource if condition".
+func statement(t *testing.T, s object) string {
+	t.Helper()
+	if s["Effect"] != "Allow" {
+		t.Errorf("statement %v does not allow", s["Sid"])
+	}
+	var service string
+	var actions []string
+	for _, a := range listOf(s["Action"]) {
+		if strings.Contains(a, "*") {
+			t.Errorf("statement %v allows %s", s["Sid"], a)
+		}
+		prefix, action, _ := strings.Cut(a, ":")
+		if service != "" && service != prefix {
+			t.Errorf("statement %v is of several services", s["Sid"])
+		}
+		service = prefix
+		actions = append(actions, action)
+	}
+	slices.Sort(actions)
+	text := service + ":" + strings.Join(actions, " ") + ": " + strings.Join(listOf(s["Resource"]), ",")
+	conditions, _ := s["Condition"].(object)
+	for operator, keys := range conditions {
+		for key, value := range keys.(object) {
+			text += " if " + operator + " " + key + "=" + strings.Join(listOf(value), ",")
+		}
+	}
+	return text
+}
+
+// listOf returns a string, or a list of them, with the argument of functions in
+// their place.
+func listOf(value any) []string {
+	switch v := value.(type) {
+	case []any:
+		var all []string
+		for _, one := range v {
+			all = append(all, listOf(one)...)
+		}
+		return all
+	case object:
+		for _, argument := range v {
+			return []string{fmt.Sprint(argument)}
+		}
+	}
+	return []string{fmt.Sprint(value)}
+}
+
+// Every function and the state machine have the role that is theirs, so that
+// SAM makes none.
+func TestRoles(t *testing.T) {
+	template := readTemplate(t)
+	used := map[string]string{}
+	for _, kind := range []string{"AWS::Serverless::Function", "AWS::Serverless::StateMachine"} {
+		for id, p := range ofType(template, kind) {
+			used[id] = strings.Join(listOf(p["Role"]), ",")
+			if p["Policies"] != nil {
+				t.Errorf("%s has Policies, which SAM ignores beside a role", id)
+			}
+		}
+	}
+	want := map[string]string{
+		"Api": "ApiRole.Arn", "Fanout": "FanoutRole.Arn", "Advance": "AdvanceRole.Arn", "Sweep": "SweepRole.Arn",
+		"Delivery": "DeliveryRole.Arn",
+	}
+	if diff := cmp.Diff(want, used); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	trusts := map[string]string{}
+	for id, p := range ofType(template, "AWS::IAM::Role") {
+		for _, s := range at(p, "AssumeRolePolicyDocument", "Statement").([]any) {
+			trusts[id] += strings.Join(listOf(at(s, "Principal", "Service")), ",")
+		}
+	}
+	wantTrusts := map[string]string{
+		"ApiRole": "lambda.amazonaws.com", "FanoutRole": "lambda.amazonaws.com", "AdvanceRole": "lambda.amazonaws.com",
+		"SweepRole": "lambda.amazonaws.com", "SweepScheduleRole": "scheduler.amazonaws.com", "DeliveryRole": "states.amazonaws.com",
+	}
+	if diff := cmp.Diff(wantTrusts, trusts); diff != "" {
+		t.Errorf("who may take a role (-want +got):\n%s", diff)
+	}
+}
+
+// The policies of resources: the account's administrators and the logs may use
+// the key; the others only refuse.
+func TestResourcePolicies(t *testing.T) {
+	template := readTemplate(t)
+	for _, s := range at(template, "Resources", "Key", "Properties", "KeyPolicy", "Statement").([]any) {
+		switch sid := at(s, "Sid"); sid {
+		case "Account":
+			if got := listOf(at(s, "Principal", "AWS")); !slices.Equal(got, []string{"arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}) {
+				t.Errorf("the key trusts %v", got)
+			}
+		case "Logs":
+			statement(t, s.(object))
+			if at(s, "Condition", "ArnLike", "kms:EncryptionContext:aws:logs:arn") == nil {
+				t.Error("every log group of the account may use the key")
+			}
+		default:
+			t.Errorf("the key's policy has an unknown statement %v", sid)
+		}
+	}
+	refusing := 0
+	for _, kind := range []string{"AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"} {
+		for id, p := range ofType(template, kind) {
+			for _, s := range at(p, "PolicyDocument", "Statement").([]any) {
+				refusing++
+				if at(s, "Effect") != "Deny" || at(s, "Condition", "Bool", "aws:SecureTransport") != "false" {
+					t.Errorf("%s does something else than refuse what is not TLS: %v", id, s)
+				}
+			}
+		}
+	}
+	if refusing != 3 {
+		t.Errorf("%d statements refuse what is not TLS; want one for the bucket and one for each queue", refusing)
+	}
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"path/filepath"
+	"strconv"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3assets"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/cloudformationinclude"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// newStack adds the stack "sluice-<stage>" to the app: the template in the
+// folder root, changed in nothing but the defaults of its parameters and the
+// places of the code, and the alarms and the dashboard beside it.
+func newStack(app constructs.Construct, root string, s stage) awscdk.Stack {
+	st := awscdk.NewStack(app, jsii.String("sluice-"+s.Name), &awscdk.StackProps{
+		// Tags of the stack, which CloudFormation hands on to what is in it,
+		// so that the included resources stay as they are.
+		Tags: &map[string]*string{"Application": jsii.String("sluice"), "Stage": jsii.String(s.Name)},
+	})
+	// The parameters stay, with other defaults: replaced by values they would
+	// leave conditions that are constant, and warnings about those.
+	inc := cloudformationinclude.NewCfnInclude(st, jsii.String("App"), &cloudformationinclude.CfnIncludeProps{
+		TemplateFile: jsii.String(filepath.Join(root, "template.yaml")),
+	})
+	inc.GetParameter(jsii.String("Stage")).SetDefault(s.Name)
+	for name, value := range s.Parameters {
+		setDefault(inc.GetParameter(jsii.String(name)), value)
+	}
+	functions := addAssets(st, inc, root)
+	m := metricsOf(inc, s.Name)
+	addAlarms(st, s, m, functions)
+	addDashboard(st, m, functions)
+	return st
+}
+
+// setDefault sets a number as a number, as it is among the allowed values.
+func setDefault(p awscdk.CfnParameter, value string) {
+	if n, err := strconv.ParseFloat(value, 64); err == nil && *p.Type() == "Number" {
+		p.SetDefault(n)
+		return
+	}
+	p.SetDefault(value)
+}
+
+// addAssets makes assets of the local paths in the template. It returns the
+// functions by logical ID.
+func addAssets(st awscdk.Stack, inc cloudformationinclude.CfnInclude, root string) map[string]awssam.CfnFunction {
+	asset := func(id, path string) awss3assets.Asset {
+		return awss3assets.NewAsset(st, jsii.String(id+"Asset"), &awss3assets.AssetProps{
+			Path: jsii.String(filepath.Join(root, path)),
+		})
+	}
+	functions := map[string]awssam.CfnFunction{}
+	for _, child := range *inc.Node().Children() {
+		switch r := child.(type) {
+		case awssam.CfnFunction:
+			id := *r.Node().Id()
+			a := asset(id, r.CodeUri().(string))
+			r.SetCodeUri(&awssam.CfnFunction_S3LocationProperty{Bucket: a.S3BucketName(), Key: a.S3ObjectKey()})
+			functions[id] = r
+		case awssam.CfnStateMachine:
+			a := asset(*r.Node().Id(), r.DefinitionUri().(string))
+			r.SetDefinitionUri(&awssam.CfnStateMachine_S3LocationProperty{Bucket: a.S3BucketName(), Key: a.S3ObjectKey()})
+		}
+	}
+	return functions
+}

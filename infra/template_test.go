@@ -1,0 +1,262 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+)
+
+// object is a JSON object.
+type object = map[string]any
+
+// readTemplate reads ../template.yaml as JSON values, with the short tags of
+// CloudFormation written out.
+func readTemplate(t *testing.T) object {
+	t.Helper()
+	content, err := os.ReadFile("../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(content, &document); err != nil {
+		t.Fatal(err)
+	}
+	return normal(t, valueOf(t, document.Content[0])).(object)
+}
+
+// valueOf turns a node into a value: !Ref X is {"Ref": X}, !Sub X is
+// {"Fn::Sub": X}, and so on.
+func valueOf(t *testing.T, n *yaml.Node) any {
+	t.Helper()
+	var value any
+	switch n.Kind {
+	case yaml.MappingNode:
+		m := object{}
+		for i := 0; i < len(n.Content); i += 2 {
+			m[n.Content[i].Value] = valueOf(t, n.Content[i+1])
+		}
+		value = m
+	case yaml.SequenceNode:
+		list := []any{}
+		for _, c := range n.Content {
+			list = append(list, valueOf(t, c))
+		}
+		value = list
+	default:
+		value = n.Value
+		if strings.HasPrefix(n.Tag, "!!") {
+			if err := n.Decode(&value); err != nil {
+				t.Fatalf("line %d: %v", n.Line, err)
+			}
+		}
+	}
+	switch {
+	case strings.HasPrefix(n.Tag, "!!") || n.Tag == "":
+		return value
+	case n.Tag == "!Ref" || n.Tag == "!Condition":
+		return object{n.Tag[1:]: value}
+	default:
+		return object{"Fn::" + n.Tag[1:]: value}
+	}
+}
+
+// normal makes values comparable: numbers as JSON has them, and one form of
+// Fn::GetAtt, "A.B".
+func normal(t *testing.T, value any) any {
+	t.Helper()
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out any
+	if err := json.Unmarshal(text, &out); err != nil {
+		t.Fatal(err)
+	}
+	return oneGetAtt(out)
+}
+
+func oneGetAtt(value any) any {
+	switch v := value.(type) {
+	case []any:
+		for i := range v {
+			v[i] = oneGetAtt(v[i])
+		}
+	case object:
+		for k := range v {
+			v[k] = oneGetAtt(v[k])
+		}
+		if parts, ok := v["Fn::GetAtt"].([]any); ok {
+			v["Fn::GetAtt"] = parts[0].(string) + "." + parts[1].(string)
+		}
+	}
+	return value
+}
+
+// at returns what is at the path, nil if nothing is.
+func at(value any, path ...string) any {
+	for _, key := range path {
+		m, ok := value.(object)
+		if !ok {
+			return nil
+		}
+		value = m[key]
+	}
+	return value
+}
+
+// ofType returns the properties of the resources of the type, by logical ID.
+func ofType(template object, kind string) map[string]object {
+	found := map[string]object{}
+	for id, r := range template["Resources"].(object) {
+		if r.(object)["Type"] == kind {
+			found[id], _ = at(r, "Properties").(object)
+		}
+	}
+	return found
+}
+
+// The functions in functions/ and in the template are the same, and built to
+// where the template looks for them.
+func TestFunctions(t *testing.T) {
+	entries, err := os.ReadDir("../functions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, e := range entries {
+		if e.IsDir() {
+			want = append(want, "build/"+e.Name()+"/")
+		}
+	}
+	var got []string
+	for id, p := range ofType(readTemplate(t), "AWS::Serverless::Function") {
+		uri, _ := p["CodeUri"].(string)
+		got = append(got, uri)
+		if filepath.Base(uri) != strings.ToLower(id) {
+			t.Errorf("function %s has the code of %s", id, uri)
+		}
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("functions/ and template.yaml differ (-functions +template):\n%s", diff)
+	}
+}
+
+// cfn-lint knows neither a misspelt "issuer" nor a path without a slash.
+func TestRoutesAndAuthorizer(t *testing.T) {
+	template := readTemplate(t)
+	auth := at(template, "Resources", "HttpApi", "Properties", "Auth")
+	wantAuth := object{
+		"DefaultAuthorizer": "AccessToken",
+		"Authorizers": object{"AccessToken": object{
+			"IdentitySource":   "$request.header.Authorization",
+			"JwtConfiguration": object{"issuer": object{"Ref": "Issuer"}, "audience": object{"Ref": "Audience"}},
+		}},
+	}
+	if diff := cmp.Diff(any(wantAuth), auth); diff != "" {
+		t.Errorf("Auth (-want +got):\n%s", diff)
+	}
+	routes := map[string]string{}
+	for id, function := range ofType(template, "AWS::Serverless::Function") {
+		events, _ := function["Events"].(object)
+		for _, e := range events {
+			if at(e, "Type") != "HttpApi" {
+				continue
+			}
+			p := at(e, "Properties").(object)
+			if diff := cmp.Diff(any(object{"Ref": "HttpApi"}), p["ApiId"]); diff != "" {
+				t.Errorf("ApiId (-want +got):\n%s", diff)
+			}
+			method, _ := p["Method"].(string)
+			path, _ := p["Path"].(string)
+			authorizer, _ := at(p, "Auth", "Authorizer").(string)
+			routes[strings.TrimSpace(method+" "+path)] = strings.TrimSpace(id + " " + authorizer)
+		}
+	}
+	want := map[string]string{"": "Api", "GET /healthz": "Api NONE", "GET /openapi.yaml": "Api NONE"}
+	if diff := cmp.Diff(want, routes); diff != "" {
+		t.Errorf("routes: function and authorizer, the default one if none (-want +got):\n%s", diff)
+	}
+	if stage := at(template, "Resources", "HttpApi", "Properties", "StageName"); stage != "$default" {
+		t.Errorf("StageName is %v: a stage with a name is part of every path", stage)
+	}
+	log := at(template, "Resources", "HttpApi", "Properties", "AccessLogSettings", "Format").(string)
+	if !json.Valid([]byte(log)) {
+		t.Errorf("the access log is not JSON: %s", log)
+	}
+	for _, secret := range []string{"header", "queryString", "authorizer.claims", "authorizer.principalId"} {
+		if strings.Contains(log, secret) {
+			t.Errorf("the access log has %s", secret)
+		}
+	}
+}
+
+// Nothing that was published is lost on the way to fanout.
+func TestEventSource(t *testing.T) {
+	got := at(readTemplate(t), "Resources", "Fanout", "Properties", "Events", "Stream")
+	want := object{"Type": "Kinesis", "Properties": object{
+		"Stream":                         object{"Fn::GetAtt": "Stream.Arn"},
+		"StartingPosition":               "TRIM_HORIZON",
+		"BatchSize":                      100.0,
+		"MaximumBatchingWindowInSeconds": 0.0,
+		"ParallelizationFactor":          object{"Ref": "ParallelizationFactor"},
+		"FunctionResponseTypes":          []any{"ReportBatchItemFailures"},
+		"BisectBatchOnFunctionError":     true,
+		"MaximumRetryAttempts":           -1.0,
+		"MaximumRecordAgeInSeconds":      86400.0,
+		"DestinationConfig": object{"OnFailure": object{
+			"Type": "SQS", "Destination": object{"Fn::GetAtt": "DeadLetterQueue.Arn"},
+		}},
+	}}
+	if diff := cmp.Diff(any(want), got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What holds customers' data is encrypted, and what is not only passing through
+// stays when the stack goes.
+func TestDataIsKept(t *testing.T) {
+	resources := readTemplate(t)["Resources"].(object)
+	for _, id := range []string{"Table", "Bucket", "Key"} {
+		for _, policy := range []string{"DeletionPolicy", "UpdateReplacePolicy"} {
+			if got := at(resources, id, policy); got != "Retain" {
+				t.Errorf("%s of %s is %v", policy, id, got)
+			}
+		}
+	}
+	key := object{"Fn::GetAtt": "Key.Arn"}
+	for path, want := range map[string]any{
+		"Table/DeletionProtectionEnabled":                                   true,
+		"Table/PointInTimeRecoverySpecification/PointInTimeRecoveryEnabled": true,
+		"Table/TimeToLiveSpecification/AttributeName":                       "expires",
+		"Table/SSESpecification/KMSMasterKeyId":                             key,
+		"Stream/StreamEncryption/KeyId":                                     key,
+		"Stream/RetentionPeriodHours":                                       168.0,
+		"DeadLetterQueue/KmsMasterKeyId":                                    key,
+		"DeadLetterQueue/MessageRetentionPeriod":                            1209600.0,
+		"SweepFailures/KmsMasterKeyId":                                      key,
+		"Key/EnableKeyRotation":                                             true,
+	} {
+		id, rest, _ := strings.Cut(path, "/")
+		got := at(resources, append([]string{id, "Properties"}, strings.Split(rest, "/")...)...)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+	}
+	logs := ofType(object{"Resources": resources}, "AWS::Logs::LogGroup")
+	for id, p := range logs {
+		if diff := cmp.Diff(any(object{"Ref": "LogRetentionDays"}), p["RetentionInDays"]); diff != "" {
+			t.Errorf("RetentionInDays of %s (-want +got):\n%s", id, diff)
+		}
+	}
+	if len(logs) != 6 {
+		t.Errorf("log groups: %v; want one for each function, the API and the state machine", slices.Sorted(maps.Keys(logs)))
+	}
+}
