@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sluicehq/sluice/test/scenario"
 )
 
 // TestKill kills the node at random moments of a busy life, ten times. In the
@@ -19,7 +21,7 @@ func TestKill(t *testing.T) {
 	kills := 0
 	n := newNode(t, checked, fast, "--dev")
 	c := newClient(n, "acme")
-	bucketeer, backend := newBucketeer(t)
+	bucketeer, backend := scenario.NewBucketeer(t)
 	if err := backend.CreateBucket("acme-events"); err != nil {
 		t.Fatal(err)
 	}

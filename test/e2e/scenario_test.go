@@ -1,15 +1,7 @@
 package e2e
 
 import (
-	"io"
-	"net/http"
-	"net/http/httptest"
-	"strings"
-	"sync"
 	"testing"
-
-	"github.com/johannesboyne/gofakes3"
-	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/test/scenario"
@@ -27,20 +19,20 @@ func TestScenarios(t *testing.T) {
 				env[k] = v
 			}
 			n := newNode(t, checked, env, "--dev")
-			s := &secrets{}
-			bucketeer, _ := newBucketeer(t)
-			s.add(bucketeer.SecretAccessKey)
+			s := &scenario.Secrets{}
+			bucketeer, _ := scenario.NewBucketeer(t)
+			s.Add(bucketeer.SecretAccessKey)
 			scenario.Run(t, scenario.Env{
 				URL:      n.url(),
 				Settings: inForce(t, env),
 				Token: func(tenant string, scopes ...string) string {
 					token := n.token(tenant, scopes...)
-					s.add(token)
+					s.Add(token)
 					return token
 				},
 				Patience: patience,
 				S3:       bucketeer,
-				Secret:   s.add,
+				Secret:   s.Add,
 				Restart: func() {
 					if lanes == "1" {
 						n.kill()
@@ -50,7 +42,7 @@ func TestScenarios(t *testing.T) {
 					n.start()
 				},
 			})
-			s.absentFrom(t, n.text(0))
+			s.AbsentFrom(t, n.text(0))
 			n.noErrors()
 		})
 	}
@@ -68,53 +60,6 @@ func inForce(t *testing.T, env map[string]string) settings.Settings {
 		t.Fatal(err)
 	}
 	return s
-}
-
-// secrets are what must not be logged.
-type secrets struct {
-	mu  sync.Mutex
-	all []string
-}
-
-func (s *secrets) add(clear string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all = append(s.all, clear)
-}
-
-func (s *secrets) absentFrom(t *testing.T, text string) {
-	t.Helper()
-	if len(s.all) < 2 || !strings.Contains(text, "delivery attempted") {
-		t.Errorf("there are %d secrets and %d bytes of log; the search proves nothing", len(s.all), len(text))
-	}
-	for _, clear := range s.all {
-		if i := strings.Index(text, clear); i >= 0 {
-			t.Errorf("a secret is in the log: …%s…", text[max(0, i-200):min(len(text), i+200)])
-		}
-	}
-}
-
-// newBucketeer serves S3 on loopback, for one access key.
-func newBucketeer(t *testing.T) (scenario.Bucketeer, *s3mem.Backend) {
-	backend := s3mem.New()
-	b := scenario.Bucketeer{Region: "eu-central-1", AccessKeyID: "AKIAEXAMPLE0001", SecretAccessKey: "bucket-secret-0123456789abcdefghij"}
-	store := gofakes3.New(backend).Server()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.Header.Get("Authorization"), "Credential="+b.AccessKeyID+"/") {
-			store.ServeHTTP(w, r)
-			return
-		}
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Type", "application/xml")
-		w.WriteHeader(http.StatusForbidden)
-		_, _ = io.WriteString(w, "<Error><Code>InvalidAccessKeyId</Code><Message>There is no such key.</Message></Error>")
-	}))
-	t.Cleanup(func() {
-		server.CloseClientConnections()
-		server.Close()
-	})
-	b.Endpoint = server.URL
-	return b, backend
 }
 
 // A request's id in an error answer is the one in the log line of the request.

@@ -111,12 +111,12 @@ func badTokens(t *testing.T, env *Env) {
 			one := c.with(token)
 			one.t = t
 			for _, call := range calls {
-				one.call(call.method, call.path, object{}).fails(http.StatusUnauthorized, "unauthorized")
+				one.call(call.method, call.path, object{}).unauthorized(env)
 			}
 		})
 	}
-	c.with("").call("GET", base, nil, "Authorization", "Basic dXNlcjpwYXNz").fails(http.StatusUnauthorized, "unauthorized")
-	c.with("").call("GET", base+"?access_token="+c.token, nil).fails(http.StatusUnauthorized, "unauthorized")
+	c.with("").call("GET", base, nil, "Authorization", "Basic dXNlcjpwYXNz").unauthorized(env)
+	c.with("").call("GET", base+"?access_token="+c.token, nil).unauthorized(env)
 }
 
 func noSuchCall(t *testing.T, env *Env) {

@@ -25,6 +25,10 @@ type Env struct {
 	// up by a failure, so it can be long.
 	Patience time.Duration
 
+	// Gateway says that access tokens are checked by an API Gateway in front of
+	// the service, whose 401 has a shape of its own that cannot be changed.
+	Gateway bool
+
 	// S3 is an S3 server that the service can reach.
 	S3 Bucketeer
 

@@ -189,6 +189,18 @@ func (a *answer) fails(status int, code string, words ...string) {
 	}
 }
 
+// unauthorized fails the test unless the call was refused for its token.
+func (a *answer) unauthorized(env *Env) {
+	a.t.Helper()
+	if !env.Gateway {
+		a.fails(http.StatusUnauthorized, "unauthorized")
+		return
+	}
+	if a.status != http.StatusUnauthorized || string(a.body) != `{"message":"Unauthorized"}` {
+		a.t.Errorf("%s: got %d %.300s, want the gateway's 401", a.call, a.status, a.body)
+	}
+}
+
 // document is an integration as it is answered.
 type document struct {
 	ID       string            `json:"id"`

@@ -1,0 +1,205 @@
+// Package emulators starts what stands in for AWS in tests: DynamoDB Local,
+// kinesalite for Kinesis, and moto for S3, SQS, KMS and Step Functions, as `make
+// aws-tools` installs them into .aws-tools of the repository.
+//
+// Each starts when a test first asks for it, once for the test process, listens
+// on a free port of loopback and holds its data in memory. It ends with the test
+// process, however that ends. A test whose emulator is not installed is skipped
+// and says what is missing; where CI is set in the environment it fails.
+package emulators
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+)
+
+// Region is the region of all clients; the emulators take any.
+const Region = "eu-central-1"
+
+// Account is the account that moto and kinesalite put into ARNs.
+const Account = "123456789012"
+
+var (
+	dynamo  = &emulator{name: "DynamoDB Local", needs: "a JDK and npm", command: dynamoCommand}
+	stream  = &emulator{name: "kinesalite", needs: "Node.js and npm", command: kinesaliteCommand}
+	motoAll sync.Map // the port that moto calls, 0 for its own: *emulator
+)
+
+// Config is for clients of the endpoint, a URL: with credentials that every
+// emulator takes and the SDK's standard retries. A client of S3 needs
+// UsePathStyle besides.
+func Config(endpoint string) aws.Config {
+	return aws.Config{
+		Region:       Region,
+		BaseEndpoint: aws.String(endpoint),
+		Credentials:  credentials.NewStaticCredentialsProvider("AKIDTEST", "test", ""),
+		RetryMode:    aws.RetryModeStandard,
+	}
+}
+
+// DynamoDB returns a client of DynamoDB Local. Make tables by NewTable.
+func DynamoDB(t testing.TB) *dynamodb.Client {
+	t.Helper()
+	return dynamodb.NewFromConfig(Config(DynamoDBURL(t)))
+}
+
+// DynamoDBURL is the endpoint of DynamoDB Local. All credentials and regions
+// share one set of tables there.
+func DynamoDBURL(t testing.TB) string {
+	t.Helper()
+	return dynamo.endpoint(t)
+}
+
+// Kinesis returns a client of kinesalite. A stream there is ready 10 ms after it
+// was created or changed.
+func Kinesis(t testing.TB) *kinesis.Client {
+	t.Helper()
+	return kinesis.NewFromConfig(Config(KinesisURL(t)))
+}
+
+// KinesisURL is the endpoint of kinesalite.
+func KinesisURL(t testing.TB) string {
+	t.Helper()
+	return stream.endpoint(t)
+}
+
+// Moto returns the configuration for clients of moto: S3 (with UsePathStyle),
+// SQS, KMS and Step Functions, whose machines run and call moto itself.
+func Moto(t testing.TB) aws.Config {
+	t.Helper()
+	return Config(MotoBehind(t, 0))
+}
+
+// MotoBehind is the endpoint of a moto whose state machines call every service
+// and every function at this port of localhost, where a front stands. Each port
+// has a moto of its own, in the time zone UTC.
+func MotoBehind(t testing.TB, port int) string {
+	t.Helper()
+	return motoAt(port).endpoint(t)
+}
+
+func motoAt(port int) *emulator {
+	made := &emulator{name: "moto", needs: "Python 3.11 or later", command: func(tools string) (command, error) {
+		return motoCommand(tools, port)
+	}}
+	moto, _ := motoAll.LoadOrStore(port, made)
+	return moto.(*emulator)
+}
+
+// URLs are endpoints.
+type URLs struct{ DynamoDB, Kinesis, Moto string }
+
+// All starts all emulators side by side, with the moto of MotoBehind.
+func All(t testing.TB, port int) URLs {
+	t.Helper()
+	var starting sync.WaitGroup
+	for _, e := range []*emulator{dynamo, stream, motoAt(port)} {
+		starting.Go(func() { e.once.Do(e.start) })
+	}
+	starting.Wait()
+	return URLs{DynamoDB: DynamoDBURL(t), Kinesis: KinesisURL(t), Moto: MotoBehind(t, port)}
+}
+
+// Run runs the tests of a package, for its TestMain, and ends the emulators. It
+// returns once they have ended.
+func Run(m *testing.M) int {
+	code := m.Run()
+	dynamo.stop()
+	stream.stop()
+	motoAll.Range(func(_, moto any) bool {
+		moto.(*emulator).stop()
+		return true
+	})
+	return code
+}
+
+// emulator is started by the first who asks for its endpoint.
+type emulator struct {
+	name, needs string
+	command     func(tools string) (command, error)
+
+	once    sync.Once
+	process *process
+	err     error
+}
+
+// errNotInstalled is why an emulator cannot start for now.
+var errNotInstalled = errors.New("not installed")
+
+func (e *emulator) endpoint(t testing.TB) string {
+	t.Helper()
+	e.once.Do(e.start)
+	switch {
+	case e.err == nil:
+		return e.process.url
+	case errors.Is(e.err, errNotInstalled) && os.Getenv("CI") == "":
+		t.Skipf("%v", e.err)
+	default:
+		t.Fatalf("%v", e.err)
+	}
+	return ""
+}
+
+func (e *emulator) start() {
+	tools, err := toolsDir()
+	if err != nil {
+		e.err = err
+		return
+	}
+	c, err := e.command(tools)
+	if err != nil {
+		e.err = fmt.Errorf("%s is %w (%w): run 'make aws-tools', which needs %s for it", e.name, errNotInstalled, err, e.needs)
+		return
+	}
+	if e.process, err = start(c); err != nil {
+		e.err = fmt.Errorf("%s: %w", e.name, err)
+	}
+}
+
+func (e *emulator) stop() {
+	e.once.Do(func() {}) // none starts after this
+	if e.process != nil {
+		e.process.stop()
+	}
+}
+
+// toolsDir is .aws-tools of the repository that the test runs in.
+func toolsDir() (string, error) {
+	dir, err := repository()
+	return filepath.Join(dir, ".aws-tools"), err
+}
+
+// repository is the folder that the working directory's module lies in.
+func repository() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "test", "aws", "tools", "install.sh")); err == nil {
+			return dir, nil
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return "", errors.New("emulators: the test does not run within the repository")
+		}
+		dir = up
+	}
+}
+
+func motoPort(port int) []string {
+	if port == 0 {
+		return nil
+	}
+	return []string{"MOTO_PORT=" + strconv.Itoa(port)}
+}

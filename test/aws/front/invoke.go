@@ -1,0 +1,77 @@
+package front
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+const (
+	functionsPath   = "/2015-03-31/functions/"
+	invocationsPath = "/invocations"
+)
+
+// invoke answers POST /2015-03-31/functions/{name or ARN}/invocations and waits
+// for the function; there is no other invocation type.
+func (f *Front) invoke(w http.ResponseWriter, r *http.Request) {
+	name, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.EscapedPath(), functionsPath), invocationsPath)
+	name, err := url.PathUnescape(name)
+	if !ok || err != nil || r.Method != http.MethodPost {
+		writeLambda(w, refusal{status: http.StatusNotFound, code: "UnknownOperationException"})
+		return
+	}
+	if kind := r.Header.Get("X-Amz-Invocation-Type"); kind != "" && kind != "RequestResponse" {
+		writeLambda(w, refusal{status: http.StatusBadRequest, code: "InvalidParameterValueException"})
+		return
+	}
+	payload, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	f.mu.Lock()
+	invoker := f.invoker
+	f.mu.Unlock()
+	if invoker == nil {
+		writeLambda(w, refusals[Lambda][Gone])
+		return
+	}
+	result, functionError, err := invoker.Invoke(r.Context(), functionName(name), payload)
+	if err != nil {
+		writeLambda(w, notRun(err))
+		return
+	}
+	if functionError != "" {
+		w.Header().Set("X-Amz-Function-Error", functionError)
+	}
+	w.Header().Set("X-Amz-Executed-Version", "$LATEST")
+	w.Header().Set("X-Amzn-Requestid", requestID)
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(result) // the caller is gone, if anything
+}
+
+// functionName is the bare name of one given with its ARN or a version.
+func functionName(name string) string {
+	if _, after, isARN := strings.Cut(name, ":function:"); isARN {
+		name = after
+	}
+	name, _, _ = strings.Cut(name, ":")
+	return name
+}
+
+// notRun is Lambda's answer for a function that did not run.
+func notRun(err error) refusal {
+	var known interface{ StatusCode() int }
+	if !errors.As(err, &known) {
+		return refusal{http.StatusInternalServerError, "ServiceException", err.Error()}
+	}
+	for _, with := range refusals[Lambda] {
+		if with.status == known.StatusCode() {
+			with.text = err.Error()
+			return with
+		}
+	}
+	return refusal{known.StatusCode(), "ServiceException", err.Error()}
+}

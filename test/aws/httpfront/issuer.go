@@ -1,0 +1,86 @@
+package httpfront
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// Issuer is who issues the tokens of a test.
+type Issuer struct {
+	URL      string
+	Audience string
+	key      jose.JSONWebKey
+	signer   jose.Signer
+}
+
+// NewIssuer returns an issuer with a key of its own.
+func NewIssuer(url, audience string) (*Issuer, error) {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	key := jose.JSONWebKey{Key: private, KeyID: requestID(), Algorithm: string(jose.RS256), Use: "sig"}
+	options := (&jose.SignerOptions{}).WithType("JWT")
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key}, options)
+	if err != nil {
+		return nil, err
+	}
+	return &Issuer{url, audience, key, signer}, nil
+}
+
+// Keys returns the issuer's public keys.
+func (i *Issuer) Keys() jose.JSONWebKeySet {
+	return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{i.key.Public()}}
+}
+
+// Authorizer returns an authorizer that takes the issuer's tokens.
+func (i *Issuer) Authorizer() *Authorizer {
+	return &Authorizer{Issuer: i.URL, Audience: []string{i.Audience}, Keys: i.Keys()}
+}
+
+// Token returns a signed token that is good for an hour from now. The claims
+// given come over its own; nil takes one away.
+func (i *Issuer) Token(claims map[string]any) (string, error) {
+	now := time.Now()
+	all := map[string]any{
+		"iss": i.URL,
+		"aud": i.Audience,
+		"iat": now.Unix(),
+		"exp": now.Add(time.Hour).Unix(),
+	}
+	maps.Copy(all, claims)
+	maps.DeleteFunc(all, func(_ string, v any) bool { return v == nil })
+	body, err := json.Marshal(all)
+	if err != nil {
+		return "", fmt.Errorf("the claims of a token: %w", err)
+	}
+	signed, err := i.signer.Sign(body)
+	if err != nil {
+		return "", err
+	}
+	return signed.CompactSerialize()
+}
+
+// ServeHTTP answers what an authorizer asks its issuer: the discovery document
+// and the keys.
+func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var answer any
+	switch r.URL.Path {
+	case "/.well-known/openid-configuration":
+		answer = map[string]string{"issuer": i.URL, "jwks_uri": i.URL + "/.well-known/jwks.json"}
+	case "/.well-known/jwks.json":
+		answer = i.Keys()
+	default:
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer) // the other side has hung up otherwise
+}

@@ -1,0 +1,190 @@
+package lambdahost
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Stats are the figures of a function since it was added.
+type Stats struct {
+	Invocations int
+	Errors      int // invocations that ended with a FunctionError
+	Throttles   int
+	ColdStarts  int
+	BilledMS    int64         // every invocation rounded up to a millisecond
+	Init        time.Duration // of all cold starts, from the start of the process to its first poll
+	MaxInit     time.Duration
+	PeakRSS     int64 // bytes; 0 where the system does not tell
+}
+
+// Error is Lambda's refusal to run a function:
+// https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors.
+type Error struct {
+	Status  int
+	Code    string
+	Message string
+}
+
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// StatusCode returns the HTTP status that Lambda answers with.
+func (e *Error) StatusCode() int { return e.Status }
+
+var errClosed = errors.New("lambdahost: the host is closed")
+
+type function struct {
+	Function
+	host *Host
+	log  *os.File
+
+	mu           sync.Mutex
+	environments map[*environment]bool // true while free
+	inUse        int                   // invocations under way
+	life         int                   // goes up with each Recycle
+	closed       bool
+	stats        Stats
+}
+
+// acquire returns a free environment, or starts one, and tells whether it did.
+func (f *function) acquire() (*environment, bool, error) {
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		return nil, false, errClosed
+	}
+	if f.MaxConcurrency > 0 && f.inUse >= f.MaxConcurrency {
+		f.stats.Throttles++
+		f.mu.Unlock()
+		return nil, false, &Error{429, "TooManyRequestsException", "Rate Exceeded."}
+	}
+	f.inUse++
+	for e, free := range f.environments {
+		if free && !e.alive() { // somebody else ended it
+			delete(f.environments, e)
+			continue
+		}
+		if free {
+			f.environments[e] = false
+			f.mu.Unlock()
+			return e, false, nil
+		}
+	}
+	e, err := newEnvironment(f)
+	if err != nil {
+		f.inUse--
+	} else {
+		f.environments[e] = false
+	}
+	f.mu.Unlock()
+	return e, true, err
+}
+
+// release ends an invocation. The environment is free again if its process is
+// frozen, waiting for work.
+func (f *function) release(e *environment, frozen bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.inUse--
+	if frozen && !f.closed && e.life == f.life {
+		f.environments[e] = true
+		return
+	}
+	delete(f.environments, e)
+	e.end()
+}
+
+func (f *function) all() []*environment {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := make([]*environment, 0, len(f.environments))
+	for e := range f.environments {
+		list = append(list, e)
+	}
+	return list
+}
+
+func (f *function) recycle() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.life++
+	for e, free := range f.environments {
+		if free {
+			delete(f.environments, e)
+			e.end()
+		}
+	}
+}
+
+func (f *function) close() {
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
+	for _, e := range f.all() {
+		e.end()
+	}
+}
+
+func (f *function) count(change func(*Stats)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(&f.stats)
+}
+
+// environ returns the variables of
+// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html, and
+// nothing of the process that runs the tests.
+func (f *function) environ(address string) []string {
+	list := []string{
+		"AWS_LAMBDA_RUNTIME_API=" + address,
+		"AWS_LAMBDA_FUNCTION_NAME=" + f.Name,
+		"AWS_LAMBDA_FUNCTION_VERSION=$LATEST",
+		fmt.Sprintf("AWS_LAMBDA_FUNCTION_MEMORY_SIZE=%d", f.MemoryMB),
+		"AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
+		"AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/" + f.Name,
+		"AWS_LAMBDA_LOG_STREAM_NAME=" + time.Now().UTC().Format("2006/01/02") + "/[$LATEST]" + newID(16),
+		"AWS_REGION=" + f.host.options.Region,
+		"AWS_DEFAULT_REGION=" + f.host.options.Region,
+		"AWS_ACCESS_KEY_ID=test",
+		"AWS_SECRET_ACCESS_KEY=test",
+		"AWS_SESSION_TOKEN=test",
+		"_HANDLER=bootstrap",
+		"LAMBDA_TASK_ROOT=/var/task",
+		"LAMBDA_RUNTIME_DIR=/var/runtime",
+		"LANG=en_US.UTF-8",
+		"TZ=:UTC",
+		"PATH=/usr/local/bin:/usr/bin:/bin:/opt/bin",
+	}
+	for k, v := range f.Env {
+		list = append(list, k+"="+v) // the last of several wins
+	}
+	return list
+}
+
+// openLog returns a file without a name, which goes when the process does,
+// however it ends. The processes inherit it, and with it one common position,
+// so that they write one after the other.
+func openLog() (*os.File, error) {
+	log, err := os.CreateTemp("", "lambdahost-log-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(log.Name()); err != nil {
+		_ = log.Close()
+		return nil, err
+	}
+	return log, nil
+}
+
+// bareName returns a function's name without what an ARN, or a version, puts
+// around it.
+func bareName(name string) string {
+	if _, rest, ok := strings.Cut(name, ":function:"); ok {
+		name = rest
+	}
+	name, _, _ = strings.Cut(name, ":")
+	return name
+}

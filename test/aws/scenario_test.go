@@ -1,0 +1,81 @@
+package aws
+
+import (
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/test/aws/stack"
+	"github.com/sluicehq/sluice/test/scenario"
+)
+
+// fast are settings that make waiting short, as test/e2e has them for the
+// binary. What is here and not there is of the AWS shape alone.
+var fast = map[string]string{
+	"SLUICE_RETRY_MIN":        "50ms",
+	"SLUICE_RETRY_MAX":        "500ms",
+	"SLUICE_WEBHOOK_TIMEOUT":  "2s",
+	"SLUICE_FOLLOW_BUDGET":    "1s",
+	"SLUICE_S3_FILE_INTERVAL": "1s",
+	"SLUICE_S3_FILE_BYTES":    "64KiB",
+	"SLUICE_LOG_LEVEL":        "debug",
+	"SLUICE_SEEK_MARGIN":      "1s",
+}
+
+// patience is only ever used up by a failure.
+const patience = 2 * time.Minute
+
+// TestScenarios plays the scenarios of every shape against the AWS shape. At the
+// end no secret may be in anything that a function logged.
+func TestScenarios(t *testing.T) {
+	for name, o := range map[string]struct {
+		lanes       string
+		interpreter bool
+	}{
+		"one lane, moto's state machines":    {"1", false},
+		"four lanes, package asl's machines": {"4", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := map[string]string{"SLUICE_LANES": o.lanes}
+			for k, v := range fast {
+				env[k] = v
+			}
+			s := stack.Deploy(t, stack.Options{Settings: env, Interpreter: o.interpreter})
+			secrets := &scenario.Secrets{}
+			bucketeer, _ := scenario.NewBucketeer(t)
+			secrets.Add(bucketeer.SecretAccessKey)
+			scenario.Run(t, scenario.Env{
+				URL:      s.URL,
+				Gateway:  true,
+				Settings: inForce(t, s, env),
+				Token: func(tenant string, scopes ...string) string {
+					token := s.Token(tenant, scopes...)
+					secrets.Add(token)
+					return token
+				},
+				Patience: patience,
+				S3:       bucketeer,
+				Secret:   secrets.Add,
+				Restart:  s.Restart,
+			})
+			secrets.AbsentFrom(t, s.Log())
+		})
+	}
+}
+
+// inForce reads settings as the functions do.
+func inForce(t *testing.T, s *stack.Stack, env map[string]string) settings.Settings {
+	t.Helper()
+	in := settings.Default()
+	err := settings.LoadEnv(in.Table(), func(name string) (string, bool) {
+		if value, ok := env[name]; ok {
+			return value, true
+		}
+		value, ok := s.Env[name]
+		return value, ok
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in
+}

@@ -1,0 +1,49 @@
+package stack
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+)
+
+// names are those of the functions, of their folders in functions/ and of their
+// folders in build/.
+var names = []string{"api", "fanout", "advance", "sweep"}
+
+// bootstraps builds the functions for this machine, once for the process. They
+// have the race detector where the tests have it.
+var bootstraps = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "sluice-functions-")
+	if err != nil {
+		return "", err
+	}
+	for _, name := range names {
+		if err := buildOne(name, filepath.Join(dir, name, "bootstrap")); err != nil {
+			return dir, err
+		}
+	}
+	return dir, nil
+})
+
+func buildOne(name, path string) error {
+	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-o", path}
+	cgo := "CGO_ENABLED=0"
+	if raceDetector {
+		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
+	}
+	cmd := exec.Command("go", append(args, "github.com/sluicehq/sluice/functions/"+name)...) //nolint:noctx // it ends by itself
+	cmd.Env = append(os.Environ(), cgo)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build functions/%s: %w\n%s", name, err, out)
+	}
+	return nil
+}
+
+// RemoveBuilt removes the functions that were built. It is for TestMain.
+func RemoveBuilt() {
+	if dir, _ := bootstraps(); dir != "" {
+		_ = os.RemoveAll(dir)
+	}
+}

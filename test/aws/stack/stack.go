@@ -1,0 +1,335 @@
+// Package stack deploys Sluice to the local stand-ins of AWS: what template.yaml
+// describes, with the real functions as processes of their own, behind one
+// endpoint (package front) that counts and breaks the calls between them.
+package stack
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/sluicehq/sluice/test/aws/asl"
+	"github.com/sluicehq/sluice/test/aws/emulators"
+	"github.com/sluicehq/sluice/test/aws/front"
+	"github.com/sluicehq/sluice/test/aws/httpfront"
+	"github.com/sluicehq/sluice/test/aws/lambdahost"
+	"github.com/sluicehq/sluice/test/aws/streampoller"
+)
+
+// Options are what a stack can have of its own. The zero value is good.
+type Options struct {
+	// Settings are added to the functions' environment: SLUICE_….
+	Settings map[string]string
+	// Interpreter executes the state machine by package asl instead of moto,
+	// which takes a tenth of the time.
+	Interpreter bool
+	Shards      int // of the stream; 1 when 0
+	Hooks       streampoller.Hooks
+	Seed        uint64 // of faults with a probability
+}
+
+// Stack is a deployment. It goes with its test.
+type Stack struct {
+	URL    string // of the API
+	Issuer *httpfront.Issuer
+	Front  *front.Front
+	Host   *lambdahost.Host
+	Poller *streampoller.Poller
+
+	Table, Stream, Bucket, Key, Queue, StateMachine string // names, id, URL and ARN
+
+	DynamoDB *dynamodb.Client
+	Kinesis  *kinesis.Client
+	S3       *s3.Client
+	KMS      *kms.Client
+	SFN      *sfn.Client
+	SQS      *sqs.Client
+
+	Env map[string]string // of the functions
+
+	machines *asl.Service // nil: moto has them
+}
+
+// Deploy makes a stack. The test is skipped where an emulator is not installed,
+// and fails if CI is set.
+func Deploy(t testing.TB, o Options) *Stack {
+	t.Helper()
+	s := &Stack{Host: lambdahost.New(lambdahost.Options{Region: emulators.Region, Account: emulators.Account})}
+	if err := s.deploy(t, o); err != nil {
+		t.Fatalf("deploy: %v", err)
+	}
+	return s
+}
+
+func (s *Stack) deploy(t testing.TB, o Options) error {
+	definition, err := readTemplate()
+	if err != nil {
+		return err
+	}
+	if err := s.open(t, o); err != nil {
+		return err
+	}
+	t.Cleanup(s.Host.Close)
+	s.Front.Invoke(s.Host.Invoker())
+	if err := s.create(t, o); err != nil {
+		return err
+	}
+	if err := s.addFunctions(definition, o); err != nil {
+		return err
+	}
+	if err := s.listen(t, definition); err != nil {
+		return err
+	}
+	return s.follow(t, definition, o)
+}
+
+// open starts the front and makes clients that go through it.
+func (s *Stack) open(t testing.TB, o Options) error {
+	var err error
+	if s.Front, err = front.Listen(o.Seed); err != nil {
+		return err
+	}
+	t.Cleanup(s.Front.Close)
+	urls := emulators.All(t, s.Front.Port())
+	backends := front.Backends{
+		DynamoDB: front.Forward(urls.DynamoDB), Kinesis: front.Forward(urls.Kinesis), Rest: front.Forward(urls.Moto),
+	}
+	backends.StepFunctions = backends.Rest
+	if o.Interpreter {
+		s.machines = asl.New(asl.Options{Lambda: asl.Lambda(s.Host.Invoker())})
+		t.Cleanup(s.machines.Close)
+		backends.StepFunctions = asl.Server{Service: s.machines}
+	}
+	s.Front.Serve(backends)
+	c := s.Front.Config()
+	s.DynamoDB, s.Kinesis, s.KMS = dynamodb.NewFromConfig(c), kinesis.NewFromConfig(c), kms.NewFromConfig(c)
+	s.SFN, s.SQS = sfn.NewFromConfig(c), sqs.NewFromConfig(c)
+	s.S3 = s3.NewFromConfig(c, func(o *s3.Options) { o.UsePathStyle = true })
+	return nil
+}
+
+// create makes what is not a function.
+func (s *Stack) create(t testing.TB, o Options) error {
+	ctx := t.Context()
+	name := fmt.Sprintf("sluice-%d", time.Now().UnixNano())
+	s.Table = emulators.NewTable(t, s.DynamoDB)
+	s.Stream, s.Bucket = name, name
+	if _, err := s.Kinesis.CreateStream(ctx, &kinesis.CreateStreamInput{StreamName: &name, ShardCount: aws.Int32(int32(max(o.Shards, 1)))}); err != nil {
+		return err
+	}
+	exists := kinesis.NewStreamExistsWaiter(s.Kinesis, func(o *kinesis.StreamExistsWaiterOptions) { o.MinDelay, o.MaxDelay = 10*time.Millisecond, time.Second })
+	if err := exists.Wait(ctx, &kinesis.DescribeStreamInput{StreamName: &name}, time.Minute); err != nil {
+		return err
+	}
+	if _, err := s.S3.CreateBucket(ctx, &s3.CreateBucketInput{
+		Bucket: &name, CreateBucketConfiguration: &types.CreateBucketConfiguration{LocationConstraint: emulators.Region},
+	}); err != nil {
+		return err
+	}
+	key, err := s.KMS.CreateKey(ctx, &kms.CreateKeyInput{})
+	if err != nil {
+		return err
+	}
+	queue, err := s.SQS.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &name})
+	if err != nil {
+		return err
+	}
+	s.Key, s.Queue = *key.KeyMetadata.Arn, *queue.QueueUrl
+	return s.createMachine(ctx, name)
+}
+
+// addFunctions adds the functions with the environment that template.yaml gives
+// them.
+func (s *Stack) addFunctions(definition *template, o Options) error {
+	dir, err := bootstraps()
+	if err != nil {
+		return err
+	}
+	env, err := s.environment(definition)
+	if err != nil {
+		return err
+	}
+	maps.Copy(env, o.Settings)
+	s.Env = env
+	for _, name := range names {
+		f := definition.functions[name]
+		if err := s.Host.AddFunction(lambdahost.Function{
+			Name: name, Path: filepath.Join(dir, name, "bootstrap"), Env: env,
+			Timeout: seconds(f.Timeout), MemoryMB: f.MemorySize,
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// environment resolves what the template refers to.
+func (s *Stack) environment(definition *template) (map[string]string, error) {
+	env := map[string]string{
+		"AWS_ENDPOINT_URL": s.Front.URL(),
+		"SLUICE_TABLE":     s.Table, "SLUICE_STREAM": s.Stream, "SLUICE_BUCKET": s.Bucket,
+		"SLUICE_KEY": s.Key, "SLUICE_STATE_MACHINE": s.StateMachine,
+		"SLUICE_STAGE": "test", "SLUICE_LANES": "1", "SLUICE_RETENTION": "720h", "SLUICE_TENANT_CLAIM": "tenant",
+		"SLUICE_ALLOW_PRIVATE_TARGETS": "true", // receivers are on loopback
+	}
+	given := slices.Sorted(maps.Keys(definition.variables))
+	for _, name := range given {
+		if _, ok := env[name]; ok {
+			continue
+		}
+		value := definition.variables[name]
+		if value.Tag != "!!str" && value.Tag != "!!int" {
+			return nil, fmt.Errorf("template.yaml gives the functions %s, which this stack does not know", name)
+		}
+		env[name] = value.Value
+	}
+	for name := range env {
+		if name != "AWS_ENDPOINT_URL" && !slices.Contains(given, name) {
+			return nil, fmt.Errorf("template.yaml does not give the functions %s", name)
+		}
+	}
+	return env, nil
+}
+
+// listen starts the HTTP API.
+func (s *Stack) listen(t testing.TB, definition *template) error {
+	issuer, err := httpfront.NewIssuer("https://id.example.com/", "sluice")
+	if err != nil {
+		return err
+	}
+	s.Issuer = issuer
+	o := httpfront.Options{
+		Invoker: s.Host.Invoker(), Function: "api",
+		JWT:    issuer.Authorizer(),
+		Routes: []httpfront.Route{{Key: "$default"}},
+	}
+	for _, e := range definition.functions["api"].Events {
+		if e.Properties.Path != "" && e.Properties.Auth.Authorizer == "NONE" {
+			o.Routes = append(o.Routes, httpfront.Route{Key: e.Properties.Method + " " + e.Properties.Path, Open: true})
+		}
+	}
+	api, err := httpfront.New(o)
+	if err != nil {
+		return err
+	}
+	server := httptest.NewServer(api)
+	t.Cleanup(server.Close)
+	s.URL = server.URL
+	return nil
+}
+
+// follow starts the event source mapping of fanout.
+func (s *Stack) follow(t testing.TB, definition *template, o Options) error {
+	mapping, err := definition.functions["fanout"].stream()
+	if err != nil {
+		return err
+	}
+	p := mapping.Properties
+	s.Poller, err = streampoller.New(streampoller.Options{
+		Stream: s.Kinesis, StreamARN: "arn:aws:kinesis:" + emulators.Region + ":" + emulators.Account + ":stream/" + s.Stream,
+		Invoker: s.Host.Invoker(), Function: "fanout",
+		BatchSize: p.BatchSize, BatchingWindow: seconds(p.BatchingWindow), ParallelizationFactor: 10,
+		ReportBatchItemFailures:    slices.Contains(p.FunctionResponseTypes, "ReportBatchItemFailures"),
+		BisectBatchOnFunctionError: p.Bisect, MaximumRetryAttempts: p.MaximumRetryAttempts,
+		MaximumRecordAge: seconds(p.MaximumRecordAgeInSeconds), OnFailure: s.giveUp,
+		PollInterval: 50 * time.Millisecond, RetryDelay: 50 * time.Millisecond, Hooks: o.Hooks,
+	})
+	if err != nil {
+		return err
+	}
+	s.Poller.Start()
+	t.Cleanup(s.Poller.Stop)
+	return nil
+}
+
+// giveUp is the on-failure destination.
+func (s *Stack) giveUp(ctx context.Context, record []byte) error {
+	_, err := s.SQS.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &s.Queue, MessageBody: aws.String(string(record))})
+	return err
+}
+
+// Token returns an access token of the tenant.
+func (s *Stack) Token(tenant string, scopes ...string) string {
+	token, err := s.Issuer.Token(map[string]any{"tenant": tenant, "scope": strings.Join(scopes, " ")})
+	if err != nil {
+		panic(err) // its own key signs it
+	}
+	return token
+}
+
+// Sweep runs the function sweep, as its schedule does.
+func (s *Stack) Sweep(ctx context.Context) error {
+	input, err := json.Marshal(map[string]any{"time": time.Now().UTC()})
+	if err != nil {
+		return err
+	}
+	r, err := s.Host.Invoke(ctx, "sweep", input)
+	if err == nil && r.FunctionError != "" {
+		err = fmt.Errorf("sweep: %s: %s", r.FunctionError, r.Payload)
+	}
+	return err
+}
+
+// createMachine creates the state machine of statemachine/delivery.asl.json.
+func (s *Stack) createMachine(ctx context.Context, name string) error {
+	text, err := os.ReadFile(filepath.Join(Root(), "statemachine", "delivery.asl.json"))
+	if err != nil {
+		return err
+	}
+	s.StateMachine = "arn:aws:states:" + emulators.Region + ":" + emulators.Account + ":stateMachine:" + name
+	substitutions := map[string]string{"AdvanceFunctionArn": s.Host.ARN("advance"), "StateMachineArn": s.StateMachine}
+	if s.machines != nil {
+		d, err := asl.Parse(text, substitutions)
+		if err != nil {
+			return err
+		}
+		return s.machines.Create(s.StateMachine, d)
+	}
+	for variable, value := range substitutions {
+		text = bytes.ReplaceAll(text, []byte("${"+variable+"}"), []byte(value))
+	}
+	created, err := s.SFN.CreateStateMachine(ctx, &sfn.CreateStateMachineInput{
+		Name: &name, Definition: aws.String(string(text)),
+		RoleArn: aws.String("arn:aws:iam::" + emulators.Account + ":role/delivery"),
+	})
+	if err == nil && *created.StateMachineArn != s.StateMachine {
+		err = fmt.Errorf("the state machine is %s, not %s", *created.StateMachineArn, s.StateMachine)
+	}
+	return err
+}
+
+// Restart takes away every process that runs a function, as an update of the
+// functions does, those that are busy in the middle of what they do.
+func (s *Stack) Restart() {
+	for _, name := range names {
+		s.Host.Kill(name)
+		s.Host.Recycle(name)
+	}
+}
+
+// Log is what all functions have written.
+func (s *Stack) Log() string {
+	var text strings.Builder
+	for _, name := range names {
+		text.Write(s.Host.Log(name))
+	}
+	return text.String()
+}

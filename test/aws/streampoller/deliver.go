@@ -1,0 +1,220 @@
+package streampoller
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// piece is a batch, or what is left of one.
+type piece struct {
+	records  []*record
+	invoked  int  // times that the function has run with them
+	attempts int  // of those, the ones that count
+	refused  int  // times in a row that it could not be run
+	again    bool // it is delivered a second time
+	outcome  Outcome
+	response int // index of the first record that failed; -1 for none, or unknown for all
+}
+
+// Indices that a response may stand for.
+const (
+	none = -1
+	all  = -2
+)
+
+// deliver sends the records until each is settled, or the poller stops. Pieces
+// are sent one after the other, so that a key's records stay in order.
+func (l *lane) deliver(ctx context.Context, records []*record) {
+	pieces := []piece{{records: records}}
+	for len(pieces) > 0 && ctx.Err() == nil {
+		rest := pieces[1:]
+		first, ok := l.withoutAged(ctx, pieces[0])
+		if !ok {
+			return
+		}
+		if len(first.records) == 0 {
+			pieces = rest
+			continue
+		}
+		l.invoke(ctx, &first)
+		pieces = append(l.judge(ctx, first, len(rest) == 0), rest...)
+	}
+}
+
+// withoutAged gives up the records that are too old to be sent at all, which
+// are the first ones.
+func (l *lane) withoutAged(ctx context.Context, p piece) (piece, bool) {
+	limit := l.reader.poller.options.MaximumRecordAge
+	n := 0
+	for limit > 0 && n < len(p.records) && time.Since(p.records[n].Arrival) > limit {
+		n++
+	}
+	if n == 0 {
+		return p, true
+	}
+	aged := p
+	aged.records, p.records = p.records[:n], p.records[n:]
+	return p, l.giveUp(ctx, aged, "RecordAgeExceeded")
+}
+
+// invoke runs the function. It is not stopped when the poller is.
+func (l *lane) invoke(ctx context.Context, p *piece) {
+	poller := l.reader.poller
+	o := poller.options
+	batch := Batch{l.reader.shard.id, l.number, p.invoked + 1, make([]Record, len(p.records))}
+	for i, rec := range p.records {
+		batch.Records[i] = rec.Record
+	}
+	if o.Hooks.Before != nil {
+		o.Hooks.Before(batch)
+	}
+	result, functionError, err := o.Invoker.Invoke(context.WithoutCancel(ctx), o.Function, payload(p.records))
+	p.outcome = Outcome{result, functionError, err}
+	if o.Hooks.After != nil {
+		o.Hooks.After(batch, p.outcome)
+	}
+	switch {
+	case functionError != "" || err != nil:
+		p.response = all
+	case !o.ReportBatchItemFailures:
+		p.response = none
+	default:
+		p.response = firstFailure(result, p.records)
+	}
+	poller.mu.Lock()
+	defer poller.mu.Unlock()
+	if err != nil {
+		poller.stats.Refusals++
+		p.refused++
+		return
+	}
+	p.invoked++
+	p.attempts++
+	p.refused = 0
+	poller.stats.Invocations++
+	if p.response != none {
+		poller.stats.Failures++
+	}
+	poller.stats.IteratorAge = time.Since(p.records[len(p.records)-1].Arrival)
+	poller.stats.MaxIteratorAge = max(poller.stats.MaxIteratorAge, poller.stats.IteratorAge)
+}
+
+// judge returns what is to be sent next of a piece that was sent. If it is the
+// last one, the queue comes after it.
+func (l *lane) judge(ctx context.Context, p piece, last bool) []piece {
+	poller := l.reader.poller
+	switch {
+	case p.refused > 0: // not one of the attempts
+		pause(ctx, poller.backOff(p.refused))
+		return []piece{p}
+	case p.response == none:
+		return l.succeed(p, last)
+	case p.response == all && poller.options.BisectBatchOnFunctionError && len(p.records) > 1:
+		// "Splitting batches doesn't consume the retry quota."
+		half := len(p.records) / 2
+		left, right := p, p
+		left.records, right.records = p.records[:half:half], p.records[half:]
+		left.attempts--
+		right.attempts--
+		pause(ctx, poller.backOff(1))
+		return []piece{left, right}
+	}
+	if p.response > 0 {
+		l.reader.settle(p.records[:p.response])
+		p.records = p.records[p.response:]
+	}
+	if limit := poller.options.MaximumRetryAttempts; limit >= 0 && p.attempts > limit {
+		l.giveUp(ctx, p, "RetryAttemptsExhausted")
+		return nil
+	}
+	pause(ctx, poller.backOff(p.attempts))
+	return []piece{p}
+}
+
+// succeed settles a piece, unless a test wants to see it again.
+func (l *lane) succeed(p piece, last bool) []piece {
+	again := Once
+	if hook := l.reader.poller.options.Hooks.Again; hook != nil && !p.again {
+		batch := Batch{l.reader.shard.id, l.number, p.invoked, nil}
+		for _, rec := range p.records {
+			batch.Records = append(batch.Records, rec.Record)
+		}
+		again = hook(batch)
+	}
+	switch again {
+	case Duplicate:
+		return []piece{{records: p.records, again: true}}
+	case Overlap:
+		half := len(p.records) / 2
+		l.reader.settle(p.records[:half])
+		p.records = p.records[half:]
+		if last {
+			p.records = l.extend(p.records)
+		}
+		return []piece{{records: p.records, again: true}}
+	}
+	l.reader.settle(p.records)
+	return nil
+}
+
+// giveUp sends the invocation record of a piece to the on-failure destination,
+// and reports whether it has it.
+func (l *lane) giveUp(ctx context.Context, p piece, condition string) bool {
+	poller := l.reader.poller
+	if send := poller.options.OnFailure; send != nil {
+		record := poller.invocationRecord(l.reader.shard.id, p, condition)
+		for failures := 1; ; failures++ {
+			if send(ctx, record) == nil {
+				break
+			}
+			if !pause(ctx, poller.backOff(failures)) {
+				return false
+			}
+		}
+	}
+	poller.mu.Lock()
+	poller.stats.Discarded += len(p.records)
+	poller.mu.Unlock()
+	l.reader.settle(p.records)
+	return true
+}
+
+// invocationRecord is the JSON of
+// https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html.
+func (p *Poller) invocationRecord(shard string, from piece, condition string) []byte {
+	const layout = "2006-01-02T15:04:05.000Z"
+	first, last := from.records[0], from.records[len(from.records)-1]
+	record := InvocationRecord{
+		RequestContext: RequestContext{
+			RequestID:              uuid.NewString(),
+			FunctionARN:            p.functionARN(),
+			Condition:              condition,
+			ApproximateInvokeCount: from.invoked,
+		},
+		Version:   "1.0",
+		Timestamp: time.Now().UTC().Format(layout),
+		KinesisBatchInfo: KinesisBatchInfo{
+			ShardID:                         shard,
+			StartSequenceNumber:             first.Sequence,
+			EndSequenceNumber:               last.Sequence,
+			ApproximateArrivalOfFirstRecord: first.Arrival.UTC().Format(layout),
+			ApproximateArrivalOfLastRecord:  last.Arrival.UTC().Format(layout),
+			BatchSize:                       len(from.records),
+			StreamARN:                       p.options.StreamARN,
+		},
+	}
+	if from.invoked > 0 {
+		record.ResponseContext = &ResponseContext{StatusCode: 200, ExecutedVersion: "$LATEST"}
+		if from.outcome.FunctionError != "" {
+			record.ResponseContext.FunctionError = &from.outcome.FunctionError
+		}
+	}
+	text, err := json.Marshal(record)
+	if err != nil {
+		panic(err) // text and numbers
+	}
+	return text
+}

@@ -1,0 +1,262 @@
+package streampoller
+
+import (
+	"context"
+	"hash/fnv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+)
+
+// shard is what outlives a stop. It is under the poller's lock.
+type shard struct {
+	id         string
+	parents    []string
+	checkpoint string
+	running    bool
+	idle       bool // at its end so far, with nothing unsettled
+	finished   bool // closed, and all of it settled
+}
+
+// discover starts every shard whose parents are finished, and looks again when
+// one has finished, since only then there are new ones to be read.
+func (p *Poller) discover(ctx context.Context) {
+	for failures := 0; ; {
+		if err := p.list(ctx); err != nil {
+			failures++
+			if !pause(ctx, p.backOff(failures)) {
+				return
+			}
+			continue
+		}
+		failures = 0
+		p.startReady(ctx)
+		select {
+		case <-p.found:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (p *Poller) list(ctx context.Context) error {
+	in := &kinesis.ListShardsInput{StreamName: aws.String(p.stream)}
+	for {
+		out, err := p.options.Stream.ListShards(ctx, in)
+		if err != nil {
+			return err
+		}
+		p.mu.Lock()
+		for _, s := range out.Shards {
+			p.know(s)
+		}
+		p.mu.Unlock()
+		if aws.ToString(out.NextToken) == "" {
+			p.mu.Lock()
+			p.listed = true
+			p.mu.Unlock()
+			return nil
+		}
+		in = &kinesis.ListShardsInput{NextToken: out.NextToken}
+	}
+}
+
+func (p *Poller) know(s types.Shard) {
+	id := aws.ToString(s.ShardId)
+	if p.shards[id] != nil {
+		return
+	}
+	known := &shard{id: id}
+	for _, parent := range []*string{s.ParentShardId, s.AdjacentParentShardId} {
+		if parent != nil {
+			known.parents = append(known.parents, *parent)
+		}
+	}
+	p.shards[id] = known
+}
+
+// startReady starts the shards whose turn it is. A parent that the stream does
+// not list any more has expired with all its records.
+func (p *Poller) startReady(ctx context.Context) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.shards {
+		ready := !s.running && !s.finished
+		for _, parent := range s.parents {
+			if known := p.shards[parent]; known != nil && !known.finished {
+				ready = false
+			}
+		}
+		if ready {
+			s.running = true
+			r := newReader(p, s)
+			p.done.Go(func() { r.run(ctx) })
+		}
+	}
+}
+
+// record is a record on its way. done is under the poller's lock.
+type record struct {
+	Record
+	event []byte // as it stands in the function's payload
+	done  bool
+}
+
+// reader reads one shard, from its checkpoint until the poller stops.
+type reader struct {
+	poller  *Poller
+	shard   *shard
+	lanes   []*lane
+	settled chan struct{} // some record was
+
+	pending []*record // in the shard's order, from the first that is not settled; under the poller's lock
+	last    string    // number of the last record read
+}
+
+func newReader(p *Poller, s *shard) *reader {
+	r := &reader{poller: p, shard: s, settled: make(chan struct{}, 1), last: s.checkpoint}
+	for i := range p.options.ParallelizationFactor {
+		r.lanes = append(r.lanes, &lane{reader: r, number: i, more: make(chan struct{}, 1)})
+	}
+	return r
+}
+
+// maxWaiting is how many full batches of a shard may wait before it is not read
+// on.
+const maxWaiting = 10
+
+func (r *reader) run(ctx context.Context) {
+	o := r.poller.options
+	for _, l := range r.lanes {
+		r.poller.done.Go(func() { l.run(ctx) })
+	}
+	room := maxWaiting * o.BatchSize * o.ParallelizationFactor
+	var iterator *string
+	for failures := 0; ; {
+		if !r.await(ctx, room) {
+			return
+		}
+		out, err := r.read(ctx, &iterator)
+		if err != nil {
+			failures++
+			iterator = nil // it may have expired
+			r.unknown()
+			if !pause(ctx, r.poller.backOff(failures)) {
+				return
+			}
+			continue
+		}
+		failures = 0
+		r.take(out)
+		if out.NextShardIterator == nil {
+			break
+		}
+		iterator = out.NextShardIterator
+		if len(out.Records) == 0 && !pause(ctx, o.PollInterval) {
+			return
+		}
+	}
+	if !r.await(ctx, 1) {
+		return
+	}
+	r.poller.mu.Lock()
+	r.shard.finished = true
+	r.poller.listed = false // it may have children
+	r.poller.mu.Unlock()
+	signal(r.poller.found)
+}
+
+// await waits until fewer than n records are unsettled.
+func (r *reader) await(ctx context.Context, n int) bool {
+	for {
+		r.poller.mu.Lock()
+		fewer := len(r.pending) < n
+		r.poller.mu.Unlock()
+		if fewer {
+			return ctx.Err() == nil
+		}
+		select {
+		case <-r.settled:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (r *reader) read(ctx context.Context, iterator **string) (*kinesis.GetRecordsOutput, error) {
+	o := r.poller.options
+	if *iterator == nil {
+		in := &kinesis.GetShardIteratorInput{StreamName: aws.String(r.poller.stream), ShardId: aws.String(r.shard.id)}
+		switch {
+		case r.last != "":
+			in.ShardIteratorType = types.ShardIteratorTypeAfterSequenceNumber
+			in.StartingSequenceNumber = aws.String(r.last)
+		case !o.StartAt.IsZero():
+			in.ShardIteratorType = types.ShardIteratorTypeAtTimestamp
+			in.Timestamp = aws.Time(o.StartAt)
+		default:
+			in.ShardIteratorType = types.ShardIteratorTypeTrimHorizon
+		}
+		out, err := o.Stream.GetShardIterator(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		*iterator = out.ShardIterator
+	}
+	limit := min(o.BatchSize*o.ParallelizationFactor, 10_000)
+	return o.Stream.GetRecords(ctx, &kinesis.GetRecordsInput{ShardIterator: *iterator, Limit: aws.Int32(int32(limit))})
+}
+
+// unknown notes that nobody knows what the shard has.
+func (r *reader) unknown() {
+	r.poller.mu.Lock()
+	defer r.poller.mu.Unlock()
+	r.shard.idle = false
+}
+
+// take hands what was read to the lanes.
+func (r *reader) take(out *kinesis.GetRecordsOutput) {
+	records := make([]*record, len(out.Records))
+	for i, from := range out.Records {
+		records[i] = r.poller.record(r.shard.id, from)
+		r.last = records[i].Sequence
+	}
+	r.poller.mu.Lock()
+	defer r.poller.mu.Unlock()
+	r.pending = append(r.pending, records...)
+	r.shard.idle = len(r.pending) == 0 && aws.ToInt64(out.MillisBehindLatest) == 0
+	now := time.Now()
+	for _, rec := range records {
+		hash := fnv.New32a()
+		_, _ = hash.Write([]byte(rec.PartitionKey)) // it cannot fail
+		r.lanes[hash.Sum32()%uint32(len(r.lanes))].put(rec, now)
+	}
+}
+
+// settle notes that records have succeeded or were given up, and moves the
+// checkpoint on as far as there is no gap.
+func (r *reader) settle(records []*record) {
+	r.poller.mu.Lock()
+	defer r.poller.mu.Unlock()
+	for _, rec := range records {
+		rec.done = true
+	}
+	r.poller.stats.Settled += len(records)
+	n := 0
+	for n < len(r.pending) && r.pending[n].done {
+		r.shard.checkpoint = r.pending[n].Sequence
+		n++
+	}
+	r.pending = r.pending[n:]
+	signal(r.settled)
+}
+
+// signal wakes whoever waits on the channel, now or when they next do.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

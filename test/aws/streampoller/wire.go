@@ -1,0 +1,162 @@
+package streampoller
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+)
+
+// InvocationRecord is what the on-failure destination gets: where the records
+// are, and not the records.
+type InvocationRecord struct {
+	RequestContext   RequestContext   `json:"requestContext"`
+	ResponseContext  *ResponseContext `json:"responseContext,omitempty"` // nil if the function was not run
+	Version          string           `json:"version"`
+	Timestamp        string           `json:"timestamp"`
+	KinesisBatchInfo KinesisBatchInfo `json:"KinesisBatchInfo"`
+}
+
+// RequestContext tells what was given up, and why: RetryAttemptsExhausted or
+// RecordAgeExceeded.
+type RequestContext struct {
+	RequestID              string `json:"requestId"`
+	FunctionARN            string `json:"functionArn"`
+	Condition              string `json:"condition"`
+	ApproximateInvokeCount int    `json:"approximateInvokeCount"`
+}
+
+// ResponseContext tells what the function last answered.
+type ResponseContext struct {
+	StatusCode      int     `json:"statusCode"`
+	ExecutedVersion string  `json:"executedVersion"`
+	FunctionError   *string `json:"functionError"` // nil after a partial response
+}
+
+// KinesisBatchInfo tells where in the stream the records are.
+type KinesisBatchInfo struct {
+	ShardID                         string `json:"shardId"`
+	StartSequenceNumber             string `json:"startSequenceNumber"`
+	EndSequenceNumber               string `json:"endSequenceNumber"`
+	ApproximateArrivalOfFirstRecord string `json:"approximateArrivalOfFirstRecord"`
+	ApproximateArrivalOfLastRecord  string `json:"approximateArrivalOfLastRecord"`
+	BatchSize                       int    `json:"batchSize"`
+	StreamARN                       string `json:"streamArn"`
+}
+
+// eventRecord is a record as the function gets it. The types of aws-lambda-go
+// would write its time with rounding errors.
+type eventRecord struct {
+	Kinesis           kinesisRecord `json:"kinesis"`
+	EventSource       string        `json:"eventSource"`
+	EventVersion      string        `json:"eventVersion"`
+	EventID           string        `json:"eventID"`
+	EventName         string        `json:"eventName"`
+	InvokeIdentityARN string        `json:"invokeIdentityArn"`
+	AWSRegion         string        `json:"awsRegion"`
+	EventSourceARN    string        `json:"eventSourceARN"`
+}
+
+type kinesisRecord struct {
+	KinesisSchemaVersion        string  `json:"kinesisSchemaVersion"`
+	PartitionKey                string  `json:"partitionKey"`
+	SequenceNumber              string  `json:"sequenceNumber"`
+	Data                        []byte  `json:"data"`
+	ApproximateArrivalTimestamp float64 `json:"approximateArrivalTimestamp"` // s since 1970
+}
+
+func (p *Poller) functionARN() string {
+	return "arn:aws:lambda:" + p.region + ":" + p.account + ":function:" + p.options.Function
+}
+
+// record encodes a record as
+// https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html shows it.
+func (p *Poller) record(shard string, from types.Record) *record {
+	rec := &record{Record: Record{
+		Sequence:     aws.ToString(from.SequenceNumber),
+		PartitionKey: aws.ToString(from.PartitionKey),
+		Data:         from.Data,
+		Arrival:      aws.ToTime(from.ApproximateArrivalTimestamp),
+	}}
+	event, err := json.Marshal(eventRecord{
+		Kinesis: kinesisRecord{
+			KinesisSchemaVersion:        "1.0",
+			PartitionKey:                rec.PartitionKey,
+			SequenceNumber:              rec.Sequence,
+			Data:                        rec.Data,
+			ApproximateArrivalTimestamp: float64(rec.Arrival.UnixMilli()) / 1000,
+		},
+		EventSource:       "aws:kinesis",
+		EventVersion:      "1.0",
+		EventID:           shard + ":" + rec.Sequence,
+		EventName:         "aws:kinesis:record",
+		InvokeIdentityARN: "arn:aws:iam::" + p.account + ":role/" + p.options.Function,
+		AWSRegion:         p.region,
+		EventSourceARN:    p.options.StreamARN,
+	})
+	if err != nil {
+		panic(err) // text, numbers and bytes
+	}
+	rec.event = event
+	return rec
+}
+
+// eventFrame is what is around the records.
+const eventFrame = `{"Records":[]}`
+
+func payload(records []*record) []byte {
+	var b bytes.Buffer
+	b.WriteString(`{"Records":[`)
+	for i, rec := range records {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(rec.event)
+	}
+	b.WriteString(`]}`)
+	return b.Bytes()
+}
+
+// firstFailure returns the index of the first record that a response with
+// ReportBatchItemFailures names, none, or all. Success are an empty or null
+// response and an empty or null list; failure of the whole batch are an
+// identifier that is empty, null, misspelt or of no record of the batch, and
+// what is no such response at all. Names are compared exactly.
+func firstFailure(response []byte, records []*record) int {
+	response = bytes.TrimSpace(response)
+	if len(response) == 0 || string(response) == "null" {
+		return none
+	}
+	var object map[string]json.RawMessage
+	if json.Unmarshal(response, &object) != nil {
+		return all
+	}
+	list := object["batchItemFailures"]
+	if list == nil {
+		return none
+	}
+	var failures []map[string]json.RawMessage
+	if json.Unmarshal(list, &failures) != nil {
+		return all
+	}
+	index := make(map[string]int, len(records))
+	for i, rec := range records {
+		index[rec.Sequence] = i
+	}
+	first := none
+	for _, f := range failures {
+		var id string
+		if json.Unmarshal(f["itemIdentifier"], &id) != nil {
+			return all
+		}
+		i, known := index[id]
+		if !known {
+			return all
+		}
+		if first == none || i < first {
+			first = i
+		}
+	}
+	return first
+}
