@@ -1,0 +1,75 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// batch is where in the stream the records of a batch are that Lambda gave up.
+type batch struct {
+	stream, shard string // name and id
+	start, end    string // sequence numbers of the first and the last record
+	size          int    // records of the batch; others may lie between them
+	reason        string // Lambda's word
+	arrived       time.Time
+}
+
+// invocationRecord is what Lambda sends to the on-failure destination of an
+// event source mapping of Kinesis:
+// https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+type invocationRecord struct {
+	RequestContext struct {
+		Condition string `json:"condition"`
+	} `json:"requestContext"`
+	Batch *struct {
+		ShardID string    `json:"shardId"`
+		Start   string    `json:"startSequenceNumber"`
+		End     string    `json:"endSequenceNumber"`
+		First   time.Time `json:"approximateArrivalOfFirstRecord"`
+		Size    int       `json:"batchSize"`
+		Stream  string    `json:"streamArn"`
+	} `json:"KinesisBatchInfo"`
+}
+
+// parseInvocation reads a message of the dead-letter queue.
+func parseInvocation(text string) (batch, error) {
+	var r invocationRecord
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return batch{}, fmt.Errorf("the message is not a record of a failed invocation: %w", err)
+	}
+	if r.Batch == nil {
+		return batch{}, errors.New("the message has no KinesisBatchInfo; it does not come from the event source mapping of a stream")
+	}
+	b := batch{
+		shard: r.Batch.ShardID, start: r.Batch.Start, end: r.Batch.End,
+		size: r.Batch.Size, reason: r.RequestContext.Condition, arrived: r.Batch.First,
+	}
+	_, name, ok := strings.Cut(r.Batch.Stream, ":stream/")
+	switch {
+	case !ok || name == "":
+		return batch{}, fmt.Errorf("KinesisBatchInfo: streamArn is %q, which names no stream", r.Batch.Stream)
+	case b.shard == "":
+		return batch{}, errors.New("KinesisBatchInfo: shardId is missing")
+	case !isSequence(b.start) || !isSequence(b.end) || compare(b.start, b.end) > 0:
+		return batch{}, fmt.Errorf("KinesisBatchInfo: %q to %q is no range of sequence numbers", b.start, b.end)
+	}
+	b.stream = name
+	return b, nil
+}
+
+func isSequence(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+// compare compares sequence numbers, which are decimal and longer than any
+// integer type.
+func compare(a, b string) int {
+	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
+	if len(a) != len(b) {
+		return len(a) - len(b)
+	}
+	return strings.Compare(a, b)
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	wire "github.com/sluicehq/sluice/internal/publish/kinesis"
+)
+
+// objects is what is called of S3; *s3.Client has it.
+type objects interface {
+	s3.ListObjectsV2APIClient
+	GetObject(ctx context.Context, in *s3.GetObjectInput, options ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+	DeleteObject(ctx context.Context, in *s3.DeleteObjectInput, options ...func(*s3.Options)) (*s3.DeleteObjectOutput, error)
+}
+
+// malformed puts back the records that fanout could not read, once this release
+// can.
+type malformed struct {
+	objects objects
+	bucket  string
+	drain   *drain
+	tally   *tally
+}
+
+const (
+	malformedPrefix = "malformed/"
+	// maxObject bounds an object: a record of up to 10 MiB, in Base64.
+	maxObject = 16 << 20
+)
+
+// parked is an object, as package awsenv writes it.
+type parked struct {
+	Reason       string `json:"reason"`
+	Stream       string `json:"event_source_arn"`
+	PartitionKey string `json:"partition_key"`
+	Data         []byte `json:"data"`
+}
+
+// parseParked reads an object.
+func parseParked(text []byte) (parked, error) {
+	var p parked
+	if err := json.Unmarshal(text, &p); err != nil {
+		return parked{}, fmt.Errorf("it is not what fanout writes: %w", err)
+	}
+	if p.PartitionKey == "" || p.Stream == "" {
+		return parked{}, errors.New("it is not what fanout writes: partition_key or event_source_arn is missing")
+	}
+	return p, nil
+}
+
+func (m *malformed) run(ctx context.Context) error {
+	pages := s3.NewListObjectsV2Paginator(m.objects, &s3.ListObjectsV2Input{Bucket: &m.bucket, Prefix: aws.String(malformedPrefix)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return fmt.Errorf("list %s of the bucket: %w", malformedPrefix, err)
+		}
+		for i := range page.Contents {
+			key := aws.ToString(page.Contents[i].Key)
+			m.tally.say("Object %s:", key)
+			if err := m.one(ctx, key); err != nil {
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				m.tally.stays(err)
+			}
+		}
+	}
+	return nil
+}
+
+// one puts an object's record on the stream and then deletes the object.
+func (m *malformed) one(ctx context.Context, key string) error {
+	text, err := m.get(ctx, key)
+	if err != nil {
+		return fmt.Errorf("read the object: %w", err)
+	}
+	p, err := parseParked(text)
+	if err != nil {
+		return err
+	}
+	if !strings.HasSuffix(p.Stream, ":stream/"+m.drain.name) {
+		return fmt.Errorf("it is of the stream %s, and --stream is %s", p.Stream, m.drain.name)
+	}
+	content, err := wire.Decode(p.PartitionKey, p.Data)
+	if err != nil {
+		return fmt.Errorf("this release cannot read it either: %w", err)
+	}
+	if m.tally.dryRun {
+		m.tally.done(1)
+		return nil
+	}
+	put := 0
+	if content.Barrier.IsZero() { // a barrier vouches for the place where it was
+		if err := m.drain.put(ctx, []types.PutRecordsRequestEntry{{PartitionKey: &p.PartitionKey, Data: p.Data}}); err != nil {
+			return err
+		}
+		put = 1
+	}
+	if _, err := m.objects.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &m.bucket, Key: &key}); err != nil {
+		return fmt.Errorf("its record is back, but the object could not be deleted, so another run puts it again: %w", err)
+	}
+	m.tally.done(put)
+	return nil
+}
+
+func (m *malformed) get(ctx context.Context, key string) ([]byte, error) {
+	out, err := m.objects.GetObject(ctx, &s3.GetObjectInput{Bucket: &m.bucket, Key: &key})
+	if err != nil {
+		return nil, err
+	}
+	defer out.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(out.Body, maxObject+1))
+	if err == nil && len(text) > maxObject {
+		err = fmt.Errorf("it has more than %d bytes", maxObject)
+	}
+	return text, err
+}
