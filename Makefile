@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo 
 # Processors to use, a time-out for each package's tests, and the seconds that
 # all fuzz targets share. They are set for a small machine.
 JOBS         ?= 2
-TEST_TIMEOUT ?= 5m
+TEST_TIMEOUT ?= 10m
 FUZZ_SECONDS ?= 60
 
 BIN     := bin/sluice
@@ -32,6 +32,15 @@ help: ## list the targets
 build: ## build bin/sluice, a static binary
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/sluice
 
+.PHONY: build-functions
+build-functions: ## build the Lambda functions into build/, as they are deployed
+	@for dir in functions/*/; do \
+		name=$$(basename $$dir); echo "==> build/$$name/bootstrap"; \
+		GOOS=linux GOARCH=arm64 go build -buildvcs=false -tags lambda.norpc -trimpath \
+			-ldflags '$(LDFLAGS) -buildid=' -o build/$$name/bootstrap ./$$dir || exit 1; \
+		touch -t 198001010000 build/$$name/bootstrap; \
+	done
+
 .PHONY: run
 run: build ## build and start a node for trying things out, data in .sluice
 	$(BIN) serve --dev
@@ -41,7 +50,7 @@ demo: build ## play the whole tour by itself, in under a minute
 	@go run ./test/demo $(BIN)
 
 .PHONY: test
-test: tidy vet lint race fuzz-short ## everything that must pass: vet, lint, tests, short fuzz
+test: tidy vet lint aws-tools race fuzz-short lint-template test-infra ## everything that must pass: vet, lint, tests, short fuzz, the deployment
 	@echo "==> all passed"
 
 .PHONY: tidy
@@ -85,6 +94,43 @@ else
 	@go test -count=1 -p $(JOBS) -timeout $(TEST_TIMEOUT) ./...
 endif
 
+.PHONY: aws-tools
+aws-tools: ## install what the tests of the AWS shape run against into .aws-tools
+	@test/aws/tools/install.sh
+
+.PHONY: test-aws
+test-aws: aws-tools ## run the tests of the AWS shape alone; `make test` has them too
+	@echo "==> go test, AWS shape"
+	@go test -count=1 -p 1 -timeout $(TEST_TIMEOUT) ./internal/store/dynamo ./internal/eventlog/dynamo ./test/aws/...
+
+.PHONY: lint-template
+lint-template: aws-tools ## lint template.yaml, its SAM translation and the state machine
+	@echo "==> lint template.yaml and statemachine/"
+	@infra/lint-template.sh
+
+# Without the cache of results, which does not see the template.
+.PHONY: test-infra
+test-infra: ## test the template and the CDK app
+	@echo "==> go test, infra"
+	@cd infra && go vet ./... && go test -count=1 -timeout $(TEST_TIMEOUT) ./...
+
+.PHONY: synth
+synth: build-functions ## make the CDK's templates, in infra/cdk.out
+	@cd infra && JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 go run .
+	@echo "==> infra/cdk.out has the templates; next: make deploy-cdk STAGE=$(STAGE)"
+
+STAGE ?= dev
+
+.PHONY: deploy-sam
+deploy-sam: build-functions ## deploy STAGE (dev) to AWS with the SAM CLI
+	@! grep -q issuer.example samconfig.toml || { echo "first set Issuer and Audience in samconfig.toml" >&2; exit 1; }
+	sam deploy --template-file template.yaml --config-env $(STAGE)
+
+.PHONY: deploy-cdk
+deploy-cdk: build-functions ## deploy STAGE (dev) to AWS with the CDK, with alarms and a dashboard
+	@! grep -q issuer.example infra/cdk.json || { echo "first set Issuer and Audience in infra/cdk.json" >&2; exit 1; }
+	cd infra && npm ci --ignore-scripts --no-audit --no-fund && npx cdk deploy sluice-$(STAGE)
+
 # Every fuzz target of the tree gets an equal share of FUZZ_SECONDS, from 1 to
 # 5 seconds. A run whose time ends while a worker is busy can fail with nothing
 # but "context deadline exceeded": that is Go's, and finds nothing.
@@ -117,4 +163,4 @@ cover: ## write cover.out and print the coverage of the whole
 
 .PHONY: clean
 clean: ## remove what was built; data in .sluice stays
-	rm -rf bin cover.out
+	rm -rf bin build cover.out

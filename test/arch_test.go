@@ -30,7 +30,7 @@ var domain = []string{
 // outer must not be reached from the domain, by whatever way.
 var outer = []string{
 	"database/sql", "net/http", "modernc.org/", "github.com/aws/",
-	module + "internal/httpapi", module + "internal/node", module + "internal/sink/",
+	module + "internal/httpapi", module + "internal/node", module + "internal/sink",
 }
 
 // uuidValue has only interfaces, which google/uuid implements.
@@ -73,14 +73,56 @@ func TestSQLiteStaysInTheNode(t *testing.T) {
 	}
 }
 
-func TestTestHelpersAreNotLinked(t *testing.T) {
-	p, ok := goList(t)[module+"cmd/sluice"]
-	if !ok {
-		t.Fatal("cmd/sluice does not exist")
+// programs are what is delivered, and what must not be linked into them beside
+// what tests are made of: the binary needs of AWS its customers' S3 alone, and
+// functions neither a database nor the SDK's search for credentials, which costs
+// a megabyte and a cold start.
+var programs = map[string][]string{
+	"cmd/sluice":        {aws + "service/dynamodb", aws + "service/kinesis", "github.com/aws/aws-lambda-go/"},
+	"cmd/redrive":       nil,
+	"functions/api":     {sqlDriver, aws + "config"},
+	"functions/fanout":  {sqlDriver, aws + "config"},
+	"functions/advance": {sqlDriver, aws + "config"},
+	"functions/sweep":   {sqlDriver, aws + "config"},
+}
+
+const (
+	aws       = "github.com/aws/aws-sdk-go-v2/"
+	sqlDriver = "modernc.org/"
+)
+
+func TestProgramsLinkWhatTheyNeed(t *testing.T) {
+	packages := goList(t)
+	for name, forbidden := range programs {
+		p, ok := packages[module+name]
+		if !ok {
+			t.Errorf("%s does not exist", name)
+		}
+		forbidden = append(forbidden, "testing", "github.com/google/go-cmp", "pgregory.net/rapid", module+"test/")
+		for _, dep := range p.deps {
+			if slices.ContainsFunc(forbidden, func(f string) bool { return within(dep, f) }) {
+				t.Errorf("%s has %s linked in", name, dep)
+			}
+		}
 	}
-	for _, dep := range p.deps {
-		if dep == "testing" || strings.HasPrefix(dep, "github.com/google/go-cmp") || strings.HasPrefix(dep, "pgregory.net/rapid") {
-			t.Errorf("the binary has %s linked in", dep)
+}
+
+// maxMain is how long the main of a function may be: it starts what package
+// awsenv has composed.
+const maxMain = 40
+
+func TestFunctionsAreThin(t *testing.T) {
+	mains, err := filepath.Glob(filepath.Join(root, "functions", "*", "*.go"))
+	if err != nil || len(mains) < 4 {
+		t.Fatalf("found %d files in functions/, %v", len(mains), err)
+	}
+	for _, path := range mains {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Count(text, []byte("\n")); n > maxMain {
+			t.Errorf("%s has %d lines, more than %d", path, n, maxMain)
 		}
 	}
 }
