@@ -67,6 +67,7 @@ vet: ## run go vet
 lint: $(GOLANGCI) ## run golangci-lint, at a fixed version
 	@echo "==> golangci-lint $(GOLANGCI_VERSION)"
 	@$(GOLANGCI) run --concurrency $(JOBS) --timeout 10m ./...
+	@cd infra && $(GOLANGCI) run --concurrency $(JOBS) --timeout 10m ./...
 
 .PHONY: fmt
 fmt: $(GOLANGCI) ## format the code as lint wants it

@@ -13,7 +13,7 @@ const (
 	records  = "dynamodb:BatchGetItem DeleteItem GetItem PutItem Query: Table.Arn"
 	traces   = "xray:PutTelemetryRecords PutTraceSegments: *"
 	driving  = "states:StartExecution: arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-delivery"
-	directly = "Key.Arn if Null kms:ViaService=true"
+	directly = "Key.Arn if ForAnyValue:StringEquals kms:EncryptionContextKeys=tenant if Null kms:ViaService=true"
 )
 
 // What every role may do, literally. To widen it, change it here too.
@@ -108,12 +108,14 @@ func statement(t *testing.T, s object) string {
 	slices.Sort(actions)
 	text := service + ":" + strings.Join(actions, " ") + ": " + strings.Join(listOf(s["Resource"]), ",")
 	conditions, _ := s["Condition"].(object)
+	var all []string
 	for operator, keys := range conditions {
 		for key, value := range keys.(object) {
-			text += " if " + operator + " " + key + "=" + strings.Join(listOf(value), ",")
+			all = append(all, " if "+operator+" "+key+"="+strings.Join(listOf(value), ","))
 		}
 	}
-	return text
+	slices.Sort(all)
+	return text + strings.Join(all, "")
 }
 
 // listOf returns a string, or a list of them, with the argument of functions in

@@ -64,33 +64,37 @@ func open() (*env, error) {
 	clients := awsConfig()
 	e := &env{
 		config: config, logger: logger,
-		metrics: &metrics{out: emf.Writer{Out: os.Stdout, Stage: config.Stage, Now: time.Now}},
+		metrics: &metrics{out: emf.Writer{Out: os.Stdout, Stage: config.Stage, Now: now}},
 		s3:      s3.NewFromConfig(clients, func(o *s3.Options) { o.UsePathStyle = o.BaseEndpoint != nil }),
 	}
 	table := dynamodb.NewFromConfig(clients)
-	e.store = store.New(table, config.Table, time.Now)
-	e.stream = stream.New(kinesis.NewFromConfig(clients), config.Stream, time.Now)
+	e.store = store.New(table, config.Table, now)
+	e.stream = stream.New(kinesis.NewFromConfig(clients), config.Stream, now)
 	e.log = eventlog.New(eventlog.Options{
 		DynamoDB: table, Table: config.Table, S3: e.s3, Bucket: config.Bucket,
-		Keep: config.kept(), Margin: config.SeekMargin, Now: time.Now, Barrier: e.stream.Barrier,
+		Keep: config.kept(), Margin: config.SeekMargin, Now: now, Barrier: e.stream.Barrier,
 	})
 	e.scheduler = &statemachine.Scheduler{
-		SFN: sfn.NewFromConfig(clients), ARN: config.StateMachine, Cursors: e.store, Logger: logger, Now: time.Now,
+		SFN: sfn.NewFromConfig(clients), ARN: config.StateMachine, Cursors: e.store, Logger: logger, Now: now,
 	}
 	keys := sealer.New(kms.NewFromConfig(clients), config.Key)
 	e.engine = &delivery.Engine{
 		Store: e.store, Log: e.log, Settings: config.Settings,
 		Sinks:    sink.New(sink.Options{Guard: guard, Sealer: keys, Settings: config.Settings, Version: version.Version}),
-		Observer: e.metrics, Logger: logger, Now: time.Now, Drive: e.scheduler.Drive,
+		Observer: e.metrics, Logger: logger, Now: now, Drive: e.scheduler.Drive,
 		SettlePause: min(time.Minute, config.SeekMargin),
 	}
 	e.life = &lifecycle.Service{
-		Store: e.store, Log: e.log, Sealer: keys, Settings: config.Settings, Now: time.Now,
+		Store: e.store, Log: e.log, Sealer: keys, Settings: config.Settings, Now: now,
 		CheckTarget: guard.CheckURL, Drive: e.scheduler.Drive, QuietAfter: e.engine.QuietAfter(),
 	}
 	e.engine.Lifecycle = e.life
 	return e, nil
 }
+
+// now is the time without a reading of the monotonic clock, which may stand
+// while Lambda has stopped the process.
+func now() time.Time { return time.Now().Round(0) }
 
 // newGuard lets receivers be called, but not Lambda's Runtime API, by which
 // whoever reaches it could answer in the function's name.
@@ -105,7 +109,7 @@ func newGuard(c *Config) (*netguard.Guard, error) {
 		if err != nil {
 			return nil, fmt.Errorf("AWS_LAMBDA_RUNTIME_API is %q, which is no address and port: %w", address, err)
 		}
-		guard.Forbid(at)
+		guard.ForbidLocalPort(at.Port())
 	}
 	return guard, nil
 }

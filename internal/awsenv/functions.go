@@ -31,7 +31,7 @@ func API() (gateway.Handler, error) {
 		Ready:        func(context.Context) error { return nil },
 		Settings:     e.config.Settings,
 		Log:          e.logger,
-		Now:          time.Now,
+		Now:          now,
 	}))
 	return func(ctx context.Context, req events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 		defer e.metrics.flush()
@@ -65,7 +65,7 @@ func Fanout() (func(context.Context, events.KinesisEvent) (events.KinesisEventRe
 	parked := parking{s3: e.s3, bucket: e.config.Bucket, metrics: e.metrics}
 	h := &fanout.Handler{
 		Log: e.log, Engine: e.engine, Decode: decode, GrowLanes: e.growLanes, Park: parked.park,
-		Logger: e.logger, Patience: e.config.FollowBudget / 10,
+		Logger: e.logger, Now: now, Patience: e.config.FollowBudget / 10,
 	}
 	return func(ctx context.Context, batch events.KinesisEvent) (events.KinesisEventResponse, error) {
 		defer e.metrics.flush()
@@ -93,7 +93,7 @@ func Advance() (func(context.Context, statemachine.State) (statemachine.State, e
 	if err != nil {
 		return nil, err
 	}
-	driver := &statemachine.Driver{Advance: e.engine.Advance, Cursors: e.store, Now: time.Now}
+	driver := &statemachine.Driver{Advance: e.engine.Advance, Cursors: e.store, Now: now}
 	return func(ctx context.Context, s statemachine.State) (statemachine.State, error) {
 		defer e.scheduler.Wait()
 		stepping, end := ctx, context.CancelFunc(func() {})
@@ -148,12 +148,27 @@ func Sweep() (func(context.Context, Schedule) error, error) {
 		e.report(ctx, "restart overdue cursors", overdue, err)
 		graces := e.life.ExpireGraces(ctx)
 		e.report(ctx, "delete finished replays", 0, graces)
-		freed, freeing := e.store.FreeHistories(ctx, freedAtOnce)
-		e.report(ctx, "free deleted histories", freed, freeing)
 		raised, raising := e.log.RaiseMarkers(ctx, raisedAtOnce)
 		e.report(ctx, "raise markers of the log", raised, raising)
-		return errors.Join(err, graces, freeing, raising)
+		freed, freeing := e.free(ctx)
+		e.report(ctx, "free deleted histories", freed, freeing)
+		return errors.Join(err, graces, raising, freeing)
 	}, nil
+}
+
+// freeTime is what a sweep has at most to free deleted histories: one may have
+// millions of entries, and the rest of it is for the next sweep.
+const freeTime = 30 * time.Second
+
+// free is the last thing that a sweep does, as it alone may take long.
+func (e *env) free(ctx context.Context) (int, error) {
+	limited, cancel := context.WithTimeout(ctx, freeTime)
+	defer cancel()
+	n, err := e.store.FreeHistories(limited, freedAtOnce)
+	if limited.Err() != nil && ctx.Err() == nil {
+		return n, nil // it goes on where it came to
+	}
+	return n, err
 }
 
 // report writes a line where there was something to do.

@@ -17,6 +17,7 @@ import (
 type Step struct {
 	Done bool          // not by this driver
 	Wait time.Duration // else after this long, 0 for at once
+	Lost bool          // somebody else has moved the cursor on
 }
 
 var (
@@ -86,7 +87,7 @@ const maxRetryAfter = time.Hour
 func stepAfter(err error) (Step, error) {
 	switch {
 	case errors.Is(err, store.ErrConflict):
-		return again, nil
+		return Step{Lost: true}, nil
 	case problem.CodeOf(err) == problem.NotFound:
 		return done, nil // it was deleted meanwhile
 	}
@@ -115,6 +116,9 @@ func (s *step) lease() error {
 	c := *s.cursor
 	now := s.engine.Now()
 	c.DueAt = now.Add(s.engine.QuietAfter())
+	if s.in.S3 != nil {
+		c.DueAt = c.DueAt.Add(PartTimeout)
+	}
 	writes := []store.Write{store.PutCursor{Cursor: &c}}
 	if c.State == handoff.Following {
 		r, err := s.engine.Store.Record(s.hard, c.Key.Partition())
@@ -250,7 +254,7 @@ func (e *Engine) Reclaim(ctx context.Context, k handoff.Key) error {
 		return nil
 	}
 	now := e.Now()
-	if err != nil || c.State != handoff.Driven || c.Failures > 0 || !c.DueAt.After(now) || c.DueAt.After(now.Add(e.QuietAfter())) {
+	if err != nil || c.State != handoff.Driven || c.Failures > 0 || !c.DueAt.After(now) || c.DueAt.After(now.Add(e.QuietAfter()+PartTimeout)) {
 		return err
 	}
 	c.DueAt = now

@@ -18,8 +18,9 @@ import (
 // has reached the tail. Each follower goes at its own pace within the segments
 // in hand; one that fails, or holds up the others, leaves onto its cursor.
 //
-// When ctx ends, nothing new is sent; followers that have something half done
-// leave with their exact progress. While records cannot be written Follow waits
+// When ctx ends, nothing new is sent, and followers that have something half done
+// leave with their exact progress; the error is problem.Unavailable if somebody
+// was left without what lies before the tail. While records cannot be written Follow waits
 // for better times, so that nobody is sent again what is in hand. On another
 // error nothing is lost: calling again goes on from the record. A second Follow
 // for the same partition does no harm but repeats events.
@@ -36,7 +37,7 @@ func (e *Engine) Follow(ctx context.Context, p event.Partition, tail *Tail) erro
 	}
 	for {
 		if ctx.Err() != nil {
-			return f.drain()
+			return f.end()
 		}
 		if err := f.step(); f.endures(err) {
 			continue
@@ -176,11 +177,12 @@ func (f *follow) board(entry handoff.Follower) error {
 			return err
 		}
 		if t, err = e.target(f.hard, in); err != nil {
+			// Its own trouble, which the others must not feel.
+			why := parting{failure: unopened(err, e.Now())}
 			if problem.CodeOf(err) == problem.Unavailable {
-				return err
+				why = parting{err: err}
 			}
-			_, err := f.leave(entry, in, handoff.Progress{Position: handoff.Position{Segment: f.record.Start(&entry)}},
-				parting{failure: unopened(err, e.Now())})
+			_, err := f.leave(entry, in, handoff.Progress{Position: handoff.Position{Segment: f.record.Start(&entry)}}, why)
 			return err
 		}
 	}
@@ -244,7 +246,7 @@ func (f *follow) fill() error {
 	for len(f.riders) > 0 && f.loaded() < f.tail.Head() && !f.full() {
 		segs, err := f.engine.Log.Read(f.hard, f.partition, f.loaded(), f.engine.batchBytes())
 		if err != nil {
-			return err
+			return f.unread(err)
 		}
 		if err := f.passTrimmed(segs); err != nil || len(segs) == 0 {
 			return err
@@ -253,6 +255,20 @@ func (f *follow) fill() error {
 		f.tail.Grow(f.loaded()) // what is in hand is seen through, even if it was not told of yet
 		for _, r := range f.riders {
 			r.give(segs)
+		}
+	}
+	return nil
+}
+
+// unread sees everybody off if what comes next in the log cannot be read, and
+// never will: each stands before it then, and those who join later do not.
+func (f *follow) unread(err error) error {
+	if problem.CodeOf(err) == problem.Unavailable || len(f.segs) > 0 { // what is in hand comes first
+		return err
+	}
+	for id := range f.riders {
+		if err := f.part(id, parting{err: err}); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -11,13 +11,13 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// The part of the follow budget for which followers that have everything may be
-// held up by one that has not: when no more fits in hand, and when no more comes
-// before the Follow returns. In the second case to leave costs more, as whoever
-// drives the cursor has to be started first.
+// The part of the follow budget for which a follower may hold up others: those on
+// the roster that have everything, when no more fits in hand; and whoever waits
+// for what comes after a fixed tail, of other tenants too. In the second case to
+// leave costs more, as the driver of the cursor has to be started first.
 const (
 	blockShare      = 250
-	fixedBlockShare = 10
+	fixedBlockShare = 5
 )
 
 // parting is why and how a follower leaves.
@@ -260,11 +260,12 @@ func (f *follow) patience() time.Duration {
 	return f.engine.Settings.FollowBudget / blockShare
 }
 
-// blocked reports whether, for longer than a moment, no more fits in hand, or
-// comes, while a follower has nothing left to do.
+// blocked reports whether others have waited for longer than that: a follower
+// that has nothing left to do while no more fits in hand, or what comes after a
+// fixed tail.
 func (f *follow) blocked(now time.Time) bool {
-	waiting := false
-	if f.tail.fixed || f.loaded() < f.tail.Head() && f.full() {
+	waiting := f.tail.fixed
+	if f.loaded() < f.tail.Head() && f.full() {
 		for _, r := range f.riders {
 			waiting = waiting || r.state().idle
 		}
@@ -277,6 +278,19 @@ func (f *follow) blocked(now time.Time) bool {
 		f.blockedAt = now
 	}
 	return now.Sub(f.blockedAt) >= f.patience()
+}
+
+// end drains the loop and says whether the tail was reached. Whoever called it
+// must see to it that somebody goes on from the record if it was not.
+func (f *follow) end() error {
+	if err := f.drain(); err != nil {
+		return err
+	}
+	if head := f.tail.Head(); f.record.Delivered < head {
+		return problem.Wrap(context.Cause(f.ctx), problem.Unavailable, "The follow loop of lane %d of tenant %q ended at segment %d of %d.",
+			f.partition.Lane, f.partition.Tenant, f.record.Delivered, head)
+	}
+	return nil
 }
 
 // drain ends the loop in good order: calls under way end, followers with

@@ -58,6 +58,10 @@ type Exporter interface {
 	Export(ctx context.Context, created time.Time, bodies iter.Seq[[]byte], confirm func(context.Context) error) Verdict
 }
 
+// PartTimeout is the longest time for which an Exporter takes no body, while it
+// uploads what it has.
+const PartTimeout = time.Minute
+
 // ConfirmedTimeout is the longest time between an Exporter's call of confirm
 // and the moment at which its file can last appear.
 const ConfirmedTimeout = 10 * time.Second

@@ -54,19 +54,22 @@ type Handler struct {
 	Log    Log
 	Engine Engine
 	Decode Decode
-	// GrowLanes is lifecycle.Service's. It is called once for each tenant.
+	// GrowLanes is lifecycle.Service's. It is called before a tenant's events are
+	// delivered, again only after a while: an integration may be registered by a
+	// process that knows of fewer lanes, while a deployment is under way.
 	GrowLanes func(ctx context.Context, tenant string) error
 	// Park keeps a record that cannot be decoded, and the reason, where an
 	// operator finds it. It may be called again for the same record.
 	Park   func(ctx context.Context, r *events.KinesisEventRecord, reason error) error
 	Logger *slog.Logger
+	Now    func() time.Time
 	// Patience is how long calls of followers that have left may still be under
 	// way when all else is done. They are made again if they are ended, but the
 	// batches behind this one wait for them.
 	Patience time.Duration
 
 	mu    sync.Mutex
-	grown map[string]bool // tenants
+	grown map[string]time.Time // when, by tenant
 }
 
 const (
@@ -76,6 +79,8 @@ const (
 	// atOnce bounds the partitions of a batch that are followed side by side.
 	// They wait for receivers more than they compute.
 	atOnce = 64
+	// grownFor is how long a tenant's lanes are taken for complete.
+	grownFor = 10 * time.Minute
 )
 
 // Handle delivers a batch. It is to be called with the deadline of the
@@ -85,7 +90,8 @@ const (
 func (h *Handler) Handle(ctx context.Context, batch events.KinesisEvent) (events.KinesisEventResponse, error) {
 	following, end := beforeDeadline(ctx)
 	defer end()
-	groups, failed := h.decode(ctx, batch.Records)
+	groups, unreadable := h.decode(batch.Records)
+	var failed []string
 	var mu sync.Mutex
 	var g errgroup.Group
 	g.SetLimit(atOnce)
@@ -100,6 +106,11 @@ func (h *Handler) Handle(ctx context.Context, batch events.KinesisEvent) (events
 		})
 	}
 	_ = g.Wait() // nobody fails
+	for _, u := range unreadable {
+		if again := h.park(following, u); again != "" {
+			failed = append(failed, again)
+		}
+	}
 	h.settle(following, end)
 	return response(failed), nil
 }
@@ -168,16 +179,16 @@ func (h *Handler) deliver(ctx context.Context, g *group) (again string) {
 func (h *Handler) growLanes(ctx context.Context, tenant string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.grown[tenant] {
+	if h.Now().Sub(h.grown[tenant]) < grownFor {
 		return nil
 	}
 	if err := h.GrowLanes(ctx, tenant); err != nil {
 		return err
 	}
 	if h.grown == nil {
-		h.grown = make(map[string]bool)
+		h.grown = make(map[string]time.Time)
 	}
-	h.grown[tenant] = true
+	h.grown[tenant] = h.Now()
 	return nil
 }
 

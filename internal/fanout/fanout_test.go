@@ -34,7 +34,7 @@ type bundle struct {
 func setup(t *testing.T) *bundle {
 	b := &bundle{fail: map[string]error{}}
 	b.Handler = &Handler{
-		Log: b, Engine: b, Decode: decodeText, Patience: time.Second,
+		Log: b, Engine: b, Decode: decodeText, Now: time.Now, Patience: time.Second,
 		GrowLanes: func(_ context.Context, tenant string) error { return b.note("grow " + tenant) },
 		Park: func(_ context.Context, r *events.KinesisEventRecord, reason error) error {
 			return b.note(fmt.Sprintf("park %s %q: %v", r.Kinesis.SequenceNumber, r.Kinesis.Data, reason))
@@ -183,6 +183,17 @@ func TestFailuresAreOfOnePartition(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestLanesAreGrownAgainAfterAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		for range 3 {
+			wantAgain(t, b.handle(t.Context(), t, batch("1 0#a barrier 100")))
+			time.Sleep(grownFor / 2)
+		}
+		b.wantCalls(t, "grow a", "passed 0#a 100", "passed 0#a 100", "grow a", "passed 0#a 100")
+	})
 }
 
 func TestUnreadableRecordsAreParked(t *testing.T) {

@@ -19,18 +19,20 @@ type group struct {
 	first, last string    // sequence numbers
 }
 
-// decode sorts the records of a batch by partition. One that cannot be decoded
-// is parked, so that it holds up nobody; if it cannot even be parked, it is
-// among the failed.
-func (h *Handler) decode(ctx context.Context, records []events.KinesisEventRecord) (groups []*group, failed []string) {
+// unreadable is a record that cannot be decoded, and why.
+type unreadable struct {
+	record *events.KinesisEventRecord
+	reason error
+}
+
+// decode sorts the records of a batch by partition.
+func (h *Handler) decode(records []events.KinesisEventRecord) (groups []*group, bad []unreadable) {
 	byPartition := make(map[event.Partition]*group)
 	for i := range records {
 		r := &records[i]
 		content, err := h.Decode(r.Kinesis.PartitionKey, r.Kinesis.Data)
 		if err != nil {
-			if again := h.park(ctx, r, err); again != "" {
-				failed = append(failed, again)
-			}
+			bad = append(bad, unreadable{r, err})
 			continue
 		}
 		r.Kinesis.Data = nil // the batch may be large, and this is decoded
@@ -48,12 +50,15 @@ func (h *Handler) decode(ctx context.Context, records []events.KinesisEventRecor
 			g.records = append(g.records, eventlog.Record{Sequence: g.last, Events: content.Events})
 		}
 	}
-	return groups, failed
+	return groups, bad
 }
 
-func (h *Handler) park(ctx context.Context, r *events.KinesisEventRecord, reason error) (again string) {
-	err := h.Park(ctx, r, reason)
-	log := h.Logger.With("event_id", r.EventID, "partition_key", r.Kinesis.PartitionKey, "bytes", len(r.Kinesis.Data), "reason", reason)
+// park puts a record aside that cannot be decoded, so that it holds up nobody;
+// if it cannot even be parked, it is to be handed over again.
+func (h *Handler) park(ctx context.Context, u unreadable) (again string) {
+	r := u.record
+	err := h.Park(ctx, r, u.reason)
+	log := h.Logger.With("event_id", r.EventID, "partition_key", r.Kinesis.PartitionKey, "bytes", len(r.Kinesis.Data), "reason", u.reason)
 	if err != nil {
 		log.Error("a record that cannot be read could not be parked; it is handed over again", "error", err)
 		return r.Kinesis.SequenceNumber

@@ -5,7 +5,7 @@
 // the second check is a guarantee, since DNS may change in between; the first
 // is there to tell the customer at once.
 //
-// Limits: but for one (Forbid), the guard judges addresses, not ports, and knows
+// Limits: but for one (ForbidLocalPort), the guard judges addresses, not ports, and knows
 // nothing of what a public address forwards to. A proxy would dial in our place and is therefore
 // never used.
 package netguard
@@ -56,7 +56,7 @@ type Guard struct {
 	policy    Policy
 	addresses *ssrf.Guardian
 	resolver  Resolver
-	forbidden netip.AddrPort
+	forbidden uint16 // port on loopback, 0 for none
 }
 
 // New returns the guard of a policy. A nil resolver means net.DefaultResolver.
@@ -78,10 +78,10 @@ func New(p Policy, r Resolver) *Guard {
 	}
 }
 
-// Forbid refuses one address and port under every policy, as that of AWS
-// Lambda's Runtime API, which trusts whoever reaches it. It is to be called
-// before the guard is used.
-func (g *Guard) Forbid(at netip.AddrPort) { g.forbidden = at }
+// ForbidLocalPort refuses a port of all loopback addresses under every policy, as
+// that of AWS Lambda's Runtime API, which trusts whoever reaches it. It is to be
+// called before the guard is used.
+func (g *Guard) ForbidLocalPort(port uint16) { g.forbidden = port }
 
 // dialTimeout bounds one connection attempt. Callers set shorter bounds by
 // context; this one is for those that do not.
@@ -108,7 +108,7 @@ func (g *Guard) Control(_ context.Context, network, address string, _ syscall.Ra
 	if err != nil {
 		return &AddressError{Kind: "not an IP address"}
 	}
-	if netip.AddrPortFrom(at.Addr().Unmap(), at.Port()) == g.forbidden {
+	if at.Addr().Unmap().IsLoopback() && at.Port() == g.forbidden {
 		return &AddressError{Addr: at.Addr(), Kind: "an interface of the service itself"}
 	}
 	return g.Check(at.Addr())

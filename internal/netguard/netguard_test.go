@@ -111,17 +111,19 @@ func TestControlTakesOnlyTCPToAnAddress(t *testing.T) {
 	}
 }
 
-func TestForbid(t *testing.T) {
+func TestForbidLocalPort(t *testing.T) {
 	g := New(Private, nil)
-	g.Forbid(netip.MustParseAddrPort("127.0.0.1:9001"))
+	g.ForbidLocalPort(9001)
 	for address, allowed := range map[string]bool{
-		"127.0.0.1:9001": false, "127.0.0.1:9002": true, "127.0.0.2:9001": true, "10.0.0.1:9001": true,
+		"127.0.0.1:9001": false, "127.0.0.1:9002": true, "127.0.0.2:9001": false, "10.0.0.1:9001": true,
 	} {
 		if err := g.Control(t.Context(), "tcp4", address, nil); (err == nil) != allowed {
 			t.Errorf("%s: got %v, want allowed %v", address, err, allowed)
 		}
 	}
-	if err := g.Control(t.Context(), "tcp6", "[::ffff:127.0.0.1]:9001", nil); err == nil {
-		t.Error("the forbidden address is allowed as an IPv6 address")
+	for _, address := range []string{"[::ffff:127.0.0.1]:9001", "[::1]:9001"} {
+		if err := g.Control(t.Context(), "tcp6", address, nil); err == nil {
+			t.Errorf("%s is allowed", address)
+		}
 	}
 }

@@ -74,6 +74,10 @@ func (d *Driver) advance(ctx context.Context, s State) (State, error) {
 	if c == nil {
 		return s.done(), nil
 	}
+	if step.Lost { // the version is somebody else's
+		s.Version, s.Shadow = versionOf(c), true
+		return d.wait(s, max(c.DueAt.Sub(d.Now()), 0)+shadowMargin), nil
+	}
 	s.Version, s.Shadow = versionOf(c), false
 	return d.wait(s, step.Wait), nil
 }

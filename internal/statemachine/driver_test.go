@@ -50,6 +50,7 @@ func TestStep(t *testing.T) {
 		{"owner, whole seconds", owner, at(0), delivery.Step{Wait: 300 * time.Second}, handoff.Cursor{DueAt: now, Version: theirs}, want{true, Wait, 300, "10", false}},
 		{"owner, years", owner, at(0), delivery.Step{Wait: 30_000 * time.Hour}, handoff.Cursor{DueAt: now, Version: theirs}, want{true, Wait, 3600, "10", false}},
 		{"owner of what is overdue", owner, at(-time.Hour), delivery.Step{Wait: -time.Hour}, handoff.Cursor{DueAt: now, Version: theirs}, want{true, Wait, 0, "10", false}},
+		{"owner that lost the cursor to others", owner, at(0), delivery.Step{Lost: true}, handoff.Cursor{DueAt: now.Add(time.Minute), Version: theirs}, want{true, Wait, 65, "10", true}},
 		{"owner, done", owner, at(0), delivery.Step{Done: true}, at(0), done(owner, true)},
 		{"owner, deleted meanwhile", owner, at(0), delivery.Step{}, gone, done(owner, true)},
 		{"owner, stopped meanwhile", owner, at(0), delivery.Step{}, handoff.Cursor{Version: theirs}, done(owner, true)},

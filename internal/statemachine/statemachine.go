@@ -20,7 +20,8 @@
 //   - The cursor is gone, or is due never: the execution ends. Whoever makes
 //     the cursor due again starts another.
 //   - The version is the one it knows: nobody else has moved the cursor, so it
-//     is its own. It advances, and learns the new version.
+//     is its own. It advances, and learns the new version. If somebody else
+//     moved the cursor on meanwhile, that is not its own, as below.
 //   - The version is another: somebody else has moved it on, and may be gone
 //     since. The execution becomes a shadow of that version. It looks again
 //     when the cursor has been due for shadowMargin. If by then it was moved
@@ -95,7 +96,7 @@ const (
 	shadowMargin = 5 * time.Second
 	// longestWait is the longest wait of a step. After it the execution looks
 	// again, so that none is left waiting for what has long been changed, and
-	// so that with a limit of a few thousand steps it stays below the year that
+	// so that with the limit of 250 steps it stays far below the year that
 	// an execution may take.
 	longestWait = time.Hour
 )

@@ -16,7 +16,7 @@ var fast = map[string]string{
 	"SLUICE_RETRY_MAX":        "500ms",
 	"SLUICE_WEBHOOK_TIMEOUT":  "2s",
 	"SLUICE_FOLLOW_BUDGET":    "1s",
-	"SLUICE_S3_FILE_INTERVAL": "1s",
+	"SLUICE_S3_FILE_INTERVAL": "3s",
 	"SLUICE_S3_FILE_BYTES":    "64KiB",
 	"SLUICE_LOG_LEVEL":        "debug",
 	"SLUICE_SEEK_MARGIN":      "1s",

@@ -86,6 +86,9 @@ func (r *receiver) listen(addr string) {
 	r.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	r.server.Start()
 	r.URL, r.addr = r.server.URL, ln.Addr().String()
+	if r.env.ReceiverURL != nil {
+		r.URL = r.env.ReceiverURL(r.URL)
+	}
 }
 
 // close refuses connections from now on.

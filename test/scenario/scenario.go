@@ -32,6 +32,10 @@ type Env struct {
 	// S3 is an S3 server that the service can reach.
 	S3 Bucketeer
 
+	// ReceiverURL is the address at which the service reaches a receiver, which
+	// listens at the local one. Nil: it is the same.
+	ReceiverURL func(local string) string
+
 	// Secret is told every secret that the scenarios give to the service, so
 	// that its logs can be searched for them. Nil: nobody asks.
 	Secret func(clear string)
@@ -53,7 +57,7 @@ type scenario struct {
 }
 
 // Run plays all scenarios. Receivers are on loopback, where the service must be
-// allowed to call them.
+// allowed to call them, unless it has another address for them.
 func Run(t *testing.T, env Env) {
 	t.Run("side by side", func(t *testing.T) {
 		for _, group := range [][]scenario{publishing, webhooks, lives, histories, failing, replaying, exporting, access} {

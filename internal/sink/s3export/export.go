@@ -15,7 +15,7 @@ import (
 // upload if that one fails. What is left for the abort is also the time in
 // which a store may still carry out a last request that we gave up.
 const (
-	requestTimeout = time.Minute
+	requestTimeout = delivery.PartTimeout
 	abortTimeout   = 3 * time.Second
 	finishTimeout  = delivery.ConfirmedTimeout - abortTimeout
 )
