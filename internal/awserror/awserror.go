@@ -15,7 +15,9 @@ import (
 )
 
 // lasting are the codes of errors that trying again does not help with: the
-// permissions or the resources of the deployment are wrong.
+// permissions or the resources of the deployment are wrong. A table or stream that
+// is not there (ResourceNotFoundException) is none of them: one that is being
+// restored comes back, and until then the events wait, as for any outage.
 var lasting = map[string]bool{
 	"AccessDeniedException":       true,
 	"AccessDenied":                true,
@@ -24,6 +26,7 @@ var lasting = map[string]bool{
 	"NoSuchBucket":                true,
 	"DisabledException":           true,
 	"KMSInvalidStateException":    true,
+	"IncorrectKeyException":       true,
 	"NotFoundException":           true,
 }
 

@@ -100,6 +100,9 @@ func (s *Settings) Validate() []error {
 	if s.S3FileBytes > MaxS3FileBytes {
 		errs = append(errs, fmt.Errorf("SLUICE_S3_FILE_BYTES is %d; it can be at most %d, as S3 takes a file in at most 10,000 parts", s.S3FileBytes, int64(MaxS3FileBytes)))
 	}
+	if s.MaxRejected > MaxRejectedEvents {
+		errs = append(errs, fmt.Errorf("SLUICE_MAX_REJECTED is %d; it can be at most %d, as the list of an integration's rejected events is one record", s.MaxRejected, MaxRejectedEvents))
+	}
 	if s.Lanes > MaxLanes {
 		errs = append(errs, fmt.Errorf("SLUICE_LANES is %d; it can be at most %d", s.Lanes, MaxLanes))
 	}
@@ -116,3 +119,8 @@ const MaxS3FileBytes = 10_000 * (5 << 20)
 // MaxLanes keeps a start or stop, which writes two records a lane, within one
 // transaction of 100 writes (Amazon DynamoDB's limit).
 const MaxLanes = 32
+
+// MaxRejectedEvents keeps the index of an integration's rejected events, which is
+// one item of about 100 bytes an event, well below the 400 KB that an item can
+// have (Amazon DynamoDB's limit).
+const MaxRejectedEvents = 1000

@@ -29,7 +29,7 @@ const (
 
 // Append implements eventlog.Log. It costs one put while nobody else appends to
 // the partition, and for a large segment one more to S3; the first append of a
-// process reads the head before. Records of more than 4 MiB become several
+// process reads the head before, and records that were put back cost another put. Records of more than 4 MiB become several
 // segments: if it fails after some of them, the next append goes on from there.
 func (l *Log) Append(ctx context.Context, p event.Partition, source string, records []eventlog.Record) (uint64, error) {
 	if err := ended(ctx); err != nil {
@@ -118,6 +118,11 @@ func (l *Log) put(ctx context.Context, p event.Partition, h *head, source string
 	}
 	if h.number == 0 {
 		if err := l.putMarker(ctx, p, 0); err != nil {
+			return false, err
+		}
+	}
+	if l.isBelated(*h, &it) {
+		if err := l.noteBelated(ctx, p, &it); err != nil {
 			return false, err
 		}
 	}

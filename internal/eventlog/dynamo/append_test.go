@@ -24,6 +24,7 @@ func equal(t *testing.T, what string, got, want any) {
 
 // The hot path: one put for a batch, and what follows reads it from memory.
 func TestRequestsOfTheHotPath(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	l := r.process()
 	r.append(l, "stream", record(1, 100))
@@ -43,6 +44,7 @@ func TestRequestsOfTheHotPath(t *testing.T) {
 }
 
 func TestNothingIsWrittenOfWhatIsThere(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	l := r.process()
 	r.append(l, "stream", record(1, 10), record(2, 10))
@@ -58,6 +60,7 @@ func TestNothingIsWrittenOfWhatIsThere(t *testing.T) {
 // An append that finds everything there returns the last segment, also if
 // another process appended it.
 func TestAppendOfNothingReturnsTheLastSegment(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	stale := r.process()
 	r.append(stale, "stream", record(1, 10))
@@ -71,6 +74,7 @@ func TestAppendOfNothingReturnsTheLastSegment(t *testing.T) {
 
 // The SDK sends a put again whose answer is lost, and finds it done.
 func TestALostAnswerWithoutASource(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	l := r.process()
 	r.append(l, "", record(1, 10))
@@ -91,8 +95,10 @@ func TestALostAnswerWithoutASource(t *testing.T) {
 }
 
 func TestLostAnswers(t *testing.T) {
+	t.Parallel()
 	for name, lose := range map[string]int{"one": 1, "two": 2, "all": 3} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			l := r.process()
 			r.append(l, "stream", record(1, 10))
@@ -122,6 +128,7 @@ func TestLostAnswers(t *testing.T) {
 // Another's segment under the number that was to be taken is not mistaken for
 // one's own, even if it has the same events.
 func TestLostRaces(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		source string
 		second []eventlog.Record
@@ -135,6 +142,7 @@ func TestLostRaces(t *testing.T) {
 		"a batch with an object": {"stream", []eventlog.Record{record(3, 10), record(4, 40<<10)}, wantIDs(1, 4)},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			loser, winner := r.process(), r.process()
 			r.append(loser, "stream", record(1, 10))
@@ -153,6 +161,7 @@ func TestLostRaces(t *testing.T) {
 }
 
 func TestTwoProcessesRacing(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	const length, processes = 60, 3
 	done := make(chan struct{})
@@ -184,6 +193,7 @@ func TestTwoProcessesRacing(t *testing.T) {
 // A head that this process saw long ago is not believed: the number after it may
 // have been there, and have expired.
 func TestOldHeadsAreNotBelieved(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	l := r.process()
 	r.append(l, "stream", record(1, 10))
@@ -208,6 +218,7 @@ func TestOldHeadsAreNotBelieved(t *testing.T) {
 // Many events are cut into segments between records, and what was appended
 // before a failure is not appended again.
 func TestLargeAppendsAreCut(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	l := r.process()
 	var batch []eventlog.Record
@@ -246,6 +257,7 @@ func TestLargeAppendsAreCut(t *testing.T) {
 }
 
 func TestFailuresAreProblems(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{http.StatusBadRequest, http.StatusInternalServerError} { // throttled, at fault
 		r := newRig(t)
 		l := r.process()
@@ -280,6 +292,7 @@ func TestFailuresAreProblems(t *testing.T) {
 
 // What this process appended stays in memory up to a bound.
 func TestTheTailIsBounded(t *testing.T) {
+	t.Parallel()
 	var tl tail
 	for i := range 100 {
 		for lane := range 3 {
@@ -310,6 +323,7 @@ func TestTheTailIsBounded(t *testing.T) {
 }
 
 func TestHeadsAreBounded(t *testing.T) {
+	t.Parallel()
 	var h heads
 	for i := range maxHeads + 100 {
 		h.set(event.Partition{Tenant: "acme", Lane: i}, head{number: 1}, base)

@@ -49,6 +49,7 @@ func (l *restarted) trim(ctx context.Context, before time.Time) error {
 
 func TestLog(t *testing.T) {
 	logtest.Run(t, func(t *testing.T, now func() time.Time) logtest.Harness {
+		t.Parallel()
 		r := newRig(t)
 		r.set(now())
 		r.options.Now = now
@@ -81,8 +82,10 @@ func (e each) Through(ctx context.Context, p event.Partition, t time.Time) (uint
 	return e.process().Through(ctx, p, t)
 }
 
+// Seek and Through use nothing that a process knows.
 func TestLogOfManyProcesses(t *testing.T) {
-	logtest.Run(t, func(t *testing.T, now func() time.Time) logtest.Harness {
+	logtest.RunWithoutTimes(t, func(t *testing.T, now func() time.Time) logtest.Harness {
+		t.Parallel()
 		r := newRig(t)
 		r.set(now())
 		r.options.Now = now

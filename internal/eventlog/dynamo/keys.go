@@ -18,7 +18,7 @@ const (
 	attrSK        = "sk"
 	attrCount     = "count"     // how many events
 	attrBytes     = "bytes"     // of their bodies
-	attrFirst     = "first"     // the earliest published_at, in ms
+	attrFirst     = "first"     // the earliest published_at, in ms; of a note, in all its segments
 	attrLast      = "last"      // the latest
 	attrSource    = "source"    // how far which stream was appended
 	attrSequence  = "sequence"  //
@@ -27,7 +27,7 @@ const (
 	attrObject    = "object"    // the key of the object that has them
 	attrExpires   = "expires"   // in s; DynamoDB removes the item some time after it
 	attrAt        = "at"        // of a barrier, in ms
-	attrNumber    = "number"    // of a marker
+	attrNumber    = "number"    // of a marker or a note
 	attrTimetable = "timetable" // of a marker: heads
 	attrDue       = "due"       // of a marker, in ms
 )
@@ -36,6 +36,7 @@ const (
 // numbers has them in it.
 const (
 	barrierKey = "BARRIER"
+	belatedKey = "BELATED"
 	markerKey  = "HEAD"
 
 	timetableIndex = "timetable"

@@ -30,6 +30,7 @@ func (r *rig) objects() []string {
 }
 
 func TestSmallInTheItemLargeInTheBucket(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	l := r.process()
 	for i, size := range []int{10, 8 << 10, 40 << 10, 10, 300 << 10, 30 << 10} {
@@ -48,6 +49,7 @@ func TestSmallInTheItemLargeInTheBucket(t *testing.T) {
 }
 
 func TestObjectsOfAnyTenant(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for _, tenant := range []string{"a", "a/b", "../../x", "a b%20c", "é#?&+", ".", strings.Repeat("ü", 100)} {
 		p := event.Partition{Tenant: tenant}
@@ -68,6 +70,7 @@ func TestObjectsOfAnyTenant(t *testing.T) {
 // The object is there before the item is: a segment without its events would be
 // a loss.
 func TestObjectBeforeItem(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	l := r.process()
 	r.append(l, "stream", record(1, 10))
@@ -82,6 +85,7 @@ func TestObjectBeforeItem(t *testing.T) {
 }
 
 func TestObjectMissingOrDamaged(t *testing.T) {
+	t.Parallel()
 	for name, harm := range map[string]func(r *rig, key string) error{
 		"missing": func(r *rig, key string) error { _, err := r.backend.DeleteObject(bucket, key); return err },
 		"damaged": func(r *rig, key string) error { return r.put(key, "no segment") },
@@ -91,6 +95,7 @@ func TestObjectMissingOrDamaged(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			for i, size := range []int{10, 10, 40 << 10, 10} {
 				r.append(r.process(), "stream", record(i+1, size))
@@ -121,6 +126,7 @@ func (r *rig) put(key, content string) error {
 // A segment that has expired is gone, whether DynamoDB has removed its item or
 // not; and it removes them in any order.
 func TestExpired(t *testing.T) {
+	t.Parallel()
 	const length = 40
 	for name, removed := range map[string]func(upTo uint64) []uint64{
 		"none removed": func(uint64) []uint64 { return nil },
@@ -138,6 +144,7 @@ func TestExpired(t *testing.T) {
 		"all removed":               func(upTo uint64) []uint64 { return upwards(1, upTo) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			l := r.process()
 			for i := range length {
@@ -205,6 +212,7 @@ func upwards(from, to uint64) []uint64 {
 // Should an item ever be lost that has not expired, then a read ends before it:
 // what has a gap in it is taken for what is past the retention.
 func TestNoReadHasAGapInIt(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	large(t, r, 40)
 	r.remove(part, 10, 17, 18, 30)
@@ -223,6 +231,7 @@ func TestNoReadHasAGapInIt(t *testing.T) {
 // The clocks of those who append differ: segments expire in the order of their
 // numbers all the same.
 func TestExpiryIsInTheOrderOfNumbers(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	l := r.process()
 	for i, ahead := range []time.Duration{0, time.Minute, -time.Minute, time.Hour, 0, time.Hour + time.Second} {
@@ -259,6 +268,7 @@ func large(t *testing.T, r *rig, n int) {
 }
 
 func TestRequestsOfALargeLog(t *testing.T) {
+	t.Parallel()
 	const length = 5000
 	r := newRig(t)
 	large(t, r, length)
@@ -303,6 +313,7 @@ func TestRequestsOfALargeLog(t *testing.T) {
 
 // A read asks for not much more than what it may return.
 func TestReadAsksForLittle(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	large(t, r, 600)
 	for _, maxBytes := range []int{0, 1, 120, 1200, 60_000, 1 << 20} {
@@ -321,6 +332,7 @@ func TestReadAsksForLittle(t *testing.T) {
 // Whatever happens to a partition, no number is given twice: records and cursors
 // point at it.
 func TestNumbersOutliveTheSegments(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	day := 24 * time.Hour
 	sequence := 0

@@ -54,6 +54,8 @@ func newRig(t testing.TB) *rig {
 	r := &rig{t: t, dynamo: &recorder{t: t}, s3: &recorder{t: t}, backend: s3mem.New(), now: base}
 	config := emulators.Config(emulators.DynamoDBURL(t))
 	config.Retryer = func() aws.Retryer { return retry.AddWithMaxBackoffDelay(retry.NewStandard(), time.Microsecond) }
+	tables := config
+	tables.HTTPClient = &http.Client{Transport: connections}
 	config.HTTPClient = &http.Client{Transport: r.dynamo}
 	client := dynamodb.NewFromConfig(config)
 	if err := r.backend.CreateBucket(bucket); err != nil {
@@ -66,7 +68,7 @@ func newRig(t testing.TB) *rig {
 	config.BaseEndpoint = aws.String(server.URL)
 	config.HTTPClient = &http.Client{Transport: r.s3}
 	r.options = Options{
-		DynamoDB: client, Table: emulators.NewTable(t, emulators.DynamoDB(t)),
+		DynamoDB: client, Table: emulators.NewTable(t, dynamodb.NewFromConfig(tables)),
 		S3: s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = true }), Bucket: bucket,
 		Keep: 30 * 24 * time.Hour, Margin: 10 * time.Millisecond, Now: r.Now,
 	}
@@ -201,6 +203,9 @@ func wantIDs(from, to int) []string {
 	return ids
 }
 
+// connections are those of all tests. The default keeps two.
+var connections = &http.Transport{MaxIdleConnsPerHost: 64}
+
 // recorder is a transport that writes down what is called, and may fail calls.
 type recorder struct {
 	t     testing.TB
@@ -224,12 +229,12 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	fault := r.fault
 	r.mu.Unlock()
 	if fault == nil {
-		return http.DefaultTransport.RoundTrip(req)
+		return connections.RoundTrip(req)
 	}
 	if status := fault(operation, false); status != 0 {
 		return failure(req, status), nil
 	}
-	res, err := http.DefaultTransport.RoundTrip(req)
+	res, err := connections.RoundTrip(req)
 	if status := fault(operation, true); status != 0 && err == nil {
 		res.Body.Close()
 		return failure(req, status), nil

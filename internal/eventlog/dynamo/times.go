@@ -36,19 +36,22 @@ func (l *Log) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64,
 //
 // A segment is late if all its events are after t + Margin. If a segment has an
 // event at t or before, neither it nor any before it is late. The search ends at
-// a late segment: there and after it, all was published after t.
+// a late segment: there and after it, all was published after t, but for belated
+// segments, of which there is a note.
 //
 // It is settled if the log has an event after t + Margin: no later one is at t or
 // before. While it has none, the clock alone says little, as what was published
 // may still be on its way. So a barrier is put on the stream after t + Margin;
-// once it has come through, everything has that was published at t or before.
+// once it has come through, everything has that was published at t or before. The
+// one thing that comes after it all the same is what an operator puts back.
 func (l *Log) Through(ctx context.Context, p event.Partition, t time.Time) (number uint64, settled bool, err error) {
 	h, err := l.readHead(ctx, p)
 	if err != nil {
 		return 0, false, err
 	}
 	end := t.Add(l.Margin)
-	settled = h.number > 0 && time.UnixMilli(h.last).After(end)
+	// Nor can it be settled before t, whatever a clock that is ahead has stamped.
+	settled = h.number > 0 && time.UnixMilli(h.last).After(end) && l.Now().After(t)
 	if !settled {
 		if settled, err = l.passed(ctx, p, end); err != nil {
 			return 0, false, err
@@ -60,8 +63,12 @@ func (l *Log) Through(ctx context.Context, p event.Partition, t time.Time) (numb
 			}
 		}
 	}
+	noted, err := l.belatedThrough(ctx, p, t, h)
+	if err != nil {
+		return 0, false, err
+	}
 	number, err = l.search(ctx, p, 0, h.number, func(it item) bool { return time.UnixMilli(it.first).After(end) })
-	return number, settled, err
+	return max(number, noted), settled, err
 }
 
 // Oldest returns when the first event after the given segment was published, as

@@ -17,12 +17,16 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return newTable(t).store() })
+	storetest.Run(t, func(t *testing.T) store.Store {
+		t.Parallel()
+		return newTable(t).store()
+	})
 }
 
 // Every query and batch of the store can be answered in parts.
 func TestStoreInParts(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store {
+		t.Parallel()
 		return newTable(t).via(&wire{change: func(c *call) (*http.Response, error) {
 			if c.op == "Query" {
 				c.body["Limit"] = 3
@@ -37,6 +41,7 @@ func TestStoreInParts(t *testing.T) {
 
 // What the hot paths and the usual reads cost.
 func TestRequests(t *testing.T) {
+	t.Parallel()
 	w := &wire{}
 	s := newTable(t).via(w)
 	p := event.Partition{Tenant: "a"}
@@ -88,6 +93,7 @@ func TestRequests(t *testing.T) {
 // The consistent reads are what the roster's protocol rests on; DynamoDB Local
 // is consistent without being asked.
 func TestReadsAreConsistent(t *testing.T) {
+	t.Parallel()
 	asked := map[string]bool{}
 	w := &wire{change: func(c *call) (*http.Response, error) {
 		consistent := c.body["ConsistentRead"]
@@ -125,6 +131,7 @@ func TestReadsAreConsistent(t *testing.T) {
 }
 
 func TestEntriesExpire(t *testing.T) {
+	t.Parallel()
 	tb := newTable(t)
 	s := tb.store()
 	now := clock()
@@ -150,6 +157,7 @@ func TestEntriesExpire(t *testing.T) {
 // The order of entries is by their time to the nanosecond, then by their
 // commits, also those of a clock that stands.
 func TestEntriesAreInOrder(t *testing.T) {
+	t.Parallel()
 	s := newTable(t).store()
 	for i := range 12 {
 		commit(t, s, entry(life, string(rune('a'+i)), base))

@@ -64,6 +64,7 @@ func cancelled(codes ...string) string {
 }
 
 func TestErrors(t *testing.T) {
+	t.Parallel()
 	one := []store.Write{store.PutTenant{Tenant: &store.Tenant{Name: "a"}}}
 	two := []store.Write{one[0], entry(life, "x", base)}
 	for _, c := range []struct {
@@ -95,6 +96,7 @@ func TestErrors(t *testing.T) {
 		{"the same transaction is under way", two, fault("TransactionInProgressException"), problem.Unavailable, "[TransactWriteItems:24]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s, w := answering(t, func(int, string) string { return c.answer })
 			err := s.Commit(t.Context(), c.writes...)
 			if conflict := errors.Is(err, store.ErrConflict); conflict != (c.want == "") || !conflict && problem.CodeOf(err) != c.want {
@@ -113,6 +115,7 @@ func TestErrors(t *testing.T) {
 // A transaction that was cancelled is tried again as another one: DynamoDB may
 // answer the same one as before. One under way is not.
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	for code, same := range map[string]bool{cancelled("TransactionConflict", "None"): false, fault("TransactionInProgressException"): true} {
 		s, w := answering(t, func(int, string) string { return "" })
 		var tokens []string
@@ -133,6 +136,7 @@ func TestTokens(t *testing.T) {
 
 // A write in the way of another's is made when that one is done.
 func TestBusyForAWhile(t *testing.T) {
+	t.Parallel()
 	for _, writes := range [][]store.Write{
 		{store.PutTenant{Tenant: &store.Tenant{Name: "a"}}},
 		{store.PutTenant{Tenant: &store.Tenant{Name: "a"}}, entry(life, "x", base)},
@@ -151,6 +155,7 @@ func TestBusyForAWhile(t *testing.T) {
 }
 
 func TestPausesEndWithTheContext(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	s, w := answering(t, func(n int, _ string) string {
 		if n == 2 {
@@ -165,6 +170,7 @@ func TestPausesEndWithTheContext(t *testing.T) {
 }
 
 func TestErrorsOfReads(t *testing.T) {
+	t.Parallel()
 	for code, want := range map[string]problem.Code{
 		"ThrottlingException": problem.Unavailable, "InternalServerError": problem.Unavailable, "AccessDeniedException": problem.Internal,
 	} {
@@ -187,6 +193,7 @@ func TestErrorsOfReads(t *testing.T) {
 
 // A batch of which nothing gets through ends, and says so.
 func TestNothingProcessed(t *testing.T) {
+	t.Parallel()
 	tb := newTable(t)
 	w := &wire{change: func(c *call) (*http.Response, error) {
 		return c.answer(http.StatusOK, fmt.Sprintf(`{"UnprocessedKeys":{%q:{"Keys":[{"pk":{"S":"a"},"sk":{"S":"a"}},{"pk":{"S":"a"},"sk":{"S":"b"}}]}}}`, tb.name))

@@ -68,6 +68,7 @@ func hidden(t *testing.T, s *dynamo.Store, h store.History) {
 }
 
 func TestFreeHistories(t *testing.T) {
+	t.Parallel()
 	tb := newTable(t)
 	s := tb.store()
 	fill(t, s, of("alive"), 5)
@@ -102,6 +103,7 @@ func TestFreeHistories(t *testing.T) {
 }
 
 func TestFreeHistoriesTheLongestAgoFirst(t *testing.T) {
+	t.Parallel()
 	tb := newTable(t)
 	for i := range 5 {
 		commit(t, tb.at(-time.Duration(i)*time.Minute), store.DeleteHistory{History: of(fmt.Sprint(i))})
@@ -118,6 +120,7 @@ func TestFreeHistoriesTheLongestAgoFirst(t *testing.T) {
 
 // Wherever it is interrupted, nothing is seen again, and the next call goes on.
 func TestFreeHistoriesInterrupted(t *testing.T) {
+	t.Parallel()
 	ids := []string{"one", "two"}
 	for at, done := 1, false; !done; at++ {
 		for _, arrives := range []bool{true, false} {
@@ -173,6 +176,7 @@ func endAfter(last int, arrives bool, end func()) *wire {
 
 // One history that cannot be freed is not in the way of the others.
 func TestFreeHistoriesOneFails(t *testing.T) {
+	t.Parallel()
 	tb := newTable(t)
 	for _, id := range []string{"one", "two", "three"} {
 		commit(t, tb.store(), store.DeleteHistory{History: of(id)})
@@ -191,6 +195,7 @@ func TestFreeHistoriesOneFails(t *testing.T) {
 
 // A history that is marked again while it is freed stays in the timetable.
 func TestFreeHistoriesMarkedAgain(t *testing.T) {
+	t.Parallel()
 	tb := newTable(t)
 	commit(t, tb.store(), store.DeleteHistory{History: of("gone")})
 	w := &wire{change: func(c *call) (*http.Response, error) {
@@ -208,6 +213,7 @@ func TestFreeHistoriesMarkedAgain(t *testing.T) {
 
 // What DynamoDB leaves of a batch is deleted too.
 func TestFreeHistoriesInParts(t *testing.T) {
+	t.Parallel()
 	tb := newTable(t)
 	fill(t, tb.store(), of("gone"), 8)
 	commit(t, tb.store(), store.DeleteHistory{History: of("gone")})

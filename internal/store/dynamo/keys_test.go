@@ -16,6 +16,7 @@ import (
 
 // What is stored under these keys must be found by every later release.
 func TestKeysAreStable(t *testing.T) {
+	t.Parallel()
 	const id = "6f1c4f0e-0000-4000-8000-000000000001"
 	h := store.History{Tenant: "acme", Integration: "hook", Incarnation: 18446744073709551615}
 	odd := store.History{Tenant: "a#b", Integration: "1#2%", Incarnation: 7}
@@ -72,6 +73,7 @@ func recordsOf(tenant, id, eventID string, lane int, incarnation uint64) map[str
 }
 
 func TestRecordsShareNoKey(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var parts [3]string
 		for i := range parts {
@@ -113,6 +115,7 @@ func FuzzRecordsShareNoKey(f *testing.F) {
 
 // What the index answers, keys alone, must name what was put.
 func TestKeysAreReadAgain(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		c := handoff.Key{Tenant: "t" + names().Draw(t, "tenant"), Integration: names().Draw(t, "id"), Lane: rapid.IntRange(0, 99).Draw(t, "lane")}
 		if got, ok := cursorOf(cursorKey(c)); !ok || got != c {
@@ -136,6 +139,7 @@ func TestKeysAreReadAgain(t *testing.T) {
 // Keys of entries sort as their times do, and the mark behind all of them and
 // before whatever else a history has.
 func TestEntriesSortByTime(t *testing.T) {
+	t.Parallel()
 	h := store.History{Tenant: "a", Integration: "hook", Incarnation: 1}
 	rapid.Check(t, func(t *rapid.T) {
 		draw := func() time.Time {
@@ -156,6 +160,7 @@ func TestEntriesSortByTime(t *testing.T) {
 }
 
 func TestDueIsNeverEarly(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		at := time.Unix(0, rapid.Int64().Draw(t, "at"))
 		if ms := dueMillis(at); time.UnixMilli(ms).Before(at) || !time.UnixMilli(ms-1).Before(at) {

@@ -38,11 +38,13 @@ func otherToken(c *call) { c.body["ClientRequestToken"] = rand.Text() }
 // A write whose answer is lost is repeated by the client, and is no conflict
 // with itself.
 func TestLostAnswers(t *testing.T) {
+	t.Parallel()
 	partition := event.Partition{Tenant: "a"}
 	record := func() *handoff.Record { return &handoff.Record{Partition: partition, Delivered: 7} }
 	cursor := func() *handoff.Cursor { return &handoff.Cursor{Key: handoff.Key{Tenant: "a", Integration: "hook"}} }
 	for name, again := range map[string]func(*call){"soon": unchanged, "when its token is forgotten": otherToken} {
 		t.Run("a transaction "+name, func(t *testing.T) {
+			t.Parallel()
 			tb := newTable(t)
 			s, w := lossy(tb, nothing, again)
 			gone := cursor()
@@ -64,6 +66,7 @@ func TestLostAnswers(t *testing.T) {
 		})
 	}
 	t.Run("a put", func(t *testing.T) {
+		t.Parallel()
 		tb := newTable(t)
 		s, w := lossy(tb, nothing, unchanged)
 		r := record()
@@ -74,6 +77,7 @@ func TestLostAnswers(t *testing.T) {
 		commit(t, s, store.PutRecord{Record: r}) // its version is known
 	})
 	t.Run("a put of an entry", func(t *testing.T) {
+		t.Parallel()
 		s, _ := lossy(newTable(t), nothing, unchanged)
 		commit(t, s, entry(life, "once", base))
 		if entries, err := s.Entries(t.Context(), life, 9); err != nil || reasons(entries) != "once" {
@@ -84,6 +88,7 @@ func TestLostAnswers(t *testing.T) {
 
 // If another one has written meanwhile, it has to be read again.
 func TestLostAnswersAndAnother(t *testing.T) {
+	t.Parallel()
 	tb := newTable(t)
 	partition := event.Partition{Tenant: "a"}
 	other := func() {

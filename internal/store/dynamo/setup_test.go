@@ -39,9 +39,14 @@ type table struct {
 
 func newTable(t testing.TB) table {
 	t.Helper()
-	client := emulators.DynamoDB(t)
+	config := emulators.Config(emulators.DynamoDBURL(t))
+	config.HTTPClient = connections
+	client := dynamodb.NewFromConfig(config)
 	return table{client, emulators.NewTable(t, client)}
 }
+
+// connections are those of all tests.
+var connections = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
 // at is the table's store when so much time has passed since clock.
 func (tb table) at(d time.Duration, optional ...func(*dynamodb.Options)) *dynamo.Store {

@@ -22,6 +22,7 @@ import (
 // Cursors of all shards are merged, the longest overdue first, those of one time
 // by their keys.
 func TestDueOverAllShards(t *testing.T) {
+	t.Parallel()
 	tb := newTable(t)
 	s := tb.store()
 	var want []handoff.Key
@@ -58,6 +59,7 @@ func TestDueOverAllShards(t *testing.T) {
 // The index can be behind the table. What it lists in vain is not a completed
 // replay.
 func TestGracesAreReadFromTheTable(t *testing.T) {
+	t.Parallel()
 	tb := newTable(t)
 	in := func(id string) *integration.Integration {
 		return &integration.Integration{Tenant: "a", ID: id, CompletedAt: base}
@@ -81,6 +83,7 @@ func TestGracesAreReadFromTheTable(t *testing.T) {
 // nothing is lost, and no entry takes another's place although the clocks of
 // both stand still.
 func TestTwoHosts(t *testing.T) {
+	t.Parallel()
 	tb := newTable(t)
 	const hosts, each = 4, 12
 	var wg sync.WaitGroup
@@ -119,6 +122,7 @@ func TestTwoHosts(t *testing.T) {
 
 // An item that is none of the store's, or damaged, is named.
 func TestDamagedItems(t *testing.T) {
+	t.Parallel()
 	for what, damage := range map[string]func(map[string]any){
 		"no version": func(it map[string]any) { delete(it, "version") },
 		"no doc":     func(it map[string]any) { delete(it, "doc") },

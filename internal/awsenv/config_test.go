@@ -1,0 +1,110 @@
+package awsenv
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluicehq/sluice/internal/netguard"
+	"github.com/sluicehq/sluice/internal/settings"
+)
+
+// deployed is what template.yaml sets at least.
+func deployed() map[string]string {
+	return map[string]string{
+		"SLUICE_TABLE": "table", "SLUICE_STREAM": "stream", "SLUICE_BUCKET": "bucket", "SLUICE_KEY": "key", "SLUICE_STATE_MACHINE": "arn:machine",
+	}
+}
+
+func loadFrom(env map[string]string) (Config, error) {
+	return load(func(name string) (string, bool) { value, ok := env[name]; return value, ok })
+}
+
+func TestLoad(t *testing.T) {
+	env := deployed()
+	env["SLUICE_LOG_LEVEL"], env["SLUICE_SEEK_MARGIN"], env["SLUICE_LANES"] = "warn", "20m", "3"
+	c, err := loadFrom(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{c.Table, c.Stream, c.Bucket, c.Key, c.StateMachine, c.SeekMargin.String()}
+	if diff := cmp.Diff([]string{"table", "stream", "bucket", "key", "arn:machine", "20m0s"}, got); diff != "" || c.Lanes != 3 {
+		t.Errorf("%d lanes, and (-want +got):\n%s", c.Lanes, diff)
+	}
+	if level, err := c.level(); err != nil || level != slog.LevelWarn {
+		t.Errorf("the level is %v, %v", level, err)
+	}
+	if c.kept() < c.Retention+c.FailureStopAfter {
+		t.Errorf("segments are kept for %v", c.kept())
+	}
+}
+
+// One error says all that is wrong.
+func TestLoadReportsAll(t *testing.T) {
+	_, err := loadFrom(map[string]string{"SLUICE_LOG_LEVEL": "loud", "SLUICE_SEEK_MARGIN": "often", "SLUICE_LANES": "0"})
+	if err == nil {
+		t.Fatal("an empty environment is taken")
+	}
+	wanted := []string{`SLUICE_LOG_LEVEL is "loud"; it must be debug, info, warn or error`, "SLUICE_SEEK_MARGIN", "SLUICE_LANES is 0"}
+	for name := range deployed() {
+		wanted = append(wanted, name+" is not set; template.yaml sets it")
+	}
+	for _, want := range wanted {
+		if strings.Count(err.Error(), want) != 1 {
+			t.Errorf("%q is not once in:\n%v", want, err)
+		}
+	}
+	for name := range deployed() {
+		env := deployed()
+		delete(env, name)
+		if _, err := loadFrom(env); err == nil || err.Error() != name+" is not set; template.yaml sets it" {
+			t.Errorf("without %s: %v", name, err)
+		}
+	}
+}
+
+func TestMisspeltVariables(t *testing.T) {
+	c := defaultConfig()
+	environ := []string{"SLUICE_TABEL=table", "PATH=/bin", "SLUICE_MAX_REJECTED=1", "SLUICE_lanes=2"}
+	for name := range deployed() {
+		environ = append(environ, name+"=x")
+	}
+	if diff := cmp.Diff([]string{"SLUICE_TABEL", "SLUICE_lanes"}, settings.UnknownEnv(c.Rows(), environ)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// The Runtime API is refused though it is on an address that is allowed.
+func TestGuardKeepsTheRuntimeAPI(t *testing.T) {
+	t.Setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
+	for _, private := range []bool{false, true} {
+		c := defaultConfig()
+		c.AllowPrivateTargets = private
+		guard, err := newGuard(&c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for address, allowed := range map[string]bool{
+			"127.0.0.1:9001": false, "127.0.0.1:9002": private, "127.0.0.2:9001": false, "10.0.0.8:9001": private, "93.184.216.34:443": true,
+		} {
+			err := guard.Control(t.Context(), "tcp4", address, nil)
+			if allowed != (err == nil) {
+				t.Errorf("%s, private targets allowed %v: got %v", address, private, err)
+			}
+			if refused := (*netguard.AddressError)(nil); err != nil && !errors.As(err, &refused) {
+				t.Errorf("%s: got %v, want an AddressError", address, err)
+			}
+		}
+		if err := guard.Control(t.Context(), "tcp6", "[::ffff:127.0.0.1]:9001", nil); err == nil {
+			t.Error("the Runtime API is reached by its mapped address")
+		}
+	}
+	t.Setenv("AWS_LAMBDA_RUNTIME_API", "runtime")
+	c := defaultConfig()
+	if _, err := newGuard(&c); err == nil || !strings.Contains(err.Error(), `AWS_LAMBDA_RUNTIME_API is "runtime"`) {
+		t.Errorf("an address that is none: %v", err)
+	}
+}

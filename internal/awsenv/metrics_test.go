@@ -1,0 +1,122 @@
+package awsenv
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/emf"
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+func counting(out io.Writer) *metrics {
+	return &metrics{out: emf.Writer{Out: out, Stage: "dev", Now: time.Now}}
+}
+
+// values takes the metrics of what was written, which is one line or none.
+func values(t *testing.T, out *bytes.Buffer) map[string]float64 {
+	t.Helper()
+	text := out.String()
+	out.Reset()
+	if text == "" {
+		return nil
+	}
+	if strings.Count(text, "\n") != 1 {
+		t.Errorf("more than a line: %s", text)
+	}
+	var line map[string]any
+	if err := json.Unmarshal([]byte(text), &line); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for name, value := range line {
+		if v, ok := value.(float64); ok {
+			got[name] = v
+		}
+	}
+	return got
+}
+
+func TestFlush(t *testing.T) {
+	var out bytes.Buffer
+	m := counting(&out)
+	m.flush()
+	if got := values(t, &out); got != nil {
+		t.Errorf("nothing happened, and %v is written", got)
+	}
+	for outcome, events := range map[delivery.Outcome]int{delivery.Delivered: 5, delivery.Rejected: 1, delivery.Retry: 3, delivery.Interrupted: 2} {
+		m.AttemptStarted()
+		m.AttemptEnded(nil, delivery.Verdict{Outcome: outcome}, events, time.Second)
+	}
+	m.AttemptEnded(nil, delivery.Verdict{Outcome: delivery.Delivered}, 2, time.Second)
+	m.flush(emf.Metric{Name: metricOverdue, Unit: emf.Count, Value: 4})
+	// The alarms and the dashboard of infra/ have these names.
+	want := map[string]float64{"EventsDelivered": 7, "EventsRejected": 1, "EventsRetried": 3, "EventsInterrupted": 2, "OverdueCursors": 4}
+	if diff := cmp.Diff(want, values(t, &out)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	m.flush()
+	if got := values(t, &out); got != nil {
+		t.Errorf("%v is written a second time", got)
+	}
+}
+
+func TestPark(t *testing.T) {
+	objects := map[string]parkedRecord{}
+	status := http.StatusOK
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var record parkedRecord
+		if err := json.NewDecoder(r.Body).Decode(&record); err != nil {
+			t.Error(err)
+		}
+		if status == http.StatusOK {
+			objects[r.Method+" "+r.URL.Path] = record
+		}
+		w.WriteHeader(status)
+	}))
+	defer server.Close()
+	var out bytes.Buffer
+	p := parking{bucket: "bucket", metrics: counting(&out), s3: s3.New(s3.Options{
+		Region: "eu-central-1", BaseEndpoint: aws.String(server.URL), UsePathStyle: true,
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
+		Credentials:                credentials.NewStaticCredentialsProvider("test", "test", ""),
+	})}
+	record := &events.KinesisEventRecord{
+		EventID: "shardId-000000000006:4959", EventSourceArn: "arn:stream",
+		Kinesis: events.KinesisRecord{SequenceNumber: "4959", PartitionKey: "0#a/../b", Data: []byte{0, 1, 0xff}},
+	}
+	for range 2 { // again, under the same name
+		if err := p.park(t.Context(), record, errors.New("of kind 9")); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]float64{"MalformedRecords": 1}, values(t, &out)); diff != "" {
+			t.Errorf("metrics (-want +got):\n%s", diff)
+		}
+	}
+	want := map[string]parkedRecord{"PUT /bucket/malformed/shardId-000000000006/4959.json": {
+		Reason: "of kind 9", Stream: "arn:stream", EventID: "shardId-000000000006:4959", PartitionKey: "0#a/../b", Data: []byte{0, 1, 0xff},
+	}}
+	if diff := cmp.Diff(want, objects); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
+	status = http.StatusForbidden
+	if err := p.park(t.Context(), record, errors.New("of kind 9")); problem.CodeOf(err) != problem.Internal {
+		t.Errorf("got %v, want an internal error", err)
+	}
+	if got := values(t, &out); got != nil {
+		t.Errorf("%v is counted of a record that was not parked", got)
+	}
+}

@@ -1,0 +1,239 @@
+package dynamo
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+// appendAt appends a segment with an event at so many milliseconds after base.
+func (r *rig) appendAt(l *Log, ms int) (uint64, error) {
+	return l.Append(r.t.Context(), part, "", eventlog.Unnamed(eventAt(ms, 10, base.Add(time.Duration(ms)*time.Millisecond))))
+}
+
+// appendAll appends a segment for each time, and expects that it can.
+func (r *rig) appendAll(l *Log, all ...int) {
+	r.t.Helper()
+	for _, ms := range all {
+		if _, err := r.appendAt(l, ms); err != nil {
+			r.t.Fatalf("Append: %v", err)
+		}
+	}
+}
+
+func (r *rig) through(ms int, want uint64) {
+	r.t.Helper()
+	n, _, err := r.process().Through(r.t.Context(), part, base.Add(time.Duration(ms)*time.Millisecond))
+	if err != nil || n != want {
+		r.t.Errorf("Through %d ms: got %d, %v, want %d", ms, n, err, want)
+	}
+}
+
+// noted is the note of the partition, the time in milliseconds after base.
+func (r *rig) noted() note {
+	r.t.Helper()
+	out, err := r.options.DynamoDB.GetItem(r.t.Context(), &dynamodb.GetItemInput{TableName: &r.options.Table, Key: itemKey(part, belatedKey), ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	n := noteOf(out.Item)
+	if n.number > 0 {
+		n.first -= base.UnixMilli()
+	}
+	return n
+}
+
+func (r *rig) notedIs(number uint64, first int64) {
+	r.t.Helper()
+	if n := r.noted(); n.number != number || n.first != first {
+		r.t.Errorf("the note is %+v, want number %d, first %d", n, number, first)
+	}
+}
+
+func TestWhatIsPutBackIsFound(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	l := r.process()
+	r.appendAll(l, 0, 100, 90, 200)
+	if n := r.noted(); n.number != 0 {
+		t.Errorf("the note is %+v, but all is within the margin", n)
+	}
+	r.dynamo.take()
+	r.appendAll(l, 50)
+	equal(t, "requests of an append of what is put back", r.dynamo.take(), []string{"PutItem", "PutItem"})
+	r.appendAll(l, 300, 400)
+	equal(t, "requests of two others", r.dynamo.take(), []string{"PutItem", "PutItem"})
+	r.notedIs(5, 50)
+	r.through(49, 1)
+	r.through(50, 5)
+	r.through(300, 6)
+	if last := r.items(part)[4].last; last != base.Add(200*time.Millisecond).UnixMilli() {
+		t.Errorf("the last time falls to %d", last)
+	}
+	for _, c := range []struct{ back, number, first int }{{150, 8, 50}, {20, 9, 20}} {
+		r.appendAll(l, c.back)
+		r.notedIs(uint64(c.number), int64(c.first))
+	}
+	r.appendAll(l, 500)
+	r.through(19, 1)
+	r.through(20, 9)
+}
+
+// The note is there before the segment is, whatever fails.
+func TestNoteBeforeSegment(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fails  int // from which put on
+		noted  uint64
+		answer bool // it is done, and the answer lost
+	}{
+		"no put":                         {fails: 1},
+		"the note's answer is lost":      {fails: 1, noted: 4, answer: true},
+		"the segment's put":              {fails: 2, noted: 4},
+		"the answer to the segment's is": {fails: 2, noted: 4, answer: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			l := r.process()
+			r.appendAll(l, 0, 100, 200)
+			puts := 0
+			r.dynamo.fail(func(operation string, done bool) int {
+				if operation == "PutItem" && !done {
+					puts++
+				}
+				if operation == "PutItem" && done == c.answer && puts >= c.fails {
+					return http.StatusInternalServerError
+				}
+				return 0
+			})
+			if n, err := r.appendAt(l, 50); problem.CodeOf(err) != problem.Unavailable {
+				t.Fatalf("got %d, %v, want an error that is unavailable", n, err)
+			}
+			r.dynamo.fail(nil)
+			head := uint64(3)
+			if c.fails == 2 && c.answer {
+				head = 4
+			}
+			if n := r.noted(); n.number != c.noted {
+				t.Errorf("the note is %+v, want number %d", n, c.noted)
+			}
+			if n := uint64(len(r.items(part))); n != head {
+				t.Errorf("%d segments, want %d", n, head)
+			}
+			r.through(50, max(1, min(c.noted, head))) // never above the head
+		})
+	}
+}
+
+// A process that loses its number notes the one that it gets, compared with what
+// took its number.
+func TestBelatedAfterALostRace(t *testing.T) {
+	t.Parallel()
+	for name, back := range map[string]int{"belated before": 50, "only after the winner": 195} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			loser, winner := r.process(), r.process()
+			r.appendAll(loser, 0, 100, 200)
+			r.appendAll(winner, 300)
+			r.appendAll(loser, back)
+			r.appendAll(winner, 400, 500, 600)
+			r.notedIs(5, int64(back))
+			r.through(back, 5)
+		})
+	}
+}
+
+// Whoever notes at the same time as others takes nothing back.
+func TestNotesAreMerged(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	const processes = 6
+	done := make(chan error, processes)
+	for i := range processes {
+		go func() {
+			it := item{number: uint64(10 + i), first: base.UnixMilli() + int64(20+i), expires: base.Unix() + int64(100-i)}
+			done <- r.process().noteBelated(t.Context(), part, &it)
+		}()
+	}
+	for range processes {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	r.notedIs(10+processes-1, 20)
+	if n := r.noted(); n.expires != base.Unix()+100 {
+		t.Errorf("the note expires at %d, before its last segment", n.expires)
+	}
+}
+
+func TestNotesExpire(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	l := r.process()
+	r.appendAll(l, 0, 100, 200, 50)
+	if n, items := r.noted(), r.items(part); n.expires != items[3].expires {
+		t.Errorf("the note expires at %d, its segment at %d", n.expires, items[3].expires)
+	}
+	r.set(base.Add(time.Hour))
+	r.appendAll(l, 60)
+	r.notedIs(5, 50)
+	if n := r.noted(); n.expires != r.Now().Add(r.options.Keep).Unix()+1 {
+		t.Errorf("the note expires at %d, before its last segment", n.expires)
+	}
+	r.expire(part, 5)
+	r.set(base.Add(time.Hour + r.options.Keep + time.Second)) // the note, too, and is still there
+	r.appendAll(l, 1000, 2000, 3000)
+	r.through(60, 5)
+	r.appendAll(l, 1500) // forgets what the old one said
+	r.notedIs(9, 1500)
+}
+
+// The note is read after the head that Through settles by, which is the second
+// one that it reads.
+func TestThroughReadsTheNoteLast(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	other := r.process()
+	r.appendAll(other, 0, 100, 200)
+	r.set(base.Add(time.Hour))
+	heads := 0
+	r.dynamo.fail(func(operation string, done bool) int {
+		if operation == "Query" && !done {
+			if heads++; heads == 2 {
+				r.appendAll(other, 400, 50, 500, 600)
+			}
+		}
+		return 0
+	})
+	n, settled, err := r.process().Through(t.Context(), part, base.Add(350*time.Millisecond))
+	if err != nil || !settled || n != 5 {
+		t.Errorf("got %d, settled %v, %v; want 5, settled", n, settled, err)
+	}
+}
+
+// A note is no segment, and of one partition.
+func TestNotesAreApart(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	l := r.process()
+	sibling := event.Partition{Tenant: part.Tenant, Lane: 1}
+	r.appendAll(l, 0, 100, 200, 50)
+	for ms := range 3 {
+		if _, err := l.Append(t.Context(), sibling, "", eventlog.Unnamed(eventAt(ms, 10, base.Add(time.Duration(ms)*time.Second)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	equal(t, "segments", len(r.items(part)), 4)
+	if n, _, err := l.Through(t.Context(), sibling, base.Add(50*time.Millisecond)); err != nil || n != 1 {
+		t.Errorf("Through in the other lane: %d, %v, want 1", n, err)
+	}
+}
