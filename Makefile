@@ -132,6 +132,14 @@ deploy-cdk: build-functions ## deploy STAGE (dev) to AWS with the CDK, with alar
 	@! grep -q issuer.example infra/cdk.json || { echo "first set Issuer and Audience in infra/cdk.json" >&2; exit 1; }
 	cd infra && npm ci --ignore-scripts --no-audit --no-fund && npx cdk deploy sluice-$(STAGE)
 
+.PHONY: invoke
+invoke: ## run one Lambda function on one sample input: FN=fanout CASE=one-event
+	@go run ./test/aws/invoke $(FN) $(CASE)
+
+.PHONY: test-stack
+test-stack: ## play the scenarios against a deployment, or AWS services at ENDPOINT
+	@SLUICE_TEST_ENDPOINT=$(ENDPOINT) go test -count=1 -v -timeout 30m ./test/aws/live
+
 # Every fuzz target of the tree gets an equal share of FUZZ_SECONDS, from 1 to
 # 5 seconds. A run whose time ends while a worker is busy can fail with nothing
 # but "context deadline exceeded": that is Go's, and finds nothing.

@@ -31,7 +31,7 @@ func dynamoCommand(tools string) (command, error) {
 	natives := filepath.Join(lib, "DynamoDBLocal_lib")
 	path := classes + string(os.PathListSeparator) + jars[0] + string(os.PathListSeparator) + filepath.Join(natives, "*")
 	return command{args: []string{
-		java, "-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-Djava.library.path=" + natives,
+		java, "-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.library.path=" + natives,
 		"-cp", path, "StartDynamoDB", "-inMemory", "-sharedDb", "-disableTelemetry",
 	}}, nil
 }

@@ -45,7 +45,7 @@ const (
 // the time of those of Kind Latency adds up, whatever another does.
 type Fault struct {
 	// Match tells which requests are meant: by service, operation and body, which
-	// is nil for S3. Nil means all. It is called with nothing else under way, so
+	// of S3 is the path instead. Nil means all. It is called with nothing else under way, so
 	// it may keep state, and must not call the front.
 	Match func(service, op string, body []byte) bool
 

@@ -39,7 +39,7 @@ const maxBody = 20 << 20
 // call is a request that was understood.
 type call struct {
 	service, op string
-	body        []byte // nil for S3, whose bodies are not held
+	body        []byte // of S3 the path, as its bodies are not held
 }
 
 // ServeHTTP answers one request of AWS.
@@ -89,7 +89,7 @@ func understand(w http.ResponseWriter, r *http.Request) (call, error) {
 	case strings.HasPrefix(r.URL.Path, functionsPath):
 		c.service, c.op = Lambda, "Invoke"
 	default:
-		return call{service: S3, op: objectOperation(r)}, nil
+		return call{service: S3, op: objectOperation(r), body: []byte(r.URL.Path)}, nil
 	}
 	var err error
 	if c.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {

@@ -29,6 +29,7 @@ type environment struct {
 	gone     chan struct{}    // closed when nothing of it is left
 	exit     error            // of the process, once it is dead
 	killOnce sync.Once
+	spent    time.Duration // CPU time of the process up to the end of its last invocation; of whoever runs one
 
 	mu      sync.Mutex
 	current *invocation

@@ -18,7 +18,8 @@ type Stats struct {
 	BilledMS    int64         // every invocation rounded up to a millisecond
 	Init        time.Duration // of all cold starts, from the start of the process to its first poll
 	MaxInit     time.Duration
-	PeakRSS     int64 // bytes; 0 where the system does not tell
+	PeakRSS     int64         // bytes; 0 where the system does not tell
+	CPU         time.Duration // of all processes, user and system; without those that did not survive their invocation
 }
 
 // Error is Lambda's refusal to run a function:

@@ -25,6 +25,7 @@ type Result struct {
 	Duration      time.Duration // from handing out to the answer
 	BilledMS      int64         // Duration, rounded up to a millisecond
 	InitDuration  time.Duration // of a cold start: from the start of the process to its first poll; not in Duration
+	CPU           time.Duration // of the process for this invocation, with its start if that was cold; 0 as MaxRSS
 	MaxRSS        int64         // of the process so far, in bytes; 0 where the system does not tell, or the process is gone
 }
 
@@ -108,6 +109,7 @@ func (s *Stats) add(r Result, cold bool) {
 	s.Invocations++
 	s.BilledMS += r.BilledMS
 	s.PeakRSS = max(s.PeakRSS, r.MaxRSS)
+	s.CPU += r.CPU
 	if r.FunctionError != "" {
 		s.Errors++
 	}
@@ -190,6 +192,8 @@ func (e *environment) run(i *invocation, r *Result) bool {
 	}
 	e.freeze()
 	r.MaxRSS = e.peakRSS()
+	spent := cpuTime(e.cmd.Process.Pid)
+	r.CPU, e.spent = spent-e.spent, spent
 	return true
 }
 

@@ -12,6 +12,9 @@ import (
 // folders in build/.
 var names = []string{"api", "fanout", "advance", "sweep"}
 
+// builtIn is where they were built, for RemoveBuilt, which builds none.
+var builtIn string
+
 // bootstraps builds the functions for this machine, once for the process. They
 // have the race detector where the tests have it.
 var bootstraps = sync.OnceValues(func() (string, error) {
@@ -19,6 +22,7 @@ var bootstraps = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	builtIn = dir
 	for _, name := range names {
 		if err := buildOne(name, filepath.Join(dir, name, "bootstrap")); err != nil {
 			return dir, err
@@ -43,7 +47,7 @@ func buildOne(name, path string) error {
 
 // RemoveBuilt removes the functions that were built. It is for TestMain.
 func RemoveBuilt() {
-	if dir, _ := bootstraps(); dir != "" {
-		_ = os.RemoveAll(dir)
+	if builtIn != "" {
+		_ = os.RemoveAll(builtIn)
 	}
 }

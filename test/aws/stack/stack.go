@@ -5,6 +5,7 @@ package stack
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -43,7 +44,16 @@ type Options struct {
 	Interpreter bool
 	Shards      int // of the stream; 1 when 0
 	Hooks       streampoller.Hooks
-	Seed        uint64 // of faults with a probability
+	// InvokeThroughFront lets fanout and advance be invoked by calls that the
+	// front counts and breaks; else they are invoked beside it. Moto always
+	// calls the front.
+	InvokeThroughFront bool
+	RecordAge          time.Duration // the most of the event source mapping; template.yaml's when 0
+	Seed               uint64        // of faults with a probability
+	// Endpoint, if set, is where table, stream, bucket, key and queue are made,
+	// instead of at the emulators. State machines there could not call the
+	// functions here: package asl executes them.
+	Endpoint string
 }
 
 // Stack is a deployment. It goes with its test.
@@ -84,6 +94,7 @@ func (s *Stack) deploy(t testing.TB, o Options) error {
 	if err != nil {
 		return err
 	}
+	o.Interpreter = o.Interpreter || o.Endpoint != ""
 	if err := s.open(t, o); err != nil {
 		return err
 	}
@@ -108,13 +119,16 @@ func (s *Stack) open(t testing.TB, o Options) error {
 		return err
 	}
 	t.Cleanup(s.Front.Close)
-	urls := emulators.All(t, s.Front.Port())
+	urls := emulators.URLs{DynamoDB: o.Endpoint, Kinesis: o.Endpoint, Moto: o.Endpoint}
+	if o.Endpoint == "" {
+		urls = emulators.All(t, s.Front.Port())
+	}
 	backends := front.Backends{
 		DynamoDB: front.Forward(urls.DynamoDB), Kinesis: front.Forward(urls.Kinesis), Rest: front.Forward(urls.Moto),
 	}
 	backends.StepFunctions = backends.Rest
 	if o.Interpreter {
-		s.machines = asl.New(asl.Options{Lambda: asl.Lambda(s.Host.Invoker())})
+		s.machines = asl.New(asl.Options{Lambda: asl.Lambda(s.invoker(o))})
 		t.Cleanup(s.machines.Close)
 		backends.StepFunctions = asl.Server{Service: s.machines}
 	}
@@ -245,11 +259,11 @@ func (s *Stack) follow(t testing.TB, definition *template, o Options) error {
 	p := mapping.Properties
 	s.Poller, err = streampoller.New(streampoller.Options{
 		Stream: s.Kinesis, StreamARN: "arn:aws:kinesis:" + emulators.Region + ":" + emulators.Account + ":stream/" + s.Stream,
-		Invoker: s.Host.Invoker(), Function: "fanout",
+		Invoker: s.invoker(o), Function: "fanout",
 		BatchSize: p.BatchSize, BatchingWindow: seconds(p.BatchingWindow), ParallelizationFactor: 10,
 		ReportBatchItemFailures:    slices.Contains(p.FunctionResponseTypes, "ReportBatchItemFailures"),
 		BisectBatchOnFunctionError: p.Bisect, MaximumRetryAttempts: p.MaximumRetryAttempts,
-		MaximumRecordAge: seconds(p.MaximumRecordAgeInSeconds), OnFailure: s.giveUp,
+		MaximumRecordAge: cmp.Or(o.RecordAge, seconds(p.MaximumRecordAgeInSeconds)), OnFailure: s.giveUp,
 		PollInterval: 50 * time.Millisecond, RetryDelay: 50 * time.Millisecond, Hooks: o.Hooks,
 	})
 	if err != nil {

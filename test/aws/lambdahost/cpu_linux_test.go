@@ -1,0 +1,33 @@
+package lambdahost
+
+import (
+	"crypto/sha256"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The kernel's own account of the process is compared, which counts what is
+// used in between and is in steps.
+func TestCPUTimeIsTheProcesss(t *testing.T) {
+	used := func() time.Duration {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	before, began := cpuTime(os.Getpid()), used()
+	block := make([]byte, 1<<20)
+	for used()-began < 50*time.Millisecond {
+		sha256.Sum256(block)
+	}
+	took, want := cpuTime(os.Getpid())-before, used()-began
+	if took < want-20*time.Millisecond || took > want+20*time.Millisecond {
+		t.Errorf("it used %v by its clock and %v by its account", took, want)
+	}
+	if got := cpuTime(1 << 22); got != 0 { // no process has such a number
+		t.Errorf("a process that is not there used %v", got)
+	}
+}

@@ -1,0 +1,121 @@
+// Package live plays the scenarios against a deployment that exists already,
+// which is told by environment variables, or against functions on this machine
+// whose AWS services are at an endpoint. docs/testing.md has the variables.
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// required returns variables of the environment, all of which must be set.
+func required(names ...string) ([]string, error) {
+	var values, missing []string
+	for _, name := range names {
+		value := os.Getenv(name)
+		if value == "" {
+			missing = append(missing, name)
+		}
+		values = append(values, value)
+	}
+	if missing != nil {
+		return nil, fmt.Errorf("set %s: docs/testing.md says how", strings.Join(missing, ", "))
+	}
+	return values, nil
+}
+
+// token makes an access token for a tenant with scopes.
+type token func(tenant string, scopes ...string) (string, error)
+
+// tokens chooses where tokens come from.
+func tokens(ctx context.Context, tenantClaim string) (token, error) {
+	if command := os.Getenv("SLUICE_TEST_TOKEN_COMMAND"); command != "" {
+		return fromCommand(ctx, command), nil
+	}
+	values, err := required("SLUICE_TEST_ISSUER", "SLUICE_TEST_AUDIENCE", "SLUICE_TEST_KEY")
+	if err != nil {
+		return nil, fmt.Errorf("there are no access tokens: set SLUICE_TEST_TOKEN_COMMAND, or, for an issuer of your own, %w", err)
+	}
+	text, err := os.ReadFile(values[2])
+	if err != nil {
+		return nil, err
+	}
+	return fromKey(values[0], values[1], tenantClaim, text)
+}
+
+// commandTime bounds one run of the command.
+const commandTime = time.Minute
+
+// fromCommand runs a shell command with the tenant and the scopes, separated by
+// blanks, as $1 and $2. It prints the token.
+func fromCommand(ctx context.Context, command string) token {
+	return func(tenant string, scopes ...string) (string, error) {
+		ctx, cancel := context.WithTimeout(ctx, commandTime)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command, "sh", tenant, strings.Join(scopes, " "))
+		cmd.Stderr = os.Stderr
+		out, err := cmd.Output()
+		if err != nil {
+			return "", fmt.Errorf("SLUICE_TEST_TOKEN_COMMAND: %w", err)
+		}
+		printed := strings.TrimSpace(string(out))
+		if printed == "" {
+			return "", errors.New("SLUICE_TEST_TOKEN_COMMAND printed no token")
+		}
+		return printed, nil
+	}
+}
+
+// fromKey signs tokens with a private RSA key, a JWK, whose public half the
+// issuer's JWKS has.
+func fromKey(issuer, audience, tenantClaim string, text []byte) (token, error) {
+	var key jose.JSONWebKey
+	if err := key.UnmarshalJSON(text); err != nil || key.IsPublic() || key.KeyID == "" {
+		return nil, errors.New("SLUICE_TEST_KEY must be the file of a private JWK with a kid")
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key}, (&jose.SignerOptions{}).WithType("JWT"))
+	if err != nil {
+		return nil, fmt.Errorf("SLUICE_TEST_KEY: %w", err)
+	}
+	return func(tenant string, scopes ...string) (string, error) {
+		now := time.Now()
+		return jwt.Signed(signer).Claims(map[string]any{
+			"iss": issuer, "aud": audience, "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
+			tenantClaim: tenant, "scope": strings.Join(scopes, " "),
+		}).Serialize()
+	}, nil
+}
+
+// publicURL is a receiver's address from outside: below the tunnel's, its port
+// is the first part of the path.
+func publicURL(tunnel, local string) (string, error) {
+	at, err := url.Parse(local)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(tunnel, "/") + "/" + at.Port(), nil
+}
+
+// receivers is the end of the tunnel: it hands on what publicURL has made. A
+// receiver that hangs up, or is not there, is a call without an answer.
+func receivers() http.Handler {
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			port, rest, _ := strings.Cut(strings.TrimPrefix(r.In.URL.Path, "/"), "/")
+			r.Out.URL.Scheme, r.Out.URL.Host = "http", "127.0.0.1:"+port
+			r.Out.URL.Path, r.Out.URL.RawPath = "/"+rest, ""
+		},
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	}
+}
