@@ -26,7 +26,7 @@ export CGO_ENABLED = 0
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/sluice, a static binary
@@ -164,6 +164,10 @@ fuzz-short: ## run every fuzz target for a few seconds
 .PHONY: bench
 bench: build ## measure throughput, latency and cost against a plain HTTP client loop, in six minutes
 	@go run ./bench $(ARGS)
+
+.PHONY: bench-aws
+bench-aws: aws-tools ## measure what the functions cost, in a quarter of an hour
+	@SLUICE_BENCH=1 go test ./test/aws/bench -run 'TestBench$$' -count=1 -v -timeout 60m -args $(ARGS)
 
 .PHONY: cover
 cover: ## write cover.out and print the coverage of the whole

@@ -1,0 +1,105 @@
+// Package cost calculates what a deployment on AWS costs from what package bench
+// has measured, from list prices, and from assumptions about tenants. It prints
+// the tables of docs/cost.md.
+package cost
+
+import (
+	"encoding/json"
+	"os"
+)
+
+// Measured is one run of package bench. Times of CPU are those of the machine
+// that it ran on, at full speed; times of waiting and figures "per thousand" are
+// of a thousand deliveries.
+type Measured struct {
+	Command string // that took the figures
+	Date    string // as 2006-01-02
+	Machine string
+	Load    string // average over a minute, at the beginning and at the end
+	Rounds  int
+
+	Functions   []Function
+	FullBatches []FullBatch
+	HotPath     HotPath
+	Publish     []Publish
+	Live        []Case
+	CatchUp     []Case
+}
+
+// Function is a function by itself.
+type Function struct {
+	Name     string
+	ZipBytes int64   // of the arm64 build
+	InitMS   float64 // from the start of the process to its first poll, median
+	InitCPU  float64 // ms, with the first invocation
+	RSS      int64   // bytes, peak, with one small invocation
+}
+
+// FullBatch is an invocation of fanout with as much as it can get.
+type FullBatch struct {
+	What     string
+	Payload  int   // bytes of the invocation
+	Events   int   //
+	Bodies   int   // bytes of the events
+	RSS      int64 // bytes, peak
+	BilledMS int64
+	Left     int // followers of ten that left for being slower than the budget
+}
+
+// HotPath is what a warm invocation of fanout is made of, for events that come
+// one by one to webhooks that answer at once.
+type HotPath struct {
+	InvocationCPU float64 // ms, each invocation
+	PartitionCPU  float64 // ms more, each partition in it
+	DeliveryCPU   float64 // ms more, each delivery
+	BilledMS      float64 // of one partition with one follower, on this machine
+	LogBytes      float64 // that an invocation writes
+	EventBytes    int     // of the body that is delivered
+	SegmentBytes  int     // of the item with one event
+	RecordBytes   [2]int  // of a partition's record, with one follower and with ten
+}
+
+// Publish is the publishing of calls of so many events.
+type Publish struct {
+	Events   int
+	BilledMS float64 // a call
+	CPU      float64 // ms a call
+	Bytes    int     // of the record on the stream
+	LogBytes float64 // that the function writes
+}
+
+// Case is a tenant's webhooks under way.
+type Case struct {
+	Webhooks, ReceiverMS int
+	EventsPerCall        int // live: of each publish call
+	CallsPerSecond       int // live
+
+	Events      int // median of the rounds, as all below
+	Invocations float64
+	EventsEach  float64            // events an invocation
+	Strays      float64            // live: invocations of advance, for followers that left
+	BilledMS    float64            // per thousand deliveries
+	CPU         float64            // ms per thousand deliveries
+	Requests    map[string]float64 // per thousand deliveries, as "dynamodb.PutItem"
+	PerBatch    map[string]float64 // per invocation
+}
+
+// Share is the part of a processor that Lambda gives a function of so many MB:
+// a whole one at 1,769 MB.
+func Share(mb float64) float64 { return min(mb/1769, 1) }
+
+// Model is what Lambda would bill, in ms, for what took so long here and used so
+// much CPU time: the longer one of the waiting and of the CPU time at the
+// function's share of a processor. It is a model: it takes Lambda's processors
+// to be as fast as the machine's.
+func Model(billedMS, cpuMS, mb float64) float64 { return max(billedMS, cpuMS/Share(mb)) }
+
+// Read reads a measurement.
+func Read(path string) (*Measured, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	m := new(Measured)
+	return m, json.Unmarshal(text, m)
+}

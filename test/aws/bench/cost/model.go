@@ -1,0 +1,253 @@
+package cost
+
+import "math"
+
+// Size is a deployment with its traffic, even over the day.
+type Size struct {
+	Name          string
+	Tenants       float64
+	EventsPerDay  float64 // of each tenant
+	EventsPerCall float64 // 1, 10 or 100: what was measured
+	Webhooks      float64 // of each tenant
+	ReceiverMS    float64
+	Peak          float64 // the highest rate, as a multiple of the average; shards are for it
+}
+
+// Sizes are the three of the page.
+var Sizes = []Size{
+	{Name: "1 tenant", Tenants: 1, EventsPerDay: 10_000, EventsPerCall: 1, Webhooks: 2, ReceiverMS: 100, Peak: 3},
+	{Name: "100 tenants", Tenants: 100, EventsPerDay: 10_000, EventsPerCall: 1, Webhooks: 2, ReceiverMS: 100, Peak: 3},
+	{Name: "10,000 tenants", Tenants: 10_000, EventsPerDay: 10_000, EventsPerCall: 1, Webhooks: 2, ReceiverMS: 100, Peak: 3},
+}
+
+// What is assumed and was not measured.
+const (
+	days, hours  = 30.4, 730.0 // of a month
+	keptDays     = 33.0        // the retention, and 3 days for integrations that stopped for their failures
+	seconds      = hours * 3600
+	memoryMB     = 512.0 // of api, fanout and advance
+	inFlight     = 16.0  // calls at a time to a webhook
+	lanesAShard  = 10.0  // ParallelizationFactor
+	headerBytes  = 700.0 // of a delivery beside its body: headers, and TLS
+	answerBytes  = 600.0 // of an API call
+	platformLog  = 400.0 // bytes that Lambda writes for each invocation: START, END, REPORT
+	accessLog    = 450.0 // bytes of a line of the gateway's access log
+	itemOverhead = 100.0 // bytes that DynamoDB adds to each item it stores
+	inlineBytes  = 16384 // of a segment in the item; more is an object
+	sweeps       = 12 * hours
+	metricsBusy  = 8 + 18 // of the functions; of the gateway's three routes
+	metricsIdle  = 1      // which the sweep writes
+	alarms       = 26     // of infra
+	keyCalls     = 0.1    // million calls of KMS a month, by the services in the functions' name
+	outageSteps  = 40     // of an hour in which a webhook fails, with what it missed after that
+)
+
+// Line is a row of a bill.
+type Line struct {
+	Name string
+	USD  float64
+}
+
+// Bill is what a month costs.
+type Bill struct {
+	Lines              []Line
+	Events, Deliveries float64 // a month
+	Invocations        float64 // of fanout
+	Segments           float64
+	Shards             float64
+	Stale              float64 // part of the segments whose process does not know the log's head
+	OnDemand           float64 // what the stream would cost in that mode, in place of its line
+	AccessLog          float64 // the gateway's part of the logs
+}
+
+// Total is the sum of the lines.
+func (b *Bill) Total() float64 {
+	sum := 0.0
+	for _, l := range b.Lines {
+		sum += l.USD
+	}
+	return sum
+}
+
+// Of is a line's price.
+func (b *Bill) Of(name string) float64 {
+	for _, l := range b.Lines {
+		if l.Name == name {
+			return l.USD
+		}
+	}
+	return 0
+}
+
+func (b *Bill) add(name string, usd float64) { b.Lines = append(b.Lines, Line{name, usd}) }
+
+// The lines of a bill.
+const (
+	lineGateway  = "API Gateway"
+	lineAPI      = "Lambda api"
+	lineStream   = "Kinesis, provisioned"
+	lineFanout   = "Lambda fanout"
+	lineWrites   = "DynamoDB writes and reads"
+	lineStorage  = "DynamoDB storage, with PITR"
+	lineObjects  = "S3"
+	lineOutages  = "Step Functions and Lambda advance"
+	lineKey      = "KMS"
+	lineLogs     = "CloudWatch logs"
+	lineMetrics  = "CloudWatch metrics and alarms"
+	lineTraces   = "X-Ray"
+	lineSweep    = "Lambda sweep"
+	lineTransfer = "Data transfer out"
+)
+
+// Month is what a month of a size costs.
+func (m *Measured) Month(s Size, p *Prices) *Bill {
+	b := &Bill{Events: s.Tenants * s.EventsPerDay * days}
+	b.Deliveries = b.Events * s.Webhooks
+	calls := b.Events / s.EventsPerCall
+	call := m.publish(int(s.EventsPerCall))
+	m.batches(b, s, calls)
+
+	b.add(lineGateway, millions(calls)*p.APICall)
+	b.add(lineAPI, lambda(p, calls, Model(call.BilledMS, call.CPU, memoryMB), memoryMB))
+	m.stream(b, s, calls, p)
+	m.fanout(b, s, p)
+	m.table(b, s, p)
+	m.outages(b, s, p)
+	b.add(lineKey, p.KMSKey+keyCalls*p.KMSCall)
+	logged := calls*(call.LogBytes+platformLog+accessLog) + b.Invocations*(m.HotPath.LogBytes+platformLog)
+	b.AccessLog = calls * accessLog / 1e9 * p.LogGB
+	b.add(lineLogs, logged/1e9*p.LogGB)
+	b.add(lineMetrics, metricsBusy*p.MetricMonth+alarms*p.AlarmMonth)
+	b.add(lineTraces, millions(traced(calls)+traced(b.Invocations)+traced(sweeps))*p.Trace)
+	b.add(lineSweep, lambda(p, sweeps, 200, 256))
+	b.add(lineTransfer, (b.Deliveries*(float64(m.HotPath.EventBytes)+headerBytes)+calls*answerBytes)/1e9*p.TransferGB)
+	return b
+}
+
+// batches calculates how often fanout is invoked and what it gets. Lambda reads
+// a shard once a second, and hands what it finds to as many lanes as the mapping
+// has; a tenant is in one of them.
+func (m *Measured) batches(b *Bill, s Size, calls float64) {
+	rate := calls / seconds
+	b.Shards = max(1, math.Ceil(rate*s.Peak/1000))
+	lanes := b.Shards * lanesAShard
+	b.Segments = busy(s.Tenants, rate) * seconds
+	b.Invocations = min(busy(lanes, rate)*seconds, b.Segments)
+	// The batches of a second come at once, to as many processes. Which one gets
+	// a tenant's next batch is chance, and only the one that had its last knows
+	// the head: another one's put fails, it reads the head, and puts again.
+	b.Stale = 1 - 1/max(1, b.Invocations/seconds)
+}
+
+// busy is how many of n get something in a second, when so many things come in a
+// second, by chance.
+func busy(n, rate float64) float64 { return n * (1 - math.Exp(-rate/n)) }
+
+func (m *Measured) stream(b *Bill, s Size, calls float64, p *Prices) {
+	bytes := float64(m.publish(int(s.EventsPerCall)).Bytes)
+	b.add(lineStream, b.Shards*hours*(p.ShardHour+p.ShardWeek)+millions(calls)*math.Ceil(bytes/25_600)*p.PutUnit)
+	gb := calls * math.Ceil(bytes/1024) * 1024 / 1e9
+	b.OnDemand = hours*p.StreamHour + gb*(p.StreamIn+p.StreamOut) + gb/days*6*p.StreamKept
+}
+
+func (m *Measured) fanout(b *Bill, s Size, p *Prices) {
+	h := m.HotPath
+	segments, deliveries := b.Segments/b.Invocations, b.Deliveries/b.Invocations
+	cpu := h.InvocationCPU + segments*h.PartitionCPU + deliveries*h.DeliveryCPU
+	rounds := math.Ceil(b.Events / b.Segments / inFlight)
+	waits := h.BilledMS + rounds*s.ReceiverMS
+	billed := Model(waits, cpu, memoryMB)
+	b.add(lineFanout, lambda(p, b.Invocations, billed, memoryMB))
+}
+
+// segmentBytes is the size of what a segment of so many events is stored as.
+func (m *Measured) segmentBytes(events float64) float64 {
+	hundred := m.publish(100)
+	if events <= 1 {
+		return float64(m.HotPath.SegmentBytes)
+	}
+	each := float64(hundred.Bytes-m.publish(1).Bytes) / 99
+	return float64(m.HotPath.SegmentBytes) + (events-1)*each
+}
+
+func (m *Measured) table(b *Bill, s Size, p *Prices) {
+	bytes := m.segmentBytes(b.Events / b.Segments)
+	objects, stored := 0.0, 0.0
+	if bytes > inlineBytes {
+		objects, stored = b.Segments, bytes
+		bytes = 300
+	}
+	one, ten := float64(m.HotPath.RecordBytes[0]), float64(m.HotPath.RecordBytes[1])
+	record := one + (s.Webhooks-1)*(ten-one)/9
+	puts := b.Segments * (1 + b.Stale)
+	writes := puts*math.Ceil(bytes/1024) + b.Segments*math.Ceil(record/1024)
+	reads := b.Segments * (math.Ceil(record/4096) + b.Stale*math.Ceil(bytes/4096))
+	b.add(lineWrites, millions(writes)*p.WriteUnit+millions(reads)*p.ReadUnit)
+	month := b.Segments * keptDays / days
+	b.add(lineStorage, month*(bytes+itemOverhead)/1e9*(p.TableGB+p.RecoveryGB))
+	b.add(lineObjects, (1+b.Stale)*(millions(objects)*p.ObjectPut+month*stored/1e9*p.ObjectGB))
+}
+
+// outages is one hour a month in which a webhook fails, and the catch-up after
+// it.
+func (m *Measured) outages(b *Bill, s Size, p *Prices) {
+	integrations := s.Tenants * s.Webhooks
+	transitions := integrations * outageSteps * 3 // Wait, Advance, Decide
+	caught := b.Deliveries / hours
+	var each float64 // ms a delivery in catch-up
+	for _, c := range m.CatchUp {
+		if c.Webhooks == 1 && float64(c.ReceiverMS) <= s.ReceiverMS {
+			each = Model(c.BilledMS, c.CPU, memoryMB) / 1000
+		}
+	}
+	steps := integrations * outageSteps
+	b.add(lineOutages, millions(transitions)*p.Transition+lambda(p, steps, 500+caught/steps*each, memoryMB))
+}
+
+// Idle is what a month costs in which nothing happens.
+func Idle(p *Prices) *Bill {
+	b := new(Bill)
+	b.add(lineStream, hours*(p.ShardHour+p.ShardWeek))
+	b.add(lineKey, p.KMSKey+keyCalls*p.KMSCall)
+	b.add(lineSweep, lambda(p, sweeps, 200, 256))
+	b.add(lineLogs, sweeps*(platformLog+400)/1e9*p.LogGB)
+	b.add(lineMetrics, metricsIdle*p.MetricMonth+alarms*p.AlarmMonth)
+	b.add(lineTraces, millions(traced(sweeps))*p.Trace)
+	return b
+}
+
+// Bus is the same traffic on EventBridge: an event each, and an API destination
+// for each webhook.
+func Bus(s Size, p *Prices) float64 {
+	events := s.Tenants * s.EventsPerDay * days
+	return millions(events) * (p.BusEvent + s.Webhooks*p.BusDelivery)
+}
+
+// Topic is the same traffic on SNS with HTTP subscriptions.
+func Topic(s Size, p *Prices) float64 {
+	events := s.Tenants * s.EventsPerDay * days
+	return millions(events) * (p.TopicPublish + s.Webhooks*p.TopicHTTP)
+}
+
+// lambda is the price of so many invocations of so many ms.
+func lambda(p *Prices, invocations, billedMS, mb float64) float64 {
+	return millions(invocations)*p.LambdaCall + invocations*math.Ceil(billedMS)/1000*mb/1024*p.LambdaGBs
+}
+
+// traced is how many of a month's invocations X-Ray records: one a second, and
+// 5 % of what is beyond.
+func traced(invocations float64) float64 {
+	rate := invocations / seconds
+	return (min(rate, 1) + 0.05*max(rate-1, 0)) * seconds
+}
+
+func (m *Measured) publish(events int) Publish {
+	for _, p := range m.Publish {
+		if p.Events == events {
+			return p
+		}
+	}
+	return Publish{}
+}
+
+func millions(n float64) float64 { return n / 1e6 }
