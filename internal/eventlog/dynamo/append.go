@@ -28,9 +28,11 @@ const (
 )
 
 // Append implements eventlog.Log. It costs one put while nobody else appends to
-// the partition, and for a large segment one more to S3; the first append of a
-// process reads the head before, and records that were put back cost another put. Records of more than 4 MiB become several
-// segments: if it fails after some of them, the next append goes on from there.
+// the partition, and for a large segment one more to S3. The first append of a
+// process reads the head before, and so does each while processes take turns;
+// records that were put back cost another put. Records of more than 4 MiB become
+// several segments: if it fails after some of them, the next append goes on from
+// there.
 func (l *Log) Append(ctx context.Context, p event.Partition, source string, records []eventlog.Record) (uint64, error) {
 	if err := ended(ctx); err != nil {
 		return 0, err
@@ -130,7 +132,7 @@ func (l *Log) put(ctx context.Context, p event.Partition, h *head, source string
 		return false, err
 	}
 	*h = head{number: it.number, mark: it.mark, last: it.last, expires: it.expires}
-	l.heads.set(p, *h, l.Now())
+	l.heads.set(p, *h, false, l.Now())
 	l.tail.add(p, eventlog.Segment{Number: it.number, Events: events}, it.expires)
 	return true, nil
 }

@@ -43,6 +43,32 @@ func TestRequestsOfTheHotPath(t *testing.T) {
 	equal(t, "to the bucket", r.s3.take(), []string(nil))
 }
 
+// Where processes take turns, a put that would fail is not tried twice.
+func TestRequestsOfProcessesThatTakeTurns(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	one, other := r.process(), r.process()
+	next := 1
+	step := func(l *Log, want ...string) {
+		t.Helper()
+		r.append(l, "stream", record(next, 10))
+		next++
+		equal(t, "requests of an append", r.dynamo.take(), want)
+	}
+	step(one, "GetItem", "PutItem", "PutItem", "Query")
+	step(other, "PutItem", "Query")
+	for _, l := range []*Log{one, other} {
+		step(l, "PutItem", "PutItem", "Query") // the first put fails, once
+	}
+	step(one, "PutItem", "Query")
+	for range 3 {
+		step(other, "PutItem", "Query")
+		step(one, "PutItem", "Query")
+	}
+	step(one, "PutItem", "Query") // nobody else has appended since
+	step(one, "PutItem")
+}
+
 func TestNothingIsWrittenOfWhatIsThere(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -326,7 +352,7 @@ func TestHeadsAreBounded(t *testing.T) {
 	t.Parallel()
 	var h heads
 	for i := range maxHeads + 100 {
-		h.set(event.Partition{Tenant: "acme", Lane: i}, head{number: 1}, base)
+		h.set(event.Partition{Tenant: "acme", Lane: i}, head{number: 1}, false, base)
 	}
 	if len(h.known) > maxHeads {
 		t.Errorf("%d heads are kept, at most %d should be", len(h.known), maxHeads)

@@ -32,6 +32,9 @@ type heads struct {
 type seen struct {
 	head
 	at time.Time
+	// shared: when it was last read, another process had appended since. The
+	// next append reads it first, which costs less than a put that fails.
+	shared bool
 }
 
 const (
@@ -46,17 +49,23 @@ func (h *heads) get(p event.Partition, now time.Time) (head, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s, ok := h.known[p]
-	return s.head, ok && now.Sub(s.at).Abs() < headLife
+	return s.head, ok && !s.shared && now.Sub(s.at).Abs() < headLife
 }
 
-func (h *heads) set(p event.Partition, to head, now time.Time) {
+// set remembers a head that was read, or that this process has appended.
+func (h *heads) set(p event.Partition, to head, read bool, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.known == nil {
 		h.known = map[event.Partition]seen{}
 	}
-	if s, ok := h.known[p]; ok && s.number > to.number {
+	s, ok := h.known[p]
+	if ok && s.number > to.number {
 		return // another goroutine has seen more
+	}
+	shared := s.shared
+	if read {
+		shared = ok && s.number < to.number
 	}
 	if len(h.known) >= maxHeads {
 		for any := range h.known {
@@ -64,7 +73,7 @@ func (h *heads) set(p event.Partition, to head, now time.Time) {
 			break
 		}
 	}
-	h.known[p] = seen{to, now}
+	h.known[p] = seen{to, now, shared}
 }
 
 // readHead reads the head of a partition. Where its last segment has expired, or
@@ -90,7 +99,7 @@ func (l *Log) readHead(ctx context.Context, p event.Partition) (head, error) {
 		}
 		h.number = max(h.number, marked)
 	}
-	l.heads.set(p, h, now)
+	l.heads.set(p, h, true, now)
 	return h, nil
 }
 

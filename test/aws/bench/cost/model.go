@@ -135,7 +135,7 @@ func (m *Measured) batches(b *Bill, s Size, calls float64) {
 	b.Invocations = min(busy(lanes, rate)*seconds, b.Segments)
 	// The batches of a second come at once, to as many processes. Which one gets
 	// a tenant's next batch is chance, and only the one that had its last knows
-	// the head: another one's put fails, it reads the head, and puts again.
+	// the head: another one has learnt that it must read it first.
 	b.Stale = 1 - 1/max(1, b.Invocations/seconds)
 }
 
@@ -179,13 +179,12 @@ func (m *Measured) table(b *Bill, s Size, p *Prices) {
 	}
 	one, ten := float64(m.HotPath.RecordBytes[0]), float64(m.HotPath.RecordBytes[1])
 	record := one + (s.Webhooks-1)*(ten-one)/9
-	puts := b.Segments * (1 + b.Stale)
-	writes := puts*math.Ceil(bytes/1024) + b.Segments*math.Ceil(record/1024)
+	writes := b.Segments * (math.Ceil(bytes/1024) + math.Ceil(record/1024))
 	reads := b.Segments * (math.Ceil(record/4096) + b.Stale*math.Ceil(bytes/4096))
 	b.add(lineWrites, millions(writes)*p.WriteUnit+millions(reads)*p.ReadUnit)
 	month := b.Segments * keptDays / days
 	b.add(lineStorage, month*(bytes+itemOverhead)/1e9*(p.TableGB+p.RecoveryGB))
-	b.add(lineObjects, (1+b.Stale)*(millions(objects)*p.ObjectPut+month*stored/1e9*p.ObjectGB))
+	b.add(lineObjects, millions(objects)*p.ObjectPut+month*stored/1e9*p.ObjectGB)
 }
 
 // outages is one hour a month in which a webhook fails, and the catch-up after
