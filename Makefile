@@ -102,7 +102,7 @@ aws-tools: ## install what the tests of the AWS shape run against into .aws-tool
 .PHONY: test-aws
 test-aws: aws-tools ## run the tests of the AWS shape alone; `make test` has them too
 	@echo "==> go test, AWS shape"
-	@go test -count=1 -p 1 -timeout $(TEST_TIMEOUT) ./internal/store/dynamo ./internal/eventlog/dynamo ./test/aws/...
+	@go test -count=1 -p 1 -timeout $(TEST_TIMEOUT) ./internal/store/dynamo ./internal/eventlog/dynamo ./cmd/redrive ./test/aws/...
 
 .PHONY: lint-template
 lint-template: aws-tools ## lint template.yaml, its SAM translation and the state machine

@@ -118,7 +118,7 @@ func (b *batches) one(ctx context.Context, m *sqstypes.Message) error {
 	case !whole && put == 0:
 		return errors.New("all its records are past the stream's retention; see \"Past the retention\" in docs/operations.md")
 	case !whole:
-		return fmt.Errorf("some of its records are past the stream's retention; the %d that are left were put back, but for a dry run; see \"Past the retention\" in docs/operations.md", put)
+		return fmt.Errorf("some of its records are past the stream's retention; the %d that are left are put back unless this is a dry run; see \"Past the retention\" in docs/operations.md", put)
 	}
 	if b.tally.dryRun {
 		b.kept = append(b.kept, aws.ToString(m.ReceiptHandle))

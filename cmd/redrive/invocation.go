@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
 // batch is where in the stream the records of a batch are that Lambda gave up.
@@ -53,7 +55,7 @@ func parseInvocation(text string) (batch, error) {
 		return batch{}, fmt.Errorf("KinesisBatchInfo: streamArn is %q, which names no stream", r.Batch.Stream)
 	case b.shard == "":
 		return batch{}, errors.New("KinesisBatchInfo: shardId is missing")
-	case !isSequence(b.start) || !isSequence(b.end) || compare(b.start, b.end) > 0:
+	case !isSequence(b.start) || !isSequence(b.end) || eventlog.CompareSequences(b.start, b.end) > 0:
 		return batch{}, fmt.Errorf("KinesisBatchInfo: %q to %q is no range of sequence numbers", b.start, b.end)
 	}
 	b.stream = name
@@ -62,14 +64,4 @@ func parseInvocation(text string) (batch, error) {
 
 func isSequence(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
-}
-
-// compare compares sequence numbers, which are decimal and longer than any
-// integer type.
-func compare(a, b string) int {
-	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
-	if len(a) != len(b) {
-		return len(a) - len(b)
-	}
-	return strings.Compare(a, b)
 }

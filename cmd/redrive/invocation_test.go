@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
 const eventsStream = "arn:aws:kinesis:eu-central-1:123456789012:stream/events"
@@ -44,8 +46,8 @@ func TestCompare(t *testing.T) {
 		{"0", "", 0},
 		{"49590338271490256608559692538361571095921575989136588898", "49590338271490256608559692538361571095921575989136588899", -1},
 	} {
-		if got := compare(c.a, c.b); got < 0 != (c.want < 0) || got > 0 != (c.want > 0) {
-			t.Errorf("compare(%s, %s) = %d", c.a, c.b, got)
+		if got := eventlog.CompareSequences(c.a, c.b); got < 0 != (c.want < 0) || got > 0 != (c.want > 0) {
+			t.Errorf("CompareSequences(%s, %s) = %d", c.a, c.b, got)
 		}
 	}
 }
@@ -55,7 +57,7 @@ func FuzzParseInvocation(f *testing.F) {
 	f.Add(`{"KinesisBatchInfo":{"streamArn":":stream/","shardId":"s"}}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		b, err := parseInvocation(text)
-		if err == nil && (b.stream == "" || b.shard == "" || compare(b.start, b.end) > 0) {
+		if err == nil && (b.stream == "" || b.shard == "" || eventlog.CompareSequences(b.start, b.end) > 0) {
 			t.Errorf("%q is taken for %+v", text, b)
 		}
 	})

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -12,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/sluicehq/sluice/internal/fanout"
 	wire "github.com/sluicehq/sluice/internal/publish/kinesis"
 )
 
@@ -31,38 +30,15 @@ type malformed struct {
 	tally   *tally
 }
 
-const (
-	malformedPrefix = "malformed/"
-	// maxObject bounds an object: a record of up to 10 MiB, in Base64.
-	maxObject = 16 << 20
-)
-
-// parked is an object, as package awsenv writes it.
-type parked struct {
-	Reason       string `json:"reason"`
-	Stream       string `json:"event_source_arn"`
-	PartitionKey string `json:"partition_key"`
-	Data         []byte `json:"data"`
-}
-
-// parseParked reads an object.
-func parseParked(text []byte) (parked, error) {
-	var p parked
-	if err := json.Unmarshal(text, &p); err != nil {
-		return parked{}, fmt.Errorf("it is not what fanout writes: %w", err)
-	}
-	if p.PartitionKey == "" || p.Stream == "" {
-		return parked{}, errors.New("it is not what fanout writes: partition_key or event_source_arn is missing")
-	}
-	return p, nil
-}
+// maxObject bounds an object: a record of up to 10 MiB, in Base64.
+const maxObject = 16 << 20
 
 func (m *malformed) run(ctx context.Context) error {
-	pages := s3.NewListObjectsV2Paginator(m.objects, &s3.ListObjectsV2Input{Bucket: &m.bucket, Prefix: aws.String(malformedPrefix)})
+	pages := s3.NewListObjectsV2Paginator(m.objects, &s3.ListObjectsV2Input{Bucket: &m.bucket, Prefix: aws.String(fanout.ParkedPrefix)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return fmt.Errorf("list %s of the bucket: %w", malformedPrefix, err)
+			return fmt.Errorf("list %s of the bucket: %w", fanout.ParkedPrefix, err)
 		}
 		for i := range page.Contents {
 			key := aws.ToString(page.Contents[i].Key)
@@ -84,7 +60,7 @@ func (m *malformed) one(ctx context.Context, key string) error {
 	if err != nil {
 		return fmt.Errorf("read the object: %w", err)
 	}
-	p, err := parseParked(text)
+	p, err := fanout.ParseParked(text)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/fanout"
 	wire "github.com/sluicehq/sluice/internal/publish/kinesis"
 )
 
@@ -77,7 +78,7 @@ func FuzzParseParked(f *testing.F) {
 	f.Add([]byte(parkedText("0#acme", data(1))))
 	f.Add([]byte(`{"data":"?"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if p, err := parseParked(text); err == nil && (p.PartitionKey == "" || p.Stream == "") {
+		if p, err := fanout.ParseParked(text); err == nil && (p.PartitionKey == "" || p.Stream == "") {
 			t.Errorf("%q is taken for %+v", text, p)
 		}
 	})

@@ -22,6 +22,7 @@ import (
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
 	wire "github.com/sluicehq/sluice/internal/publish/kinesis"
 )
 
@@ -166,7 +167,7 @@ func (w *world) GetRecords(_ context.Context, in *kinesis.GetRecordsInput, _ ...
 	from, second := strings.CutSuffix(*in.ShardIterator, " again")
 	var left []types.Record
 	for _, r := range w.records {
-		if compare(*r.SequenceNumber, from) >= 0 {
+		if eventlog.CompareSequences(*r.SequenceNumber, from) >= 0 {
 			left = append(left, r)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
 // stream is what is called of Kinesis; *kinesis.Client has it.
@@ -71,7 +73,7 @@ func (s *source) read(ctx context.Context, b batch, each func([]types.Record) er
 			return false, err
 		}
 	}
-	return first != "" && compare(first, b.start) == 0 && compare(last, b.end) == 0, nil
+	return first != "" && eventlog.CompareSequences(first, b.start) == 0 && eventlog.CompareSequences(last, b.end) == 0, nil
 }
 
 // within returns those of the records that are in the batch's range, and
@@ -79,13 +81,13 @@ func (s *source) read(ctx context.Context, b batch, each func([]types.Record) er
 func within(records []types.Record, b batch) (in []types.Record, past bool) {
 	for i := range records {
 		sequence := aws.ToString(records[i].SequenceNumber)
-		if compare(sequence, b.end) > 0 {
+		if eventlog.CompareSequences(sequence, b.end) > 0 {
 			return in, true
 		}
-		if compare(sequence, b.start) >= 0 {
+		if eventlog.CompareSequences(sequence, b.start) >= 0 {
 			in = append(in, records[i])
 		}
-		if compare(sequence, b.end) == 0 {
+		if eventlog.CompareSequences(sequence, b.end) == 0 {
 			return in, true
 		}
 	}

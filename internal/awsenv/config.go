@@ -1,7 +1,7 @@
 // Package awsenv composes the Lambda functions: the same services as package
 // node has them, over DynamoDB, Kinesis, S3, KMS and Step Functions. Each
 // function has one constructor here, which reads the environment that
-// template.yaml gives it.
+// template.yaml gives it, and whose error lists all that is wrong there.
 package awsenv
 
 import (
@@ -52,13 +52,19 @@ func load(lookup func(string) (string, bool)) (Config, error) {
 	c := defaultConfig()
 	errs := []error{settings.LoadEnv(c.Rows(), lookup)}
 	errs = append(errs, c.Settings.Validate()...)
-	for name, value := range map[string]string{
-		"SLUICE_TABLE": c.Table, "SLUICE_STREAM": c.Stream, "SLUICE_BUCKET": c.Bucket,
-		"SLUICE_KEY": c.Key, "SLUICE_STATE_MACHINE": c.StateMachine,
+	for _, given := range [][2]string{
+		{"SLUICE_TABLE", c.Table},
+		{"SLUICE_STREAM", c.Stream},
+		{"SLUICE_BUCKET", c.Bucket},
+		{"SLUICE_KEY", c.Key},
+		{"SLUICE_STATE_MACHINE", c.StateMachine},
 	} {
-		if value == "" {
-			errs = append(errs, fmt.Errorf("%s is not set; template.yaml sets it", name))
+		if given[1] == "" {
+			errs = append(errs, fmt.Errorf("%s is not set; template.yaml sets it", given[0]))
 		}
+	}
+	if c.SeekMargin <= 0 {
+		errs = append(errs, fmt.Errorf("SLUICE_SEEK_MARGIN is %v; it must be more than 0", c.SeekMargin))
 	}
 	if _, err := c.level(); err != nil {
 		errs = append(errs, err)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/emf"
+	"github.com/sluicehq/sluice/internal/fanout"
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
@@ -75,10 +76,10 @@ func TestFlush(t *testing.T) {
 }
 
 func TestPark(t *testing.T) {
-	objects := map[string]parkedRecord{}
+	objects := map[string]fanout.Parked{}
 	status := http.StatusOK
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var record parkedRecord
+		var record fanout.Parked
 		if err := json.NewDecoder(r.Body).Decode(&record); err != nil {
 			t.Error(err)
 		}
@@ -106,7 +107,7 @@ func TestPark(t *testing.T) {
 			t.Errorf("metrics (-want +got):\n%s", diff)
 		}
 	}
-	want := map[string]parkedRecord{"PUT /bucket/malformed/shardId-000000000006/4959.json": {
+	want := map[string]fanout.Parked{"PUT /bucket/malformed/shardId-000000000006/4959.json": {
 		Reason: "of kind 9", Stream: "arn:stream", EventID: "shardId-000000000006:4959", PartitionKey: "0#a/../b", Data: []byte{0, 1, 0xff},
 	}}
 	if diff := cmp.Diff(want, objects); diff != "" {

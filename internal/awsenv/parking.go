@@ -25,26 +25,17 @@ func decode(partitionKey string, data []byte) (fanout.Content, error) {
 	return fanout.Content(r), nil
 }
 
-// parking keeps stream records that cannot be read in S3, under malformed/.
+// parking keeps stream records that cannot be read in S3.
 type parking struct {
 	s3      *s3.Client
 	bucket  string
 	metrics *metrics
 }
 
-// parkedRecord is the object that is written for a record.
-type parkedRecord struct {
-	Reason       string `json:"reason"`
-	Stream       string `json:"event_source_arn"`
-	EventID      string `json:"event_id"` // shard and sequence number
-	PartitionKey string `json:"partition_key"`
-	Data         []byte `json:"data"` // in Base64
-}
-
 // park writes the record under its own name, so that to park it again changes
 // nothing.
 func (p parking) park(ctx context.Context, r *events.KinesisEventRecord, reason error) error {
-	text, err := json.MarshalIndent(parkedRecord{
+	text, err := json.MarshalIndent(fanout.Parked{
 		Reason: reason.Error(), Stream: r.EventSourceArn, EventID: r.EventID,
 		PartitionKey: r.Kinesis.PartitionKey, Data: r.Kinesis.Data,
 	}, "", "  ")
@@ -53,7 +44,7 @@ func (p parking) park(ctx context.Context, r *events.KinesisEventRecord, reason 
 	}
 	shard, _, _ := strings.Cut(r.EventID, ":")
 	_, err = p.s3.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &p.bucket, Key: aws.String("malformed/" + shard + "/" + r.Kinesis.SequenceNumber + ".json"),
+		Bucket: &p.bucket, Key: aws.String(fanout.ParkedPrefix + shard + "/" + r.Kinesis.SequenceNumber + ".json"),
 		Body: bytes.NewReader(text), ContentType: aws.String("application/json"),
 	})
 	if err != nil {

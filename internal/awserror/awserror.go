@@ -1,5 +1,5 @@
 // Package awserror tells what an error of an AWS call means: package problem's
-// code for it, and whether it was a condition that did not hold.
+// code for it, and whether the same call may succeed later.
 package awserror
 
 import (
@@ -33,7 +33,8 @@ var lasting = map[string]bool{
 // Problem returns the error of an AWS call as a problem for a caller. It is
 // Unavailable where trying again may help (throttling, a fault of the service,
 // no answer in time) and Internal where it does not. What names what could not
-// be done, as "read the log"; the caller of the API sees no more than that.
+// be done, as "read the log"; the caller of the API sees no more than that. Nil
+// stays nil, and an error that is a problem already stays as it is.
 func Problem(err error, what string) error {
 	if err == nil {
 		return nil
@@ -41,11 +42,10 @@ func Problem(err error, what string) error {
 	if p := (*problem.Error)(nil); errors.As(err, &p) {
 		return err
 	}
-	code := problem.Unavailable
 	if !Temporary(err) {
-		code = problem.Internal
+		return problem.Wrap(err, problem.Internal, "The service could not %s.", what)
 	}
-	return problem.Wrap(err, code, "The service could not %s. Try again in a moment.", what)
+	return problem.Wrap(err, problem.Unavailable, "The service could not %s. Try again in a moment.", what)
 }
 
 // Temporary reports whether the same call may succeed later. An error that

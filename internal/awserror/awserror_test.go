@@ -118,8 +118,12 @@ func checkProblem(t *testing.T, cause error, want problem.Code) {
 	if !errors.Is(err, cause) || !strings.Contains(err.Error(), cause.Error()) {
 		t.Errorf("the cause is not in %q", err)
 	}
+	message := "The service could not read the log."
+	if want == problem.Unavailable {
+		message += " Try again in a moment."
+	}
 	p, ok := errors.AsType[*problem.Error](err)
-	if !ok || p.Message != "The service could not read the log. Try again in a moment." {
+	if !ok || p.Message != message {
 		t.Errorf("the message is %q", p.Message)
 	}
 	if told := problem.MessageOf(err); want == problem.Unavailable && told != p.Message || strings.Contains(told, inner) {

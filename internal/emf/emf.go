@@ -26,7 +26,7 @@ const (
 type Metric struct {
 	Name  string
 	Unit  Unit
-	Value float64
+	Value float64 // in Unit
 }
 
 // Writer writes metrics to a log. Its methods are safe for concurrent use.

@@ -37,10 +37,10 @@ func (m Mark) After(source string, records []Record) ([]Record, error) {
 		if sequence == "" || strings.Trim(sequence, "0123456789") != "" {
 			return nil, problem.New(problem.Internal, "a record of %q has the sequence %q, which is not a decimal number", source, sequence)
 		}
-		if i > 0 && compareSequences(sequence, records[i-1].Sequence) <= 0 {
+		if i > 0 && CompareSequences(sequence, records[i-1].Sequence) <= 0 {
 			return nil, problem.New(problem.Internal, "a record of %q has the sequence %s after %s; sequences must grow", source, sequence, records[i-1].Sequence)
 		}
-		if m.Source == source && m.Sequence != "" && compareSequences(sequence, m.Sequence) <= 0 {
+		if m.Source == source && m.Sequence != "" && CompareSequences(sequence, m.Sequence) <= 0 {
 			done = i + 1
 		}
 	}
@@ -68,8 +68,9 @@ func Events(records []Record) []event.Event {
 	return events
 }
 
-// compareSequences compares two decimal numbers of any length.
-func compareSequences(a, b string) int {
+// CompareSequences compares two Record.Sequence as numbers, as strings.Compare
+// does with texts.
+func CompareSequences(a, b string) int {
 	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
 	if len(a) != len(b) {
 		return len(a) - len(b)

@@ -57,7 +57,7 @@ func TestSequencesCompareAsNumbers(t *testing.T) {
 		a, b := digits.Draw(t, "a"), digits.Draw(t, "b")
 		x, _ := new(big.Int).SetString(a, 10)
 		y, _ := new(big.Int).SetString(b, 10)
-		got := compareSequences(a, b)
+		got := CompareSequences(a, b)
 		if want := x.Cmp(y); max(-1, min(got, 1)) != want {
 			t.Errorf("%s and %s: got %d, want %d", a, b, got, want)
 		}

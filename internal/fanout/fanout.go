@@ -34,7 +34,10 @@ type Log interface {
 
 // Engine is what fanout needs of delivery.Engine.
 type Engine interface {
+	// Follow delivers what the partition's log has up to the tail. It returns when
+	// every follower has it or has left, and an error if that is not so.
 	Follow(ctx context.Context, p event.Partition, tail *delivery.Tail) error
+	// Wait returns when no call is under way any more of a follower that has left.
 	Wait()
 }
 
@@ -49,7 +52,8 @@ type Content struct {
 	Barrier   time.Time
 }
 
-// Handler handles batches, one at a time. Every field is required.
+// Handler handles batches, one at a time, as Lambda hands them to a process.
+// Every field is required.
 type Handler struct {
 	Log    Log
 	Engine Engine
@@ -86,7 +90,7 @@ const (
 // Handle delivers a batch. It is to be called with the deadline of the
 // function's invocation. The answer lists the record from which each partition
 // that is not through is to be handed over again; the stream goes back to the
-// first of them.
+// first of them. The error is always nil.
 func (h *Handler) Handle(ctx context.Context, batch events.KinesisEvent) (events.KinesisEventResponse, error) {
 	following, end := beforeDeadline(ctx)
 	defer end()
@@ -176,6 +180,8 @@ func (h *Handler) deliver(ctx context.Context, g *group) (again string) {
 	return ""
 }
 
+// growLanes has one tenant after another ask: it is a small read, once in a
+// while.
 func (h *Handler) growLanes(ctx context.Context, tenant string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

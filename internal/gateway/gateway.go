@@ -16,7 +16,9 @@ import (
 // Handler is the handler of a Lambda function.
 type Handler func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error)
 
-// New returns h as the handler of a Lambda function.
+// New returns h as the handler of a Lambda function. Its error, to which the
+// gateway answers 500, is of an event that is no HTTP request, as with a body that
+// is not the Base64 it is said to be.
 func New(h http.Handler) Handler {
 	proxy := httpadapter.NewV2(h)
 	return func(ctx context.Context, req events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {

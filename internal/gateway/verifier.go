@@ -14,11 +14,12 @@ import (
 // token's signature, issuer, audience and times before the function was called.
 // It implements auth.Verifier.
 type Verifier struct {
-	TenantClaim string
+	TenantClaim string // name of the claim that has the tenant
 }
 
 // Verify implements auth.Verifier. The raw token is not looked at: ctx, which
-// is that of a request served by a Handler, has the claims.
+// is that of a request served by a Handler, has the claims. Every error is a
+// problem.Unauthorized.
 func (v Verifier) Verify(ctx context.Context, _ string) (auth.Identity, error) {
 	request, _ := core.GetAPIGatewayV2ContextFromContext(ctx)
 	if request.Authorizer == nil || request.Authorizer.JWT == nil {

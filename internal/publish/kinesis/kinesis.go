@@ -79,7 +79,7 @@ func (s *Stream) Publish(ctx context.Context, tenant string, lanes int, drafts [
 // for the partition before the call comes before it.
 func (s *Stream) Barrier(ctx context.Context, p event.Partition) error {
 	_, err := s.put(ctx, []record{newRecord(p, EncodeBarrier(s.now()), nil)})
-	return awserror.Problem(err, "put a mark on the stream")
+	return awserror.Problem(err, "put a barrier on the stream")
 }
 
 // ranges lists numbers for people: "0, 3 to 5".

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -226,11 +225,4 @@ func (s *Service) start(_ context.Context, input json.RawMessage) (json.RawMessa
 		return nil, &Error{Name: "StepFunctions." + named.Name + "Exception", Cause: named.Cause}
 	}
 	return write(map[string]any{"ExecutionArn": x.ARN, "StartDate": x.Started.UnixMilli()}), nil
-}
-
-// Machines returns the ARNs of the state machines, sorted.
-func (s *Service) Machines() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Sorted(maps.Keys(s.machines))
 }

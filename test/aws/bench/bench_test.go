@@ -23,7 +23,7 @@ func testMain(m *testing.M) int {
 // TestBench measures, if it is asked to, and prints a report in Markdown.
 func TestBench(t *testing.T) {
 	if os.Getenv("SLUICE_BENCH") == "" {
-		t.Skip("set SLUICE_BENCH to measure, which takes ten minutes; or run 'make bench-aws'")
+		t.Skip("set SLUICE_BENCH to measure, which takes a quarter of an hour; or run 'make bench-aws'")
 	}
 	command := "make bench-aws"
 	if testing.Short() {

@@ -96,7 +96,7 @@ func tunnel(t *testing.T) func(string) string {
 	}
 }
 
-// fast are settings that make waiting short, as those of TestScenarios in
+// fast are settings that make waiting short, much as those of TestScenarios in
 // test/aws.
 var fast = map[string]string{
 	"SLUICE_RETRY_MIN": "50ms", "SLUICE_RETRY_MAX": "500ms", "SLUICE_WEBHOOK_TIMEOUT": "2s",

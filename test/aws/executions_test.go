@@ -1,0 +1,138 @@
+package aws
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"github.com/sluicehq/sluice/test/aws/front"
+	"github.com/sluicehq/sluice/test/aws/stack"
+)
+
+// TestExecutionsStopped stops every execution there is, again and again while
+// rounds are played, and once more when that is over: what has to be driven is
+// then driven by nobody.
+func TestExecutionsStopped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, stack.Options{Interpreter: true})
+	rounds := []*round{w.newRound(t), w.newRound(t), w.newRound(t)}
+	for _, r := range rounds {
+		behind := r.register("behind", nil)
+		began := time.Now()
+		behind.answers(func(int, call) int {
+			if time.Since(began) < 20*time.Second {
+				return http.StatusServiceUnavailable
+			}
+			return http.StatusOK
+		})
+	}
+	var plays []func()
+	for _, r := range rounds {
+		plays = append(plays, func() { r.play(4, 300*time.Millisecond) })
+	}
+	over := make(chan struct{})
+	stopped := 0
+	sideBySide(2, func() {
+		defer close(over)
+		sideBySide(len(plays), plays...)
+	}, func() {
+		for {
+			select {
+			case <-over:
+				return
+			case <-time.After(500 * time.Millisecond):
+				stopped += w.stopExecutions(t)
+			}
+		}
+	})
+	stopped += w.stopExecutions(t)
+	t.Logf("%d executions were stopped", stopped)
+	if stopped < 10 {
+		t.Errorf("only %d executions were stopped", stopped)
+	}
+	w.heal(t, rounds...)
+	for _, r := range rounds {
+		if n := r.lacks(r.receivers["behind"]); n > 0 {
+			t.Errorf("behind lacks %d events", n)
+		}
+	}
+}
+
+// stopExecutions stops those that are under way.
+func (w *world) stopExecutions(t *testing.T) int {
+	t.Helper()
+	running := w.executions(t, types.ExecutionStatusRunning)
+	for _, x := range running {
+		if _, err := w.SFN.StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: x.ExecutionArn, Error: aws.String("Stopped")}); err != nil {
+			t.Error(err)
+		}
+	}
+	return len(running)
+}
+
+// TestSweepUnderFaults lets every call fail that a sweep makes, as often as the
+// sweep makes it. The next sweep without faults does all that is to be done.
+func TestSweepUnderFaults(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, stack.Options{Interpreter: true, Settings: map[string]string{"SLUICE_TEMPORARY_GRACE": "1s"}})
+	r := w.newRound(t)
+	sideBySide(1, func() { r.play(1, 0) })
+	w.until(t, "everything arrived", func() bool { return r.missing() == "" })
+	other := w.newRound(t)
+	behind := other.register("behind", nil)
+	behind.answers(func(int, call) int { return http.StatusServiceUnavailable })
+	other.publish(3, 0)
+	w.until(t, "it is behind", func() bool { return len(behind.all()) > 3 })
+	w.until(t, "its executions were stopped", func() bool {
+		calls := len(behind.all())
+		w.stopExecutions(t)
+		pause(t.Context(), time.Second)
+		return len(behind.all()) == calls
+	})
+	behind.answers(nil)
+	r.call(http.MethodDelete, integrationsPath+"/late", nil, nil)
+	calls := len(behind.all())
+	pause(t.Context(), 2*w.quietAfter)
+
+	if len(behind.all()) > calls {
+		t.Fatal("something drives what is to be swept")
+	}
+
+	before := w.Front.Counts()
+	for _, group := range []func(service, op string, _ []byte) bool{
+		front.Operation(front.DynamoDB, "Query"),
+		front.Operation(front.DynamoDB, "GetItem"),
+		func(service, op string, _ []byte) bool {
+			return service == front.StepFunctions && op == "StartExecution" || service == front.DynamoDB && op != "Query" && op != "GetItem"
+		},
+	} {
+		for _, kind := range []front.Kind{front.Throttle, front.Error500, front.Conflict, front.TimeoutAfterSuccess} {
+			end := w.Front.Inject(front.Fault{Match: group, Kind: kind})
+			t.Logf("a sweep where all is answered with %q: %.200v", kind, w.Sweep(t.Context()))
+			end()
+		}
+	}
+	injected := map[string]bool{}
+	for _, i := range w.Front.Injected() {
+		injected[i.Service+"."+i.Op] = true
+	}
+	for operation := range w.Front.Counts().Since(before) {
+		if !injected[operation] && !slices.Contains(pollers, operation) {
+			t.Errorf("%s was never answered with an error", operation)
+		}
+	}
+	if err := w.Sweep(t.Context()); err != nil {
+		t.Errorf("the sweep failed: %v", err)
+	}
+	if !eventually(afterSweep, func() bool { return other.lacks(behind) == 0 }) {
+		t.Error("one sweep did not start what is overdue")
+	}
+	if status := r.try(http.MethodGet, integrationsPath+"/replay", nil, nil); status != http.StatusNotFound {
+		t.Errorf("the replay past its grace is still there: %d", status)
+	}
+}

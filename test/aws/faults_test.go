@@ -1,0 +1,121 @@
+package aws
+
+import (
+	"bytes"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/test/aws/front"
+	"github.com/sluicehq/sluice/test/aws/stack"
+)
+
+// TestFaults lets every call fail that a round makes of AWS, in every way and at
+// several places. Which calls there are, a round without faults tells.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	w := newWorld(t, stack.Options{Interpreter: true, InvokeThroughFront: true, Seed: seed})
+	operations := w.operations(t)
+	sideBySide(2, func() { w.followingFails(t) }, func() { w.answerIsLost(t) })
+	random := rand.New(rand.NewPCG(seed, 1))
+	var rounds []*round
+	var plays []func()
+	for _, operation := range operations {
+		for _, kind := range kindsOf(operation) {
+			for _, p := range patterns() {
+				r := w.newRound(t)
+				t.Logf("%s: %s, %s, %s", r.name, operation, kind, p.name)
+				rounds = append(rounds, r)
+				plays = append(plays, func() { r.playUnder(operation, kind, p) })
+			}
+		}
+	}
+	random.Shuffle(len(plays), func(i, j int) { plays[i], plays[j] = plays[j], plays[i] })
+	sideBySide(roundsAtOnce, plays...)
+	w.heal(t, rounds...)
+	w.wantInjected(t, operations)
+}
+
+// roundsAtOnce is how many rounds are played side by side; most of the time they
+// wait until an integration is stopped.
+const roundsAtOnce = 40
+
+// pattern is where among a round's calls of one operation faults are.
+type pattern struct {
+	name string
+	at   []front.Fault
+}
+
+// patterns have faults that the SDK makes up for, and bursts that it gives up.
+func patterns() []pattern {
+	all := []pattern{
+		{"burst", []front.Fault{{Count: 4}, {After: 5, Count: 4}}},
+		{"scattered", []front.Fault{{Count: 1}, {After: 1, Count: 2}, {After: 3, Count: 3}}},
+	}
+	if testing.Short() {
+		return all[:1]
+	}
+	return all
+}
+
+func kindsOf(operation string) []front.Kind {
+	kinds := []front.Kind{front.Throttle, front.TimeoutAfterSuccess, front.Error500}
+	if strings.HasPrefix(operation, front.DynamoDB+".") && !strings.HasSuffix(operation, "GetItem") && !strings.HasSuffix(operation, "Query") {
+		kinds = append(kinds, front.Conflict)
+	}
+	return kinds
+}
+
+// operations are those of a round without faults.
+func (w *world) operations(t *testing.T) []string {
+	t.Helper()
+	before := w.Front.Counts()
+	r := w.newRound(t)
+	sideBySide(1, func() { r.play(2, 50*time.Millisecond) })
+	w.until(t, "everything arrived", func() bool { return r.missing() == "" })
+	r.check(t)
+	counts := w.Front.Counts().Since(before)
+	t.Logf("a round of %v makes %v", time.Since(r.began), counts)
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(counts)), func(operation string) bool { return slices.Contains(pollers, operation) })
+}
+
+// pollers are the calls that AWS itself makes to read the stream.
+var pollers = []string{"kinesis.GetRecords", "kinesis.GetShardIterator", "kinesis.ListShards"}
+
+// playUnder plays a round whose calls of one operation are faulty.
+func (r *round) playUnder(operation string, kind front.Kind, p pattern) {
+	for _, f := range p.at {
+		f.Kind = kind
+		f.Match = r.of(operation)
+		defer r.Front.Inject(f)()
+	}
+	r.play(2, 50*time.Millisecond)
+	eventually(15*time.Second, func() bool { return r.missing() == "" })
+}
+
+// of is a Match for a round's calls of an operation.
+func (r *round) of(operation string) func(string, string, []byte) bool {
+	return func(service, op string, body []byte) bool {
+		return service+"."+op == operation && bytes.Contains(body, []byte(r.name))
+	}
+}
+
+// wantInjected fails the test if a fault never happened.
+func (w *world) wantInjected(t *testing.T, operations []string) {
+	t.Helper()
+	happened := map[string]bool{}
+	for _, i := range w.Front.Injected() {
+		happened[i.Service+"."+i.Op+" "+string(i.Kind)] = true
+	}
+	for _, operation := range operations {
+		for _, kind := range kindsOf(operation) {
+			if !happened[operation+" "+string(kind)] {
+				t.Errorf("%s was never answered with %q", operation, kind)
+			}
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package aws
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/sluicehq/sluice/test/aws/front"
+	"github.com/sluicehq/sluice/test/aws/stack"
+)
+
+// TestTroubles gives each tenant of one deployment a trouble of its own.
+func TestTroubles(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, stack.Options{Interpreter: true})
+	for name, test := range map[string]func(*testing.T, *world){
+		"key denied": keyDenied, "bucket gone": bucketGone, "foreign records": foreignRecords,
+		"killed while a receiver holds the call": held,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, w)
+		})
+	}
+}
+
+// keyDenied takes the permission to decrypt away. Integrations with secrets
+// wait for it, and others do not.
+func keyDenied(t *testing.T, w *world) {
+	r := w.newRound(t)
+	keyed, open := r.register("keyed", nil), r.register(withoutSecret, nil)
+	r.publish(5, 0)
+	w.until(t, "all arrived", func() bool { return r.lacks(keyed)+r.lacks(open) == 0 })
+	allow := w.Front.Inject(front.Fault{Match: r.of("kms.Decrypt"), Kind: front.Denied})
+	w.Restart() // nobody remembers the secret
+	before := len(keyed.all())
+	r.publish(5, 0)
+	w.until(t, "all arrived where there is no secret", func() bool { return r.lacks(open) == 0 })
+	if len(keyed.all()) != before {
+		t.Error("the integration with a secret was called without it")
+	}
+	r.publish(5, 0)
+	w.until(t, "all arrived where there is no secret", func() bool { return r.lacks(open) == 0 })
+	allow()
+	w.sweptUntil(t, "all arrived", func() bool { return r.lacks(keyed) == 0 })
+}
+
+// sweptUntil is heal for what is no whole round.
+func (w *world) sweptUntil(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	if !eventually(2*w.quietAfter+time.Second, ok) {
+		t.Log("to be swept")
+	}
+	if err := w.Sweep(t.Context()); err != nil {
+		t.Errorf("the sweep failed: %v", err)
+	}
+	if !eventually(afterSweep, ok) {
+		t.Errorf("one sweep was not enough for: %s", what)
+	}
+}
+
+// bucketGone takes away where large segments are. The tenant that has them
+// waits, and others do not.
+func bucketGone(t *testing.T, w *world) {
+	large := w.newRound(t)
+	small := w.newRoundBeside(t, large)
+	live, behind, other := large.register("live", nil), large.register("behind", nil), small.register("other", nil)
+	behind.answers(func(int, call) int { return 503 })
+	large.publish(2, 150<<10)
+	w.until(t, "it is in the log", func() bool { return large.lacks(live) == 0 && len(behind.all()) > 2 })
+	create := w.Front.Inject(front.Fault{Kind: front.Gone, Match: func(service, _ string, path []byte) bool {
+		return service == front.S3 && bytes.Contains(path, []byte(large.name))
+	}})
+	behind.answers(nil)
+	w.Restart() // nobody remembers what was in the bucket
+	large.publish(2, 150<<10)
+	small.publish(5, 0)
+	w.until(t, "small segments are delivered", func() bool { return small.lacks(other) == 0 })
+	pause(t.Context(), time.Second)
+	if n := large.lacks(live); n != 2 {
+		t.Errorf("%d events wait for the bucket, want 2", n)
+	}
+	create()
+	w.sweptUntil(t, "all arrived", func() bool { return large.lacks(live)+large.lacks(behind) == 0 })
+}
+
+// newRoundBeside returns one whose events are in other batches of the stream.
+func (w *world) newRoundBeside(t *testing.T, other *round) *round {
+	for {
+		if r := w.newRound(t); lane(r.name) != lane(other.name) {
+			return r
+		}
+	}
+}
+
+// lane is where the poller has a tenant's records.
+func lane(tenant string) uint32 {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte("0#" + tenant)) // it cannot fail
+	return hash.Sum32() % 10
+}
+
+// foreignRecords puts on the stream what is no record of Sluice's, among
+// those that are.
+func foreignRecords(t *testing.T, w *world) {
+	r := w.newRound(t)
+	to := r.register("one", nil)
+	foreign := map[string]string{} // partition key by data
+	for i, key := range []string{"0#" + r.name, "0#" + r.name, "nonsense", "#", "99#" + r.name} {
+		data := fmt.Sprintf("\x01 this is no record %d", i)
+		foreign[data] = key
+		if _, err := w.Kinesis.PutRecord(t.Context(), &kinesis.PutRecordInput{
+			StreamName: &w.Stream, PartitionKey: aws.String(key), Data: []byte(data),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		r.publish(3, 0)
+	}
+	w.until(t, "all arrived", func() bool { return r.lacks(to) == 0 })
+	if !eventually(patience, func() bool { return len(w.parked(t)) >= len(foreign) }) {
+		t.Errorf("%d records are parked, want %d", len(w.parked(t)), len(foreign))
+	}
+	for _, text := range w.parked(t) {
+		var p struct {
+			Reason       string `json:"reason"`
+			PartitionKey string `json:"partition_key"`
+			Data         []byte `json:"data"`
+		}
+		if err := json.Unmarshal([]byte(text), &p); err != nil || p.Reason == "" {
+			t.Errorf("parked is %s", text)
+		}
+		if foreign[string(p.Data)] != p.PartitionKey {
+			t.Errorf("parked is %q under %q", p.Data, p.PartitionKey)
+		}
+		delete(foreign, string(p.Data))
+	}
+	if len(foreign) > 0 {
+		t.Errorf("not parked are %q", foreign)
+	}
+}
+
+// parked are the objects under malformed/.
+func (w *world) parked(t *testing.T) []string {
+	t.Helper()
+	list, err := w.S3.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &w.Bucket, Prefix: aws.String("malformed/")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, o := range list.Contents {
+		object, err := w.S3.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &w.Bucket, Key: o.Key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text bytes.Buffer
+		_, err = io.Copy(&text, object.Body)
+		_ = object.Body.Close()
+		if err != nil || !strings.HasSuffix(*o.Key, ".json") {
+			t.Errorf("%s: %v", *o.Key, err)
+		}
+		texts = append(texts, text.String())
+	}
+	return texts
+}
