@@ -26,7 +26,7 @@ func addDashboard(st awscdk.Stack, m metrics, functions map[string]awssam.CfnFun
 	})
 	board.AddWidgets(
 		graph("Events", m.sluice("EventsPublished", sum), m.sluice("EventsDelivered", sum),
-			m.sluice("EventsRetried", sum), m.sluice("EventsRejected", sum)),
+			m.sluice("EventsRetried", sum), m.sluice("EventsRejected", sum), m.sluice("EventsInterrupted", sum)),
 		graph("Oldest lag, s", m.sluice("OldestLagSeconds", maximum)),
 		graph("Age of the stream's oldest record, ms", m.function("Fanout", "IteratorAge", maximum)),
 	)
@@ -44,9 +44,9 @@ func addDashboard(st awscdk.Stack, m metrics, functions map[string]awssam.CfnFun
 	board.AddWidgets(
 		graph("Table units", m.table("ConsumedReadCapacityUnits"), m.table("ConsumedWriteCapacityUnits"),
 			m.table("ReadThrottleEvents"), m.table("WriteThrottleEvents")),
-		graph("Stream", m.stream("IncomingRecords"), m.stream("WriteProvisionedThroughputExceeded")),
+		graph("Stream", m.stream("IncomingRecords"), m.stream("IncomingBytes"), m.stream("WriteProvisionedThroughputExceeded")),
 		graph("Executions", m.executions("ExecutionsStarted"), m.executions("ExecutionsSucceeded"),
-			m.executions("ExecutionsFailed"), m.executions("ExecutionsTimedOut")),
+			m.executions("ExecutionsFailed"), m.executions("ExecutionsTimedOut"), m.executions("ExecutionThrottled")),
 	)
 }
 

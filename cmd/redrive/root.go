@@ -125,6 +125,7 @@ func redrive(ctx context.Context, e *env, o options) error {
 		m := &malformed{objects: c.objects, bucket: o.bucket, drain: d, tally: t}
 		failed = errors.Join(failed, m.run(ctx))
 	}
+	t.failed = failed != nil
 	t.summary()
 	switch {
 	case failed != nil:

@@ -9,6 +9,7 @@ import (
 type tally struct {
 	out    io.Writer
 	dryRun bool
+	failed bool // it could not be looked at what was set aside
 
 	back    int // messages and objects that are all back
 	records int // put on the stream
@@ -32,6 +33,8 @@ func (t *tally) stays(err error) {
 // summary says what was done, and what to do next.
 func (t *tally) summary() {
 	switch {
+	case t.back+t.stayed == 0 && t.failed:
+		t.say("Nothing was changed; it is not known what was set aside.")
 	case t.back+t.stayed == 0:
 		t.say("Nothing was set aside.")
 	case t.dryRun:

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,14 +15,24 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// unreadableLog is a log that cannot be read.
-type unreadableLog struct {
+// troubledLog is a log that cannot be read while it has an error.
+type troubledLog struct {
 	eventlog.Log
-	err error
+	err atomic.Pointer[problem.Error]
 }
 
-func (l unreadableLog) Read(context.Context, event.Partition, uint64, int) ([]eventlog.Segment, error) {
-	return nil, l.err
+func (l *troubledLog) Read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]eventlog.Segment, error) {
+	if err := l.err.Load(); err != nil {
+		return nil, err
+	}
+	return l.Log.Read(ctx, p, after, maxBytes)
+}
+
+// trouble puts a troubledLog before the rig's log.
+func (r *rig) trouble() *troubledLog {
+	l := &troubledLog{Log: r.engine.Log}
+	r.engine.Log = l
+	return l
 }
 
 // appended publishes events that nobody follows yet, and returns the head.
@@ -49,17 +60,17 @@ func TestAFollowThatEndsEarlySaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
 		r.engine.Grace = 0
+		log := r.trouble()
 		r.register(hookSpec("a"))
 		time.Sleep(time.Second)
 		head := r.appended(1)
-		log := r.engine.Log
-		r.engine.Log = unreadableLog{log, problem.New(problem.Unavailable, "slow down")}
+		log.err.Store(problem.New(problem.Unavailable, "slow down"))
 		ctx, cancel := context.WithTimeout(context.Background(), 5500*time.Millisecond)
 		defer cancel()
 		if err := r.engine.Follow(ctx, partition, delivery.FixedTail(head)); problem.CodeOf(err) != problem.Unavailable {
 			t.Errorf("Follow: got %v, want problem.Unavailable, as nobody has the segment", err)
 		}
-		r.engine.Log = log
+		log.err.Store(nil)
 		if err := r.engine.Follow(context.Background(), partition, delivery.FixedTail(head)); err != nil || len(r.got()) != 1 {
 			t.Errorf("Follow once the log can be read: %v, and %d calls", err, len(r.got()))
 		}
@@ -99,18 +110,18 @@ func TestAnUnreadableSegmentStopsOnlyThoseBeforeIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)
 		r.engine.Grace = 0
+		log := r.trouble()
 		r.register(hookSpec("a"))
 		time.Sleep(time.Second)
 		head := r.appended(1)
-		log := r.engine.Log
-		r.engine.Log = unreadableLog{log, problem.New(problem.Internal, "it is damaged")}
+		log.err.Store(problem.New(problem.Internal, "it is damaged"))
 		if err := r.engine.Follow(context.Background(), partition, delivery.FixedTail(head)); err != nil {
 			t.Errorf("Follow: %v; the batch would be handed over again for a day", err)
 		}
 		if c := r.cursor("a"); c.Position.Segment != head-1 || c.DueAt.IsZero() {
 			t.Errorf("the follower is at %v, due %v; want it driven from before the segment", c.Position, c.DueAt)
 		}
-		r.engine.Log = log
+		log.err.Store(nil)
 		time.Sleep(time.Hour)
 	})
 }
@@ -123,9 +134,10 @@ func TestASinkThatCannotBeOpenedForNow(t *testing.T) {
 		r.register(hookSpec("b"))
 		time.Sleep(time.Second)
 		r = r.restart() // nothing is open
-		locked := true
+		var locked atomic.Bool
+		locked.Store(true)
 		r.open = func(in *integration.Integration) error {
-			if locked && in.ID == "a" {
+			if locked.Load() && in.ID == "a" {
 				return problem.New(problem.Unavailable, "the key cannot be reached")
 			}
 			return nil
@@ -135,7 +147,7 @@ func TestASinkThatCannotBeOpenedForNow(t *testing.T) {
 		if n := len(r.got()); n != 1 {
 			t.Errorf("%d calls while one of two sinks cannot be opened, want the other's", n)
 		}
-		locked = false
+		locked.Store(false)
 		time.Sleep(time.Hour)
 		if n := len(r.got()); n != 2 {
 			t.Errorf("%d calls in the end, want 2", n)

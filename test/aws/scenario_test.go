@@ -36,6 +36,7 @@ func TestScenarios(t *testing.T) {
 		"four lanes, package asl's machines": {"4", true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			env := map[string]string{"SLUICE_LANES": o.lanes}
 			for k, v := range fast {
 				env[k] = v

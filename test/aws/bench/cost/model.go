@@ -37,7 +37,7 @@ const (
 	sweeps       = 12 * hours
 	metricsBusy  = 8 + 18 // of the functions; of the gateway's three routes
 	metricsIdle  = 1      // which the sweep writes
-	alarms       = 26     // of infra
+	alarms       = 19     // of infra
 	keyCalls     = 0.1    // million calls of KMS a month, by the services in the functions' name
 	outageSteps  = 40     // of an hour in which a webhook fails, with what it missed after that
 )
