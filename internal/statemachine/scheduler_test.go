@@ -166,7 +166,9 @@ func TestDriveDoesNotBlockAndWaitDoes(t *testing.T) {
 		s.Wait() // nothing was given
 		for i := range 20 {
 			k := handoff.Key{Tenant: "acme", Integration: "orders", Lane: i}
+			c.mu.Lock() // those before are being started
 			c.cursor[k] = handoff.Cursor{DueAt: now, Version: 7}
+			c.mu.Unlock()
 			s.Drive(k)
 		}
 		if took := time.Since(begun); took > 0 {

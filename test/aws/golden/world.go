@@ -34,6 +34,7 @@ const (
 var settings = map[string]string{
 	"SLUICE_SEEK_MARGIN": "1s", "SLUICE_S3_FILE_INTERVAL": "1ms", "SLUICE_TEMPORARY_GRACE": "1ms",
 	"SLUICE_FOLLOW_BUDGET": "2s", "SLUICE_RETRY_MIN": "1h", "SLUICE_RETRY_MAX": "1h", "SLUICE_LOG_LEVEL": "debug",
+	"SLUICE_IN_FLIGHT": "1", // so that calls have an order
 }
 
 // World is a deployment in which nothing happens by itself: the stream is not
