@@ -1,6 +1,8 @@
 package aws
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,7 +17,7 @@ var fast = map[string]string{
 	"SLUICE_RETRY_MIN":        "50ms",
 	"SLUICE_RETRY_MAX":        "500ms",
 	"SLUICE_WEBHOOK_TIMEOUT":  "2s",
-	"SLUICE_FOLLOW_BUDGET":    "1s",
+	"SLUICE_FOLLOW_BUDGET":    "3s",
 	"SLUICE_S3_FILE_INTERVAL": "3s",
 	"SLUICE_S3_FILE_BYTES":    "64KiB",
 	"SLUICE_LOG_LEVEL":        "debug",
@@ -36,7 +38,6 @@ func TestScenarios(t *testing.T) {
 		"four lanes, package asl's machines": {"4", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			env := map[string]string{"SLUICE_LANES": o.lanes}
 			for k, v := range fast {
 				env[k] = v
@@ -57,11 +58,40 @@ func TestScenarios(t *testing.T) {
 				Patience: patience,
 				S3:       bucketeer,
 				Secret:   secrets.Add,
-				Restart:  s.Restart,
+				Restart: func() {
+					s.Restart()
+					sweepOn(t, s)
+				},
 			})
 			secrets.AbsentFrom(t, s.Log())
 		})
 	}
+}
+
+// sweepOn sweeps until the test ends, oftener than the schedule does: a process
+// that is killed between a commit and the start of an execution leaves work for
+// the sweep.
+func sweepOn(t *testing.T, s *stack.Stack) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	t.Cleanup(func() {
+		cancel()
+		done.Wait()
+	})
+	done.Go(func() {
+		tick := time.NewTicker(10 * time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
 }
 
 // inForce reads settings as the functions do.
