@@ -142,14 +142,14 @@ func (s *step) lease() error {
 
 // release writes the cursor with the time at which it is due next.
 func (s *step) release(dueAt time.Time, more ...store.Write) error {
-	ctx := s.hard
-	if s.ctx.Err() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = lasting(ctx)
-		defer cancel()
-	}
 	s.cursor.DueAt = dueAt
-	return s.engine.Store.Commit(ctx, append(more, store.PutCursor{Cursor: s.cursor})...)
+	write := func(ctx context.Context) error {
+		return s.engine.Store.Commit(ctx, append(more, store.PutCursor{Cursor: s.cursor})...)
+	}
+	if s.ctx.Err() != nil {
+		return s.engine.lastWrite(s.hard, write)
+	}
+	return write(s.hard)
 }
 
 func (s *step) run() (Step, error) {

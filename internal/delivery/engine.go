@@ -18,6 +18,7 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/store"
 )
@@ -125,14 +126,32 @@ func (e *Engine) afterwards(ctx context.Context) (context.Context, context.Cance
 	}
 }
 
-// lastWrites is how long it may take to write what is known when even the calls
-// under way had to be ended.
-const lastWrites = 2 * time.Second
+// minLastWrites is the least time for writing what is known when a Follow or an
+// Advance ends, after its calls have ended.
+const minLastWrites = 2 * time.Second
 
-// lasting returns a context for the last writes of a Follow or an Advance that
-// ends.
-func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), lastWrites)
+// lastWritePause lies between two tries of a last write.
+const lastWritePause = 20 * time.Millisecond
+
+// lastWrite writes what is known when a Follow or an Advance ends, even if ctx
+// has ended. It tries again while the store is unavailable, for as long as the
+// Grace (2 s at least): what is not written is sent again.
+func (e *Engine) lastWrite(ctx context.Context, write func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(e.Grace, minLastWrites))
+	defer cancel()
+	for {
+		err := write(ctx)
+		if problem.CodeOf(err) != problem.Unavailable {
+			return err
+		}
+		timer := time.NewTimer(lastWritePause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+	}
 }
 
 // attempt makes one call and writes its one line to the log.

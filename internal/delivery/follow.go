@@ -35,13 +35,10 @@ func (e *Engine) Follow(ctx context.Context, p event.Partition, tail *Tail) erro
 	if err := f.refresh(); err != nil {
 		return err
 	}
-	for {
-		if ctx.Err() != nil {
-			return f.end()
-		}
+	for ctx.Err() == nil {
 		if err := f.step(); f.endures(err) {
 			continue
-		} else if err != nil {
+		} else if err != nil && ctx.Err() == nil {
 			return err
 		}
 		if f.record.Delivered >= tail.Head() {
@@ -51,6 +48,7 @@ func (e *Engine) Follow(ctx context.Context, p event.Partition, tail *Tail) erro
 			f.wait()
 		}
 	}
+	return f.end()
 }
 
 // follow is one running follow loop.

@@ -77,22 +77,33 @@ func (f *follow) tryLeave(key handoff.Key, entry handoff.Follower, in *integrati
 		return nil, err
 	}
 	r := *f.record
-	now := e.Now()
-	if c.Generation != entry.Generation || !handoff.Leave(&r, c, at, now.Add(entry.WakeDelay)) {
+	writes, ok := f.leaving(&r, c, entry, in, at, why)
+	if !ok {
 		return nil, nil //nolint:nilnil // said above
 	}
-	c.LeftAt = now
-	if why.lease {
-		c.DueAt = now.Add(e.QuietAfter())
-	}
-	if why.slow {
-		f.penalise(c, entry)
-	}
-	if err := e.Store.Commit(f.hard, append(e.ending(in, c, why), store.PutRecord{Record: &r})...); err != nil {
+	if err := e.Store.Commit(f.hard, append(writes, store.PutRecord{Record: &r})...); err != nil {
 		return nil, err
 	}
 	f.record = &r
 	return c, nil
+}
+
+// leaving changes the record and the cursor for a follower that leaves, and
+// returns the writes beside the record's. It reports false if the follower is
+// not there to leave.
+func (f *follow) leaving(r *handoff.Record, c *handoff.Cursor, entry handoff.Follower, in *integration.Integration, at handoff.Progress, why parting) ([]store.Write, bool) {
+	now := f.engine.Now()
+	if c.Generation != entry.Generation || !handoff.Leave(r, c, at, now.Add(entry.WakeDelay)) {
+		return nil, false
+	}
+	c.LeftAt = now
+	if why.lease {
+		c.DueAt = now.Add(f.engine.QuietAfter())
+	}
+	if why.slow {
+		f.penalise(c, entry)
+	}
+	return f.engine.ending(in, c, why), true
 }
 
 // ending returns the writes of a cursor whose integration has left, with what
@@ -237,9 +248,10 @@ func (e *Engine) bidFarewell(r *follower, c *handoff.Cursor, why parting) {
 	st := r.state()
 	why.failure = st.failure
 	c.Progress, c.DueAt = r.progress(), e.Now()
-	ctx, cancel := lasting(context.Background())
-	defer cancel()
-	err := e.Store.Commit(ctx, e.ending(r.in, c, why)...)
+	writes := e.ending(r.in, c, why)
+	err := e.lastWrite(context.Background(), func(ctx context.Context) error {
+		return e.Store.Commit(ctx, writes...)
+	})
 	if err != nil && !errors.Is(err, store.ErrConflict) { // a conflict is a stop
 		e.Logger.Error("the progress of an integration that left could not be written; what was under way is sent again",
 			"tenant", r.in.Tenant, "integration", r.in.ID, "error", err)
@@ -278,60 +290,4 @@ func (f *follow) blocked(now time.Time) bool {
 		f.blockedAt = now
 	}
 	return now.Sub(f.blockedAt) >= f.patience()
-}
-
-// end drains the loop and says whether the tail was reached. Whoever called it
-// must see to it that somebody goes on from the record if it was not.
-func (f *follow) end() error {
-	if err := f.drain(); err != nil {
-		return err
-	}
-	if head := f.tail.Head(); f.record.Delivered < head {
-		return problem.Wrap(context.Cause(f.ctx), problem.Unavailable, "The follow loop of lane %d of tenant %q ended at segment %d of %d.",
-			f.partition.Lane, f.partition.Tenant, f.record.Delivered, head)
-	}
-	return nil
-}
-
-// drain ends the loop in good order: calls under way end, followers with
-// something half done leave with their exact progress, and what all the others
-// have is committed.
-func (f *follow) drain() error {
-	for _, r := range f.riders {
-		r.halt()
-	}
-	for _, r := range f.riders {
-		r.quiet()
-	}
-	var cancel context.CancelFunc
-	f.hard, cancel = lasting(f.hard)
-	defer cancel()
-	halfDone := func(st riderState) bool { return !st.idle }
-	if err := f.partWith(halfDone); err != nil {
-		return err
-	}
-	err := repeat(func() error {
-		err := f.tryCommit()
-		if errors.Is(err, store.ErrConflict) {
-			err = errors.Join(err, f.refresh())
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	// Somebody who joined at the last moment may have held back the commit.
-	return f.partWith(func(st riderState) bool { return st.through > f.record.Delivered })
-}
-
-// partWith makes the followers leave of whom it is true.
-func (f *follow) partWith(leaves func(riderState) bool) error {
-	for id, r := range f.riders {
-		if st := r.state(); st.err == nil && leaves(st) {
-			if err := f.part(id, parting{}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

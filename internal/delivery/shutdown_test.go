@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -10,7 +11,9 @@ import (
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/store"
 )
 
 // quickAndSlow answers for "quick" at once, for anyone else after a while.
@@ -173,4 +176,98 @@ func TestACrashRepeatsLittle(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A shutdown writes what it knows of a partition in one commit, and again when
+// that meets a conflict or a store that is unavailable for some seconds: in
+// parts, or given up early, it would repeat what arrived.
+func TestShutdownIsOneCommitAndRetriesIt(t *testing.T) {
+	for name, trouble := range map[string]func(tries int) error{
+		"quiet":       func(int) error { return nil },
+		"conflict":    func(tries int) error { return when(tries <= 3, store.ErrConflict) },
+		"unavailable": func(tries int) error { return when(tries <= 200, problem.New(problem.Unavailable, "busy")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 3 })
+				r.answer(quickAndSlow(900 * time.Millisecond))
+				var tries, commits atomic.Int32
+				r.screen(func(writes []store.Write) error {
+					if r.ctx.Err() == nil || !changesRecord(writes) {
+						return nil
+					}
+					if err := trouble(int(tries.Add(1))); err != nil {
+						return err
+					}
+					commits.Add(1)
+					return nil
+				})
+				for _, id := range []string{"quick", "slow", "slower"} {
+					r.register(hookSpec(id))
+				}
+				time.Sleep(time.Second)
+				ids := append(r.publish(5), r.publish(5)...)
+				time.Sleep(1500 * time.Millisecond)
+				next := r.restart()
+				if n := commits.Load(); n != 1 {
+					t.Errorf("the shutdown changed the partition's record in %d commits, want 1", n)
+				}
+				time.Sleep(time.Minute)
+				n := map[[2]string]int{}
+				for _, c := range append(r.got(), next.got()...) {
+					n[[2]string{c.to, c.id}]++
+				}
+				for _, id := range ids {
+					for _, to := range []string{"quick", "slow", "slower"} {
+						if n[[2]string{to, id}] != 1 {
+							t.Errorf("%s was sent to %s %d times, want once", id, to, n[[2]string{to, id}])
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// The progress of one that left with calls in flight, and that of a catch-up, are
+// written again while the store is unavailable, as the drain is.
+func TestLastProgressOutlastsAStoreThatIsUnavailable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 3 })
+		r.answer(takes(900*time.Millisecond, delivered))
+		since := time.Now()
+		time.Sleep(time.Second)
+		var tries atomic.Int32
+		r.screen(func([]store.Write) error {
+			return when(r.ctx.Err() != nil && tries.Add(1) <= 100, problem.New(problem.Unavailable, "busy"))
+		})
+		ids := r.publish(10)
+		spec := hookSpec("late")
+		spec.StartsAt = since.UTC().Truncate(time.Millisecond)
+		r.register(spec)
+		time.Sleep(1500 * time.Millisecond)
+		next := r.restart()
+		time.Sleep(time.Minute)
+		n := times(append(r.got(), next.got()...))
+		for _, id := range ids {
+			if n[id] != 1 {
+				t.Errorf("%s was sent %d times, want once", id, n[id])
+			}
+		}
+		if tries.Load() <= 100 {
+			t.Errorf("the store was tried %d times: the trouble did not come in between", tries.Load())
+		}
+	})
+}
+
+func when(trouble bool, err error) error {
+	if trouble {
+		return err
+	}
+	return nil
+}
+
+// changesRecord reports whether a commit changes the record of a partition.
+func changesRecord(writes []store.Write) bool {
+	return slices.ContainsFunc(writes, func(w store.Write) bool { _, ok := w.(store.PutRecord); return ok })
 }
