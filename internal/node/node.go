@@ -214,10 +214,10 @@ func (n *Node) resume(ctx context.Context) error {
 	return nil
 }
 
-// ready reports whether calls can be served: the disk takes writes, and access
-// tokens can be checked.
+// ready reports whether calls can be served: a publish would be written, and
+// access tokens can be checked.
 func (n *Node) ready(ctx context.Context) error {
-	if err := n.db.Probe(ctx); err != nil {
+	if err := n.log.Ready(ctx); err != nil {
 		return err
 	}
 	if v, ok := n.verifier.(interface{ Ready(context.Context) error }); ok {

@@ -298,16 +298,3 @@ func TestWaitingForAConnectionEndsWithTheContext(t *testing.T) {
 		}
 	}
 }
-
-func TestProbeWrites(t *testing.T) {
-	db := open(t, t.TempDir())
-	for range 2 {
-		if err := db.Probe(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var n int
-	if _, err := db.QueryRow(t.Context(), "SELECT written FROM probes", nil, &n); err != nil || n != 2 {
-		t.Errorf("%d probes were written, %v, want 2", n, err)
-	}
-}

@@ -84,12 +84,3 @@ func (db *DB) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	}
 	return s, nil
 }
-
-// Probe writes a row and waits until it is on disk: an error says that nothing
-// can be made durable at the moment.
-func (db *DB) Probe(ctx context.Context) error {
-	return db.Write(ctx, 0, func(tx *Tx) error {
-		_, err := tx.Exec("INSERT INTO probes (id, written) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET written = written + 1")
-		return err
-	})
-}

@@ -49,17 +49,32 @@ func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []ev
 	for i := range drafts {
 		size += len(drafts[i].Payload)
 	}
-	b, created := l.join(publication{ctx, tenant, lanes, drafts}, size)
+	return l.share(ctx, publication{ctx, tenant, lanes, drafts}, size)
+}
+
+// Ready goes the way of a publish, with no events: an error says that a publish
+// would fail now. It writes to the disk.
+func (l *Log) Ready(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return l.db.Problem(err)
+	}
+	return l.share(ctx, publication{ctx: ctx}, 0)
+}
+
+// share has a publication written with those that wait for the writer, and
+// waits for their outcome.
+func (l *Log) share(ctx context.Context, call publication, size int) error {
+	b, created := l.join(call, size)
 	if created {
 		var c *change
 		op := &sqlitedb.Op{
 			Bytes: size,
 			Run:   func(tx *sqlitedb.Tx) (err error) { c, err = l.flush(tx, b); return err },
-			Done:  func(err error) { l.settle(c, err); b.end(err) },
+			Done:  func(err error) { l.settle(c, err); l.end(b, err) },
 		}
 		// The batch is not this caller's alone, so it does not end with its context.
 		if err := l.db.Submit(context.WithoutCancel(ctx), op); err != nil {
-			b.end(err) // whoever joins it later is told the same
+			l.end(b, err)
 		}
 	}
 	select {
@@ -95,16 +110,23 @@ func (l *Log) seal(b *batch) []publication {
 	return b.calls
 }
 
-func (b *batch) end(err error) {
+// end tells the callers of a batch its outcome. Its operation may have ended
+// before it ran, and the batch is then still open: it is sealed here too, or
+// every later publish would join it and be told of an error that is over.
+func (l *Log) end(b *batch, err error) {
+	l.seal(b)
 	b.err = err
 	close(b.done)
 }
 
 // flush appends a batch: for each partition one segment, or more if it is large.
 func (l *Log) flush(tx *sqlitedb.Tx, b *batch) (*change, error) {
-	calls := l.seal(b)
 	c := &change{states: map[event.Partition]state{}}
-	for _, run := range l.stamp(calls) {
+	runs := l.stamp(l.seal(b))
+	if len(runs) == 0 {
+		return c, probe(tx)
+	}
+	for _, run := range runs {
 		for rest := run.events; len(rest) > 0; {
 			n := segmentLength(rest)
 			l.buffer = eventlog.AppendSegment(l.buffer[:0], rest[:n])
@@ -116,6 +138,21 @@ func (l *Log) flush(tx *sqlitedb.Tx, b *batch) (*change, error) {
 	}
 	l.stage(c)
 	return c, nil
+}
+
+// probe writes a segment of 64 KiB, which needs the room on the disk that a publish
+// needs, takes it away again, and leaves something for the commit to write.
+func probe(tx *sqlitedb.Tx) error {
+	for _, statement := range []string{
+		"INSERT INTO segments (id, first_ms, last_ms, events, before, data) VALUES (-1, 0, 0, 0, 0, zeroblob(65536))",
+		"DELETE FROM segments WHERE id = -1",
+		"INSERT INTO probes (id, written) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET written = written + 1",
+	} {
+		if _, err := tx.Exec(statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // run is the events of one partition in a batch.
