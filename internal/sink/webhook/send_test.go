@@ -118,6 +118,8 @@ func TestOpenRefusesWhatItCannotUse(t *testing.T) {
 	}{
 		{"url", func(w *integration.Webhook) { w.URL = "http://[::1" + urlToken }, "callback_url"},
 		{"relative", func(w *integration.Webhook) { w.URL = "/" + urlToken }, "callback_url"},
+		{"no scheme", func(w *integration.Webhook) { w.URL = "//example.com/" + urlToken }, "callback_url"},
+		{"another scheme", func(w *integration.Webhook) { w.URL = "ftp://example.com/" + urlToken }, "callback_url"},
 		{"user info", func(w *integration.Webhook) { w.URL = "http://a:" + urlToken + "@b/" }, "callback_url"},
 		{"api key of another field", func(w *integration.Webhook) { w.APIKey = w.SigningSecret }, "decrypting its api_key"},
 		{"sealed for another", func(w *integration.Webhook) { w.SigningSecret = w.APIKey }, "decrypting its signing_secret"},

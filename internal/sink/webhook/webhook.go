@@ -20,7 +20,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/integration"
@@ -91,12 +90,11 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 // makes no connection.
 func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer secret.Sealer) (*Sender, error) {
 	hook := in.Webhook
-	u, err := url.Parse(hook.URL)
-	if err != nil || u.Host == "" || u.User != nil {
+	u, err := parseTarget(hook.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
 		// Neither err nor the URL is shown: both can hold secrets.
-		return nil, fmt.Errorf("integration %s: its callback_url is not an absolute URL without user info", in.ID)
+		return nil, fmt.Errorf("integration %s: its callback_url is not an absolute http or https URL without user info", in.ID)
 	}
-	u.Fragment, u.RawFragment = "", ""
 	s := &Sender{client: c, url: u, host: u.Host, shown: redactURL(u)}
 
 	open := func(field string, sealed secret.Sealed) (secret.String, error) {
