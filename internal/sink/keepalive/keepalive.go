@@ -1,0 +1,149 @@
+// Package keepalive sends HTTP requests over connections that are kept, and
+// bounds what http.Transport leaves unbounded: how long a connection is used,
+// and how often a request is repeated.
+//
+// A connection outlives the DNS answer it was dialled by. So after about a
+// minute the next request on it carries the header "Connection: close", as the
+// last one: the server closes the connection with its answer, and the request
+// after it looks the name up again. No request fails or is repeated for this.
+// Each connection has an age limit of its own, so that those which were opened
+// together are not replaced together.
+//
+// A kept connection may turn out to be closed only when it is used.
+// http.Transport then repeats an idempotent request on the next one it has
+// kept, which is often closed too, and the server may see each repeat. Here a
+// request is repeated once, on a connection of its own, and only if no byte of
+// an answer had come. Only requests that have GetBody are repeated.
+package keepalive
+
+import (
+	"context"
+	"crypto/tls"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxAge is how long a connection is used at most, but for its last request. It
+// adds to the time a connection may be idle before that one.
+const maxAge = time.Minute
+
+// lifetime spreads the ages at which connections are replaced.
+func lifetime() time.Duration { return maxAge - rand.N(maxAge/3) }
+
+// Transport is an http.RoundTripper over an http.Transport. It is safe for
+// concurrent use.
+type Transport struct {
+	http  *http.Transport
+	calls sync.Pool // of *call
+}
+
+// New returns a Transport over t, which must speak HTTP/1 alone and dial by
+// DialContext. From then on t must not be used otherwise.
+func New(t *http.Transport) *Transport {
+	dial := t.DialContext
+	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &conn{Conn: c, expires: time.Now().Add(lifetime())}, nil
+	}
+	return &Transport{http: t, calls: sync.Pool{New: newCall}}
+}
+
+// CloseIdleConnections closes the connections that are not in use.
+func (t *Transport) CloseIdleConnections() { t.http.CloseIdleConnections() }
+
+// RoundTrip implements http.RoundTripper, except that it may add the header
+// Connection to those of the request.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	return t.Send(req.Context(), req)
+}
+
+// Send is RoundTrip with a context of its own, which saves a copy of the request.
+func (t *Transport) Send(ctx context.Context, req *http.Request) (*http.Response, error) {
+	c := t.calls.Get().(*call)
+	c.header, c.repeatable, c.reused = req.Header, req.GetBody != nil, false
+	c.answered.Store(false)
+	once := req.WithContext(httptrace.WithClientTrace(ctx, &c.trace))
+	once.GetBody = nil // or http.Transport would repeat it
+	res, err := t.http.RoundTrip(once)
+	if err == nil {
+		c.header = nil
+		t.calls.Put(c)
+		return res, nil
+	}
+	if !c.repeatable || !c.reused || c.answered.Load() || ctx.Err() != nil {
+		return nil, err // c may still be in use
+	}
+	return t.repeat(ctx, req)
+}
+
+// repeat sends the request on a connection of its own, which is not kept.
+func (t *Transport) repeat(ctx context.Context, req *http.Request) (*http.Response, error) {
+	body, err := req.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	again := req.WithContext(ctx)
+	again.Body, again.GetBody = body, nil
+	fresh := t.http.Clone()
+	fresh.DisableKeepAlives = true
+	return fresh.RoundTrip(again)
+}
+
+// conn is a connection with an age limit. One request at a time uses it.
+type conn struct {
+	net.Conn
+	expires time.Time
+	last    bool // the server was asked to close it
+}
+
+// call is what is learnt of a request while it is sent.
+type call struct {
+	trace      httptrace.ClientTrace
+	header     http.Header
+	repeatable bool
+	reused     bool
+	answered   atomic.Bool
+}
+
+func newCall() any {
+	c := new(call)
+	c.trace.GotConn = c.gotConn
+	c.trace.GotFirstResponseByte = func() { c.answered.Store(true) }
+	return c
+}
+
+var closing = []string{"close"}
+
+// gotConn runs when the request has its connection to itself and nothing of it
+// is written yet.
+func (c *call) gotConn(info httptrace.GotConnInfo) {
+	c.reused = info.Reused
+	used := limited(info.Conn)
+	if used == nil || time.Now().Before(used.expires) {
+		return
+	}
+	if used.last && c.repeatable {
+		// A server that kept it open although it was asked to close it. Nothing
+		// is sent on it any more, and the request goes to a fresh one.
+		_ = used.Close()
+		return
+	}
+	used.last = true
+	c.header["Connection"] = closing
+}
+
+func limited(c net.Conn) *conn {
+	if over, ok := c.(*tls.Conn); ok {
+		c = over.NetConn()
+	}
+	used, _ := c.(*conn)
+	return used
+}

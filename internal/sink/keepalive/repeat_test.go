@@ -1,0 +1,95 @@
+package keepalive
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// closesKept answers the first request of each connection and reads the next.
+func closesKept(r request) string {
+	if r.nth > 1 {
+		return ""
+	}
+	return ok
+}
+
+// keep makes the client keep n connections to s.
+func keep(t *testing.T, s *server, c *Transport, n int) {
+	t.Helper()
+	answer := s.answer
+	s.answer = together(n)
+	postTogether(t, c, n)
+	synctest.Wait()
+	if s.requests(); s.conns != n {
+		t.Fatalf("%d connections are kept, want %d", s.conns, n)
+	}
+	s.answer = answer
+}
+
+func TestRequestIsRepeatedOnceOnAFreshConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{answer: closesKept}
+		client := s.client(t)
+		keep(t, s, client, 100)
+		for i := range 100 {
+			if err := post(t, client, "http"); err != nil {
+				t.Errorf("request %d: %v, want it answered on a fresh connection", i, err)
+			}
+			got := s.requests()
+			if len(got) != 2 || got[0].nth != 2 || got[1].nth != 1 {
+				t.Fatalf("request %d: the server saw %+v, want it twice, the second time first of its connection", i, got)
+			}
+		}
+	})
+}
+
+func TestRepeatIsNotRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{answer: func(request) string { return "" }}
+		client := s.client(t)
+		keep(t, s, client, 10)
+		err := post(t, client, "http")
+		if got := s.requests(); len(got) != 2 || err == nil {
+			t.Errorf("the server saw %+v, error %v; want the request twice and its failure", got, err)
+		}
+		client.CloseIdleConnections()
+		err = post(t, client, "http")
+		if got := s.requests(); len(got) != 1 || err == nil {
+			t.Errorf("first of its connection: the server saw %+v, error %v; want the request once and its failure", got, err)
+		}
+	})
+}
+
+func TestNoRepeatAfterAByteOfAnAnswer(t *testing.T) {
+	for _, part := range []string{"H", "HTTP/1.1 200 OK\r\nContent-", "HTTP/1.1 103 Early Hints\r\n\r\n", "no HTTP\r\n\r\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &server{answer: func(request) string { return part }}
+			client := s.client(t)
+			keep(t, s, client, 10)
+			err := post(t, client, "http")
+			if got := s.requests(); len(got) != 1 || err == nil {
+				t.Errorf("after %q: the server saw %+v, error %v; want the request once and its failure", part, got, err)
+			}
+		})
+	}
+}
+
+func TestNoRepeatWithoutGetBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{answer: closesKept}
+		client := s.client(t)
+		keep(t, s, client, 10)
+		body := io.MultiReader(strings.NewReader("body"))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://example.com/", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = send(client, req)
+		if got := s.requests(); len(got) != 1 || err == nil {
+			t.Errorf("the server saw %+v, error %v; want the request once and its failure", got, err)
+		}
+	})
+}
