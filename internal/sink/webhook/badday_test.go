@@ -142,8 +142,9 @@ func TestHostnameThatTheCertificateDoesNotHave(t *testing.T) {
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	server.StartTLS()
 	defer server.Close()
-	client := newClient(t, nil)
-	client.transport.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	client := newClientOver(t, func(transport *http.Transport) {
+		transport.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	})
 
 	target := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
 	v := open(t, client, hookTo(target)).Send(t.Context(), sample(), 1)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/delivery"
@@ -98,6 +99,38 @@ func TestConnectionClosedWhileIdle(t *testing.T) {
 	}
 }
 
+// A receiver, or what is in front of it, that closes every connection it has
+// kept: each call costs one repeat, and not one for each connection.
+func TestOneAttemptIsTwoCallsAtMost(t *testing.T) {
+	const kept = 40
+	var calls atomic.Int64
+	var here sync.WaitGroup
+	here.Add(kept)
+	url := rawReceiver(t, func(c net.Conn, r *bufio.Reader) {
+		if calls.Add(1) <= kept {
+			here.Done()
+			here.Wait() // so that each call has a connection to itself
+		}
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		if readRequest(r) {
+			calls.Add(1)
+		}
+	})
+	sender := open(t, newClient(t, nil), hookTo(url))
+	var sent sync.WaitGroup
+	for range kept {
+		sent.Go(func() { sender.Send(t.Context(), sample(), 1) })
+	}
+	sent.Wait()
+	for i := range 10 {
+		before := calls.Load()
+		v := sender.Send(t.Context(), sample(), 1)
+		if n := calls.Load() - before; v.Outcome != delivery.Delivered || n != 2 {
+			t.Errorf("attempt %d: %d calls, %+v; want it delivered by the second one", i+1, n, v)
+		}
+	}
+}
+
 func TestEndlessBodyIsCutOff(t *testing.T) {
 	sent := make(chan int64, 1)
 	url := receiver(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -169,13 +202,14 @@ func (w writes) Write(p []byte) (int, error) {
 
 func TestSmallCallIsOneWrite(t *testing.T) {
 	url := receiver(t, sink200)
-	client := newClient(t, nil)
 	n := new(atomic.Int64)
-	dial := client.transport.DialContext
-	client.transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		return writes{conn, n}, err
-	}
+	client := newClientOver(t, func(transport *http.Transport) {
+		dial := transport.DialContext
+		transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			return writes{conn, n}, err
+		}
+	})
 	sender := open(t, client, hookTo(url))
 	for range 10 {
 		sender.Send(t.Context(), sample(), 1)
@@ -183,4 +217,39 @@ func TestSmallCallIsOneWrite(t *testing.T) {
 	if n.Load() != 10 {
 		t.Errorf("10 calls were %d writes, want headers and body in one", n.Load())
 	}
+}
+
+// The age of connections has tests of its own in package keepalive; this one
+// is for the wiring.
+func TestCallsFollowTheNameOfTheReceiver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		moved, old := false, 0
+		client := newClientOver(t, func(transport *http.Transport) {
+			transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+				mine, other := net.Pipe()
+				isOld := !moved
+				go func() {
+					r := bufio.NewReader(other)
+					for readRequest(r) {
+						if isOld && moved {
+							old++
+						}
+						_, _ = io.WriteString(other, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+					}
+				}()
+				return mine, nil
+			}
+		})
+		sender := open(t, client, hookTo("http://example.com/"))
+		for range 130 {
+			if v := sender.Send(t.Context(), sample(), 1); v.Outcome != delivery.Delivered {
+				t.Errorf("Send = %+v", v)
+			}
+			moved = true
+			time.Sleep(time.Second)
+		}
+		if old > 61 {
+			t.Errorf("%d of 129 calls went to the old address", old)
+		}
+	})
 }

@@ -35,15 +35,7 @@ type Sender struct {
 	previousExpires time.Time
 }
 
-var (
-	contentType = []string{"application/json"}
-	// idempotent tells net/http, and nobody else (an empty header is not
-	// sent), that the call may be repeated when a reused connection turns out
-	// to be closed. Receivers that close idle connections would otherwise fail
-	// a call now and then, and each failure takes the integration off the
-	// live stream.
-	idempotent = []string{}
-)
+var contentType = []string{"application/json"}
 
 // newBody is a body that net/http knows to be in memory: it is sent together
 // with the headers. One of our own type would cost a packet more.
@@ -53,9 +45,10 @@ func newBody(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }
 func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) delivery.Verdict {
 	call, cancel := context.WithTimeoutCause(ctx, s.client.timeout, s.client.late)
 	defer cancel()
-	// RoundTrip, unlike http.Client, never follows a redirect and puts no URL
+	// A transport, unlike http.Client, never follows a redirect and puts no URL
 	// into its errors.
-	res, err := s.client.transport.RoundTrip(s.request(call, e, attempt))
+	req := s.request(e, attempt)
+	res, err := s.client.transport.Send(call, &req)
 	if err != nil {
 		return s.noAnswer(ctx, call, err)
 	}
@@ -68,13 +61,12 @@ func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) delivery
 
 // request builds the request by hand: http.NewRequest would parse the URL for
 // every event. Slices and the URL are shared; net/http only reads them.
-func (s *Sender) request(ctx context.Context, e *event.Event, attempt int) *http.Request {
+func (s *Sender) request(e *event.Event, attempt int) http.Request {
 	now := s.client.now()
 	values := [...]string{e.ID, strconv.FormatInt(now.Unix(), 10), strconv.Itoa(attempt), ""}
 	h := make(http.Header, 8)
 	h["Content-Type"] = contentType
 	h["User-Agent"] = s.client.userAgent
-	h["Idempotency-Key"] = idempotent
 	h[headerID] = values[0:1:1]
 	h[headerTimestamp] = values[1:2:2]
 	h[headerAttempt] = values[2:3:3]
@@ -84,13 +76,14 @@ func (s *Sender) request(ctx context.Context, e *event.Event, attempt int) *http
 	if values[3] = s.signatures(now, values[0], values[1], e.Body); values[3] != "" {
 		h[headerSignature] = values[3:4:4]
 	}
-	req := &http.Request{
+	return http.Request{
 		Method: http.MethodPost, URL: s.url, Host: s.host, Header: h,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Body: newBody(e.Body), ContentLength: int64(len(e.Body)),
+		// Receivers that close idle connections would otherwise fail a call now
+		// and then, and each failure takes the integration off the live stream.
 		GetBody: func() (io.ReadCloser, error) { return newBody(e.Body), nil },
 	}
-	return req.WithContext(ctx)
 }
 
 // signatures returns the value of the header webhook-signature, "" for none.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/sink/keepalive"
 )
 
 const (
@@ -59,17 +61,48 @@ func hookTo(url string) *integration.Integration {
 	}}
 }
 
-func newClient(t testing.TB, change func(*Options)) *Client {
-	o := Options{
+func options() Options {
+	return Options{
 		Guard: netguard.New(netguard.Loopback, nil), Timeout: 10 * time.Second, InFlight: 16,
 		Version: "1.2.3", Now: func() time.Time { return noon },
 	}
+}
+
+func newClient(t testing.TB, change func(*Options)) *Client {
+	o := options()
 	if change != nil {
 		change(&o)
 	}
 	c := New(o)
 	t.Cleanup(c.Close)
 	return c
+}
+
+// newClientOver is a client whose transport is changed before it is used.
+func newClientOver(t testing.TB, change func(*http.Transport)) *Client {
+	transport := newTransport(options())
+	change(transport)
+	c := New(options())
+	c.transport = keepalive.New(transport)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// inMemory is a client each of whose connections serve has the other end of.
+// It can be used in a bubble of testing/synctest.
+func inMemory(t testing.TB, serve func(net.Conn, *bufio.Reader)) *Client {
+	var servers sync.WaitGroup
+	t.Cleanup(servers.Wait) // after the client is closed
+	return newClientOver(t, func(transport *http.Transport) {
+		transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			client, server := net.Pipe()
+			servers.Go(func() {
+				defer server.Close()
+				serve(server, bufio.NewReader(server))
+			})
+			return client, nil
+		}
+	})
 }
 
 func within(d time.Duration) func(*Options) { return func(o *Options) { o.Timeout = d } }

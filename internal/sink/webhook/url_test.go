@@ -79,7 +79,8 @@ func FuzzRequestLine(f *testing.F) {
 			return
 		}
 		var b bytes.Buffer
-		if err := sender.request(t.Context(), sample(), 1).Write(&b); err != nil {
+		req := sender.request(sample(), 1)
+		if err := req.Write(&b); err != nil {
 			t.Fatalf("%q: %v", raw, err)
 		}
 		line, _, _ := strings.Cut(b.String(), "\r\n")

@@ -3,9 +3,10 @@
 //
 // Delivery is at least once. A receiver may see an event again: after a
 // time-out whose call did get through, after a crash, and when a kept-alive
-// connection breaks before the answer, where the call is repeated at once on
-// another connection. The header webhook-id is the same in all of them, and is
-// what receivers dedupe by. No order is promised between calls.
+// connection breaks before the answer, where the call is repeated once on a
+// fresh connection (see package keepalive). The header webhook-id is the same
+// in all of them, and is what receivers dedupe by. No order is promised between
+// calls.
 //
 // Limits: a call ends after the receiver's timeout, connecting included. Of an
 // answer at most 64 KiB of headers and 64 KiB of body are read, and the body
@@ -25,6 +26,7 @@ import (
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/sink/keepalive"
 )
 
 const (
@@ -33,8 +35,8 @@ const (
 
 	// Many integrations may share a host, each with its own window of calls.
 	idleWindowsPerHost = 16
-	maxIdle            = 1024 // connections kept, over all hosts
-	idleTimeout        = 90 * time.Second
+	maxIdle            = 1024             // connections kept, over all hosts
+	idleTimeout        = 30 * time.Second // adds to the age of a connection, see package keepalive
 )
 
 // Options is what a Client needs to know.
@@ -49,7 +51,7 @@ type Options struct {
 // Client holds the connections of all webhook integrations. One is enough for
 // a process. It is safe for concurrent use.
 type Client struct {
-	transport *http.Transport
+	transport *keepalive.Transport
 	timeout   time.Duration
 	late      error // the cause of a context whose timeout is over
 	userAgent []string
@@ -61,24 +63,28 @@ func New(o Options) *Client {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
 	return &Client{
-		transport: &http.Transport{
-			DialContext:            o.Guard.Dialer().DialContext,
-			Protocols:              protocols,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0)},
-			TLSHandshakeTimeout:    o.Timeout,
-			MaxIdleConns:           maxIdle,
-			MaxIdleConnsPerHost:    idleWindowsPerHost * max(1, o.InFlight),
-			IdleConnTimeout:        idleTimeout,
-			MaxResponseHeaderBytes: maxHeaderBytes,
-			DisableCompression:     true, // answers are thrown away
-		},
+		transport: keepalive.New(newTransport(o)),
 		timeout:   o.Timeout,
 		late:      fmt.Errorf("no answer within %v", o.Timeout),
 		userAgent: []string{"Sluice/" + o.Version},
 		now:       o.Now,
+	}
+}
+
+func newTransport(o Options) *http.Transport {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		DialContext:            o.Guard.Dialer().DialContext,
+		Protocols:              protocols,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0)},
+		TLSHandshakeTimeout:    o.Timeout,
+		MaxIdleConns:           maxIdle,
+		MaxIdleConnsPerHost:    idleWindowsPerHost * max(1, o.InFlight),
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		DisableCompression:     true, // answers are thrown away
 	}
 }
 
