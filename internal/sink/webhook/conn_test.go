@@ -150,19 +150,6 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
-// A receiver that answers and then does not end its body holds the call until
-// the timeout, and no longer; it has the event.
-func TestBodyThatHangs(t *testing.T) {
-	url := rawReceiver(t, func(c net.Conn, r *bufio.Reader) {
-		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
-		_, _ = io.Copy(io.Discard, r)
-	})
-	v := open(t, newClient(t, within(50*time.Millisecond)), hookTo(url)).Send(t.Context(), sample(), 1)
-	if v.Outcome != delivery.Delivered {
-		t.Errorf("Send = %+v, want it delivered", v)
-	}
-}
-
 func TestSendIsSafeForConcurrentUse(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[string]string{}

@@ -37,14 +37,20 @@ type Sender struct {
 
 var contentType = []string{"application/json"}
 
+// drainTimeout bounds the reading of an answer's body, whose status has come.
+const drainTimeout = time.Second
+
 // newBody is a body that net/http knows to be in memory: it is sent together
 // with the headers. One of our own type would cost a packet more.
 func newBody(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }
 
 // Send posts the event. See delivery.Sender.
 func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) delivery.Verdict {
-	call, cancel := context.WithTimeoutCause(ctx, s.client.timeout, s.client.late)
-	defer cancel()
+	deadline := time.Now().Add(s.client.timeout)
+	call, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(s.client.timeout, func() { cancel(s.client.late) })
+	defer timer.Stop()
 	// A transport, unlike http.Client, never follows a redirect and puts no URL
 	// into its errors.
 	req := s.request(e, attempt)
@@ -52,11 +58,26 @@ func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) delivery
 	if err != nil {
 		return s.noAnswer(ctx, call, err)
 	}
-	// Reading to the end lets the connection be used again; the status alone
-	// decides, whatever becomes of the body.
+	if res.Body == http.NoBody {
+		return s.verdict(res, nil)
+	}
+	timer.Reset(min(drainTimeout, time.Until(deadline)))
+	return s.verdict(res, s.drain(res))
+}
+
+// drain reads the body, so that the connection can be used again, and returns
+// the beginning where the verdict needs it. What becomes of the body changes
+// nothing: the receiver has answered.
+func (s *Sender) drain(res *http.Response) (beginning []byte) {
+	defer res.Body.Close()
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return nil // this body is the connection, which the context does not close
+	}
+	if res.StatusCode == http.StatusBadRequest && s.url.Scheme == "http" {
+		beginning, _ = io.ReadAll(io.LimitReader(res.Body, maxNoticeBytes))
+	}
 	_, _ = io.CopyN(io.Discard, res.Body, maxBodyBytes+1)
-	_ = res.Body.Close()
-	return s.verdict(res.StatusCode, res.Header)
+	return beginning
 }
 
 // request builds the request by hand: http.NewRequest would parse the URL for

@@ -1,8 +1,10 @@
 package webhook
 
 import (
+	"bytes"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,19 +17,41 @@ import (
 const maxRetryAfter = time.Hour
 
 // verdict is the table of the contract: 2xx delivered, 400 rejected, anything
-// else to be tried again.
-func (s *Sender) verdict(status int, h http.Header) delivery.Verdict {
-	switch {
-	case status >= 200 && status <= 299:
+// else to be tried again. So is a 400 of an HTTPS port that was called by
+// http://: it says nothing of the event, which the receiver has not seen.
+func (s *Sender) verdict(res *http.Response, beginning []byte) delivery.Verdict {
+	status := res.StatusCode
+	if status >= 200 && status <= 299 {
 		return delivery.Verdict{Outcome: delivery.Delivered, Status: status}
-	case status == http.StatusBadRequest:
-		return delivery.Verdict{Outcome: delivery.Rejected, Status: status, Reason: s.failed(statusCause(status))}
-	default:
-		return delivery.Verdict{
-			Outcome: delivery.Retry, Status: status, Reason: s.failed(statusCause(status)),
-			RetryAfter: retryafter.Parse(h.Get("Retry-After"), s.client.now(), maxRetryAfter),
-		}
 	}
+	cause := statusCause(status)
+	if status == http.StatusBadRequest {
+		if !wantsHTTPS(beginning) {
+			return delivery.Verdict{Outcome: delivery.Rejected, Status: status, Reason: s.failed(cause)}
+		}
+		cause = "the port speaks HTTPS; change callback_url to begin with https:// (HTTP status code 400)"
+	}
+	return delivery.Verdict{
+		Outcome: delivery.Retry, Status: status, Reason: s.failed(cause),
+		RetryAfter: retryafter.Parse(res.Header.Get("Retry-After"), s.client.now(), maxRetryAfter),
+	}
+}
+
+// maxNoticeBytes is how much of the body of a 400 is searched for a notice.
+const maxNoticeBytes = 4 << 10
+
+// httpsNotices are what HTTPS ports say to a call by http://, in lower case.
+var httpsNotices = [][]byte{
+	[]byte("http request to an https server"),            // Go, Caddy, Traefik
+	[]byte("plain http request was sent to https port"),  // nginx, AWS load balancers, Cloudflare
+	[]byte("plain http to an ssl-enabled server port"),   // Apache
+	[]byte("combination of host and port requires tls"),  // Tomcat
+	[]byte("this server only speaks https on this port"), // Cheroot
+}
+
+func wantsHTTPS(body []byte) bool {
+	body = bytes.ToLower(body)
+	return slices.ContainsFunc(httpsNotices, func(notice []byte) bool { return bytes.Contains(body, notice) })
 }
 
 // statusCause puts a status into words. The receiver's own words are not used:

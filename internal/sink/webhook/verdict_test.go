@@ -3,7 +3,10 @@ package webhook
 import (
 	"bufio"
 	"fmt"
+	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -90,6 +93,64 @@ func TestRedactURL(t *testing.T) {
 		}
 		if got := redactURL(u); got != tt.want {
 			t.Errorf("redactURL(%s) = %s, want %s", tt.in, got, tt.want)
+		}
+	}
+}
+
+// notices are the answers of servers to a plain call at their HTTPS port.
+var notices = map[string]string{
+	"Go":       "Client sent an HTTP request to an HTTPS server.\n",
+	"nginx":    "<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\r\n<body>\r\n<center><h1>400 Bad Request</h1></center>\r\n",
+	"Apache":   "<!DOCTYPE HTML>\n<title>400 Bad Request</title>\nReason: You're speaking plain HTTP to an SSL-enabled server port.<br />\n",
+	"Tomcat":   "Bad Request\r\nThis combination of host and port requires TLS.\r\n",
+	"Cheroot":  "The client sent a plain HTTP request, but this server only speaks HTTPS on this port.",
+	"far down": strings.Repeat(" ", 4000) + "HTTP request to an HTTPS server",
+}
+
+// Such a 400 says nothing of the event, which the receiver has not even seen.
+func TestHTTPSPortCalledByHTTPIsARetry(t *testing.T) {
+	check := func(name, target string, tail func(net.Conn, *bufio.Reader)) {
+		if tail != nil {
+			target = rawReceiver(t, tail)
+		}
+		v := open(t, newClient(t, nil), hookTo(target)).Send(t.Context(), sample(), 1)
+		if v.Outcome != delivery.Retry || v.Status != 400 || !strings.Contains(v.Reason, "change callback_url to begin with https://") {
+			t.Errorf("%s: Send = %+v, want a Retry that says what to do", name, v)
+		}
+	}
+	for name, body := range notices {
+		whole := fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		check(name, "", answer(whole))
+		check(name+", cut off", "", answer(strings.Replace(whole, "Length: ", "Length: 9", 1)))
+	}
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	server.StartTLS()
+	defer server.Close()
+	check("a real server", strings.Replace(server.URL, "https:", "http:", 1), nil)
+}
+
+func TestOther400sAreRejections(t *testing.T) {
+	notice := notices["Go"]
+	reject := func(body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte(body))
+		}
+	}
+	server := httptest.NewTLSServer(reject(notice))
+	defer server.Close()
+	overTLS := newClientOver(t, func(transport *http.Transport) {
+		transport.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	})
+	for name, sender := range map[string]*Sender{
+		"no body":             open(t, newClient(t, nil), hookTo(receiver(t, reject("")))),
+		"another body":        open(t, newClient(t, nil), hookTo(receiver(t, reject("order_id: the HTTPS link is missing")))),
+		"beyond what is read": open(t, newClient(t, nil), hookTo(receiver(t, reject(strings.Repeat(" ", maxNoticeBytes)+notice)))),
+		"called by https://":  open(t, overTLS, hookTo(server.URL)),
+	} {
+		if v := sender.Send(t.Context(), sample(), 1); v.Outcome != delivery.Rejected || v.Status != 400 {
+			t.Errorf("%s: Send = %+v, want Rejected", name, v)
 		}
 	}
 }

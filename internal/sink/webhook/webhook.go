@@ -8,9 +8,11 @@
 // in all of them, and is what receivers dedupe by. No order is promised between
 // calls.
 //
-// Limits: a call ends after the receiver's timeout, connecting included. Of an
-// answer at most 64 KiB of headers and 64 KiB of body are read, and the body
-// is not looked at. Redirects are not followed, and no proxy is used, neither
+// Limits: a call ends after the receiver's timeout, connecting included. The
+// status decides, as soon as the headers of the answer are there: of those at
+// most 64 KiB are read, of the body 64 KiB within a second, to use the
+// connection again. The body is not looked at, except that of a 400 to an
+// http:// URL, which an HTTPS port may have sent. Redirects are not followed, and no proxy is used, neither
 // from a setting nor from the environment: it would dial in our place, past
 // the check of the address (see package netguard). Calls use HTTP/1.1: with a
 // connection for each call in flight, one that is stuck holds up nothing else.

@@ -1,0 +1,146 @@
+package webhook
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+)
+
+// unending are answers whose headers have come and whose body does not end.
+var unending = map[string]string{
+	"body that stops":          "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+	"body that never begins":   "HTTP/1.1 204 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+	"body without a length":    "HTTP/1.1 200 OK\r\n\r\nabc",
+	"chunk that stops":         "HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
+	"trailer that never comes": "HTTP/1.1 200 OK\r\nTrailer: Sum\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n",
+	"rejection that hangs":     "HTTP/1.1 400 Bad Request\r\nContent-Length: 10\r\n\r\nabc",
+	"upgrade":                  "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+}
+
+// A receiver that has answered and does not end its body has the event. It
+// holds up the call for a second, and not for the timeout or for ever.
+func TestAnswerWithoutEnd(t *testing.T) {
+	for name, text := range unending {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := inMemory(t, func(c net.Conn, r *bufio.Reader) {
+					readRequest(r)
+					_, _ = io.WriteString(c, text)
+					_, _ = io.Copy(io.Discard, r)
+				})
+				began := time.Now()
+				v := open(t, client, hookTo("http://example.com/")).Send(t.Context(), sample(), 1)
+				want := delivery.Delivered
+				switch v.Status {
+				case 400:
+					want = delivery.Rejected
+				case 101:
+					want = delivery.Retry
+				}
+				if v.Status == 0 || v.Outcome != want {
+					t.Errorf("Send = %+v, want the status to decide", v)
+				}
+				if took := time.Since(began); took > drainTimeout {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// A byte now and then does not make the second longer, nor does it reach beyond
+// the timeout of the call.
+func TestAnswerThatDribbles(t *testing.T) {
+	for _, tt := range []struct{ answersAfter, want time.Duration }{
+		{0, drainTimeout},
+		{options().Timeout - drainTimeout/4, options().Timeout},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client := inMemory(t, func(c net.Conn, r *bufio.Reader) {
+				readRequest(r)
+				time.Sleep(tt.answersAfter)
+				_, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
+				for err == nil {
+					_, err = c.Write([]byte("x"))
+					time.Sleep(100 * time.Millisecond)
+				}
+			})
+			began := time.Now()
+			v := open(t, client, hookTo("http://example.com/")).Send(t.Context(), sample(), 1)
+			if took := time.Since(began); v.Outcome != delivery.Delivered || took != tt.want {
+				t.Errorf("Send = %+v after %v, want it delivered after %v", v, took, tt.want)
+			}
+		})
+	}
+}
+
+// A shutdown, or a stop, while the body is read: the event is delivered all the
+// same, or it would be sent again.
+func TestEndOfTheContextAfterTheStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := inMemory(t, func(c net.Conn, r *bufio.Reader) {
+			readRequest(r)
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+			_, _ = io.Copy(io.Discard, r)
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { synctest.Wait(); cancel() }() // when Send waits for the body
+		v := open(t, client, hookTo("http://example.com/")).Send(ctx, sample(), 1)
+		if want := (delivery.Verdict{Outcome: delivery.Delivered, Status: 200}); v != want {
+			t.Errorf("Send = %+v, want %+v", v, want)
+		}
+	})
+}
+
+// Waits that come before an answer end with the call.
+func TestWaitsBeforeAnAnswerAreBounded(t *testing.T) {
+	flood := func(pause time.Duration) func(net.Conn, *bufio.Reader) {
+		return func(c net.Conn, r *bufio.Reader) {
+			readRequest(r)
+			var err error
+			for err == nil {
+				_, err = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+				time.Sleep(pause)
+			}
+		}
+	}
+	silent := func(c net.Conn, r *bufio.Reader) { _, _ = io.Copy(io.Discard, r) }
+	dribble := func(c net.Conn, r *bufio.Reader) {
+		_, _ = r.Peek(1)
+		go silent(c, r)
+		for _, b := range []byte("\x16\x03\x03\x40\x00\x02" + strings.Repeat("\x00", 1000)) { // a ServerHello without end
+			_, _ = c.Write([]byte{b})
+			time.Sleep(time.Second)
+		}
+	}
+	for name, tt := range map[string]struct {
+		url    string
+		serve  func(net.Conn, *bufio.Reader)
+		reason string
+	}{
+		"interim answers":              {"http://example.com/", flood(0), "the headers of the answer are too long"},
+		"interim answers now and then": {"http://example.com/", flood(time.Second), "no answer within 10s"},
+		"TLS that does not begin":      {"https://example.com/", silent, ""}, // that of the handshake or that of the call
+		"TLS that dribbles":            {"https://example.com/", dribble, "no answer within 10s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				v := open(t, inMemory(t, tt.serve), hookTo(tt.url)).Send(t.Context(), sample(), 1)
+				if v.Outcome != delivery.Retry || !strings.Contains(v.Reason, tt.reason) {
+					t.Errorf("Send = %+v, want a Retry with %q", v, tt.reason)
+				}
+				if took := time.Since(began); took > options().Timeout {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
