@@ -35,6 +35,7 @@ import (
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/sink/keepalive"
 )
 
 const (
@@ -79,7 +80,7 @@ func New(o Options) *Client {
 	}
 	return &Client{
 		http: &http.Client{
-			Transport:     limited{transport},
+			Transport:     limited{keepalive.New(transport)},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		close:  transport.CloseIdleConnections,
