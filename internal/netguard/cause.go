@@ -84,10 +84,42 @@ func tlsCause(err error) string {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return notTLS
 	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" { // an alert: its words are crypto/tls's own
-		return "the TLS handshake failed (" + strings.TrimPrefix(op.Err.Error(), "tls: ") + ")"
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
+		return alertCause(strings.TrimPrefix(op.Err.Error(), "tls: "))
 	}
-	if strings.Contains(err.Error(), "tls: ") {
+	return ownCause(err.Error())
+}
+
+// What crypto/tls offers by default: TLS 1.2 and 1.3, and in TLS 1.2 no RSA key
+// exchange, 3DES, RC4 or CBC with SHA-256.
+const (
+	needVersion = "the target offers only versions of TLS older than 1.2; it must offer TLS 1.2 or later"
+	needCipher  = "it must offer TLS 1.3, or TLS 1.2 with an ECDHE key exchange (X25519, P-256, P-384 or P-521) and AES-GCM or ChaCha20-Poly1305"
+)
+
+// alertCause puts into words what the target answered to our handshake. The
+// words of an alert are crypto/tls's own.
+func alertCause(alert string) string {
+	switch alert {
+	case "protocol version not supported":
+		return needVersion
+	case "handshake failure", "insufficient security level": // other reasons are rare
+		return "the target refused the TLS handshake (" + alert + "), most likely as it offers no cipher suite that is supported; " + needCipher
+	}
+	return "the TLS handshake failed (" + alert + ")"
+}
+
+// ownCause puts into words why we refused what the target chose, by the text
+// of an error of crypto/tls, which has no types for it.
+func ownCause(text string) string {
+	switch {
+	case strings.Contains(text, "tls: server selected unsupported protocol version"):
+		return needVersion
+	case strings.Contains(text, "tls: server chose an unconfigured cipher suite"),
+		strings.Contains(text, "tls: server selected unsupported curve"),
+		strings.Contains(text, "tls: server selected unsupported group"):
+		return "the target chose a TLS cipher suite or key exchange that is not supported; " + needCipher
+	case strings.Contains(text, "tls: "):
 		return "the TLS handshake failed"
 	}
 	return ""
