@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -32,11 +33,12 @@ func refuse(status int, code string) http.Handler {
 func failures() []failure {
 	abrupt := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	return []failure{
-		{"denied", refuse(403, "AccessDenied"), 403, "AccessDenied (HTTP status code 403); the keys need"},
-		{"wrong secret", refuse(403, "SignatureDoesNotMatch"), 403, "SignatureDoesNotMatch (HTTP status code 403); check aws_secret_access_key"},
-		{"no bucket", refuse(404, "NoSuchBucket"), 404, "NoSuchBucket (HTTP status code 404); check bucket"},
+		{"denied", refuse(403, "AccessDenied"), 403, "AccessDenied (HTTP status code 403); s3_parameters.aws_access_key_id needs the rights s3:PutObject and s3:AbortMultipartUpload on the bucket, and kms:GenerateDataKey and kms:Decrypt"},
+		{"wrong secret", refuse(403, "SignatureDoesNotMatch"), 403, "SignatureDoesNotMatch (HTTP status code 403); check s3_parameters.aws_secret_access_key and s3_parameters.aws_region, the clock of Sluice, and whether a proxy"},
+		{"no bucket", refuse(404, "NoSuchBucket"), 404, "NoSuchBucket (HTTP status code 404); check s3_parameters.bucket"},
 		{"slow down", refuse(503, "SlowDown"), 503, "SlowDown (HTTP status code 503)."},
 		{"wrong region", refuse(301, "PermanentRedirect"), 301, "PermanentRedirect (HTTP status code 301); the bucket is in another region"},
+		{"key disabled", refuse(400, "KMS.DisabledException"), 400, "KMS.DisabledException (HTTP status code 400); check that the KMS key"},
 		{"code is a key", refuse(403, accessKey), 403, "forbidden (HTTP status code 403)."},
 		{"code is the secret", refuse(403, secretKey), 403, "forbidden (HTTP status code 403)."},
 		{"code is a sentence", refuse(500, "it is "+accessKey), 500, "internal server error (HTTP status code 500)."},
@@ -69,6 +71,21 @@ func TestFailuresAreRetriesThatSayWhy(t *testing.T) {
 				t.Errorf("%s, %s: RetryAfter %v, want %v", tt.name, kind, v.RetryAfter, want)
 			}
 			noSecret(t, tt.name, v)
+		}
+	}
+}
+
+// A hint that names a setting names it as the API does.
+func TestHintsNameFieldsAsTheAPIDoes(t *testing.T) {
+	bare := regexp.MustCompile(`(^|[^._a-z])(aws_access_key_id|aws_secret_access_key|aws_region|bucket|key_prefix|endpoint)\b`)
+	for code, hint := range hints {
+		for _, found := range bare.FindAllString(hint, -1) {
+			if word := strings.TrimSpace(found); word != "bucket" { // also a word of the language
+				t.Errorf("%s: %q names %q without s3_parameters", code, hint, word)
+			}
+		}
+		if strings.Contains(hint, "check bucket") {
+			t.Errorf("%s: %q names bucket without s3_parameters", code, hint)
 		}
 	}
 }

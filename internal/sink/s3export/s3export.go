@@ -72,7 +72,6 @@ func New(o Options) *Client {
 		Protocols:              protocols,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    10 * time.Second,
-		ExpectContinueTimeout:  time.Second, // lets S3 refuse a part before it is sent
 		MaxIdleConnsPerHost:    4,
 		IdleConnTimeout:        idleTimeout, // shorter than any store's: a PUT is not repeated on a closed connection
 		MaxResponseHeaderBytes: maxHeaderBytes,
@@ -92,13 +91,20 @@ func New(o Options) *Client {
 // Close closes the connections that are idle. Exports under way go on.
 func (c *Client) Close() { c.close() }
 
-// limited cuts answers off, so that no store can fill the memory.
+// limited cuts answers off, so that no store can fill the memory. Where the
+// headers already prove that a file or a part is stored, it drops the body:
+// one that hangs or breaks off must not undo that.
 type limited struct{ http.RoundTripper }
 
 func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
 	res, err := l.RoundTripper.RoundTrip(req)
 	if err != nil {
 		return nil, err
+	}
+	if req.Method == http.MethodPut && res.StatusCode == http.StatusOK && res.Header.Get("ETag") != "" {
+		_ = res.Body.Close()
+		res.Body = http.NoBody
+		return res, nil
 	}
 	res.Body = struct {
 		io.Reader
@@ -134,6 +140,11 @@ func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer s
 		Credentials: credentials.NewStaticCredentialsProvider(to.AccessKeyID, key.Reveal(), ""),
 		HTTPClient:  c.http,
 		Retryer:     aws.NopRetryer{},
+
+		HTTPSignerV4: newSigner(),
+		// No Expect: 100-continue, which some hops answer with a 417 and others
+		// drop. What S3 refuses it has refused when the upload was created.
+		ContinueHeaderThresholdBytes: -1,
 		// Content-MD5 is sent instead: every store knows it, and buckets with
 		// an object lock ask for it.
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,

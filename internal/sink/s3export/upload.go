@@ -6,11 +6,15 @@ import (
 	"crypto/md5" //nolint:gosec // the header Content-MD5 asks for it; see checksum
 	"encoding/base64"
 	"io"
+	"net/http"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 var (
@@ -50,21 +54,26 @@ func (u *upload) sendPart(ctx context.Context) error {
 			return err
 		}
 	}
-	return u.limit(ctx, requestTimeout, func(ctx context.Context) error {
-		number := aws.Int32(int32(len(u.parts) + 1))
-		body := newPart(u.buf)
-		defer body.revoke()
-		out, err := u.s3.UploadPart(ctx, &s3.UploadPartInput{
-			Bucket: &u.bucket, Key: &u.key, UploadId: &u.id, PartNumber: number,
-			Body: body, ContentMD5: checksum(u.buf),
-		})
-		if err != nil {
-			return err
-		}
-		u.parts = append(u.parts, types.CompletedPart{PartNumber: number, ETag: out.ETag})
-		u.buf = u.buf[:0]
-		return nil
+	return u.limit(ctx, requestTimeout, u.putPart)
+}
+
+func (u *upload) putPart(ctx context.Context) error {
+	number := aws.Int32(int32(len(u.parts) + 1))
+	body := newPart(u.buf)
+	defer body.revoke()
+	out, err := u.s3.UploadPart(ctx, &s3.UploadPartInput{
+		Bucket: &u.bucket, Key: &u.key, UploadId: &u.id, PartNumber: number,
+		Body: body, ContentMD5: checksum(u.buf),
 	})
+	if err != nil {
+		return err
+	}
+	if err := proves(out.ETag, out.ResultMetadata); err != nil {
+		return err
+	}
+	u.parts = append(u.parts, types.CompletedPart{PartNumber: number, ETag: out.ETag})
+	u.buf = u.buf[:0]
+	return nil
 }
 
 func (u *upload) create(ctx context.Context) error {
@@ -74,28 +83,52 @@ func (u *upload) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if u.id = aws.ToString(out.UploadId); u.id == "" {
-		return errNoUploadID
+	if err := proves(out.UploadId, out.ResultMetadata); err != nil {
+		return err
 	}
+	u.id = *out.UploadId
 	return nil
 }
 
 func (u *upload) put(ctx context.Context) error {
 	body := newPart(u.buf)
 	defer body.revoke()
-	_, err := u.s3.PutObject(ctx, &s3.PutObjectInput{
+	out, err := u.s3.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &u.bucket, Key: &u.key, ContentType: contentType,
 		Body: body, ContentMD5: checksum(u.buf),
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return proves(out.ETag, out.ResultMetadata)
 }
 
 func (u *upload) complete(ctx context.Context) error {
-	_, err := u.s3.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+	out, err := u.s3.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
 		Bucket: &u.bucket, Key: &u.key, UploadId: &u.id,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: u.parts},
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return proves(out.ETag, out.ResultMetadata)
+}
+
+// maxProof is longer than any ETag or upload id. They are kept, so that their
+// length must have a bound.
+const maxProof = 2048
+
+// proves returns an error unless an answer has what S3 says with a success: an
+// ETag, or an upload id.
+func proves(proof *string, answer middleware.Metadata) error {
+	if n := len(aws.ToString(proof)); n > 0 && n <= maxProof {
+		return nil
+	}
+	status := http.StatusOK
+	if res, ok := awsmiddleware.GetRawResponse(answer).(*smithyhttp.Response); ok {
+		status = res.StatusCode
+	}
+	return noProofError{status}
 }
 
 // abort throws the parts away, also when ctx is over. Its failure changes

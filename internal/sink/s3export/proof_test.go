@@ -1,0 +1,81 @@
+package s3export
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+)
+
+// A web console, a login page or a sorry page answers 200 to everything.
+func TestAnswerWithoutProofIsNoSuccess(t *testing.T) {
+	const (
+		html   = "<!doctype html><html><title>Console</title></html>"
+		failed = "<Error><Code>InternalError</Code></Error>"
+		want   = "an answer that S3 does not give (HTTP status code 200); check s3_parameters.endpoint"
+	)
+	for _, tt := range []struct {
+		name, at, etag, body string
+		reason               string
+	}{
+		{"put with no ETag", "put", "", "", want},
+		{"put with a page", "put", "", html, want},
+		{"create with a page", "create", "", html, want},
+		{"create with nothing", "create", "", "", want},
+		{"create with an endless id", "create", "", "<InitiateMultipartUploadResult><UploadId>" + strings.Repeat("x", maxProof+1) + "</UploadId></InitiateMultipartUploadResult>", want},
+		{"part with no ETag", "part", "", "", want},
+		{"part with a page", "part", "", html, want},
+		{"complete with an ETag in its header alone", "complete", `"0"`, "", want},
+		{"complete with a page", "complete", "", html, want},
+		{"complete with a result without ETag", "complete", "", "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>", want},
+		{"complete with an error", "complete", "", failed, "InternalError"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			x := open(t, exportTo(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if requestKind(r) != tt.at {
+					discard(w, r)
+					return
+				}
+				_, _ = io.Copy(io.Discard, r.Body)
+				if tt.etag != "" {
+					w.Header().Set("ETag", tt.etag)
+				}
+				_, _ = io.WriteString(w, tt.body)
+			}))))
+			size := 6 << 20
+			if tt.at == "put" {
+				size = 100
+			}
+			v := x.Export(t.Context(), noon, lines(1, size), yes)
+			if v.Outcome != delivery.Retry || !strings.Contains(v.Reason, tt.reason) {
+				t.Errorf("Export = %+v, want a Retry with %q", v, tt.reason)
+			}
+		})
+	}
+}
+
+// What breaks after the proof came changes nothing.
+func TestProofCountsWhateverFollows(t *testing.T) {
+	for _, at := range []string{"put", "part", "complete"} {
+		x := open(t, exportTo(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if discard(w, r); requestKind(r) != at {
+				return
+			}
+			w.(http.Flusher).Flush()
+			if at != "complete" {
+				_, _ = io.WriteString(w, "<Err") // a body that breaks off
+				w.(http.Flusher).Flush()
+			}
+			panic(http.ErrAbortHandler)
+		}))))
+		size := 6 << 20
+		if at == "put" {
+			size = 100
+		}
+		if v := x.Export(t.Context(), noon, lines(1, size), yes); v != delivered {
+			t.Errorf("cut after the proof of %s: Export = %+v", at, v)
+		}
+	}
+}
