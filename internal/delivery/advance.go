@@ -57,7 +57,7 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
 	hard, cancel := e.afterwards(ctx)
 	defer cancel()
 	s := &step{engine: e, ctx: ctx, hard: hard, in: in, cursor: c, ends: e.Now().Add(e.stepBudget())}
-	if err := s.lease(); err != nil {
+	if err := s.lease(s.hard); err != nil {
 		return stepAfter(err)
 	}
 	next, err := s.run()
@@ -112,7 +112,7 @@ type step struct {
 }
 
 // lease makes the cursor ours until the last call that we may start has ended.
-func (s *step) lease() error {
+func (s *step) lease(ctx context.Context) error {
 	c := *s.cursor
 	now := s.engine.Now()
 	c.DueAt = now.Add(s.engine.QuietAfter())
@@ -121,7 +121,7 @@ func (s *step) lease() error {
 	}
 	writes := []store.Write{store.PutCursor{Cursor: &c}}
 	if c.State == handoff.Following {
-		r, err := s.engine.Store.Record(s.hard, c.Key.Partition())
+		r, err := s.engine.Store.Record(ctx, c.Key.Partition())
 		if err != nil {
 			return err
 		}
@@ -133,7 +133,7 @@ func (s *step) lease() error {
 		c.LeftAt = now
 		writes = append(writes, store.PutRecord{Record: r})
 	}
-	if err := s.engine.Store.Commit(s.hard, writes...); err != nil {
+	if err := s.engine.Store.Commit(ctx, writes...); err != nil {
 		return err
 	}
 	s.cursor, s.until = &c, now.Add(s.engine.Settings.FollowBudget)

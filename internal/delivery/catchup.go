@@ -118,5 +118,5 @@ func (s *step) wait(signal <-chan struct{}) {
 // save writes the progress and keeps the lease.
 func (s *step) save(at handoff.Progress) error {
 	s.cursor.Progress = at
-	return s.lease()
+	return s.lease(s.hard)
 }

@@ -79,7 +79,9 @@ type Engine struct {
 
 // QuietAfter is how long after a stop, in the worst case, an actor that read
 // the state before it may still emit: it may start calls for FollowBudget, and
-// each takes at most WebhookTimeout, or an export's ConfirmedTimeout.
+// each takes at most WebhookTimeout, or an export's ConfirmedTimeout. A bucket
+// may carry out for longer what it was sent: until when is in the cursor
+// (handoff.Upload.Until), and the stop reads it there.
 func (e *Engine) QuietAfter() time.Duration {
 	return e.Settings.FollowBudget + max(e.Settings.WebhookTimeout, ConfirmedTimeout) + clockSlack
 }

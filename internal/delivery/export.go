@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/store"
 )
 
 // export writes what the log has after the cursor to files, one after the
@@ -27,48 +29,63 @@ func (s *step) export() (Step, error) {
 		if in.over() {
 			return again, s.release(e.Now())
 		}
-		if _, ok := in.next(); !ok {
-			if in.err != nil {
-				return again, in.err
-			}
-			if in.over() {
-				s.cursor.Progress = handoff.Progress{Position: in.at}
-				return again, s.release(e.Now())
-			}
-			next, more, err := s.endOfLog(handoff.Progress{Position: in.at})
-			if err != nil || !more {
-				return next, err
-			}
-			continue
-		}
-		if err := e.takeExportSlot(s.ctx); err != nil {
-			return again, s.release(e.Now())
-		}
-		f := &exportFile{step: s, in: in, created: e.Now()}
-		in.file = f
-		verdict := f.write(ctx)
-		in.file = nil
-		e.giveExportSlot()
-		switch {
-		case in.err != nil:
-			return again, in.err
-		case verdict.Outcome == Interrupted:
-			return again, s.release(e.Now())
-		case verdict.Outcome != Delivered:
-			return s.failed(&failure{verdict: verdict, at: e.Now()})
-		}
-		s.succeeded()
-		if err := s.save(handoff.Progress{Position: in.at}); err != nil {
-			return again, err
-		}
-		if f.last {
-			next, more, err := s.endOfLog(handoff.Progress{Position: in.at})
-			if err != nil || !more {
-				return next, err
-			}
-			return s.pause(f.created.Add(e.Settings.S3FileInterval))
+		more, next, err := s.nextFile(ctx, in)
+		if err != nil || !more {
+			return next, err
 		}
 	}
+}
+
+// nextFile writes one file, if the log has anything for it, and reports whether
+// there may be more to write at once.
+func (s *step) nextFile(ctx context.Context, in *reader) (more bool, next Step, err error) {
+	e := s.engine
+	if _, ok := in.next(); !ok {
+		if in.err != nil {
+			return false, again, in.err
+		}
+		if in.over() {
+			s.cursor.Progress = handoff.Progress{Position: in.at}
+			return false, again, s.release(e.Now())
+		}
+		s.cursor.Upload = nil // its events are trimmed
+		next, more, err = s.endOfLog(handoff.Progress{Position: in.at})
+		return more, next, err
+	}
+	if in.trimmed {
+		s.cursor.Upload = nil // it cannot be written again as it was
+	}
+	f := &exportFile{step: s, in: in, created: e.Now(), earlier: s.unsettled()}
+	in.file = f
+	v := f.write(ctx)
+	in.file = nil
+	switch {
+	case f.confirmed && v.Outcome == Delivered:
+		return f.stored()
+	case in.err != nil:
+		return false, again, in.err
+	}
+	if !v.Unknown && !f.noSlot {
+		s.cursor.Upload = nil
+	}
+	switch {
+	case f.noSlot, v.Outcome == Interrupted:
+		return false, again, s.release(e.Now())
+	case v.Outcome != Delivered:
+		next, err = s.failed(&failure{verdict: v, at: e.Now()})
+		return false, next, err
+	}
+	return true, again, nil
+}
+
+// unsettled returns the file that has to be settled before a new one is written,
+// nil if there is none. One that begins elsewhere, as after a position was
+// moved, is forgotten.
+func (s *step) unsettled() *handoff.Upload {
+	if u := s.cursor.Upload; u != nil && u.From != s.cursor.Position {
+		s.cursor.Upload = nil
+	}
+	return s.cursor.Upload
 }
 
 // takeExportSlot waits until one more file may be written at a time.
@@ -95,7 +112,16 @@ func (s *step) keepLease() error {
 	if !s.leaseHalfOver() {
 		return nil
 	}
-	return s.lease()
+	return s.lease(s.hard)
+}
+
+// skip saves that nothing up to the position is for a file.
+func (s *step) skip(to handoff.Position) error {
+	if u := s.unsettled(); u != nil {
+		moved := *u
+		moved.From, s.cursor.Upload = to, &moved
+	}
+	return s.save(handoff.Progress{Position: to})
 }
 
 // pause leaves what was published meanwhile for the next file.
@@ -108,9 +134,57 @@ type exportFile struct {
 	step    *step
 	in      *reader
 	created time.Time
+	earlier *handoff.Upload // that this one settles, or is written in the place of
 	size    int64
 	events  int
 	last    bool // it ends where the log does
+
+	slot      bool // it holds a slot for a part in memory
+	noSlot    bool // it got none in time
+	confirmed bool // its last request may have been sent
+	until     time.Time
+}
+
+// stored moves the cursor behind the file.
+func (f *exportFile) stored() (more bool, next Step, err error) {
+	s, u := f.step, f.step.cursor.Upload
+	s.cursor.Upload = nil
+	s.succeeded()
+	err = s.save(handoff.Progress{Position: u.To})
+	if errors.Is(err, store.ErrConflict) {
+		return false, Step{Lost: true}, s.engine.count(s.hard, s.cursor.Key, u)
+	}
+	if err != nil {
+		return false, again, err
+	}
+	f.in.moveTo(u.To)
+	if u.Next.IsZero() {
+		return true, again, nil
+	}
+	if f.last {
+		next, more, err = s.endOfLog(handoff.Progress{Position: f.in.at})
+		if err != nil || !more {
+			return more, next, err
+		}
+	}
+	next, err = s.pause(u.Next)
+	return false, next, err
+}
+
+// count makes a stored file count although its cursor was changed meanwhile, as
+// a stop does, unless it was moved to another place.
+func (e *Engine) count(ctx context.Context, k handoff.Key, u *handoff.Upload) error {
+	return repeat(func() error {
+		c, err := e.Store.Cursor(ctx, k)
+		if err != nil {
+			return err
+		}
+		if c.Upload == nil || c.Upload.Key != u.Key || c.Position != u.From {
+			return nil
+		}
+		c.Upload, c.Progress = nil, handoff.Progress{Position: u.To}
+		return e.Store.Commit(ctx, store.PutCursor{Cursor: c})
+	})
 }
 
 // write exports one file. in.err is set where the log or the store failed.
@@ -119,7 +193,8 @@ func (f *exportFile) write(ctx context.Context) Verdict {
 	if e.Observer != nil {
 		e.Observer.AttemptStarted()
 	}
-	v := f.step.target.exporter.Export(ctx, f.created, f.bodies, f.confirm)
+	defer f.giveSlot()
+	v := f.step.target.exporter.Export(ctx, File{Created: f.created, Bodies: f.bodies, Again: f.earlier}, f.confirm)
 	took := e.Now().Sub(f.created)
 	if e.Observer != nil {
 		e.Observer.AttemptEnded(in, v, f.events, took)
@@ -133,9 +208,14 @@ func (f *exportFile) write(ctx context.Context) Verdict {
 }
 
 // bodies yields what goes into the file: until the end of the log, the largest
-// size, or the file's time is over.
+// size, or the file's time is over; in the place of an earlier one, what that
+// one had.
 func (f *exportFile) bodies(yield func([]byte) bool) {
-	e := f.step.engine
+	f.confirmed, f.until = false, time.Time{} // an earlier file was asked for in vain
+	if f.noSlot = f.step.engine.takeExportSlot(f.step.ctx) != nil; f.noSlot {
+		return
+	}
+	f.slot = true
 	for {
 		ev, ok := f.in.next()
 		if !ok {
@@ -143,7 +223,7 @@ func (f *exportFile) bodies(yield func([]byte) bool) {
 			return
 		}
 		line := int64(len(ev.Body)) + 1
-		if f.size > 0 && (f.size+line > e.Settings.S3FileBytes || e.Now().Sub(f.created) >= e.Settings.S3FileInterval) {
+		if f.full(line) {
 			return
 		}
 		if f.in.err = f.step.keepLease(); f.in.err != nil {
@@ -158,11 +238,54 @@ func (f *exportFile) bodies(yield func([]byte) bool) {
 	}
 }
 
-// confirm is called before the file can be seen: it must still be ours to send.
-func (f *exportFile) confirm(context.Context) error {
-	if f.in.err == nil {
-		f.in.err = f.step.lease()
+// full reports whether the next line does not belong to the file.
+func (f *exportFile) full(line int64) bool {
+	if f.earlier != nil {
+		return !f.in.at.Before(f.earlier.To)
 	}
+	e := f.step.engine
+	return f.size > 0 && (f.size+line > e.Settings.S3FileBytes || e.Now().Sub(f.created) >= e.Settings.S3FileInterval)
+}
+
+// carriedOutWithin is how long a store may take for the last request of a file.
+func carriedOutWithin(u handoff.Upload) time.Duration {
+	if u.ID == "" {
+		return PartTimeout
+	}
+	return UploadTimeout
+}
+
+func (f *exportFile) giveSlot() {
+	if f.slot {
+		f.slot = false
+		f.step.engine.giveExportSlot()
+	}
+}
+
+// confirm is called before the last request is sent, and while there is no
+// answer: the file must still be ours to send. The cursor says from then on that
+// it may be there.
+func (f *exportFile) confirm(ctx context.Context, u handoff.Upload) error {
+	if f.in.err != nil {
+		return f.in.err
+	}
+	s := f.step
+	if u.ID != "" {
+		f.giveSlot() // the parts are uploaded; a slow store holds up its own files alone
+	}
+	if f.until.IsZero() {
+		f.until = s.engine.Now().Add(carriedOutWithin(u))
+	}
+	u.From, u.To, u.Created, u.Until = s.cursor.Position, f.in.at, f.created, f.until
+	if f.last {
+		u.Next = f.created.Add(s.engine.Settings.S3FileInterval)
+	}
+	if f.earlier != nil && f.events == 0 { // it is settled, not written
+		u.To, u.Next, u.Created = f.earlier.To, f.earlier.Next, f.earlier.Created
+	}
+	s.cursor.Upload = &u
+	f.in.err = s.lease(ctx)
+	f.confirmed = f.confirmed || f.in.err == nil
 	return f.in.err
 }
 
@@ -175,6 +298,8 @@ type reader struct {
 	file   *exportFile        // that is being written, nil for none
 	halted atomic.Bool        // by a stop
 	err    error
+
+	trimmed bool // what it stood at is no longer in the log
 }
 
 // over reports whether no more is to be read in this step.
@@ -192,7 +317,7 @@ func (r *reader) breathe() bool {
 	if r.file != nil {
 		r.err = r.step.keepLease()
 	} else if r.step.leaseHalfOver() {
-		r.err = r.step.save(handoff.Progress{Position: r.at})
+		r.err = r.step.skip(r.at)
 	}
 	return r.err == nil
 }
@@ -210,7 +335,7 @@ func (r *reader) next() (*event.Event, bool) {
 				return nil, false
 			}
 			if r.segs[0].Number != r.at.Segment+1 { // trimmed in between
-				r.at = handoff.Position{Segment: r.segs[0].Number - 1}
+				r.at, r.trimmed = handoff.Position{Segment: r.segs[0].Number - 1}, true
 			}
 		}
 		seg := &r.segs[0]
@@ -223,6 +348,13 @@ func (r *reader) next() (*event.Event, bool) {
 		r.segs = r.segs[1:]
 	}
 	return nil, false
+}
+
+// moveTo goes on behind a file that was settled and not read again.
+func (r *reader) moveTo(at handoff.Position) {
+	if r.at.Before(at) {
+		r.at, r.segs = at, nil
+	}
 }
 
 // pass moves on behind the event that next returned.

@@ -2,11 +2,12 @@ package delivery_test
 
 import (
 	"context"
-	"iter"
+	"fmt"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 )
@@ -88,19 +89,30 @@ func (h *hook) unanswered(ctx context.Context, e *event.Event) delivery.Verdict 
 }
 
 // bucket is an S3 bucket: the events of a file arrive together, after it was
-// confirmed.
+// confirmed, and once for each name, however often it is written. Answers get
+// lost, and what was sent is at times carried out after the sender is gone.
 type bucket struct {
 	p  *process
 	in *integration.Integration
 }
 
-func (b *bucket) Export(ctx context.Context, created time.Time, bodies iter.Seq[[]byte], confirm func(context.Context) error) delivery.Verdict {
+func (b *bucket) Export(ctx context.Context, f delivery.File, confirm func(context.Context, handoff.Upload) error) delivery.Verdict {
 	w := b.p.w
 	d := w.dice("export", lifeName(b.in))
-	interrupted := delivery.Verdict{Outcome: delivery.Interrupted}
-	failed := delivery.Verdict{Outcome: delivery.Retry, Status: 503, Reason: "SlowDown"}
+	interrupted := delivery.Verdict{Outcome: delivery.Interrupted, Unknown: f.Again != nil}
+	failed := delivery.Verdict{Outcome: delivery.Retry, Status: 503, Reason: "SlowDown", Unknown: f.Again != nil}
+	u := handoff.Upload{Key: fmt.Sprintf("%s/%d/%d", lifeName(b.in), f.Created.UnixNano(), d.Uint64()), ID: "upload"}
+	if f.Again != nil {
+		u = *f.Again
+		if confirm(ctx, u) != nil || b.p.pause(ctx, w.latency(d)) != nil {
+			return interrupted
+		}
+		if w.stored(u.Key) != nil {
+			return b.delivered(u.Key)
+		}
+	}
 	var ids []string
-	for body := range bodies {
+	for body := range f.Bodies {
 		ids = append(ids, idOf(body))
 		if b.p.pause(ctx, w.latency(d)) != nil {
 			return interrupted
@@ -116,26 +128,64 @@ func (b *bucket) Export(ctx context.Context, created time.Time, bodies iter.Seq[
 	if len(ids) == 0 {
 		return delivery.Verdict{Outcome: delivery.Delivered}
 	}
-	confirmCtx, cancel := context.WithTimeout(ctx, delivery.ConfirmedTimeout)
-	defer cancel()
-	if confirm(confirmCtx) != nil {
+	if confirm(ctx, u) != nil {
 		return interrupted
 	}
+	interrupted.Unknown, failed.Unknown = true, true
 	takes := w.latency(d)
 	if d.IntN(1000) < w.Slow && !w.quietTime() {
-		takes = time.Duration(d.Int64N(int64(delivery.ConfirmedTimeout)))
+		takes = time.Duration(d.Int64N(int64(5 * delivery.ConfirmedTimeout)))
 	}
-	if b.p.pause(confirmCtx, takes) != nil {
+	if b.await(ctx, takes, func() bool { return confirm(ctx, u) == nil }) != nil {
+		if late := time.Duration(d.Int64N(int64(delivery.ConfirmedTimeout - 3*time.Second))); !w.quietTime() {
+			time.AfterFunc(late, func() { w.store(b.in, u.Key, ids) })
+		}
 		return interrupted
 	}
-	for _, id := range ids {
-		w.emit(b.in, id)
-	}
+	w.store(b.in, u.Key, ids)
 	if fails || b.p.pause(ctx, w.latency(d)) != nil {
 		return failed // it is there, but nobody was told
 	}
-	for _, id := range ids {
-		w.answered(b.in, id, true)
+	return b.delivered(u.Key)
+}
+
+// await waits for the answer of the bucket, and confirms meanwhile.
+func (b *bucket) await(ctx context.Context, takes time.Duration, confirmed func() bool) error {
+	const renewal = 3 * time.Second
+	for ; takes > renewal; takes -= renewal {
+		if err := b.p.pause(ctx, renewal); err != nil {
+			return err
+		}
+		if !confirmed() {
+			return errDead
+		}
+	}
+	return b.p.pause(ctx, takes)
+}
+
+func (b *bucket) delivered(key string) delivery.Verdict {
+	for _, id := range b.p.w.stored(key) {
+		b.p.w.answered(b.in, id, true)
 	}
 	return delivery.Verdict{Outcome: delivery.Delivered}
+}
+
+// stored returns the events of a file, nil if there is none of that name.
+func (w *world) stored(key string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.objects[key]
+}
+
+// store is the moment at which a file appears.
+func (w *world) store(in *integration.Integration, key string, ids []string) {
+	if w.stored(key) != nil {
+		return
+	}
+	w.mu.Lock()
+	w.objects[key] = ids
+	w.mu.Unlock()
+	for _, id := range ids {
+		w.emit(in, id)
+	}
 }

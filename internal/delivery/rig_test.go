@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"iter"
 	"log/slog"
 	"sync"
 	"testing"
@@ -32,7 +31,9 @@ type rig struct {
 	files []file
 	send  func(ctx context.Context, in *integration.Integration, e *event.Event, attempt int) delivery.Verdict
 	write func(ids []string) delivery.Verdict
-	open  func(in *integration.Integration) error
+	// export, unless nil, is the bucket instead of write.
+	export func(ctx context.Context, f delivery.File, confirm func(context.Context, handoff.Upload) error) delivery.Verdict
+	open   func(in *integration.Integration) error
 }
 
 // sent is a call of a webhook.
@@ -107,7 +108,7 @@ func (r *rig) shutdown() {
 // restart returns the next process over the same records and receivers.
 func (r *rig) restart() *rig {
 	r.shutdown()
-	next := &rig{process: newProcess(r.w, 0), t: r.t, lines: r.lines, next: r.next, send: r.send, write: r.write, open: r.open}
+	next := &rig{process: newProcess(r.w, 0), t: r.t, lines: r.lines, next: r.next, send: r.send, write: r.write, export: r.export, open: r.open}
 	next.engine.Sinks, next.engine.Logger = next, r.engine.Logger
 	r.w.slots[0] = next.process
 	next.boot()
@@ -163,16 +164,22 @@ func (h rigHook) Send(ctx context.Context, e *event.Event, attempt int) delivery
 
 type rigBucket struct{ r *rig }
 
-func (b rigBucket) Export(ctx context.Context, created time.Time, bodies iter.Seq[[]byte], confirm func(context.Context) error) delivery.Verdict {
-	f := file{created: created}
-	for body := range bodies {
+func (b rigBucket) Export(ctx context.Context, x delivery.File, confirm func(context.Context, handoff.Upload) error) delivery.Verdict {
+	b.r.mu.Lock()
+	export := b.r.export
+	b.r.mu.Unlock()
+	if export != nil {
+		return export(ctx, x, confirm)
+	}
+	f := file{created: x.Created}
+	for body := range x.Bodies {
 		f.ids = append(f.ids, idOf(body))
 		f.bytes += len(body) + 1
 	}
 	if len(f.ids) == 0 {
 		return delivered
 	}
-	if confirm(ctx) != nil {
+	if confirm(ctx, handoff.Upload{Key: "key"}) != nil {
 		return cutOff
 	}
 	b.r.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 )
 
@@ -36,6 +37,9 @@ type Verdict struct {
 	RetryAfter time.Duration
 	// Status is the receiver's HTTP status, 0 if it gave none.
 	Status int
+	// Unknown says of a file's Retry or Interrupted that it may be stored all
+	// the same, now or later: its last request was sent and has no answer.
+	Unknown bool
 }
 
 // Sender delivers single events of one integration: a webhook. Send blocks at
@@ -48,23 +52,43 @@ type Sender interface {
 
 // Exporter delivers events of one integration as whole files: an S3 bucket.
 type Exporter interface {
-	// Export writes the bodies, one a line, to one new file whose name has the
-	// time created. The file appears whole, with the return of Delivered, or
-	// not at all. When every body is written, and before the file can be seen,
-	// confirm is called: if it fails, the file is given up and the verdict is
-	// Interrupted. From then on Export takes at most ConfirmedTimeout. Bodies
-	// are pulled as they are written: memory does not grow with the file. An
-	// empty sequence makes no file and is Delivered.
-	Export(ctx context.Context, created time.Time, bodies iter.Seq[[]byte], confirm func(context.Context) error) Verdict
+	// Export writes the bodies, one a line, to one new file. The file appears
+	// whole or not at all. Bodies are pulled as they are written: memory does
+	// not grow with the file. An empty sequence makes no file and is Delivered.
+	//
+	// When every body is written, and before the last request is sent, without
+	// which there is no file, confirm is called with what it takes to settle the
+	// file later; from then on again and again until there is an answer, with at
+	// most ConfirmedTimeout from one call to the next or to the return. Where it
+	// fails Export returns, Interrupted: Unknown if the request was sent, else
+	// the file is given up.
+	Export(ctx context.Context, f File, confirm func(context.Context, handoff.Upload) error) Verdict
+}
+
+// File is what an Exporter writes.
+type File struct {
+	Created time.Time // is part of its name
+	Bodies  iter.Seq[[]byte]
+	// Again, unless nil, is an earlier attempt whose outcome is unknown. If the
+	// file turns out to be stored the verdict is Delivered and no body is
+	// pulled. Else the bodies, which are the same, are written under its key.
+	// Until there is proof, verdicts stay Unknown.
+	Again *handoff.Upload
 }
 
 // PartTimeout is the longest time for which an Exporter takes no body, while it
 // uploads what it has.
 const PartTimeout = time.Minute
 
-// ConfirmedTimeout is the longest time between an Exporter's call of confirm
-// and the moment at which its file can last appear.
+// ConfirmedTimeout is the longest time between two calls of confirm by an
+// Exporter, or between the last one and its return.
 const ConfirmedTimeout = 10 * time.Second
+
+// UploadTimeout is how long an Exporter waits for the answer to the request that
+// puts a file's parts together, and how long a store may take to carry it out
+// when the answer is lost: S3 documents several minutes. For a file of a single
+// request it is PartTimeout.
+const UploadTimeout = 10 * time.Minute
 
 // Sinks opens the sink of an integration, decrypting its secrets. What it
 // returns is used for as long as the integration has the same generation.

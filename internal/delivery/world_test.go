@@ -40,6 +40,7 @@ type world struct {
 	incidents int            // injected faults that may repeat what was in hand
 	stops     map[string]int // the same for one life: stops, and take-backs of replays
 	slots     []*process
+	objects   map[string][]string            // events of the files in buckets, by name
 	got       map[string]map[string]*receipt // by life and event id
 	lives     map[string]*life               // by name
 	deleted   map[string]time.Time           // by life
@@ -71,7 +72,7 @@ func newWorld(sc scenario) *world {
 	w := &world{
 		scenario: sc, settings: s, records: memory.New(), log: logmemory.New(time.Now),
 		rolls: map[string]int{}, maxCalls: 60_000, luck: sc.Luck, stops: map[string]int{},
-		got: map[string]map[string]*receipt{}, lives: map[string]*life{}, deleted: map[string]time.Time{},
+		objects: map[string][]string{}, got: map[string]map[string]*receipt{}, lives: map[string]*life{}, deleted: map[string]time.Time{},
 		slots: make([]*process, sc.Slots), quietAfter: (&delivery.Engine{Settings: s}).QuietAfter(),
 	}
 	return w

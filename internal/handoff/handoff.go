@@ -20,6 +20,11 @@ type Position struct {
 	Index   int    `json:"index"`
 }
 
+// Before reports whether the position lies before another.
+func (p Position) Before(q Position) bool {
+	return p.Segment < q.Segment || p.Segment == q.Segment && p.Index < q.Index
+}
+
 // Progress is a position and what is known of the events after it, in the
 // order of the log: Through for an event that got through ahead of its turn,
 // else the number of attempts made with it. What is not listed is untried.
@@ -118,6 +123,9 @@ type Cursor struct {
 	// forward owns the cursor until then: it is the lease, the back-off and the
 	// rhythm of exports in one, and what the sweep looks for.
 	DueAt time.Time `json:"due_at,omitzero"`
+
+	// Upload, unless nil, is a file of which it is not known whether it is stored.
+	Upload *Upload `json:"upload,omitzero"`
 
 	// LeftAt is when it last left the roster by itself: whoever served it there
 	// may have calls under way for a while longer.

@@ -103,11 +103,34 @@ func (s *Service) Stop(ctx context.Context, tenant, id string) (*integration.Int
 		return in, err
 	}
 	quiet := *in
-	quiet.QuietAt = s.now()
+	if quiet.QuietAt, err = s.carriedOut(ctx, in); err != nil {
+		return in, nil // quiet later, as the stop has it
+	}
 	if err := s.commit(ctx, store.PutIntegration{Integration: &quiet}); err != nil {
 		return in, nil // it is stopped all the same, and quiet later
 	}
 	return &quiet, nil
+}
+
+// carriedOut is when no bucket may carry out a request any more that was sent
+// before a stop: now, unless the answer to one is still unknown.
+func (s *Service) carriedOut(ctx context.Context, in *integration.Integration) (time.Time, error) {
+	lanes, err := s.lanes(ctx, in)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return quietAt(lanes, s.now()), nil
+}
+
+// quietAt is the given time, or a later one until which a bucket may carry out a
+// request whose answer is unknown.
+func quietAt(lanes []lane, at time.Time) time.Time {
+	for _, l := range lanes {
+		if u := l.cursor.Upload; u != nil && u.Until.After(at) {
+			at = u.Until
+		}
+	}
+	return at
 }
 
 // StopFailing stops an integration whose receiver has failed for too long, if
@@ -142,7 +165,7 @@ func (s *Service) stop(ctx context.Context, tenant, id, reason string, condition
 		now := s.now()
 		t.Generation++
 		in.Generation = t.Generation
-		in.Running, in.StoppedAt, in.QuietAt = false, now, now.Add(s.QuietAfter)
+		in.Running, in.StoppedAt, in.QuietAt = false, now, quietAt(lanes, now.Add(s.QuietAfter))
 		writes := append(park(lanes, in.Generation),
 			store.PutTenant{Tenant: t},
 			store.PutIntegration{Integration: in},

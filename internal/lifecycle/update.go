@@ -60,6 +60,9 @@ func (s *Service) update(ctx context.Context, tenant, id string, change func(*in
 	if err != nil {
 		return nil, err
 	}
+	for _, l := range lanes {
+		l.cursor.Upload = nil // what is written from now on is another file, or goes elsewhere
+	}
 	writes := append(park(lanes, in.Generation), // they are parked: only the generation is new
 		store.PutTenant{Tenant: t},
 		store.PutIntegration{Integration: in},

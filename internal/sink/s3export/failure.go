@@ -3,6 +3,7 @@ package s3export
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -72,6 +73,8 @@ func (x *Exporter) failed(err error) delivery.Verdict {
 	cause := ""
 	if unproved, ok := errors.AsType[noProofError](err); ok {
 		v.Status, cause = unproved.status, unproved.Error()
+	} else if brokeOff(err) {
+		cause = netguard.Cause(err)
 	} else if res, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && statusOf(err) != 0 {
 		v.Status = statusOf(err)
 		v.RetryAfter = retryafter.Parse(res.Response.Header.Get("Retry-After"), time.Now(), maxRetryAfter)
@@ -81,6 +84,13 @@ func (x *Exporter) failed(err error) delivery.Verdict {
 	}
 	v.Reason = "Writing a file to " + x.where + " failed. Reason: " + cause + "."
 	return v
+}
+
+// brokeOff reports whether an answer that began with a success did not come
+// whole.
+func brokeOff(err error) bool {
+	status := statusOf(err)
+	return status >= http.StatusOK && status < http.StatusMultipleChoices && errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // statusOf is the HTTP status of a refusal, 0 where there was none.

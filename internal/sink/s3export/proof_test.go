@@ -48,7 +48,7 @@ func TestAnswerWithoutProofIsNoSuccess(t *testing.T) {
 			if tt.at == "put" {
 				size = 100
 			}
-			v := x.Export(t.Context(), noon, lines(1, size), yes)
+			v := x.Export(t.Context(), toFile(lines(1, size)), yes)
 			if v.Outcome != delivery.Retry || !strings.Contains(v.Reason, tt.reason) {
 				t.Errorf("Export = %+v, want a Retry with %q", v, tt.reason)
 			}
@@ -74,7 +74,7 @@ func TestProofCountsWhateverFollows(t *testing.T) {
 		if at == "put" {
 			size = 100
 		}
-		if v := x.Export(t.Context(), noon, lines(1, size), yes); v != delivered {
+		if v := x.Export(t.Context(), toFile(lines(1, size)), yes); v != delivered {
 			t.Errorf("cut after the proof of %s: Export = %+v", at, v)
 		}
 	}

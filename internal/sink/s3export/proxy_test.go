@@ -15,7 +15,7 @@ func TestHopsMayRewriteHeaders(t *testing.T) {
 	for name, size := range map[string]int{"put": 100, "parts": 6 << 20} {
 		s := newStore(t)
 		x := open(t, exportTo(s3test.Proxy{}.Serve(t, s3test.Signed(secretKey, s.handler))))
-		if v := x.Export(t.Context(), noon, lines(1, size), yes); v != delivered {
+		if v := x.Export(t.Context(), toFile(lines(1, size)), yes); v != delivered {
 			t.Errorf("%s: Export = %+v", name, v)
 		}
 		if keys, _ := s.files(t); len(keys) != 1 {
@@ -36,15 +36,15 @@ func TestOnlyWhatNoHopChangesIsSigned(t *testing.T) {
 		}
 		discard(w, r)
 	}))))
-	x.Export(t.Context(), noon, lines(1, 100), yes)
-	x.Export(t.Context(), noon, lines(1, 6<<20), yes)
+	x.Export(t.Context(), toFile(lines(1, 100)), yes)
+	x.Export(t.Context(), toFile(lines(1, 6<<20)), yes)
 }
 
 // The double refuses what it has to.
 func TestSignatureOfAnotherKeyIsRefused(t *testing.T) {
 	s := newStore(t)
 	x := open(t, exportTo(serve(t, s3test.Signed("another key", s.handler))))
-	if v := x.Export(t.Context(), noon, lines(1, 100), yes); !strings.Contains(v.Reason, "SignatureDoesNotMatch") {
+	if v := x.Export(t.Context(), toFile(lines(1, 100)), yes); !strings.Contains(v.Reason, "SignatureDoesNotMatch") {
 		t.Errorf("Export = %+v, want SignatureDoesNotMatch", v)
 	}
 	s.mustBeEmpty(t)
@@ -56,7 +56,7 @@ func TestNothingExpectsA100(t *testing.T) {
 	s := newStore(t)
 	proxy := s3test.Proxy{NoExpect: func() { t.Error("a request has Expect: 100-continue") }}
 	x := open(t, exportTo(proxy.Serve(t, s3test.Signed(secretKey, s.handler))))
-	if v := x.Export(t.Context(), noon, lines(1, 11<<20), yes); v != delivered {
+	if v := x.Export(t.Context(), toFile(lines(1, 11<<20)), yes); v != delivered {
 		t.Errorf("Export = %+v", v)
 	}
 }

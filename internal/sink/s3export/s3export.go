@@ -3,17 +3,26 @@
 //
 // Delivery is at least once. A file is whole or absent: it is uploaded in
 // parts and put together at the end, and what fails before that is thrown
-// away. When the answer to the very last request is lost, the file can be
-// there although the attempt counts as failed; its events then come again in
-// another file. Receivers dedupe by the events' ids.
+// away. Only what S3 says with a success proves one: an ETag, an upload id.
+//
+// When the last request has no answer it is unknown whether the file is there.
+// The next attempt settles that: it completes the same upload once more, which
+// S3 takes for the same request, asks for the file (HEAD, for which the keys
+// need s3:GetObject), and else writes the same events under the same key. So
+// there is one file, however answers are delayed or lost; in a versioned bucket
+// it can have two versions.
+//
+// Each wait has its bound: 10 s to connect, 10 s for TLS, a minute for a request
+// with its answer, 10 minutes for the one that puts the parts together, during
+// which S3 sends blanks; 10 s for HEAD and 3 s for an abort.
 //
 // Limits: memory is one part, 5 MiB, for each file being written, whatever its
-// size; a file can have 10,000 parts, about 48 GiB. Each request has a minute,
-// the last one less (see finishTimeout). Nothing is tried twice here: the
-// engine does that. Where the answer that opens a multipart upload is lost, or
-// aborting one fails, its parts stay in the bucket unseen; a lifecycle rule
-// for incomplete multipart uploads removes them. Redirects are not followed
-// and no proxy is used (see package netguard).
+// size; a file can have 10,000 parts, about 48 GiB. The ETags of up to 256 parts
+// are kept for a repeat; a longer file is asked for, or written again. Where the
+// answer that opens a multipart upload is lost, or aborting one fails, its parts
+// stay in the bucket unseen; a lifecycle rule for incomplete multipart uploads
+// removes them. Redirects are not followed and no proxy is used (see package
+// netguard).
 package s3export
 
 import (

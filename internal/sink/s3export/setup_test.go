@@ -18,6 +18,8 @@ import (
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/secret"
@@ -165,4 +167,8 @@ func text(bodies iter.Seq[[]byte]) string {
 	return b.String()
 }
 
-func yes(context.Context) error { return nil }
+func yes(context.Context, handoff.Upload) error { return nil }
+
+func toFile(bodies iter.Seq[[]byte]) delivery.File {
+	return delivery.File{Created: noon, Bodies: bodies}
+}

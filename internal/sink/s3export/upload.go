@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/md5" //nolint:gosec // the header Content-MD5 asks for it; see checksum
 	"encoding/base64"
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
@@ -25,10 +27,47 @@ var (
 // upload is one file on its way.
 type upload struct {
 	*Exporter
-	key   string
-	buf   []byte // not sent yet; its capacity is one part
-	id    string // of the multipart upload, "" while there is none
-	parts []types.CompletedPart
+	confirm confirmFunc
+	key     string
+	room    *[]byte // of buf, nil while it is not needed
+	buf     []byte  // not sent yet; its capacity is one part
+	size    int64   // of what was written
+	id      string  // of the multipart upload, "" while there is none
+	parts   []types.CompletedPart
+	sent    bool // the last request was sent, and its outcome is unknown
+	unknown bool // the file may be stored, by this attempt or an earlier one
+}
+
+func (u *upload) takeRoom() {
+	u.room = u.client.parts.Get().(*[]byte)
+	u.buf = (*u.room)[:0]
+}
+
+func (u *upload) giveRoom() {
+	if u.room != nil {
+		u.client.parts.Put(u.room)
+		u.room, u.buf = nil, nil
+	}
+}
+
+// maxKept is of how many parts the ETags are kept for a repeat.
+const maxKept = 256
+
+func (u *upload) etags() []string {
+	if len(u.parts) > maxKept {
+		return nil
+	}
+	var etags []string
+	for _, p := range u.parts {
+		etags = append(etags, *p.ETag)
+	}
+	return etags
+}
+
+func (u *upload) setETags(etags []string) {
+	for i, etag := range etags {
+		u.parts = append(u.parts, types.CompletedPart{PartNumber: aws.Int32(int32(i + 1)), ETag: &etag})
+	}
 }
 
 // write appends p to the file. Parts are cut at exactly their size, in the
@@ -42,6 +81,7 @@ func (u *upload) write(ctx context.Context, p []byte) error {
 		}
 		n := min(len(p), cap(u.buf)-len(u.buf))
 		u.buf = append(u.buf, p[:n]...)
+		u.size += int64(n)
 		p = p[n:]
 	}
 	return nil
@@ -129,6 +169,21 @@ func proves(proof *string, answer middleware.Metadata) error {
 		status = res.StatusCode
 	}
 	return noProofError{status}
+}
+
+// stored asks whether the whole file is there. Nothing else has its key. Where
+// the keys have no right to ask (s3:GetObject) it is not known to be.
+func (u *upload) stored(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, headTimeout)
+	defer cancel()
+	out, err := u.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &u.bucket, Key: &u.key})
+	return err == nil && aws.ToString(out.ETag) != "" && aws.ToInt64(out.ContentLength) == u.size
+}
+
+// noSuchUpload is the answer to a completion of what is completed, or aborted.
+func noSuchUpload(err error) bool {
+	api, ok := errors.AsType[smithy.APIError](err)
+	return ok && api.ErrorCode() == "NoSuchUpload"
 }
 
 // abort throws the parts away, also when ctx is over. Its failure changes

@@ -51,6 +51,11 @@ func cloneRecord(r *handoff.Record) *handoff.Record {
 func cloneCursor(cur *handoff.Cursor) *handoff.Cursor {
 	c := *cur
 	c.Ahead = slices.Clone(cur.Ahead)
+	if cur.Upload != nil {
+		u := *cur.Upload
+		u.ETags = slices.Clone(u.ETags)
+		c.Upload = &u
+	}
 	return &c
 }
 

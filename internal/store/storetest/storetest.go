@@ -85,6 +85,11 @@ func aCursor(tenant, id string, lane int) *handoff.Cursor {
 		Key: handoff.Key{Tenant: tenant, Integration: id, Lane: lane}, Generation: 7, State: handoff.Driven,
 		Progress: handoff.Progress{Position: handoff.Position{Segment: 44, Index: 3}, Ahead: []int{0, handoff.Through, 2}},
 		DueAt:    base, Failures: 2, FailingSince: base.Add(-time.Minute), Slowness: 1, SlowUntil: base.Add(time.Hour),
+		Upload: &handoff.Upload{
+			Key: "acme/1-data-a.export", ID: "upload", ETags: []string{`"one"`, `"two"`}, Size: 1 << 40,
+			From: handoff.Position{Segment: 44, Index: 3}, To: handoff.Position{Segment: 45, Index: 1},
+			Next: base.Add(time.Minute), Created: base, Until: base.Add(time.Hour),
+		},
 	}
 }
 

@@ -1,0 +1,287 @@
+package delivery_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/settings"
+)
+
+type confirmFunc = func(context.Context, handoff.Upload) error
+
+// written is what an export got to write.
+type written struct {
+	again *handoff.Upload
+	ids   []string
+}
+
+// writes is a bucket whose answers a test gives, and what it was sent. Only a
+// file that is not settled is read.
+func (r *rig) writes(answer func(ctx context.Context, n int, w written, confirm confirmFunc) delivery.Verdict) *[]written {
+	sent := &[]written{}
+	r.export = func(ctx context.Context, f delivery.File, confirm confirmFunc) delivery.Verdict {
+		r.mu.Lock()
+		n := len(*sent)
+		r.mu.Unlock()
+		w := written{again: f.Again}
+		if f.Again == nil || n%2 == 0 {
+			for body := range f.Bodies {
+				w.ids = append(w.ids, idOf(body))
+			}
+		}
+		r.mu.Lock()
+		*sent = append(*sent, w)
+		r.mu.Unlock()
+		if confirm(ctx, handoff.Upload{Key: "file", ID: "upload", Size: int64(len(w.ids))}) != nil {
+			return cutOff
+		}
+		return answer(ctx, n, w, confirm)
+	}
+	return sent
+}
+
+// unanswered is a bucket that is waited for until the writer gives up.
+func unanswered(ctx context.Context, confirm confirmFunc) delivery.Verdict {
+	for confirm(ctx, handoff.Upload{Key: "file", ID: "upload"}) == nil {
+		select {
+		case <-ctx.Done():
+			return delivery.Verdict{Outcome: delivery.Interrupted, Unknown: true}
+		case <-time.After(3 * time.Second):
+		}
+	}
+	return delivery.Verdict{Outcome: delivery.Interrupted, Unknown: true}
+}
+
+var lost = delivery.Verdict{Outcome: delivery.Retry, Unknown: true, Reason: "No answer."}
+
+// A file whose answer was lost is settled before anything else is written; what
+// was published meanwhile comes in the next one.
+func TestUnknownFileIsSettledFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, nil)
+		sent := r.writes(func(_ context.Context, n int, _ written, _ confirmFunc) delivery.Verdict {
+			if n == 0 {
+				r.publish(2)
+				return lost
+			}
+			return delivered
+		})
+		r.register(bucketSpec("bucket"))
+		time.Sleep(time.Second)
+		first := r.publish(3)
+		time.Sleep(20 * time.Minute)
+		if len(*sent) != 3 {
+			t.Fatalf("%d exports, want one, its settling, and the next: %+v", len(*sent), *sent)
+		}
+		settled, next := (*sent)[1], (*sent)[2]
+		if settled.again == nil || settled.again.Key != "file" || settled.again.Size != 3 || settled.ids != nil {
+			t.Errorf("the second export is %+v, want the first one settled", settled)
+		}
+		if next.again != nil || len(next.ids) != 2 || slices.Contains(next.ids, first[0]) {
+			t.Errorf("the third export is %+v, want the two events after the file", next)
+		}
+		if u := r.cursor("bucket").Upload; u != nil {
+			t.Errorf("unknown is still %+v", u)
+		}
+	})
+}
+
+// What is not stored is written again as it was, under its name, whatever was
+// published meanwhile.
+func TestUnknownFileIsWrittenAgainAsItWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, nil)
+		sent := r.writes(func(_ context.Context, n int, _ written, _ confirmFunc) delivery.Verdict {
+			if n < 2 {
+				r.publish(2)
+				return lost
+			}
+			return delivered
+		})
+		r.register(bucketSpec("bucket"))
+		time.Sleep(time.Second)
+		first := r.publish(3)
+		time.Sleep(20 * time.Minute)
+		if len(*sent) < 4 {
+			t.Fatalf("exports %+v", *sent)
+		}
+		if again := (*sent)[2]; again.again == nil || !slices.Equal(again.ids, first) {
+			t.Errorf("written again is %+v, want %v", again, first)
+		}
+	})
+}
+
+// A process that ends while a bucket is slow leaves its file to the next one.
+func TestUnknownFileOutlivesTheProcess(t *testing.T) {
+	for name, kill := range map[string]bool{"shutdown": false, "kill": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, false, nil)
+				r.engine.Grace = 3 * time.Second
+				r.writes(func(ctx context.Context, _ int, _ written, confirm confirmFunc) delivery.Verdict {
+					return unanswered(ctx, confirm)
+				})
+				r.register(bucketSpec("bucket"))
+				time.Sleep(time.Second)
+				r.publish(3)
+				time.Sleep(6 * time.Minute)
+				if u := r.cursor("bucket").Upload; u == nil {
+					t.Fatal("the cursor does not say that a file may be there")
+				}
+				if kill {
+					r.crash()
+				}
+				next := r.restart()
+				sent := next.writes(func(context.Context, int, written, confirmFunc) delivery.Verdict { return delivered })
+				time.Sleep(10 * time.Minute)
+				if len(*sent) != 1 || (*sent)[0].again == nil {
+					t.Errorf("exports of the next process %+v, want the one file settled", *sent)
+				}
+			})
+		})
+	}
+}
+
+// A bucket that is slow holds its lease and no slot: others write meanwhile, and
+// nobody else takes the cursor.
+func TestSlowBucketHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, nil)
+		r.engine.ExportSlots = make(chan struct{}, 1)
+		sent := r.writes(func(ctx context.Context, n int, _ written, confirm confirmFunc) delivery.Verdict {
+			for range 180 {
+				if n > 0 {
+					break
+				}
+				time.Sleep(3 * time.Second)
+				if err := confirm(ctx, handoff.Upload{Key: "file", ID: "upload"}); err != nil {
+					t.Errorf("confirm: %v", err)
+				}
+			}
+			return delivered
+		})
+		r.register(bucketSpec("slow"))
+		time.Sleep(time.Second)
+		r.publish(1)
+		time.Sleep(6 * time.Minute) // the first file is on its way
+		r.register(bucketSpec("other"))
+		r.publish(1)
+		time.Sleep(6 * time.Minute)
+		if len(*sent) != 2 {
+			t.Errorf("%d exports while the first is on its way, want those of both buckets", len(*sent))
+		}
+		time.Sleep(10 * time.Minute)
+		if len(*sent) != 3 {
+			t.Errorf("%d exports, want three", len(*sent))
+		}
+	})
+}
+
+// As long as a bucket may carry out what it was sent, a stop says stopping.
+func TestStopIsNotStoppedWhileAFileMayAppear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, func(s *settings.Settings) { s.S3FileInterval = time.Minute })
+		r.writes(func(ctx context.Context, n int, _ written, confirm confirmFunc) delivery.Verdict {
+			if n == 0 {
+				return unanswered(ctx, confirm)
+			}
+			return delivered
+		})
+		in := r.register(bucketSpec("bucket"))
+		time.Sleep(time.Second)
+		ids := r.publish(3)
+		time.Sleep(time.Minute + time.Second)
+		sent := time.Now()
+		if _, err := r.life.Stop(t.Context(), tenant, in.ID); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(sent); took > delivery.ConfirmedTimeout {
+			t.Errorf("the stop took %v", took)
+		}
+		if got := r.status(in.ID); got != integration.Stopping {
+			t.Errorf("%s although the file may appear", got)
+		}
+		time.Sleep(delivery.UploadTimeout)
+		if got := r.status(in.ID); got != integration.Stopped {
+			t.Errorf("%s after the bucket's time", got)
+		}
+		if _, err := r.life.Start(t.Context(), tenant, in.ID); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Minute)
+		if c := r.cursor("bucket"); c.Upload != nil || c.Position.Segment != 1 {
+			t.Errorf("after the start the file of %v is not settled: %+v", ids, c)
+		}
+	})
+}
+
+// A file that is stored while its integration is stopped counts, and the stop
+// is quiet with it.
+func TestFileStoredDuringAStopCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, func(s *settings.Settings) { s.S3FileInterval = time.Minute })
+		answer := make(chan struct{})
+		sent := r.writes(func(context.Context, int, written, confirmFunc) delivery.Verdict {
+			<-answer
+			return delivered
+		})
+		in := r.register(bucketSpec("bucket"))
+		time.Sleep(time.Second)
+		r.publish(3)
+		time.Sleep(time.Minute + time.Second)
+		time.AfterFunc(time.Second, func() { close(answer) })
+		if _, err := r.life.Stop(t.Context(), tenant, in.ID); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.status(in.ID); got != integration.Stopped {
+			t.Errorf("%s after the answer came", got)
+		}
+		if _, err := r.life.Start(t.Context(), tenant, in.ID); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Minute)
+		if len(*sent) != 1 {
+			t.Errorf("the file was written %d times", len(*sent))
+		}
+	})
+}
+
+// Another bucket or another filter makes another file.
+func TestUpdateForgetsTheUnknownFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, func(s *settings.Settings) { s.S3FileInterval = time.Minute })
+		sent := r.writes(func(_ context.Context, n int, _ written, _ confirmFunc) delivery.Verdict {
+			if n == 0 {
+				return lost
+			}
+			return delivered
+		})
+		r.engine.Settings.RetryMin, r.engine.Settings.RetryMax = time.Hour, time.Hour
+		in := r.register(bucketSpec("bucket"))
+		time.Sleep(time.Second)
+		r.publish(3)
+		time.Sleep(time.Minute + time.Second)
+		if _, err := r.life.Stop(t.Context(), tenant, in.ID); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(delivery.UploadTimeout)
+		spec := bucketSpec("bucket")
+		spec.S3.Bucket = "other"
+		if _, err := r.life.Update(t.Context(), tenant, in.ID, func(*integration.Integration) (integration.Spec, error) { return spec, nil }); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.life.Start(t.Context(), tenant, in.ID); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if len(*sent) != 2 || (*sent)[1].again != nil || len((*sent)[1].ids) != 3 {
+			t.Errorf("exports %+v, want the three events in a file of their own", *sent)
+		}
+	})
+}

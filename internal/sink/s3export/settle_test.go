@@ -1,0 +1,202 @@
+package s3export
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/sink/s3export/s3test"
+)
+
+// attempts writes one file as an engine does: what is unknown after an attempt
+// is settled by the next one. It returns the verdicts.
+func attempts(t testing.TB, x *Exporter, size int) []delivery.Verdict {
+	t.Helper()
+	var verdicts []delivery.Verdict
+	var again, last *handoff.Upload
+	for range 20 {
+		f := delivery.File{Created: noon, Bodies: lines(1, size), Again: again}
+		v := x.Export(context.Background(), f, func(_ context.Context, u handoff.Upload) error {
+			u.Created, last = noon, &u
+			return nil
+		})
+		verdicts = append(verdicts, v)
+		if v.Outcome == delivery.Delivered {
+			return verdicts
+		}
+		if again = nil; v.Unknown {
+			again = last
+		}
+	}
+	t.Fatalf("not delivered: %+v", verdicts)
+	return nil
+}
+
+// cuts is a plan of where to cut the requests of each kind, one after the other.
+type cuts struct {
+	mu   sync.Mutex
+	plan map[string][]s3test.Cut
+}
+
+func (c *cuts) next(r *http.Request) s3test.Cut {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	kind := requestKind(r)
+	if len(c.plan[kind]) == 0 {
+		return s3test.Nowhere
+	}
+	at := c.plan[kind][0]
+	c.plan[kind] = c.plan[kind][1:]
+	return at
+}
+
+// Whatever is cut, the events are in the bucket, and once: a file whose answer
+// was lost is found, or written in its own place.
+func TestLostAnswersMakeNoSecondFile(t *testing.T) {
+	cut := rapid.SliceOfN(rapid.SampledFrom([]s3test.Cut{s3test.Nowhere, s3test.BeforeBody, s3test.InBody, s3test.AfterStored, s3test.InAnswer}), 0, 3)
+	rapid.Check(t, func(rt *rapid.T) {
+		size := rapid.SampledFrom([]int{100, maxPut}).Draw(rt, "size")
+		mayAsk := rapid.Bool().Draw(rt, "the keys may ask for files")
+		plan := &cuts{plan: map[string][]s3test.Cut{}}
+		for _, kind := range []string{"create", "part", "put", "complete", "head"} {
+			plan.plan[kind] = cut.Draw(rt, kind)
+		}
+		s := newStore(t)
+		proxy := s3test.Proxy{Cut: plan.next}
+		x := open(t, exportTo(proxy.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if requestKind(r) == "head" && !mayAsk {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			s.handler.ServeHTTP(w, r)
+		}))))
+		verdicts := attempts(t, x, size)
+		keys, content := s.files(t)
+		if len(keys) != 1 || content[keys[0]] != text(lines(1, size)) {
+			rt.Fatalf("files %v, want the one whole file; verdicts %+v", keys, verdicts)
+		}
+		for _, v := range verdicts[:len(verdicts)-1] {
+			if strings.Contains(v.Reason, "S3 does not give") {
+				rt.Errorf("a cut connection is called %q", v.Reason)
+			}
+		}
+	})
+}
+
+// A completion whose answer was lost is repeated, and nothing is uploaded again.
+func TestLostCompletionUploadsNothingAgain(t *testing.T) {
+	s := newStore(t)
+	var mu sync.Mutex
+	asked := map[string]int{}
+	proxy := s3test.Proxy{Cut: func(r *http.Request) s3test.Cut {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[requestKind(r)]++
+		if requestKind(r) == "complete" && asked["complete"] == 1 {
+			return s3test.AfterStored
+		}
+		return s3test.Nowhere
+	}}
+	verdicts := attempts(t, open(t, exportTo(proxy.Serve(t, s.handler))), 6<<20)
+	if len(verdicts) != 2 || verdicts[0].Outcome != delivery.Retry || !verdicts[0].Unknown || asked["create"] != 1 || asked["part"] != 2 || asked["abort"] != 0 {
+		t.Errorf("verdicts %+v, requests %v", verdicts, asked)
+	}
+}
+
+// What was never sent, or was refused, is not unknown: the next attempt is a
+// file of its own.
+func TestRefusalIsNotUnknown(t *testing.T) {
+	for name, endpoint := range map[string]string{
+		"refused":   serve(t, refuse(http.StatusForbidden, "AccessDenied")),
+		"not there": "http://127.0.0.1:1",
+	} {
+		v := open(t, exportTo(endpoint)).Export(t.Context(), toFile(lines(1, 100)), yes)
+		if v.Outcome != delivery.Retry || v.Unknown {
+			t.Errorf("%s: Export = %+v, want a Retry that is not unknown", name, v)
+		}
+	}
+}
+
+// An upload that is never completed is given up in the end.
+func TestStuckCompletionIsNotRepeatedForever(t *testing.T) {
+	s := newStore(t)
+	x := open(t, exportTo(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requestKind(r) == "complete" && r.URL.Query().Get("uploadId") == "stuck" {
+			t.Error("the stuck upload is completed once more")
+		}
+		s.handler.ServeHTTP(w, r)
+	}))))
+	u := &handoff.Upload{Key: "in/events/acme/1-data-a.export", ID: "stuck", ETags: []string{`"0"`}, Size: 101, Created: noon.Add(-settleFor)}
+	f := delivery.File{Created: noon, Bodies: lines(1, 100), Again: u}
+	if v := x.Export(t.Context(), f, yes); v != delivered {
+		t.Errorf("Export = %+v", v)
+	}
+	if keys, _ := s.files(t); len(keys) != 1 || keys[0] != u.Key {
+		t.Errorf("files %v, want %s", keys, u.Key)
+	}
+}
+
+// A completion that takes minutes is waited for, and its file kept confirmed.
+func TestSlowAnswerIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var confirmed []time.Duration
+		u := &upload{confirm: func(context.Context, handoff.Upload) error {
+			confirmed = append(confirmed, time.Since(began))
+			return nil
+		}}
+		err := u.last(t.Context(), delivery.UploadTimeout, func(context.Context) error {
+			time.Sleep(9 * time.Minute)
+			return nil
+		})
+		if err != nil || u.unknown {
+			t.Errorf("last = %v, unknown %v", err, u.unknown)
+		}
+		for i := 1; i < len(confirmed); i++ {
+			if d := confirmed[i] - confirmed[i-1]; d > delivery.ConfirmedTimeout-confirmTimeout {
+				t.Errorf("%v passed between two calls of confirm", d)
+			}
+		}
+		if at := confirmed[len(confirmed)-1]; at < 9*time.Minute-delivery.ConfirmedTimeout {
+			t.Errorf("confirm was last called after %v", at)
+		}
+	})
+}
+
+// Where confirm fails the wait ends, unless the answer comes first.
+func TestWaitEndsWhenItIsNotConfirmed(t *testing.T) {
+	for _, proof := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			u := &upload{confirm: func(context.Context, handoff.Upload) error {
+				if time.Since(began) > 10*time.Second {
+					return errors.New("no longer ours")
+				}
+				return nil
+			}}
+			err := u.last(t.Context(), delivery.UploadTimeout, func(ctx context.Context) error {
+				<-ctx.Done()
+				if proof {
+					return nil // the answer and the end of the wait crossed
+				}
+				return fmt.Errorf("sdk says: %w", ctx.Err())
+			})
+			if proof && err != nil || !proof && !errors.Is(err, errGivenUp) {
+				t.Errorf("with proof %v: last = %v", proof, err)
+			}
+			if took := time.Since(began); took > 10*time.Second+delivery.ConfirmedTimeout {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
