@@ -1,0 +1,84 @@
+package handoff_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/handoff"
+)
+
+// storedAs expects that a record is stored as the text, and that what an earlier
+// release stored so is read again.
+func storedAs[T any](t *testing.T, record T, text string) {
+	t.Helper()
+	if got, err := json.Marshal(record); err != nil || string(got) != text {
+		t.Errorf("%T is stored as\n%s, %v, want\n%s", record, got, err, text)
+	}
+	var read T
+	if err := json.Unmarshal([]byte(text), &read); err != nil {
+		t.Errorf("%T: %v", record, err)
+	}
+	if diff := cmp.Diff(record, read); diff != "" {
+		t.Errorf("%T is read from what is stored as (-want +got):\n%s", record, diff)
+	}
+}
+
+func TestCursorIsStoredAs(t *testing.T) {
+	storedAs(t, handoff.Cursor{State: handoff.Parked}, `{"generation":0,"state":"parked","position":{"segment":0,"index":0}}`)
+	storedAs(t, handoff.Cursor{
+		Generation: 18446744073709551615, State: handoff.Driven, Progress: at(18446744073709551614, 3, handoff.Through, 0, 2),
+		DueAt: now, LeftAt: now.Add(time.Second), Failures: 4, FailingSince: now.Add(2 * time.Second),
+		Slowness: 5, SlowUntil: now.Add(3*time.Second + time.Nanosecond),
+	}, `{"generation":18446744073709551615,"state":"driven","position":{"segment":18446744073709551614,"index":3},"ahead":[-1,0,2],`+
+		`"due_at":"2025-06-01T12:00:00Z","left_at":"2025-06-01T12:00:01Z","failures":4,"failing_since":"2025-06-01T12:00:02Z",`+
+		`"slowness":5,"slow_until":"2025-06-01T12:00:03.000000001Z"}`)
+}
+
+func TestPartitionRecordIsStoredAs(t *testing.T) {
+	storedAs(t, handoff.Record{}, `{"delivered":0}`)
+	storedAs(t, handoff.Record{Delivered: 18446744073709551615, Followers: []handoff.Follower{
+		{ID: "hook", Generation: 7, Mode: handoff.Deliver, From: 5, JoinedAt: now},
+		{ID: "slow", Generation: 8, Mode: handoff.Wake, WakeDelay: time.Minute, From: 6, JoinedAt: later},
+	}}, `{"delivered":18446744073709551615,"followers":[`+
+		`{"id":"hook","generation":7,"mode":"deliver","from":5,"joined_at":"2025-06-01T12:00:00Z"},`+
+		`{"id":"slow","generation":8,"mode":"wake","wake_delay":60000000000,"from":6,"joined_at":"2025-06-01T13:00:00Z"}]}`)
+}
+
+// What is in the key of an item is not in the item, and neither is its version.
+func TestKeysAndVersionsAreNotStored(t *testing.T) {
+	c, r := cursor(handoff.Finished, at(1, 0)), record(3)
+	for text, stored := range map[string]any{
+		`{"generation":7,"state":"finished","position":{"segment":1,"index":0}}`: c,
+		`{"delivered":3}`: r,
+	} {
+		if got, err := json.Marshal(stored); err != nil || string(got) != text {
+			t.Errorf("%T is stored as %s, %v, want %s", stored, got, err, text)
+		}
+	}
+}
+
+func TestWordsOfStatesAndModes(t *testing.T) {
+	for got, want := range map[handoff.State]string{
+		handoff.Driven: "driven", handoff.Following: "following", handoff.Parked: "parked", handoff.Finished: "finished",
+	} {
+		if string(got) != want {
+			t.Errorf("a state is %q, want %q", got, want)
+		}
+	}
+	if handoff.Deliver != "deliver" || handoff.Wake != "wake" {
+		t.Errorf("the modes are %q and %q", handoff.Deliver, handoff.Wake)
+	}
+	if handoff.Through != -1 {
+		t.Errorf("an event that is through is stored as %d", handoff.Through)
+	}
+}
+
+func TestACursorReadsThePartitionOfItsLane(t *testing.T) {
+	if got := (handoff.Key{Tenant: "acme", Integration: "hook", Lane: 3}).Partition(); got != (event.Partition{Tenant: "acme", Lane: 3}) {
+		t.Errorf("it reads %+v", got)
+	}
+}
