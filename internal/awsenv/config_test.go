@@ -108,3 +108,20 @@ func TestGuardKeepsTheRuntimeAPI(t *testing.T) {
 		t.Errorf("an address that is none: %v", err)
 	}
 }
+
+// template.yaml and deployments have these names; the shared settings follow, as
+// package settings has them.
+func TestNamesOfTheFunctionsSettings(t *testing.T) {
+	want := []string{
+		"SLUICE_TABLE=", "SLUICE_STREAM=", "SLUICE_BUCKET=", "SLUICE_KEY=", "SLUICE_STATE_MACHINE=", "SLUICE_STAGE=",
+		"SLUICE_SEEK_MARGIN=15m", "SLUICE_LOG_LEVEL=info",
+	}
+	c := defaultConfig()
+	var got []string
+	for _, row := range c.Rows()[:len(c.Rows())-len(c.Settings.Table())] {
+		got = append(got, row.Env()+"="+row.String())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

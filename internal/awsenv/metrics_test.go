@@ -2,6 +2,7 @@ package awsenv
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"github.com/sluicehq/sluice/internal/emf"
 	"github.com/sluicehq/sluice/internal/fanout"
 	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/publish"
 )
 
 func counting(out io.Writer) *metrics {
@@ -72,6 +74,50 @@ func TestFlush(t *testing.T) {
 	m.flush()
 	if got := values(t, &out); got != nil {
 		t.Errorf("%v is written a second time", got)
+	}
+}
+
+// failing is a publisher that publishes two events, or fails.
+type failing struct{ err error }
+
+func (p failing) Publish(context.Context, string, publish.Format, []byte) ([]string, error) {
+	if p.err != nil {
+		return []string{"1"}, p.err
+	}
+	return []string{"1", "2"}, nil
+}
+
+func TestPublishedEventsAreCounted(t *testing.T) {
+	var out bytes.Buffer
+	p := countingPublisher{failing{}, counting(&out)}
+	if ids, err := p.Publish(t.Context(), "acme", publish.JSON, nil); err != nil || len(ids) != 2 {
+		t.Errorf("%q, %v", ids, err)
+	}
+	// The dashboard of infra/ has this name.
+	if diff := cmp.Diff(map[string]float64{"EventsPublished": 2}, values(t, &out)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	p.Publisher = failing{errors.New("the stream is full")}
+	if _, err := p.Publish(t.Context(), "acme", publish.JSON, nil); err == nil {
+		t.Error("the error is lost")
+	}
+	if got := values(t, &out); got != nil {
+		t.Errorf("%v is counted of a call that failed", got)
+	}
+}
+
+// The alarms and the dashboard of infra/ have these names.
+func TestNamesOfMetrics(t *testing.T) {
+	got := []string{
+		metricPublished, metricDelivered, metricRejected, metricRetried,
+		metricInterrupted, metricMalformed, metricOldestLag, metricOverdue,
+	}
+	want := []string{
+		"EventsPublished", "EventsDelivered", "EventsRejected", "EventsRetried",
+		"EventsInterrupted", "MalformedRecords", "OldestLagSeconds", "OverdueCursors",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -3,6 +3,8 @@ package node
 import (
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestConfigValidate(t *testing.T) {
@@ -59,5 +61,45 @@ func TestRowsHaveNamesOfTheirOwn(t *testing.T) {
 			t.Errorf("row %q is there twice, or says nothing", row.Name)
 		}
 		seen[row.Name] = true
+	}
+}
+
+// Command lines, environments and config files have these names; the shared
+// settings follow, as package settings has them.
+func TestNamesOfTheNodesSettings(t *testing.T) {
+	want := []string{
+		"--addr SLUICE_ADDR=127.0.0.1:8080",
+		"--metrics-addr SLUICE_METRICS_ADDR=",
+		"--data SLUICE_DATA=./.sluice",
+		"--dev SLUICE_DEV=false",
+		"--issuer SLUICE_ISSUER=",
+		"--audience SLUICE_AUDIENCE=",
+		"--log-level SLUICE_LOG_LEVEL=info",
+	}
+	config := DefaultConfig()
+	var got []string
+	for _, row := range config.Rows()[:len(config.Rows())-len(config.Table())] {
+		got = append(got, "--"+row.Name+" "+row.Env()+"="+row.String())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Each row sets a field of its own: setting it changes that and nothing else.
+func TestEveryRowOfTheNodeSetsItsOwnField(t *testing.T) {
+	config := DefaultConfig()
+	for text, field := range map[string]*string{
+		"addr": &config.Addr, "metrics-addr": &config.MetricsAddr, "data": &config.Data,
+		"issuer": &config.Issuer, "audience": &config.Audience, "log-level": &config.LogLevel,
+	} {
+		for _, row := range config.Rows() {
+			if row.Name != text {
+				continue
+			}
+			if err := row.Set(text); err != nil || *field != text {
+				t.Errorf("--%s set the field to %q, %v", text, *field, err)
+			}
+		}
 	}
 }

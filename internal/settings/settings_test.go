@@ -175,3 +175,37 @@ func FuzzSize(f *testing.F) {
 		}
 	})
 }
+
+// Command lines and config files have these names.
+func TestNamesOfFlagsAndKeys(t *testing.T) {
+	want := []string{
+		"--max-integrations max_integrations count",
+		"--retention retention duration",
+		"--temporary-grace temporary_grace duration",
+		"--webhook-timeout webhook_timeout duration",
+		"--in-flight in_flight count",
+		"--follow-budget follow_budget duration",
+		"--retry-min retry_min duration",
+		"--retry-max retry_max duration",
+		"--failure-stop-after failure_stop_after duration",
+		"--max-rejected max_rejected count",
+		"--s3-file-interval s3_file_interval duration",
+		"--s3-file-bytes s3_file_bytes size",
+		"--max-event-bytes max_event_bytes size",
+		"--max-publish-bytes max_publish_bytes size",
+		"--max-publish-events max_publish_events count",
+		"--lanes lanes count",
+		"--sweep-interval sweep_interval duration",
+		"--tenant-claim tenant_claim text",
+		"--reveal-secrets reveal_secrets bool",
+		"--allow-private-targets allow_private_targets bool",
+	}
+	s := Default()
+	var got []string
+	for _, row := range s.Table() {
+		got = append(got, "--"+row.Name+" "+row.Key()+" "+row.Type())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
