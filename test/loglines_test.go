@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// Somebody who looks for what the runbook says must find it: the texts of log
-// lines, their keys, and the metrics are those that the code writes.
+// An operator searches the logs for what the runbook says: the texts of log lines,
+// their keys and the metrics must be those that the code writes.
 func TestRunbookNamesWhatIsLogged(t *testing.T) {
 	runbook, err := os.ReadFile(filepath.Join(root, "docs", "operations.md"))
 	if err != nil {

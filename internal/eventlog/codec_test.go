@@ -2,7 +2,9 @@ package eventlog
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,6 +52,59 @@ func TestSegmentFormatIsFixed(t *testing.T) {
 	got := fmt.Sprintf("%q", AppendSegment(nil, events))
 	if got != goldenSegment {
 		t.Errorf("got  %s\nwant %s", got, goldenSegment)
+	}
+}
+
+// A segment of an earlier release is read, whatever this one writes.
+func TestStoredSegmentsAreRead(t *testing.T) {
+	at := func(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+	long := strings.Repeat("x", 300) // its length takes two bytes
+	for name, c := range map[string]struct {
+		hex  string
+		want []event.Event
+	}{
+		"no events": {"010000" + "043125c5", nil},
+		"times back and forth, names that return": {
+			"01" + "04" + "0f" + "61" + "612e62" + "62" + "632e64" + "63" + "612e62" + "6464" + "65" + // count, texts
+				"01" + "04" + "03" + "00" + // a a.b, 2 ms before 1970
+				"01" + "04" + "04" + "01" + "31" + // b c.d, at 0
+				"01" + "04" + "01" + "00" + // c a.b, 1 ms before 1970
+				"03" + "00" + "808080808040" + "ac02" + strings.Repeat("78", 300) + // dde, of the name before
+				"f25696b6",
+			[]event.Event{
+				{ID: "a", Tenant: "t", Name: "a.b", PublishedAt: at(-2)},
+				{ID: "b", Tenant: "t", Name: "c.d", PublishedAt: at(0), Body: []byte("1")},
+				{ID: "c", Tenant: "t", Name: "a.b", PublishedAt: at(-1)},
+				{ID: "dde", Tenant: "t", Name: "a.b", PublishedAt: at(1<<40 - 1), Body: []byte(long)},
+			},
+		},
+	} {
+		data, err := hex.DecodeString(c.hex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := DecodeSegment("t", data)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(c.want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if again := AppendSegment(nil, c.want); !bytes.Equal(again, data) {
+			t.Errorf("%s: is written as %x", name, again)
+		}
+	}
+}
+
+// A version that this release does not know is not guessed at.
+func TestAnotherVersionIsRefused(t *testing.T) {
+	for _, version := range []byte{0, 2, 0xff} {
+		data := AppendSegment(nil, sample(1, 1))
+		data[0] = version
+		data = appendChecksum(data[:len(data)-checksumSize], 0)
+		if events, err := DecodeSegment("t", data); err == nil || events != nil {
+			t.Errorf("version %d is read as %v", version, events)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package eventlog
 import (
 	"math/big"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/problem"
 )
 
 // However a stream is cut, and wherever a batch starts over, what is appended
@@ -49,6 +51,76 @@ func TestAnyCutsOfAStream(t *testing.T) {
 			t.Fatalf("(-want +got):\n%s", diff)
 		}
 	})
+}
+
+// What of a batch is new, and which batches no stream can have made.
+func TestAfterAMark(t *testing.T) {
+	for _, c := range []struct {
+		name, mark, source, records string // "source sequence"; sequences
+		want                        string
+	}{
+		{"nothing was appended", "", "s", "1 2 3", "1 2 3"},
+		{"the first was", "s 1", "s", "1 2 3", "2 3"},
+		{"all were", "s 3", "s", "1 2 3", ""},
+		{"all and more were", "s 4", "s", "1 2 3", ""},
+		{"one between them was", "s 5", "s", "4 6 7", "6 7"},
+		{"none was", "s 9", "s", "10 11", "10 11"},
+		{"leading zeros", "s 009", "s", "9 010", "010"},
+		{"another source", "other 9", "s", "1 2", "1 2"},
+		{"no source", "s 9", "", "1 x", "1 x"},
+		{"no records", "s 9", "s", "", ""},
+		{"the same twice", "", "s", "1 1", "error: has the sequence 1 after 1; sequences must grow"},
+		{"the same in other digits", "", "s", "1 01", "error: has the sequence 01 after 1; sequences must grow"},
+		{"backwards", "", "s", "10 9", "error: has the sequence 9 after 10; sequences must grow"},
+		{"backwards below the mark", "s 20", "s", "10 9", "error: has the sequence 9 after 10; sequences must grow"},
+		{"no sequence", "", "s", "''", `error: has the sequence "", which is not a decimal number`},
+		{"letters", "", "s", "1 2a", `error: has the sequence "2a", which is not a decimal number`},
+		{"a sign", "", "s", "-1", `error: has the sequence "-1", which is not a decimal number`},
+		{"digits around", "", "s", "1.0", `error: has the sequence "1.0", which is not a decimal number`},
+	} {
+		var mark Mark
+		if source, sequence, found := strings.Cut(c.mark, " "); found {
+			mark = Mark{Source: source, Sequence: sequence}
+		}
+		var records []Record
+		for s := range strings.FieldsSeq(c.records) {
+			records = append(records, Record{Sequence: strings.Trim(s, "'")})
+		}
+		rest, err := mark.After(c.source, records)
+		if want, failed := strings.CutPrefix(c.want, "error: "); failed {
+			if rest != nil || problem.CodeOf(err) != problem.Internal || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, %v, want an error with %q", c.name, rest, err, want)
+			}
+			continue
+		}
+		var got []string
+		for _, r := range rest {
+			got = append(got, r.Sequence)
+		}
+		if err != nil || strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %v, %v, want %s", c.name, got, err, c.want)
+		}
+	}
+}
+
+// Only what came from a source moves the mark.
+func TestAMarkMoves(t *testing.T) {
+	at := Mark{Source: "s", Sequence: "5"}
+	records := []Record{{Sequence: "6"}, {Sequence: "8"}}
+	for _, c := range []struct {
+		source  string
+		records []Record
+		want    Mark
+	}{
+		{"s", records, Mark{Source: "s", Sequence: "8"}},
+		{"other", records, Mark{Source: "other", Sequence: "8"}},
+		{"", records, at},
+		{"s", nil, at},
+	} {
+		if got := at.Moved(c.source, c.records); got != c.want {
+			t.Errorf("by %d records of %q to %+v, want %+v", len(c.records), c.source, got, c.want)
+		}
+	}
 }
 
 func TestSequencesCompareAsNumbers(t *testing.T) {

@@ -61,6 +61,8 @@ func TestIntegrationIsStoredAs(t *testing.T) {
 		return secret.Sealed{Ciphertext: []byte(text), Mask: "********" + text}
 	}
 	storedAs(t, integration.Integration{}, `{"tenant":"","id":"","type":"","running":false,"generation":0,"incarnation":0,"lanes":0,"open_lanes":0,"created_at":"0001-01-01T00:00:00Z"}`)
+	storedAs(t, integration.Integration{S3: &integration.S3{}},
+		`{"tenant":"","id":"","type":"","s3":{"access_key_id":"","secret_access_key":{},"region":"","bucket":""},"running":false,"generation":0,"incarnation":0,"lanes":0,"open_lanes":0,"created_at":"0001-01-01T00:00:00Z"}`)
 	storedAs(t, integration.Integration{
 		Tenant: "acme", ID: "hook", Type: integration.Temporary, StartsAt: now, EndsAt: now.Add(time.Hour),
 		Webhook: &integration.Webhook{

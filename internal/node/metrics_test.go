@@ -32,7 +32,7 @@ func scrape(t *testing.T, m *metrics) (int, []string) {
 	return rec.Code, lines
 }
 
-// Dashboards and alarms of whoever runs a node have these names and labels.
+// Dashboards and alarms are made with these names and labels.
 func TestNamesOfMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hook, bucket := &integration.Integration{}, &integration.Integration{S3: &integration.S3{}}

@@ -157,4 +157,9 @@ func TestAnItemSaysWhatItsEventsAre(t *testing.T) {
 	if diff := cmp.Diff(want, it, cmp.AllowUnexported(item{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	var one item
+	one.describe(events[:1])
+	if one.count != 1 || one.first != base.UnixMilli() || one.last != one.first {
+		t.Errorf("of one event: %+v", one)
+	}
 }
