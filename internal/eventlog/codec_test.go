@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -133,6 +134,27 @@ func TestDecodeAllocatesTwice(t *testing.T) {
 	data := AppendSegment(nil, sample(500, 300))
 	if n := testing.AllocsPerRun(10, func() { _, _ = DecodeSegment("t", data) }); n > 2 {
 		t.Errorf("decoding took %v allocations, want 2", n)
+	}
+}
+
+// No room is made for more events than the bytes behind the head can hold: a
+// count of a few bytes must not take the memory of the process.
+func TestACountThatCannotBeTakesNoMemory(t *testing.T) {
+	allocations := func(count uint64) float64 {
+		data := binary.AppendUvarint([]byte{codecVersion}, count)
+		data = append(data, 0)                      // no texts
+		data = append(data, 0, 0, 0, 0, 0, 0, 0, 0) // room for two events, of four bytes each
+		data = appendChecksum(data, 0)
+		if _, err := DecodeSegment("t", data); (err == nil) != (count == 2) {
+			t.Errorf("%d events: %v", count, err)
+		}
+		return testing.AllocsPerRun(10, func() { _, _ = DecodeSegment("t", data) })
+	}
+	if two := allocations(2); two != 1 {
+		t.Errorf("two events take %v allocations, want one", two)
+	}
+	if three, most := allocations(3), allocations(1<<64-1); three != most {
+		t.Errorf("three events in the room of two take %v allocations, too many to count take %v", three, most)
 	}
 }
 
