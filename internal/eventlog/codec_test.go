@@ -137,6 +137,37 @@ func TestDecodeAllocatesTwice(t *testing.T) {
 	}
 }
 
+// A checksum that is right says that what was written is whole, and not that
+// this package wrote it.
+func TestContentThatIsNoSegmentIsRefused(t *testing.T) {
+	data := AppendSegment(nil, sample(3, 5))
+	content := data[:len(data)-checksumSize]
+	for n := 1; n < len(content); n++ {
+		if _, err := DecodeSegment("t", appendChecksum(bytes.Clone(content[:n]), 0)); err == nil {
+			t.Errorf("cut to %d of %d bytes: decoded without an error", n, len(content))
+		}
+	}
+	_, err := DecodeSegment("t", appendChecksum(append(bytes.Clone(content), 0, 0), 0))
+	if err == nil || err.Error() != "decode a segment: 2 bytes are left over" {
+		t.Errorf("two bytes too many: %v", err)
+	}
+	if _, err := DecodeSegment("t", appendChecksum([]byte{codecVersion, 1, 0, 1, 0, 0, 0}, 0)); err == nil {
+		t.Error("an id that is longer than the texts: decoded without an error")
+	}
+	// The text is counted to have a byte more than the events take of it.
+	_, err = DecodeSegment("t", appendChecksum([]byte{codecVersion, 1, 2, 'a', 'b', 1, 1, 0, 0}, 0))
+	if err == nil || err.Error() != "decode a segment: 1 bytes are left over" {
+		t.Errorf("a text too many: %v", err)
+	}
+}
+
+func TestBytesAreThoseOfTheBodies(t *testing.T) {
+	s := Segment{Number: 1, Events: sample(3, 40)}
+	if got := s.Bytes(); got != 120 {
+		t.Errorf("got %d, want 120", got)
+	}
+}
+
 // No room is made for more events than the bytes behind the head can hold: a
 // count of a few bytes must not take the memory of the process.
 func TestACountThatCannotBeTakesNoMemory(t *testing.T) {

@@ -96,9 +96,9 @@ func TestUpdateRefuses(t *testing.T) {
 		change  func(*integration.Spec)
 		want    string
 	}{
-		{"id", currentWebhook(), func(s *integration.Spec) { s.ID = "other" }, "id is fixed"},
+		{"id", currentWebhook(), func(s *integration.Spec) { s.ID = "other" }, `id is fixed for life, here to "orders"; leave it out`},
 		{"type", currentWebhook(), func(s *integration.Spec) { s.Type = integration.Temporary }, "integration_type is fixed"},
-		{"starts_at", currentWebhook(), func(s *integration.Spec) { s.StartsAt = now }, "starts_at is fixed"},
+		{"starts_at", currentWebhook(), func(s *integration.Spec) { s.StartsAt = now }, "starts_at is fixed for life; leave it out"},
 		{"starts_at removed", currentWebhook(), func(s *integration.Spec) { s.StartsAt = time.Time{} }, "starts_at is fixed"},
 		{"ends_at", currentWebhook(), func(s *integration.Spec) { s.EndsAt = now }, "ends_at is fixed"},
 		{"to S3", currentWebhook(), func(s *integration.Spec) { s.Webhook, s.S3 = nil, s3Spec().S3 }, "s3_parameters cannot be given to a webhook"},

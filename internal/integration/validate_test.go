@@ -84,6 +84,42 @@ func TestValidateAccepts(t *testing.T) {
 	}
 }
 
+// The longest, the shortest and the last of what each field takes; one more is
+// refused by the tests below.
+func TestValidateAcceptsTheBounds(t *testing.T) {
+	for name, s := range map[string]*integration.Spec{
+		"id of the last letters and digits": with(webhookSpec(), func(s *integration.Spec) { s.ID = "az-09" }),
+		"lowest port":                       with(webhookSpec(), func(s *integration.Spec) { s.Webhook.URL = "https://h:1/" }),
+		"highest port":                      with(webhookSpec(), func(s *integration.Spec) { s.Webhook.URL = "https://h:65535/" }),
+		"longest api key":                   with(webhookSpec(), func(s *integration.Spec) { s.Webhook.APIKey = secret.NewString(strings.Repeat("a", 4096)) }),
+		"longest access key id":             with(s3Spec(), func(s *integration.Spec) { s.S3.AccessKeyID = strings.Repeat("a", 128) }),
+		"first and last visible ASCII":      with(s3Spec(), func(s *integration.Spec) { s.S3.AccessKeyID = "!~" }),
+		"longest secret access key":         with(s3Spec(), func(s *integration.Spec) { s.S3.SecretAccessKey = secret.NewString(strings.Repeat("a", 1024)) }),
+		"longest region":                    with(s3Spec(), func(s *integration.Spec) { s.S3.Region = strings.Repeat("a", 64) }),
+		"shortest bucket":                   with(s3Spec(), func(s *integration.Spec) { s.S3.Bucket = "a09" }),
+		"longest bucket":                    with(s3Spec(), func(s *integration.Spec) { s.S3.Bucket = strings.Repeat("a", 63) }),
+		"longest key prefix":                with(s3Spec(), func(s *integration.Spec) { s.S3.KeyPrefix = strings.Repeat("a", 512) }),
+	} {
+		if err := s.Validate(now); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A message shows at most 100 characters of what it refuses.
+func TestMessagesAreCut(t *testing.T) {
+	for _, c := range []struct{ name, shown string }{
+		{strings.Repeat("Ü", 100), strings.Repeat("Ü", 100)},
+		{strings.Repeat("Ü", 101), strings.Repeat("Ü", 100) + "…"},
+	} {
+		s := webhookSpec()
+		s.Filter.Names = []string{c.name}
+		if got := problem.MessageOf(s.Validate(now)); !strings.HasPrefix(got, `filter_conditions.event_filter[0] is "`+c.shown+`"; `) {
+			t.Errorf("of %d characters: %s", len([]rune(c.name)), got)
+		}
+	}
+}
+
 func with(s *integration.Spec, change func(*integration.Spec)) *integration.Spec {
 	change(s)
 	return s

@@ -38,6 +38,7 @@ func TestCauseUsesFixedWords(t *testing.T) {
 		{&tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{hush}}, Host: hush}}, "the TLS certificate is not valid for this host"},
 		{&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, "the TLS certificate is signed by an unknown authority"},
 		{&tls.CertificateVerificationError{Err: expired}, "the TLS certificate has expired or is not valid yet"},
+		{&tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.NotAuthorizedToSign, Detail: hush}}, "the TLS certificate cannot be verified"},
 		{&tls.CertificateVerificationError{Err: errors.New(hush)}, "the TLS certificate cannot be verified"},
 		{tls.RecordHeaderError{Msg: hush}, "the target does not speak TLS; is the URL meant to begin with http://?"},
 		{&net.OpError{Op: "remote error", Err: errors.New("tls: certificate required")}, "the TLS handshake failed (certificate required)"},

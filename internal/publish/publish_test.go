@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -184,6 +185,72 @@ func TestPublishRefuses(t *testing.T) {
 				t.Error("something was written")
 			}
 		})
+	}
+}
+
+// Both cases of every digit, wherever it stands, and nothing next to them.
+func TestIDsThatAreUUIDs(t *testing.T) {
+	const plain = "01234567-89ab-cdef-ABCD-EF0123456789"
+	body := func(id string) []byte { return []byte(`{"id":` + strconv.Quote(id) + `,"name":"a.b","payload":{}}`) }
+	for _, id := range []string{
+		plain, "ffffffff-ffff-ffff-ffff-ffffffffffff", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF",
+		"aaaaaaaa-AAAA-aaaa-AAAA-aaaaaaaaaaaa", "99999999-9999-9999-9999-999999999999", uuidB,
+	} {
+		s, log := setup()
+		ids, err := s.Publish(t.Context(), "acme", publish.JSON, body(id))
+		if want := strings.ToLower(id); err != nil || len(ids) != 1 || ids[0] != want || log.drafts[0].ID != want {
+			t.Errorf("%s: %q, %v", id, ids, err)
+		}
+	}
+	bad := []string{"", plain[:35], plain + "0", plain[1:] + "-", "012345678-9ab-cdef-ABCD-EF0123456789", strings.ReplaceAll(plain, "-", "0"), strings.ReplaceAll(plain, "-", "_")}
+	for i := range plain {
+		for _, c := range "/:@G`g-ü " {
+			if i != 8 && i != 13 && i != 18 && i != 23 || c != '-' {
+				bad = append(bad, plain[:i]+string(c)+plain[i+1:])
+			}
+		}
+	}
+	for _, id := range bad {
+		s, log := setup()
+		if _, err := s.Publish(t.Context(), "acme", publish.JSON, body(id)); problem.CodeOf(err) != problem.InvalidRequest || log.calls > 0 {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+}
+
+// A refused text is shown, up to 100 bytes and whole characters.
+func TestRefusedTextsAreCut(t *testing.T) {
+	for _, c := range []struct{ text, shown string }{
+		{strings.Repeat("x", 100), strings.Repeat("x", 100)},
+		{strings.Repeat("x", 101), strings.Repeat("x", 100) + "…"},
+		{strings.Repeat("x", 99) + "üx", strings.Repeat("x", 99) + "…"},
+		{strings.Repeat("x", 98) + "üx", strings.Repeat("x", 98) + "ü…"},
+		{strings.Repeat("x", 97) + "\U0001F600x", strings.Repeat("x", 97) + "…"},
+	} {
+		s, _ := setup()
+		_, err := s.Publish(t.Context(), "acme", publish.JSON, []byte(`{"name":`+strconv.Quote(c.text)+`,"payload":{}}`))
+		if got := problem.MessageOf(err); !strings.HasPrefix(got, "name "+strconv.Quote(c.shown)+" is not an event name") {
+			t.Errorf("of %d bytes: %s", len(c.text), got)
+		}
+	}
+}
+
+func TestWhereAPayloadIsTooDeep(t *testing.T) {
+	deep := strings.Repeat(`{"a":`, 150) + strings.Repeat(`[`, 150) + strings.Repeat(`]`, 150) + strings.Repeat(`}`, 150)
+	for _, c := range []struct {
+		format     publish.Format
+		body       string
+		begin, end string
+	}{
+		{publish.JSON, `{"name":"a.b","payload":` + deep + `}`, "payload.a.a.", " is nested deeper than 256 levels (line 1, column 881)."},
+		{publish.JSON, `{"events":[{"name":"a.b","payload": ` + deep + `}]}`, "events[0].payload.a.a.", " is nested deeper than 256 levels (line 1, column 893)."},
+		{publish.NDJSON, "\n" + `{"name":"a.b","payload":` + deep + `}`, "line 2: payload.a.a.", " is nested deeper than 256 levels (line 2, column 881)."},
+	} {
+		s, _ := setup()
+		_, err := s.Publish(t.Context(), "acme", c.format, []byte(c.body))
+		if got := problem.MessageOf(err); !strings.HasPrefix(got, c.begin) || !strings.HasSuffix(got, c.end) {
+			t.Errorf("want %s…%s, got %s", c.begin, c.end, got)
+		}
 	}
 }
 

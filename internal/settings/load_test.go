@@ -125,6 +125,20 @@ func TestLoadFileUnreadable(t *testing.T) {
 	}
 }
 
+func TestFilesThatSetNothing(t *testing.T) {
+	largest := strings.Repeat("#\n", maxFileBytes/2)
+	for name, content := range map[string]string{"empty": "", "null": "null\n", "tilde": "~\n", "document without a value": "---\n", "comments of the largest size": largest} {
+		path := filepath.Join(t.TempDir(), "sluice.yaml")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := Default()
+		if err := LoadFile(got.Table(), path); err != nil || got != Default() {
+			t.Errorf("%s: %v, %+v", name, err, got)
+		}
+	}
+}
+
 func TestLoadEnv(t *testing.T) {
 	got := Default()
 	if err := LoadEnv(got.Table(), env(map[string]string{

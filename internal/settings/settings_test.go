@@ -97,6 +97,11 @@ func TestValidate(t *testing.T) {
 	if errs := most.Validate(); len(errs) > 0 {
 		t.Errorf("with the most that can be: %v", errs)
 	}
+	even := Default()
+	even.RetryMin, even.MaxEventBytes = even.RetryMax, even.MaxPublishBytes
+	if errs := even.Validate(); len(errs) > 0 {
+		t.Errorf("with pairs that are equal: %v", errs)
+	}
 	var none Settings
 	if got := len(none.Validate()); got < 17 {
 		t.Errorf("the zero settings have %d problems, want all of them at once", got)
