@@ -189,6 +189,51 @@ func TestOIDCRefuses(t *testing.T) {
 	}
 }
 
+// A key that is published for one algorithm signs nothing by another (RFC 7517,
+// section 4.4). Most issuers publish theirs so.
+func TestOIDCKeyIsForItsAlgorithm(t *testing.T) {
+	key, err := rsaKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, published := range []jose.SignatureAlgorithm{jose.RS256, jose.PS256} {
+		i := newIssuer(t, map[string]any{"1": key})
+		i.jwks = func(w http.ResponseWriter) {
+			set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "1", Algorithm: string(published)}}}
+			_ = json.NewEncoder(w).Encode(set)
+		}
+		o, _ := i.verifier(t)
+		for _, signed := range []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.RS512} {
+			_, err := o.Verify(t.Context(), i.token(t, signed, "1", key))
+			if want := signed == published; want != (err == nil) || !want && problem.CodeOf(err) != problem.Unauthorized {
+				t.Errorf("a key for %s, a token by %s: %v", published, signed, err)
+			}
+		}
+	}
+}
+
+// The age at which keys are fetched again is the longest for which a key that
+// was withdrawn is taken, while the issuer can be asked.
+func TestOIDCFetchesKeysOfAnAge(t *testing.T) {
+	key := ecKey(t)
+	i := newIssuer(t, map[string]any{"1": key})
+	o, elapsed := i.verifier(t)
+	token := i.token(t, jose.ES256, "1", key)
+	for _, c := range []struct {
+		after   time.Duration
+		fetches int32
+	}{{0, 1}, {refreshKeysAfter - 1, 1}, {refreshKeysAfter, 2}, {2*refreshKeysAfter - 1, 2}, {2 * refreshKeysAfter, 3}} {
+		elapsed.Store(int64(c.after))
+		if _, err := o.Verify(t.Context(), token); err != nil {
+			t.Errorf("after %v: %v", c.after, err)
+		}
+		<-o.keys.group.DoChan("", func() (any, error) { return nil, nil }) // ends no earlier than a fetch
+		if got := i.fetches.Load(); got != c.fetches {
+			t.Errorf("after %v the keys were fetched %d times, want %d", c.after, got, c.fetches)
+		}
+	}
+}
+
 func TestOIDCFollowsKeyRotation(t *testing.T) {
 	before, after := ecKey(t), ecKey(t)
 	i := newIssuer(t, map[string]any{"1": before})
