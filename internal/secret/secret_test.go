@@ -181,3 +181,19 @@ func TestMask(t *testing.T) {
 		}
 	}
 }
+
+func TestSealedIsZero(t *testing.T) {
+	for _, c := range []struct {
+		sealed secret.Sealed
+		want   bool
+	}{
+		{secret.Sealed{}, true},
+		{secret.Sealed{Mask: "********"}, true},
+		{secret.Sealed{Ciphertext: []byte{}}, true},
+		{secret.Sealed{Ciphertext: []byte{0}}, false},
+	} {
+		if got := c.sealed.IsZero(); got != c.want {
+			t.Errorf("%+v: IsZero is %v", c.sealed, got)
+		}
+	}
+}
