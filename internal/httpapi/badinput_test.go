@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -135,5 +136,35 @@ func TestAccess(t *testing.T) {
 				t.Errorf("status %d, challenge %q; want %d, %q", rec.Code, got, tt.status, tt.challenge)
 			}
 		})
+	}
+}
+
+// A body may be as large as the limit says, whether its length is told before
+// or not.
+func TestLimitsOfBodiesAreInclusive(t *testing.T) {
+	const documents, calls = 64 << 10, 5 << 20
+	event := `{"name":"order.created","payload":{}}`
+	for _, c := range []struct {
+		name   string
+		call   call
+		status int
+	}{
+		{"a document as large as can be", post(base, webhook+strings.Repeat(" ", documents-len(webhook))), 200},
+		{"a document a byte larger", post(base, webhook+strings.Repeat(" ", documents-len(webhook)+1)), 413},
+		{"a publish as large as can be", post(events, event+strings.Repeat(" ", calls-len(event))), 202},
+		{"a publish a byte larger", post(events, event+strings.Repeat(" ", calls-len(event)+1)), 413},
+	} {
+		for _, told := range []bool{true, false} {
+			w := setup()
+			r := c.call.request()
+			if !told {
+				r.ContentLength = -1
+			}
+			rec := httptest.NewRecorder()
+			w.api.ServeHTTP(rec, r)
+			if rec.Code != c.status {
+				t.Errorf("%s, its length told: %v: status %d, want %d: %s", c.name, told, rec.Code, c.status, rec.Body)
+			}
+		}
 	}
 }
