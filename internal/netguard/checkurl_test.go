@@ -40,6 +40,9 @@ func TestCheckURL(t *testing.T) {
 		"mapped.test":  {"::ffff:10.1.2.3"},
 		"mixed.test":   {"93.184.216.34", "127.0.0.1"},
 		"mixed6.test":  {"93.184.216.34", "fd12::1"},
+		"dns64.test":   {"93.184.216.34", "64:ff9b::5db8:d822"}, // as DNS64 answers
+		"only64.test":  {"64:ff9b::5db8:d822"},
+		"inner64.test": {"64:ff9b::a00:5"},
 		"localhost":    {"127.0.0.1", "::1"},
 		"slow.test":    {"timeout"},
 		"empty.test":   {},
@@ -59,6 +62,11 @@ func TestCheckURL(t *testing.T) {
 		{"https://public.test/hook?token=hush", ""},
 		{"https://PUBLIC.TEST:8443/", notPublic}, // the double is case-sensitive
 		{"http://wide.test", ""},
+		{"http://dns64.test", ""},
+		{"http://only64.test", ""},
+		{"http://inner64.test", notPublic},
+		{"http://[64:ff9b::808:808]/", ""},
+		{"http://[64:ff9b::a00:1]/", `"64:ff9b::a00:1" has a NAT64 address that carries a private address`},
 		{"http://8.8.8.8:81/x", ""},
 		{"http://[2606:4700::1111]/", ""},
 		{"http://4.test.3com/", ""},

@@ -22,6 +22,21 @@ func isMetadata(addr netip.Addr) bool {
 	return false
 }
 
+// nat64Prefix is the well-known prefix of RFC 6052. Behind DNS64 the resolver
+// gives such an address for each host that has IPv4 alone.
+var nat64Prefix = netip.MustParsePrefix("64:ff9b::/96")
+
+// nat64 returns the IPv4 address that a NAT64 gateway connects to for addr. RFC
+// 6052 allows public ones alone, so no policy widens what is carried: a gateway
+// has no business on a private network, and its loopback is not ours.
+func nat64(addr netip.Addr) (inner netip.Addr, ok bool) {
+	if !nat64Prefix.Contains(addr) {
+		return netip.Addr{}, false
+	}
+	b := addr.As16()
+	return netip.AddrFrom4([4]byte(b[12:])), true
+}
+
 // kinds are the ranges that deserve a name of their own, in the order in which
 // they are tried. They only choose words: what is refused is decided in Check.
 var kinds = []struct {
@@ -39,13 +54,15 @@ var kinds = []struct {
 	{shared4, "a shared (carrier-grade NAT) address"},
 	{private6, "a private address"},
 	{netip.MustParsePrefix("::/96"), "an IPv6 address that carries an IPv4 address"},
-	{netip.MustParsePrefix("64:ff9b::/96"), "a NAT64 address"},
-	{netip.MustParsePrefix("64:ff9b:1::/48"), "a NAT64 address"},
+	{netip.MustParsePrefix("64:ff9b:1::/48"), "a local-use NAT64 address"},
 	{netip.MustParsePrefix("2002::/16"), "a 6to4 address"},
 	{netip.MustParsePrefix("2001::/32"), "a Teredo address"},
 }
 
 func kindOf(addr netip.Addr) string {
+	if inner, ok := nat64(addr); ok {
+		return "a NAT64 address that carries " + kindOf(inner)
+	}
 	switch {
 	case addr.Zone() != "":
 		return "an address with a zone"

@@ -23,7 +23,9 @@ import (
 
 // Policy says which addresses may be called beside public ones. Link-local,
 // metadata, multicast, unspecified and reserved addresses, and IPv6 addresses
-// that carry an IPv4 address, are refused under every policy.
+// that carry an IPv4 address, are refused under every policy. The one exception
+// is NAT64: an address in 64:ff9b::/96 may be called where it carries a public
+// IPv4 address.
 type Policy int
 
 // The policies, each allowing more than the one before.
@@ -45,6 +47,9 @@ var (
 	}
 	private6 = netip.MustParsePrefix("fc00::/7")
 )
+
+// publicOnly judges what a NAT64 address carries, under every policy.
+var publicOnly = ssrf.New(ssrf.WithAnyPort())
 
 // Resolver finds the addresses of a host. *net.Resolver is one.
 type Resolver interface {
@@ -116,7 +121,11 @@ func (g *Guard) Control(_ context.Context, network, address string, _ syscall.Ra
 
 // Check returns an *AddressError if the address may not be called.
 func (g *Guard) Check(addr netip.Addr) error {
-	if addr.Zone() != "" || isMetadata(addr) || g.addresses.SafeAddr(addr) != nil {
+	judged, by := addr, g.addresses
+	if inner, ok := nat64(addr); ok {
+		judged, by = inner, publicOnly
+	}
+	if addr.Zone() != "" || isMetadata(judged) || by.SafeAddr(judged) != nil {
 		return &AddressError{Addr: addr, Kind: kindOf(addr)}
 	}
 	return nil

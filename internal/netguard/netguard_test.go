@@ -67,9 +67,8 @@ func TestCheck(t *testing.T) {
 		{"::ffff:169.254.169.254", never, "an IPv6 address that carries an IPv4 address"},
 		{"::ffff:8.8.8.8", never, "an IPv6 address that carries an IPv4 address"},
 		{"::127.0.0.1", never, "an IPv6 address that carries an IPv4 address"},
-		{"64:ff9b::7f00:1", never, "a NAT64 address"},
-		{"64:ff9b::808:808", never, "a NAT64 address"},
-		{"64:ff9b:1::1", never, "a NAT64 address"},
+		{"64:ff9b:1::1", never, "a local-use NAT64 address"},
+		{"64:ff9b:1::808:808", never, "a local-use NAT64 address"},
 		{"2002:7f00:1::", never, "a 6to4 address"},
 		{"2001:0:4136:e378::1", never, "a Teredo address"},
 	}
@@ -85,6 +84,51 @@ func TestCheck(t *testing.T) {
 				t.Errorf("policy %d: Check(%s) = %v, want it called %q", p, addr, err, tt.kind)
 			}
 		}
+	}
+}
+
+// A NAT64 address is judged by the public IPv4 address it carries, at the dial
+// too; what else it may carry no policy allows.
+func TestNAT64IsJudgedByWhatItCarries(t *testing.T) {
+	tests := []struct {
+		addr string
+		kind string // "": allowed
+	}{
+		{"64:ff9b::808:808", ""},
+		{"64:ff9b::5db8:d822", ""},
+		{"64:ff9b::8.8.8.8", ""},
+		{"64:ff9b::ac0f:ffff", ""}, // 172.15.255.255
+		{"64:ff9b::7f00:1", "a loopback address"},
+		{"64:ff9b::a00:1", "a private address"},
+		{"64:ff9b::ac10:1", "a private address"},
+		{"64:ff9b::c0a8:101", "a private address"},
+		{"64:ff9b::6440:1", "a shared (carrier-grade NAT) address"},
+		{"64:ff9b::a9fe:101", "a link-local address"},
+		{"64:ff9b::a9fe:a9fe", "a cloud metadata address"},
+		{"64:ff9b::a83f:8110", "a cloud metadata address"}, // 168.63.129.16, which is public
+		{"64:ff9b::6464:64c8", "a cloud metadata address"}, // 100.100.100.200
+		{"64:ff9b::e000:1", "a multicast address"},
+		{"64:ff9b::", "an unspecified address"},
+		{"64:ff9b::ffff:ffff", "a reserved address"},
+		{"64:ff9b::c000:201", "a reserved address"},
+	}
+	for _, tt := range tests {
+		addr := netip.MustParseAddr(tt.addr)
+		for _, p := range []Policy{Public, Loopback, Private} {
+			guard := New(p, nil)
+			dialled := guard.Control(t.Context(), "tcp6", netip.AddrPortFrom(addr, 443).String(), nil)
+			for _, err := range []error{guard.Check(addr), dialled} {
+				switch e := AsAddressError(err); {
+				case tt.kind == "" && err != nil:
+					t.Errorf("policy %d: %s: %v, want it allowed", p, addr, err)
+				case tt.kind != "" && (e == nil || e.Kind != "a NAT64 address that carries "+tt.kind || e.Addr != addr):
+					t.Errorf("policy %d: %s: %v, want it refused as one that carries %s", p, addr, err, tt.kind)
+				}
+			}
+		}
+	}
+	if New(Private, nil).Check(netip.MustParseAddr("64:ff9b::808:808%eth0")) == nil {
+		t.Error("a NAT64 address with a zone is allowed")
 	}
 }
 
@@ -121,7 +165,7 @@ func TestForbidLocalPort(t *testing.T) {
 			t.Errorf("%s: got %v, want allowed %v", address, err, allowed)
 		}
 	}
-	for _, address := range []string{"[::ffff:127.0.0.1]:9001", "[::1]:9001"} {
+	for _, address := range []string{"[::ffff:127.0.0.1]:9001", "[::1]:9001", "[64:ff9b::7f00:1]:9001"} {
 		if err := g.Control(t.Context(), "tcp6", address, nil); err == nil {
 			t.Errorf("%s is allowed", address)
 		}
