@@ -38,7 +38,7 @@ func mediaType(r *http.Request, accepted ...string) (string, error) {
 
 // readBody returns the body of a request, of at most limit bytes.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	tooLarge := problem.New(problem.PayloadTooLarge, "The body has more than %d bytes, which is the most that is taken here.", limit)
+	tooLarge := problem.New(problem.PayloadTooLarge, "The body has more than %d bytes, which is the most that is taken here; send less in one call.", limit)
 	if r.ContentLength > limit {
 		return nil, tooLarge
 	}

@@ -250,3 +250,11 @@ func TestForeignIDsAreNotFound(t *testing.T) {
 		t.Errorf("changed to %s", after)
 	}
 }
+
+func TestMissingRejectedEventIsNamed(t *testing.T) {
+	w := setup()
+	w.want(t, 200, post(base, webhook))
+	for _, c := range []call{get(base + "/hook/rejected_events/" + uuidA), remove(base + "/hook/rejected_events/" + uuidA)} {
+		w.wantError(t, 404, problem.NotFound, `Integration "hook" has no rejected event "`+uuidA+`"`, c)
+	}
+}

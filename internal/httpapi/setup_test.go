@@ -63,7 +63,7 @@ func setup() *world {
 			Store: w.store, Log: w.log, Sealer: plainSealer{}, Settings: s, Now: now,
 			CheckTarget: func(_ context.Context, url string) error {
 				if strings.Contains(url, "localhost") {
-					return problem.New(problem.InvalidTarget, "The target leads to this machine.")
+					return problem.New(problem.InvalidTarget, "the host leads to this machine")
 				}
 				return nil
 			},

@@ -41,6 +41,13 @@ type FilterSpec struct{ Names, Entities []string }
 // Secrets are the secrets of an integration in clear. A zero one is not set.
 type Secrets struct{ APIKey, SigningSecret, SecretAccessKey secret.String }
 
+// NameURL and NameEndpoint are the fields that say where events go, as the API
+// names them.
+const (
+	NameURL      = nameWebhook + ".callback_url"
+	NameEndpoint = nameS3 + ".endpoint"
+)
+
 // Fields as the API names them, for messages and for the log.
 const (
 	nameID       = "id"
@@ -49,7 +56,7 @@ const (
 	nameEndsAt   = "ends_at"
 
 	nameWebhook       = "callback_parameters"
-	nameURL           = nameWebhook + ".callback_url"
+	nameURL           = NameURL
 	nameAPIKey        = nameWebhook + "." + FieldAPIKey
 	nameSigningSecret = nameWebhook + "." + FieldSigningSecret
 
@@ -59,7 +66,7 @@ const (
 	nameRegion          = nameS3 + ".aws_region"
 	nameBucket          = nameS3 + ".bucket"
 	nameKeyPrefix       = nameS3 + ".key_prefix"
-	nameEndpoint        = nameS3 + ".endpoint"
+	nameEndpoint        = NameEndpoint
 
 	nameEventFilter  = "filter_conditions.event_filter"
 	nameEntityFilter = "filter_conditions.entity_filter"

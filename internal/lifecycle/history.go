@@ -46,11 +46,11 @@ func (s *Service) RejectedEvent(ctx context.Context, tenant, id, eventID string)
 		return nil, err
 	}
 	if len(eventID) > maxEventID {
-		return nil, notRejected(id)
+		return nil, notRejected(id, eventID)
 	}
 	rejected, err := s.Store.Rejected(ctx, store.HistoryOf(in), eventID)
 	if problem.CodeOf(err) == problem.NotFound {
-		return nil, notRejected(id)
+		return nil, notRejected(id, eventID)
 	}
 	return rejected, err
 }
@@ -70,7 +70,7 @@ func (s *Service) DeleteRejected(ctx context.Context, tenant, id, eventID string
 		}
 		at := slices.IndexFunc(index.Entries, func(e integration.RejectedEntry) bool { return e.EventID == eventID })
 		if at < 0 {
-			return notRejected(id)
+			return notRejected(id, eventID)
 		}
 		index.Entries = slices.Delete(index.Entries, at, at+1)
 		return s.commit(ctx,
@@ -83,6 +83,9 @@ func (s *Service) DeleteRejected(ctx context.Context, tenant, id, eventID string
 // long for the store's keys.
 const maxEventID = 36
 
-func notRejected(id string) error {
-	return problem.New(problem.NotFound, "Integration %q has no rejected event with this id; it may have been retried, deleted or evicted.", id)
+func notRejected(id, eventID string) error {
+	if len(eventID) > maxEventID {
+		eventID = eventID[:maxEventID] + "…"
+	}
+	return problem.New(problem.NotFound, "Integration %q has no rejected event %q; it may have been retried, deleted or evicted.", id, eventID)
 }

@@ -35,7 +35,8 @@ type Service struct {
 	Now      func() time.Time
 
 	// CheckTarget looks up where a URL leads and refuses an address that must
-	// not be called, with problem.InvalidTarget.
+	// not be called, with problem.InvalidTarget. Its message is the end of a
+	// sentence about the field, without the full stop.
 	CheckTarget func(ctx context.Context, url string) error
 
 	// Drive tells the scheduler, after a Commit, that these cursors are due, or

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/integration"
@@ -24,7 +25,7 @@ func (s *Service) setWebhook(ctx context.Context, in *integration.Integration, s
 		next = *in.Webhook
 	}
 	if spec.URL != next.URL {
-		if err := s.CheckTarget(ctx, spec.URL); err != nil {
+		if err := s.checkTarget(ctx, integration.NameURL, spec.URL); err != nil {
 			return err
 		}
 	}
@@ -54,7 +55,7 @@ func (s *Service) setS3(ctx context.Context, in *integration.Integration, spec *
 		next = *in.S3
 	}
 	if spec.Endpoint != "" && spec.Endpoint != next.Endpoint {
-		if err := s.CheckTarget(ctx, spec.Endpoint); err != nil {
+		if err := s.checkTarget(ctx, integration.NameEndpoint, spec.Endpoint); err != nil {
 			return err
 		}
 	}
@@ -68,6 +69,15 @@ func (s *Service) setS3(ctx context.Context, in *integration.Integration, spec *
 	next.KeyPrefix, next.Endpoint = spec.KeyPrefix, spec.Endpoint
 	in.S3 = &next
 	return nil
+}
+
+// checkTarget is CheckTarget for the URL in a field, which the refusal names.
+func (s *Service) checkTarget(ctx context.Context, field, url string) error {
+	err := s.CheckTarget(ctx, url)
+	if refused, ok := errors.AsType[*problem.Error](err); ok {
+		return problem.Wrap(refused.Err, refused.Code, "%s is refused: %s.", field, refused.Message)
+	}
+	return err
 }
 
 func owner(in *integration.Integration, field string) secret.Owner {

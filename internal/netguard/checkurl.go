@@ -18,8 +18,9 @@ const lookupTimeout = 5 * time.Second
 // CheckURL checks a target that is about to be registered. It resolves the
 // host, for at most 5 s, and fails with problem.InvalidTarget if the URL is
 // not an absolute http or https one, if its host cannot be resolved, or if any
-// of its addresses is not allowed. The message names the host and what is
-// wrong with it, never the rest of the URL, which may hold secrets. Under the
+// of its addresses is not allowed. The message is the end of a sentence that
+// begins with the field the URL is in. It names the host and what is wrong
+// with it, never the rest of the URL, which may hold secrets. Under the
 // Public policy it does not tell why a name leads to no public address: who
 // may register could ask for every name inside our network.
 func (g *Guard) CheckURL(ctx context.Context, rawURL string) error {

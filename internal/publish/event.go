@@ -13,8 +13,7 @@ import (
 // event reads one event and checks it.
 func (p *parser) event(at place) error {
 	if len(p.drafts) == p.limits.events {
-		return problem.New(problem.LimitReached,
-			"There are more than %d events in the call; send them in several calls.", p.limits.events)
+		return p.refuse(at, problem.LimitReached, "", "is one too many: a call takes no more than %d events; send the rest in another call", p.limits.events)
 	}
 	if kind := p.dec.PeekKind(); kind != jsontext.KindBeginObject {
 		if err := p.skip(at); err != nil { // not valid JSON is the better answer

@@ -84,7 +84,7 @@ func (s *Service) drafts(format Format, body []byte) ([]event.Draft, error) {
 		return nil, err
 	}
 	if len(p.drafts) == 0 {
-		return nil, problem.New(problem.InvalidRequest, "There is no event in the call; send at least one.")
+		return nil, noEvents(format)
 	}
 	if err := p.uniqueIDs(); err != nil {
 		return nil, err
@@ -95,6 +95,13 @@ func (s *Service) drafts(format Format, body []byte) ([]event.Draft, error) {
 		}
 	}
 	return p.drafts, nil
+}
+
+func noEvents(format Format) error {
+	if format == NDJSON {
+		return problem.New(problem.InvalidRequest, "There is no event in the call; send at least one, each on a line of its own.")
+	}
+	return problem.New(problem.InvalidRequest, "There is no event in the list events; send at least one.")
 }
 
 // uniqueIDs refuses a call that has one id twice. Ids that are yet to be made

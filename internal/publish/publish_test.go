@@ -128,8 +128,8 @@ func TestPublishRefuses(t *testing.T) {
 		message string // a part of it
 	}{
 		{"nothing", publish.JSON, " \n", problem.InvalidRequest, "The call is empty"},
-		{"no lines", publish.NDJSON, "\n\n", problem.InvalidRequest, "There is no event"},
-		{"no events", publish.JSON, list(), problem.InvalidRequest, "There is no event"},
+		{"no lines", publish.NDJSON, "\n\n", problem.InvalidRequest, "There is no event in the call; send at least one, each on a line"},
+		{"no events", publish.JSON, list(), problem.InvalidRequest, "There is no event in the list events; send"},
 		{"a list", publish.JSON, "[" + event("") + "]", problem.InvalidRequest, `send {"events":[…]}`},
 		{"a string", publish.JSON, `"x"`, problem.InvalidRequest, "The event must be a JSON object"},
 		{"not JSON", publish.JSON, `hello`, problem.InvalidJSON, "line 1, column 1"},
@@ -168,8 +168,8 @@ func TestPublishRefuses(t *testing.T) {
 		{"too large an event", publish.JSON, list(event(""), event(`,"id":"`+strings.Repeat(" ", 1000)+`"`)), problem.InvalidRequest, "events[1].id"},
 		{"too large a payload", publish.JSON, list(event(""), `{"name":"a.b","payload":{"x":"`+strings.Repeat("x", 1000)+`"}}`), problem.PayloadTooLarge, "events[1] has 1033 bytes; at most 1000"},
 		{"too large a call", publish.NDJSON, strings.Repeat(" ", 5001), problem.PayloadTooLarge, "5001 bytes; at most 5000"},
-		{"too many events", publish.JSON, list(event(""), event(""), event(""), event(""), event(""), event("")), problem.LimitReached, "more than 5 events"},
-		{"too many lines", publish.NDJSON, strings.Repeat(event("")+"\n", 6), problem.LimitReached, "more than 5 events"},
+		{"too many events", publish.JSON, list(event(""), event(""), event(""), event(""), event(""), event("")), problem.LimitReached, "events[5] is one too many: a call takes no more than 5 events; send"},
+		{"too many lines", publish.NDJSON, strings.Repeat(event("")+"\n", 6), problem.LimitReached, "line 6 is one too many: a call takes no more than 5 events; send"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
