@@ -29,11 +29,12 @@ type claimRules struct {
 	issuer, audience, tenantClaim string
 }
 
-type claims map[string]jsontext.Value
+// Claims are those of an access token, each as JSON.
+type Claims map[string]jsontext.Value
 
 // identity judges the payload of a token whose signature has been verified.
 func (r claimRules) identity(payload []byte, now time.Time) (Identity, error) {
-	var c claims
+	var c Claims
 	if err := json.Unmarshal(payload, &c); err != nil || c == nil {
 		return Identity{}, unauthorized("The claims of the access token are not a JSON object with each name once.")
 	}
@@ -46,12 +47,19 @@ func (r claimRules) identity(payload []byte, now time.Time) (Identity, error) {
 	if err := c.checkTimes(now); err != nil {
 		return Identity{}, err
 	}
-	tenant, ok := c.text(r.tenantClaim)
+	return c.Identity(r.tenantClaim)
+}
+
+// Identity returns whom the claims stand for, where the token's signature,
+// issuer, audience and times have been checked. Every error is a
+// problem.Unauthorized.
+func (c Claims) Identity(tenantClaim string) (Identity, error) {
+	tenant, ok := c.text(tenantClaim)
 	if !ok {
-		return Identity{}, unauthorized("The access token must name the tenant in the claim %s, as a string.", r.tenantClaim)
+		return Identity{}, unauthorized("The access token must name the tenant in the claim %s, as a string.", tenantClaim)
 	}
 	if err := CheckTenant(tenant); err != nil {
-		return Identity{}, unauthorized("The claim %s of the access token cannot be a tenant: it %v.", r.tenantClaim, err)
+		return Identity{}, unauthorized("The claim %s of the access token cannot be a tenant: it %v.", tenantClaim, err)
 	}
 	scopes, err := c.scopes()
 	if err != nil {
@@ -60,7 +68,7 @@ func (r claimRules) identity(payload []byte, now time.Time) (Identity, error) {
 	return Identity{Tenant: tenant, Scopes: scopes}, nil
 }
 
-func (c claims) checkTimes(now time.Time) error {
+func (c Claims) checkTimes(now time.Time) error {
 	exp, found, err := c.time("exp")
 	switch {
 	case err != nil:
@@ -84,19 +92,16 @@ func (c claims) checkTimes(now time.Time) error {
 }
 
 // scopes are those of scope (RFC 9068) and of scp, as some issuers have it.
-func (c claims) scopes() ([]string, error) {
+// Issuers write either as a string or as a list.
+func (c Claims) scopes() ([]string, error) {
 	var scopes []string
-	if c.has("scope") {
-		text, ok := c.text("scope")
-		if !ok {
-			return nil, unauthorized("The claim scope of the access token must be a string of scopes with spaces between them.")
+	for _, name := range []string{"scope", "scp"} {
+		if !c.has(name) {
+			continue
 		}
-		scopes = strings.Fields(text)
-	}
-	if c.has("scp") {
-		texts, ok := c.texts("scp")
+		texts, ok := c.texts(name)
 		if !ok {
-			return nil, unauthorized("The claim scp of the access token must be a string or an array of strings.")
+			return nil, unauthorized("The claim %s of the access token must be a string of scopes with spaces between them, or an array of strings.", name)
 		}
 		for _, text := range texts {
 			scopes = append(scopes, strings.Fields(text)...)
@@ -106,19 +111,19 @@ func (c claims) scopes() ([]string, error) {
 }
 
 // has reports whether the claim is there; null is as good as absent.
-func (c claims) has(name string) bool {
+func (c Claims) has(name string) bool {
 	v, ok := c[name]
 	return ok && v.Kind() != 'n'
 }
 
-func (c claims) text(name string) (string, bool) {
+func (c Claims) text(name string) (string, bool) {
 	var text string
 	ok := c[name].Kind() == '"' && json.Unmarshal(c[name], &text) == nil
 	return text, ok
 }
 
 // texts reads a claim that is a string or an array of strings.
-func (c claims) texts(name string) ([]string, bool) {
+func (c Claims) texts(name string) ([]string, bool) {
 	if text, ok := c.text(name); ok {
 		return []string{text}, true
 	}
@@ -128,7 +133,7 @@ func (c claims) texts(name string) ([]string, bool) {
 	}
 	texts := make([]string, len(elements))
 	for i, element := range elements {
-		text, ok := claims{name: element}.text(name)
+		text, ok := Claims{name: element}.text(name)
 		if !ok { // json would take null for ""
 			return nil, false
 		}
@@ -139,7 +144,7 @@ func (c claims) texts(name string) ([]string, bool) {
 
 // time reads a NumericDate (RFC 7519): seconds since 1970, perhaps with a
 // fraction, which is cut off.
-func (c claims) time(name string) (t time.Time, found bool, err error) {
+func (c Claims) time(name string) (t time.Time, found bool, err error) {
 	if !c.has(name) {
 		return time.Time{}, false, nil
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/awslabs/aws-lambda-go-api-proxy/core"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/sluicehq/sluice/internal/auth"
 	"github.com/sluicehq/sluice/internal/problem"
@@ -25,27 +27,34 @@ func (v Verifier) Verify(ctx context.Context, _ string) (auth.Identity, error) {
 	if request.Authorizer == nil || request.Authorizer.JWT == nil {
 		return auth.Identity{}, problem.New(problem.Unauthorized, "The access token was not checked by the gateway. Call the API at its own address.")
 	}
-	claims := request.Authorizer.JWT.Claims
-	tenant := claims[v.TenantClaim]
-	if tenant == "" || isList(tenant) {
-		return auth.Identity{}, problem.New(problem.Unauthorized, "The access token must name the tenant in the claim %s, as a string.", v.TenantClaim)
+	claims := make(auth.Claims, len(request.Authorizer.JWT.Claims))
+	for name, text := range request.Authorizer.JWT.Claims {
+		claims[name] = claimJSON(text)
 	}
-	if err := auth.CheckTenant(tenant); err != nil {
-		return auth.Identity{}, problem.New(problem.Unauthorized, "The claim %s of the access token cannot be a tenant: it %v.", v.TenantClaim, err)
-	}
-	return auth.Identity{Tenant: tenant, Scopes: append(words(claims["scope"]), words(claims["scp"])...)}, nil
+	return claims.Identity(v.TenantClaim)
 }
 
-// words are those of a claim, which may have been a string or an array of
-// strings. The gateway turns every claim into one string: an array becomes
-// "[a b]".
-func words(claim string) []string {
-	if isList(claim) {
-		claim = claim[1 : len(claim)-1]
+// claimJSON undoes what the gateway does to a claim: it makes a string of each,
+// of an array "[a b]". A string that reads like another type counts as that
+// type, since a claim that is null for every tenant must not make them one. Only
+// a number cannot be told from a string of digits, and is taken for the string.
+func claimJSON(text string) jsontext.Value {
+	switch {
+	case text == "null" || text == "<nil>":
+		return jsontext.Value("null")
+	case text == "true" || text == "false":
+		return jsontext.Value(text)
+	case strings.HasPrefix(text, "map[") && strings.HasSuffix(text, "]"):
+		return jsontext.Value("{}")
+	case strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]"):
+		return encoded(strings.Fields(text[1 : len(text)-1]))
 	}
-	return strings.Fields(claim)
+	return encoded(text)
 }
 
-func isList(claim string) bool {
-	return strings.HasPrefix(claim, "[") && strings.HasSuffix(claim, "]")
+// encoded returns v as JSON. Invalid UTF-8 gives nothing, and so a claim that is
+// refused.
+func encoded(v any) jsontext.Value {
+	text, _ := json.Marshal(v)
+	return text
 }
