@@ -4,15 +4,20 @@ import (
 	"context"
 	"encoding/base64"
 	"io"
+	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/sluicehq/sluice/internal/auth"
+	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/settings"
 )
 
 // serve hands a request to a handler and returns the answer.
@@ -88,6 +93,27 @@ func TestBodies(t *testing.T) {
 				t.Errorf("answered %+v", res)
 			}
 		})
+	}
+}
+
+// A compressed body comes as Base64, and is refused by what its header says.
+func TestCompressedBodyIsA415(t *testing.T) {
+	api := New(httpapi.New(httpapi.Deps{
+		Verifier: Verifier{TenantClaim: "org"}, Settings: settings.Default(), Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	}))
+	for _, isBase64 := range []bool{true, false} {
+		req := events.APIGatewayV2HTTPRequest{
+			RawPath: "/api/v1/org/events", IsBase64Encoded: isBase64, Body: base64.StdEncoding.EncodeToString([]byte("\x1f\x8b\x08")),
+			Headers: map[string]string{"authorization": "Bearer a.b.c", "content-type": "application/json", "content-encoding": "gzip"},
+		}
+		req.RequestContext.HTTP.Method = "POST"
+		req.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{
+			JWT: &events.APIGatewayV2HTTPRequestContextAuthorizerJWTDescription{Claims: map[string]string{"org": "acme", "scope": auth.EventsPublish}},
+		}
+		res, err := api(t.Context(), req)
+		if err != nil || res.StatusCode != http.StatusUnsupportedMediaType || !strings.Contains(res.Body, "Content-Encoding") {
+			t.Errorf("Base64 %v: %d %s, %v", isBase64, res.StatusCode, res.Body, err)
+		}
 	}
 }
 

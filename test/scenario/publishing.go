@@ -106,6 +106,10 @@ func publishRefused(t *testing.T, env *Env) {
 			c.call("POST", eventsPath, bad.body, "Content-Type", media).fails(bad.status, bad.code, bad.words...)
 		})
 	}
+	for _, media := range []string{"application/json", "application/x-ndjson"} { // a gateway hands on the one as a text and the other as bytes
+		c.call("POST", eventsPath, good, "Content-Type", media, "Content-Encoding", "gzip").
+			fails(http.StatusUnsupportedMediaType, "unsupported_media_type", "Content-Encoding")
+	}
 	c.call("PUT", eventsPath, good).fails(http.StatusMethodNotAllowed, "method_not_allowed")
 	r.hasOnly(c.publish("order.created", 1))
 }
