@@ -9,13 +9,6 @@ import (
 	"time"
 )
 
-// TimeLayout is RFC 3339 in UTC with milliseconds, the form of every
-// timestamp in the API. It is of fixed width.
-const TimeLayout = "2006-01-02T15:04:05.000Z"
-
-// FormatTime returns t in TimeLayout.
-func FormatTime(t time.Time) string { return t.UTC().Format(TimeLayout) }
-
 // Event is one published event. It is immutable once stamped: Body is shared
 // by every delivery of it and must not be written to.
 type Event struct {
