@@ -24,7 +24,7 @@ const (
 var domain = []string{
 	"internal/delivery", "internal/event", "internal/eventlog", "internal/handoff",
 	"internal/integration", "internal/lifecycle", "internal/problem",
-	"internal/publish", "internal/secret", "internal/store",
+	"internal/publish", "internal/secret", "internal/store", "internal/usertext",
 }
 
 // outer must not be reached from the domain, by whatever way.

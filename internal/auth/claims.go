@@ -8,11 +8,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // Leeway is how far the clock of an issuer may be from ours.
@@ -156,23 +156,19 @@ func (c Claims) time(name string) (t time.Time, found bool, err error) {
 }
 
 // CheckTenant says why tenant cannot name a tenant. Names are part of storage
-// keys and of the keys of S3 files: 1 to 128 bytes of UTF-8 without control
-// characters and slashes, and neither "." nor "..". The error continues a
-// sentence about the tenant: "has a slash".
+// keys and of the keys of S3 files: 1 to 128 bytes that pass usertext.Check,
+// without slashes, and neither "." nor "..". The error continues a sentence
+// about the tenant: "has a slash".
 func CheckTenant(tenant string) error {
 	switch {
 	case tenant == "":
 		return errors.New("is empty")
 	case len(tenant) > MaxTenantBytes:
 		return fmt.Errorf("is longer than %d bytes", MaxTenantBytes)
-	case !utf8.ValidString(tenant):
-		return errors.New("is not valid UTF-8")
-	case strings.ContainsFunc(tenant, unicode.IsControl):
-		return errors.New("has a control character")
 	case strings.Contains(tenant, "/"):
 		return errors.New("has a slash")
 	case tenant == "." || tenant == "..":
 		return errors.New("is a path (. or ..)")
 	}
-	return nil
+	return usertext.Check(tenant)
 }

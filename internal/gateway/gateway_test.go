@@ -159,6 +159,8 @@ func TestVerifier(t *testing.T) {
 		{"no tenant", claims("scope", "integrations:read", "tenant", "acme"), auth.Identity{}, true},
 		{"several tenants", claims("org", "[acme other]"), auth.Identity{}, true},
 		{"no possible tenant", claims("org", "a/b"), auth.Identity{}, true},
+		{"tenant with an invisible character", claims("org", "ac\u200bme"), auth.Identity{}, true},
+		{"tenant before a space", claims("org", "acme "), auth.Identity{}, true},
 		{"an authorizer of another kind", &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{Lambda: map[string]any{"org": "acme"}}, auth.Identity{}, true},
 		{"no authorizer", nil, auth.Identity{}, true},
 	} {

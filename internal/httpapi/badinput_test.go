@@ -48,7 +48,24 @@ func TestBadInput(t *testing.T) {
 		{"status", post(base, change(`"id"`, `"status":"stopped","id"`)), 400, invalid, "status cannot be given"},
 		{"time without an offset", post(base, change(`"id"`, `"starts_at":"2026-01-01T00:00:00","id"`)), 400, invalid, `starts_at is "2026-01-01T00:00:00"; it must be an RFC 3339 time`},
 		{"time with a comma", post(base, change(`"id"`, `"starts_at":"2026-01-01T00:00:00,5Z","id"`)), 400, invalid, "starts_at"},
-		{"time in lower case", post(base, change(`"id"`, `"starts_at":"2026-01-01t00:00:00z","id"`)), 400, invalid, "starts_at"},
+		{"time with a space at its end", post(base, change(`"id"`, `"starts_at":"2026-01-01T00:00:00Z ","id"`)), 400, invalid, "starts_at ends with a space; remove it."},
+		{"time with an invisible character", post(base, replay(`"starts_at":"2026-01-01T00:00:00Z","ends_at":"2026-02-01T00:00:00Z\u200e",`)), 400, invalid, "ends_at has an invisible character (U+200E) at position 21; remove it."},
+		{"time with a blank for its T", post(base, change(`"id"`, `"starts_at":"2026-01-01 00:00:00Z","id"`)), 400, invalid, "starts_at"},
+		{"NUL in JSON", post(base, change(`"hook"`, `"ho\u0000ok"`)), 400, invalid, "id has a control character (U+0000) at position 3; remove it."},
+		{"lone surrogate", post(base, change(`"hook"`, `"ho\ud800ok"`)), 400, json, "id is not valid JSON: invalid"},
+		{"lone low surrogate", post(base, change(`"hook"`, `"ho\udc00ok"`)), 400, json, "id is not valid JSON: invalid"},
+		{"surrogate of an event's name", post(events, `{"name":"a.b\ud800","payload":{}}`), 400, json, "name is not valid JSON: invalid"},
+		{"surrogate in a payload", post(events, `{"name":"a.b","payload":{"k":"\ud800"}}`), 400, json, "payload.k is not valid JSON: invalid"},
+		{"invisible character in a URL", post(base, change(`/hooks`, `/ho\u200boks`)), 400, invalid, "callback_parameters.callback_url has an invisible character (U+200B) at position 27; remove it."},
+		{"invisible character in a secret", post(base, change(apiKey, apiKey+`\u200b`)), 400, invalid, "callback_parameters.api_key has an invisible character (U+200B) at position 19; remove it."},
+		{"letter outside ASCII in a secret", post(base, change(apiKey, apiKey+`é`)), 400, invalid, "callback_parameters.api_key has a character outside ASCII at position 19"},
+		{"invisible character in a filter", post(base, change(`order.created`, `order.\u2060created`)), 400, invalid, "filter_conditions.event_filter[0] has an invisible character (U+2060) at position 7; remove it."},
+		{"space before an event's name", post(events, `{"events":[{"name":"a.b","payload":{}},{"name":" a.b","payload":{}}]}`), 400, invalid, "events[1].name begins with a space; remove it."},
+		{"invisible character in an event's name", post(events, `{"name":"a.\ufeffb","payload":{}}`), 400, invalid, "name has an invisible character (U+FEFF) at position 3; remove it."},
+		{"space after an event's id", post(events, `{"id":"`+uuidA+` ","name":"a.b","payload":{}}`), 400, invalid, "id ends with a space; remove it."},
+		{"invisible character in an id of a path", get(base + "/ho%E2%80%8Bok"), 404, problem.NotFound, "the id has an invisible character (U+200B) at position 3; remove it."},
+		{"space in an id of a path", get(base + "/hook%20"), 404, problem.NotFound, "the id ends with a space; remove it."},
+		{"invisible character in an event id of a path", get(base + "/hook/rejected_events/" + uuidA + "%E2%80%8B"), 404, problem.NotFound, "the id has an invisible character (U+200B) at position 37; remove it."},
 		{"day alone", post(base, replay(`"starts_at":"2026-01-01T00:00:00Z","ends_at":"2026-02-01",`)), 400, invalid, `ends_at is "2026-02-01"`},
 		{"time a number", post(base, change(`"id"`, `"starts_at":1767225600,"id"`)), 400, invalid, "starts_at must be a string, not a number"},
 		{"the zero time", post(base, change(`"id"`, `"starts_at":"0001-01-01T00:00:00Z","id"`)), 400, invalid, "starts_at"},
@@ -102,6 +119,35 @@ func TestBadInput(t *testing.T) {
 	for _, clear := range []string{apiKey, whsec} {
 		if strings.Contains(w.lines.String(), clear) {
 			t.Errorf("%s is in the log", clear)
+		}
+	}
+}
+
+func TestPatchRefusesUnseenText(t *testing.T) {
+	w := setup()
+	w.do(t, post(base, webhook))
+	w.do(t, post(base+"/hook/_stop", ""))
+	before := w.state(t, "acme")
+	w.wantError(t, 400, problem.InvalidRequest, "callback_parameters.callback_url has an invisible character (U+200B) at position 25; remove it.",
+		patch(base+"/hook", `{"callback_parameters":{"callback_url":"https://erp.example.com/\u200b"}}`))
+	w.wantError(t, 400, problem.InvalidRequest, "callback_parameters.api_key ends with a space; remove it.",
+		patch(base+"/hook", `{"callback_parameters":{"api_key":"another-key "}}`))
+	if after := w.state(t, "acme"); after != before {
+		t.Errorf("changed to %s", after)
+	}
+}
+
+// RFC 3339 takes its letters small, and a leap second.
+func TestTimesThatRFC3339Allows(t *testing.T) {
+	for given, want := range map[string]string{
+		"2026-01-01t00:00:00z":      "2026-01-01T00:00:00.000Z",
+		"2026-01-01T02:00:00+02:00": "2026-01-01T00:00:00.000Z",
+		"2016-12-31T23:59:60Z":      "2017-01-01T00:00:00.000Z",
+	} {
+		w := setup()
+		rec := w.do(t, post(base, strings.Replace(webhook, `"id"`, `"starts_at":"`+given+`","id"`, 1)))
+		if rec.Code != 200 || !strings.Contains(rec.Body.String(), `"starts_at":"`+want+`"`) {
+			t.Errorf("%s: %d %s, want %s", given, rec.Code, rec.Body, want)
 		}
 	}
 }

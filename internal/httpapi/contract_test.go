@@ -43,6 +43,9 @@ func load() document {
 		})
 	openapi3.DefineStringFormatValidator("uuid",
 		openapi3.NewRegexpFormatValidator(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`))
+	// RFC 3339 has small letters and leap seconds too.
+	openapi3.DefineStringFormatValidator("date-time",
+		openapi3.NewRegexpFormatValidator(`^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$`))
 	spec, err := openapi3.NewLoader().LoadFromData(openapi.OpenAPI)
 	if err != nil {
 		panic(err)

@@ -2,13 +2,13 @@ package httpapi
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // document is an integration as the API takes and shows it. A nil field is
@@ -112,14 +112,15 @@ func timestamp(field string, s *string) (time.Time, error) {
 	if s == nil {
 		return time.Time{}, nil
 	}
-	var t time.Time
-	// UnmarshalText, unlike time.Parse, takes what RFC 3339 has and, of what it
-	// has not, only the comma.
-	if err := t.UnmarshalText([]byte(*s)); err != nil || strings.Contains(*s, ",") {
+	if err := usertext.Check(*s); err != nil {
+		return time.Time{}, problem.New(problem.InvalidRequest, "%s %v.", field, err)
+	}
+	t, err := event.ParseTime(*s)
+	if err != nil {
 		return t, problem.New(problem.InvalidRequest, "%s is %q; it must be an RFC 3339 time, like 2019-01-17T12:00:00.000Z.", field, clip(*s))
 	}
 	// The zero time would be taken for a field that is not given.
-	if t = t.UTC().Truncate(time.Millisecond); t.IsZero() {
+	if t.IsZero() {
 		return t, problem.New(problem.InvalidRequest, "%s is %q; it must not lie before 1970.", field, *s)
 	}
 	return t, nil

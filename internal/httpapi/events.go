@@ -10,6 +10,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 type idDocument struct {
@@ -98,7 +99,11 @@ func (a *api) retryRejected(w http.ResponseWriter, r *http.Request, tenant strin
 
 // eventID returns the event id of the path as ids are kept: in lower case.
 func eventID(r *http.Request) (string, error) {
-	id := strings.ToLower(r.PathValue("event_id"))
+	id := r.PathValue("event_id")
+	if err := usertext.Check(id); err != nil {
+		return "", problem.New(problem.NotFound, "There is no rejected event %q: the id %v.", clip(id), err)
+	}
+	id = strings.ToLower(id)
 	if len(id) != 36 || uuid.Validate(id) != nil {
 		return "", problem.New(problem.NotFound, "There is no rejected event %q; ids of events are UUIDs.", clip(id))
 	}

@@ -31,6 +31,9 @@ type Kept struct{ APIKey, SigningSecret, SecretAccessKey bool }
 // into the form that is stored, as Validate does. A secret that is the mask of
 // the stored one stands for it. The error is a problem.InvalidRequest.
 func (s *Spec) ValidateUpdate(current *Integration) (Kept, error) {
+	if err := s.validateText(); err != nil {
+		return Kept{}, err
+	}
 	s.normalise()
 	switch {
 	case s.ID != current.ID:

@@ -3,20 +3,23 @@ package integration
 import (
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // Validate checks the Spec of a registration against every rule of the
-// contract and brings it into the form that is stored: times in UTC and whole
+// contract, those of package usertext for text among them, and brings it into the form that is stored: times in UTC and whole
 // milliseconds, no slashes at the ends of the key prefix. The error is a
 // problem.InvalidRequest about the first field that breaks a rule. It does not
 // look at where a URL leads; that takes the network.
 func (s *Spec) Validate(now time.Time) error {
+	if err := s.validateText(); err != nil {
+		return err
+	}
 	s.normalise()
 	if !ValidID(s.ID) {
 		return invalid(nameID, s.ID, "it must have 1 to 50 characters, each of them a-z, 0-9 or a hyphen")
@@ -30,6 +33,27 @@ func (s *Spec) Validate(now time.Time) error {
 // ValidID reports whether s can be the id of an integration.
 func ValidID(s string) bool {
 	return len(s) <= MaxIDLength && lowerAndHyphens(s)
+}
+
+// validateText checks the fields whose other rules differ, before normalise
+// moves what is in them. Secrets and the names of filters are checked with their
+// other rules.
+func (s *Spec) validateText() error {
+	type field struct{ name, value string }
+	fields := []field{{nameID, s.ID}, {nameType, string(s.Type)}}
+	if w := s.Webhook; w != nil {
+		fields = append(fields, field{nameURL, w.URL})
+	}
+	if p := s.S3; p != nil {
+		fields = append(fields, field{nameAccessKeyID, p.AccessKeyID}, field{nameRegion, p.Region},
+			field{nameBucket, p.Bucket}, field{nameKeyPrefix, p.KeyPrefix}, field{nameEndpoint, p.Endpoint})
+	}
+	for _, f := range fields {
+		if err := usertext.Check(f.value); err != nil {
+			return refuse("%s %v.", f.name, err)
+		}
+	}
+	return nil
 }
 
 func (s *Spec) normalise() {
@@ -123,6 +147,9 @@ func validateNames(field string, names []string, valid func(string) bool, rule s
 		return refuse("%s has %d names; it can have at most %d.", field, len(names), MaxFilterNames)
 	}
 	for i, name := range names {
+		if err := usertext.Check(name); err != nil {
+			return refuse("%s[%d] %v.", field, i, err)
+		}
 		if !valid(name) {
 			return refuse("%s[%d] is %q; %s.", field, i, clip(name), rule)
 		}
@@ -161,24 +188,20 @@ func lowerAndHyphens(s string) bool {
 	return s != ""
 }
 
-// printable reports whether s is UTF-8 without control characters.
-func printable(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
-}
-
 // stars is how the mask of every secret begins. Nobody's secret does.
 var stars = secret.String{}.Mask()
 
 // validateSecret never shows what it refuses.
-func validateSecret(field string, s secret.String, maxLength int) error {
+func validateSecret(field string, s secret.String, maxLength int, check func(string) error) error {
 	clear := s.Reveal()
 	switch {
 	case strings.HasPrefix(clear, stars):
 		return refuse("%s is the mask of a secret, and not of the one that is stored here; send the secret itself.", field)
 	case len(clear) > maxLength:
 		return refuse("%s has %d bytes; it can have at most %d.", field, len(clear), maxLength)
-	case !printable(clear) || strings.TrimSpace(clear) != clear:
-		return refuse("%s has a control character in it or a space at one of its ends; check how it was copied.", field)
+	}
+	if err := check(clear); err != nil {
+		return refuse("%s %v.", field, err)
 	}
 	return nil
 }

@@ -65,7 +65,15 @@ func TestValidateAccepts(t *testing.T) {
 		"replay of the past":      with(replaySpec(), func(s *integration.Spec) { s.EndsAt = s.StartsAt.Add(time.Millisecond) }),
 		"longest url":             with(webhookSpec(), func(s *integration.Spec) { s.Webhook.URL = "https://h/" + strings.Repeat("ü", 2038) }),
 		"upper case scheme":       with(webhookSpec(), func(s *integration.Spec) { s.Webhook.URL = "HTTPS://EXAMPLE.com" }),
-		"fragment":                with(webhookSpec(), func(s *integration.Spec) { s.Webhook.URL = "https://example.com/#a" }),
+		"blank in the query":      with(webhookSpec(), func(s *integration.Spec) { s.Webhook.URL = "https://example.com/hook?team=sales emea" }),
+		"letters in the path":     with(webhookSpec(), func(s *integration.Spec) { s.Webhook.URL = "https://example.com/café/日本" }),
+		"bare percent signs":      with(webhookSpec(), func(s *integration.Spec) { s.Webhook.URL = "https://example.com/100%/%zz?p=5%" }),
+		"braces and bars":         with(webhookSpec(), func(s *integration.Spec) { s.Webhook.URL = "https://example.com/{a}?q={b|c}[]^" }),
+		"backslash in the query":  with(webhookSpec(), func(s *integration.Spec) { s.Webhook.URL = `https://example.com/?q=a\b` }),
+		"host in upper case":      with(webhookSpec(), func(s *integration.Spec) { s.Webhook.URL = "https://Example.COM/" }),
+		"host with a dot at end":  with(webhookSpec(), func(s *integration.Spec) { s.Webhook.URL = "https://example.com.:8443/" }),
+		"host in its xn-- form":   with(webhookSpec(), func(s *integration.Spec) { s.Webhook.URL = "https://xn--mnchen-3ya.example/" }),
+		"api key of punctuation":  with(webhookSpec(), func(s *integration.Spec) { s.Webhook.APIKey = secret.NewString(`7|aB~!{}"\=`) }),
 		"ipv6 and port":           with(webhookSpec(), func(s *integration.Spec) { s.Webhook.URL = "https://[2001:db8::1]:8443/x" }),
 		"shortest signing secret": with(webhookSpec(), func(s *integration.Spec) { s.Webhook.SigningSecret = signing(24) }),
 		"longest signing secret":  with(webhookSpec(), func(s *integration.Spec) { s.Webhook.SigningSecret = signing(64) }),
@@ -74,6 +82,8 @@ func TestValidateAccepts(t *testing.T) {
 		"both filters":            with(webhookSpec(), func(s *integration.Spec) { s.Filter.Names, s.Filter.Entities = many(1), []string{"refund_request"} }),
 		"endpoint":                with(s3Spec(), func(s *integration.Spec) { s.S3.Endpoint = "http://minio.example.com:9000/base" }),
 		"region auto":             with(s3Spec(), func(s *integration.Spec) { s.S3.Region = "auto" }),
+		"region of another store": with(s3Spec(), func(s *integration.Spec) { s.S3.Region, s.S3.Endpoint = "RegionOne", "https://swift.example.com" }),
+		"secret outside ASCII":    with(s3Spec(), func(s *integration.Spec) { s.S3.SecretAccessKey = secret.NewString("clé") }),
 		"docs' example bucket":    with(s3Spec(), func(s *integration.Spec) { s.S3.Bucket = "amzn-s3-demo-bucket" }),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -154,7 +164,7 @@ func TestValidateRefuses(t *testing.T) {
 		{"no id", "id is missing", func(s *integration.Spec) { s.ID = "" }},
 		{"long id", "id ", func(s *integration.Spec) { s.ID = strings.Repeat("a", 51) }},
 		{"upper case id", `id is "Orders"`, func(s *integration.Spec) { s.ID = "Orders" }},
-		{"id with newline", `id is "a\n"`, func(s *integration.Spec) { s.ID = "a\n" }},
+		{"id with newline", "id has a control character (U+000A) at position 2; remove it.", func(s *integration.Spec) { s.ID = "a\n" }},
 		{"no type", "integration_type is missing", func(s *integration.Spec) { s.Type = "" }},
 		{"other type", `integration_type is "forever"`, func(s *integration.Spec) { s.Type = "forever" }},
 		{"starts later", "starts_at is \"2025-06-01T12:00:00.001Z\"", func(s *integration.Spec) { s.StartsAt = now.Add(time.Millisecond) }},
@@ -182,12 +192,14 @@ func TestValidateRefusesWebhook(t *testing.T) {
 	for _, url := range []string{
 		"", "example.com/x", "/x", "ftp://example.com", "https://", "https:///x", "http:opaque", "https://:443/",
 		"https://ex ample.com", "https://h/\n", "https://h/\x7f", "https://h/\u0085", "https://h/\xff", " https://h", "https://h:0/", "https://h:99999/", "https://[::1",
+		"https://h/#a", "https://h/?token=" + hidden + "#a", `https://h\x`, `https://h/a\b`, `https:\\h\x`, "https://münchen.example/", "https://m%C3%BCnchen.example/",
+		"https://１２７.0.0.1/", "https://h.example|x/", "https://@h/",
 		"https://user:" + hidden + "@h/", "https://user:%zz" + hidden + "@h/", "ftp://h/?token=" + hidden,
 		"https://h/" + strings.Repeat("a", 2039),
 	} {
 		cases = append(cases, refusal{fmt.Sprintf("url %.40q", url), "callback_parameters.callback_url ", func(s *integration.Spec) { s.Webhook.URL = url }})
 	}
-	for _, key := range []string{hidden + "\r\nX-Evil: 1", hidden + "\n", hidden + "\x00", " " + hidden, hidden + "\xff", strings.Repeat("a", 4097), "********" + hidden, "********"} {
+	for _, key := range []string{hidden + "\r\nX-Evil: 1", hidden + "\n", hidden + "\x00", " " + hidden, hidden + " ", hidden + "é", hidden + "\u200b", "\ufeff" + hidden, hidden + "\u00a0x", hidden + "\t" + hidden, "“" + hidden + "”", hidden + "\x7f", hidden + "\xff", strings.Repeat("a", 4097), "********" + hidden, "********"} {
 		cases = append(cases, refusal{fmt.Sprintf("api key %.40q", key), "callback_parameters.api_key ", func(s *integration.Spec) { s.Webhook.APIKey = secret.NewString(key) }})
 	}
 	for _, text := range []string{
@@ -209,13 +221,65 @@ func TestValidateRefusesS3(t *testing.T) {
 		}
 	}
 	add("aws_access_key_id", func(p *integration.S3Spec, v string) { p.AccessKeyID = v }, "", "a b", "a/b", "a,b", "a=b", "a\n", "ü", strings.Repeat("a", 129))
-	add("aws_secret_access_key", func(p *integration.S3Spec, v string) { p.SecretAccessKey = secret.NewString(v) }, "", hidden+"\n", "********", strings.Repeat("a", 1025))
+	add("aws_secret_access_key", func(p *integration.S3Spec, v string) { p.SecretAccessKey = secret.NewString(v) }, "", hidden+"\n", hidden+"\u200b", " "+hidden, "********", strings.Repeat("a", 1025))
 	add("aws_region", func(p *integration.S3Spec, v string) { p.Region = v }, "", "EU", "eu_central", "eu.central", strings.Repeat("a", 65))
 	add("bucket", func(p *integration.S3Spec, v string) { p.Bucket = v },
 		"", "ab", strings.Repeat("a", 64), "Upper", "under_score", "-ab", "ab-", ".ab", "ab.", "a..b", "a.-b", "a-.b", "192.168.0.1", "a/b", "bücket")
-	add("key_prefix", func(p *integration.S3Spec, v string) { p.KeyPrefix = v }, "a\nb", "a\x00", "\xff", "../a", "a/./b", strings.Repeat("a", 513))
-	add("endpoint", func(p *integration.S3Spec, v string) { p.Endpoint = v }, "minio:9000", "s3://x", "https://u:"+hidden+"@h", "https://h?x="+hidden, "https://h/#x", "https://h:70000")
+	add("key_prefix", func(p *integration.S3Spec, v string) { p.KeyPrefix = v }, "a\nb", "a\x00", "\xff", " a", "a ", "/ a/", "a/\u00a0b", "../a", "a/./b", strings.Repeat("a", 513))
+	add("endpoint", func(p *integration.S3Spec, v string) { p.Endpoint = v }, "minio:9000", "s3://x", "https://u:"+hidden+"@h", "https://h?x="+hidden, "https://h/#x", "https://h:70000", "https://h/100%", "https://h ", `https://h/a\b`)
+	add("aws_region", func(p *integration.S3Spec, v string) { p.Region, p.Endpoint = v, "https://swift.example.com" }, "Region One", "Region_One", "Régïon", strings.Repeat("A", 65))
 	check(t, s3Spec, cases)
+}
+
+// Every field that has text refuses every kind of it that cannot be seen, says
+// which character it is and where, and keeps a secret to itself.
+func TestValidateRefusesUnseenText(t *testing.T) {
+	fields := map[string]struct {
+		base func() *integration.Spec
+		set  func(*integration.Spec, string)
+		good string
+	}{
+		"id":                                  {webhookSpec, func(s *integration.Spec, v string) { s.ID = v }, "orders"},
+		"integration_type":                    {webhookSpec, func(s *integration.Spec, v string) { s.Type = integration.Type(v) }, "permanent"},
+		"callback_parameters.callback_url":    {webhookSpec, func(s *integration.Spec, v string) { s.Webhook.URL = v }, "https://example.com/hook"},
+		"callback_parameters.api_key":         {webhookSpec, func(s *integration.Spec, v string) { s.Webhook.APIKey = secret.NewString(v) }, hidden + "-key"},
+		"callback_parameters.signing_secret":  {webhookSpec, func(s *integration.Spec, v string) { s.Webhook.SigningSecret = secret.NewString(v) }, signing(32).Reveal()},
+		"s3_parameters.aws_access_key_id":     {s3Spec, func(s *integration.Spec, v string) { s.S3.AccessKeyID = v }, "AKIAEXAMPLE"},
+		"s3_parameters.aws_secret_access_key": {s3Spec, func(s *integration.Spec, v string) { s.S3.SecretAccessKey = secret.NewString(v) }, hidden + "-secret"},
+		"s3_parameters.aws_region":            {s3Spec, func(s *integration.Spec, v string) { s.S3.Region = v }, "eu-central-1"},
+		"s3_parameters.bucket":                {s3Spec, func(s *integration.Spec, v string) { s.S3.Bucket = v }, "my-bucket"},
+		"s3_parameters.key_prefix":            {s3Spec, func(s *integration.Spec, v string) { s.S3.KeyPrefix = v }, "prefix"},
+		"s3_parameters.endpoint":              {s3Spec, func(s *integration.Spec, v string) { s.S3.Endpoint = v }, "https://s3.example.com"},
+		"filter_conditions.event_filter[0]":   {webhookSpec, func(s *integration.Spec, v string) { s.Filter.Names = []string{v} }, "order.created"},
+		"filter_conditions.entity_filter[0]":  {webhookSpec, func(s *integration.Spec, v string) { s.Filter.Entities = []string{v} }, "order"},
+	}
+	for field, f := range fields {
+		for bad, want := range map[string]string{
+			"\u200b" + f.good:                  "has an invisible character (U+200B) at position 1; remove it.",
+			f.good[:3] + "\u202e" + f.good[3:]: "has an invisible character (U+202E) at position 4; remove it.",
+			f.good[:3] + "\u00ad" + f.good[3:]: "has an invisible character (U+00AD) at position 4; remove it.",
+			f.good[:3] + "\u00a0" + f.good[3:]: "has a special space (U+00A0) at position 4; remove it, or write a plain space.",
+			f.good[:3] + "\u0000" + f.good[3:]: "has a control character (U+0000) at position 4; remove it.",
+			f.good[:3] + "\u0085" + f.good[3:]: "has a control character (U+0085) at position 4; remove it.",
+			f.good[:3] + "\x7f" + f.good[3:]:   "has a control character (U+007F) at position 4; remove it.",
+			f.good[:3] + "\xff" + f.good[3:]:   "has a byte (0xFF) at position 4 that is not UTF-8; send it in UTF-8.",
+			f.good[:3] + "\ufffd" + f.good[3:]: "has a replacement character (U+FFFD) at position 4; it stands for one that was lost; write that again.",
+			" " + f.good:                       "begins with a space; remove it.",
+			f.good + " ":                       "ends with a space; remove it.",
+		} {
+			s := f.base()
+			f.set(s, bad)
+			err := s.Validate(now)
+			if problem.CodeOf(err) != problem.InvalidRequest || problem.MessageOf(err) != field+" "+want {
+				t.Errorf("%s of %q: %v, want %q", field, bad, err, field+" "+want)
+			}
+		}
+		s := f.base()
+		f.set(s, f.good)
+		if err := s.Validate(now); err != nil {
+			t.Errorf("%s of %q: %v", field, f.good, err)
+		}
+	}
 }
 
 func check(t *testing.T, base func() *integration.Spec, cases []refusal) {

@@ -20,6 +20,7 @@ import (
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/store"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // Service makes the changes. Every field but Quiesce is required. Its methods
@@ -91,10 +92,14 @@ func (s *Service) Get(ctx context.Context, tenant, id string) (*integration.Inte
 
 func notFound(id string) error {
 	const most = integration.MaxIDLength
+	shown := id
 	if len(id) > most {
-		id = id[:most] + "…"
+		shown = id[:most] + "…"
 	}
-	return problem.New(problem.NotFound, "There is no integration %q.", id)
+	if err := usertext.Check(id); err != nil {
+		return problem.New(problem.NotFound, "There is no integration %q: the id %v.", shown, err)
+	}
+	return problem.New(problem.NotFound, "There is no integration %q.", shown)
 }
 
 // now is the time as it is stored and shown.

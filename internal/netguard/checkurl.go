@@ -5,11 +5,11 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // lookupTimeout bounds the resolving of a host in CheckURL.
@@ -24,7 +24,7 @@ const lookupTimeout = 5 * time.Second
 // Public policy it does not tell why a name leads to no public address: who
 // may register could ask for every name inside our network.
 func (g *Guard) CheckURL(ctx context.Context, rawURL string) error {
-	u, err := url.Parse(rawURL)
+	u, err := usertext.ParseURL(rawURL)
 	if err != nil {
 		return problem.New(problem.InvalidTarget, "the URL cannot be read; write it like https://example.com/path")
 	}

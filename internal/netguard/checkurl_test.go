@@ -67,6 +67,7 @@ func TestCheckURL(t *testing.T) {
 		{"http://inner64.test", notPublic},
 		{"http://[64:ff9b::808:808]/", ""},
 		{"http://[64:ff9b::a00:1]/", `"64:ff9b::a00:1" has a NAT64 address that carries a private address`},
+		{"http://public.test/100%/a b?é{|}", ""},
 		{"http://8.8.8.8:81/x", ""},
 		{"http://[2606:4700::1111]/", ""},
 		{"http://4.test.3com/", ""},

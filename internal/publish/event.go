@@ -8,6 +8,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/strictjson"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // event reads one event and checks it.
@@ -130,5 +131,9 @@ func (p *parser) text(at place, field string) (string, error) {
 	if err != nil {
 		return "", p.broken(at, err)
 	}
-	return t.String(), nil
+	text := t.String()
+	if err := usertext.Check(text); err != nil {
+		return "", p.refuse(at, problem.InvalidRequest, field, "%v", err)
+	}
+	return text, nil
 }

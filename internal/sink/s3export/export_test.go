@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/handoff"
 )
@@ -286,4 +288,15 @@ func FuzzEscapeTenant(f *testing.F) {
 			t.Errorf("%q becomes %q", a, ea)
 		}
 	})
+}
+
+func TestRegionWithCapitalsIsSignedAsItIs(t *testing.T) {
+	var authorization string
+	in := exportTo(serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { authorization = r.Header.Get("Authorization") })))
+	in.S3.Region = "RegionOne"
+	name := bucket
+	_, _ = open(t, in).s3.HeadBucket(t.Context(), &s3.HeadBucketInput{Bucket: &name})
+	if !strings.Contains(authorization, "/RegionOne/s3/aws4_request") {
+		t.Errorf("Authorization is %q, want the region RegionOne in it", authorization)
+	}
 }

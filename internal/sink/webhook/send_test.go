@@ -1,8 +1,11 @@
 package webhook
 
 import (
+	"context"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -165,4 +168,51 @@ func FuzzSigningSecret(f *testing.F) {
 			t.Errorf("a signature is not of %d bytes", signatureLength)
 		}
 	})
+}
+
+// What a customer may register arrives as one well-formed request, whatever RFC
+// 3986 asks to be encoded.
+func TestURLsAsPeopleWriteThemArrive(t *testing.T) {
+	var got *http.Request
+	url := receiver(t, func(_ http.ResponseWriter, r *http.Request) { got = r })
+	_, port, _ := strings.Cut(strings.TrimPrefix(url, "http://"), ":")
+	for _, tt := range []struct{ url, uri, host string }{
+		{url + "/hook?team=sales emea", "/hook?team=sales%20emea", "127.0.0.1:" + port},
+		{url + "/café/100%/{id}?q=ü|%&r[]=1", "/caf%C3%A9/100%25/%7Bid%7D?q=%C3%BC%7C%25&r%5B%5D=1", "127.0.0.1:" + port},
+		{"HTTP://LocalHost:" + port + "/A", "/A", "LocalHost:" + port},
+	} {
+		got = nil
+		v := open(t, newClient(t, nil), hookTo(tt.url)).Send(t.Context(), sample(), 1)
+		if got == nil || v.Outcome != delivery.Delivered {
+			t.Errorf("%s: %+v", tt.url, v)
+			continue
+		}
+		if got.RequestURI != tt.uri || got.Host != tt.host {
+			t.Errorf("%s: called %s of host %s, want %s of %s", tt.url, got.RequestURI, got.Host, tt.uri, tt.host)
+		}
+	}
+}
+
+// A certificate and a virtual host name the host without the dot at its end, in
+// whatever case.
+func TestHostInUpperCaseAndWithADotAtItsEnd(t *testing.T) {
+	var host string
+	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { host = r.Host }))
+	defer server.Close()
+	client := newClientOver(t, func(transport *http.Transport) {
+		transport.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
+		}
+	})
+	for target, want := range map[string]string{
+		"https://EXAMPLE.com/":       "EXAMPLE.com",
+		"https://example.com./":      "example.com",
+		"https://example.com.:8443/": "example.com:8443",
+	} {
+		v := open(t, client, hookTo(target)).Send(t.Context(), sample(), 1)
+		if v.Outcome != delivery.Delivered || host != want {
+			t.Errorf("%s: %+v, as host %q, want %q", target, v, host, want)
+		}
+	}
 }

@@ -23,12 +23,14 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/sink/keepalive"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 const (
@@ -98,12 +100,13 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 // makes no connection.
 func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer secret.Sealer) (*Sender, error) {
 	hook := in.Webhook
-	u, err := parseTarget(hook.URL)
+	u, err := usertext.ParseURL(hook.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
 		// Neither err nor the URL is shown: both can hold secrets.
 		return nil, fmt.Errorf("integration %s: its callback_url is not an absolute http or https URL without user info", in.ID)
 	}
-	s := &Sender{client: c, url: u, host: u.Host, shown: redactURL(u)}
+	u.Fragment, u.RawFragment = "", ""
+	s := &Sender{client: c, url: u, host: hostHeader(u.Host), shown: redactURL(u)}
 
 	open := func(field string, sealed secret.Sealed) (secret.String, error) {
 		if sealed.IsZero() {
@@ -141,4 +144,10 @@ func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer s
 	}
 	s.previousExpires = hook.PreviousExpires
 	return s, nil
+}
+
+// hostHeader leaves out the dot that may end a full name: servers know themselves
+// by the name without it.
+func hostHeader(host string) string {
+	return strings.Replace(strings.TrimSuffix(host, "."), ".:", ":", 1)
 }
