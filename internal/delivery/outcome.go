@@ -14,48 +14,77 @@ import (
 )
 
 // record stores what has to be kept of a verdict before the event counts as
-// through: an event that the receiver refused.
-func (e *Engine) record(ctx context.Context, in *integration.Integration, turn chan struct{}, ev *event.Event, attempt int, v Verdict) error {
-	if v.Outcome != Rejected {
+// through: an event that the receiver refused. A run of them is said loudly.
+func (e *Engine) record(ctx context.Context, t *target, ev *event.Event, attempt int, v Verdict) error {
+	switch v.Outcome {
+	case Delivered:
+		t.rejections.Store(0)
+		return nil
+	case Rejected:
+	default:
 		return nil
 	}
 	select {
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
+	case t.turn <- struct{}{}:
+		defer func() { <-t.turn }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	h := store.HistoryOf(in)
-	return repeat(func() error {
-		index, err := e.Store.RejectedIndex(ctx, h)
-		if err != nil {
-			return err
-		}
-		if slices.ContainsFunc(index.Entries, func(r integration.RejectedEntry) bool { return r.EventID == ev.ID }) {
-			return nil // a repeat after a crash: it is kept already
-		}
-		now := e.Now()
+	loud := t.rejections.Load()+1 == longRun
+	err := repeat(func() error { return e.keepRejected(ctx, t.in, ev, attempt, v, loud) })
+	if err != nil {
+		return err
+	}
+	t.rejections.Add(1)
+	if loud {
+		e.Logger.WarnContext(ctx, "receiver rejects everything",
+			"tenant", t.in.Tenant, "integration", t.in.ID, "rejected_in_a_row", longRun, "reason", v.Reason)
+	}
+	return nil
+}
+
+// longRun is how many rejections without a delivery between them are said loudly:
+// one event may be bad, but not twenty in a row.
+const longRun = 20
+
+// keepRejected writes a rejected event, the list it is in, and what the log says
+// of it. An event that is in the list already, as after a crash, is left as it is.
+func (e *Engine) keepRejected(ctx context.Context, in *integration.Integration, ev *event.Event, attempt int, v Verdict, loud bool) error {
+	h, now := store.HistoryOf(in), e.Now()
+	index, err := e.Store.RejectedIndex(ctx, h)
+	if err != nil {
+		return err
+	}
+	var writes []store.Write
+	say := func(action integration.Action, format string, args ...any) {
+		writes = append(writes, store.AddEntry{History: h, Entry: integration.LogEntry{
+			Action: action, CreatedAt: now, Reason: fmt.Sprintf(format, args...),
+		}})
+	}
+	if !slices.ContainsFunc(index.Entries, func(r integration.RejectedEntry) bool { return r.EventID == ev.ID }) {
 		index.Entries = append(index.Entries, integration.RejectedEntry{EventID: ev.ID, CreatedAt: now})
-		writes := []store.Write{
-			store.PutRejected{History: h, Rejected: &integration.Rejected{Event: *ev, CreatedAt: now, Attempts: attempt}},
-			store.AddEntry{History: h, Entry: integration.LogEntry{
-				Action: integration.ActionEventRejected, CreatedAt: now,
-				Reason: fmt.Sprintf("Event %s (%s) was rejected. %s", ev.ID, ev.Name, v.Reason),
-			}},
-		}
+		writes = append(writes, store.PutRejected{History: h, Rejected: &integration.Rejected{Event: *ev, CreatedAt: now, Attempts: attempt}})
+		say(integration.ActionEventRejected, "Event %s (%s) was rejected. %s", ev.ID, ev.Name, v.Reason)
 		for n := 0; len(index.Entries) > e.Settings.MaxRejected && n < maxEvicted; n++ {
 			oldest := index.Entries[0].EventID
 			index.Entries = index.Entries[1:]
-			writes = append(writes,
-				store.DeleteRejected{History: h, EventID: oldest},
-				store.AddEntry{History: h, Entry: integration.LogEntry{
-					Action: integration.ActionRejectedEvicted, CreatedAt: now,
-					Reason: fmt.Sprintf("Rejected event %s was evicted: only the newest %d are kept. A replay can bring it back.", oldest, e.Settings.MaxRejected),
-				}})
+			writes = append(writes, store.DeleteRejected{History: h, EventID: oldest})
+			say(integration.ActionRejectedEvicted, "Rejected event %s was evicted: only the newest %d are kept. A replay can bring it back.", oldest, e.Settings.MaxRejected)
 		}
-		return e.Store.Commit(ctx, append(writes, store.PutRejectedIndex{History: h, Index: index})...)
-	})
+		writes = append(writes, store.PutRejectedIndex{History: h, Index: index})
+	}
+	if loud {
+		say(integration.ActionEventRejected, longRunReason, longRun, e.Settings.MaxRejected)
+	}
+	if len(writes) == 0 {
+		return nil
+	}
+	return e.Store.Commit(ctx, writes...)
 }
+
+const longRunReason = "ATTENTION: the last %d answers were all 400, so every event leaves the stream for the list of rejected events, " +
+	"of which only the newest %d are kept. Stop the integration, check callback_url and the receiver, and start it again. " +
+	"Then retry the rejected events; a replay brings back those that were evicted."
 
 // maxEvicted keeps a rejection within one Commit where the setting was lowered;
 // the next ones evict the rest.

@@ -122,7 +122,7 @@ func TestRejectedListIsBounded(t *testing.T) {
 		r.wantOnce("orders", ids)
 		got := r.rejected(in)
 		evicted := r.entries("orders", integration.ActionRejectedEvicted)
-		rejected := r.entries("orders", integration.ActionEventRejected)
+		rejected, _ := r.rejections("orders")
 		if len(got) != most || len(rejected) != events || len(evicted) != events-most {
 			t.Errorf("%d kept, %d rejected, %d evicted; want %d, %d, %d", len(got), len(rejected), len(evicted), most, events, events-most)
 		}

@@ -181,7 +181,7 @@ func (r *rider) resume() {
 func (r *rider) work(next item, attempt int) {
 	for {
 		verdict := r.engine.attempt(r.ctx, r.in, r.lane, r.target.sender, next.event(), attempt)
-		err := r.engine.record(r.ctx, r.in, r.target.turn, next.event(), attempt, verdict)
+		err := r.engine.record(r.ctx, r.target, next.event(), attempt, verdict)
 
 		r.mu.Lock()
 		r.note(next, verdict, err)

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sluicehq/sluice/internal/integration"
 )
@@ -17,6 +18,12 @@ type target struct {
 	// meet each other's conflicts without end.
 	turn  chan struct{}
 	slots slots
+	// rejections counts the rejected events since the last delivered one, of all
+	// lanes, live and in catch-up. It is of this process and this generation: a
+	// start, an update and a restart of the process begin at 0, and on AWS each
+	// warm environment of a function counts for itself, so that a long run may be
+	// said later, or more than once. To keep it would take a write an event.
+	rejections atomic.Int64
 }
 
 // targets remembers opened sinks by generation, so that a secret is decrypted
