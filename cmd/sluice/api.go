@@ -62,7 +62,8 @@ const maxSecretFile = 64 << 10
 
 // secret returns what a flag for a secret stands for: the text itself, the
 // content of a file (@FILE) or a variable (env:NAME). The last two keep it out
-// of the shell's history and the list of processes.
+// of the shell's history and the list of processes. The line end of a file is not
+// part of the secret; all else in it is.
 func (e *env) secret(flag string) (string, error) {
 	if name, ok := strings.CutPrefix(flag, "env:"); ok {
 		if value := e.getenv(name); value != "" {
@@ -78,7 +79,7 @@ func (e *env) secret(flag string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	value := strings.TrimSpace(string(data))
+	value := strings.TrimRight(string(data), "\r\n")
 	if value == "" {
 		return "", fmt.Errorf("the file %s is empty", path)
 	}

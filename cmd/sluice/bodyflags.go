@@ -2,11 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 const secretFlagsHelp = `A flag for a secret takes @FILE or env:NAME for its content, so that the secret
@@ -89,21 +92,29 @@ func (b *bodyFlags) body(cmd *cobra.Command) (any, error) {
 	return body, failed
 }
 
-// value is what a flag sets its field to; nil, JSON's null, removes it.
+// value is what a flag sets its field to; nil, JSON's null, removes it. Text is
+// checked here too: encoding it as JSON would replace what is not UTF-8.
 func (b *bodyFlags) value(f bodyField, text string) (any, error) {
-	switch {
-	case text == "":
+	if text == "" {
 		return nil, nil //nolint:nilnil // null is a value here
-	case f.secret:
-		return b.env.secret(text)
-	case f.list:
-		var names []string
-		for name := range strings.SplitSeq(text, ",") {
-			names = append(names, strings.TrimSpace(name))
-		}
-		return names, nil
 	}
-	return text, nil
+	if f.secret {
+		var err error
+		if text, err = b.env.secret(text); err != nil {
+			return nil, err
+		}
+	}
+	if err := usertext.Check(text); err != nil {
+		return nil, fmt.Errorf("the value %w", err)
+	}
+	if !f.list {
+		return text, nil
+	}
+	var names []string
+	for name := range strings.SplitSeq(text, ",") {
+		names = append(names, strings.Trim(name, " "))
+	}
+	return names, nil
 }
 
 // set puts a value at a path of one or two names.

@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -173,6 +175,11 @@ func TestUsageErrors(t *testing.T) {
 		{"integrations create", "nothing is said of the integration"},
 		{"integrations create --file a --id b", "--file has the whole body"},
 		{"integrations create --api-key @no-such-file", "--api-key: open no-such-file"},
+		{"integrations create --id a\u200b", "--id: the value has an invisible character (U+200B) at position 2; remove it"},
+		{"integrations create --callback-url https://h/\xff", "--callback-url: the value has a byte (0xFF) at position 11 that is not UTF-8"},
+		{"integrations create --api-key hush\ufeff", "--api-key: the value has an invisible character (U+FEFF) at position 5; remove it"},
+		{"integrations create --starts-at 2026-01-01t00:00:00z\u200e", "--starts-at: the value has an invisible character (U+200E) at position 21"},
+		{"integrations update a --event-filter a.b,\u2060a.c", "--event-filter: the value has an invisible character (U+2060) at position 5"},
 		{"publish --from-line 0", "--from-line is 0"},
 		{"listen --status 99", "99 is not a status"},
 		{"listen --signing-secret abc", "must be whsec_"},
@@ -180,6 +187,27 @@ func TestUsageErrors(t *testing.T) {
 		code, stdout, stderr := cli.run(nil, strings.Fields(c.args)...)
 		if code != exitUsage || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 || stdout != "" {
 			t.Errorf("sluice %s: exit code %d, stderr %q, stdout %q; want %d and %q", c.args, code, stderr, stdout, exitUsage, c.want)
+		}
+	}
+}
+
+// A secret arrives as it is in its file, but for the line end, or not at all: what
+// nobody sees is for a person to remove.
+func TestSecretOfAFileIsNotAltered(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	cli := &cli{t: t}
+	for content, want := range map[string]string{
+		"hush \n":      "ends with a space; remove it",
+		"\thush\n":     "a control character (U+0009) at position 1",
+		"hush\u00a0\n": "a special space (U+00A0) at position 5",
+		"\ufeffhush":   "an invisible character (U+FEFF) at position 1",
+	} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, _, stderr := cli.run(nil, "integrations", "create", "--api-key", "@"+file)
+		if code != exitUsage || !strings.Contains(stderr, "--api-key: the value ") || !strings.Contains(stderr, want) || strings.Contains(stderr, "hush") {
+			t.Errorf("%q: exit code %d, %q; want %q", content, code, stderr, want)
 		}
 	}
 }

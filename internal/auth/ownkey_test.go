@@ -95,6 +95,7 @@ func TestSignRefusesWhatVerifyWould(t *testing.T) {
 		want   string
 	}{
 		"tenant":    {"a/b", read, time.Hour, "has a slash"},
+		"unseen":    {"ac\u202eme", read, time.Hour, "has an invisible character (U+202E) at position 3"},
 		"no tenant": {"", read, time.Hour, "is empty"},
 		"no scope":  {"acme", nil, time.Hour, "needs a scope"},
 		"scope":     {"acme", []string{"integrations:raed"}, time.Hour, `no scope "integrations:raed"`},
