@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// How often a long publish says how far it is.
+// How often a long command says how far it is.
 const (
 	terminalEvery = 500 * time.Millisecond
 	logEvery      = 5 * time.Second
@@ -17,21 +17,20 @@ const (
 // progress tells of a publish on standard error while it runs: in place on a
 // terminal, else a line now and then.
 type progress struct {
-	env      *env
-	asJSON   bool
-	terminal bool
-	shown    bool // a line in place is on the terminal
-	begun    time.Time
-	last     time.Time
-	events   int
-	calls    int
-	only     string // the id of the event, while there is but one
-	failed   error  // to write to standard output
+	statusLine
+
+	env    *env
+	asJSON bool
+	begun  time.Time
+	events int
+	calls  int
+	only   string // the id of the event, while there is but one
+	failed error  // to write to standard output
 }
 
 func newProgress(e *env, asJSON bool) *progress {
 	now := e.now()
-	return &progress{env: e, asJSON: asJSON, terminal: isTerminal(e.err), begun: now, last: now}
+	return &progress{statusLine: newStatusLine(e), env: e, asJSON: asJSON, begun: now}
 }
 
 func (p *progress) published(ids []string) {
@@ -43,21 +42,14 @@ func (p *progress) published(ids []string) {
 	if p.asJSON {
 		p.printIDs(ids)
 	}
-	now, every := p.env.now(), logEvery
-	if p.terminal {
-		every = terminalEvery
-	}
-	if now.Sub(p.last) < every {
-		return
-	}
-	p.last = now
+	now := p.env.now()
 	line := fmt.Sprintf("%s published, %.0f a second", count(p.events, "event"), p.rate(now))
 	if p.terminal {
-		p.shown = true
-		_, _ = fmt.Fprintf(p.env.err, "\r\x1b[K%s", line)
-		return
+		p.show(now, line)
+	} else if now.Sub(p.last) >= logEvery {
+		p.last = now
+		_, _ = fmt.Fprintln(p.env.err, line)
 	}
-	_, _ = fmt.Fprintln(p.env.err, line)
 }
 
 func (p *progress) printIDs(ids []string) {
@@ -76,14 +68,6 @@ func (p *progress) rate(now time.Time) float64 {
 func (p *progress) waiting(cause error, pause time.Duration) {
 	p.clear()
 	_, _ = fmt.Fprintf(p.env.err, "%s; trying again in %s\n", printable(cause.Error()), pause.Round(100*time.Millisecond))
-}
-
-// clear takes the line in place off the terminal.
-func (p *progress) clear() {
-	if p.shown {
-		_, _ = io.WriteString(p.env.err, "\r\x1b[K")
-		p.shown = false
-	}
 }
 
 // finish says what was done.
@@ -107,6 +91,36 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// statusLine is a line of standard error that changes in place, if that is a
+// terminal.
+type statusLine struct {
+	w        io.Writer
+	terminal bool
+	shown    bool
+	last     time.Time
+}
+
+func newStatusLine(e *env) statusLine {
+	return statusLine{w: e.err, terminal: isTerminal(e.err), last: e.now()}
+}
+
+// show replaces the line, unless it has just been replaced.
+func (s *statusLine) show(now time.Time, line string) {
+	if !s.terminal || now.Sub(s.last) < terminalEvery {
+		return
+	}
+	s.last, s.shown = now, true
+	_, _ = fmt.Fprintf(s.w, "\r\x1b[K%s", line)
+}
+
+// clear takes the line off the terminal.
+func (s *statusLine) clear() {
+	if s.shown {
+		_, _ = io.WriteString(s.w, "\r\x1b[K")
+		s.shown = false
+	}
 }
 
 // isTerminal reports whether a stream is a character device.

@@ -35,6 +35,8 @@ func commands(e *env) []*cobra.Command {
 		listenCommand(e),
 		integrationsCommand(e),
 		rejectedCommand(e),
+		backupCommand(e),
+		restoreCommand(e),
 		versionCommand(e),
 	}
 }

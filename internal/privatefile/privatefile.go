@@ -68,7 +68,7 @@ func ReadOrCreate(path string, fresh func() ([]byte, error)) ([]byte, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("cannot create %s: %w", path, err)
 	}
-	if err := syncDir(dir); err != nil {
+	if err := SyncDir(dir); err != nil {
 		return nil, fmt.Errorf("cannot create %s durably: %w", path, err)
 	}
 	return content, nil
@@ -93,7 +93,8 @@ func create(path string, content []byte) error {
 	return os.Link(tmp.Name(), path)
 }
 
-func syncDir(dir string) error {
+// SyncDir makes the names in a directory survive a power failure.
+func SyncDir(dir string) error {
 	if runtime.GOOS == "windows" { // a directory cannot be synced there
 		return nil
 	}

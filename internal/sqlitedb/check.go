@@ -26,16 +26,20 @@ const applicationID = 0x536c6365
 
 var magic = []byte("SQLite format 3\x00")
 
-// damagedError says what to do about a database that cannot be used. The file
-// is as it was found.
-func damagedError(path, what string) error {
-	return fmt.Errorf("the database %s is damaged: %s. Nothing was changed. Restore it from a backup, "+
-		"with the files of the same name and -wal or -shm at the end, or move them away to start with an empty one", path, what)
+// damaged is a database that cannot be used, as it was found.
+type damaged struct{ path, what string }
+
+func (d *damaged) Error() string {
+	return fmt.Sprintf("the database %s is damaged: %s. Nothing was changed. Move it away, with the files of the same name "+
+		"and -wal or -shm at the end; then restore a backup (sluice restore), or start with an empty one", d.path, d.what)
 }
 
+func damagedError(path, what string) error { return &damaged{path, what} }
+
 // check refuses a file that is no database of ours, or a damaged one, without
-// changing a byte of it. There may be no file, or an empty one.
-func check(ctx context.Context, path string) error {
+// changing a byte of it. There may be no file, or an empty one. A database of up
+// to whole bytes is checked as a whole, a larger one without its segments.
+func check(ctx context.Context, path string, whole int64) error {
 	head := make([]byte, 100)
 	size, err := readHead(path, head)
 	if err != nil {
@@ -61,7 +65,15 @@ func check(ctx context.Context, path string) error {
 	if pages := int64(binary.BigEndian.Uint32(head[28:])); wal == 0 && size < pages*pageSize {
 		return damagedError(path, fmt.Sprintf("it has %d bytes and should have %d", size, pages*pageSize))
 	}
-	return checkContent(ctx, path, size+wal, wal > 0)
+	_, err = os.Stat(path + "-shm")
+	indexed := err == nil
+	if err := checkContent(ctx, path, size+wal <= whole, wal > 0); err != nil {
+		if !indexed {
+			_ = os.Remove(path + "-shm") // a refused directory is left as it was
+		}
+		return err
+	}
+	return nil
 }
 
 // readHead fills head with the start of the file and returns the file's size.
@@ -93,15 +105,14 @@ func sizeOf(path string) (int64, error) {
 }
 
 // checkContent walks the database's pages over a read-only connection. With a
-// write-ahead log that connection needs an index of it beside it (-shm), which
-// is taken away again; without one it needs nothing, as nobody else writes.
-func checkContent(ctx context.Context, path string, size int64, wal bool) error {
+// write-ahead log that connection makes an index of it (-shm) where there is
+// none. The index stays for the next connection: a backup may have it open by
+// now, and one that is removed no longer keeps the log from being overwritten.
+// Without a log nothing is needed, as no other process writes.
+func checkContent(ctx context.Context, path string, whole, wal bool) error {
 	options := "mode=ro&immutable=1"
 	if wal {
 		options = "mode=ro"
-		if _, err := os.Stat(path + "-shm"); errors.Is(err, fs.ErrNotExist) {
-			defer func() { _ = os.Remove(path + "-shm") }()
-		}
 	}
 	db, err := sql.Open("sqlite", dsn(path, options))
 	if err != nil {
@@ -114,7 +125,7 @@ func checkContent(ctx context.Context, path string, size int64, wal bool) error 
 		return err
 	}
 	tables := []string{""}
-	if size > wholeCheckBytes {
+	if !whole {
 		if tables, err = smallTables(ctx, db); err != nil {
 			return checkFailed(path, err)
 		}

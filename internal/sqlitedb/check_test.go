@@ -49,7 +49,7 @@ func filled(t *testing.T, abrupt bool) string {
 }
 
 func TestDamagedDatabaseIsRefusedAndLeftAlone(t *testing.T) {
-	file := func(dir string) string { return filepath.Join(dir, fileName) }
+	file := func(dir string) string { return filepath.Join(dir, FileName) }
 	tests := []struct {
 		name   string
 		abrupt bool
@@ -88,7 +88,7 @@ func TestDamagedDatabaseIsRefusedAndLeftAlone(t *testing.T) {
 			if err == nil {
 				t.Fatal("the damaged database was opened")
 			}
-			for _, part := range []string{file(dir), "is damaged", "Restore it from a backup", "move them away"} {
+			for _, part := range []string{file(dir), "is damaged", "Move it away", "restore a backup (sluice restore)"} {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("%q does not say %q", err, part)
 				}
@@ -111,7 +111,7 @@ func TestForeignAndNewerDatabasesAreRefused(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			db, err := sql.Open("sqlite", dsn(filepath.Join(dir, fileName), ""))
+			db, err := sql.Open("sqlite", dsn(filepath.Join(dir, FileName), ""))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -135,10 +135,10 @@ func TestUnfinishedFirstStart(t *testing.T) {
 	for name, script := range map[string]string{"empty file": "", "empty database": "PRAGMA journal_mode = WAL"} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, fileName), nil, 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, FileName), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			db, err := sql.Open("sqlite", dsn(filepath.Join(dir, fileName), ""))
+			db, err := sql.Open("sqlite", dsn(filepath.Join(dir, FileName), ""))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -160,7 +160,7 @@ func TestOddDirectoryNames(t *testing.T) {
 		if err := db.Write(t.Context(), 1, put("a", nil0)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := os.Stat(filepath.Join(dir, fileName)); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, FileName)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -172,7 +172,7 @@ func TestFilesArePrivate(t *testing.T) {
 	if err := db.Write(t.Context(), 1, put("a", nil0)); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{".", fileName, fileName + "-wal", fileName + "-shm", lockFile} {
+	for _, name := range []string{".", FileName, FileName + "-wal", FileName + "-shm", LockName} {
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
@@ -192,7 +192,7 @@ func hashes(t *testing.T, dir string) map[string]string {
 	}
 	sums := map[string]string{}
 	for _, entry := range entries {
-		if entry.Name() == lockFile {
+		if entry.Name() == LockName {
 			continue
 		}
 		data, err := os.ReadFile(filepath.Join(dir, entry.Name()))

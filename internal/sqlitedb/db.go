@@ -18,8 +18,8 @@ import (
 	_ "modernc.org/sqlite" // registers the driver
 )
 
-// fileName is the database within the data directory.
-const fileName = "sluice.db"
+// FileName is the database within a data directory.
+const FileName = "sluice.db"
 
 // readers is how many reads run side by side. Further ones wait for one to end,
 // so whoever has rows open must not ask for others.
@@ -40,9 +40,9 @@ type DB struct {
 }
 
 // Open opens the database in a data directory and makes both if they are not
-// there yet. It refuses a directory that another process uses, and a database
-// that is damaged, not Sluice's, or of a newer release; it then changes nothing
-// in it. The context bounds the opening only.
+// there yet. It refuses a directory that another process uses or whose restore was
+// cut short, and a database that is damaged, not Sluice's, or of a newer release;
+// it then changes nothing in it. The context bounds the opening only.
 func Open(ctx context.Context, dir string) (*DB, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -51,11 +51,11 @@ func Open(ctx context.Context, dir string) (*DB, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data directory cannot be made: %w", err)
 	}
-	lock, err := lockDir(dir)
+	lock, err := Lock(dir)
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: filepath.Join(dir, fileName), lock: lock, turns: make(chan struct{}, readers)}
+	db := &DB{path: filepath.Join(dir, FileName), lock: lock, turns: make(chan struct{}, readers)}
 	if err := db.open(ctx); err != nil {
 		return nil, errors.Join(err, db.release())
 	}
@@ -63,7 +63,10 @@ func Open(ctx context.Context, dir string) (*DB, error) {
 }
 
 func (db *DB) open(ctx context.Context) error {
-	if err := check(ctx, db.path); err != nil {
+	if err := refusePartial(filepath.Dir(db.path)); err != nil {
+		return err
+	}
+	if err := check(ctx, db.path, wholeCheckBytes); err != nil {
 		return err
 	}
 	if err := createPrivate(db.path); err != nil {

@@ -137,7 +137,7 @@ func TestCloseFinishesWhatIsQueued(t *testing.T) {
 	if err := db.Write(t.Context(), 1, put("late", nil0)); problem.CodeOf(err) != problem.Unavailable {
 		t.Errorf("Write after Close: got %v, want unavailable", err)
 	}
-	if info, err := os.Stat(filepath.Join(dir, fileName+"-wal")); err == nil && info.Size() > 0 {
+	if info, err := os.Stat(filepath.Join(dir, FileName+"-wal")); err == nil && info.Size() > 0 {
 		t.Errorf("%d bytes are left in the write-ahead log", info.Size())
 	}
 	if got := len(strings.Fields(names(t, open(t, dir)))); got != 100 {
@@ -243,7 +243,7 @@ func TestAbruptStop(t *testing.T) {
 
 func copyFiles(t *testing.T, from, to string) {
 	t.Helper()
-	for _, name := range []string{fileName, fileName + "-wal"} {
+	for _, name := range []string{FileName, FileName + "-wal"} {
 		data, err := os.ReadFile(filepath.Join(from, name))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(to, name), data, 0o600)

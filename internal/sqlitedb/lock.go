@@ -11,15 +11,15 @@ import (
 	"syscall"
 )
 
-// lockFile is the file in a data directory that its owner holds locked. It
+// LockName is the file in a data directory that its owner holds locked. It
 // stays when the owner ends; the operating system lets go of the lock even if
 // the owner is killed.
-const lockFile = "lock"
+const LockName = "lock"
 
-// lockDir makes this process the owner of a data directory, until the file
-// returned is closed.
-func lockDir(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+// Lock makes this process the owner of a data directory, until the file
+// returned is closed. Open does so, too.
+func Lock(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, LockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("the data directory %s cannot be locked: %w", dir, err)
 	}

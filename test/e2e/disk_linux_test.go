@@ -11,14 +11,26 @@ import (
 	"time"
 )
 
-// TestDiskFull runs TestFullDisk in a mount namespace of its own, where it can
-// mount a file system that is small enough to be filled.
+// TestDiskFull runs TestFullDisk in a mount namespace of its own.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
+	runInNamespace(t, "TestFullDisk")
+}
+
+// TestDiskFullOfBackup runs TestBackupOnAFullDisk in the same way.
+func TestDiskFullOfBackup(t *testing.T) {
+	t.Parallel()
+	runInNamespace(t, "TestBackupOnAFullDisk")
+}
+
+// runInNamespace runs a test where it can mount a file system that is small
+// enough to be filled.
+func runInNamespace(t *testing.T, name string) {
+	t.Helper()
 	if inNamespace() {
 		t.SkipNow()
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFullDisk$", "-test.v", "-test.timeout=2m")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+name+"$", "-test.v", "-test.timeout=2m")
 	cmd.Env = append(os.Environ(), binaryVariable+"="+checked)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	if os.Getuid() != 0 {
@@ -28,7 +40,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	out, err := cmd.CombinedOutput()
 	switch text := string(out); {
-	case err == nil && strings.Contains(text, "--- PASS: TestFullDisk"):
+	case err == nil && strings.Contains(text, "--- PASS: "+name):
 		for line := range strings.Lines(text) {
 			if strings.Contains(line, "disk_linux_test.go") {
 				t.Log(strings.TrimSpace(line))
@@ -58,13 +70,7 @@ func TestFullDisk(t *testing.T) {
 	if !inNamespace() {
 		t.Skip("TestDiskFull runs it")
 	}
-	dir := t.TempDir()
-	if err := syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		t.Fatal(noMount, err)
-	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=12m,mode=700"); err != nil {
-		t.Fatal(noMount, err)
-	}
+	dir := smallDisk(t, "12m")
 	ballast := filepath.Join(dir, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 6<<20), 0o600); err != nil {
 		t.Fatal(err)
@@ -72,10 +78,7 @@ func TestFullDisk(t *testing.T) {
 	n := &node{t: t, binary: checked, data: filepath.Join(dir, "data"), env: fast, args: []string{"--dev"}}
 	n.open()
 	n.start()
-	defer func() { // or the file system stays busy
-		n.kill()
-		_ = syscall.Unmount(dir, syscall.MNT_DETACH)
-	}()
+	defer n.kill() // or the file system stays busy
 	c := newClient(n, "acme")
 	receiver := newSink(t)
 	c.register(t, "shop", receiver.url)
@@ -124,4 +127,41 @@ func TestFullDisk(t *testing.T) {
 	n.start()
 	acked = append(acked, mustPublish(t, c, 1)...)
 	until(t, "all arrives after a restart", func() bool { return receiver.lacks(acked) == 0 })
+}
+
+// smallDisk mounts a file system.
+func smallDisk(t *testing.T, size string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		t.Fatal(noMount, err)
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size+",mode=700"); err != nil {
+		t.Fatal(noMount, err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	return dir
+}
+
+// TestBackupOnAFullDisk runs out of room during a backup and during a restore.
+// Both say so and leave nothing.
+func TestBackupOnAFullDisk(t *testing.T) {
+	if !inNamespace() {
+		t.Skip("TestDiskFullOfBackup runs it")
+	}
+	data := goodData(t)
+	dir := smallDisk(t, "100k")
+	target := filepath.Join(dir, "backup")
+	checkRefusal(t, run(t, plain, nil, "", "backup", target, "--data", data, "--keys"), 1, []string{"no room in " + target})
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("the backup left %v, %v", entries, err)
+	}
+	good := filepath.Join(t.TempDir(), "backup")
+	if got := run(t, plain, nil, "", "backup", good, "--data", data, "--keys"); got.code != 0 {
+		t.Fatalf("backup: %+v", got)
+	}
+	checkRefusal(t, run(t, plain, nil, "", "restore", good, "--data", target), 1, []string{"no room in " + target})
+	if entries, err := os.ReadDir(target); err != nil || len(entries) != 1 || entries[0].Name() != "lock" {
+		t.Errorf("the restore left %v, %v; want the lock alone", entries, err)
+	}
 }

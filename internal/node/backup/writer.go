@@ -1,0 +1,141 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/sluicehq/sluice/internal/auth"
+	"github.com/sluicehq/sluice/internal/privatefile"
+	"github.com/sluicehq/sluice/internal/secret/keyfile"
+	"github.com/sluicehq/sluice/internal/sqlitedb"
+)
+
+// writer fills a directory with what is in another one.
+type writer struct {
+	source, dir string
+	partial     *sqlitedb.Partial
+	made        []string // what to remove if it fails, the last first
+}
+
+// makeDir makes the directory if it does not exist. Its parent must: a disk that
+// is not mounted is better found out.
+func (w *writer) makeDir() error {
+	err := os.Mkdir(w.dir, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w.made = append(w.made, w.dir)
+	return privatefile.SyncDir(filepath.Dir(w.dir))
+}
+
+// begin marks the directory as one without a whole database.
+func (w *writer) begin() error {
+	partial, err := sqlitedb.CreatePartial(w.dir)
+	if err != nil {
+		return err
+	}
+	w.partial = partial
+	for _, suffix := range []string{"", "-journal", "-wal", "-shm"} { // what SQLite may leave
+		w.made = append(w.made, partial.Path()+suffix)
+	}
+	return nil
+}
+
+// fill copies everything; the database gets its name last.
+func (w *writer) fill(ctx context.Context, keys bool, progress Progress) (Result, error) {
+	var r Result
+	if err := sqlitedb.Copy(ctx, w.source, w.partial.Path(), progress); err != nil {
+		return r, err
+	}
+	info, err := os.Stat(w.partial.Path())
+	if err != nil {
+		return r, err
+	}
+	r.Bytes = info.Size()
+	if keys {
+		if r.Keys, err = w.copyKeys(); err != nil {
+			return r, err
+		}
+	}
+	_, err = os.Stat(filepath.Join(w.dir, keyfile.Name))
+	r.SecretsKey = err == nil
+	w.made = append(w.made, filepath.Join(w.dir, sqlitedb.FileName))
+	return r, w.partial.Finish()
+}
+
+// copyKeys copies the key files that there are.
+func (w *writer) copyKeys() ([]string, error) {
+	var names []string
+	for _, name := range []string{keyfile.Name, auth.OwnKeyName} {
+		copied, err := w.copyKey(name)
+		if err != nil {
+			return nil, err
+		}
+		if copied {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+func (w *writer) copyKey(name string) (bool, error) {
+	from, to := filepath.Join(w.source, name), filepath.Join(w.dir, name)
+	content, err := privatefile.Read(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := checkKey(name, from); err != nil {
+		return false, err
+	}
+	created := false
+	there, err := privatefile.ReadOrCreate(to, func() ([]byte, error) {
+		created = true
+		return content, nil
+	})
+	if err != nil {
+		return false, err
+	}
+	if !bytes.Equal(there, content) {
+		return false, fmt.Errorf("%s is there already and differs from %s; move away the one that is wrong", to, from)
+	}
+	if created {
+		w.made = append(w.made, to)
+	}
+	return true, nil
+}
+
+// checkKey refuses a damaged key: the mistake is better found with the original
+// at hand.
+func checkKey(name, path string) error {
+	if name == keyfile.Name {
+		_, err := keyfile.Open(path)
+		return err
+	}
+	_, err := auth.OpenOwnKey(path)
+	return err
+}
+
+// undo removes what was made if it failed, but for a directory that has other
+// files by now.
+func (w *writer) undo(failed *error) {
+	if *failed == nil {
+		return
+	}
+	for _, path := range slices.Backward(w.made) {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) && path != w.dir {
+			*failed = errors.Join(*failed, err)
+		}
+	}
+}

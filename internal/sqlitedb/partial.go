@@ -1,0 +1,68 @@
+package sqlitedb
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/sluicehq/sluice/internal/privatefile"
+)
+
+// PartialName is the database in a directory as long as it is not whole.
+const PartialName = FileName + ".partial"
+
+// Partial is a database that is being written into a directory. Open refuses the
+// directory until it is finished: a node that started there would begin with an
+// empty database.
+type Partial struct{ dir string }
+
+// CreatePartial makes an empty file that only its owner may read. It fails if
+// there is one already. When it returns, the file survives a power failure.
+func CreatePartial(dir string) (*Partial, error) {
+	p := &Partial{dir}
+	f, err := os.OpenFile(p.Path(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%s is there: a backup into this directory is running or was cut short; remove it, or choose another directory", p.Path())
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(f.Close(), privatefile.SyncDir(dir)); err != nil {
+		return nil, errors.Join(err, os.Remove(p.Path()))
+	}
+	return p, nil
+}
+
+// Path is where to write.
+func (p *Partial) Path() string { return filepath.Join(p.dir, PartialName) }
+
+// Finish gives the database its name once it is on disk.
+func (p *Partial) Finish() error {
+	f, err := os.OpenFile(p.Path(), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(p.Path(), filepath.Join(p.dir, FileName)); err != nil {
+		return err
+	}
+	return privatefile.SyncDir(p.dir)
+}
+
+// refusePartial refuses a data directory whose restore was cut short.
+func refusePartial(dir string) error {
+	path := filepath.Join(dir, PartialName)
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("the database in the data directory %s is not whole, as %s is there: a restore was cut short. "+
+		"Run sluice restore again, or remove the file to start without what it was to restore", dir, path)
+}
