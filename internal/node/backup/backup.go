@@ -49,14 +49,10 @@ func (w *writer) create(ctx context.Context, keys bool, progress Progress) (_ Re
 		return Result{}, err
 	}
 	defer w.undo(&err)
-	// Refused before anything is written, and again once no other backup can begin.
 	if err := checkEmpty(w.dir); err != nil {
 		return Result{}, err
 	}
-	if err := w.begin(); err != nil {
-		return Result{}, err
-	}
-	if err := checkEmpty(w.dir, sqlitedb.PartialName); err != nil {
+	if err := w.claim(sqlitedb.PartialName); err != nil {
 		return Result{}, err
 	}
 	return w.fill(ctx, keys, progress)
@@ -89,14 +85,11 @@ func (w *writer) restore(ctx context.Context, progress Progress) (_ Result, err 
 		return Result{}, err
 	}
 	defer lock.Close()
-	defer w.undo(&err)                                    // before a node may start here
-	if err := checkEmpty(w.dir, allowed...); err != nil { // one may have started meanwhile
-		return Result{}, err
-	}
+	defer w.undo(&err) // before a node may start here
 	if err := os.Remove(filepath.Join(w.dir, sqlitedb.PartialName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Result{}, err
 	}
-	if err := w.begin(); err != nil {
+	if err := w.claim(allowed...); err != nil {
 		return Result{}, err
 	}
 	return w.fill(ctx, true, progress)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -166,6 +167,7 @@ func TestRefusalsChangeNothing(t *testing.T) {
 		{"restore over a database", func(t *testing.T, _, b string) { write(t, b+"/sluice.db", "x") }, true, "not empty: it has sluice.db"},
 		{"restore beside other files", func(t *testing.T, d, b string) {
 			empty(t, d)
+			remove(t, d+"/lock")
 			write(t, d+"/notes", "x")
 			write(t, b+"/sluice.db", "x")
 		}, true, "not empty: it has notes"},
@@ -174,6 +176,10 @@ func TestRefusalsChangeNothing(t *testing.T) {
 			data, backup := dataDir(t), t.TempDir()
 			c.prepare(t, data, backup)
 			before := [2]map[string]string{files(t, data), files(t, backup)}
+			past := time.Unix(1_700_000_000, 0)
+			if err := os.Chtimes(backup, past, past); err != nil {
+				t.Fatal(err)
+			}
 			var err error
 			if c.restore {
 				_, err = Restore(t.Context(), backup, data, ignore)
@@ -186,12 +192,12 @@ func TestRefusalsChangeNothing(t *testing.T) {
 			after := [2]map[string]string{files(t, data), files(t, backup)}
 			delete(after[0], sqlitedb.FileName+"-shm") // of SQLite, as the database was read
 			delete(after[0], sqlitedb.FileName+"-wal")
-			if c.restore {
-				delete(after[0], sqlitedb.LockName)
-				delete(before[0], sqlitedb.LockName)
-			}
 			if diff := cmp.Diff(before, after); diff != "" {
 				t.Errorf("the files changed (-before +after):\n%s", diff)
+			}
+			// A file that is made for a moment can stay, if the process is killed.
+			if info, err := os.Stat(backup); len(before[1]) > 0 && (err != nil || !info.ModTime().Equal(past)) {
+				t.Errorf("files in %s came and went (%v)", backup, err)
 			}
 		})
 	}
@@ -394,4 +400,13 @@ func TestTwoBackupsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantWhole(t, dir)
+}
+
+// The same if the first one ends right after the second found an empty directory.
+func TestClaimRefusesABackupThatHasJustEnded(t *testing.T) {
+	data := dataDir(t)
+	w := &writer{source: data, dir: backupOf(t, data, false)}
+	if err := w.claim(sqlitedb.PartialName); err == nil || !strings.Contains(err.Error(), "not empty: it has sluice.db") {
+		t.Errorf("got %v, want that it is not empty", err)
+	}
 }

@@ -37,8 +37,10 @@ func (w *writer) makeDir() error {
 	return privatefile.SyncDir(filepath.Dir(w.dir))
 }
 
-// begin marks the directory as one without a whole database.
-func (w *writer) begin() error {
+// claim marks the directory as one without a whole database, so that no other
+// backup begins there, and refuses it if one has ended there since it was found
+// empty.
+func (w *writer) claim(allowed ...string) error {
 	partial, err := sqlitedb.CreatePartial(w.dir)
 	if err != nil {
 		return err
@@ -47,7 +49,7 @@ func (w *writer) begin() error {
 	for _, suffix := range []string{"", "-journal", "-wal", "-shm"} { // what SQLite may leave
 		w.made = append(w.made, partial.Path()+suffix)
 	}
-	return nil
+	return checkEmpty(w.dir, allowed...)
 }
 
 // fill copies everything; the database gets its name last.
