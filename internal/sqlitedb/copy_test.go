@@ -25,10 +25,16 @@ func emptyFile(t *testing.T) string {
 // large fills a database with so many pages that a copy takes several steps.
 func large(t *testing.T, db *DB) {
 	t.Helper()
-	for i := range 4 * copyPages {
-		if err := db.Write(t.Context(), 1, put(fmt.Sprintf("tenant-%04d", i), make([]byte, 5000))); err != nil {
-			t.Fatal(err)
+	err := db.Write(t.Context(), 1, func(tx *Tx) error {
+		for i := range 4 * copyPages {
+			if err := put(fmt.Sprintf("tenant-%04d", i), make([]byte, 5000))(tx); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
