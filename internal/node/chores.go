@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/lifecycle"
+	"github.com/sluicehq/sluice/internal/preflight"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
@@ -38,6 +39,13 @@ func (n *Node) doChores(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// lookAround warns of what is wrong with the environment, beside the start.
+func (n *Node) lookAround(ctx context.Context, newest time.Time) {
+	for _, t := range preflight.Look(ctx, n.config.Data, newest) {
+		n.logger.Warn("the environment needs attention", "check", t.Check, "trouble", t.Text)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/netguard"
+	"github.com/sluicehq/sluice/internal/preflight"
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/secret/keyfile"
 	"github.com/sluicehq/sluice/internal/sink"
@@ -82,6 +83,9 @@ func (n *Node) open(ctx context.Context) error {
 		if n.metricsListener, err = listen(ctx, c.MetricsAddr, "--metrics-addr"); err != nil {
 			return err
 		}
+	}
+	if err := preflight.Writable(c.Data); err != nil {
+		return err
 	}
 	if n.db, err = sqlitedb.Open(ctx, c.Data); err != nil {
 		return err
@@ -211,6 +215,8 @@ func (n *Node) resume(ctx context.Context) error {
 	choresCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stopChores = stop
 	n.chores.Go(func() { n.doChores(choresCtx) })
+	newest := n.log.Newest() // as it was before anything is published
+	n.chores.Go(func() { n.lookAround(choresCtx, newest) })
 	return nil
 }
 

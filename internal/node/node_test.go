@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/secret"
@@ -189,5 +191,58 @@ func TestMetricsHaveEveryFigure(t *testing.T) {
 		if !strings.Contains(rec.Body.String(), name) {
 			t.Errorf("/metrics has no %s", name)
 		}
+	}
+}
+
+// A start tells what is wrong with the environment, here the clock, and goes on.
+func TestStartWarnsOfItsEnvironment(t *testing.T) {
+	dir := t.TempDir()
+	n := openNode(t, dir)
+	draft := event.Draft{ID: "6f1c4f0e-0000-4000-8000-000000000001", Name: "order.created", Payload: []byte("{}")}
+	if _, err := n.log.Append(t.Context(), event.Partition{Tenant: "acme"}, "", eventlog.Unnamed(draft.Stamp("acme", time.Now().Add(time.Hour)))); err != nil {
+		t.Fatal(err)
+	}
+	closeNode(t, n)
+
+	told := make(lines, 100)
+	config := DefaultConfig()
+	config.Addr, config.Data, config.Dev = "127.0.0.1:0", dir, true
+	n, err := Open(t.Context(), config, slog.New(slog.NewTextHandler(told, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeNode(t, n)
+	late := time.After(30 * time.Second)
+	for {
+		select {
+		case line := <-told:
+			if strings.Contains(line, "level=WARN") && strings.Contains(line, "check=clock") && strings.Contains(line, "before the newest event") {
+				return
+			}
+		case <-late:
+			t.Fatal("nothing is said of the clock")
+		}
+	}
+}
+
+// lines are what is logged, line by line.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
+}
+
+// Where nothing can be written there is no start, and the error says what to do.
+func TestNoStartWhereNothingCanBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := DefaultConfig()
+	config.Addr, config.Data = "127.0.0.1:0", file
+	_, err := Open(t.Context(), config, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), file+" cannot be made") || !strings.Contains(err.Error(), "choose another directory with --data") {
+		t.Errorf("got %v, want the directory and what to do", err)
 	}
 }

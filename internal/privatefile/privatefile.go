@@ -130,5 +130,8 @@ func named(path string, err error) error {
 	if perm, ok := errors.AsType[*permissionError](err); ok {
 		return fmt.Errorf("%s holds a key, but %w; run: chmod 600 %s", path, perm, path)
 	}
-	return fmt.Errorf("cannot read the key file %s: %w", path, err)
+	if errors.Is(err, fs.ErrNotExist) { // the caller knows what a missing one means
+		return fmt.Errorf("cannot read the key file %s: %w", path, err)
+	}
+	return fmt.Errorf("cannot read the key file %s: %w; it must be a file that belongs to the user who runs this program, with mode 600", path, err)
 }

@@ -96,7 +96,7 @@ func TestReadRefuses(t *testing.T) {
 	for _, c := range []struct{ path, want string }{
 		{missing, "no such file"},
 		{big, "larger than 65536 bytes"},
-		{dir, "not a regular file"},
+		{dir, "not a regular file; it must be a file that belongs to the user who runs this program, with mode 600"},
 	} {
 		_, err := privatefile.Read(c.path)
 		if err == nil || !strings.Contains(err.Error(), c.path) || !strings.Contains(err.Error(), c.want) {

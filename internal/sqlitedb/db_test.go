@@ -298,3 +298,14 @@ func TestWaitingForAConnectionEndsWithTheContext(t *testing.T) {
 		}
 	}
 }
+
+func TestUnlockableDirectorySaysWhatToDo(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, LockName), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), dir)
+	if err == nil || !strings.Contains(err.Error(), dir+" cannot be locked") || !strings.Contains(err.Error(), "must belong to the user who runs this program") {
+		t.Errorf("got %v, want the directory and what to do", err)
+	}
+}

@@ -21,7 +21,7 @@ const LockName = "lock"
 func Lock(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, LockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("the data directory %s cannot be locked: %w", dir, err)
+		return nil, cannotLock(dir, err)
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -37,9 +37,13 @@ func Lock(dir string) (*os.File, error) {
 	}
 	if err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("the data directory %s cannot be locked: %w", dir, err)
+		return nil, cannotLock(dir, err)
 	}
 	return f, nil
+}
+
+func cannotLock(dir string, err error) error {
+	return fmt.Errorf("the data directory %s cannot be locked: %w; its files must belong to the user who runs this program, on a disk that takes writes and locks", dir, err)
 }
 
 // ownerOf is " (pid 123)", or "" if the file does not say.

@@ -91,6 +91,21 @@ func TestBadDays(t *testing.T) {
 	}
 }
 
+// TestStartWithoutCertificates starts the node as in an image that has nothing
+// else: it says so once, and not in the log of each customer whose receiver fails.
+func TestStartWithoutCertificates(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, plain, map[string]string{"SSL_CERT_FILE": "/nowhere/roots.pem", "SSL_CERT_DIR": "/nowhere"}, "--dev")
+	n.until("it says that there are no certificates", func() bool {
+		return slices.ContainsFunc(n.lines(0), func(line map[string]any) bool {
+			return line["level"] == "WARN" && line["check"] == "certificates" && strings.Contains(fmt.Sprint(line["trouble"]), "SSL_CERT_FILE")
+		})
+	})
+	if code, _ := n.end(); code != 0 {
+		t.Errorf("it ended with %d", code)
+	}
+}
+
 func checkRefusal(t *testing.T, got output, code int, words []string) {
 	t.Helper()
 	if got.code != code {

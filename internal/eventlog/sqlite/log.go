@@ -126,6 +126,20 @@ func (l *Log) Heads() map[event.Partition]uint64 {
 	return heads
 }
 
+// Newest returns the latest stamp in the log, zero for an empty one.
+func (l *Log) Newest() time.Time {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	var latest int64
+	for _, part := range l.partitions {
+		latest = max(latest, part.lastMs)
+	}
+	if latest == 0 {
+		return time.Time{}
+	}
+	return timeOf(latest)
+}
+
 // Head implements eventlog.Log.
 func (l *Log) Head(ctx context.Context, p event.Partition) (uint64, error) {
 	if err := ctx.Err(); err != nil {
