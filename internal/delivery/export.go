@@ -65,17 +65,7 @@ func (s *step) nextFile(ctx context.Context, in *reader) (more bool, next Step, 
 	case in.err != nil:
 		return false, again, in.err
 	}
-	if !v.Unknown && !f.noSlot {
-		s.cursor.Upload = nil
-	}
-	switch {
-	case f.noSlot, v.Outcome == Interrupted:
-		return false, again, s.release(e.Now())
-	case v.Outcome != Delivered:
-		next, err = s.failed(&failure{verdict: v, at: e.Now()})
-		return false, next, err
-	}
-	return true, again, nil
+	return f.notStored(v)
 }
 
 // unsettled returns the file that has to be settled before a new one is written,
@@ -152,7 +142,7 @@ func (f *exportFile) stored() (more bool, next Step, err error) {
 	s.succeeded()
 	err = s.save(handoff.Progress{Position: u.To})
 	if errors.Is(err, store.ErrConflict) {
-		return false, Step{Lost: true}, s.engine.count(s.hard, s.cursor.Key, u)
+		return false, Step{Lost: true}, s.engine.count(s.hard, s.cursor.Key, u, u.To)
 	}
 	if err != nil {
 		return false, again, err
@@ -171,9 +161,30 @@ func (f *exportFile) stored() (more bool, next Step, err error) {
 	return false, next, err
 }
 
-// count makes a stored file count although its cursor was changed meanwhile, as
-// a stop does, unless it was moved to another place.
-func (e *Engine) count(ctx context.Context, k handoff.Key, u *handoff.Upload) error {
+// notStored writes what became of a file that is not known to be stored.
+func (f *exportFile) notStored(v Verdict) (more bool, next Step, err error) {
+	s, now := f.step, f.step.engine.Now()
+	var refused *handoff.Upload
+	if !v.Unknown && !f.noSlot {
+		refused, s.cursor.Upload = s.cursor.Upload, nil
+	}
+	switch {
+	case f.noSlot, v.Outcome == Interrupted:
+		err = s.release(now)
+	case v.Outcome == Delivered:
+		return true, again, nil // there was nothing to write
+	default:
+		next, err = s.failed(&failure{verdict: v, at: now})
+	}
+	if refused != nil && errors.Is(err, store.ErrConflict) {
+		return false, Step{Lost: true}, s.engine.count(s.hard, s.cursor.Key, refused, refused.From)
+	}
+	return false, next, err
+}
+
+// count makes the outcome of a file count although its cursor was changed
+// meanwhile, as a stop does, unless it was moved to another place.
+func (e *Engine) count(ctx context.Context, k handoff.Key, u *handoff.Upload, at handoff.Position) error {
 	return repeat(func() error {
 		c, err := e.Store.Cursor(ctx, k)
 		if err != nil {
@@ -182,7 +193,9 @@ func (e *Engine) count(ctx context.Context, k handoff.Key, u *handoff.Upload) er
 		if c.Upload == nil || c.Upload.Key != u.Key || c.Position != u.From {
 			return nil
 		}
-		c.Upload, c.Progress = nil, handoff.Progress{Position: u.To}
+		if c.Upload = nil; at != u.From {
+			c.Progress = handoff.Progress{Position: at}
+		}
 		return e.Store.Commit(ctx, store.PutCursor{Cursor: c})
 	})
 }

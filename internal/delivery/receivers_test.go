@@ -102,9 +102,14 @@ func (b *bucket) Export(ctx context.Context, f delivery.File, confirm func(conte
 	interrupted := delivery.Verdict{Outcome: delivery.Interrupted, Unknown: f.Again != nil}
 	failed := delivery.Verdict{Outcome: delivery.Retry, Status: 503, Reason: "SlowDown", Unknown: f.Again != nil}
 	u := handoff.Upload{Key: fmt.Sprintf("%s/%d/%d", lifeName(b.in), f.Created.UnixNano(), d.Uint64()), ID: "upload"}
+	confirmed := func() bool {
+		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+		defer cancel()
+		return confirm(ctx, u) == nil
+	}
 	if f.Again != nil {
 		u = *f.Again
-		if confirm(ctx, u) != nil || b.p.pause(ctx, w.latency(d)) != nil {
+		if !confirmed() || b.p.pause(ctx, w.latency(d)) != nil {
 			return interrupted
 		}
 		if w.stored(u.Key) != nil {
@@ -128,7 +133,7 @@ func (b *bucket) Export(ctx context.Context, f delivery.File, confirm func(conte
 	if len(ids) == 0 {
 		return delivery.Verdict{Outcome: delivery.Delivered}
 	}
-	if confirm(ctx, u) != nil {
+	if !confirmed() {
 		return interrupted
 	}
 	interrupted.Unknown, failed.Unknown = true, true
@@ -136,7 +141,7 @@ func (b *bucket) Export(ctx context.Context, f delivery.File, confirm func(conte
 	if d.IntN(1000) < w.Slow && !w.quietTime() {
 		takes = time.Duration(d.Int64N(int64(5 * delivery.ConfirmedTimeout)))
 	}
-	if b.await(ctx, takes, func() bool { return confirm(ctx, u) == nil }) != nil {
+	if b.await(ctx, takes, confirmed) != nil {
 		if late := time.Duration(d.Int64N(int64(delivery.ConfirmedTimeout - 3*time.Second))); !w.quietTime() {
 			time.AfterFunc(late, func() { w.store(b.in, u.Key, ids) })
 		}

@@ -23,11 +23,13 @@ type written struct {
 
 // writes is a bucket whose answers a test gives, and what it was sent. Only a
 // file that is not settled is read.
-func (r *rig) writes(answer func(ctx context.Context, n int, w written, confirm confirmFunc) delivery.Verdict) *[]written {
-	sent := &[]written{}
+func (r *rig) writes(answer func(ctx context.Context, n int, w written, confirm confirmFunc) delivery.Verdict) func() []written {
+	var sent []written
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.export = func(ctx context.Context, f delivery.File, confirm confirmFunc) delivery.Verdict {
 		r.mu.Lock()
-		n := len(*sent)
+		n := len(sent)
 		r.mu.Unlock()
 		w := written{again: f.Again}
 		if f.Again == nil || n%2 == 0 {
@@ -36,14 +38,18 @@ func (r *rig) writes(answer func(ctx context.Context, n int, w written, confirm 
 			}
 		}
 		r.mu.Lock()
-		*sent = append(*sent, w)
+		sent = append(sent, w)
 		r.mu.Unlock()
 		if confirm(ctx, handoff.Upload{Key: "file", ID: "upload", Size: int64(len(w.ids))}) != nil {
 			return cutOff
 		}
 		return answer(ctx, n, w, confirm)
 	}
-	return sent
+	return func() []written {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return slices.Clone(sent)
+	}
 }
 
 // unanswered is a bucket that is waited for until the writer gives up.
@@ -76,10 +82,10 @@ func TestUnknownFileIsSettledFirst(t *testing.T) {
 		time.Sleep(time.Second)
 		first := r.publish(3)
 		time.Sleep(20 * time.Minute)
-		if len(*sent) != 3 {
-			t.Fatalf("%d exports, want one, its settling, and the next: %+v", len(*sent), *sent)
+		if len(sent()) != 3 {
+			t.Fatalf("%d exports, want one, its settling, and the next: %+v", len(sent()), sent())
 		}
-		settled, next := (*sent)[1], (*sent)[2]
+		settled, next := sent()[1], sent()[2]
 		if settled.again == nil || settled.again.Key != "file" || settled.again.Size != 3 || settled.ids != nil {
 			t.Errorf("the second export is %+v, want the first one settled", settled)
 		}
@@ -108,10 +114,10 @@ func TestUnknownFileIsWrittenAgainAsItWas(t *testing.T) {
 		time.Sleep(time.Second)
 		first := r.publish(3)
 		time.Sleep(20 * time.Minute)
-		if len(*sent) < 4 {
-			t.Fatalf("exports %+v", *sent)
+		if len(sent()) < 4 {
+			t.Fatalf("exports %+v", sent())
 		}
-		if again := (*sent)[2]; again.again == nil || !slices.Equal(again.ids, first) {
+		if again := sent()[2]; again.again == nil || !slices.Equal(again.ids, first) {
 			t.Errorf("written again is %+v, want %v", again, first)
 		}
 	})
@@ -137,11 +143,11 @@ func TestUnknownFileOutlivesTheProcess(t *testing.T) {
 				if kill {
 					r.crash()
 				}
-				next := r.restart()
-				sent := next.writes(func(context.Context, int, written, confirmFunc) delivery.Verdict { return delivered })
+				sent := r.writes(func(context.Context, int, written, confirmFunc) delivery.Verdict { return delivered })
+				r.restart()
 				time.Sleep(10 * time.Minute)
-				if len(*sent) != 1 || (*sent)[0].again == nil {
-					t.Errorf("exports of the next process %+v, want the one file settled", *sent)
+				if len(sent()) != 1 || sent()[0].again == nil {
+					t.Errorf("exports of the next process %+v, want the one file settled", sent())
 				}
 			})
 		})
@@ -173,12 +179,12 @@ func TestSlowBucketHoldsUpNobody(t *testing.T) {
 		r.register(bucketSpec("other"))
 		r.publish(1)
 		time.Sleep(6 * time.Minute)
-		if len(*sent) != 2 {
-			t.Errorf("%d exports while the first is on its way, want those of both buckets", len(*sent))
+		if len(sent()) != 2 {
+			t.Errorf("%d exports while the first is on its way, want those of both buckets", len(sent()))
 		}
 		time.Sleep(10 * time.Minute)
-		if len(*sent) != 3 {
-			t.Errorf("%d exports, want three", len(*sent))
+		if len(sent()) != 3 {
+			t.Errorf("%d exports, want three", len(sent()))
 		}
 	})
 }
@@ -221,48 +227,55 @@ func TestStopIsNotStoppedWhileAFileMayAppear(t *testing.T) {
 	})
 }
 
-// A file that is stored while its integration is stopped counts, and the stop
-// is quiet with it.
-func TestFileStoredDuringAStopCounts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, false, func(s *settings.Settings) { s.S3FileInterval = time.Minute })
-		answer := make(chan struct{})
-		sent := r.writes(func(context.Context, int, written, confirmFunc) delivery.Verdict {
-			<-answer
-			return delivered
+// What a bucket answers while its integration is stopped counts, and the stop is
+// quiet with it.
+func TestAnswerDuringAStopCounts(t *testing.T) {
+	for _, verdict := range []delivery.Verdict{delivered, {Outcome: delivery.Retry, Status: 403, Reason: "Refused."}} {
+		t.Run(verdict.Outcome.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, false, func(s *settings.Settings) { s.S3FileInterval = time.Minute })
+				answer := make(chan delivery.Verdict, 1)
+				sent := r.writes(func(context.Context, int, written, confirmFunc) delivery.Verdict { return <-answer })
+				in := r.register(bucketSpec("bucket"))
+				time.Sleep(time.Second)
+				r.publish(3)
+				time.Sleep(time.Minute + time.Second)
+				time.AfterFunc(time.Second, func() { answer <- verdict })
+				if _, err := r.life.Stop(t.Context(), tenant, in.ID); err != nil {
+					t.Fatal(err)
+				}
+				if got := r.status(in.ID); got != integration.Stopped {
+					t.Errorf("%s after the answer came", got)
+				}
+				if _, err := r.life.Start(t.Context(), tenant, in.ID); err != nil {
+					t.Fatal(err)
+				}
+				answer <- delivered
+				time.Sleep(5 * time.Minute)
+				want := 1
+				if verdict != delivered {
+					want = 2
+				}
+				if got := sent(); len(got) != want || got[want-1].again != nil {
+					t.Errorf("exports %+v, want %d", got, want)
+				}
+			})
 		})
-		in := r.register(bucketSpec("bucket"))
-		time.Sleep(time.Second)
-		r.publish(3)
-		time.Sleep(time.Minute + time.Second)
-		time.AfterFunc(time.Second, func() { close(answer) })
-		if _, err := r.life.Stop(t.Context(), tenant, in.ID); err != nil {
-			t.Fatal(err)
-		}
-		if got := r.status(in.ID); got != integration.Stopped {
-			t.Errorf("%s after the answer came", got)
-		}
-		if _, err := r.life.Start(t.Context(), tenant, in.ID); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(5 * time.Minute)
-		if len(*sent) != 1 {
-			t.Errorf("the file was written %d times", len(*sent))
-		}
-	})
+	}
 }
 
 // Another bucket or another filter makes another file.
 func TestUpdateForgetsTheUnknownFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, false, func(s *settings.Settings) { s.S3FileInterval = time.Minute })
+		r := newRig(t, false, func(s *settings.Settings) {
+			s.S3FileInterval, s.RetryMin, s.RetryMax = time.Minute, time.Hour, time.Hour
+		})
 		sent := r.writes(func(_ context.Context, n int, _ written, _ confirmFunc) delivery.Verdict {
 			if n == 0 {
 				return lost
 			}
 			return delivered
 		})
-		r.engine.Settings.RetryMin, r.engine.Settings.RetryMax = time.Hour, time.Hour
 		in := r.register(bucketSpec("bucket"))
 		time.Sleep(time.Second)
 		r.publish(3)
@@ -280,8 +293,8 @@ func TestUpdateForgetsTheUnknownFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		if len(*sent) != 2 || (*sent)[1].again != nil || len((*sent)[1].ids) != 3 {
-			t.Errorf("exports %+v, want the three events in a file of their own", *sent)
+		if len(sent()) != 2 || sent()[1].again != nil || len(sent()[1].ids) != 3 {
+			t.Errorf("exports %+v, want the three events in a file of their own", sent())
 		}
 	})
 }
