@@ -52,7 +52,7 @@ func (w *writer) create(ctx context.Context, keys bool, progress Progress) (_ Re
 	if err := checkEmpty(w.dir); err != nil {
 		return Result{}, err
 	}
-	if err := w.claim(sqlitedb.PartialName); err != nil {
+	if err := w.claim(sqlitedb.CreatePartial, sqlitedb.PartialName); err != nil {
 		return Result{}, err
 	}
 	return w.fill(ctx, keys, progress)
@@ -76,7 +76,7 @@ func (w *writer) restore(ctx context.Context, progress Progress) (_ Result, err 
 	if err := w.makeDir(); err != nil {
 		return Result{}, err
 	}
-	allowed := []string{sqlitedb.LockName, sqlitedb.PartialName, keyfile.Name, auth.OwnKeyName}
+	allowed := append(sqlitedb.PartialNames(), sqlitedb.LockName, keyfile.Name, auth.OwnKeyName)
 	if err := checkEmpty(w.dir, allowed...); err != nil {
 		return Result{}, err
 	}
@@ -86,10 +86,7 @@ func (w *writer) restore(ctx context.Context, progress Progress) (_ Result, err 
 	}
 	defer lock.Close()
 	defer w.undo(&err) // before a node may start here
-	if err := os.Remove(filepath.Join(w.dir, sqlitedb.PartialName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Result{}, err
-	}
-	if err := w.claim(allowed...); err != nil {
+	if err := w.claim(sqlitedb.RecreatePartial, allowed...); err != nil {
 		return Result{}, err
 	}
 	return w.fill(ctx, true, progress)

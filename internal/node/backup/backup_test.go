@@ -329,8 +329,16 @@ func TestKilledInTheMiddle(t *testing.T) {
 		_ = db.Close()
 		t.Error("a node starts on what a killed restore left")
 	}
+	for _, name := range sqlitedb.PartialNames() { // as it is killed at other moments
+		write(t, filepath.Join(restored, name), "left over")
+	}
 	if _, err := Restore(t.Context(), good, restored, ignore); err != nil {
 		t.Fatal(err)
+	}
+	for name := range files(t, restored) {
+		if strings.Contains(name, "partial") {
+			t.Errorf("%s is still there", name)
+		}
 	}
 	wantWhole(t, restored)
 }
@@ -406,7 +414,7 @@ func TestTwoBackupsAtOnce(t *testing.T) {
 func TestClaimRefusesABackupThatHasJustEnded(t *testing.T) {
 	data := dataDir(t)
 	w := &writer{source: data, dir: backupOf(t, data, false)}
-	if err := w.claim(sqlitedb.PartialName); err == nil || !strings.Contains(err.Error(), "not empty: it has sluice.db") {
+	if err := w.claim(sqlitedb.CreatePartial, sqlitedb.PartialName); err == nil || !strings.Contains(err.Error(), "not empty: it has sluice.db") {
 		t.Errorf("got %v, want that it is not empty", err)
 	}
 }

@@ -40,14 +40,14 @@ func (w *writer) makeDir() error {
 // claim marks the directory as one without a whole database, so that no other
 // backup begins there, and refuses it if one has ended there since it was found
 // empty.
-func (w *writer) claim(allowed ...string) error {
-	partial, err := sqlitedb.CreatePartial(w.dir)
+func (w *writer) claim(create func(dir string) (*sqlitedb.Partial, error), allowed ...string) error {
+	partial, err := create(w.dir)
 	if err != nil {
 		return err
 	}
 	w.partial = partial
-	for _, suffix := range []string{"", "-journal", "-wal", "-shm"} { // what SQLite may leave
-		w.made = append(w.made, partial.Path()+suffix)
+	for _, name := range sqlitedb.PartialNames() {
+		w.made = append(w.made, filepath.Join(w.dir, name))
 	}
 	return checkEmpty(w.dir, allowed...)
 }
