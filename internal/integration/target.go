@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/sluicehq/sluice/internal/secret"
@@ -142,8 +141,6 @@ func validateURL(field, raw string) error {
 		return refuse("%s has a user name or password in it; leave it out, a receiver knows us by api_key and signing_secret.", field)
 	case !validPort(u.Port()):
 		return invalid(field, showURL(raw), "its port must be a number from 1 to 65535")
-	case !isASCII(u.Host):
-		return invalid(field, showURL(raw), "its host has letters outside ASCII; write it in its xn-- form")
 	}
 	return validateMarks(field, raw)
 }
@@ -161,10 +158,6 @@ func validateMarks(field, raw string) error {
 			field, utf8.RuneCountInString(raw[:i])+1)
 	}
 	return nil
-}
-
-func isASCII(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) < 0
 }
 
 func validPort(s string) bool {

@@ -192,8 +192,8 @@ func TestValidateRefusesWebhook(t *testing.T) {
 	for _, url := range []string{
 		"", "example.com/x", "/x", "ftp://example.com", "https://", "https:///x", "http:opaque", "https://:443/",
 		"https://ex ample.com", "https://h/\n", "https://h/\x7f", "https://h/\u0085", "https://h/\xff", " https://h", "https://h:0/", "https://h:99999/", "https://[::1",
-		"https://h/#a", "https://h/?token=" + hidden + "#a", `https://h\x`, `https://h/a\b`, `https:\\h\x`, "https://münchen.example/", "https://m%C3%BCnchen.example/",
-		"https://１２７.0.0.1/", "https://h.example|x/", "https://@h/",
+		"https://h/#a", "https://h/?token=" + hidden + "#a", `https://h\x`, `https://h/a\b`, `https:\\h\x`,
+		"https://h.example|x/", "https://@h/",
 		"https://user:" + hidden + "@h/", "https://user:%zz" + hidden + "@h/", "ftp://h/?token=" + hidden,
 		"https://h/" + strings.Repeat("a", 2039),
 	} {

@@ -92,6 +92,7 @@ func TestCheckURL(t *testing.T) {
 		{"http://1.0x7F/", "is a number"},
 		{"http://１２７.0.0.1/", "outside ASCII"},
 		{"http://münchen.test/", "xn--"},
+		{"http://m%C3%BCnchen.test/", "xn--"},
 		{"ftp://public.test/?token=hush", "http:// or https://"},
 		{"/hook?token=hush", "must be absolute"},
 		{"http:///?token=hush", "followed by a host"},

@@ -50,18 +50,10 @@ func (p Place) syntactic(e *jsontext.SyntacticError) error {
 		what = "is not valid JSON: it ends too early"
 	case errors.Is(e.Err, errDepth):
 		what = errDepth.Error()
-	case p.startsWithMark(int(e.ByteOffset)):
-		what += ": it begins with a byte order mark (U+FEFF); remove it"
 	case e.Err != nil:
 		what += ": " + strings.ToValidUTF8(e.Err.Error(), "\uFFFD")
 	}
 	return problem.New(problem.InvalidJSON, "%s.", p.at(what, e.JSONPointer, int(e.ByteOffset)))
-}
-
-// startsWithMark reports whether the piece begins with the mark that some editors
-// put there, which nobody sees.
-func (p Place) startsWithMark(offset int) bool {
-	return offset == 0 && bytes.HasPrefix(p.Body[min(p.Offset, len(p.Body)):], []byte("\ufeff"))
 }
 
 func (p Place) semantic(e *json.SemanticError) error {
