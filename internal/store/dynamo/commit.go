@@ -6,21 +6,22 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/sluicehq/sluice/internal/dynamotable"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
 // Commit implements store.Store. One write is one conditional put or delete;
 // several are one transaction, which costs twice as much. A DeleteHistory counts
-// as two of the hundred writes.
+// as two of the hundred writes of a transaction.
 //
-// A write whose answer was lost is repeated by the client. A put then meets its
-// own version and holds; so does a transaction. A single conditional delete is a
-// conflict then.
+// The client retries a write whose response was lost. A retried put finds its own
+// version and succeeds; so does a transaction. A retried conditional delete is a
+// conflict.
 func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 	if err := store.Check(writes); err != nil {
 		return err
@@ -39,14 +40,14 @@ func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 	}
 	for _, c := range changes {
 		if c.version != nil {
-			*c.version = c.next
+			*c.version = c.put.Version
 		}
 	}
 	return nil
 }
 
 // commitNumber returns a number that grows with every commit: the time in ns,
-// or one more than the last if the clock stands.
+// or one more than the last if the clock has not advanced.
 func (s *Store) commitNumber() int64 {
 	for {
 		last := s.lastCommit.Load()
@@ -57,28 +58,27 @@ func (s *Store) commitNumber() int64 {
 }
 
 // entryOrder sorts the entries of one time: by their commit, then within it. The
-// letters at the end keep apart those of two hosts at the same nanosecond.
+// random digits at the end tell the entries of two hosts at the same nanosecond
+// apart.
 func entryOrder(commit int64, index int) string {
 	return fmt.Sprintf("%019d#%02d#%04x", max(commit, 0), index, rand.N(1<<16))
 }
 
 // change is one item that a Commit puts or deletes.
 type change struct {
-	key  key
-	item item // to put, nil to delete what is there
+	key key
+	put *item // nil: the item is deleted
 
 	conditional bool
-	must        uint64 // the version that must be there, 0 for no item
+	must        uint64 // the version that must be stored, 0 for no item
 
-	version *uint64 // where to set next after the commit, nil for nowhere
-	next    uint64  // the version put
+	version *uint64 // receives the version of put after the commit, unless nil
 }
 
 // put returns the change that puts a versioned record.
-func put(k key, it item, version *uint64) change {
-	c := change{key: k, item: it, conditional: true, must: *version, version: version, next: nonce()}
-	it[attrVersion] = versionNumber(c.next)
-	return c
+func put(it *item, version *uint64) change {
+	it.Version = nonce()
+	return change{key: it.key, put: it, conditional: true, must: *version, version: version}
 }
 
 func remove(k key, version uint64) change { return change{key: k, conditional: true, must: version} }
@@ -89,7 +89,7 @@ func (s *Store) changesOf(w store.Write, order string) ([]change, error) {
 		return putRecord(tenantKey(w.Tenant.Name), w.Tenant, &w.Tenant.Version, "", time.Time{})
 	case store.PutIntegration:
 		in := w.Integration
-		return putRecord(integrationKey(in.Tenant, in.ID), in, &in.Version, kindGrace, in.CompletedAt)
+		return putRecord(integrationKey(in.Tenant, in.ID), in, &in.Version, kindExpired, in.CompletedAt)
 	case store.DeleteIntegration:
 		in := w.Integration
 		return []change{remove(integrationKey(in.Tenant, in.ID), in.Version)}, nil
@@ -102,12 +102,11 @@ func (s *Store) changesOf(w store.Write, order string) ([]change, error) {
 	case store.PutRejectedIndex:
 		return putRecord(indexKey(w.History), w.Index.Entries, &w.Index.Version, "", time.Time{})
 	case store.PutRejected:
-		k := rejectedKey(w.History, w.Rejected.Event.ID)
-		it, err := encodeRejected(k, w.Rejected)
+		it, err := newRejected(rejectedKey(w.History, w.Rejected.Event.ID), w.Rejected)
 		if err != nil {
 			return nil, err
 		}
-		return []change{put(k, it, &w.Rejected.Version)}, nil
+		return []change{put(it, &w.Rejected.Version)}, nil
 	case store.DeleteRejected:
 		return []change{{key: rejectedKey(w.History, w.EventID)}}, nil
 	case store.AddEntry:
@@ -119,59 +118,48 @@ func (s *Store) changesOf(w store.Write, order string) ([]change, error) {
 	}
 }
 
-// putRecord puts a record, which is in the timetable if due is not zero.
+// putRecord puts a record and, unless due is zero, adds it to the due index.
 func putRecord(k key, record any, version *uint64, kind string, due time.Time) ([]change, error) {
 	it, err := newItem(k, record)
 	if err != nil {
 		return nil, err
 	}
-	k.at(it, kind, due)
-	return []change{put(k, it, version)}, nil
+	it.dueAt(kind, due)
+	return []change{put(it, version)}, nil
 }
 
-// condition is what must hold for a change: an expression, its names and values,
-// all nil for a change without one.
-func (c *change) condition() (*string, map[string]string, item) {
+// condition returns the expression that must hold for a change, an empty one for
+// a change without a condition.
+func (c *change) condition() (expression.Expression, error) {
 	switch {
 	case !c.conditional:
-		return nil, nil, nil
+		return expression.Expression{}, nil
 	case c.must == 0:
-		return aws.String("attribute_not_exists(#pk)"), map[string]string{"#pk": attrPK}, nil
+		return expression.NewBuilder().WithCondition(expression.Name(dynamotable.PK).AttributeNotExists()).Build()
 	default:
-		return aws.String("#version = :version"), map[string]string{"#version": attrVersion}, item{":version": versionNumber(c.must)}
+		return expression.NewBuilder().WithCondition(expression.Name("version").Equal(expression.Value(c.must))).Build()
 	}
 }
 
-// send makes a single change.
-func (s *Store) send(ctx context.Context, c *change) error {
-	expression, names, values := c.condition()
-	if c.item == nil {
-		_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-			TableName: s.table, Key: c.key.attributes(),
-			ConditionExpression: expression, ExpressionAttributeNames: names, ExpressionAttributeValues: values,
-		})
-		return err
+// transactItem returns a change as an item of a transaction.
+func (s *Store) transactItem(c *change) (types.TransactWriteItem, error) {
+	expr, err := c.condition()
+	if err != nil {
+		return types.TransactWriteItem{}, problem.Wrap(err, problem.Internal, "the store has no expression for a write")
 	}
-	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: s.table, Item: c.item,
-		ConditionExpression: expression, ExpressionAttributeNames: names, ExpressionAttributeValues: values,
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
-	return err
-}
-
-// inTransaction is a change as part of a transaction.
-func (s *Store) inTransaction(c *change) types.TransactWriteItem {
-	expression, names, values := c.condition()
-	if c.item == nil {
+	if c.put == nil {
 		return types.TransactWriteItem{Delete: &types.Delete{
-			TableName: s.table, Key: c.key.attributes(),
-			ConditionExpression: expression, ExpressionAttributeNames: names, ExpressionAttributeValues: values,
-		}}
+			TableName: s.table, Key: c.key.Attributes(),
+			ConditionExpression: expr.Condition(), ExpressionAttributeNames: expr.Names(), ExpressionAttributeValues: expr.Values(),
+		}}, nil
+	}
+	attrs, err := attributevalue.MarshalMap(c.put)
+	if err != nil {
+		return types.TransactWriteItem{}, problem.Wrap(err, problem.Internal, "the item %q %q cannot be stored", c.key.PK, c.key.SK)
 	}
 	return types.TransactWriteItem{Put: &types.Put{
-		TableName: s.table, Item: c.item,
-		ConditionExpression: expression, ExpressionAttributeNames: names, ExpressionAttributeValues: values,
+		TableName: s.table, Item: attrs,
+		ConditionExpression: expr.Condition(), ExpressionAttributeNames: expr.Names(), ExpressionAttributeValues: expr.Values(),
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	}}
+	}}, nil
 }

@@ -1,27 +1,28 @@
-// Package dynamo is the store in one DynamoDB table, which it shares with the
-// log. A record is an item: what it is found by is in attributes of its own,
-// the rest is JSON. Every key is made in keys.go.
+// Package dynamo implements the store over one DynamoDB table, which it shares
+// with the log; package dynamotable describes the table. A record is one item:
+// what it is found by is in attributes of its own, the rest is JSON. Every key is
+// made in keys.go.
 //
-// The table has the hash key pk and the range key sk, both texts; an index
-// timetable with the hash key timetable (text) and the range key due (number),
-// of which it asks for the keys alone; and the time-to-live attribute expires.
-//
-// Versions are random numbers, so that an earlier one is never met again, and
-// so that a write which was repeated because its answer was lost recognises
-// itself. An item holds 400 KB at most: a rejected event has up to 256 KiB, and
-// every other record is far smaller.
+// Versions are random numbers: an earlier one never comes back, and a retried
+// write whose response was lost recognises its own version. An item holds 400 KB
+// at most: a rejected event has up to 256 KiB, and every other record is far
+// smaller.
 package dynamo
 
 import (
 	"context"
+	"iter"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/sluicehq/sluice/internal/awserror"
+	"github.com/sluicehq/sluice/internal/dynamotable"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
@@ -38,15 +39,15 @@ type Store struct {
 	lastCommit atomic.Int64 // the highest commit number given out
 }
 
-// New returns the store in the given table, which must exist. Now is the clock
-// by which log entries expire.
+// New returns a store over the given table, which must exist. Log entries expire
+// by the clock now.
 func New(client *dynamodb.Client, table string, now func() time.Time) *Store {
 	return &Store{client: client, table: &table, now: now}
 }
 
 var _ store.Store = (*Store)(nil)
 
-// What an error says could not be done.
+// What an error says the service could not do.
 const (
 	toRead  = "read its records"
 	toWrite = "write its records"
@@ -71,30 +72,23 @@ func (s *Store) Integration(ctx context.Context, tenant, id string) (*integratio
 	if it == nil {
 		return nil, problem.New(problem.NotFound, "There is no integration %q.", id)
 	}
-	return decodeIntegration(it)
+	return it.integration()
 }
 
 // Integrations implements store.Store.
 func (s *Store) Integrations(ctx context.Context, tenant string) ([]*integration.Integration, error) {
+	k := integrationKey(tenant, "")
 	var found []*integration.Integration
-	pages := dynamodb.NewQueryPaginator(s.client, &dynamodb.QueryInput{
-		TableName: s.table, ConsistentRead: aws.Bool(true),
-		KeyConditionExpression:    aws.String("#pk = :pk AND begins_with(#sk, :prefix)"),
-		ExpressionAttributeNames:  map[string]string{"#pk": attrPK, "#sk": attrSK},
-		ExpressionAttributeValues: item{":pk": text(ofTenant + tenant), ":prefix": text(toIntegration)},
-	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+	expr := expression.NewBuilder().WithKeyCondition(inPartition(k.PK).And(expression.Key(dynamotable.SK).BeginsWith(k.SK)))
+	for it, err := range s.query(ctx, dynamodb.QueryInput{ConsistentRead: aws.Bool(true)}, expr) {
 		if err != nil {
-			return nil, awserror.Problem(err, toRead)
+			return nil, err
 		}
-		for _, it := range page.Items {
-			in, err := decodeIntegration(it)
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, in)
+		in, err := it.integration()
+		if err != nil {
+			return nil, err
 		}
+		found = append(found, in)
 	}
 	return found, nil
 }
@@ -129,33 +123,34 @@ func (s *Store) get(ctx context.Context, k key, record any, version *uint64) (bo
 	if err != nil || it == nil {
 		return false, err
 	}
-	return true, decodeVersioned(it, record, version)
+	return true, it.decodeVersioned(record, version)
 }
 
 // item reads an item, nil if there is none.
-func (s *Store) item(ctx context.Context, k key) (item, error) {
+func (s *Store) item(ctx context.Context, k key) (*item, error) {
 	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: s.table, Key: k.attributes(), ConsistentRead: aws.Bool(true),
+		TableName: s.table, Key: k.Attributes(), ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
 		return nil, awserror.Problem(err, toRead)
 	}
-	return out.Item, nil
+	if out.Item == nil {
+		return nil, nil
+	}
+	return itemOf(out.Item)
 }
 
-// batchGet is how many items one call reads at most.
+// batchGet is how many items one BatchGetItem reads at most.
 const batchGet = 100
 
 // items reads those of the given items that there are, in any order.
-func (s *Store) items(ctx context.Context, keys []key) ([]item, error) {
-	var found []item
-	for len(keys) > 0 {
-		n := min(len(keys), batchGet)
-		ask := make([]item, n)
-		for i, k := range keys[:n] {
-			ask[i] = k.attributes()
+func (s *Store) items(ctx context.Context, keys []key) ([]*item, error) {
+	var found []*item
+	for batch := range slices.Chunk(keys, batchGet) {
+		var ask []attributes
+		for _, k := range batch {
+			ask = append(ask, k.Attributes())
 		}
-		keys = keys[n:]
 		err := s.repeat(ctx, len(ask), func() (int, error) {
 			out, err := s.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
 				RequestItems: map[string]types.KeysAndAttributes{*s.table: {Keys: ask, ConsistentRead: aws.Bool(true)}},
@@ -163,13 +158,14 @@ func (s *Store) items(ctx context.Context, keys []key) ([]item, error) {
 			if err != nil {
 				return 0, awserror.Problem(err, toRead)
 			}
-			for _, items := range out.Responses {
-				found = append(found, items...)
+			for _, attrs := range out.Responses[*s.table] {
+				it, err := itemOf(attrs)
+				if err != nil {
+					return 0, err
+				}
+				found = append(found, it)
 			}
-			ask = nil
-			for _, left := range out.UnprocessedKeys {
-				ask = append(ask, left.Keys...)
-			}
+			ask = out.UnprocessedKeys[*s.table].Keys
 			return len(ask), nil
 		})
 		if err != nil {
@@ -177,4 +173,36 @@ func (s *Store) items(ctx context.Context, keys []key) ([]item, error) {
 		}
 	}
 	return found, nil
+}
+
+// inPartition is the condition of a query for the items under a partition key.
+func inPartition(pk string) expression.KeyConditionBuilder {
+	return expression.Key(dynamotable.PK).Equal(expression.Value(pk))
+}
+
+// query iterates over the items that a query finds, page by page. It ends after
+// the first error. It fills in the table and the expressions of the input.
+func (s *Store) query(ctx context.Context, in dynamodb.QueryInput, b expression.Builder) iter.Seq2[*item, error] {
+	return func(yield func(*item, error) bool) {
+		expr, err := b.Build()
+		if err != nil {
+			yield(nil, problem.Wrap(err, problem.Internal, "the store has no expression for a query"))
+			return
+		}
+		in.TableName, in.KeyConditionExpression, in.ProjectionExpression = s.table, expr.KeyCondition(), expr.Projection()
+		in.ExpressionAttributeNames, in.ExpressionAttributeValues = expr.Names(), expr.Values()
+		for pages := dynamodb.NewQueryPaginator(s.client, &in); pages.HasMorePages(); {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				yield(nil, awserror.Problem(err, toRead))
+				return
+			}
+			for _, attrs := range page.Items {
+				it, err := itemOf(attrs)
+				if !yield(it, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
 }

@@ -5,9 +5,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"github.com/sluicehq/sluice/internal/awserror"
+	"github.com/sluicehq/sluice/internal/dynamotable"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/store"
@@ -18,13 +19,12 @@ import (
 const entryLife = 30 * 24 * time.Hour
 
 func addEntry(w store.AddEntry, order string) ([]change, error) {
-	k := entryKey(w.History, w.Entry.CreatedAt, order)
-	it, err := newItem(k, w.Entry)
+	it, err := newItem(entryKey(w.History, w.Entry.CreatedAt, order), w.Entry)
 	if err != nil {
 		return nil, err
 	}
-	it[attrExpires] = expires(w.Entry.CreatedAt, entryLife)
-	return []change{{key: k, item: it}}, nil
+	it.Expires = expires(w.Entry.CreatedAt, entryLife)
+	return []change{{key: it.key, put: it}}, nil
 }
 
 // Entries implements store.Store. Entries of more than 30 days ago are not
@@ -34,31 +34,25 @@ func (s *Store) Entries(ctx context.Context, h store.History, limit int) ([]inte
 	if limit <= 0 {
 		return nil, nil
 	}
-	pages := dynamodb.NewQueryPaginator(s.client, &dynamodb.QueryInput{
-		TableName: s.table, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false), Limit: pageSize(limit),
-		KeyConditionExpression:   aws.String("#pk = :pk AND #sk BETWEEN :oldest AND :deleted"),
-		ExpressionAttributeNames: map[string]string{"#pk": attrPK, "#sk": attrSK},
-		ExpressionAttributeValues: item{
-			":pk": text(historyPK(h)), ":oldest": text(entriesFrom(s.now().Add(-entryLife))), ":deleted": text(skDeleted),
-		},
-	})
+	oldest := entriesFrom(s.now().Add(-entryLife))
+	expr := expression.NewBuilder().WithKeyCondition(inPartition(historyPK(h)).
+		And(expression.Key(dynamotable.SK).Between(expression.Value(oldest), expression.Value(skDeleted))))
 	var entries []integration.LogEntry
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+	for it, err := range s.query(ctx, dynamodb.QueryInput{
+		ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false), Limit: pageSize(limit),
+	}, expr) {
 		if err != nil {
-			return nil, awserror.Problem(err, toRead)
+			return nil, err
 		}
-		for _, it := range page.Items {
-			if keyOf(it).sk == skDeleted { // the first of all
-				return nil, nil
-			}
-			var e integration.LogEntry
-			if err := decode(it, &e); err != nil {
-				return nil, err
-			}
-			if entries = append(entries, e); len(entries) == limit {
-				return entries, nil
-			}
+		if it.SK == skDeleted { // the first of all
+			return nil, nil
+		}
+		var e integration.LogEntry
+		if err := it.decode(&e); err != nil {
+			return nil, err
+		}
+		if entries = append(entries, e); len(entries) == limit {
+			break
 		}
 	}
 	return entries, nil
@@ -81,8 +75,8 @@ func (s *Store) Rejected(ctx context.Context, h store.History, eventID string) (
 	if err != nil {
 		return nil, err
 	}
-	if len(items) != 1 || keyOf(items[0]).sk == skDeleted {
+	if len(items) != 1 || items[0].SK == skDeleted {
 		return nil, problem.New(problem.NotFound, "There is no rejected event %q.", eventID)
 	}
-	return decodeRejected(h.Tenant, items[0])
+	return items[0].rejected(h.Tenant)
 }

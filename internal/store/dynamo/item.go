@@ -3,9 +3,9 @@ package dynamo
 import (
 	"encoding/json"
 	"math/rand/v2"
-	"strconv"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/sluicehq/sluice/internal/event"
@@ -14,17 +14,45 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// item is what is stored under a key.
-type item = map[string]types.AttributeValue
+// attributes is an item as DynamoDB's API has it.
+type attributes = map[string]types.AttributeValue
 
-func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
-
-func number(n int64) types.AttributeValue {
-	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
+// item is a stored record. A field without an attribute is zero.
+type item struct {
+	key
+	Version  uint64 `dynamodbav:"version,omitempty"`   // random, new with every put
+	Doc      string `dynamodbav:"doc,omitempty"`       // the record as JSON
+	Event    []byte `dynamodbav:"event,omitempty"`     // of a rejected event, as a segment
+	DueShard string `dynamodbav:"timetable,omitempty"` // see package dynamotable
+	Due      *int64 `dynamodbav:"due,omitempty"`       // ms since 1970; 0 is a due time too
+	Expires  int64  `dynamodbav:"expires,omitempty"`   // s since 1970
 }
 
-func versionNumber(v uint64) types.AttributeValue {
-	return &types.AttributeValueMemberN{Value: strconv.FormatUint(v, 10)}
+// newItem returns the item of a record, without a version.
+func newItem(k key, record any) (*item, error) {
+	doc, err := json.Marshal(record)
+	if err != nil {
+		return nil, problem.Wrap(err, problem.Internal, "a %T cannot be stored", record)
+	}
+	return &item{key: k, Doc: string(doc)}, nil
+}
+
+// itemOf returns the item of the attributes. What a projection left out is zero.
+func itemOf(attrs attributes) (*item, error) {
+	it := &item{}
+	if err := attributevalue.UnmarshalMap(attrs, it); err != nil {
+		return nil, problem.Wrap(err, problem.Internal, "the stored item %q %q has an attribute of another type", it.PK, it.SK)
+	}
+	return it, nil
+}
+
+// versionOf returns the version of a stored item, 0 if it has none.
+func versionOf(attrs attributes) uint64 {
+	it, err := itemOf(attrs)
+	if err != nil {
+		return 0
+	}
+	return it.Version
 }
 
 // nonce returns a version that no record had before: any of 2^64 but 0.
@@ -36,120 +64,83 @@ func nonce() uint64 {
 	}
 }
 
-// versionOf returns the version of an item, 0 if it has none.
-func versionOf(it item) uint64 {
-	n, ok := it[attrVersion].(*types.AttributeValueMemberN)
-	if !ok {
-		return 0
-	}
-	v, err := strconv.ParseUint(n.Value, 10, 64)
-	if err != nil {
-		return 0
-	}
-	return v
-}
-
-// dueMillis is a time in the timetable: the first whole millisecond that is not
-// before it, so that nothing is found too early.
-func dueMillis(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
-
-// dueOf returns the time of an item in the timetable.
-func dueOf(it item) (int64, bool) {
-	n, ok := it[attrDue].(*types.AttributeValueMemberN)
-	if !ok {
-		return 0, false
-	}
-	ms, err := strconv.ParseInt(n.Value, 10, 64)
-	return ms, err == nil
-}
-
-// expires is when an item that was made at a time may go: seconds, rounded up.
-func expires(made time.Time, after time.Duration) types.AttributeValue {
-	return number(made.Add(after + time.Second - 1).Unix())
-}
-
-// newItem returns the item of a record, without a version.
-func newItem(k key, record any) (item, error) {
-	data, err := json.Marshal(record)
-	if err != nil {
-		return nil, problem.Wrap(err, problem.Internal, "a %T cannot be stored", record)
-	}
-	it := k.attributes()
-	it[attrDoc] = text(string(data))
-	return it, nil
-}
-
-// at puts an item into the timetable, for the zero time nowhere.
-func (k key) at(it item, kind string, t time.Time) {
+// dueAt adds the item to the index of due items; the zero time adds nothing.
+func (it *item) dueAt(kind string, t time.Time) {
 	if t.IsZero() {
 		return
 	}
-	it[attrTimetable], it[attrDue] = text(timetable(kind, k)), number(dueMillis(t))
+	due := dueMillis(t)
+	it.DueShard, it.Due = dueShardOf(kind, it.key), &due
+}
+
+// dueMillis is a time in the due index: the first whole millisecond that is not
+// before it, so that nothing is found too early.
+func dueMillis(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
+
+// expires returns when an item that was made at a time may be deleted: seconds,
+// rounded up.
+func expires(made time.Time, after time.Duration) int64 {
+	return made.Add(after + time.Second - 1).Unix()
 }
 
 // decode reads an item into a record.
-func decode(it item, record any) error {
-	doc, ok := it[attrDoc].(*types.AttributeValueMemberS)
-	if !ok {
-		return problem.New(problem.Internal, "the stored item %q %q has no %s", keyOf(it).pk, keyOf(it).sk, attrDoc)
+func (it *item) decode(record any) error {
+	if it.Doc == "" {
+		return problem.New(problem.Internal, "the stored item %q %q has no doc", it.PK, it.SK)
 	}
-	if err := json.Unmarshal([]byte(doc.Value), record); err != nil {
+	if err := json.Unmarshal([]byte(it.Doc), record); err != nil {
 		return problem.Wrap(err, problem.Internal, "a stored %T cannot be read", record)
 	}
 	return nil
 }
 
-// decodeVersioned is decode for a record with a version. One without is
-// damaged: no condition on it would ever hold.
-func decodeVersioned(it item, record any, version *uint64) error {
-	if *version = versionOf(it); *version == 0 {
-		return problem.New(problem.Internal, "the stored item %q %q has no %s", keyOf(it).pk, keyOf(it).sk, attrVersion)
+// decodeVersioned reads an item into a record that has a version. An item
+// without one is damaged: no condition on it would ever hold.
+func (it *item) decodeVersioned(record any, version *uint64) error {
+	if *version = it.Version; it.Version == 0 {
+		return problem.New(problem.Internal, "the stored item %q %q has no version", it.PK, it.SK)
 	}
-	return decode(it, record)
+	return it.decode(record)
 }
 
-func decodeIntegration(it item) (*integration.Integration, error) {
+func (it *item) integration() (*integration.Integration, error) {
 	in := &integration.Integration{}
-	if err := decodeVersioned(it, in, &in.Version); err != nil {
+	if err := it.decodeVersioned(in, &in.Version); err != nil {
 		return nil, err
 	}
-	tenant, id, ok := integrationOf(keyOf(it))
+	tenant, id, ok := integrationOf(it.key)
 	if !ok {
-		return nil, problem.New(problem.Internal, "the stored item %q %q is no integration", keyOf(it).pk, keyOf(it).sk)
+		return nil, problem.New(problem.Internal, "the stored item %q %q is no integration", it.PK, it.SK)
 	}
 	in.Tenant, in.ID = tenant, id
 	return in, nil
 }
 
-// rejectedDoc is what is stored of a rejected event beside the event.
+// rejectedDoc is what is stored of a rejected event besides the event.
 type rejectedDoc struct {
 	CreatedAt  time.Time `json:"created_at"`
 	Attempts   int       `json:"attempts,omitzero"`
 	RetryUntil time.Time `json:"retry_until,omitzero"`
 }
 
-func encodeRejected(k key, r *integration.Rejected) (item, error) {
+func newRejected(k key, r *integration.Rejected) (*item, error) {
 	it, err := newItem(k, rejectedDoc{CreatedAt: r.CreatedAt, Attempts: r.Attempts, RetryUntil: r.RetryUntil})
 	if err != nil {
 		return nil, err
 	}
-	it[attrEvent] = &types.AttributeValueMemberB{Value: eventlog.AppendSegment(nil, []event.Event{r.Event})}
+	it.Event = eventlog.AppendSegment(nil, []event.Event{r.Event})
 	return it, nil
 }
 
-func decodeRejected(tenant string, it item) (*integration.Rejected, error) {
+func (it *item) rejected(tenant string) (*integration.Rejected, error) {
 	var doc rejectedDoc
 	r := &integration.Rejected{}
-	if err := decodeVersioned(it, &doc, &r.Version); err != nil {
+	if err := it.decodeVersioned(&doc, &r.Version); err != nil {
 		return nil, err
 	}
-	var data []byte
-	if b, ok := it[attrEvent].(*types.AttributeValueMemberB); ok {
-		data = b.Value
-	}
-	events, err := eventlog.DecodeSegment(tenant, data)
+	events, err := eventlog.DecodeSegment(tenant, it.Event)
 	if err != nil || len(events) != 1 {
-		return nil, problem.Wrap(err, problem.Internal, "the rejected event %q is damaged", keyOf(it).sk)
+		return nil, problem.Wrap(err, problem.Internal, "the rejected event %q is damaged", it.SK)
 	}
 	r.Event, r.CreatedAt, r.Attempts, r.RetryUntil = events[0], doc.CreatedAt, doc.Attempts, doc.RetryUntil
 	return r, nil

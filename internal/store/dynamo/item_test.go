@@ -18,28 +18,35 @@ func FuzzDecode(f *testing.F) {
 	d := event.Draft{ID: "6f1c4f0e-0000-4000-8000-000000000001", Name: "a.b", Payload: []byte(`{"a":1}`)}
 	at := time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
 	h := store.History{Tenant: "a", Integration: "hook", Incarnation: 1}
-	it, err := encodeRejected(rejectedKey(h, d.ID), &integration.Rejected{Event: d.Stamp("a", at), CreatedAt: at, Attempts: 2})
+	it, err := newRejected(rejectedKey(h, d.ID), &integration.Rejected{Event: d.Stamp("a", at), CreatedAt: at, Attempts: 2})
 	if err != nil {
 		f.Fatal(err)
 	}
-	good := it[attrEvent].(*types.AttributeValueMemberB).Value
+	good := it.Event
 	f.Add("T#a", "I#hook", `{"id":"hook"}`, "18446744073709551615", good)
-	f.Add("H#1#hook#a", "R#x", it[attrDoc].(*types.AttributeValueMemberS).Value, "1", good)
+	f.Add("H#1#hook#a", "R#x", it.Doc, "1", good)
 	f.Add("T#a", "TENANT", "null", "-1", []byte{})
 	f.Add("", "", "{", "0", good[:len(good)-1])
 	f.Fuzz(func(t *testing.T, pk, sk, doc, version string, segment []byte) {
-		it := item{
-			attrPK: text(pk), attrSK: text(sk), attrDoc: text(doc),
-			attrVersion: &types.AttributeValueMemberN{Value: version}, attrEvent: &types.AttributeValueMemberB{Value: bytes.Clone(segment)},
+		attrs := newKey(pk, sk).Attributes()
+		attrs["doc"] = &types.AttributeValueMemberS{Value: doc}
+		attrs["version"] = &types.AttributeValueMemberN{Value: version}
+		attrs["event"] = &types.AttributeValueMemberB{Value: bytes.Clone(segment)}
+		it, err := itemOf(attrs)
+		if err != nil {
+			if problem.CodeOf(err) != problem.Internal {
+				t.Errorf("a damaged item is %v", err)
+			}
+			return
 		}
-		in, err := decodeIntegration(it)
+		in, err := it.integration()
 		switch {
 		case err != nil && problem.CodeOf(err) != problem.Internal:
 			t.Errorf("a damaged integration is %v", err)
-		case err == nil && (in.Version == 0 || integrationKey(in.Tenant, in.ID) != key{pk, sk}):
+		case err == nil && (in.Version == 0 || integrationKey(in.Tenant, in.ID) != newKey(pk, sk)):
 			t.Errorf("%q %q version %q is read as %q %q version %d", pk, sk, version, in.Tenant, in.ID, in.Version)
 		}
-		r, err := decodeRejected("a", it)
+		r, err := it.rejected("a")
 		switch {
 		case err != nil && problem.CodeOf(err) != problem.Internal:
 			t.Errorf("a damaged rejected event is %v", err)
@@ -49,14 +56,14 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// What the timetable names is read as the key it is, or not at all.
+// What the due index names is read as the key it is, or not at all.
 func FuzzKeysAreReadAgain(f *testing.F) {
 	f.Add("P#0#a", "CURSOR#hook")
 	f.Add("P#00#a", "CURSOR#hook")
 	f.Add("T#a", "I#hook")
 	f.Add("T#a", "TENANT")
 	f.Fuzz(func(t *testing.T, pk, sk string) {
-		k := key{pk, sk}
+		k := newKey(pk, sk)
 		if c, ok := cursorOf(k); ok && cursorKey(c) != k {
 			t.Errorf("%q is read as cursor %+v", k, c)
 		}

@@ -37,17 +37,17 @@ func TestKeysAreStable(t *testing.T) {
 		{entryKey(h, time.Date(1969, 1, 1, 0, 0, 0, 1, time.UTC), "x"), "H#18446744073709551615#hook#acme", "E#00000000000000.000000#x"},
 		{entryKey(h, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), "x"), "H#18446744073709551615#hook#acme", "E#99999999999999.000000#x"},
 	} {
-		if c.got != (key{c.pk, c.sk}) {
+		if c.got != newKey(c.pk, c.sk) {
 			t.Errorf("got %q, want %q %q", c.got, c.pk, c.sk)
 		}
 	}
 	for _, c := range []struct{ got, want string }{
-		{timetable(kindDue, cursorKey(handoff.Key{Tenant: "acme", Integration: "hook"})), "due#3"},
-		{timetable(kindGrace, integrationKey("acme", "hook")), "grace#1"},
-		{timetable(kindDeleted, deletedKey(h)), "deleted#8"},
+		{dueShardOf(kindDue, cursorKey(handoff.Key{Tenant: "acme", Integration: "hook"})), "due#3"},
+		{dueShardOf(kindExpired, integrationKey("acme", "hook")), "grace#1"},
+		{dueShardOf(kindDeleted, deletedKey(h)), "deleted#8"},
 	} {
 		if c.got != c.want {
-			t.Errorf("timetable: got %s, want %s", c.got, c.want)
+			t.Errorf("shard of the due index: got %s, want %s", c.got, c.want)
 		}
 	}
 }
@@ -126,7 +126,7 @@ func TestKeysAreReadAgain(t *testing.T) {
 			t.Fatalf("the key of integration %q %q is read as %q %q, %v", c.Tenant, c.Integration, tenant, id, ok)
 		}
 	})
-	for _, k := range []key{tenantKey("a"), recordKey(event.Partition{Tenant: "a"}), {"P#a", "CURSOR#x"}, {}} {
+	for _, k := range []key{tenantKey("a"), recordKey(event.Partition{Tenant: "a"}), newKey("P#a", "CURSOR#x"), {}} {
 		if c, ok := cursorOf(k); ok {
 			t.Errorf("%q is read as cursor %+v", k, c)
 		}
@@ -146,14 +146,14 @@ func TestEntriesSortByTime(t *testing.T) {
 			return time.Unix(rapid.Int64Range(0, 9e10).Draw(t, "s"), rapid.Int64Range(0, 1e9-1).Draw(t, "ns"))
 		}
 		a, b := draw(), draw()
-		ka, kb := entryKey(h, a, "x").sk, entryKey(h, b, "x").sk
+		ka, kb := entryKey(h, a, "x").SK, entryKey(h, b, "x").SK
 		if got, want := strings.Compare(ka, kb), a.Compare(b); got != want {
 			t.Fatalf("%s and %s compare as %d, their times as %d", ka, kb, got, want)
 		}
 		if from := entriesFrom(a); from > ka || b.Before(a) && kb >= from {
 			t.Fatalf("%s is no lower bound of %s, or of %s", from, ka, kb)
 		}
-		if mark := deletedKey(h).sk; ka >= mark || mark >= indexKey(h).sk || mark >= rejectedKey(h, "").sk {
+		if mark := deletedKey(h).SK; ka >= mark || mark >= indexKey(h).SK || mark >= rejectedKey(h, "").SK {
 			t.Fatalf("the mark %s does not lie between the entries and the rest", mark)
 		}
 	})

@@ -21,9 +21,16 @@ func (s *Store) write(ctx context.Context, changes []change) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	try := func() error { return s.send(ctx, &changes[0]) }
-	if len(changes) > 1 {
-		try = s.transaction(ctx, changes)
+	items := make([]types.TransactWriteItem, len(changes))
+	for i := range changes {
+		var err error
+		if items[i], err = s.transactItem(&changes[i]); err != nil {
+			return err
+		}
+	}
+	try := func() error { return s.send(ctx, items[0]) }
+	if len(items) > 1 {
+		try = s.transaction(ctx, items)
 	}
 	for attempt := 0; ; attempt++ {
 		err := try()
@@ -35,7 +42,7 @@ func (s *Store) write(ctx context.Context, changes []change) error {
 		case failed:
 			return awserror.Problem(err, toWrite)
 		case refused:
-			return problem.Wrap(err, problem.Internal, "DynamoDB does not take a Commit of %d items", len(changes))
+			return problem.Wrap(err, problem.Internal, "DynamoDB rejects a Commit of %d items", len(changes))
 		case busy:
 			if err := pause(ctx, attempt, err); err != nil {
 				return err
@@ -44,15 +51,30 @@ func (s *Store) write(ctx context.Context, changes []change) error {
 	}
 }
 
-// transaction returns what tries to make the changes in one transaction. A token
-// tells DynamoDB that the client's repetition of a call whose answer was lost is
-// the same transaction. One that was cancelled was not made for sure; its next
-// try is another transaction.
-func (s *Store) transaction(ctx context.Context, changes []change) func() error {
-	in := &dynamodb.TransactWriteItemsInput{ClientRequestToken: aws.String(rand.Text())}
-	for i := range changes {
-		in.TransactItems = append(in.TransactItems, s.inTransaction(&changes[i]))
+// send makes the one write of a Commit without a transaction.
+func (s *Store) send(ctx context.Context, w types.TransactWriteItem) error {
+	if d := w.Delete; d != nil {
+		_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+			TableName: d.TableName, Key: d.Key, ConditionExpression: d.ConditionExpression,
+			ExpressionAttributeNames: d.ExpressionAttributeNames, ExpressionAttributeValues: d.ExpressionAttributeValues,
+		})
+		return err
 	}
+	p := w.Put
+	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: p.TableName, Item: p.Item, ConditionExpression: p.ConditionExpression,
+		ExpressionAttributeNames: p.ExpressionAttributeNames, ExpressionAttributeValues: p.ExpressionAttributeValues,
+		ReturnValuesOnConditionCheckFailure: p.ReturnValuesOnConditionCheckFailure,
+	})
+	return err
+}
+
+// transaction returns a function that tries the writes in one transaction. By
+// its token DynamoDB recognises a call that the client retries because the
+// response was lost. A transaction that was cancelled has written nothing; the
+// next try is another one, with a token of its own.
+func (s *Store) transaction(ctx context.Context, items []types.TransactWriteItem) func() error {
+	in := &dynamodb.TransactWriteItemsInput{ClientRequestToken: aws.String(rand.Text()), TransactItems: items}
 	return func() error {
 		_, err := s.client.TransactWriteItems(ctx, in)
 		if _, ok := errors.AsType[*types.TransactionCanceledException](err); ok {
@@ -62,14 +84,14 @@ func (s *Store) transaction(ctx context.Context, changes []change) func() error 
 	}
 }
 
-// outcome is what came of a try to write.
+// outcome is the result of one attempt to write.
 type outcome int
 
 const (
 	made     outcome = iota // everything is written
 	conflict                // a version is not the one asked for; nothing is written
-	busy                    // another transaction is in the way, or too many; try again
-	refused                 // DynamoDB will never take it
+	busy                    // another transaction writes the same item, or a limit is reached; try again
+	refused                 // DynamoDB will never accept it
 	failed                  // by an error of the call
 )
 
@@ -93,15 +115,15 @@ func outcomeOf(err error, changes []change) outcome {
 	return failed
 }
 
-// cancelled tells what came of a transaction by the reasons, one for each
-// change.
+// cancelled returns the outcome of a transaction by the reasons for which it was
+// cancelled, one for each change.
 func cancelled(reasons []types.CancellationReason, changes []change) outcome {
 	seen := made
 	for i, r := range reasons {
 		switch code := aws.ToString(r.Code); code {
 		case "ConditionalCheckFailed":
-			// One of its items shows that all were made: it is the repetition
-			// of a transaction longer ago than its token is remembered.
+			// One of its items shows that all were made: this is the retry of a
+			// transaction whose token DynamoDB has forgotten.
 			if i < len(changes) && changes[i].isIn(r.Item) {
 				return made
 			}
@@ -124,19 +146,21 @@ func cancelled(reasons []types.CancellationReason, changes []change) outcome {
 }
 
 // isIn reports whether the change was made, given the item that is stored now.
-func (c *change) isIn(stored item) bool { return c.next != 0 && versionOf(stored) == c.next }
+func (c *change) isIn(stored attributes) bool {
+	return c.put != nil && c.put.Version != 0 && versionOf(stored) == c.put.Version
+}
 
-// Pauses grow from the first to the longest; after so many attempts the caller
-// is told to come back.
+// Pauses double from the first to the longest; after so many attempts the caller
+// is told to try again later.
 const (
 	firstPause   = 5 * time.Millisecond
 	longestPause = 160 * time.Millisecond
 	attempts     = 8
 )
 
-// pause waits before the attempt after the given one, counted from 0: a random
-// time, so that those who are in each other's way do not meet again. It returns
-// an error when the attempts are used up or the context ends.
+// pause waits after the given attempt, counted from 0: a random time, so that two
+// writers in conflict do not collide again. It returns an error when the attempts
+// are used up or the context ends.
 func pause(ctx context.Context, attempt int, cause error) error {
 	if attempt >= attempts-1 {
 		return problem.Wrap(cause, problem.Unavailable, "The records of the service are too busy. Try again in a moment.")
@@ -154,8 +178,8 @@ func pause(ctx context.Context, attempt int, cause error) error {
 
 var errUnprocessed = errors.New("DynamoDB left a part of the batch unprocessed")
 
-// repeat calls a batch again until nothing of it is left. Batch returns how much
-// is, of the given size at first. Only attempts without progress count.
+// repeat calls batch until nothing of it is unprocessed. batch returns how much
+// is left, of the given size at first. Only attempts without progress count.
 func (s *Store) repeat(ctx context.Context, size int, batch func() (int, error)) error {
 	for attempt := 0; ; attempt++ {
 		left, err := batch()

@@ -1,0 +1,42 @@
+// Package dynamotable defines what the store and the log share of their one
+// DynamoDB table: the primary key, the index of due items and the time to live.
+// template.yaml creates the table. The adapters add attributes of their own.
+package dynamotable
+
+import "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+// The names of the shared attributes, for expressions.
+const (
+	PK       = "pk"        // S, the partition key
+	SK       = "sk"        // S, the sort key
+	DueShard = "timetable" // S, the partition key of DueIndex: a kind of item, and a shard
+	Due      = "due"       // N, the sort key of DueIndex: ms since 1970
+	Expires  = "expires"   // N, the time to live: s since 1970
+)
+
+// DueIndex is the global secondary index of the items that have a due time. It
+// projects the keys alone.
+const DueIndex = "timetable"
+
+// The prefixes of the partition keys keep the items of one kind apart from all
+// others.
+const (
+	PartitionPrefix = "P#" // records and cursors: lane, tenant
+	TenantPrefix    = "T#" // tenants and integrations: tenant
+	HistoryPrefix   = "H#" // log entries and rejected events: incarnation, integration, tenant
+	SegmentPrefix   = "S#" // the log: lane, tenant
+)
+
+// Key is the primary key of an item. Item types embed it.
+type Key struct {
+	PK string `dynamodbav:"pk"`
+	SK string `dynamodbav:"sk"`
+}
+
+// Attributes returns the key as DynamoDB's API takes it.
+func (k Key) Attributes() map[string]types.AttributeValue {
+	return map[string]types.AttributeValue{
+		PK: &types.AttributeValueMemberS{Value: k.PK},
+		SK: &types.AttributeValueMemberS{Value: k.SK},
+	}
+}
