@@ -2,14 +2,11 @@ package dynamo
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
 
-	"github.com/sluicehq/sluice/internal/awserror"
+	"github.com/sluicehq/sluice/internal/dynamotable"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/problem"
@@ -23,132 +20,163 @@ const (
 	inlineBytes = 16 << 10
 
 	// segmentBytes is about how many bytes of bodies a segment has at most. A
-	// record is not cut.
+	// record is not split.
 	segmentBytes = 4 << 20
 )
 
-// Append implements eventlog.Log. It costs one put while nobody else appends to
-// the partition, and for a large segment one more to S3. The first append of a
+// Append implements eventlog.Log. It costs one put while no other process appends
+// to the partition, and for a large segment one more to S3. The first append of a
 // process reads the head before, and so does each while processes take turns;
 // records that were put back cost another put. Records of more than 4 MiB become
-// several segments: if it fails after some of them, the next append goes on from
-// there.
+// several segments: if it fails after some of them, the next append resumes there.
 func (l *Log) Append(ctx context.Context, p event.Partition, source string, records []eventlog.Record) (uint64, error) {
 	if err := ended(ctx); err != nil {
 		return 0, err
 	}
-	h, known := l.heads.get(p, l.Now())
-	for {
-		if !known {
-			var err error
-			if h, err = l.readHead(ctx, p); err != nil {
-				return 0, err
-			}
-		}
-		rest, err := h.mark.After(source, records)
-		if err != nil {
+	// Of all records before the first is appended: a later chunk is compared with
+	// the one before it only as what the log already has.
+	if _, err := (eventlog.Mark{}).After(source, records); err != nil {
+		return 0, err
+	}
+	chunks := chunked(records)
+	if len(chunks) == 0 {
+		return l.Head(ctx, p)
+	}
+	h, cached := l.heads.get(p, l.Now())
+	if !cached {
+		var err error
+		if h, err = l.readHead(ctx, p); err != nil {
 			return 0, err
 		}
-		n := chunk(rest)
-		if n == 0 && !known {
-			return h.number, nil
-		}
-		won := false
-		if n > 0 {
-			if won, err = l.put(ctx, p, &h, source, rest[:n]); err != nil {
-				return 0, err
-			}
-		}
-		// What a lost race, or an old head with nothing to add, has taught is
-		// only that the head must be read. Each time it was somebody's progress.
-		known = won
-		if won {
-			if records = rest[n:]; chunk(records) == 0 {
-				return h.number, nil
-			}
-		}
 	}
+	for _, chunk := range chunks {
+		var err error
+		if h, err = l.appendChunk(ctx, p, h, cached, source, chunk); err != nil {
+			return 0, err
+		}
+		cached = false
+	}
+	return h.number, nil
 }
 
-// chunk is how many of the records are to be one segment: 0 if they have no
-// events, and otherwise so many that there is one.
-func chunk(records []eventlog.Record) int {
-	size, events := 0, 0
+// chunked splits records into runs of about segmentBytes, each with an event at
+// least. Records without events at the end may be left out.
+func chunked(records []eventlog.Record) [][]eventlog.Record {
+	var chunks [][]eventlog.Record
+	start, size, events := 0, 0, 0
 	for i := range records {
 		bytes := 0
 		for j := range records[i].Events {
 			bytes += len(records[i].Events[j].Body)
 		}
 		if events > 0 && size+bytes > segmentBytes {
-			return i
+			chunks = append(chunks, records[start:i])
+			start, size, events = i, 0, 0
 		}
 		size += bytes
 		events += len(records[i].Events)
 	}
-	if events == 0 {
-		return 0
+	if events > 0 {
+		chunks = append(chunks, records[start:])
 	}
-	return len(records)
+	return chunks
 }
 
-// put appends one segment after the head, which it moves; false if the number
-// was taken.
-func (l *Log) put(ctx context.Context, p event.Partition, h *head, source string, records []eventlog.Record) (bool, error) {
-	if h.number == maxNumber {
-		return false, problem.New(problem.Internal, "lane %d of tenant %q is full", p.Lane, p.Tenant)
+// appendChunk appends after the head, as one segment, those of the records that
+// the log does not have, and returns the new head. It retries while other
+// processes append. A cached head may be stale: it does not show that the log has
+// the records.
+func (l *Log) appendChunk(ctx context.Context, p event.Partition, h head, cached bool, source string, records []eventlog.Record) (head, error) {
+	for {
+		rest, err := h.mark.After(source, records)
+		if err != nil {
+			return head{}, err
+		}
+		events := eventlog.Events(rest)
+		if len(events) == 0 && !cached {
+			return h, nil
+		}
+		if len(events) > 0 {
+			next, won, err := l.putSegment(ctx, p, h, h.mark.Moved(source, rest), events)
+			if won || err != nil {
+				return next, err
+			}
+		}
+		if h, err = l.readHead(ctx, p); err != nil {
+			return head{}, err
+		}
+		cached = false
 	}
-	events := eventlog.Events(records)
-	it := item{
-		number: h.number + 1, mark: h.mark.Moved(source, records), nonce: rand.Uint64(),
-		// In the order of numbers, whoever's clock it is by: see the package.
-		expires: max(l.Now().Add(l.Keep).Unix()+1, h.expires),
-	}
-	it.describe(events)
-	it.last = max(it.last, h.last) // records that were put back are older than what is before them: see Seek
-	packed, err := pack(events)
+}
+
+// putSegment puts a segment after the head and returns the new head; false if
+// another process took the number.
+func (l *Log) putSegment(ctx context.Context, p event.Partition, h head, mark eventlog.Mark, events []event.Event) (head, bool, error) {
+	it, err := l.newItem(p, h, mark, events)
 	if err != nil {
-		return false, problem.Wrap(err, problem.Internal, "segment %d in lane %d of tenant %q cannot be stored", it.number, p.Lane, p.Tenant)
+		return head{}, false, err
 	}
-	it.data = packed
-	if len(packed) > inlineBytes {
-		// Before the item: an item without its object would be a loss. An object
-		// without an item is removed with those of its age.
-		it.data, it.object = nil, objectKey(p, it.number, it.nonce)
-		if err := l.putObject(ctx, it.object, packed); err != nil {
-			return false, err
+	if err := l.prepare(ctx, p, h, it); err != nil {
+		return head{}, false, err
+	}
+	if won, err := l.putItem(ctx, it); !won || err != nil {
+		return head{}, false, err
+	}
+	next := it.head()
+	l.heads.set(p, next, false, l.Now())
+	l.tail.add(p, eventlog.Segment{Number: next.number, Events: events}, it.Expires)
+	return next, true, nil
+}
+
+// prepare writes what must be stored before the item is. It does no harm if the
+// item is never stored.
+func (l *Log) prepare(ctx context.Context, p event.Partition, h head, it *item) error {
+	if len(it.Data) > inlineBytes {
+		// An object without an item is removed with those of its age.
+		packed := it.Data
+		it.Data, it.Object = nil, objectKey(p, it.number(), it.Nonce)
+		if err := l.putObject(ctx, it.Object, packed); err != nil {
+			return err
 		}
 	}
 	if h.number == 0 {
 		if err := l.putMarker(ctx, p, 0); err != nil {
-			return false, err
+			return err
 		}
 	}
-	if l.isBelated(*h, &it) {
-		if err := l.noteBelated(ctx, p, &it); err != nil {
-			return false, err
-		}
+	if l.isLate(h, it) {
+		return l.noteLate(ctx, p, it)
 	}
-	if won, err := l.putItem(ctx, p, &it); !won || err != nil {
-		return false, err
-	}
-	*h = head{number: it.number, mark: it.mark, last: it.last, expires: it.expires}
-	l.heads.set(p, *h, false, l.Now())
-	l.tail.add(p, eventlog.Segment{Number: it.number, Events: events}, it.expires)
-	return true, nil
+	return nil
 }
 
-// putItem puts an item unless there is another with its number. If the one there
-// is this one, then the answer to the put was lost, and the SDK has sent it
-// again.
-func (l *Log) putItem(ctx context.Context, p event.Partition, it *item) (bool, error) {
-	_, err := l.DynamoDB.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: &l.Table, Item: it.attributes(p),
-		ConditionExpression:                 aws.String("attribute_not_exists(#pk)"),
-		ExpressionAttributeNames:            map[string]string{"#pk": attrPK},
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
-	if failed := (*types.ConditionalCheckFailedException)(nil); errors.As(err, &failed) {
-		return len(failed.Item) > 0 && uintIn(failed.Item, attrNonce) == it.nonce, nil
+// newItem returns the item of the segment after the head, with its events.
+func (l *Log) newItem(p event.Partition, h head, mark eventlog.Mark, events []event.Event) (*item, error) {
+	if h.number == maxNumber {
+		return nil, problem.New(problem.Internal, "lane %d of tenant %q is full", p.Lane, p.Tenant)
 	}
-	return err == nil, awserror.Problem(err, "append to the log")
+	packed, err := pack(events)
+	if err != nil {
+		return nil, problem.Wrap(err, problem.Internal, "segment %d in lane %d of tenant %q cannot be stored", h.number+1, p.Lane, p.Tenant)
+	}
+	it := &item{
+		key: segmentKey(p, h.number+1), Source: mark.Source, Sequence: mark.Sequence, Nonce: rand.Uint64(), Data: packed,
+		// Segments expire in the order of their numbers, whatever the clock that wrote them.
+		Expires: max(l.Now().Add(l.Keep).Unix()+1, h.expires),
+	}
+	it.describe(events)
+	it.Last = max(it.Last, h.last) // records that were put back are older than those before them: see Seek
+	return it, nil
+}
+
+// putItem puts an item unless there is another with its number. If it finds itself
+// there, the SDK has retried a put whose response was lost.
+func (l *Log) putItem(ctx context.Context, it *item) (bool, error) {
+	written, stored, err := l.put(ctx, it, expression.Name(dynamotable.PK).AttributeNotExists())
+	if written || err != nil {
+		return written, err
+	}
+	var there item
+	err = decode(stored, &there)
+	return there.Nonce == it.Nonce, err
 }

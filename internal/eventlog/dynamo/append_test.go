@@ -270,8 +270,8 @@ func TestLargeAppendsAreCut(t *testing.T) {
 	}
 	equal(t, "ids", r.ids(), wantIDs(1, 12))
 	for _, it := range r.items(part) {
-		if it.bytes > segmentBytes || it.count > 5 {
-			t.Errorf("segment %d has %d events of %d bytes", it.number, it.count, it.bytes)
+		if it.Bytes > segmentBytes || it.Count > 5 {
+			t.Errorf("segment %d has %d events of %d bytes", it.number(), it.Count, it.Bytes)
 		}
 	}
 	if n := r.append(l, "stream", record(13, 5<<20)); n != 4 {
@@ -357,4 +357,37 @@ func TestHeadsAreBounded(t *testing.T) {
 	if len(h.known) > maxHeads {
 		t.Errorf("%d heads are kept, at most %d should be", len(h.known), maxHeads)
 	}
+}
+
+// The records of a segment are compared with those of the one before it only as
+// what the log already has: a sequence that falls between two segments must not
+// pass for a record that is appended.
+func TestSequencesMustGrowAcrossSegments(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	n, err := r.process().Append(t.Context(), part, "stream", []eventlog.Record{record(2, segmentBytes), record(1, 10)})
+	if problem.CodeOf(err) != problem.Internal {
+		t.Errorf("got %d, %v, want an error that is internal", n, err)
+	}
+	if n := len(r.items(part)); n != 0 {
+		t.Errorf("%d segments were appended, want none", n)
+	}
+}
+
+// A batch of several segments that comes again costs no more than one of one.
+func TestRequestsOfALargeBatchThatComesAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	batch := []eventlog.Record{record(1, segmentBytes), record(2, segmentBytes), record(3, segmentBytes)}
+	l := r.process()
+	r.append(l, "stream", batch...)
+	r.dynamo.take()
+	for name, l := range map[string]*Log{"to the same process": l, "to another process": r.process()} {
+		if n := r.append(l, "stream", batch...); n != 3 {
+			t.Errorf("%s: the head is %d, want 3", name, n)
+		}
+		equal(t, "requests, "+name, r.dynamo.take(), []string{"Query"})
+	}
+	r.append(l, "stream", record(4, segmentBytes), record(5, segmentBytes))
+	equal(t, "requests of two segments more", r.dynamo.take(), []string{"PutItem", "PutItem"})
 }

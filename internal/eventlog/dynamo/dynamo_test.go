@@ -23,10 +23,10 @@ func (l *restarted) trim(ctx context.Context, before time.Time) error {
 		items := l.rig.items(p)
 		var gone []uint64
 		for i := range items {
-			if items[i].last >= before.UnixMilli() {
+			if items[i].Last >= before.UnixMilli() {
 				break
 			}
-			gone = append(gone, items[i].number)
+			gone = append(gone, items[i].number())
 		}
 		if len(gone) == 0 {
 			continue

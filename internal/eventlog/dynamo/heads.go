@@ -5,10 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
-	"github.com/sluicehq/sluice/internal/awserror"
+	"github.com/sluicehq/sluice/internal/dynamotable"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
@@ -21,9 +18,9 @@ type head struct {
 	expires int64 // s
 }
 
-// heads keeps the heads that this process has seen, so that an append is one
-// put. A head that is no longer the last one does no harm: the put of the next
-// number fails, and the head is read again.
+// heads caches the heads that this process has seen, so that an append is one
+// put. A stale head does no harm: the put of the next number fails, and the head
+// is read again.
 type heads struct {
 	mu    sync.Mutex
 	known map[event.Partition]seen
@@ -40,8 +37,8 @@ type seen struct {
 const (
 	// maxHeads is how many heads are kept, of about 200 bytes each.
 	maxHeads = 10_000
-	// headLife bounds how long a head is believed that nothing was appended to:
-	// long before its next number can be there, expired and gone.
+	// headLife is how long a cached head is trusted. It must be far below Keep: by
+	// then the next segment could have been appended, have expired and be removed.
 	headLife = time.Hour
 )
 
@@ -83,33 +80,21 @@ func (l *Log) readHead(ctx context.Context, p event.Partition) (head, error) {
 		return head{}, err
 	}
 	now := l.Now()
-	items, _, err := l.query(ctx, p, 0, query{limit: 1, backwards: true, only: []string{attrLast, attrSource, attrSequence, attrExpires}})
+	items, _, err := l.query(ctx, p, 0, query{limit: 1, backwards: true, only: []string{attrLast, attrSource, attrSequence, dynamotable.Expires}})
 	if err != nil {
 		return head{}, err
 	}
 	var h head
 	if len(items) > 0 {
-		it := items[0]
-		h = head{number: it.number, mark: it.mark, last: it.last, expires: it.expires}
+		h = items[0].head()
 	}
 	if len(items) == 0 || items[0].expired(now) {
-		marked, err := l.marked(ctx, p)
-		if err != nil {
+		var m marker
+		if _, err := l.get(ctx, newKey(p, skMarker), &m); err != nil {
 			return head{}, err
 		}
-		h.number = max(h.number, marked)
+		h.number = max(h.number, m.Number)
 	}
 	l.heads.set(p, h, true, now)
 	return h, nil
-}
-
-func (l *Log) marked(ctx context.Context, p event.Partition) (uint64, error) {
-	out, err := l.DynamoDB.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &l.Table, Key: itemKey(p, markerKey), ConsistentRead: aws.Bool(true),
-		ProjectionExpression: aws.String("#number"), ExpressionAttributeNames: map[string]string{"#number": attrNumber},
-	})
-	if err != nil {
-		return 0, awserror.Problem(err, "read the log")
-	}
-	return uintIn(out.Item, attrNumber), nil
 }

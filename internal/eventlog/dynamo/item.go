@@ -4,69 +4,46 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// item is a segment as it is stored. What was not asked for is zero.
+// item is a stored segment. A field that was not asked for is zero.
 type item struct {
-	number      uint64
-	count       int
-	bytes       int
-	first, last int64 // ms
-	mark        eventlog.Mark
-	nonce       uint64
-	expires     int64 // s
-	data        []byte
-	object      string
+	key
+	Count    int    `dynamodbav:"count"`              // of its events
+	Bytes    int    `dynamodbav:"bytes"`              // of their bodies
+	First    int64  `dynamodbav:"first"`              // the earliest published_at, in ms
+	Last     int64  `dynamodbav:"last"`               // the latest up to this segment, in ms
+	Source   string `dynamodbav:"source,omitempty"`   // the stream that was appended,
+	Sequence string `dynamodbav:"sequence,omitempty"` // and how far
+	Nonce    uint64 `dynamodbav:"nonce"`              // of the put that made the item
+	Expires  int64  `dynamodbav:"expires"`            // s since 1970
+	Data     []byte `dynamodbav:"data,omitempty"`     // the events, or
+	Object   string `dynamodbav:"object,omitempty"`   // the key of the S3 object that has them
 }
 
 // describe fills in what the item says of its events.
 func (it *item) describe(events []event.Event) {
-	it.count = len(events)
-	it.first = events[0].PublishedAt.UnixMilli()
-	it.last = it.first
+	it.Count = len(events)
+	it.First = events[0].PublishedAt.UnixMilli()
+	it.Last = it.First
 	for i := range events {
 		ms := events[i].PublishedAt.UnixMilli()
-		it.first, it.last = min(it.first, ms), max(it.last, ms)
-		it.bytes += len(events[i].Body)
+		it.First, it.Last = min(it.First, ms), max(it.Last, ms)
+		it.Bytes += len(events[i].Body)
 	}
 }
 
-func (it *item) attributes(p event.Partition) map[string]types.AttributeValue {
-	attrs := itemKey(p, numberKey(it.number))
-	attrs[attrCount] = number(it.count)
-	attrs[attrBytes] = number(it.bytes)
-	attrs[attrFirst] = number(it.first)
-	attrs[attrLast] = number(it.last)
-	attrs[attrNonce] = number(it.nonce)
-	attrs[attrExpires] = number(it.expires)
-	if it.mark.Source != "" {
-		attrs[attrSource] = text(it.mark.Source)
-		attrs[attrSequence] = text(it.mark.Sequence)
-	}
-	if it.object != "" {
-		attrs[attrObject] = text(it.object)
-	} else {
-		attrs[attrData] = &types.AttributeValueMemberB{Value: it.data}
-	}
-	return attrs
+// number is that of the segment.
+func (it *item) number() uint64 {
+	n, _ := strconv.ParseUint(it.SK, 10, 64) // queries ask for numbers alone
+	return n
 }
 
-func itemOf(attrs map[string]types.AttributeValue) item {
-	n, _ := strconv.ParseUint(textIn(attrs, attrSK), 10, 64) // only numbers are asked for
-	it := item{
-		number: n, count: int(intIn(attrs, attrCount)), bytes: int(intIn(attrs, attrBytes)),
-		first: intIn(attrs, attrFirst), last: intIn(attrs, attrLast),
-		mark:  eventlog.Mark{Source: textIn(attrs, attrSource), Sequence: textIn(attrs, attrSequence)},
-		nonce: uintIn(attrs, attrNonce), expires: intIn(attrs, attrExpires), object: textIn(attrs, attrObject),
-	}
-	if v, ok := attrs[attrData].(*types.AttributeValueMemberB); ok {
-		it.data = v.Value
-	}
-	return it
+// head is what the partition's head is with the item as its last segment.
+func (it *item) head() head {
+	return head{number: it.number(), mark: eventlog.Mark{Source: it.Source, Sequence: it.Sequence}, last: it.Last, expires: it.Expires}
 }
 
-func (it *item) expired(now time.Time) bool { return now.Unix() >= it.expires }
+func (it *item) expired(now time.Time) bool { return now.Unix() >= it.Expires }

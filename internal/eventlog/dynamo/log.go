@@ -30,7 +30,7 @@ import (
 // Options is what a Log is made of.
 type Options struct {
 	DynamoDB *dynamodb.Client
-	Table    string // with the keys of this package, TTL on expires and the index timetable
+	Table    string // see package dynamotable
 	S3       *s3.Client
 	Bucket   string // its lifecycle removes what is under log/, some days after Keep
 	// Keep is how long a segment is kept, at least; Margin is how far

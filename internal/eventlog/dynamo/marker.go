@@ -2,46 +2,47 @@ package dynamo
 
 import (
 	"context"
-	"errors"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/sluicehq/sluice/internal/awserror"
+	"github.com/sluicehq/sluice/internal/dynamotable"
 	"github.com/sluicehq/sluice/internal/event"
 )
 
-// A number is never given twice: records and cursors point at it. But the items
-// of a partition where nothing happens for Options.Keep are all removed, the last
-// one with them. So each partition has a marker that is never removed and has a
-// number that the head was at. It is put before the first segment, and
-// RaiseMarkers, called now and then, raises it three times within the life of a
-// segment: whatever has expired has a number up to that of its marker.
-const marksPerLife = 3
+// marker keeps the number that the head of a partition had. A number is never
+// given twice: records and cursors point at it. But the items of a partition that
+// is idle for Options.Keep are all removed, the last one with them. The marker is
+// never removed. It is put before the first segment, and RaiseMarkers, called
+// regularly, raises it three times within the life of a segment: whatever has
+// expired has a number up to that of its marker.
+type marker struct {
+	key
+	Number   uint64 `dynamodbav:"number"`
+	DueShard string `dynamodbav:"timetable"` // see package dynamotable
+	Due      int64  `dynamodbav:"due"`       // when it is to be raised, in ms
+}
+
+const raisesPerLife = 3
 
 // RaiseMarkers raises the markers that are due, at most limit of them, and
-// returns how many they were. It is to be called once a day or more often, and
-// again while it returns the limit. A partition costs one read and one write in
-// ten days, if segments are kept for thirty. Numbers are given twice if it is not
-// called for two thirds of Options.Keep.
+// returns how many they were. Call it once a day or more often, and again while
+// it returns the limit. A partition costs one read and one write in ten days, if
+// segments are kept for thirty. Numbers are given twice if it is not called for
+// two thirds of Options.Keep.
 func (l *Log) RaiseMarkers(ctx context.Context, limit int) (int, error) {
 	if err := ended(ctx); err != nil {
 		return 0, err
 	}
-	now := l.Now()
-	out, err := l.DynamoDB.Query(ctx, &dynamodb.QueryInput{
-		TableName: &l.Table, IndexName: aws.String(timetableIndex), Limit: aws.Int32(int32(limit)),
-		KeyConditionExpression:    aws.String("#timetable = :heads AND #due <= :now"),
-		ExpressionAttributeNames:  map[string]string{"#timetable": attrTimetable, "#due": attrDue},
-		ExpressionAttributeValues: map[string]types.AttributeValue{":heads": text(headsTimetable), ":now": number(now.UnixMilli())},
-	})
+	due, err := l.dueMarkers(ctx, limit)
 	if err != nil {
-		return 0, awserror.Problem(err, "read the log")
+		return 0, err
 	}
-	for i, attrs := range out.Items {
-		p, ok := partitionOf(textIn(attrs, attrPK))
+	for i, m := range due {
+		p, ok := partitionOf(m.key)
 		if !ok {
 			continue
 		}
@@ -53,23 +54,38 @@ func (l *Log) RaiseMarkers(ctx context.Context, limit int) (int, error) {
 			return i, err
 		}
 	}
-	return len(out.Items), nil
+	return len(due), nil
 }
 
-// putMarker writes the marker of a partition, unless it has a higher number.
-func (l *Log) putMarker(ctx context.Context, p event.Partition, to uint64) error {
-	attrs := itemKey(p, markerKey)
-	attrs[attrNumber] = number(to)
-	attrs[attrTimetable] = text(headsTimetable)
-	attrs[attrDue] = number(l.Now().Add(l.Keep / marksPerLife).Truncate(time.Millisecond).UnixMilli())
-	_, err := l.DynamoDB.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: &l.Table, Item: attrs,
-		ConditionExpression:       aws.String("attribute_not_exists(#number) OR #number <= :number"),
-		ExpressionAttributeNames:  map[string]string{"#number": attrNumber},
-		ExpressionAttributeValues: map[string]types.AttributeValue{":number": attrs[attrNumber]},
-	})
-	if failed := (*types.ConditionalCheckFailedException)(nil); errors.As(err, &failed) {
-		return nil
+// dueMarkers returns the keys of up to limit markers that are due.
+func (l *Log) dueMarkers(ctx context.Context, limit int) ([]marker, error) {
+	expr, err := expression.NewBuilder().WithKeyCondition(
+		expression.Key(dynamotable.DueShard).Equal(expression.Value(markerShard)).
+			And(expression.Key(dynamotable.Due).LessThanEqual(expression.Value(l.Now().UnixMilli())))).Build()
+	if err != nil {
+		return nil, badExpression(err)
 	}
-	return awserror.Problem(err, "append to the log")
+	out, err := l.DynamoDB.Query(ctx, &dynamodb.QueryInput{
+		TableName: &l.Table, IndexName: aws.String(dynamotable.DueIndex), Limit: aws.Int32(int32(limit)),
+		KeyConditionExpression: expr.KeyCondition(), ExpressionAttributeNames: expr.Names(), ExpressionAttributeValues: expr.Values(),
+	})
+	if err != nil {
+		return nil, awserror.Problem(err, toRead)
+	}
+	var due []marker
+	if err := attributevalue.UnmarshalListOfMaps(out.Items, &due); err != nil {
+		return nil, damaged(err)
+	}
+	return due, nil
+}
+
+// putMarker puts the marker of a partition, unless it has a higher number.
+func (l *Log) putMarker(ctx context.Context, p event.Partition, to uint64) error {
+	m := marker{
+		key: newKey(p, skMarker), Number: to, DueShard: markerShard,
+		Due: l.Now().Add(l.Keep / raisesPerLife).UnixMilli(),
+	}
+	stored := expression.Name(attrNumber)
+	_, _, err := l.put(ctx, m, stored.AttributeNotExists().Or(stored.LessThanEqual(expression.Value(to))))
+	return err
 }

@@ -22,7 +22,7 @@ func (l *Log) putObject(ctx context.Context, key string, data []byte) error {
 	_, err := l.S3.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &l.Bucket, Key: &key, Body: bytes.NewReader(data), ContentType: aws.String("application/zstd"),
 	})
-	return awserror.Problem(err, "append to the log")
+	return awserror.Problem(err, toWrite)
 }
 
 // segments returns the segments of the items, up to the first one that fails:
@@ -34,9 +34,9 @@ func (l *Log) segments(ctx context.Context, p event.Partition, items []item) ([]
 	fetches.SetLimit(fetchesAtOnce)
 	for i := range items {
 		it := &items[i]
-		segments[i].Number = it.number
-		if it.object == "" {
-			segments[i].Events, errs[i] = decoded(p, it, it.data)
+		segments[i].Number = it.number()
+		if it.Object == "" {
+			segments[i].Events, errs[i] = decoded(p, it, it.Data)
 			continue
 		}
 		fetches.Go(func() error {
@@ -60,13 +60,13 @@ func (l *Log) segments(ctx context.Context, p event.Partition, items []item) ([]
 }
 
 func (l *Log) object(ctx context.Context, p event.Partition, it *item) ([]byte, error) {
-	out, err := l.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &l.Bucket, Key: &it.object})
+	out, err := l.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &l.Bucket, Key: &it.Object})
 	if code := awserror.Code(err); code == "NoSuchKey" || code == "NotFound" {
 		return nil, problem.Wrap(err, problem.Internal, "segment %d in lane %d of tenant %q is lost: its object %s is not in the bucket %s",
-			it.number, p.Lane, p.Tenant, it.object, l.Bucket)
+			it.number(), p.Lane, p.Tenant, it.Object, l.Bucket)
 	}
 	if err != nil {
-		return nil, awserror.Problem(err, "read the log")
+		return nil, awserror.Problem(err, toRead)
 	}
 	defer out.Body.Close()
 	var data bytes.Buffer
@@ -74,7 +74,7 @@ func (l *Log) object(ctx context.Context, p event.Partition, it *item) ([]byte, 
 		data.Grow(int(n) + bytes.MinRead)
 	}
 	if _, err := data.ReadFrom(io.LimitReader(out.Body, maxSegmentBytes)); err != nil {
-		return nil, awserror.Problem(err, "read the log")
+		return nil, awserror.Problem(err, toRead)
 	}
 	return data.Bytes(), nil
 }
@@ -83,9 +83,9 @@ func (l *Log) object(ctx context.Context, p event.Partition, it *item) ([]byte, 
 // object of another segment is no less damaged.
 func decoded(p event.Partition, it *item, data []byte) ([]event.Event, error) {
 	events, err := unpack(p.Tenant, data)
-	if err == nil && len(events) == it.count {
+	if err == nil && len(events) == it.Count {
 		return events, nil
 	}
 	return nil, problem.Wrap(err, problem.Internal, "segment %d in lane %d of tenant %q is damaged: it should have %d events and has %d",
-		it.number, p.Lane, p.Tenant, it.count, len(events))
+		it.number(), p.Lane, p.Tenant, it.Count, len(events))
 }

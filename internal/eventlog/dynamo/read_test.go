@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/johannesboyne/gofakes3"
 
+	"github.com/sluicehq/sluice/internal/dynamotable"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/problem"
 )
@@ -37,12 +38,12 @@ func TestSmallInTheItemLargeInTheBucket(t *testing.T) {
 		r.append(l, "stream", record(i+1, size))
 	}
 	for _, it := range r.items(part) {
-		large := it.number == 3 || it.number > 4
-		if large != (it.object != "") || large == (len(it.data) > 0) || len(it.data) > inlineBytes {
-			t.Errorf("segment %d: %d bytes in the item, object %q", it.number, len(it.data), it.object)
+		large := it.number() == 3 || it.number() > 4
+		if large != (it.Object != "") || large == (len(it.Data) > 0) || len(it.Data) > inlineBytes {
+			t.Errorf("segment %d: %d bytes in the item, object %q", it.number(), len(it.Data), it.Object)
 		}
-		if large && (!slices.Contains(r.objects(), it.object) || !strings.HasPrefix(it.object, "log/")) {
-			t.Errorf("segment %d: its object %q is not among %q", it.number, it.object, r.objects())
+		if large && (!slices.Contains(r.objects(), it.Object) || !strings.HasPrefix(it.Object, "log/")) {
+			t.Errorf("segment %d: its object %q is not among %q", it.number(), it.Object, r.objects())
 		}
 	}
 	equal(t, "ids", r.ids(), wantIDs(1, 6))
@@ -243,11 +244,11 @@ func TestExpiryIsInTheOrderOfNumbers(t *testing.T) {
 	}
 	items := r.items(part)
 	for i := range items {
-		if i > 0 && items[i].expires < items[i-1].expires {
-			t.Errorf("segment %d expires before the one before it", items[i].number)
+		if i > 0 && items[i].Expires < items[i-1].Expires {
+			t.Errorf("segment %d expires before the one before it", items[i].number())
 		}
-		if items[i].expires < base.Add(r.options.Keep).Unix() {
-			t.Errorf("segment %d expires too early", items[i].number)
+		if items[i].Expires < base.Add(r.options.Keep).Unix() {
+			t.Errorf("segment %d expires too early", items[i].number())
 		}
 	}
 }
@@ -262,9 +263,12 @@ func large(t *testing.T, r *rig, n int) {
 	items := make([]item, n)
 	for i := range items {
 		at := base.Add(time.Duration(i) * time.Second).UnixMilli()
-		items[i] = item{number: uint64(i + 1), count: 1, bytes: 120, first: at, last: at, expires: base.Add(time.Duration(i)*time.Second + r.options.Keep).Unix(), data: packed}
+		items[i] = item{
+			key: segmentKey(part, uint64(i+1)), Count: 1, Bytes: 120, First: at, Last: at,
+			Expires: base.Add(time.Duration(i)*time.Second + r.options.Keep).Unix(), Data: packed,
+		}
 	}
-	r.batchPut(part, items)
+	r.batchPut(items)
 }
 
 func TestRequestsOfALargeLog(t *testing.T) {
@@ -345,7 +349,7 @@ func TestNumbersOutliveTheSegments(t *testing.T) {
 		}
 		for _, it := range r.items(part) {
 			if it.expired(r.Now()) && rand.IntN(2) == 0 {
-				r.remove(part, it.number)
+				r.remove(part, it.number())
 			}
 		}
 		if (at/day)%50 < 4 || (at/day)%50 == 13 { // then it is idle for longer than segments are kept
@@ -365,12 +369,13 @@ func TestNumbersOutliveTheSegments(t *testing.T) {
 	if err := r.process().putMarker(t.Context(), part, want-1); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := r.process().marked(t.Context(), part); err != nil || n != want {
-		t.Errorf("the marker is at %d, %v, want %d", n, err, want)
+	var m marker
+	if _, err := r.process().get(t.Context(), newKey(part, skMarker), &m); err != nil || m.Number != want {
+		t.Errorf("the marker is at %d, %v, want %d", m.Number, err, want)
 	}
 	// A marker is no segment, and does not go.
-	out, err := r.options.DynamoDB.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &r.options.Table, Key: itemKey(part, markerKey), ConsistentRead: aws.Bool(true)})
-	if err != nil || out.Item == nil || out.Item[attrExpires] != nil {
+	out, err := r.options.DynamoDB.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &r.options.Table, Key: newKey(part, skMarker).Attributes(), ConsistentRead: aws.Bool(true)})
+	if err != nil || out.Item == nil || out.Item[dynamotable.Expires] != nil {
 		t.Errorf("the marker: %v, %v", out.Item, err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -131,7 +132,7 @@ func (r *rig) ids() []string {
 func (r *rig) items(p event.Partition) []item {
 	r.t.Helper()
 	var all []item
-	for after := uint64(0); ; after = all[len(all)-1].number {
+	for after := uint64(0); ; after = all[len(all)-1].number() {
 		page, _, err := r.process().query(r.t.Context(), p, after, query{limit: 1000})
 		if err != nil {
 			r.t.Fatal(err)
@@ -147,9 +148,9 @@ func (r *rig) items(p event.Partition) []item {
 func (r *rig) expire(p event.Partition, upTo uint64) {
 	r.t.Helper()
 	for _, it := range r.items(p) {
-		if it.number <= upTo {
-			it.expires = r.Now().Unix()
-			_, err := r.options.DynamoDB.PutItem(r.t.Context(), &dynamodb.PutItemInput{TableName: &r.options.Table, Item: it.attributes(p)})
+		if it.number() <= upTo {
+			it.Expires = r.Now().Unix()
+			_, err := r.options.DynamoDB.PutItem(r.t.Context(), &dynamodb.PutItemInput{TableName: &r.options.Table, Item: encoded(r.t, &it)})
 			if err != nil {
 				r.t.Fatal(err)
 			}
@@ -162,11 +163,20 @@ func (r *rig) expire(p event.Partition, upTo uint64) {
 func (r *rig) remove(p event.Partition, numbers ...uint64) {
 	r.t.Helper()
 	for _, n := range numbers {
-		_, err := r.options.DynamoDB.DeleteItem(r.t.Context(), &dynamodb.DeleteItemInput{TableName: &r.options.Table, Key: itemKey(p, numberKey(n))})
+		_, err := r.options.DynamoDB.DeleteItem(r.t.Context(), &dynamodb.DeleteItemInput{TableName: &r.options.Table, Key: segmentKey(p, n).Attributes()})
 		if err != nil {
 			r.t.Fatal(err)
 		}
 	}
+}
+
+func encoded(t testing.TB, it *item) attributes {
+	t.Helper()
+	attrs, err := attributevalue.MarshalMap(it)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return attrs
 }
 
 // record is a record with one event whose payload does not compress.
@@ -286,12 +296,12 @@ func (r *recorder) take() []string {
 }
 
 // batchPut writes many items at once, for large logs.
-func (r *rig) batchPut(p event.Partition, items []item) {
+func (r *rig) batchPut(items []item) {
 	r.t.Helper()
 	for batch := range slices.Chunk(items, 25) {
 		var writes []types.WriteRequest
 		for i := range batch {
-			writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: batch[i].attributes(p)}})
+			writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: encoded(r.t, &batch[i])}})
 		}
 		out, err := r.options.DynamoDB.BatchWriteItem(r.t.Context(), &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{r.options.Table: writes}})
 		if err != nil || len(out.UnprocessedItems) > 0 {

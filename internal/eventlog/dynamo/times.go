@@ -4,40 +4,41 @@ import (
 	"context"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/dynamotable"
 	"github.com/sluicehq/sluice/internal/event"
 )
 
-// Seek and Through search the segments by halves, though their times grow only
-// nearly: an event that comes after one published at T was published at T -
-// Margin or later. So each asks every segment a question that, by this, has the
-// same answer for all segments on one side of the one that matters; what lies
+// Seek and Through use binary search, although the times of segments grow only
+// but for Margin: an event that comes after one published at T was published at
+// T - Margin or later. So each asks every segment a question that, by this, has
+// the same answer for all segments on one side of the one that matters; what lies
 // within the margin is answered on the safe side. It does not matter that the
-// answers may go back and forth elsewhere: the search ends between a segment
-// with one answer and the next with the other.
+// answers may alternate elsewhere: the search ends between a segment that does
+// not match and the next, which does.
 
 // Seek implements eventlog.Log.
 //
-// A segment is late if it, or one before it, has an event at t - Margin or after:
+// A segment matches if it, or one before it, has an event at t - Margin or after:
 // the last time of an item never falls along the numbers, so that records which
-// were set aside and put back much later lead nobody astray. If a segment has an
-// event at t or after, it and every later segment are late. The search ends at a
-// late segment with an early one before it, or none: in that one and those before
-// it, nothing was published at t or after.
+// were set aside and put back much later do not mislead the search. If a segment
+// has an event at t or after, it and every later segment match. The search ends
+// at a segment that matches, and the one before it, if any, does not: in that one
+// and those before it, nothing was published at t or after.
 func (l *Log) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64, error) {
 	h, err := l.readHead(ctx, p)
 	if err != nil {
 		return 0, err
 	}
 	from := t.Add(-l.Margin)
-	return l.search(ctx, p, 0, h.number, func(it item) bool { return !time.UnixMilli(it.last).Before(from) })
+	return l.search(ctx, p, 0, h.number, func(it item) bool { return !time.UnixMilli(it.Last).Before(from) })
 }
 
 // Through implements eventlog.Log.
 //
-// A segment is late if all its events are after t + Margin. If a segment has an
-// event at t or before, neither it nor any before it is late. The search ends at
-// a late segment: there and after it, all was published after t, but for belated
-// segments, of which there is a note.
+// A segment matches if all its events are after t + Margin. If a segment has an
+// event at t or before, neither it nor any before it matches. The search ends at
+// a segment that matches: there and after it, all was published after t, except
+// for late segments, of which there is a note.
 //
 // It is settled if the log has an event after t + Margin: no later one is at t or
 // before. While it has none, the clock alone says little, as what was published
@@ -63,11 +64,11 @@ func (l *Log) Through(ctx context.Context, p event.Partition, t time.Time) (numb
 			}
 		}
 	}
-	noted, err := l.belatedThrough(ctx, p, t, h)
+	noted, err := l.lateThrough(ctx, p, t, h)
 	if err != nil {
 		return 0, false, err
 	}
-	number, err = l.search(ctx, p, 0, h.number, func(it item) bool { return time.UnixMilli(it.first).After(end) })
+	number, err = l.search(ctx, p, 0, h.number, func(it item) bool { return time.UnixMilli(it.First).After(end) })
 	return max(number, noted), settled, err
 }
 
@@ -79,14 +80,14 @@ func (l *Log) Oldest(ctx context.Context, p event.Partition, after uint64) (publ
 		return time.Time{}, false, err
 	}
 	for after < maxNumber {
-		items, _, err := l.query(ctx, p, after, query{limit: 1, only: []string{attrFirst, attrExpires}})
+		items, _, err := l.query(ctx, p, after, query{limit: 1, only: []string{attrFirst, dynamotable.Expires}})
 		if err != nil || len(items) == 0 {
 			return time.Time{}, false, err
 		}
 		if !items[0].expired(l.Now()) {
-			return time.UnixMilli(items[0].first).UTC(), true, nil
+			return time.UnixMilli(items[0].First).UTC(), true, nil
 		}
-		if after, err = l.beforeRetained(ctx, p, items[0].number); err != nil {
+		if after, err = l.beforeRetained(ctx, p, items[0].number()); err != nil {
 			return time.Time{}, false, err
 		}
 	}

@@ -45,21 +45,21 @@ func TestTimesOutOfOrder(t *testing.T) {
 				ms = append(ms, at)
 			}
 			segments = append(segments, ms)
-			it := item{number: uint64(i + 1), expires: base.Unix() + 100, data: []byte{1}, first: 1 << 60}
+			it := item{key: segmentKey(p, uint64(i+1)), Expires: base.Unix() + 100, Data: []byte{1}, First: 1 << 60}
 			for _, at := range ms {
-				it.first = min(it.first, base.UnixMilli()+int64(at))
-				it.last = max(it.last, base.UnixMilli()+int64(at))
+				it.First = min(it.First, base.UnixMilli()+int64(at))
+				it.Last = max(it.Last, base.UnixMilli()+int64(at))
 			}
-			if r.process().isBelated(h, &it) {
-				if err := r.process().noteBelated(rt.Context(), p, &it); err != nil {
+			if r.process().isLate(h, &it) {
+				if err := r.process().noteLate(rt.Context(), p, &it); err != nil {
 					rt.Fatal(err)
 				}
 			}
-			it.last = max(it.last, h.last)
-			h.last = it.last
+			it.Last = max(it.Last, h.last)
+			h.last = it.Last
 			items = append(items, it)
 		}
-		r.batchPut(p, items)
+		r.batchPut(items)
 		at := rapid.IntRange(-5, latest+25).Draw(rt, "t")
 		checkTimes(rt, r, p, segments, at)
 	})

@@ -2,20 +2,25 @@ package dynamo
 
 import (
 	"context"
-	"errors"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
 
 	"github.com/sluicehq/sluice/internal/awserror"
 	"github.com/sluicehq/sluice/internal/event"
 )
 
+// watermark is the latest barrier that came through the stream: everything that
+// was put on the stream before it is in the log.
+type watermark struct {
+	key
+	At      int64 `dynamodbav:"at"`      // when it was put on the stream, in ms
+	Expires int64 `dynamodbav:"expires"` // s since 1970
+}
+
 const (
-	// barrierLife is how long it is remembered that a barrier came through.
-	barrierLife = 48 * time.Hour
+	// watermarkLife is how long a watermark is stored.
+	watermarkLife = 48 * time.Hour
 	// askEvery is how often this process asks for a barrier in a partition, or
 	// once a margin if that is less.
 	askEvery = time.Minute
@@ -30,24 +35,14 @@ func (l *Log) Passed(ctx context.Context, p event.Partition, at time.Time) error
 	if err := ended(ctx); err != nil {
 		return err
 	}
-	attrs := itemKey(p, barrierKey)
-	attrs[attrAt] = number(at.UnixMilli())
-	attrs[attrExpires] = number(l.Now().Add(barrierLife).Unix())
-	_, err := l.DynamoDB.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: &l.Table, Item: attrs,
-		ConditionExpression:       aws.String("attribute_not_exists(#at) OR #at < :at"),
-		ExpressionAttributeNames:  map[string]string{"#at": attrAt},
-		ExpressionAttributeValues: map[string]types.AttributeValue{":at": attrs[attrAt]},
-	})
-	if failed := (*types.ConditionalCheckFailedException)(nil); errors.As(err, &failed) {
-		return nil
-	}
-	return awserror.Problem(err, "note a barrier in the log")
+	w := watermark{key: newKey(p, skWatermark), At: at.UnixMilli(), Expires: l.Now().Add(watermarkLife).Unix()}
+	stored := expression.Name(attrAt)
+	_, _, err := l.put(ctx, w, stored.AttributeNotExists().Or(stored.LessThan(expression.Value(w.At))))
+	return err
 }
 
 // passed reports whether everything that was put on the stream up to the given
-// time has come through. If that may not be so, it sees to it that it will be
-// known.
+// time has come through. If that is not known, it asks for a barrier.
 func (l *Log) passed(ctx context.Context, p event.Partition, end time.Time) (bool, error) {
 	now := l.Now()
 	if !now.After(end) {
@@ -56,13 +51,12 @@ func (l *Log) passed(ctx context.Context, p event.Partition, end time.Time) (boo
 	if l.Barrier == nil {
 		return true, nil
 	}
-	out, err := l.DynamoDB.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &l.Table, Key: itemKey(p, barrierKey), ConsistentRead: aws.Bool(true),
-	})
+	var w watermark
+	found, err := l.get(ctx, newKey(p, skWatermark), &w)
 	if err != nil {
-		return false, awserror.Problem(err, "read the log")
+		return false, err
 	}
-	if len(out.Item) > 0 && !time.UnixMilli(intIn(out.Item, attrAt)).Before(end) {
+	if found && !time.UnixMilli(w.At).Before(end) {
 		return true, nil
 	}
 	if !l.mayAsk(p, now) {
@@ -71,7 +65,8 @@ func (l *Log) passed(ctx context.Context, p event.Partition, end time.Time) (boo
 	return false, awserror.Problem(l.Barrier(ctx, p), "put a barrier on the stream")
 }
 
-// mayAsk reports whether it is time to ask for a barrier, and takes it for done.
+// mayAsk reports whether it is time to ask for a barrier, and if so remembers
+// that it was asked for.
 func (l *Log) mayAsk(p event.Partition, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -5,9 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/problem"
@@ -37,22 +34,22 @@ func (r *rig) through(ms int, want uint64) {
 }
 
 // noted is the note of the partition, the time in milliseconds after base.
-func (r *rig) noted() note {
+func (r *rig) noted() lateNote {
 	r.t.Helper()
-	out, err := r.options.DynamoDB.GetItem(r.t.Context(), &dynamodb.GetItemInput{TableName: &r.options.Table, Key: itemKey(part, belatedKey), ConsistentRead: aws.Bool(true)})
+	var n lateNote
+	found, err := r.process().get(r.t.Context(), newKey(part, skLate), &n)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	n := noteOf(out.Item)
-	if n.number > 0 {
-		n.first -= base.UnixMilli()
+	if found {
+		n.First -= base.UnixMilli()
 	}
 	return n
 }
 
 func (r *rig) notedIs(number uint64, first int64) {
 	r.t.Helper()
-	if n := r.noted(); n.number != number || n.first != first {
+	if n := r.noted(); n.Number != number || n.First != first {
 		r.t.Errorf("the note is %+v, want number %d, first %d", n, number, first)
 	}
 }
@@ -62,7 +59,7 @@ func TestWhatIsPutBackIsFound(t *testing.T) {
 	r := newRig(t)
 	l := r.process()
 	r.appendAll(l, 0, 100, 90, 200)
-	if n := r.noted(); n.number != 0 {
+	if n := r.noted(); n.Number != 0 {
 		t.Errorf("the note is %+v, but all is within the margin", n)
 	}
 	r.dynamo.take()
@@ -74,7 +71,7 @@ func TestWhatIsPutBackIsFound(t *testing.T) {
 	r.through(49, 1)
 	r.through(50, 5)
 	r.through(300, 6)
-	if last := r.items(part)[4].last; last != base.Add(200*time.Millisecond).UnixMilli() {
+	if last := r.items(part)[4].Last; last != base.Add(200*time.Millisecond).UnixMilli() {
 		t.Errorf("the last time falls to %d", last)
 	}
 	for _, c := range []struct{ back, number, first int }{{150, 8, 50}, {20, 9, 20}} {
@@ -122,7 +119,7 @@ func TestNoteBeforeSegment(t *testing.T) {
 			if c.fails == 2 && c.answer {
 				head = 4
 			}
-			if n := r.noted(); n.number != c.noted {
+			if n := r.noted(); n.Number != c.noted {
 				t.Errorf("the note is %+v, want number %d", n, c.noted)
 			}
 			if n := uint64(len(r.items(part))); n != head {
@@ -135,9 +132,9 @@ func TestNoteBeforeSegment(t *testing.T) {
 
 // A process that loses its number notes the one that it gets, compared with what
 // took its number.
-func TestBelatedAfterALostRace(t *testing.T) {
+func TestLateAfterALostRace(t *testing.T) {
 	t.Parallel()
-	for name, back := range map[string]int{"belated before": 50, "only after the winner": 195} {
+	for name, back := range map[string]int{"late before": 50, "only after the winner": 195} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
@@ -160,8 +157,8 @@ func TestNotesAreMerged(t *testing.T) {
 	done := make(chan error, processes)
 	for i := range processes {
 		go func() {
-			it := item{number: uint64(10 + i), first: base.UnixMilli() + int64(20+i), expires: base.Unix() + int64(100-i)}
-			done <- r.process().noteBelated(t.Context(), part, &it)
+			it := item{key: segmentKey(part, uint64(10+i)), First: base.UnixMilli() + int64(20+i), Expires: base.Unix() + int64(100-i)}
+			done <- r.process().noteLate(t.Context(), part, &it)
 		}()
 	}
 	for range processes {
@@ -170,8 +167,8 @@ func TestNotesAreMerged(t *testing.T) {
 		}
 	}
 	r.notedIs(10+processes-1, 20)
-	if n := r.noted(); n.expires != base.Unix()+100 {
-		t.Errorf("the note expires at %d, before its last segment", n.expires)
+	if n := r.noted(); n.Expires != base.Unix()+100 {
+		t.Errorf("the note expires at %d, before its last segment", n.Expires)
 	}
 }
 
@@ -180,14 +177,14 @@ func TestNotesExpire(t *testing.T) {
 	r := newRig(t)
 	l := r.process()
 	r.appendAll(l, 0, 100, 200, 50)
-	if n, items := r.noted(), r.items(part); n.expires != items[3].expires {
-		t.Errorf("the note expires at %d, its segment at %d", n.expires, items[3].expires)
+	if n, items := r.noted(), r.items(part); n.Expires != items[3].Expires {
+		t.Errorf("the note expires at %d, its segment at %d", n.Expires, items[3].Expires)
 	}
 	r.set(base.Add(time.Hour))
 	r.appendAll(l, 60)
 	r.notedIs(5, 50)
-	if n := r.noted(); n.expires != r.Now().Add(r.options.Keep).Unix()+1 {
-		t.Errorf("the note expires at %d, before its last segment", n.expires)
+	if n := r.noted(); n.Expires != r.Now().Add(r.options.Keep).Unix()+1 {
+		t.Errorf("the note expires at %d, before its last segment", n.Expires)
 	}
 	r.expire(part, 5)
 	r.set(base.Add(time.Hour + r.options.Keep + time.Second)) // the note, too, and is still there

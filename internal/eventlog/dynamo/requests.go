@@ -1,0 +1,124 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/sluicehq/sluice/internal/awserror"
+	"github.com/sluicehq/sluice/internal/dynamotable"
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+// What an error says the service could not do.
+const (
+	toRead  = "read the log"
+	toWrite = "append to the log"
+)
+
+// get reads an item consistently into to; false if there is none. It reads all
+// attributes unless it is given names.
+func (l *Log) get(ctx context.Context, k key, to any, names ...string) (bool, error) {
+	in := &dynamodb.GetItemInput{TableName: &l.Table, Key: k.Attributes(), ConsistentRead: aws.Bool(true)}
+	if len(names) > 0 {
+		expr, err := expression.NewBuilder().WithProjection(projection(names)).Build()
+		if err != nil {
+			return false, badExpression(err)
+		}
+		in.ProjectionExpression, in.ExpressionAttributeNames = expr.Projection(), expr.Names()
+	}
+	out, err := l.DynamoDB.GetItem(ctx, in)
+	if err != nil {
+		return false, awserror.Problem(err, toRead)
+	}
+	return len(out.Item) > 0, decode(out.Item, to)
+}
+
+// put puts an item if the condition holds. If it does not, put returns false and
+// the item that is stored.
+func (l *Log) put(ctx context.Context, it any, condition expression.ConditionBuilder) (bool, attributes, error) {
+	attrs, err := attributevalue.MarshalMap(it)
+	if err != nil {
+		return false, nil, problem.Wrap(err, problem.Internal, "a %T cannot be stored", it)
+	}
+	expr, err := expression.NewBuilder().WithCondition(condition).Build()
+	if err != nil {
+		return false, nil, badExpression(err)
+	}
+	_, err = l.DynamoDB.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: &l.Table, Item: attrs,
+		ConditionExpression: expr.Condition(), ExpressionAttributeNames: expr.Names(), ExpressionAttributeValues: expr.Values(),
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
+		return false, failed.Item, nil
+	}
+	return err == nil, nil, awserror.Problem(err, toWrite)
+}
+
+// query says which of the segments after a number are read, and what of them.
+type query struct {
+	limit     int
+	backwards bool     // from the last one
+	only      []string // attributes besides the number; all if nil
+}
+
+// query reads one page of segments, consistently, and reports whether there may
+// be more.
+func (l *Log) query(ctx context.Context, p event.Partition, after uint64, q query) ([]item, bool, error) {
+	first, last := segmentKey(p, after+1), segmentKey(p, maxNumber)
+	b := expression.NewBuilder().WithKeyCondition(expression.Key(dynamotable.PK).Equal(expression.Value(first.PK)).
+		And(expression.Key(dynamotable.SK).Between(expression.Value(first.SK), expression.Value(last.SK))))
+	if q.only != nil {
+		b = b.WithProjection(projection(q.only).AddNames(expression.Name(dynamotable.SK)))
+	}
+	expr, err := b.Build()
+	if err != nil {
+		return nil, false, badExpression(err)
+	}
+	out, err := l.DynamoDB.Query(ctx, &dynamodb.QueryInput{
+		TableName: &l.Table, ConsistentRead: aws.Bool(true), Limit: aws.Int32(int32(q.limit)), ScanIndexForward: aws.Bool(!q.backwards),
+		KeyConditionExpression: expr.KeyCondition(), ProjectionExpression: expr.Projection(),
+		ExpressionAttributeNames: expr.Names(), ExpressionAttributeValues: expr.Values(),
+	})
+	if err != nil {
+		return nil, false, awserror.Problem(err, toRead)
+	}
+	var items []item
+	if err := attributevalue.UnmarshalListOfMaps(out.Items, &items); err != nil {
+		return nil, false, damaged(err)
+	}
+	return items, len(out.LastEvaluatedKey) > 0, nil
+}
+
+// attributes is an item as DynamoDB's API has it.
+type attributes = map[string]types.AttributeValue
+
+func decode(attrs attributes, to any) error {
+	if err := attributevalue.UnmarshalMap(attrs, to); err != nil {
+		return damaged(err)
+	}
+	return nil
+}
+
+func projection(names []string) expression.ProjectionBuilder {
+	var b expression.ProjectionBuilder
+	for _, name := range names {
+		b = b.AddNames(expression.Name(name))
+	}
+	return b
+}
+
+func damaged(err error) error {
+	return problem.Wrap(err, problem.Internal, "an item of the log is damaged")
+}
+
+func badExpression(err error) error {
+	return problem.Wrap(err, problem.Internal, "the log has no expression for a request")
+}
