@@ -10,13 +10,13 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// Cursors reads cursors; every store.Store does. A cursor that is not there is
+// Cursors reads cursors; every store.Store does. A cursor that does not exist is
 // a problem.NotFound. A read sees every write that was acknowledged before it.
 type Cursors interface {
 	Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error)
 }
 
-// Driver makes the steps of executions. Fill in its fields; it is safe for
+// Driver is the task of the state machine. Set its fields; it is safe for
 // concurrent use.
 type Driver struct {
 	Advance func(ctx context.Context, k handoff.Key) (delivery.Step, error)
@@ -24,41 +24,43 @@ type Driver struct {
 	Now     func() time.Time
 }
 
-// Step makes one step of an execution and returns its next state. After an
-// error, of Advance or of the store, the step is to be made again with the same
-// state, after a pause; that is right too when it is not known whether the
-// step was made.
+// Step runs one task of an execution and returns its next state. After an error,
+// of Advance or of the store, retry it with the same state after a pause, also if
+// it is not known whether it has run.
+//
+// The package documentation says why each case is right.
 func (d *Driver) Step(ctx context.Context, s State) (State, error) {
 	s.Count++
-	c, err := d.due(ctx, s.Key())
-	switch {
-	case err != nil:
+	c, err := dueCursor(ctx, d.Cursors, s.Key())
+	if err != nil {
 		return State{}, err
-	case c == nil:
+	}
+	if c == nil {
 		return s.done(), nil
-	case s.Version == "" || s.Version == versionOf(c):
-		if s.Shadow {
-			return d.takeOver(s, c), nil
-		}
+	}
+	switch known := s.Version == "" || s.Version == versionOf(c); {
+	case known && s.Shadow:
+		return d.takeOver(s, c), nil
+	case known:
 		return d.advance(ctx, s)
-	}
-	wait := c.DueAt.Sub(d.Now())
-	if s.Shadow || wait > longestWait {
+	case s.Shadow: // moved once more: its owner is alive
 		return s.done(), nil
+	case c.DueAt.Sub(d.Now()) > longestWait: // left to the owner and the sweep
+		return s.done(), nil
+	default:
+		return d.shadow(s, c), nil
 	}
-	s.Version, s.Shadow = versionOf(c), true
-	return d.wait(s, max(wait, 0)+shadowMargin), nil
 }
 
-// takeOver makes a shadow an owner, if the one before has had its time.
+// takeOver makes a shadow the owner, once the last owner has had its time. It
+// does not advance: see the package documentation.
 func (d *Driver) takeOver(s State, c *handoff.Cursor) State {
-	if wait := c.DueAt.Add(shadowMargin).Sub(d.Now()); wait > 0 { // the clocks differ
-		return d.wait(s, wait)
-	}
-	s.Shadow = false
-	return d.wait(s, 0)
+	left := c.DueAt.Add(shadowMargin).Sub(d.Now()) // positive if the clocks differ
+	s.Shadow = left > 0
+	return d.wait(s, left)
 }
 
+// advance runs the step of an owner.
 func (d *Driver) advance(ctx context.Context, s State) (State, error) {
 	step, err := d.Advance(ctx, s.Key())
 	if err != nil {
@@ -67,24 +69,29 @@ func (d *Driver) advance(ctx context.Context, s State) (State, error) {
 	if step.Done {
 		return s.done(), nil
 	}
-	c, err := d.due(ctx, s.Key())
-	if err != nil {
+	c, err := dueCursor(ctx, d.Cursors, s.Key())
+	switch {
+	case err != nil:
 		return State{}, err
-	}
-	if c == nil {
+	case c == nil:
 		return s.done(), nil
+	case step.Lost: // another execution made the version
+		return d.shadow(s, c), nil
+	default:
+		s.Version, s.Shadow = versionOf(c), false
+		return d.wait(s, step.Wait), nil
 	}
-	if step.Lost { // the version is somebody else's
-		s.Version, s.Shadow = versionOf(c), true
-		return d.wait(s, max(c.DueAt.Sub(d.Now()), 0)+shadowMargin), nil
-	}
-	s.Version, s.Shadow = versionOf(c), false
-	return d.wait(s, step.Wait), nil
 }
 
-// due returns the cursor, or nil if there is none that is ever due.
-func (d *Driver) due(ctx context.Context, k handoff.Key) (*handoff.Cursor, error) {
-	c, err := d.Cursors.Cursor(ctx, k)
+// shadow makes the execution a shadow of the cursor's version.
+func (d *Driver) shadow(s State, c *handoff.Cursor) State {
+	s.Version, s.Shadow = versionOf(c), true
+	return d.wait(s, max(c.DueAt.Sub(d.Now()), 0)+shadowMargin)
+}
+
+// dueCursor returns the cursor, nil if it does not exist or has no due time.
+func dueCursor(ctx context.Context, cursors Cursors, k handoff.Key) (*handoff.Cursor, error) {
+	c, err := cursors.Cursor(ctx, k)
 	if problem.CodeOf(err) == problem.NotFound {
 		return nil, nil
 	}
@@ -96,8 +103,8 @@ func (d *Driver) due(ctx context.Context, k handoff.Key) (*handoff.Cursor, error
 
 func (d *Driver) wait(s State, wait time.Duration) State {
 	s.Next, s.WaitSeconds = Wait, seconds(wait)
-	// The time is part of it because a cursor may keep its version for as long
-	// as an execution lasts.
+	// The name includes the time because a cursor may keep its version for longer
+	// than an execution lasts.
 	s.Renewal = executionName(s.Key(), s.Version, strconv.Itoa(s.Count), strconv.FormatInt(d.Now().Unix(), 36))
 	return s
 }

@@ -13,26 +13,26 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/sluicehq/sluice/internal/handoff"
-	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// SFN is the call that a Scheduler makes; *sfn.Client has it.
+// SFN is the call that a Scheduler makes; *sfn.Client implements it.
 type SFN interface {
 	StartExecution(ctx context.Context, in *sfn.StartExecutionInput, options ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error)
 }
 
-// Scheduler starts executions for cursors. Fill in the exported fields; Drive
-// and Wait are safe for concurrent use.
+// Scheduler starts executions for cursors. Set the exported fields; Drive and Wait
+// are safe for concurrent use.
 type Scheduler struct {
 	SFN     SFN
 	ARN     string // of the state machine
 	Cursors Cursors
 	Logger  *slog.Logger
 	Now     func() time.Time
-	// Salt, unless "", is part of the names: up to 33 characters of A-Z, a-z,
-	// 0-9, _ and -. The sweep sets the time of its run, because the cursors that
-	// it finds may have had an execution in their version, and a name is not
-	// free again for 90 days. It must not be set while keys are being driven.
+	// Salt, unless "", is part of the names of executions: up to 33 characters of
+	// A-Z, a-z, 0-9, _ and -. The sweep sets the time of its run, because the
+	// version of a cursor that it finds may have had an execution already, and a
+	// name cannot be used again for 90 days. It must not be set while executions
+	// are being started.
 	Salt string
 
 	mu      sync.Mutex
@@ -47,11 +47,10 @@ const (
 	startTimeout = 5 * time.Second // of one cursor's start
 )
 
-// Drive starts an execution for each cursor that is due, at once or later. It
-// is the Drive of delivery.Engine and of lifecycle.Service: it returns at once
-// and does its work beside the caller, who has to call Wait before the function
-// that it is part of answers. A start that fails is logged; the sweep makes up
-// for it.
+// Drive starts an execution for each cursor that has a due time. It implements
+// the Drive of delivery.Engine and of lifecycle.Service: it returns at once and
+// works in the background; call Wait before the Lambda handler returns. A start
+// that fails is logged, and the sweep retries it.
 func (s *Scheduler) Drive(keys ...handoff.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,7 +58,7 @@ func (s *Scheduler) Drive(keys ...handoff.Key) {
 		s.queued = map[handoff.Key]bool{}
 	}
 	for _, k := range keys {
-		if s.queued[k] { // its cursor is yet to be read
+		if s.queued[k] { // its cursor has not been read yet
 			continue
 		}
 		s.queued[k] = true
@@ -74,9 +73,8 @@ func (s *Scheduler) Drive(keys ...handoff.Key) {
 	}
 }
 
-// Wait returns when every key that was given to Drive before is dealt with. A
-// Lambda function is frozen when its handler returns, with all that it still
-// does.
+// Wait returns when every key that was passed to Drive before is processed. Lambda
+// freezes a function when its handler returns, goroutines included.
 func (s *Scheduler) Wait() {
 	s.mu.Lock()
 	idle := s.idle
@@ -86,7 +84,7 @@ func (s *Scheduler) Wait() {
 	}
 }
 
-// work deals with keys until there are no more.
+// work processes keys until the queue is empty.
 func (s *Scheduler) work() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,7 +94,7 @@ func (s *Scheduler) work() {
 		delete(s.queued, k)
 		s.mu.Unlock()
 		if err := s.start(k); err != nil {
-			s.Logger.Error("no execution was started; the sweep makes up for it",
+			s.Logger.Error("execution not started; the sweep will retry",
 				"tenant", k.Tenant, "integration", k.Integration, "lane", k.Lane, "error", err)
 		}
 		s.mu.Lock()
@@ -110,11 +108,8 @@ func (s *Scheduler) work() {
 func (s *Scheduler) start(k handoff.Key) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	c, err := s.Cursors.Cursor(ctx, k)
-	if problem.CodeOf(err) == problem.NotFound {
-		return nil
-	}
-	if err != nil || c.DueAt.IsZero() {
+	c, err := dueCursor(ctx, s.Cursors, k)
+	if err != nil || c == nil {
 		return err
 	}
 	state := State{
