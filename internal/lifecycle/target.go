@@ -115,31 +115,33 @@ func (s *Service) Reveal(ctx context.Context, in *integration.Integration) (inte
 	return clear, nil
 }
 
-// keepEqual adds to kept the secrets that were sent in clear and are those that
-// are stored, as by a client that reads them in clear. A stored secret that no
-// longer opens is forgotten where another is sent: that is the way out of a lost
-// key, and nothing can be signed with it any more.
+// keepEqual adds to kept the secrets that were sent in clear and equal the stored
+// ones, as a client sends them that reads them in clear.
 func (s *Service) keepEqual(ctx context.Context, in *integration.Integration, spec *integration.Spec, kept *integration.Kept) error {
-	equal := func(keep *bool, field string, sealed *secret.Sealed, given secret.String) error {
-		if *keep || given.IsZero() || sealed.IsZero() {
-			return nil
-		}
-		stored, err := s.open(ctx, in, field, *sealed)
-		switch {
-		case err == nil:
-			*keep = stored.Equal(given)
-		case problem.CodeOf(err) == problem.Unavailable || ctx.Err() != nil:
-			return err
-		default:
-			*sealed = secret.Sealed{}
-		}
-		return nil
-	}
 	if spec.S3 != nil {
-		return equal(&kept.SecretAccessKey, integration.FieldSecretAccessKey, &in.S3.SecretAccessKey, spec.S3.SecretAccessKey)
+		return s.keepSecret(ctx, in, integration.FieldSecretAccessKey, &kept.SecretAccessKey, &in.S3.SecretAccessKey, spec.S3.SecretAccessKey)
 	}
-	if err := equal(&kept.APIKey, integration.FieldAPIKey, &in.Webhook.APIKey, spec.Webhook.APIKey); err != nil {
+	if err := s.keepSecret(ctx, in, integration.FieldAPIKey, &kept.APIKey, &in.Webhook.APIKey, spec.Webhook.APIKey); err != nil {
 		return err
 	}
-	return equal(&kept.SigningSecret, integration.FieldSigningSecret, &in.Webhook.SigningSecret, spec.Webhook.SigningSecret)
+	return s.keepSecret(ctx, in, integration.FieldSigningSecret, &kept.SigningSecret, &in.Webhook.SigningSecret, spec.Webhook.SigningSecret)
+}
+
+// keepSecret sets keep if the secret that was sent equals the stored one. A stored
+// secret that cannot be decrypted any more is dropped if another is sent: that is
+// the way out of a lost key, and nothing can be signed with it.
+func (s *Service) keepSecret(ctx context.Context, in *integration.Integration, field string, keep *bool, sealed *secret.Sealed, sent secret.String) error {
+	if *keep || sent.IsZero() || sealed.IsZero() {
+		return nil
+	}
+	stored, err := s.open(ctx, in, field, *sealed)
+	switch {
+	case err == nil:
+		*keep = stored.Equal(sent)
+	case problem.CodeOf(err) == problem.Unavailable || ctx.Err() != nil:
+		return err
+	default:
+		*sealed = secret.Sealed{}
+	}
+	return nil
 }
