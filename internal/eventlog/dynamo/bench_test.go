@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
+
+	"github.com/sluicehq/sluice/internal/dynamotable"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
@@ -49,4 +53,23 @@ func orders(n int) []event.Event {
 		events = append(events, event.Draft{ID: idOf(i), Name: "order.created", Payload: payload}.Stamp("acme", base))
 	}
 	return events
+}
+
+// BenchmarkEncode encodes the put of a segment, as the hot path does once for a
+// batch: the item and its condition.
+func BenchmarkEncode(b *testing.B) {
+	it := item{
+		key: segmentKey(part, 7), Count: 10, Bytes: 4000, First: base.UnixMilli(), Last: base.UnixMilli(),
+		Source: "shardId-000000000000", Sequence: "49590338271490256608559692538361571095921575989136588898",
+		Nonce: 1 << 63, Expires: base.Unix(), Data: noise(1, inlineBytes),
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := attributevalue.MarshalMap(&it); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := expression.NewBuilder().WithCondition(expression.Name(dynamotable.PK).AttributeNotExists()).Build(); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
