@@ -4,11 +4,9 @@ import (
 	"context"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"github.com/sluicehq/sluice/internal/awserror"
 	"github.com/sluicehq/sluice/internal/dynamotable"
 	"github.com/sluicehq/sluice/internal/event"
 )
@@ -37,7 +35,10 @@ func (l *Log) RaiseMarkers(ctx context.Context, limit int) (int, error) {
 	if err := ended(ctx); err != nil {
 		return 0, err
 	}
-	due, err := l.dueMarkers(ctx, limit)
+	expr := expression.NewBuilder().WithKeyCondition(expression.Key(dynamotable.DueShard).Equal(expression.Value(markerShard)).
+		And(expression.Key(dynamotable.Due).LessThanEqual(expression.Value(l.Now().UnixMilli()))))
+	var due []marker // their keys alone
+	_, err := l.find(ctx, dynamodb.QueryInput{IndexName: aws.String(dynamotable.DueIndex), Limit: aws.Int32(int32(limit))}, expr, &due)
 	if err != nil {
 		return 0, err
 	}
@@ -55,28 +56,6 @@ func (l *Log) RaiseMarkers(ctx context.Context, limit int) (int, error) {
 		}
 	}
 	return len(due), nil
-}
-
-// dueMarkers returns the keys of up to limit markers that are due.
-func (l *Log) dueMarkers(ctx context.Context, limit int) ([]marker, error) {
-	expr, err := expression.NewBuilder().WithKeyCondition(
-		expression.Key(dynamotable.DueShard).Equal(expression.Value(markerShard)).
-			And(expression.Key(dynamotable.Due).LessThanEqual(expression.Value(l.Now().UnixMilli())))).Build()
-	if err != nil {
-		return nil, badExpression(err)
-	}
-	out, err := l.DynamoDB.Query(ctx, &dynamodb.QueryInput{
-		TableName: &l.Table, IndexName: aws.String(dynamotable.DueIndex), Limit: aws.Int32(int32(limit)),
-		KeyConditionExpression: expr.KeyCondition(), ExpressionAttributeNames: expr.Names(), ExpressionAttributeValues: expr.Values(),
-	})
-	if err != nil {
-		return nil, awserror.Problem(err, toRead)
-	}
-	var due []marker
-	if err := attributevalue.UnmarshalListOfMaps(out.Items, &due); err != nil {
-		return nil, damaged(err)
-	}
-	return due, nil
 }
 
 // putMarker puts the marker of a partition, unless it has a higher number.

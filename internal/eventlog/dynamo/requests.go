@@ -29,7 +29,7 @@ func (l *Log) get(ctx context.Context, k key, to any, names ...string) (bool, er
 	if len(names) > 0 {
 		expr, err := expression.NewBuilder().WithProjection(projection(names)).Build()
 		if err != nil {
-			return false, badExpression(err)
+			return false, err
 		}
 		in.ProjectionExpression, in.ExpressionAttributeNames = expr.Projection(), expr.Names()
 	}
@@ -45,11 +45,11 @@ func (l *Log) get(ctx context.Context, k key, to any, names ...string) (bool, er
 func (l *Log) put(ctx context.Context, it any, condition expression.ConditionBuilder) (bool, attributes, error) {
 	attrs, err := attributevalue.MarshalMap(it)
 	if err != nil {
-		return false, nil, problem.Wrap(err, problem.Internal, "a %T cannot be stored", it)
+		return false, nil, err
 	}
 	expr, err := expression.NewBuilder().WithCondition(condition).Build()
 	if err != nil {
-		return false, nil, badExpression(err)
+		return false, nil, err
 	}
 	_, err = l.DynamoDB.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: &l.Table, Item: attrs,
@@ -78,34 +78,33 @@ func (l *Log) query(ctx context.Context, p event.Partition, after uint64, q quer
 	if q.only != nil {
 		b = b.WithProjection(projection(q.only).AddNames(expression.Name(dynamotable.SK)))
 	}
+	var items []item
+	more, err := l.find(ctx, dynamodb.QueryInput{
+		ConsistentRead: aws.Bool(true), Limit: aws.Int32(int32(q.limit)), ScanIndexForward: aws.Bool(!q.backwards),
+	}, b, &items)
+	return items, more, err
+}
+
+// find reads one page of a query into to, a pointer to a slice, and reports
+// whether there may be more. It fills in the table and the expressions.
+func (l *Log) find(ctx context.Context, in dynamodb.QueryInput, b expression.Builder, to any) (bool, error) {
 	expr, err := b.Build()
 	if err != nil {
-		return nil, false, badExpression(err)
+		return false, err
 	}
-	out, err := l.DynamoDB.Query(ctx, &dynamodb.QueryInput{
-		TableName: &l.Table, ConsistentRead: aws.Bool(true), Limit: aws.Int32(int32(q.limit)), ScanIndexForward: aws.Bool(!q.backwards),
-		KeyConditionExpression: expr.KeyCondition(), ProjectionExpression: expr.Projection(),
-		ExpressionAttributeNames: expr.Names(), ExpressionAttributeValues: expr.Values(),
-	})
+	in.TableName, in.KeyConditionExpression, in.ProjectionExpression = &l.Table, expr.KeyCondition(), expr.Projection()
+	in.ExpressionAttributeNames, in.ExpressionAttributeValues = expr.Names(), expr.Values()
+	out, err := l.DynamoDB.Query(ctx, &in)
 	if err != nil {
-		return nil, false, awserror.Problem(err, toRead)
+		return false, awserror.Problem(err, toRead)
 	}
-	var items []item
-	if err := attributevalue.UnmarshalListOfMaps(out.Items, &items); err != nil {
-		return nil, false, damaged(err)
-	}
-	return items, len(out.LastEvaluatedKey) > 0, nil
+	return len(out.LastEvaluatedKey) > 0, damaged(attributevalue.UnmarshalListOfMaps(out.Items, to))
 }
 
 // attributes is an item as DynamoDB's API has it.
 type attributes = map[string]types.AttributeValue
 
-func decode(attrs attributes, to any) error {
-	if err := attributevalue.UnmarshalMap(attrs, to); err != nil {
-		return damaged(err)
-	}
-	return nil
-}
+func decode(attrs attributes, to any) error { return damaged(attributevalue.UnmarshalMap(attrs, to)) }
 
 func projection(names []string) expression.ProjectionBuilder {
 	var b expression.ProjectionBuilder
@@ -116,9 +115,8 @@ func projection(names []string) expression.ProjectionBuilder {
 }
 
 func damaged(err error) error {
+	if err == nil {
+		return nil
+	}
 	return problem.Wrap(err, problem.Internal, "an item of the log is damaged")
-}
-
-func badExpression(err error) error {
-	return problem.Wrap(err, problem.Internal, "the log has no expression for a request")
 }

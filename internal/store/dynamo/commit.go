@@ -145,7 +145,7 @@ func (c *change) condition() (expression.Expression, error) {
 func (s *Store) transactItem(c *change) (types.TransactWriteItem, error) {
 	expr, err := c.condition()
 	if err != nil {
-		return types.TransactWriteItem{}, problem.Wrap(err, problem.Internal, "the store has no expression for a write")
+		return types.TransactWriteItem{}, err
 	}
 	if c.put == nil {
 		return types.TransactWriteItem{Delete: &types.Delete{
@@ -155,7 +155,7 @@ func (s *Store) transactItem(c *change) (types.TransactWriteItem, error) {
 	}
 	attrs, err := attributevalue.MarshalMap(c.put)
 	if err != nil {
-		return types.TransactWriteItem{}, problem.Wrap(err, problem.Internal, "the item %q %q cannot be stored", c.key.PK, c.key.SK)
+		return types.TransactWriteItem{}, err
 	}
 	return types.TransactWriteItem{Put: &types.Put{
 		TableName: s.table, Item: attrs,

@@ -186,7 +186,7 @@ func (s *Store) query(ctx context.Context, in dynamodb.QueryInput, b expression.
 	return func(yield func(*item, error) bool) {
 		expr, err := b.Build()
 		if err != nil {
-			yield(nil, problem.Wrap(err, problem.Internal, "the store has no expression for a query"))
+			yield(nil, err)
 			return
 		}
 		in.TableName, in.KeyConditionExpression, in.ProjectionExpression = s.table, expr.KeyCondition(), expr.Projection()

@@ -12,7 +12,6 @@ import (
 
 	"github.com/sluicehq/sluice/internal/awserror"
 	"github.com/sluicehq/sluice/internal/dynamotable"
-	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
@@ -111,7 +110,7 @@ func (s *Store) settle(ctx context.Context, mark dueItem) error {
 			Remove(expression.Name(dynamotable.DueShard)).Remove(due)).
 		WithCondition(due.Equal(expression.Value(mark.due))).Build()
 	if err != nil {
-		return problem.Wrap(err, problem.Internal, "the store has no expression for an update")
+		return err
 	}
 	_, err = s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: s.table, Key: mark.Attributes(),
