@@ -209,3 +209,68 @@ func TestTrackerProgress(t *testing.T) {
 		t.Errorf("with a part of it read: %s", diff)
 	}
 }
+
+// What was known of events counts from the position. After a gap, or a skip, it
+// must not be taken for what is known of others: they would be left out.
+func TestWhatWasKnownEndsWithAGap(t *testing.T) {
+	seg := func(n uint64) eventlog.Segment {
+		s := eventlog.Segment{Number: n}
+		for i := range 3 {
+			s.Events = append(s.Events, event.Event{ID: fmt.Sprint(n, ".", i), Name: "order.created"})
+		}
+		return s
+	}
+	known := handoff.Progress{Position: handoff.Position{Segment: 4, Index: 2}, Ahead: []int{3, handoff.Through, 0, handoff.Through}}
+	for name, c := range map[string]struct {
+		pass func(*tracker)
+		want []string // the ids to send, each with its attempt
+	}{
+		"no gap":                     {func(tr *tracker) { tr.add(seg(5)); tr.add(seg(6)) }, []string{"5.2 4", "6.1 1"}},
+		"a gap":                      {func(tr *tracker) { tr.add(seg(6)); tr.add(seg(7)) }, []string{"6.0 1", "6.1 1", "6.2 1", "7.0 1", "7.1 1", "7.2 1"}},
+		"a gap after a segment":      {func(tr *tracker) { tr.add(seg(5)); tr.add(seg(7)); tr.add(seg(8)) }, []string{"5.2 4", "7.0 1", "7.1 1", "7.2 1", "8.0 1", "8.1 1", "8.2 1"}},
+		"a skip":                     {func(tr *tracker) { tr.skip(5); tr.add(seg(6)) }, []string{"6.0 1", "6.1 1", "6.2 1"}},
+		"a skip to where it is":      {func(tr *tracker) { tr.skip(4); tr.add(seg(5)) }, []string{"5.0 1", "5.1 1", "5.2 1"}},
+		"a skip to before the place": {func(tr *tracker) { tr.skip(2); tr.add(seg(5)) }, []string{"5.0 1", "5.1 1", "5.2 1"}},
+	} {
+		tr := newTracker(event.Filter{}, known)
+		c.pass(tr)
+		var got []string
+		for i, ok := tr.take(); ok; i, ok = tr.take() {
+			got = append(got, fmt.Sprint(i.event().ID, " ", i.attempt()))
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// What is in hand is bounded by its bytes, and what is finished makes room.
+func TestTrackerCountsWhatIsInHand(t *testing.T) {
+	tr := newTracker(event.Filter{}, handoff.Progress{})
+	var items []item
+	for n := range uint64(3) {
+		body := make([]byte, 10*(n+1))
+		tr.add(eventlog.Segment{Number: n + 1, Events: []event.Event{{ID: "a", Body: body}, {ID: "b", Body: body}}})
+	}
+	for i, ok := tr.take(); ok; i, ok = tr.take() {
+		items = append(items, i)
+	}
+	type state struct {
+		Finished, Idle bool
+		Bytes          int
+		Through        uint64
+	}
+	var got []state
+	for _, i := range []int{2, 3, 0, 1, 5, 4} { // the second segment, the first, the third
+		finished := tr.settle(items[i])
+		got = append(got, state{finished, tr.idle(), tr.bytes(), tr.progress().Position.Segment})
+	}
+	want := []state{
+		{false, false, 120, 0}, {false, false, 120, 0}, // the second has to wait for the first
+		{false, false, 120, 0}, {true, false, 60, 2},
+		{false, false, 60, 2}, {true, true, 0, 3},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

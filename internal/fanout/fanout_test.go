@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -264,4 +265,26 @@ func TestNothingIsUnderWayAtTheEnd(t *testing.T) {
 			t.Errorf("it took %v; calls under way are to be ended %v after the rest", took, b.Patience)
 		}
 	})
+}
+
+// What the runbook has an operator look for, with where to look.
+func TestTroubleIsLogged(t *testing.T) {
+	broken := errors.New("broken")
+	for fails, want := range map[string]string{
+		"grow a":                     `level=ERROR msg="a batch is handed over again: lanes could not be added" tenant=a lane=0 error=broken`,
+		"append 0#a arn 1=x":         `level=ERROR msg="a batch is handed over again: it could not be appended" tenant=a lane=0 error=broken`,
+		"follow 0#a to 1":            `level=ERROR msg="a batch is handed over again: its events are in the log, and not all followers have them" tenant=a lane=0 head=1 error=broken`,
+		"passed 0#a 100":             `level=ERROR msg="a batch is handed over again: a barrier could not be noted" tenant=a lane=0 error=broken`,
+		`park 3 "x": no such record`: `level=ERROR msg="a record that cannot be read could not be parked; it is handed over again" event_id=shardId-0:3 partition_key=nonsense bytes=1 reason="no such record" error=broken`,
+		"nothing":                    `level=ERROR msg="a record that cannot be read was parked" event_id=shardId-0:3 partition_key=nonsense bytes=1 reason="no such record"`,
+	} {
+		b := setup(t)
+		var lines bytes.Buffer
+		b.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+		b.fail[fails] = broken
+		b.handle(t.Context(), t, batch("1 0#a x", "2 0#a barrier 100", "3 nonsense x"))
+		if !strings.Contains(lines.String(), want+"\n") {
+			t.Errorf("%s fails: the log is\n%swithout\n%s", fails, lines.String(), want)
+		}
+	}
 }

@@ -23,6 +23,8 @@ func TestConfigValidate(t *testing.T) {
 		{"development with metrics elsewhere", func(c *Config) { c.Dev, c.MetricsAddr = true, ":9090" }, "SLUICE_METRICS_ADDR is \":9090\"; with --dev"},
 		{"no data directory", func(c *Config) { c.Data = "" }, "SLUICE_DATA is empty"},
 		{"issuer in clear", func(c *Config) { c.Issuer, c.Audience = "http://id.example.com/", "sluice" }, "must be an https URL"},
+		{"issuer without a host", func(c *Config) { c.Issuer, c.Audience = "https:///path", "sluice" }, "must be an https URL"},
+		{"issuer that is no URL", func(c *Config) { c.Issuer, c.Audience = "https://id.example.com:x/", "sluice" }, "must be an https URL"},
 		{"issuer on loopback", func(c *Config) { c.Issuer, c.Audience = "http://127.0.0.1:9/", "sluice" }, ""},
 		{"issuer without audience", func(c *Config) { c.Issuer = "https://id.example.com/" }, "belong together"},
 		{"log level", func(c *Config) { c.LogLevel = "loud" }, "SLUICE_LOG_LEVEL is \"loud\""},

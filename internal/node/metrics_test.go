@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/publish"
 )
 
 // scrape returns the status, and the lines of Sluice's own metrics without the
@@ -96,5 +98,24 @@ func TestMetricsWithoutLags(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" || status != http.StatusOK {
 		t.Errorf("status %d (-want +got):\n%s", status, diff)
+	}
+}
+
+func TestPublishedEventsAreCounted(t *testing.T) {
+	n := openNode(t, t.TempDir())
+	defer closeNode(t, n)
+	m := newMetrics(func(context.Context) ([]lag, error) { return nil, nil })
+	p := publisher{publish.New(n.log, n.config.Settings), m}
+	if _, err := p.Publish(t.Context(), "acme", publish.NDJSON, []byte(strings.Repeat(`{"name":"order.created","payload":{}}`+"\n", 3))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Publish(t.Context(), "acme", publish.JSON, []byte("{}")); err == nil {
+		t.Fatal("an event without a name was taken")
+	}
+	_, lines := scrape(t, m)
+	for _, want := range []string{"sluice_events_published_total 3", "sluice_publish_seconds_count 1"} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("no line %s in %q", want, lines)
+		}
 	}
 }
