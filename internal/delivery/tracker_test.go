@@ -274,3 +274,20 @@ func TestTrackerCountsWhatIsInHand(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// What is finished leaves, and the next event is still the one that it was.
+func TestTakesGoOnWhenSegmentsAreFinished(t *testing.T) {
+	tr := newTracker(event.Filter{}, handoff.Progress{})
+	for n := range uint64(3) {
+		id := fmt.Sprint(n + 1)
+		tr.add(eventlog.Segment{Number: n + 1, Events: []event.Event{{ID: id + "a"}, {ID: id + "b"}}})
+	}
+	first, _ := tr.take()
+	second, _ := tr.take()
+	tr.take() // 2a, whose answer comes after those of the first segment
+	tr.settle(first)
+	tr.settle(second)
+	if i, ok := tr.take(); !ok || i.event().ID != "2b" {
+		t.Errorf("next is %+v, %v, want 2b", i, ok)
+	}
+}
