@@ -266,9 +266,12 @@ func TestTrackerCountsWhatIsInHand(t *testing.T) {
 		got = append(got, state{finished, tr.idle(), tr.bytes(), tr.progress().Position.Segment})
 	}
 	want := []state{
-		{false, false, 120, 0}, {false, false, 120, 0}, // the second has to wait for the first
-		{false, false, 120, 0}, {true, false, 60, 2},
-		{false, false, 60, 2}, {true, true, 0, 3},
+		{false, false, 120, 0},
+		{false, false, 120, 0}, // the second has to wait for the first
+		{false, false, 120, 0},
+		{true, false, 60, 2},
+		{false, false, 60, 2},
+		{true, true, 0, 3},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -24,12 +24,30 @@ func TestLanesAreStable(t *testing.T) {
 		lanes int
 		want  int
 	}{
-		{idA, -1, 0}, {idA, 0, 0}, {idA, 1, 0},
-		{idA, 2, 1}, {idA, 3, 1}, {idA, 4, 3}, {idA, 5, 1}, {idA, 7, 5}, {idA, 16, 3}, {idA, 31, 8}, {idA, 32, 19},
-		{idB, 2, 1}, {idB, 3, 0}, {idB, 4, 3}, {idB, 5, 0}, {idB, 7, 1}, {idB, 16, 11}, {idB, 31, 18}, {idB, 32, 11},
+		{idA, -1, 0},
+		{idA, 0, 0},
+		{idA, 1, 0},
+		{idA, 2, 1},
+		{idA, 3, 1},
+		{idA, 4, 3},
+		{idA, 5, 1},
+		{idA, 7, 5},
+		{idA, 16, 3},
+		{idA, 31, 8},
+		{idA, 32, 19},
+		{idB, 2, 1},
+		{idB, 3, 0},
+		{idB, 4, 3},
+		{idB, 5, 0},
+		{idB, 7, 1},
+		{idB, 16, 11},
+		{idB, 31, 18},
+		{idB, 32, 11},
 		{"00000000-0000-0000-0000-000000000000", 32, 17},
 		{"ffffffff-ffff-4fff-bfff-ffffffffffff", 32, 11},
-		{"", 32, 5}, {"a", 32, 12}, {"foobar", 32, 8},
+		{"", 32, 5},
+		{"a", 32, 12},
+		{"foobar", 32, 8},
 	} {
 		if got := event.LaneOf(c.id, c.lanes); got != c.want {
 			t.Errorf("LaneOf(%q, %d) = %d, want %d", c.id, c.lanes, got, c.want)
