@@ -100,12 +100,28 @@ func TestSignRefusesWhatVerifyWould(t *testing.T) {
 		"no scope":  {"acme", nil, time.Hour, "needs a scope"},
 		"scope":     {"acme", []string{"integrations:raed"}, time.Hour, `no scope "integrations:raed"`},
 		"no time":   {"acme", read, 0, "cannot be valid for 0s"},
+		"too short": {"acme", read, time.Second - 1, "cannot be valid for 999.999999ms"},
 		"past":      {"acme", read, -time.Hour, "cannot be valid for -1h0m0s"},
 	} {
 		token, err := k.Sign(c.tenant, c.scopes, c.ttl, testNow)
 		if err == nil || token != "" || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %q, %v; want %q", name, token, err, c.want)
 		}
+	}
+}
+
+// A token lasts a second at least, and to the end of the year 9999 at most.
+func TestSignTakesItsBounds(t *testing.T) {
+	k := openOwnKey(t)
+	if _, err := k.Sign("acme", []string{IntegrationsRead}, time.Second, testNow); err != nil {
+		t.Errorf("for a second: %v", err)
+	}
+	end := time.Unix(lastSecond, 0)
+	if _, err := k.Sign("acme", []string{IntegrationsRead}, time.Hour, end.Add(-time.Hour)); err != nil {
+		t.Errorf("to the last second of the year 9999: %v", err)
+	}
+	if token, err := k.Sign("acme", []string{IntegrationsRead}, time.Hour+time.Second, end.Add(-time.Hour)); err == nil || token != "" {
+		t.Error("a token past the year 9999 was made")
 	}
 }
 

@@ -66,6 +66,16 @@ func TestLoadReportsAll(t *testing.T) {
 	}
 }
 
+func TestLoadRefusesNoMargin(t *testing.T) {
+	for _, margin := range []string{"0s", "-1s"} {
+		env := deployed()
+		env["SLUICE_SEEK_MARGIN"] = margin
+		if _, err := loadFrom(env); err == nil || err.Error() != "SLUICE_SEEK_MARGIN is "+margin+"; it must be more than 0" {
+			t.Errorf("%s: %v", margin, err)
+		}
+	}
+}
+
 func TestMisspeltVariables(t *testing.T) {
 	c := defaultConfig()
 	environ := []string{"SLUICE_TABEL=table", "PATH=/bin", "SLUICE_MAX_REJECTED=1", "SLUICE_lanes=2"}

@@ -144,6 +144,18 @@ func TestOneLineIsLoggedARequest(t *testing.T) {
 	}
 }
 
+// Answers have secrets and customers' data in them: no cache may keep one, and no
+// browser may take one for a page.
+func TestNoAnswerIsKeptOrTakenForAPage(t *testing.T) {
+	for _, c := range []call{get(base), get(base + "/none"), get("/nowhere"), get(base).as("none"), get("/healthz"), post(events, "{")} {
+		rec := httptest.NewRecorder()
+		setup().api.ServeHTTP(rec, c.request())
+		if h := rec.Header(); h.Get("Cache-Control") != "no-store" || h.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s %s: status %d, headers %v", c.method, c.path, rec.Code, h)
+		}
+	}
+}
+
 func TestHeadAndOptions(t *testing.T) {
 	w := setup()
 	for _, path := range []string{base, base + "/hook", "/healthz", "/metrics", "/openapi.yaml"} {

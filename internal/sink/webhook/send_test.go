@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"encoding/base64"
 	"io"
 	"net"
 	"net/http"
@@ -145,6 +146,16 @@ func TestOpenRefusesWhatItCannotUse(t *testing.T) {
 			if strings.Contains(err.Error(), s) {
 				t.Errorf("%s: Open = %v, which gives away a secret", tt.name, err)
 			}
+		}
+	}
+}
+
+// Every key that a registration takes can sign: of 24 to 64 bytes.
+func TestKeysOfEveryLengthSign(t *testing.T) {
+	for n, want := range map[int]bool{23: false, 24: true, 32: true, 64: true, 65: false} {
+		s, err := newSigner(secret.NewString("whsec_" + base64.StdEncoding.EncodeToString(make([]byte, n))))
+		if (err == nil) != want || (s != nil) != want {
+			t.Errorf("a key of %d bytes: %v", n, err)
 		}
 	}
 }
