@@ -1,170 +1,264 @@
-// Package asl executes state machines of AWS Step Functions for tests: on the
-// definition that is deployed, in the process, and by the timers of package
-// time, so that in a bubble of testing/synctest days of waiting take no time.
+// Package asl runs the state machine of statemachine/delivery.asl.json in the
+// test's process, on the timers of package time: in a bubble of testing/synctest
+// days of waiting take no time.
 //
-// It knows the part of the Amazon States Language that the project's
-// definitions use, in JSONPath. Whatever else a definition has is an error of
-// Parse and never ignored. Not kept are the limits of an account and of the
-// size of data between states.
+// It knows the states, fields and values that this definition uses, and New
+// refuses all others, so that a change of the definition cannot be half-run in
+// silence. Everything else about a definition is asl-validator's to check.
 package asl
 
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
-// Definition is a state machine that was parsed and found to be sound.
-type Definition struct {
-	startAt string
-	states  map[string]state
+// Fill returns a definition with its placeholders replaced, as a deployment
+// does.
+func Fill(definition []byte, machineARN, functionARN string) []byte {
+	values := strings.NewReplacer("${StateMachineArn}", machineARN, "${AdvanceFunctionArn}", functionARN)
+	return []byte(values.Replace(string(definition)))
 }
 
-// state is one state of a definition. Its execute returns the name of the next
-// one, "" after the last.
-type state interface {
-	execute(x *execution, input any) (output any, next string, err error)
-	targets() []string // where it may lead to
-	check() error
+// state has the fields of all types of states.
+type state struct {
+	Type, Comment, Next string
+
+	SecondsPath path // of a Wait
+
+	Choices []rule // of a Choice
+	Default string
+
+	Resource       string // of a Task
+	Parameters     map[string]any
+	OutputPath     path
+	TimeoutSeconds float64
+	Retry          []retrier
+	Catch          []catcher
+
+	Error, Cause string // of a Fail
 }
 
-var placeholder = regexp.MustCompile(`\$\{([^}]*)\}`)
+// rule is one of a Choice. It has exactly one comparison.
+type rule struct {
+	Variable                 path
+	StringEquals             *string
+	NumericGreaterThanEquals *float64
+	Next                     string
+}
 
-// Parse reads a definition, with ${Name} replaced by its substitution. Each
-// placeholder must have a substitution, and each substitution a placeholder.
-func Parse(text []byte, substitutions map[string]string) (*Definition, error) {
-	text, err := substitute(text, substitutions)
-	if err != nil {
-		return nil, err
+type retrier struct {
+	ErrorEquals                                   names
+	IntervalSeconds, BackoffRate, MaxDelaySeconds float64
+	JitterStrategy                                string
+	MaxAttempts                                   *int
+}
+
+type catcher struct {
+	ErrorEquals names
+	Next        string
+}
+
+// The resources of tasks, with the parameters that each must have.
+const (
+	lambdaInvoke   = "arn:aws:states:::lambda:invoke"
+	startExecution = "arn:aws:states:::states:startExecution"
+)
+
+var parameters = map[string][]string{
+	lambdaInvoke:   {"FunctionName", "Payload.$"},
+	startExecution: {"Input", "Name.$", "StateMachineArn"},
+}
+
+// required and optional are the fields by the type of a state.
+var (
+	required = map[string][]string{
+		"Wait":    {"SecondsPath", "Next"},
+		"Choice":  {"Choices", "Default"},
+		"Task":    {"Resource", "Parameters", "TimeoutSeconds", "Retry", "Next"},
+		"Fail":    {"Error", "Cause"},
+		"Succeed": {},
+	}
+	optional = map[string][]string{"Task": {"OutputPath", "Catch"}}
+)
+
+// parse reads a definition whose placeholders are filled.
+func parse(text []byte) (startAt string, states map[string]*state, err error) {
+	if bytes.Contains(text, []byte("${")) {
+		return "", nil, fmt.Errorf("the definition has a placeholder that Fill does not know")
 	}
 	var top struct {
-		Comment string
-		StartAt string
-		States  map[string]json.RawMessage
+		Comment, StartAt string
+		States           map[string]json.RawMessage
 	}
 	if err := decode(text, &top); err != nil {
-		return nil, fmt.Errorf("the definition: %w", err)
+		return "", nil, fmt.Errorf("the definition: %w", err)
 	}
-	d := &Definition{startAt: top.StartAt, states: map[string]state{}}
+	states = map[string]*state{}
 	for name, text := range top.States {
-		s, err := parseState(text)
-		if err == nil {
-			err = s.check()
+		if states[name], err = parseState(text); err != nil {
+			return "", nil, fmt.Errorf("state %q: %w", name, err)
+		}
+	}
+	return top.StartAt, states, nil
+}
+
+func parseState(text []byte) (*state, error) {
+	s := new(state)
+	if err := decode(text, s); err != nil {
+		return nil, err
+	}
+	needs, known := required[s.Type]
+	if !known {
+		return nil, fmt.Errorf("type %q is not supported", s.Type)
+	}
+	var given map[string]json.RawMessage
+	if err := json.Unmarshal(text, &given); err != nil {
+		return nil, err
+	}
+	for _, name := range needs {
+		if given[name] == nil {
+			return nil, fmt.Errorf("a %s without %s is not supported", s.Type, name)
+		}
+	}
+	allowed := slices.Concat([]string{"Type", "Comment"}, needs, optional[s.Type])
+	for name := range given {
+		if !slices.Contains(allowed, name) {
+			return nil, fmt.Errorf("field %s of a %s is not supported", name, s.Type)
+		}
+	}
+	return s, s.check()
+}
+
+// check refuses values that the runner does not know.
+func (s *state) check() error {
+	for _, r := range s.Choices {
+		if r.Variable == "" || (r.StringEquals == nil) == (r.NumericGreaterThanEquals == nil) {
+			return fmt.Errorf("a choice needs a Variable and one comparison: %+v", r)
+		}
+	}
+	for _, r := range s.Retry {
+		if err := r.check(); err != nil {
+			return err
+		}
+	}
+	for _, c := range s.Catch {
+		if err := c.ErrorEquals.check(); err != nil {
+			return err
+		}
+	}
+	if s.Type != "Task" {
+		return nil
+	}
+	want := parameters[s.Resource]
+	if want == nil || !slices.Equal(want, slices.Sorted(maps.Keys(s.Parameters))) {
+		return fmt.Errorf("resource %s with these parameters is not supported", s.Resource)
+	}
+	if s.TimeoutSeconds < 1 {
+		return fmt.Errorf("TimeoutSeconds is %v, must be 1 or more", s.TimeoutSeconds)
+	}
+	return nil
+}
+
+// check refuses whatever is left to the defaults of Step Functions.
+func (r *retrier) check() error {
+	switch {
+	case r.MaxAttempts == nil || *r.MaxAttempts < 0:
+		return fmt.Errorf("a retrier without MaxAttempts is not supported")
+	case *r.MaxAttempts == 0:
+	case r.IntervalSeconds < 1 || r.BackoffRate < 1 || r.MaxDelaySeconds <= r.IntervalSeconds || r.JitterStrategy != "FULL":
+		return fmt.Errorf("the retrier %+v is not supported: it needs IntervalSeconds, BackoffRate, MaxDelaySeconds and JitterStrategy FULL", *r)
+	}
+	return r.ErrorEquals.check()
+}
+
+// pause is how long to wait before a retry, after so many others.
+func (r *retrier) pause(done int, jitter float64) time.Duration {
+	seconds := min(r.IntervalSeconds*math.Pow(r.BackoffRate, float64(done)), r.MaxDelaySeconds)
+	return time.Duration(jitter * seconds * float64(time.Second))
+}
+
+// names are those of an ErrorEquals.
+type names []string
+
+const errAll, errRuntime, errTimeout = "States.ALL", "States.Runtime", "States.Timeout"
+
+func (n names) check() error {
+	if len(n) != 1 || strings.HasPrefix(n[0], "States.") && n[0] != errAll {
+		return fmt.Errorf("ErrorEquals %q is not supported: it must be States.ALL or one error of a service", n)
+	}
+	return nil
+}
+
+// match reports whether the error is meant. States.ALL leaves out an error of
+// the definition or the data.
+func (n names) match(e *Error) bool {
+	return e.Name == n[0] || n[0] == errAll && e.Name != errRuntime
+}
+
+// path is a JSONPath: $, or $ and one name.
+type path string
+
+var pathForm = regexp.MustCompile(`^\$(\.[a-z_A-Z]+)?$`)
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *path) UnmarshalJSON(text []byte) error {
+	var s string
+	if err := json.Unmarshal(text, &s); err != nil || !pathForm.MatchString(s) {
+		return fmt.Errorf("path %s is not supported: it must be $ or $.name", text)
+	}
+	*p = path(s)
+	return nil
+}
+
+// of returns what the path leads to in the data.
+func (p path) of(data any) (any, error) {
+	name, isName := strings.CutPrefix(string(p), "$.")
+	if !isName {
+		return data, nil
+	}
+	object, _ := data.(map[string]any)
+	value, ok := object[name]
+	if !ok {
+		return nil, runtime("the path %s leads nowhere", p)
+	}
+	return value, nil
+}
+
+// fill returns a payload template with the fields that end in .$ replaced.
+func fill(template map[string]any, data any) (map[string]any, error) {
+	filled := make(map[string]any, len(template))
+	for name, value := range template {
+		var err error
+		short, isPath := strings.CutSuffix(name, ".$")
+		text, _ := value.(string)
+		nested, isObject := value.(map[string]any)
+		_, isList := value.([]any)
+		switch {
+		case isList, isPath && !pathForm.MatchString(text):
+			err = runtime("parameter %s is %v, which is not supported: a path must be $ or $.name, and there are no lists", name, value)
+		case isPath:
+			value, err = path(text).of(data)
+		case isObject:
+			value, err = fill(nested, data)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("state %q: %w", name, err)
+			return nil, err
 		}
-		d.states[name] = s
+		filled[short] = value
 	}
-	return d, d.checkPaths()
+	return filled, nil
 }
 
-func substitute(text []byte, substitutions map[string]string) ([]byte, error) {
-	unused := maps.Clone(substitutions)
-	var missing []string
-	text = placeholder.ReplaceAllFunc(text, func(found []byte) []byte {
-		name := string(found[2 : len(found)-1])
-		value, ok := substitutions[name]
-		if !ok {
-			missing = append(missing, name)
-		}
-		delete(unused, name)
-		quoted := write(value)
-		return quoted[1 : len(quoted)-1]
-	})
-	switch {
-	case len(missing) > 0:
-		return nil, fmt.Errorf("the definition has placeholders without a substitution: %s", strings.Join(missing, ", "))
-	case len(unused) > 0:
-		return nil, fmt.Errorf("the definition has no placeholder for %s", strings.Join(slices.Sorted(maps.Keys(unused)), ", "))
-	}
-	return text, nil
-}
-
-// decode reads one JSON value and refuses fields that the target has not.
+// decode refuses fields that the target does not have.
 func decode(text []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	d.UseNumber()
-	if err := d.Decode(into); err != nil {
-		return err
-	}
-	if d.More() {
-		return errors.New("there is something after its end")
-	}
-	return nil
-}
-
-func parseState(text []byte) (state, error) {
-	var kind struct{ Type string }
-	if err := json.Unmarshal(text, &kind); err != nil {
-		return nil, err
-	}
-	var s state
-	switch kind.Type {
-	case "Task":
-		s = &task{TimeoutSeconds: defaultTimeout}
-	case "Wait":
-		s = &wait{}
-	case "Choice":
-		s = &choice{}
-	case "Succeed":
-		s = &succeed{}
-	case "Fail":
-		s = &fail{}
-	default:
-		return nil, fmt.Errorf("it is of type %q, which is not known here", kind.Type)
-	}
-	return s, decode(text, s)
-}
-
-// checkPaths finds names that lead nowhere, states that nothing leads to, and
-// states from which there is no end.
-func (d *Definition) checkPaths() error {
-	if d.states[d.startAt] == nil {
-		return fmt.Errorf("StartAt is %q, which is no state", d.startAt)
-	}
-	from := map[string][]string{}
-	var ends []string
-	for name, s := range d.states {
-		for _, next := range s.targets() {
-			if d.states[next] == nil {
-				return fmt.Errorf("state %q leads to %q, which is no state", name, next)
-			}
-			from[next] = append(from[next], name)
-		}
-		if len(s.targets()) == 0 {
-			ends = append(ends, name)
-		}
-	}
-	reached := reach([]string{d.startAt}, func(name string) []string { return d.states[name].targets() })
-	ending := reach(ends, func(name string) []string { return from[name] })
-	for name := range d.states {
-		if !reached[name] {
-			return fmt.Errorf("nothing leads to state %q", name)
-		}
-		if !ending[name] {
-			return fmt.Errorf("from state %q there is no way to an end", name)
-		}
-	}
-	return nil
-}
-
-func reach(names []string, next func(string) []string) map[string]bool {
-	reached := map[string]bool{}
-	for len(names) > 0 {
-		name := names[0]
-		names = names[1:]
-		if reached[name] {
-			continue
-		}
-		reached[name] = true
-		names = append(slices.Clip(names), next(name)...)
-	}
-	return reached
+	return d.Decode(into)
 }

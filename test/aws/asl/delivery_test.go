@@ -1,99 +1,55 @@
-package asl_test
+package asl
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/sluicehq/sluice/test/aws/asl"
 )
 
-// Three days of back-off take three days, step by step, and none is left out.
+// Three days of back-off take three days: each step comes at its time with all
+// of its data, one execution runs at a time, and each is renewed before its
+// history is full.
 func TestDaysOfBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const days, pause = 3, 300
-		began := time.Now()
-		var at []time.Duration
-		s := newService(t, asl.Options{}, steps(func(number int, s *step) error {
-			at = append(at, time.Since(began))
-			s.WaitSeconds = pause
-			if number == days*24*60*60/pause+1 {
-				s.Next = "done"
-			}
-			return nil
-		}))
-		start(t, s)
-		time.Sleep(days*24*time.Hour + time.Second)
-		synctest.Wait()
-		for i, d := range at {
-			if want := time.Duration(i) * pause * time.Second; d != want {
-				t.Fatalf("step %d at %v, want %v", i, d, want)
-			}
-		}
-		if n := days*24*60*60/pause + 1; len(at) != n {
-			t.Errorf("%d steps, want %d", len(at), n)
-		}
-		for _, x := range executions(t, s) {
-			if x.Status != asl.Succeeded {
-				t.Errorf("execution %s is %s: %s", x.Name, x.Status, x.Cause)
-			}
-		}
-	})
-}
-
-// A hundred thousand steps, fewer where each is made slow, are made by one execution at a time, each renewed
-// before its history is full, with all of its data.
-func TestRenewal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		many := 100_000
-		if underRaceDetector() {
-			many = 20_000
-		}
-		var s *asl.Service
-		made := 0
-		s = newService(t, asl.Options{}, steps(func(number int, got *step) error {
+		const pause = 5 * time.Minute
+		const many = 3*24*time.Hour/pause + 1
+		began, made := time.Now(), 0
+		var m *Machine
+		m = newMachine(t, steps(func(number int, got *step) error {
 			made = number
 			want := first
-			want.Count, want.Renewal = got.Count, got.Renewal
-			if *got != want {
-				t.Errorf("step %d was given %+v, want %+v", number, *got, want)
+			want.Count, want.Renewal, want.WaitSeconds = got.Count, got.Renewal, got.WaitSeconds
+			if at := time.Since(began); *got != want || at != time.Duration(number-1)*pause {
+				t.Errorf("step %d was given %+v at %v", number, *got, at)
 			}
-			if number%500 == 1 {
-				synctest.Wait() // the one that was renewed has ended
-				if n := running(t, s); n != 1 {
-					t.Errorf("at step %d %d executions run", number, n)
-				}
+			if n := len(m.Executions(types.ExecutionStatusRunning)); n != 1 {
+				t.Errorf("at step %d %d executions run", number, n)
 			}
-			if number == many {
+			got.WaitSeconds = int(pause / time.Second)
+			if number == int(many) {
 				got.Next = "done"
 			}
 			return nil
 		}))
-		start(t, s)
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if made != many {
+		start(t, m)
+		pass(30 * 24 * time.Hour)
+		if made != int(many) {
 			t.Errorf("%d steps, want %d", made, many)
 		}
-		all := executions(t, s)
-		if len(all) != many/limit {
-			t.Errorf("%d executions, want %d", len(all), many/limit)
-		}
-		for i, x := range all {
-			if want := fmt.Sprintf("orders-%d", i*limit); x.Name != want || x.Status != asl.Succeeded {
-				t.Fatalf("execution %d is %s, %s: %s %s", i, x.Name, x.Status, x.Error, x.Cause)
-			}
+		for i, x := range wantSucceeded(t, m, int(many)/limit+1) {
 			// The start, 9 for each step, 5 of the renewal, 2 of Done, the end.
-			if want := 1 + limit*9 + 5 + 2 + 1; x.Events != want && i < len(all)-1 {
-				t.Fatalf("the history of %s has %d events, want %d", x.Name, x.Events, want)
+			want := 1 + limit*9 + 5 + 2 + 1
+			if i == int(many)/limit {
+				want = 1 + int(many)%limit*9 + 2 + 1
+			}
+			if x.Events != want {
+				t.Errorf("the history of %s has %d events, want %d", x.Name, x.Events, want)
 			}
 		}
 	})
@@ -104,7 +60,7 @@ func TestRenewal(t *testing.T) {
 func TestWorstHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failures := 0
-		s := newService(t, asl.Options{}, steps(func(number int, s *step) error {
+		m := newMachine(t, steps(func(number int, s *step) error {
 			if failures++; failures%(retries+1) != 0 {
 				return errors.New("the store is down")
 			}
@@ -114,84 +70,75 @@ func TestWorstHistory(t *testing.T) {
 			return nil
 		}))
 		tries := 0
-		renew := s.Task(asl.StartResource)
-		s.SetTask(asl.StartResource, func(ctx context.Context, input json.RawMessage) (json.RawMessage, error) {
+		m.tasks[startExecution] = func(input map[string]any) (any, error) {
 			if tries++; tries <= retries {
-				return nil, &asl.Error{Name: "StepFunctions.SdkClientException", Cause: "down too"}
+				return nil, &Error{"StepFunctions.SdkClientException", "down too"}
 			}
-			return renew(ctx, input)
-		})
-		start(t, s)
-		time.Sleep(2 * 365 * 24 * time.Hour)
-		synctest.Wait()
-		all := executions(t, s)
-		if len(all) != 2 || all[0].Status != asl.Succeeded || all[1].Status != asl.Succeeded {
-			t.Fatalf("executions %+v", all)
+			return m.renew(input)
 		}
-		if want := 1 + limit*(9+3*retries) + 5 + 3*retries + 2 + 1; all[0].Events != want || want > asl.MaxEvents*3/5 {
-			t.Errorf("%d events, want %d", all[0].Events, want)
+		start(t, m)
+		pass(2 * 365 * 24 * time.Hour)
+		got := wantSucceeded(t, m, 2)[0].Events
+		if want := 1 + limit*(9+3*retries) + 5 + 3*retries + 2 + 1; got != want || want > maxEvents*3/5 {
+			t.Errorf("%d events, want %d", got, want)
+		}
+	})
+}
+
+// A history that is full fails the execution.
+func TestFullHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, func(payload []byte) ([]byte, string, error) { return payload, "", nil }) // count stays 0
+		start(t, m)
+		synctest.Wait()
+		x := m.Executions("")[0]
+		if x.Status != types.ExecutionStatusFailed || x.Events > maxEvents || x.Events < maxEvents-3 {
+			t.Errorf("%s after %d events: %s", x.Status, x.Events, x.Cause)
 		}
 	})
 }
 
 // Whatever goes wrong with the function, it is called again.
 func TestFaultsAreRetried(t *testing.T) {
-	const again = "again"
-	hang := func(d time.Duration) func() ([]byte, string, error) {
-		return func() ([]byte, string, error) {
-			time.Sleep(d)
-			return []byte(`{}`), "", nil
-		}
-	}
-	called := func(name string) func() ([]byte, string, error) {
-		return func() ([]byte, string, error) { return nil, "", &asl.Error{Name: name, Cause: again} }
-	}
-	failed := func(result string) func() ([]byte, string, error) {
-		return func() ([]byte, string, error) { return []byte(result), "Unhandled", nil }
+	failed := func(result string) invokeFunc {
+		return func([]byte) ([]byte, string, error) { return []byte(result), "Unhandled", nil }
 	}
 	for name, c := range map[string]struct {
-		fault func() ([]byte, string, error)
+		fault invokeFunc
 		takes time.Duration
 	}{
-		"throttled":             {called("Lambda.TooManyRequestsException"), 0},
-		"service":               {called("Lambda.ServiceException"), 0},
-		"AWS":                   {called("Lambda.AWSLambdaException"), 0},
-		"client":                {called("Lambda.SdkClientException"), 0},
-		"not deployed":          {called("Lambda.ResourceNotFoundException"), 0},
-		"no connection":         {func() ([]byte, string, error) { return nil, "", errors.New(again) }, 0},
+		"not invoked":           {func([]byte) ([]byte, string, error) { return nil, "", errors.New("throttled") }, 0},
 		"error of the function": {failed(`{"errorType":"Error","errorMessage":"The records cannot be read."}`), 0},
 		"killed":                {failed(`{"errorType":"Runtime.ExitError","errorMessage":"signal: killed"}`), 0},
-		"out of time":           {failed(`{"errorType":"Sandbox.Timedout","errorMessage":"Task timed out after 180.00 seconds"}`), 0},
 		"nothing of the kind":   {failed(`oops`), 0},
-		"no answer":             {hang(time.Hour), 240 * time.Second},
+		"no answer": {func([]byte) ([]byte, string, error) {
+			time.Sleep(time.Hour)
+			return []byte(`{}`), "", nil
+		}, 240 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				var mu sync.Mutex // a call that nobody waits for any more goes on
+				var mu sync.Mutex // a call that timed out goes on
 				var at []time.Duration
 				end := steps(func(_ int, s *step) error { s.Next = "done"; return nil })
-				s := newService(t, asl.Options{Jitter: func() float64 { return 0.5 }}, func(ctx context.Context, payload []byte) ([]byte, string, error) {
+				m := newMachine(t, func(payload []byte) ([]byte, string, error) {
 					mu.Lock()
 					at = append(at, time.Since(began))
 					call := len(at)
 					mu.Unlock()
 					if call < 3 {
-						return c.fault()
+						return c.fault(payload)
 					}
-					return end(ctx, payload)
+					return end(payload)
 				})
-				start(t, s)
-				time.Sleep(2 * time.Hour)
-				synctest.Wait()
+				m.jitter = func() float64 { return 0.5 }
+				start(t, m)
+				pass(2 * time.Hour)
+				wantSucceeded(t, m, 1)
 				want := []time.Duration{0, c.takes + 500*time.Millisecond, 2*c.takes + 1500*time.Millisecond}
-				mu.Lock()
-				defer mu.Unlock()
 				if diff := cmp.Diff(want, at); diff != "" {
 					t.Errorf("calls at (-want +got)\n%s", diff)
-				}
-				if x := executions(t, s)[0]; x.Status != asl.Succeeded {
-					t.Errorf("%s: %s %s", x.Status, x.Error, x.Cause)
 				}
 			})
 		})
@@ -203,15 +150,15 @@ func TestFaultsAreRetried(t *testing.T) {
 func TestExhaustion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
-		s := newService(t, asl.Options{Jitter: func() float64 { return 0.5 }}, func(context.Context, []byte) ([]byte, string, error) {
+		m := newMachine(t, func([]byte) ([]byte, string, error) {
 			calls++
 			return []byte(`{"errorType":"Unavailable","errorMessage":"The records cannot be read."}`), "Unhandled", nil
 		})
-		start(t, s)
-		time.Sleep(24 * time.Hour)
-		synctest.Wait()
-		x := executions(t, s)[0]
-		if x.Status != asl.Failed || x.Error != "Unavailable" || calls != retries+1 {
+		m.jitter = func() float64 { return 0.5 }
+		start(t, m)
+		pass(24 * time.Hour)
+		x := m.Executions("")[0]
+		if x.Status != types.ExecutionStatusFailed || x.Error != "Unavailable" || calls != retries+1 {
 			t.Errorf("after %d calls %s: %s %s", calls, x.Status, x.Error, x.Cause)
 		}
 		// Half of 1, 2, 4 ... 256 and 7 times 300 seconds.
@@ -221,11 +168,10 @@ func TestExhaustion(t *testing.T) {
 	})
 }
 
-// An answer that is none fails the execution at once and says why.
+// A malformed answer fails the execution at once and says why.
 func TestMalformedAnswers(t *testing.T) {
 	for name, c := range map[string]struct{ answer, cause string }{
 		"null":            {`null`, "$.next"},
-		"text":            {`"done"`, "$.next"},
 		"not JSON":        {`done`, "$.next"},
 		"empty":           {`{}`, "$.next"},
 		"no count":        {`{"next":"wait","wait_seconds":1}`, "$.count"},
@@ -240,18 +186,128 @@ func TestMalformedAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls := 0
-				s := newService(t, asl.Options{}, func(context.Context, []byte) ([]byte, string, error) {
-					calls++
-					return []byte(c.answer), "", nil
-				})
-				start(t, s)
-				time.Sleep(24 * time.Hour)
-				synctest.Wait()
-				x := executions(t, s)[0]
-				if x.Status != asl.Failed || !strings.Contains(x.Cause, c.cause) || calls != 1 {
+				m := newMachine(t, func([]byte) ([]byte, string, error) { calls++; return []byte(c.answer), "", nil })
+				start(t, m)
+				pass(24 * time.Hour)
+				x := m.Executions("")[0]
+				if x.Status != types.ExecutionStatusFailed || !strings.Contains(x.Cause, c.cause) || calls != 1 {
 					t.Errorf("after %d calls %s: %s %s, want %q", calls, x.Status, x.Error, x.Cause, c.cause)
 				}
 			})
 		})
 	}
+}
+
+// One renewal is one execution, however often it is asked for, and wherever the
+// answer was lost.
+func TestRenewalWithLostAnswer(t *testing.T) {
+	for name, pause := range map[string]int{"the new one runs": 3600, "the new one has ended": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				made, asked := 0, 0
+				m := newMachine(t, steps(func(number int, s *step) error {
+					if made = number; number == limit {
+						s.WaitSeconds = pause
+					}
+					if number == limit+1 {
+						s.Next = "done"
+					}
+					return nil
+				}))
+				m.tasks[startExecution] = func(input map[string]any) (any, error) {
+					result, err := m.renew(input)
+					if asked++; asked == 1 {
+						return nil, &Error{"StepFunctions.SdkClientException", "the connection broke"}
+					}
+					return result, err
+				}
+				start(t, m)
+				pass(24 * time.Hour)
+				if wantSucceeded(t, m, 2); asked != 2 || made != limit+1 {
+					t.Errorf("asked for %d times, %d steps", asked, made)
+				}
+			})
+		})
+	}
+}
+
+// A renewal that is not possible fails the execution.
+func TestRenewalFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, steps(func(int, *step) error { return nil }))
+		const full = "StepFunctions.ExecutionLimitExceededException"
+		m.tasks[startExecution] = func(map[string]any) (any, error) { return nil, &Error{full, "too many"} }
+		start(t, m)
+		pass(24 * time.Hour)
+		if all := m.Executions(""); len(all) != 1 || all[0].Status != types.ExecutionStatusFailed || all[0].Error != full {
+			t.Errorf("executions %+v", all)
+		}
+	})
+}
+
+// What the runner does not know is refused, and not run in part.
+func TestUnknownConstructsAreRefused(t *testing.T) {
+	for name, c := range map[string]struct{ old, replaced, want string }{
+		"field of a state":            {`"SecondsPath"`, `"TimestampPath"`, "TimestampPath"},
+		"field of another type":       {`"Type": "Succeed"`, `"Type": "Succeed", "OutputPath": "$"`, "OutputPath"},
+		"field of a retrier":          {`"BackoffRate"`, `"BackoffRat"`, "BackoffRat"},
+		"field of a catcher":          {`"Catch": [`, `"Catch": [{"ErrorEquals": ["A"], "ResultPath": "$.e", "Next": "Done"},`, "ResultPath"},
+		"field at the top":            {`"StartAt"`, `"TimeoutSeconds": 5, "StartAt"`, "TimeoutSeconds"},
+		"type":                        {`"Type": "Succeed"`, `"Type": "Parallel"`, "Parallel"},
+		"comparison":                  {`"StringEquals"`, `"StringMatches"`, "StringMatches"},
+		"choice without a comparison": {`"StringEquals": "done",`, ``, "one comparison"},
+		"choice without a default":    {"],\n      \"Default\": \"Unknown\"", `]`, "Default"},
+		"JSONata":                     {`"Type": "Wait"`, `"QueryLanguage": "JSONata", "Type": "Wait"`, "QueryLanguage"},
+		"start":                       {`"StartAt": "Wait"`, `"StartAt": "Begin"`, "Begin"},
+		"path of an index":            {`"$.wait_seconds",`, `"$.wait[0]",`, "$.wait[0]"},
+		"several errors":              {`["States.ALL"]`, `["States.ALL", "States.Timeout"]`, "States.Timeout"},
+		"error of Step Functions":     {`["States.ALL"]`, `["States.TaskFailed"]`, "States.TaskFailed"},
+		"retrier without MaxAttempts": {",\n          \"MaxAttempts\": 16", ``, "MaxAttempts"},
+		"retrier without a rate":      {`"BackoffRate": 2,`, ``, "BackoffRate"},
+		"retrier without a delay":     {`"MaxDelaySeconds": 300,`, ``, "MaxDelaySeconds"},
+		"jitter":                      {`"FULL"`, `"NONE"`, "NONE"},
+		"time-out":                    {`"TimeoutSeconds": 240,`, ``, "TimeoutSeconds"},
+		"placeholder":                 {arn, `${Other}`, "placeholder"},
+		"resource":                    {lambdaInvoke, `arn:aws:states:::sqs:sendMessage`, "sqs:sendMessage"},
+		"parameter of a resource":     {`"Payload.$": "$"`, `"Payload.$": "$", "InvocationType": "Event"`, "parameters"},
+		"path in the context":         {`"Payload.$": "$"`, `"Payload.$": "$$.Execution"`, "$$.Execution"},
+		"intrinsic function":          {`"$.renewal"`, `"States.UUID()"`, "States.UUID()"},
+		"path that is no text":        {`"tenant.$": "$.tenant"`, `"tenant.$": 5`, "tenant.$"},
+		"list in a template":          {`"count": 0`, `"count": [0]`, "lists"},
+		"state that is not there":     {`"Next": "Decide"`, `"Next": "Choose"`, "Choose"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.Replace(string(deployed(t)), c.old, c.replaced, 1)
+			if text == string(deployed(t)) {
+				t.Fatalf("%q is not in the definition", c.old)
+			}
+			if got := refusal(t, text); !strings.Contains(got, c.want) {
+				t.Errorf("refused by %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// refusal is why New refuses a definition, or else its executions fail, which
+// go through all states.
+func refusal(t *testing.T, definition string) (why string) {
+	synctest.Test(t, func(t *testing.T) {
+		m, err := New(arn, []byte(definition), steps(func(number int, s *step) error {
+			if s.Count = limit; number > 1 {
+				s.Next = "done"
+			}
+			return nil
+		}))
+		if err != nil {
+			why = err.Error()
+			return
+		}
+		defer m.Close()
+		start(t, m)
+		pass(24 * time.Hour)
+		for _, x := range m.Executions("") {
+			why += x.Cause
+		}
+	})
+	return why
 }

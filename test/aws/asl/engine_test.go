@@ -1,17 +1,30 @@
-package asl_test
+package asl
 
 import (
-	"errors"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
-	"github.com/sluicehq/sluice/internal/handoff"
-	"github.com/sluicehq/sluice/test/aws/asl"
-)
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
-var down = delivery.Verdict{Outcome: delivery.Retry, Status: 503, Reason: "The receiver is down."}
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog/memory"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/lifecycle"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/statemachine"
+
+	store "github.com/sluicehq/sluice/internal/store/memory"
+)
 
 // What was published while a receiver was down for three days arrives. One
 // execution waits all the time, renewed now and then, and the sweep has nothing
@@ -19,72 +32,28 @@ var down = delivery.Verdict{Outcome: delivery.Retry, Status: 503, Reason: "The r
 func TestReceiverDownForDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.register()
 		w.publish(5)
-		time.Sleep(time.Minute)
-		w.wantAll(1)
+		w.wantAll()
 		up := time.Now().Add(3 * 24 * time.Hour)
-		w.set(func() {
-			w.answer = func() delivery.Verdict {
-				if time.Now().Before(up) {
-					return down
-				}
-				return delivery.Verdict{Outcome: delivery.Delivered}
-			}
-		})
+		w.set(func() { w.up = up })
 		for time.Now().Before(up) {
 			w.publish(3)
-			time.Sleep(6 * time.Hour)
+			pass(6 * time.Hour)
 		}
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		w.publish(2)
-		time.Sleep(time.Minute)
-		w.wantAll(1)
-		n := w.statuses()
-		if n[asl.Succeeded] < 3*24*60/5/limit || n[asl.Failed] > 0 {
-			t.Errorf("executions %v", n)
-		}
+		w.wantAll()
 		if w.most > 1 || w.overdue > 0 {
 			t.Errorf("%d executions at once, %d times overdue", w.most, w.overdue)
 		}
-		for _, x := range executions(t, w.service) {
+		all := w.machine.Executions(types.ExecutionStatusSucceeded)
+		if len(all) < 3*24*60/5/limit || len(all) != len(w.machine.Executions("")) {
+			t.Errorf("%d executions succeeded", len(all))
+		}
+		for _, x := range all {
 			if x.Events > 1+limit*9+8 {
 				t.Errorf("the history of %s has %d events", x.Name, x.Events)
 			}
-		}
-	})
-}
-
-// A function that is killed after it sent events, and before it wrote that it
-// did, is followed by another when its lease ends; no sweep is needed.
-func TestKilledInMidStep(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.register()
-		w.set(func() { w.answer = func() delivery.Verdict { return down } })
-		w.publish(4)
-		time.Sleep(10 * time.Second)
-		w.set(func() {
-			w.answer = func() delivery.Verdict { return delivery.Verdict{Outcome: delivery.Delivered} }
-			w.kill = true
-		})
-		killed := waitFor(t, time.Minute, func() bool { w.mu.Lock(); defer w.mu.Unlock(); return !w.kill })
-		c, err := w.records.Cursor(w.ctx, handoff.Key{Tenant: tenant, Integration: "orders"})
-		if err != nil || c.State != handoff.Driven || !c.DueAt.After(time.Now()) {
-			t.Fatalf("it is not leased: %+v, %v", c, err)
-		}
-		joined := waitFor(t, time.Hour, func() bool {
-			c, err := w.records.Cursor(w.ctx, handoff.Key{Tenant: tenant, Integration: "orders"})
-			return err == nil && c.State == handoff.Following
-		})
-		// The lease, the margin of the shadow, and one pause of a retry.
-		if took, most := joined.Sub(killed), c.DueAt.Sub(killed)+10*time.Second; took > most || joined.Before(c.DueAt) {
-			t.Errorf("taken over after %v, want within %v of a lease until %v", took, most, c.DueAt.Sub(killed))
-		}
-		time.Sleep(time.Minute)
-		w.wantAll(2)
-		if w.overdue > 0 || w.statuses()[asl.Failed] > 0 {
-			t.Errorf("%d times overdue, executions %v", w.overdue, w.statuses())
 		}
 	})
 }
@@ -95,39 +64,193 @@ func TestKilledInMidStep(t *testing.T) {
 func TestSweepRestartsAfterFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.register()
-		w.set(func() {
-			w.answer = func() delivery.Verdict { return down }
-			w.fault = func() error { return errors.New("The release is broken.") }
-		})
+		w.set(func() { w.up, w.broken = time.Now().Add(365*24*time.Hour), true })
 		w.publish(4)
-		time.Sleep(6 * time.Hour)
-		if n := w.statuses(); n[asl.Failed] < 6 || n[asl.Running] < 1 {
-			t.Errorf("while the function fails: executions %v", n)
+		pass(6 * time.Hour)
+		failed, running := w.machine.Executions(types.ExecutionStatusFailed), w.machine.Executions(types.ExecutionStatusRunning)
+		if len(failed) < 6 || len(running) < 1 {
+			t.Errorf("while the function fails %d executions failed and %d run", len(failed), len(running))
 		}
-		w.set(func() { w.fault = func() error { return nil } })
-		time.Sleep(20 * time.Minute)
-		synctest.Wait()
-		if n := running(t, w.service); n != 1 {
+		w.set(func() { w.broken = false })
+		pass(20 * time.Minute)
+		if n := len(w.machine.Executions(types.ExecutionStatusRunning)); n != 1 {
 			t.Errorf("%d executions run, want one while the receiver is down", n)
 		}
 		if w.most > 10 {
 			t.Errorf("%d executions at once", w.most)
 		}
-		w.set(func() { w.answer = func() delivery.Verdict { return delivery.Verdict{Outcome: delivery.Delivered} } })
-		time.Sleep(20 * time.Minute)
-		w.wantAll(1)
+		w.set(func() { w.up = time.Now() })
+		pass(20 * time.Minute)
+		w.wantAll()
 	})
 }
 
-// waitFor returns when it first holds, looking every 100 ms.
-func waitFor(t *testing.T, most time.Duration, holds func() bool) time.Time {
-	t.Helper()
-	for end := time.Now().Add(most); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if holds() {
-			return time.Now()
+const tenant = "acme"
+
+// world is the engine over ports in memory, with the state machine for its
+// scheduler, and one integration, called orders. It is the integration's sink as
+// well, and lives in a synctest bubble.
+type world struct {
+	t        *testing.T
+	ctx      context.Context
+	records  *store.Store
+	log      *memory.Log
+	life     *lifecycle.Service
+	machine  *Machine
+	settings settings.Settings
+	work     sync.WaitGroup
+
+	mu        sync.Mutex
+	published int
+	got       map[string]int // calls by event
+	up        time.Time      // when the receiver is up again
+	broken    bool           // the function advance fails before it begins
+	most      int            // executions at once
+	overdue   int            // cursors that the sweeps found
+}
+
+func newWorld(t *testing.T) *world {
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &world{t: t, ctx: ctx, records: store.New(), log: memory.New(time.Now), settings: settings.Default(), got: map[string]int{}}
+	w.settings.FailureStopAfter = 10 * 24 * time.Hour
+	w.machine = newMachine(t, w.advance)
+	scheduler := w.scheduler("")
+	follower := w.engine(scheduler)
+	w.life = &lifecycle.Service{
+		Store: w.records, Log: w.log, Settings: w.settings, Now: time.Now,
+		CheckTarget: func(context.Context, string) error { return nil },
+		Drive:       scheduler.Drive, QuietAfter: follower.QuietAfter(),
+	}
+	w.log.OnAppend(func(p event.Partition, head uint64) {
+		w.work.Go(func() {
+			if err := follower.Follow(ctx, p, delivery.NewTail(head)); err != nil && ctx.Err() == nil {
+				t.Errorf("follow: %v", err)
+			}
+		})
+	})
+	w.work.Go(w.sweep)
+	t.Cleanup(func() {
+		cancel()
+		w.work.Wait()
+		scheduler.Wait()
+		follower.Wait()
+	})
+	if _, err := w.life.Register(ctx, tenant, integration.Spec{
+		ID: "orders", Type: integration.Permanent, Webhook: &integration.WebhookSpec{URL: "https://example.com/"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	pass(time.Minute)
+	return w
+}
+
+func (w *world) scheduler(salt string) *statemachine.Scheduler {
+	return &statemachine.Scheduler{
+		SFN: clientOf(w.machine), ARN: arn, Cursors: w.records,
+		Logger: slog.New(slog.DiscardHandler), Now: time.Now, Salt: salt,
+	}
+}
+
+func (w *world) engine(scheduler *statemachine.Scheduler) *delivery.Engine {
+	return &delivery.Engine{
+		Store: w.records, Log: w.log, Sinks: w, Settings: w.settings, Lifecycle: w.life,
+		Logger: slog.New(slog.DiscardHandler), Now: time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), 0)), Drive: scheduler.Drive,
+	}
+}
+
+// sweep is the function of that name on its schedule.
+func (w *world) sweep() {
+	ticker := time.NewTicker(w.settings.SweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-w.ctx.Done():
+			return
+		}
+		scheduler := w.scheduler(fmt.Sprint(time.Now().Unix()))
+		n, err := w.engine(scheduler).Sweep(w.ctx)
+		scheduler.Wait()
+		if err != nil {
+			w.t.Errorf("sweep: %v", err)
+		}
+		w.set(func() { w.overdue += n })
+	}
+}
+
+// advance is the function of that name. Each call is a process of its own.
+func (w *world) advance(payload []byte) ([]byte, string, error) {
+	running, broken := len(w.machine.Executions(types.ExecutionStatusRunning)), false
+	w.set(func() { w.most, broken = max(w.most, running), w.broken })
+	if broken {
+		return []byte(`{"errorType":"Unavailable","errorMessage":"The release is broken."}`), "Unhandled", nil
+	}
+	var state step
+	if err := json.Unmarshal(payload, &state); err != nil {
+		w.t.Errorf("the function was given %s: %v", payload, err)
+	}
+	scheduler := w.scheduler("")
+	driver := statemachine.Driver{Advance: w.engine(scheduler).Advance, Cursors: w.records, Now: time.Now}
+	next, err := driver.Step(w.ctx, state)
+	scheduler.Wait()
+	if err != nil {
+		return []byte(`{"errorType":"Error","errorMessage":"the step failed"}`), "Unhandled", nil
+	}
+	return encode(next), "", nil
+}
+
+func (w *world) Webhook(context.Context, *integration.Integration) (delivery.Sender, error) {
+	return w, nil
+}
+
+func (w *world) S3(context.Context, *integration.Integration) (delivery.Exporter, error) {
+	return nil, problem.New(problem.Internal, "there is no bucket here")
+}
+
+func (w *world) Send(_ context.Context, e *event.Event, _ int) delivery.Verdict {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if time.Now().Before(w.up) {
+		return delivery.Verdict{Outcome: delivery.Retry, Status: 503, Reason: "The receiver is down."}
+	}
+	w.got[e.ID]++
+	return delivery.Verdict{Outcome: delivery.Delivered}
+}
+
+func (w *world) publish(n int) {
+	w.t.Helper()
+	var drafts []event.Draft
+	for range n {
+		drafts = append(drafts, event.Draft{ID: fmt.Sprint(w.published), Name: "order.created", Payload: []byte(`{}`)})
+		w.published++
+	}
+	if err := w.log.Publish(w.ctx, tenant, w.settings.Lanes, drafts); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// set changes the world.
+func (w *world) set(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+}
+
+// wantAll fails unless every event arrives once, and the integration follows
+// with no execution left.
+func (w *world) wantAll() {
+	w.t.Helper()
+	pass(time.Minute)
+	for i := range w.published {
+		if n := w.got[fmt.Sprint(i)]; n != 1 {
+			w.t.Errorf("event %d arrived %d times", i, n)
 		}
 	}
-	t.Fatalf("it does not hold within %v", most)
-	return time.Time{}
+	c, err := w.records.Cursor(w.ctx, handoff.Key{Tenant: tenant, Integration: "orders"})
+	if err != nil || c.State != handoff.Following {
+		w.t.Errorf("in the end %+v, %v", c, err)
+	}
+	if n := len(w.machine.Executions(types.ExecutionStatusRunning)); n != 0 {
+		w.t.Errorf("in the end %d executions run", n)
+	}
 }

@@ -3,151 +3,93 @@ package asl
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 )
 
-const (
-	targetPrefix = "AWSStepFunctions."
-	contentType  = "application/x-amz-json-1.0"
-	maxRequest   = 1 << 20
-	maxPage      = 1000
-	defaultPage  = 100
-)
-
-// Server serves the part of the API of Step Functions that is about
-// executions, in AWS JSON 1.0: StartExecution, DescribeExecution,
-// ListExecutions and StopExecution. Signatures are not checked.
-type Server struct{ Service *Service }
-
-// request has the parameters of all four calls.
+// request has the parameters of the calls.
 type request struct {
-	StateMachineARN string  `json:"stateMachineArn"`
-	ExecutionARN    string  `json:"executionArn"`
-	Name            string  `json:"name"`
-	Input           *string `json:"input"`
-	StatusFilter    Status  `json:"statusFilter"`
-	MaxResults      int     `json:"maxResults"`
-	NextToken       string  `json:"nextToken"`
-	Error           string  `json:"error"`
-	Cause           string  `json:"cause"`
+	StateMachineARN string `json:"stateMachineArn"`
+	ExecutionARN    string `json:"executionArn"`
+	Name            string
+	Input           string
+	StatusFilter    types.ExecutionStatus
+	Error, Cause    string
 }
 
-func (s Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	answer, err := s.serve(r)
-	status := http.StatusOK
+// ServeHTTP serves the part of the API of Step Functions that is about
+// executions: StartExecution, DescribeExecution, ListExecutions, in one page,
+// and StopExecution.
+func (m *Machine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	answer, err := m.serve(r)
 	if err != nil {
-		status, answer = http.StatusBadRequest, problemOf(err)
+		named := &Error{"ValidationException", err.Error()}
+		_ = errors.As(err, &named) // any other error is one of the request
+		w.WriteHeader(http.StatusBadRequest)
+		answer = map[string]any{"__type": named.Name, "message": named.Cause}
 	}
-	w.Header().Set("Content-Type", contentType)
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(answer) // the client is gone, if anything
+	_, _ = w.Write(encode(answer)) // the client is gone, if anything
 }
 
-func problemOf(err error) map[string]any {
-	var named *Error
-	if !errors.As(err, &named) {
-		named = &Error{Name: "ValidationException", Cause: err.Error()}
-	}
-	return map[string]any{"__type": named.Name, "message": named.Cause}
-}
-
-func (s Server) serve(r *http.Request) (map[string]any, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest))
-	if err != nil {
-		return nil, err
-	}
+func (m *Machine) serve(r *http.Request) (map[string]any, error) {
 	var q request
-	if err := decode(body, &q); err != nil {
-		return nil, &Error{Name: "SerializationException", Cause: err.Error()}
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+		return nil, err
 	}
-	operation, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), targetPrefix)
-	if !ok || r.Method != http.MethodPost {
-		return nil, &Error{Name: "UnknownOperationException", Cause: fmt.Sprintf("%s %s", r.Method, r.Header.Get("X-Amz-Target"))}
+	if q.StateMachineARN != "" && q.StateMachineARN != m.arn {
+		return nil, &Error{"StateMachineDoesNotExist", q.StateMachineARN}
 	}
-	switch operation {
+	switch operation := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "AWSStepFunctions."); operation {
 	case "StartExecution":
-		return s.start(q)
+		x, err := m.Start(q.Name, []byte(q.Input))
+		return map[string]any{"executionArn": x.ARN, "startDate": seconds(x.Started)}, err
 	case "DescribeExecution":
-		x, err := s.Service.Describe(q.ExecutionARN)
-		if err != nil {
-			return nil, err
-		}
-		return describe(x), nil
+		x, err := m.describe(q.ExecutionARN)
+		answer := brief(x)
+		answer["input"], answer["error"], answer["cause"] = string(x.Input), x.Error, x.Cause
+		return answer, err
 	case "ListExecutions":
-		return s.list(q)
+		list := []map[string]any{}
+		for _, x := range m.Executions(q.StatusFilter) {
+			list = append(list, brief(x))
+		}
+		return map[string]any{"executions": list}, nil
 	case "StopExecution":
-		x, err := s.Service.Stop(q.ExecutionARN, q.Error, q.Cause)
-		if err != nil {
-			return nil, err
-		}
-		return map[string]any{"stopDate": seconds(x.Stopped)}, nil
+		return m.halt(q)
+	default:
+		return nil, &Error{"UnknownOperationException", operation}
 	}
-	return nil, &Error{Name: "UnknownOperationException", Cause: operation}
 }
 
-func (s Server) start(q request) (map[string]any, error) {
-	input := "{}"
-	if q.Input != nil {
-		input = *q.Input
+func (m *Machine) describe(arn string) (Execution, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if x := m.find(arn); x != nil {
+		return x.about, nil
 	}
-	x, err := s.Service.Start(q.StateMachineARN, q.Name, json.RawMessage(input))
-	if err != nil {
-		return nil, err
-	}
-	return map[string]any{"executionArn": x.ARN, "startDate": seconds(x.Started)}, nil
+	return Execution{}, &Error{"ExecutionDoesNotExist", arn}
 }
 
-// list returns one page. The token is the number of those before it; what is
-// started between two pages can make one show twice.
-func (s Server) list(q request) (map[string]any, error) {
-	all, err := s.Service.List(q.StateMachineARN, q.StatusFilter)
-	if err != nil {
-		return nil, err
+// halt stops an execution. A task under way is not called back.
+func (m *Machine) halt(q request) (map[string]any, error) {
+	m.mu.Lock()
+	x := m.find(q.ExecutionARN)
+	m.mu.Unlock()
+	if x == nil {
+		return nil, &Error{"ExecutionDoesNotExist", q.ExecutionARN}
 	}
-	from := 0
-	if q.NextToken != "" {
-		if from, err = strconv.Atoi(q.NextToken); err != nil || from < 0 || from > len(all) {
-			return nil, &Error{Name: "InvalidToken", Cause: q.NextToken}
-		}
-	}
-	size := q.MaxResults
-	if size <= 0 || size > maxPage {
-		size = defaultPage
-	}
-	until := min(from+size, len(all))
-	page := []map[string]any{}
-	for _, x := range all[from:until] {
-		one := describe(x)
-		for _, name := range []string{"input", "output", "error", "cause"} {
-			delete(one, name)
-		}
-		page = append(page, one)
-	}
-	answer := map[string]any{"executions": page}
-	if until < len(all) {
-		answer["nextToken"] = strconv.Itoa(until)
-	}
-	return answer, nil
+	x.end(types.ExecutionStatusAborted, q.Error, q.Cause)
+	return map[string]any{"stopDate": seconds(time.Now())}, nil
 }
 
-func describe(x Execution) map[string]any {
-	about := map[string]any{
-		"executionArn": x.ARN, "stateMachineArn": x.Machine, "name": x.Name,
-		"status": x.Status, "startDate": seconds(x.Started), "input": string(x.Input),
-	}
-	if x.Status == Running {
-		return about
-	}
-	about["stopDate"] = seconds(x.Stopped)
-	if x.Status == Succeeded {
-		about["output"] = string(x.Output)
-	} else {
-		about["error"], about["cause"] = x.Error, x.Cause
+func brief(x Execution) map[string]any {
+	about := map[string]any{"executionArn": x.ARN, "name": x.Name, "status": x.Status, "startDate": seconds(x.Started)}
+	if !x.Stopped.IsZero() {
+		about["stopDate"] = seconds(x.Stopped)
 	}
 	return about
 }

@@ -1,21 +1,25 @@
-package asl_test
+package asl
 
 import (
 	"context"
 	"encoding/json"
 	"os"
-	"runtime/debug"
-	"slices"
 	"strconv"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"github.com/sluicehq/sluice/internal/statemachine"
-	"github.com/sluicehq/sluice/test/aws/asl"
+	"github.com/sluicehq/sluice/test/aws/emulators"
 )
 
+func TestMain(m *testing.M) { os.Exit(emulators.Run(m)) }
+
 const (
-	machine = "arn:aws:states:eu-central-1:000000000000:stateMachine:delivery"
-	advance = "arn:aws:lambda:eu-central-1:000000000000:function:advance"
+	arn     = "arn:aws:states:" + emulators.Region + ":" + emulators.Account + ":stateMachine:delivery"
+	advance = "arn:aws:lambda:" + emulators.Region + ":" + emulators.Account + ":function:advance"
 )
 
 // What the definition says.
@@ -24,42 +28,32 @@ const (
 	retries = 16
 )
 
-// deployed is the text of the definition that is deployed.
+// deployed is the definition that is deployed.
 func deployed(t testing.TB) []byte {
 	t.Helper()
 	text, err := os.ReadFile("../../../statemachine/delivery.asl.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return text
+	return Fill(text, arn, advance)
 }
 
-var substitutions = map[string]string{"AdvanceFunctionArn": advance, "StateMachineArn": machine}
-
-// newService returns a service with the deployed state machine over a function.
-func newService(t testing.TB, o asl.Options, function invokeFunc) *asl.Service {
+// newMachine returns the deployed state machine over a function.
+func newMachine(t testing.TB, function invokeFunc) *Machine {
 	t.Helper()
-	o.Lambda = asl.Lambda(function)
-	s := asl.New(o)
-	t.Cleanup(s.Close)
-	d, err := asl.Parse(deployed(t), substitutions)
+	m, err := New(arn, deployed(t), function)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Create(machine, d); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	t.Cleanup(m.Close)
+	return m
 }
 
-// invokeFunc is an Invoker of the one function advance.
-type invokeFunc func(ctx context.Context, payload []byte) (result []byte, functionError string, err error)
+// invokeFunc is an Invoker of one function.
+type invokeFunc func(payload []byte) (result []byte, functionError string, err error)
 
-func (f invokeFunc) Invoke(ctx context.Context, function string, payload []byte) ([]byte, string, error) {
-	if function != advance {
-		return nil, "", &asl.Error{Name: "Lambda.ResourceNotFoundException", Cause: function}
-	}
-	return f(ctx, payload)
+func (f invokeFunc) Invoke(_ context.Context, _ string, payload []byte) ([]byte, string, error) {
+	return f(payload)
 }
 
 // step is the data of the state machine.
@@ -71,7 +65,7 @@ var first = step{Tenant: "acme", Integration: "orders", Lane: 1, Version: "18446
 // step; do says what the step with that number comes to.
 func steps(do func(number int, s *step) error) invokeFunc {
 	number := 0 // one execution after the other: no two calls at a time
-	return func(_ context.Context, payload []byte) ([]byte, string, error) {
+	return func(payload []byte) ([]byte, string, error) {
 		var s step
 		if err := json.Unmarshal(payload, &s); err != nil {
 			return nil, "", err
@@ -88,41 +82,30 @@ func steps(do func(number int, s *step) error) invokeFunc {
 }
 
 // start starts the execution called orders-0.
-func start(t testing.TB, s *asl.Service) asl.Execution {
+func start(t testing.TB, m *Machine) {
 	t.Helper()
-	input, err := json.Marshal(first)
-	if err != nil {
+	if _, err := m.Start("orders-0", encode(first)); err != nil {
 		t.Fatal(err)
 	}
-	x, err := s.Start(machine, "orders-0", input)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return x
 }
 
-// executions returns all of the machine, the oldest first.
-func executions(t testing.TB, s *asl.Service) []asl.Execution {
+// pass lets time pass in a bubble, and everything come to rest.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// wantSucceeded fails unless there are so many executions, all succeeded.
+func wantSucceeded(t testing.TB, m *Machine, n int) []Execution {
 	t.Helper()
-	all, err := s.List(machine, "")
-	if err != nil {
-		t.Fatal(err)
+	all := m.Executions("")
+	if len(all) != n {
+		t.Fatalf("%d executions, want %d", len(all), n)
 	}
-	slices.Reverse(all)
+	for _, x := range all {
+		if x.Status != types.ExecutionStatusSucceeded {
+			t.Errorf("%s is %s: %s %s", x.Name, x.Status, x.Error, x.Cause)
+		}
+	}
 	return all
-}
-
-// running returns how many executions run.
-func running(t testing.TB, s *asl.Service) int {
-	t.Helper()
-	all, err := s.List(machine, asl.Running)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(all)
-}
-
-func underRaceDetector() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }

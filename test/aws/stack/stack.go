@@ -4,7 +4,6 @@
 package stack
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -75,14 +74,19 @@ type Stack struct {
 
 	Env map[string]string // of the functions
 
-	machines *asl.Service // nil: moto has them
+	machine *asl.Machine // nil: moto has it
 }
 
 // Deploy makes a stack. The test is skipped where an emulator is not installed,
 // and fails if CI is set.
 func Deploy(t testing.TB, o Options) *Stack {
 	t.Helper()
-	s := &Stack{Host: lambdahost.New(lambdahost.Options{Region: emulators.Region, Account: emulators.Account})}
+	name := fmt.Sprintf("sluice-%d", time.Now().UnixNano())
+	s := &Stack{
+		Host:   lambdahost.New(lambdahost.Options{Region: emulators.Region, Account: emulators.Account}),
+		Stream: name, Bucket: name,
+		StateMachine: "arn:aws:states:" + emulators.Region + ":" + emulators.Account + ":stateMachine:" + name,
+	}
 	if err := s.deploy(t, o); err != nil {
 		t.Fatalf("deploy: %v", err)
 	}
@@ -128,9 +132,15 @@ func (s *Stack) open(t testing.TB, o Options) error {
 	}
 	backends.StepFunctions = backends.Rest
 	if o.Interpreter {
-		s.machines = asl.New(asl.Options{Lambda: asl.Lambda(s.invoker(o))})
-		t.Cleanup(s.machines.Close)
-		backends.StepFunctions = asl.Server{Service: s.machines}
+		definition, err := s.definition()
+		if err != nil {
+			return err
+		}
+		if s.machine, err = asl.New(s.StateMachine, definition, s.invoker(o)); err != nil {
+			return err
+		}
+		t.Cleanup(s.machine.Close)
+		backends.StepFunctions = s.machine
 	}
 	s.Front.Serve(backends)
 	c := s.Front.Config()
@@ -143,9 +153,8 @@ func (s *Stack) open(t testing.TB, o Options) error {
 // create makes what is not a function.
 func (s *Stack) create(t testing.TB, o Options) error {
 	ctx := t.Context()
-	name := fmt.Sprintf("sluice-%d", time.Now().UnixNano())
+	name := s.Stream
 	s.Table = emulators.NewTable(t, s.DynamoDB)
-	s.Stream, s.Bucket = name, name
 	if _, err := s.Kinesis.CreateStream(ctx, &kinesis.CreateStreamInput{StreamName: &name, ShardCount: aws.Int32(int32(max(o.Shards, 1)))}); err != nil {
 		return err
 	}
@@ -167,7 +176,7 @@ func (s *Stack) create(t testing.TB, o Options) error {
 		return err
 	}
 	s.Key, s.Queue = *key.KeyMetadata.Arn, *queue.QueueUrl
-	return s.createMachine(ctx, name)
+	return s.createMachine(ctx)
 }
 
 // addFunctions adds the functions with the environment that template.yaml gives
@@ -302,26 +311,20 @@ func (s *Stack) Sweep(ctx context.Context) error {
 	return err
 }
 
-// createMachine creates the state machine of statemachine/delivery.asl.json.
-func (s *Stack) createMachine(ctx context.Context, name string) error {
+// definition is that of the state machine, for this deployment.
+func (s *Stack) definition() ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(Root(), "statemachine", "delivery.asl.json"))
-	if err != nil {
+	return asl.Fill(text, s.StateMachine, s.Host.ARN("advance")), err
+}
+
+// createMachine creates the state machine at moto.
+func (s *Stack) createMachine(ctx context.Context) error {
+	definition, err := s.definition()
+	if err != nil || s.machine != nil {
 		return err
 	}
-	s.StateMachine = "arn:aws:states:" + emulators.Region + ":" + emulators.Account + ":stateMachine:" + name
-	substitutions := map[string]string{"AdvanceFunctionArn": s.Host.ARN("advance"), "StateMachineArn": s.StateMachine}
-	if s.machines != nil {
-		d, err := asl.Parse(text, substitutions)
-		if err != nil {
-			return err
-		}
-		return s.machines.Create(s.StateMachine, d)
-	}
-	for variable, value := range substitutions {
-		text = bytes.ReplaceAll(text, []byte("${"+variable+"}"), []byte(value))
-	}
 	created, err := s.SFN.CreateStateMachine(ctx, &sfn.CreateStateMachineInput{
-		Name: &name, Definition: aws.String(string(text)),
+		Name: &s.Stream, Definition: aws.String(string(definition)),
 		RoleArn: aws.String("arn:aws:iam::" + emulators.Account + ":role/delivery"),
 	})
 	if err == nil && *created.StateMachineArn != s.StateMachine {
