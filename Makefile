@@ -180,7 +180,7 @@ bench: build ## measure throughput, latency and cost against a plain HTTP client
 	@go run ./bench $(ARGS)
 
 .PHONY: bench-aws
-bench-aws: aws-tools ## measure what the functions cost, in a quarter of an hour
+bench-aws: aws-tools ## measure what the functions cost
 	@SLUICE_BENCH=1 go test ./test/aws/bench -run 'TestBench$$' -count=1 -v -timeout 60m -args $(ARGS)
 
 .PHONY: cover

@@ -1,26 +1,20 @@
 package aws
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sluicehq/sluice/internal/client"
 	"github.com/sluicehq/sluice/internal/event"
-	store "github.com/sluicehq/sluice/internal/store/dynamo"
-	"github.com/sluicehq/sluice/test/aws/bench"
 	"github.com/sluicehq/sluice/test/aws/front"
 	"github.com/sluicehq/sluice/test/aws/stack"
 )
@@ -36,12 +30,12 @@ func TestHotPath(t *testing.T) {
 		h.register(tenant, followers)
 		t.Run(fmt.Sprintf("%d followers", followers), func(t *testing.T) {
 			h.warm(tenant)
-			h.wantRequests(t, h.batch(small(tenant)), "GetItem P#0#T RECORD consistent", "PutItem S#0#T segment", "PutItem P#0#T RECORD")
+			h.wantRequests(t, h.Batch(small(tenant)), "GetItem P#0#T RECORD consistent", "PutItem S#0#T segment", "PutItem P#0#T RECORD")
 		})
 	}
 	t.Run("partitions", func(t *testing.T) {
 		tenants := []string{"a", "b", "c"}
-		var records []bench.Record
+		var records [][]event.Event
 		var want []string
 		for _, tenant := range tenants {
 			h.register(tenant, 2)
@@ -49,19 +43,19 @@ func TestHotPath(t *testing.T) {
 			records = append(records, small(tenant), small(tenant))
 			want = append(want, "GetItem P#0#T RECORD consistent", "PutItem S#0#T segment", "PutItem P#0#T RECORD")
 		}
-		h.wantRequests(t, h.batch(records...), want...)
+		h.wantRequests(t, h.Batch(records...), want...)
 	})
 	t.Run("a large segment", func(t *testing.T) {
-		h.wantRequests(t, h.batch(large("with-1")), "PutObject", "GetItem P#0#T RECORD consistent", "PutItem S#0#T segment", "PutItem P#0#T RECORD")
+		h.wantRequests(t, h.Batch(large("with-1")), "PutObject", "GetItem P#0#T RECORD consistent", "PutItem S#0#T segment", "PutItem P#0#T RECORD")
 	})
 	t.Run("a batch seen before", func(t *testing.T) {
-		batch := h.batch(small("with-10"))
+		batch := h.Batch(small("with-10"))
 		h.invoke(t, batch)
 		h.wantRequests(t, batch, "Query S#0#T", "GetItem P#0#T RECORD consistent")
 	})
 	t.Run("nobody follows", func(t *testing.T) {
-		h.invoke(t, h.batch(small("alone")))
-		h.wantRequests(t, h.batch(small("alone")), "GetItem P#0#T RECORD consistent", "PutItem S#0#T segment", "PutItem P#0#T RECORD")
+		h.invoke(t, h.Batch(small("alone")))
+		h.wantRequests(t, h.Batch(small("alone")), "GetItem P#0#T RECORD consistent", "PutItem S#0#T segment", "PutItem P#0#T RECORD")
 	})
 }
 
@@ -70,8 +64,6 @@ type hotPath struct {
 	*stack.Stack
 	t        *testing.T
 	receiver string
-	arn      string // of the stream
-	sequence int
 
 	mu       sync.Mutex
 	requests []string // to DynamoDB
@@ -83,90 +75,34 @@ func newHotPath(t *testing.T) *hotPath {
 	s.Poller.Stop()
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(receiver.Close)
-	h := &hotPath{Stack: s, t: t, receiver: receiver.URL, arn: "arn:aws:kinesis:eu-central-1:123456789012:stream/" + s.Stream, sequence: 1}
+	h := &hotPath{Stack: s, t: t, receiver: receiver.URL}
 	t.Cleanup(s.Front.Inject(front.Fault{Kind: front.Latency, Match: h.note}))
 	return h
 }
 
-// register registers webhooks and waits until all of them follow.
 func (h *hotPath) register(tenant string, webhooks int) {
 	h.t.Helper()
-	api, err := client.New(h.URL, h.Token(tenant, "integrations:write"))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	for i := range webhooks {
-		_, err := api.Create(h.t.Context(), client.Registration{
-			ID: fmt.Sprintf("hook-%d", i), Type: "permanent", Callback: &client.Callback{URL: h.receiver},
-		})
-		if err != nil {
-			h.t.Fatal(err)
-		}
-	}
-	records := store.New(h.DynamoDB, h.Table, time.Now)
-	h.until("all webhooks follow", func(ctx context.Context) bool {
-		r, err := records.Record(ctx, event.Partition{Tenant: tenant})
-		return err == nil && len(r.Followers) == webhooks
-	})
-	h.quiet()
-}
-
-// quiet waits until no function makes requests any more.
-func (h *hotPath) quiet() {
-	h.t.Helper()
-	last := front.Counts{}
-	h.until("no request is made any more", func(context.Context) bool {
-		now := h.Front.Counts()
-		same := maps.Equal(now, last)
-		last = now
-		return same
-	})
-}
-
-func (h *hotPath) until(what string, holds func(context.Context) bool) {
-	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for !holds(ctx) {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			h.t.Fatalf("waited %v until %s", patience, what)
-		}
-	}
+	h.Register(h.t, tenant, webhooks, h.receiver)
 }
 
 // warm lets fanout's process know the partition's head, its record's followers
 // and their integrations.
 func (h *hotPath) warm(tenant string) {
 	h.t.Helper()
-	h.invoke(h.t, h.batch(small(tenant)))
+	h.invoke(h.t, h.Batch(small(tenant)))
 }
 
-func (h *hotPath) batch(records ...bench.Record) []byte {
-	payload := bench.Batch(h.arn, h.sequence, records...)
-	h.sequence += len(records)
-	return payload
-}
-
-func small(tenant string) bench.Record {
-	return record(tenant, `{"n":1}`)
+func small(tenant string) []event.Event {
+	return stack.Events(tenant, 3, func(int) []byte { return []byte(`{"n":1}`) })
 }
 
 // large is a record whose segment has no room in an item.
-func large(tenant string) bench.Record {
+func large(tenant string) []event.Event {
 	random := make([]byte, 64<<10)
 	_, _ = rand.Read(random)
-	return record(tenant, `{"blob":"`+base64.StdEncoding.EncodeToString(random)+`"}`)
-}
-
-func record(tenant, payload string) bench.Record {
-	return bench.Record{
-		Partition: event.Partition{Tenant: tenant},
-		Events:    bench.Events(tenant, 3, func(int) []byte { return []byte(payload) }),
-	}
+	return stack.Events(tenant, 3, func(int) []byte {
+		return []byte(`{"blob":"` + base64.StdEncoding.EncodeToString(random) + `"}`)
+	})
 }
 
 func (h *hotPath) invoke(t *testing.T, batch []byte) {
@@ -182,7 +118,7 @@ func (h *hotPath) invoke(t *testing.T, batch []byte) {
 // the tenant.
 func (h *hotPath) wantRequests(t *testing.T, batch []byte, want ...string) {
 	t.Helper()
-	h.quiet()
+	h.Quiet(h.t)
 	before := h.Front.Counts()
 	h.mu.Lock()
 	h.requests = nil

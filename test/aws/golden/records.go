@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/publish/kinesis"
+	"github.com/sluicehq/sluice/test/aws/streampoller"
 )
 
 // record is a stream record as a person can read it. Exactly one of Events,
@@ -32,30 +33,6 @@ type plainEvent struct {
 	Filler int `json:"filler,omitempty"`
 }
 
-// kinesisEvent is the input of fanout, with the fields that AWS gives it.
-type kinesisEvent struct {
-	Records []kinesisRecord `json:"Records"`
-}
-
-type kinesisRecord struct {
-	Kinesis        kinesisData `json:"kinesis"`
-	EventSource    string      `json:"eventSource"`
-	EventVersion   string      `json:"eventVersion"`
-	EventID        string      `json:"eventID"`
-	EventName      string      `json:"eventName"`
-	InvokeIdentity string      `json:"invokeIdentityArn"`
-	AWSRegion      string      `json:"awsRegion"`
-	EventSourceARN string      `json:"eventSourceARN"`
-}
-
-type kinesisData struct {
-	SchemaVersion string      `json:"kinesisSchemaVersion"`
-	PartitionKey  string      `json:"partitionKey"`
-	Sequence      string      `json:"sequenceNumber"`
-	Data          []byte      `json:"data"`
-	Arrival       json.Number `json:"approximateArrivalTimestamp"`
-}
-
 // firstSequence is the number of the first record; the others follow.
 const firstSequence = 100
 
@@ -75,24 +52,21 @@ func (c Case) InputOf() ([]byte, error) {
 
 // batch encodes records as the event source mapping hands them over.
 func batch(records []record, first int) ([]byte, error) {
-	var e kinesisEvent
+	list := make([]streampoller.Record, len(records))
 	for i := range records {
 		data, err := records[i].encode()
 		if err != nil {
 			return nil, err
 		}
-		// Sequence numbers have 56 digits.
-		sequence := fmt.Sprintf("4966%052d", first+i)
-		e.Records = append(e.Records, kinesisRecord{
-			Kinesis:     kinesisData{"1.0", records[i].PartitionKey, sequence, data, json.Number("1780308000.123")},
-			EventSource: "aws:kinesis", EventVersion: "1.0", EventName: "aws:kinesis:record",
-			EventID:        "shardId-000000000000:" + sequence,
-			InvokeIdentity: "arn:aws:iam::123456789012:role/sluice-fanout", AWSRegion: "eu-central-1",
-			EventSourceARN: "arn:aws:kinesis:eu-central-1:123456789012:stream/sluice",
-		})
+		list[i] = streampoller.Record{
+			Sequence:     fmt.Sprintf("4966%052d", first+i), // these have 56 digits
+			PartitionKey: records[i].PartitionKey, Data: data, Arrival: time.UnixMilli(1780308000123),
+		}
 	}
-	text, err := json.MarshalIndent(e, "", "  ")
-	return append(text, '\n'), err
+	payload := streampoller.Payload("arn:aws:kinesis:eu-central-1:123456789012:stream/sluice", "sluice-fanout", "shardId-000000000000", list)
+	var text bytes.Buffer
+	err := json.Indent(&text, payload, "", "  ")
+	return append(text.Bytes(), '\n'), err
 }
 
 func (r *record) encode() ([]byte, error) {

@@ -74,7 +74,8 @@ type Stack struct {
 
 	Env map[string]string // of the functions
 
-	machine *asl.Machine // nil: moto has it
+	machine  *asl.Machine // nil: moto has it
+	sequence int          // of the last record of a Batch
 }
 
 // Deploy makes a stack. The test is skipped where an emulator is not installed,
@@ -267,7 +268,7 @@ func (s *Stack) follow(t testing.TB, definition *template, o Options) error {
 	}
 	p := mapping.Properties
 	s.Poller, err = streampoller.New(streampoller.Options{
-		Stream: s.Kinesis, StreamARN: "arn:aws:kinesis:" + emulators.Region + ":" + emulators.Account + ":stream/" + s.Stream,
+		Stream: s.Kinesis, StreamARN: s.streamARN(),
 		Invoker: s.invoker(o), Function: "fanout",
 		BatchSize: p.BatchSize, BatchingWindow: seconds(p.BatchingWindow), ParallelizationFactor: 10,
 		ReportBatchItemFailures:    slices.Contains(p.FunctionResponseTypes, "ReportBatchItemFailures"),

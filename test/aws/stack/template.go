@@ -12,13 +12,13 @@ import (
 
 // function is what matters here of an AWS::Serverless::Function.
 type function struct {
-	CodeURI    string           `yaml:"CodeUri"`
-	MemorySize int              `yaml:"MemorySize"` // MB
-	Timeout    int              `yaml:"Timeout"`    // s
-	Events     map[string]event `yaml:"Events"`
+	CodeURI    string             `yaml:"CodeUri"`
+	MemorySize int                `yaml:"MemorySize"` // MB
+	Timeout    int                `yaml:"Timeout"`    // s
+	Events     map[string]trigger `yaml:"Events"`
 }
 
-type event struct {
+type trigger struct {
 	Type       string `yaml:"Type"`
 	Properties struct {
 		BatchSize                 int      `yaml:"BatchSize"`
@@ -87,13 +87,13 @@ func readTemplate() (*template, error) {
 }
 
 // stream returns the event source mapping of a function.
-func (f function) stream() (event, error) {
+func (f function) stream() (trigger, error) {
 	for _, e := range f.Events {
 		if e.Type == "Kinesis" {
 			return e, nil
 		}
 	}
-	return event{}, fmt.Errorf("%s has no event source mapping", f.CodeURI)
+	return trigger{}, fmt.Errorf("%s has no event source mapping", f.CodeURI)
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

@@ -64,14 +64,15 @@ func (l *lane) withoutAged(ctx context.Context, p piece) (piece, bool) {
 func (l *lane) invoke(ctx context.Context, p *piece) {
 	poller := l.reader.poller
 	o := poller.options
-	batch := Batch{l.reader.shard.id, l.number, p.invoked + 1, make([]Record, len(p.records))}
-	for i, rec := range p.records {
-		batch.Records[i] = rec.Record
-	}
+	batch := l.batch(*p)
 	if o.Hooks.Before != nil {
 		o.Hooks.Before(batch)
 	}
-	result, functionError, err := o.Invoker.Invoke(context.WithoutCancel(ctx), o.Function, payload(p.records))
+	events := make([][]byte, len(p.records))
+	for i, rec := range p.records {
+		events[i] = rec.event
+	}
+	result, functionError, err := o.Invoker.Invoke(context.WithoutCancel(ctx), o.Function, frame(events))
 	p.outcome = Outcome{result, functionError, err}
 	if o.Hooks.After != nil {
 		o.Hooks.After(batch, p.outcome)
@@ -98,8 +99,15 @@ func (l *lane) invoke(ctx context.Context, p *piece) {
 	if p.response != none {
 		poller.stats.Failures++
 	}
-	poller.stats.IteratorAge = time.Since(p.records[len(p.records)-1].Arrival)
-	poller.stats.MaxIteratorAge = max(poller.stats.MaxIteratorAge, poller.stats.IteratorAge)
+}
+
+// batch is a piece as hooks are told of it.
+func (l *lane) batch(p piece) Batch {
+	b := Batch{Shard: l.reader.shard.id, Lane: l.number, Records: make([]Record, len(p.records))}
+	for i, rec := range p.records {
+		b.Records[i] = rec.Record
+	}
+	return b
 }
 
 // judge returns what is to be sent next of a piece that was sent. If it is the
@@ -138,11 +146,7 @@ func (l *lane) judge(ctx context.Context, p piece, last bool) []piece {
 func (l *lane) succeed(p piece, last bool) []piece {
 	again := Once
 	if hook := l.reader.poller.options.Hooks.Again; hook != nil && !p.again {
-		batch := Batch{l.reader.shard.id, l.number, p.invoked, nil}
-		for _, rec := range p.records {
-			batch.Records = append(batch.Records, rec.Record)
-		}
-		again = hook(batch)
+		again = hook(l.batch(p))
 	}
 	switch again {
 	case Duplicate:
@@ -190,7 +194,7 @@ func (p *Poller) invocationRecord(shard string, from piece, condition string) []
 	record := InvocationRecord{
 		RequestContext: RequestContext{
 			RequestID:              uuid.NewString(),
-			FunctionARN:            p.functionARN(),
+			FunctionARN:            "arn:aws:lambda:" + p.region + ":" + p.account + ":function:" + p.options.Function,
 			Condition:              condition,
 			ApproximateInvokeCount: from.invoked,
 		},

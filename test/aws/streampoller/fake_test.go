@@ -152,8 +152,7 @@ func (s *fakeStream) GetShardIterator(_ context.Context, in *kinesis.GetShardIte
 	for at < len(shard.records) {
 		rec := shard.records[at]
 		if in.ShardIteratorType == types.ShardIteratorTypeTrimHorizon ||
-			in.ShardIteratorType == types.ShardIteratorTypeAfterSequenceNumber && *rec.SequenceNumber > *in.StartingSequenceNumber ||
-			in.ShardIteratorType == types.ShardIteratorTypeAtTimestamp && !rec.ApproximateArrivalTimestamp.Before(*in.Timestamp) {
+			in.ShardIteratorType == types.ShardIteratorTypeAfterSequenceNumber && *rec.SequenceNumber > *in.StartingSequenceNumber {
 			break
 		}
 		at++

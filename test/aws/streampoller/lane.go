@@ -79,7 +79,7 @@ func (l *lane) ready() ([]*record, time.Duration) {
 // fits returns how many of the records fit into a batch that has some already,
 // and whether it is full then.
 func (l *lane) fits(records []*record, already int, sizes ...int) (int, bool) {
-	size := len(eventFrame)
+	size := len(emptyFrame)
 	for _, s := range sizes {
 		size += s + 1
 	}

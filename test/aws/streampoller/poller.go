@@ -50,7 +50,6 @@ type Options struct {
 	Invoker   Invoker
 	Function  string // its name
 
-	StartAt                    time.Time     // AT_TIMESTAMP; TRIM_HORIZON when zero
 	BatchSize                  int           // 100 when 0
 	BatchingWindow             time.Duration // how long an incomplete batch waits for more records
 	ParallelizationFactor      int           // 1 when 0
@@ -91,7 +90,6 @@ const (
 type Batch struct {
 	Shard   string
 	Lane    int
-	Attempt int // 1 for the first time that these records are sent
 	Records []Record
 }
 
@@ -117,10 +115,6 @@ type Stats struct {
 	Refusals    int // invocations that did not come about
 	Settled     int // records that have succeeded or were given up; again after a restart, if it repeats them
 	Discarded   int // of those, the ones that were given up
-	// IteratorAge is how old the last record of a batch was when the function
-	// had finished with it: the last, and the highest.
-	IteratorAge    time.Duration
-	MaxIteratorAge time.Duration
 }
 
 // Poller is an event source mapping. Its methods may be called side by side.
@@ -205,10 +199,13 @@ func (p *Poller) Stats() Stats {
 }
 
 // Idle reports whether all that was in the stream when each shard was last read
-// is settled.
+// is settled, or that it is stopped.
 func (p *Poller) Idle() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.cancel == nil {
+		return true
+	}
 	for _, s := range p.shards {
 		if !s.finished && !s.idle {
 			return false

@@ -189,15 +189,10 @@ func (r *reader) read(ctx context.Context, iterator **string) (*kinesis.GetRecor
 	o := r.poller.options
 	if *iterator == nil {
 		in := &kinesis.GetShardIteratorInput{StreamName: aws.String(r.poller.stream), ShardId: aws.String(r.shard.id)}
-		switch {
-		case r.last != "":
+		in.ShardIteratorType = types.ShardIteratorTypeTrimHorizon
+		if r.last != "" {
 			in.ShardIteratorType = types.ShardIteratorTypeAfterSequenceNumber
 			in.StartingSequenceNumber = aws.String(r.last)
-		case !o.StartAt.IsZero():
-			in.ShardIteratorType = types.ShardIteratorTypeAtTimestamp
-			in.Timestamp = aws.Time(o.StartAt)
-		default:
-			in.ShardIteratorType = types.ShardIteratorTypeTrimHorizon
 		}
 		out, err := o.Stream.GetShardIterator(ctx, in)
 		if err != nil {
@@ -220,7 +215,11 @@ func (r *reader) unknown() {
 func (r *reader) take(out *kinesis.GetRecordsOutput) {
 	records := make([]*record, len(out.Records))
 	for i, from := range out.Records {
-		records[i] = r.poller.record(r.shard.id, from)
+		records[i] = &record{Record: Record{
+			Sequence: aws.ToString(from.SequenceNumber), PartitionKey: aws.ToString(from.PartitionKey),
+			Data: from.Data, Arrival: aws.ToTime(from.ApproximateArrivalTimestamp),
+		}}
+		records[i].event = encode(r.poller.options.StreamARN, r.poller.options.Function, r.shard.id, records[i].Record)
 		r.last = records[i].Sequence
 	}
 	r.poller.mu.Lock()

@@ -3,9 +3,8 @@ package streampoller
 import (
 	"bytes"
 	"encoding/json"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"slices"
+	"strings"
 )
 
 // InvocationRecord is what the on-failure destination gets: where the records
@@ -66,56 +65,47 @@ type kinesisRecord struct {
 	ApproximateArrivalTimestamp float64 `json:"approximateArrivalTimestamp"` // s since 1970
 }
 
-func (p *Poller) functionARN() string {
-	return "arn:aws:lambda:" + p.region + ":" + p.account + ":function:" + p.options.Function
-}
-
-// record encodes a record as
+// encode encodes a record as
 // https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html shows it.
-func (p *Poller) record(shard string, from types.Record) *record {
-	rec := &record{Record: Record{
-		Sequence:     aws.ToString(from.SequenceNumber),
-		PartitionKey: aws.ToString(from.PartitionKey),
-		Data:         from.Data,
-		Arrival:      aws.ToTime(from.ApproximateArrivalTimestamp),
-	}}
+func encode(streamARN, function, shard string, r Record) []byte {
+	arn := strings.Split(streamARN, ":")
 	event, err := json.Marshal(eventRecord{
 		Kinesis: kinesisRecord{
 			KinesisSchemaVersion:        "1.0",
-			PartitionKey:                rec.PartitionKey,
-			SequenceNumber:              rec.Sequence,
-			Data:                        rec.Data,
-			ApproximateArrivalTimestamp: float64(rec.Arrival.UnixMilli()) / 1000,
+			PartitionKey:                r.PartitionKey,
+			SequenceNumber:              r.Sequence,
+			Data:                        r.Data,
+			ApproximateArrivalTimestamp: float64(r.Arrival.UnixMilli()) / 1000,
 		},
 		EventSource:       "aws:kinesis",
 		EventVersion:      "1.0",
-		EventID:           shard + ":" + rec.Sequence,
+		EventID:           shard + ":" + r.Sequence,
 		EventName:         "aws:kinesis:record",
-		InvokeIdentityARN: "arn:aws:iam::" + p.account + ":role/" + p.options.Function,
-		AWSRegion:         p.region,
-		EventSourceARN:    p.options.StreamARN,
+		InvokeIdentityARN: "arn:aws:iam::" + arn[4] + ":role/" + function,
+		AWSRegion:         arn[3],
+		EventSourceARN:    streamARN,
 	})
 	if err != nil {
 		panic(err) // text, numbers and bytes
 	}
-	rec.event = event
-	return rec
+	return event
 }
 
-// eventFrame is what is around the records.
-const eventFrame = `{"Records":[]}`
-
-func payload(records []*record) []byte {
-	var b bytes.Buffer
-	b.WriteString(`{"Records":[`)
-	for i, rec := range records {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.Write(rec.event)
+// Payload is what the mapping of a stream invokes a function with for records of
+// one shard.
+func Payload(streamARN, function, shard string, records []Record) []byte {
+	list := make([][]byte, len(records))
+	for i, r := range records {
+		list[i] = encode(streamARN, function, shard, r)
 	}
-	b.WriteString(`]}`)
-	return b.Bytes()
+	return frame(list)
+}
+
+// emptyFrame is what is around the records.
+const emptyFrame = `{"Records":[]}`
+
+func frame(records [][]byte) []byte {
+	return slices.Concat([]byte(`{"Records":[`), bytes.Join(records, []byte(",")), []byte(`]}`))
 }
 
 // firstFailure returns the index of the first record that a response with

@@ -1,4 +1,4 @@
-package cost
+package bench
 
 import (
 	"fmt"
@@ -6,23 +6,27 @@ import (
 	"strings"
 )
 
-// Tables are the tables of docs/cost.md by the names that mark them there.
-func (m *Measured) Tables(p *Prices) map[string]string {
+// Tables are the tables of the pages by the names that mark them there: aws in
+// docs/benchmarks.md, the others in docs/cost.md.
+func (m *Measured) Tables() map[string]string {
 	return map[string]string{
-		"prices":   prices(p),
+		"aws":      m.report(),
+		"prices":   prices(),
 		"measured": m.figures(),
-		"idle":     idle(p),
-		"sizes":    m.sizes(p),
-		"deliver":  m.perMillion(p),
-		"claim":    m.claim(p),
-		"knobs":    m.knobs(p),
-		"exports":  exports(p),
+		"idle":     idle(),
+		"sizes":    m.sizes(),
+		"deliver":  m.perMillion(),
+		"claim":    m.claim(),
+		"knobs":    m.knobs(),
+		"exports":  exports(),
 	}
 }
 
 type table struct{ strings.Builder }
 
 func (t *table) row(cells ...string) { t.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
+
+func (t *table) line(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\n", args...) }
 
 func (t *table) head(cells ...string) {
 	t.row(cells...)
@@ -57,37 +61,37 @@ func grouped(v float64) string {
 	return digits
 }
 
-func prices(p *Prices) string {
+func prices() string {
 	var t table
-	t.head("price, "+p.Region, "USD", "a")
+	t.head("price, us-east-1", "USD", "a")
 	for _, r := range []struct {
 		what string
 		usd  float64
 		of   string
 	}{
-		{"HTTP API", p.APICall, "million calls"},
-		{"Lambda", p.LambdaCall, "million invocations"},
-		{"Lambda, arm64", p.LambdaGBs * 1e6, "million GB-seconds"},
-		{"Kinesis, provisioned", p.ShardHour, "hour of a shard"},
-		{"Kinesis, provisioned, 7 days", p.ShardWeek, "hour of a shard, besides"},
-		{"Kinesis, provisioned", p.PutUnit, "million records of up to 25 KB"},
-		{"Kinesis, on demand", p.StreamHour, "hour of a stream"},
-		{"Kinesis, on demand, in and out", p.StreamIn + p.StreamOut, "GB"},
-		{"Kinesis, on demand, 7 days", p.StreamKept, "GB-month"},
-		{"DynamoDB on demand", p.WriteUnit, "million write units of 1 KB"},
-		{"DynamoDB on demand", p.ReadUnit, "million consistent reads of up to 4 KB"},
-		{"DynamoDB storage and point-in-time recovery", p.TableGB + p.RecoveryGB, "GB-month"},
-		{"S3", p.ObjectPut, "million PUTs"},
-		{"S3", p.ObjectGB, "GB-month"},
-		{"Step Functions, standard", p.Transition, "million transitions"},
-		{"KMS", p.KMSKey, "key and month"},
-		{"CloudWatch logs", p.LogGB, "GB"},
-		{"CloudWatch metric; alarm", p.MetricMonth, "month; an alarm $0.10"},
-		{"X-Ray", p.Trace, "million traces recorded"},
-		{"transfer to the internet", p.TransferGB, "GB"},
-		{"EventBridge, custom events", p.BusEvent, "million of up to 64 KB"},
-		{"EventBridge, API destinations", p.BusDelivery, "million calls"},
-		{"SNS, publishing; HTTP", p.TopicPublish, "million; a delivery by HTTP $0.60 a million"},
+		{"HTTP API", usdAPICall, "million calls"},
+		{"Lambda", usdLambdaCall, "million invocations"},
+		{"Lambda, arm64", usdLambdaGBs * 1e6, "million GB-seconds"},
+		{"Kinesis, provisioned", usdShardHour, "hour of a shard"},
+		{"Kinesis, provisioned, 7 days", usdShardWeek, "hour of a shard, besides"},
+		{"Kinesis, provisioned", usdPutUnit, "million records of up to 25 KB"},
+		{"Kinesis, on demand", usdStreamHour, "hour of a stream"},
+		{"Kinesis, on demand, in and out", usdStreamIn + usdStreamOut, "GB"},
+		{"Kinesis, on demand, 7 days", usdStreamKept, "GB-month"},
+		{"DynamoDB on demand", usdWriteUnit, "million write units of 1 KB"},
+		{"DynamoDB on demand", usdReadUnit, "million consistent reads of up to 4 KB"},
+		{"DynamoDB storage and point-in-time recovery", usdTableGB + usdRecoveryGB, "GB-month"},
+		{"S3", usdObjectPut, "million PUTs"},
+		{"S3", usdObjectGB, "GB-month"},
+		{"Step Functions, standard", usdTransition, "million transitions"},
+		{"KMS", usdKMSKey, "key and month"},
+		{"CloudWatch logs", usdLogGB, "GB"},
+		{"CloudWatch metric; alarm", usdMetricMonth, "month; an alarm $0.10"},
+		{"X-Ray", usdTrace, "million traces recorded"},
+		{"transfer to the internet", usdTransferGB, "GB"},
+		{"EventBridge, custom events", usdBusEvent, "million of up to 64 KB"},
+		{"EventBridge, API destinations", usdBusDelivery, "million calls"},
+		{"SNS, publishing; HTTP", usdTopicPublish, "million; a delivery by HTTP $0.60 a million"},
 	} {
 		t.row(r.what, fmt.Sprintf("%.3f", r.usd), r.of)
 	}
@@ -114,23 +118,23 @@ func (m *Measured) figures() string {
 	return t.String()
 }
 
-func idle(p *Prices) string {
+func idle() string {
 	var t table
-	b := Idle(p)
+	b := Idle()
 	t.head("a month in which nothing happens", "USD")
 	for _, l := range b.Lines {
 		t.row(l.Name, usd(l.USD))
 	}
 	t.row("**sum, with one provisioned shard**", "**"+usd(b.Total())+"**")
-	t.row("sum, with the stream on demand", usd(b.Total()-b.Of(lineStream)+hours*p.StreamHour))
+	t.row("sum, with the stream on demand", usd(b.Total()-b.Of(lineStream)+hours*usdStreamHour))
 	return t.String()
 }
 
-func (m *Measured) sizes(p *Prices) string {
+func (m *Measured) sizes() string {
 	var bills []*Bill
 	cells := []string{"a month"}
 	for _, s := range Sizes {
-		bills, cells = append(bills, m.Month(s, p)), append(cells, s.Name)
+		bills, cells = append(bills, m.Month(s)), append(cells, s.Name)
 	}
 	var t table
 	t.head(cells...)
@@ -168,11 +172,11 @@ func grid() []Size {
 	return list
 }
 
-func (m *Measured) perMillion(p *Prices) string {
+func (m *Measured) perMillion() string {
 	var t table
 	t.head("webhooks a tenant", "events a publish call", "a million deliveries", "of it transfer", "most is")
 	for _, s := range grid() {
-		b := m.Month(s, p)
+		b := m.Month(s)
 		d := millions(b.Deliveries)
 		t.row(fmt.Sprintf("%.0f", s.Webhooks), fmt.Sprintf("%.0f", s.EventsPerCall), usd(b.Total()/d), usd(b.Of(lineTransfer)/d), b.most())
 	}
@@ -198,7 +202,7 @@ func (b *Bill) most() string {
 
 // claim compares without the lines that the others have, too, or leave to whoever
 // uses them: transfer, and what stands idle.
-func (m *Measured) claim(p *Prices) string {
+func (m *Measured) claim() string {
 	var t table
 	t.head("tenants", "webhooks", "events a call", "Sluice, all but transfer", "EventBridge", "is", "SNS", "is")
 	var list []Size
@@ -212,9 +216,9 @@ func (m *Measured) claim(p *Prices) string {
 		}
 	}
 	for _, s := range list {
-		b := m.Month(s, p)
+		b := m.Month(s)
 		ours := b.Total() - b.Of(lineTransfer)
-		bus, topic := Bus(s, p), Topic(s, p)
+		bus, topic := Bus(s), Topic(s)
 		t.row(fmt.Sprintf("%.0f", s.Tenants), fmt.Sprintf("%.0f", s.Webhooks), fmt.Sprintf("%.0f", s.EventsPerCall),
 			usd(ours), usd(bus), times(ours/bus), usd(topic), times(ours/topic))
 	}
@@ -224,38 +228,84 @@ func (m *Measured) claim(p *Prices) string {
 func times(v float64) string { return fmt.Sprintf("%.2g ×", v) }
 
 // knobs are what a change saves of the bill of 100 tenants.
-func (m *Measured) knobs(p *Prices) string {
-	base := m.Month(Sizes[1], p)
+func (m *Measured) knobs() string {
+	base, ten, hundred := Sizes[1], Sizes[1], Sizes[1]
+	ten.EventsPerCall, hundred.EventsPerCall = 10, 100
+	bill := m.Month(base)
 	var t table
-	t.head("of the "+usd(base.Total())+" of "+Sizes[1].Name, "saves")
-	saves := func(what string, after float64) { t.row(what, usd(base.Total()-after)) }
-	batched := Sizes[1]
-	batched.EventsPerCall = 10
-	saves("publish ten events a call", m.Month(batched, p).Total())
-	batched.EventsPerCall = 100
-	saves("publish a hundred events a call", m.Month(batched, p).Total())
-	saves("`Tracing: PassThrough` for `Active` in the template: no traces", base.Total()-base.Of(lineTraces))
-	saves("no detailed metrics of the gateway's routes", base.Total()-18*p.MetricMonth)
-	saves("no access log of the gateway", base.Total()-base.AccessLog)
-	bare := *p
-	bare.RecoveryGB = 0
-	saves("no point-in-time recovery (operations.md rests on it)", m.Month(Sizes[1], &bare).Total())
-	day := *p
-	day.ShardWeek = 0
-	saves("a day of retention on the stream for seven (a day to repair fanout)", m.Month(Sizes[1], &day).Total())
+	t.head("of the "+usd(bill.Total())+" of "+base.Name, "saves")
+	for _, r := range []struct {
+		what  string
+		saves float64
+	}{
+		{"publish ten events a call", bill.Total() - m.Month(ten).Total()},
+		{"publish a hundred events a call", bill.Total() - m.Month(hundred).Total()},
+		{"`Tracing: PassThrough` for `Active` in the template: no traces", bill.Of(lineTraces)},
+		{"no detailed metrics of the gateway's routes", 18 * usdMetricMonth},
+		{"no access log of the gateway", bill.AccessLog},
+		{"no point-in-time recovery (operations.md rests on it)", bill.Of(lineStorage) * usdRecoveryGB / (usdTableGB + usdRecoveryGB)},
+		{"a day of retention on the stream for seven (a day to repair fanout)", bill.Shards * hours * usdShardWeek},
+	} {
+		t.row(r.what, usd(r.saves))
+	}
 	return t.String()
 }
 
 // exports is what an S3 integration costs while events come: by the definition
 // of the state machine, as no bench has one.
-func exports(p *Prices) string {
+func exports() string {
 	const steps = 2 // of each interval: it is woken, and it writes its file
 	intervals := 12 * hours
 	transitions := intervals * (steps*3 + 1)
 	var t table
 	t.head("an S3 integration with events in every five minutes, a month", "USD")
-	t.row(fmt.Sprintf("Step Functions, %s transitions", grouped(transitions)), usd(millions(transitions)*p.Transition))
-	t.row("Lambda advance, 200 ms a step (assumed)", usd(lambda(p, intervals*steps, 200, memoryMB)))
-	t.row("PUTs, paid by the owner of the bucket", usd(millions(intervals)*p.ObjectPut))
+	t.row(fmt.Sprintf("Step Functions, %s transitions", grouped(transitions)), usd(millions(transitions)*usdTransition))
+	t.row("Lambda advance, 200 ms a step (assumed)", usd(lambda(intervals*steps, 200, memoryMB)))
+	t.row("PUTs, paid by the owner of the bucket", usd(millions(intervals)*usdObjectPut))
 	return t.String()
 }
+
+// report is the measurement by itself.
+func (m *Measured) report() string {
+	var t table
+	t.line("%s, %s; %s; load %s; catch-up is the median of %d round(s).\n", m.Command, m.Date, m.Machine, m.Load, m.Rounds)
+	t.head("what", "target", "reached", "met")
+	for _, f := range m.Functions {
+		t.row(f.Name+": init", "≤ 50 ms", fmt.Sprintf("%.0f ms", f.InitMS), met(f.InitMS <= 50))
+		t.row(f.Name+": zip", "≤ 12 MiB", mib(f.ZipBytes), met(f.ZipBytes <= 12<<20))
+	}
+	for _, b := range m.FullBatches {
+		t.row("fanout: memory for a full batch, "+b.What, "≤ 128 MiB", mib(b.RSS), met(b.RSS <= 128<<20))
+	}
+	t.line("")
+	t.head("function", "zip, arm64", "init", "CPU of a cold start", "peak memory")
+	for _, f := range m.Functions {
+		t.row(f.Name, mib(f.ZipBytes), fmt.Sprintf("%.0f ms", f.InitMS), fmt.Sprintf("%.0f ms", f.InitCPU), mib(f.RSS))
+	}
+	t.line("")
+	t.head("full batch of fanout, ten followers", "invocation", "events", "bodies", "peak memory", "billed", "followers that left")
+	for _, b := range m.FullBatches {
+		t.row(b.What, mib(int64(b.Payload)), fmt.Sprint(b.Events), mib(int64(b.Bodies)), mib(b.RSS), fmt.Sprintf("%d ms", b.BilledMS), fmt.Sprint(b.Left))
+	}
+	h, c := m.HotPath, m.CatchUp
+	t.line("\nA warm invocation of fanout: %.2f ms of CPU, %.2f ms more a partition, %.3f ms more a delivery; with one of each it takes %.0f ms and writes %.0f bytes of log.",
+		h.InvocationCPU, h.PartitionCPU, h.DeliveryCPU, h.BilledMS, h.LogBytes)
+	t.line("An event of %d bytes makes an item of %d bytes. The record of a partition has %d bytes with one follower, %d with ten.",
+		h.EventBytes, h.SegmentBytes, h.RecordBytes[0], h.RecordBytes[1])
+	t.line("A thousand deliveries in the catch-up of one webhook that answers in 50 ms: billed %.0f ms, %.0f ms of CPU, %.0f ms by the model.\n",
+		c.BilledMS, c.CPU, Model(c.BilledMS, c.CPU, memoryMB))
+	t.head("publish call", "billed", "CPU", "on the stream", "log")
+	for _, p := range m.Publish {
+		t.row(fmt.Sprintf("%d events", p.Events), fmt.Sprintf("%.1f ms", p.BilledMS), fmt.Sprintf("%.2f ms", p.CPU), fmt.Sprintf("%d B", p.Bytes), fmt.Sprintf("%.0f B", p.LogBytes))
+	}
+	return t.String()
+}
+
+func met(ok bool) string {
+	if ok {
+		return "yes"
+	}
+	return "**no**"
+}
+
+func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }

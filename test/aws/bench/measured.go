@@ -1,16 +1,13 @@
-// Package cost calculates what a deployment on AWS costs from what package bench
-// has measured, from list prices, and from assumptions about tenants. It prints
-// the tables of docs/cost.md.
-package cost
+// Package bench measures the AWS shape on the local stand-ins of package stack:
+// what Lambda would bill for. From that, from list prices and from assumptions it
+// calculates what a deployment costs, and makes the tables of docs/benchmarks.md
+// and docs/cost.md. Measuring is a test that must be asked for:
+//
+//	SLUICE_BENCH=1 go test ./test/aws/bench -run TestBench -v -timeout 60m
+package bench
 
-import (
-	"encoding/json"
-	"os"
-)
-
-// Measured is one run of package bench. Times of CPU are those of the machine
-// that it ran on, at full speed; times of waiting and figures "per thousand" are
-// of a thousand deliveries.
+// Measured is one run. Times of CPU are those of the machine that it ran on, at
+// full speed.
 type Measured struct {
 	Command string // that took the figures
 	Date    string // as 2006-01-02
@@ -22,8 +19,7 @@ type Measured struct {
 	FullBatches []FullBatch
 	HotPath     HotPath
 	Publish     []Publish
-	Live        []Case
-	CatchUp     []Case
+	CatchUp     CatchUp
 }
 
 // Function is a function by itself.
@@ -68,20 +64,11 @@ type Publish struct {
 	LogBytes float64 // that the function writes
 }
 
-// Case is a tenant's webhooks under way.
-type Case struct {
-	Webhooks, ReceiverMS int
-	EventsPerCall        int // live: of each publish call
-	CallsPerSecond       int // live
-
-	Events      int // median of the rounds, as all below
-	Invocations float64
-	EventsEach  float64            // events an invocation
-	Strays      float64            // live: invocations of advance, for followers that left
-	BilledMS    float64            // per thousand deliveries
-	CPU         float64            // ms per thousand deliveries
-	Requests    map[string]float64 // per thousand deliveries, as "dynamodb.PutItem"
-	PerBatch    map[string]float64 // per invocation
+// CatchUp is a webhook that answers in 50 ms and takes what it has missed, a
+// thousand deliveries.
+type CatchUp struct {
+	BilledMS float64
+	CPU      float64 // ms
 }
 
 // Share is the part of a processor that Lambda gives a function of so many MB:
@@ -93,13 +80,3 @@ func Share(mb float64) float64 { return min(mb/1769, 1) }
 // function's share of a processor. It is a model: it takes Lambda's processors
 // to be as fast as the machine's.
 func Model(billedMS, cpuMS, mb float64) float64 { return max(billedMS, cpuMS/Share(mb)) }
-
-// Read reads a measurement.
-func Read(path string) (*Measured, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	m := new(Measured)
-	return m, json.Unmarshal(text, m)
-}

@@ -1,4 +1,4 @@
-package cost
+package bench
 
 import "math"
 
@@ -100,27 +100,27 @@ const (
 )
 
 // Month is what a month of a size costs.
-func (m *Measured) Month(s Size, p *Prices) *Bill {
+func (m *Measured) Month(s Size) *Bill {
 	b := &Bill{Events: s.Tenants * s.EventsPerDay * days}
 	b.Deliveries = b.Events * s.Webhooks
 	calls := b.Events / s.EventsPerCall
 	call := m.publish(int(s.EventsPerCall))
 	m.batches(b, s, calls)
 
-	b.add(lineGateway, millions(calls)*p.APICall)
-	b.add(lineAPI, lambda(p, calls, Model(call.BilledMS, call.CPU, memoryMB), memoryMB))
-	m.stream(b, s, calls, p)
-	m.fanout(b, s, p)
-	m.table(b, s, p)
-	m.outages(b, s, p)
-	b.add(lineKey, p.KMSKey+keyCalls*p.KMSCall)
+	b.add(lineGateway, millions(calls)*usdAPICall)
+	b.add(lineAPI, lambda(calls, Model(call.BilledMS, call.CPU, memoryMB), memoryMB))
+	m.stream(b, s, calls)
+	m.fanout(b, s)
+	m.table(b, s)
+	m.outages(b, s)
+	b.add(lineKey, usdKMSKey+keyCalls*usdKMSCall)
 	logged := calls*(call.LogBytes+platformLog+accessLog) + b.Invocations*(m.HotPath.LogBytes+platformLog)
-	b.AccessLog = calls * accessLog / 1e9 * p.LogGB
-	b.add(lineLogs, logged/1e9*p.LogGB)
-	b.add(lineMetrics, metricsBusy*p.MetricMonth+alarms*p.AlarmMonth)
-	b.add(lineTraces, millions(traced(calls)+traced(b.Invocations)+traced(sweeps))*p.Trace)
-	b.add(lineSweep, lambda(p, sweeps, 200, 256))
-	b.add(lineTransfer, (b.Deliveries*(float64(m.HotPath.EventBytes)+headerBytes)+calls*answerBytes)/1e9*p.TransferGB)
+	b.AccessLog = calls * accessLog / 1e9 * usdLogGB
+	b.add(lineLogs, logged/1e9*usdLogGB)
+	b.add(lineMetrics, metricsBusy*usdMetricMonth+alarms*usdAlarmMonth)
+	b.add(lineTraces, millions(traced(calls)+traced(b.Invocations)+traced(sweeps))*usdTrace)
+	b.add(lineSweep, lambda(sweeps, 200, 256))
+	b.add(lineTransfer, (b.Deliveries*(float64(m.HotPath.EventBytes)+headerBytes)+calls*answerBytes)/1e9*usdTransferGB)
 	return b
 }
 
@@ -143,21 +143,21 @@ func (m *Measured) batches(b *Bill, s Size, calls float64) {
 // second, by chance.
 func busy(n, rate float64) float64 { return n * (1 - math.Exp(-rate/n)) }
 
-func (m *Measured) stream(b *Bill, s Size, calls float64, p *Prices) {
+func (m *Measured) stream(b *Bill, s Size, calls float64) {
 	bytes := float64(m.publish(int(s.EventsPerCall)).Bytes)
-	b.add(lineStream, b.Shards*hours*(p.ShardHour+p.ShardWeek)+millions(calls)*math.Ceil(bytes/25_600)*p.PutUnit)
+	b.add(lineStream, b.Shards*hours*(usdShardHour+usdShardWeek)+millions(calls)*math.Ceil(bytes/25_600)*usdPutUnit)
 	gb := calls * math.Ceil(bytes/1024) * 1024 / 1e9
-	b.OnDemand = hours*p.StreamHour + gb*(p.StreamIn+p.StreamOut) + gb/days*6*p.StreamKept
+	b.OnDemand = hours*usdStreamHour + gb*(usdStreamIn+usdStreamOut) + gb/days*6*usdStreamKept
 }
 
-func (m *Measured) fanout(b *Bill, s Size, p *Prices) {
+func (m *Measured) fanout(b *Bill, s Size) {
 	h := m.HotPath
 	segments, deliveries := b.Segments/b.Invocations, b.Deliveries/b.Invocations
 	cpu := h.InvocationCPU + segments*h.PartitionCPU + deliveries*h.DeliveryCPU
 	rounds := math.Ceil(b.Events / b.Segments / inFlight)
 	waits := h.BilledMS + rounds*s.ReceiverMS
 	billed := Model(waits, cpu, memoryMB)
-	b.add(lineFanout, lambda(p, b.Invocations, billed, memoryMB))
+	b.add(lineFanout, lambda(b.Invocations, billed, memoryMB))
 }
 
 // segmentBytes is the size of what a segment of so many events is stored as.
@@ -170,7 +170,7 @@ func (m *Measured) segmentBytes(events float64) float64 {
 	return float64(m.HotPath.SegmentBytes) + (events-1)*each
 }
 
-func (m *Measured) table(b *Bill, s Size, p *Prices) {
+func (m *Measured) table(b *Bill, s Size) {
 	bytes := m.segmentBytes(b.Events / b.Segments)
 	objects, stored := 0.0, 0.0
 	if bytes > inlineBytes {
@@ -181,56 +181,51 @@ func (m *Measured) table(b *Bill, s Size, p *Prices) {
 	record := one + (s.Webhooks-1)*(ten-one)/9
 	writes := b.Segments * (math.Ceil(bytes/1024) + math.Ceil(record/1024))
 	reads := b.Segments * (math.Ceil(record/4096) + b.Stale*math.Ceil(bytes/4096))
-	b.add(lineWrites, millions(writes)*p.WriteUnit+millions(reads)*p.ReadUnit)
+	b.add(lineWrites, millions(writes)*usdWriteUnit+millions(reads)*usdReadUnit)
 	month := b.Segments * keptDays / days
-	b.add(lineStorage, month*(bytes+itemOverhead)/1e9*(p.TableGB+p.RecoveryGB))
-	b.add(lineObjects, millions(objects)*p.ObjectPut+month*stored/1e9*p.ObjectGB)
+	b.add(lineStorage, month*(bytes+itemOverhead)/1e9*(usdTableGB+usdRecoveryGB))
+	b.add(lineObjects, millions(objects)*usdObjectPut+month*stored/1e9*usdObjectGB)
 }
 
 // outages is one hour a month in which a webhook fails, and the catch-up after
 // it.
-func (m *Measured) outages(b *Bill, s Size, p *Prices) {
+func (m *Measured) outages(b *Bill, s Size) {
 	integrations := s.Tenants * s.Webhooks
 	transitions := integrations * outageSteps * 3 // Wait, Advance, Decide
 	caught := b.Deliveries / hours
-	var each float64 // ms a delivery in catch-up
-	for _, c := range m.CatchUp {
-		if c.Webhooks == 1 && float64(c.ReceiverMS) <= s.ReceiverMS {
-			each = Model(c.BilledMS, c.CPU, memoryMB) / 1000
-		}
-	}
+	each := Model(m.CatchUp.BilledMS, m.CatchUp.CPU, memoryMB) / 1000
 	steps := integrations * outageSteps
-	b.add(lineOutages, millions(transitions)*p.Transition+lambda(p, steps, 500+caught/steps*each, memoryMB))
+	b.add(lineOutages, millions(transitions)*usdTransition+lambda(steps, 500+caught/steps*each, memoryMB))
 }
 
 // Idle is what a month costs in which nothing happens.
-func Idle(p *Prices) *Bill {
+func Idle() *Bill {
 	b := new(Bill)
-	b.add(lineStream, hours*(p.ShardHour+p.ShardWeek))
-	b.add(lineKey, p.KMSKey+keyCalls*p.KMSCall)
-	b.add(lineSweep, lambda(p, sweeps, 200, 256))
-	b.add(lineLogs, sweeps*(platformLog+400)/1e9*p.LogGB)
-	b.add(lineMetrics, metricsIdle*p.MetricMonth+alarms*p.AlarmMonth)
-	b.add(lineTraces, millions(traced(sweeps))*p.Trace)
+	b.add(lineStream, hours*(usdShardHour+usdShardWeek))
+	b.add(lineKey, usdKMSKey+keyCalls*usdKMSCall)
+	b.add(lineSweep, lambda(sweeps, 200, 256))
+	b.add(lineLogs, sweeps*(platformLog+400)/1e9*usdLogGB)
+	b.add(lineMetrics, metricsIdle*usdMetricMonth+alarms*usdAlarmMonth)
+	b.add(lineTraces, millions(traced(sweeps))*usdTrace)
 	return b
 }
 
 // Bus is the same traffic on EventBridge: an event each, and an API destination
 // for each webhook.
-func Bus(s Size, p *Prices) float64 {
+func Bus(s Size) float64 {
 	events := s.Tenants * s.EventsPerDay * days
-	return millions(events) * (p.BusEvent + s.Webhooks*p.BusDelivery)
+	return millions(events) * (usdBusEvent + s.Webhooks*usdBusDelivery)
 }
 
 // Topic is the same traffic on SNS with HTTP subscriptions.
-func Topic(s Size, p *Prices) float64 {
+func Topic(s Size) float64 {
 	events := s.Tenants * s.EventsPerDay * days
-	return millions(events) * (p.TopicPublish + s.Webhooks*p.TopicHTTP)
+	return millions(events) * (usdTopicPublish + s.Webhooks*usdTopicHTTP)
 }
 
 // lambda is the price of so many invocations of so many ms.
-func lambda(p *Prices, invocations, billedMS, mb float64) float64 {
-	return millions(invocations)*p.LambdaCall + invocations*math.Ceil(billedMS)/1000*mb/1024*p.LambdaGBs
+func lambda(invocations, billedMS, mb float64) float64 {
+	return millions(invocations)*usdLambdaCall + invocations*math.Ceil(billedMS)/1000*mb/1024*usdLambdaGBs
 }
 
 // traced is how many of a month's invocations X-Ray records: one a second, and

@@ -1,0 +1,117 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sluicehq/sluice/internal/client"
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/publish/kinesis"
+	store "github.com/sluicehq/sluice/internal/store/dynamo"
+	"github.com/sluicehq/sluice/test/aws/emulators"
+	"github.com/sluicehq/sluice/test/aws/front"
+	"github.com/sluicehq/sluice/test/aws/streampoller"
+)
+
+// Events makes so many events of a tenant that are published now, each with
+// what payload returns, a JSON object.
+func Events(tenant string, n int, payload func(i int) []byte) []event.Event {
+	list := make([]event.Event, n)
+	for i := range list {
+		list[i] = event.Draft{ID: uuid.NewString(), Name: "order.changed", Payload: payload(i)}.Stamp(tenant, time.Now())
+	}
+	return list
+}
+
+// Batch is the payload with which the event source mapping invokes fanout for
+// records, each with events of one tenant. Sequence numbers go up from batch to
+// batch.
+func (s *Stack) Batch(records ...[]event.Event) []byte {
+	list := make([]streampoller.Record, len(records))
+	for i, events := range records {
+		s.sequence++
+		list[i] = streampoller.Record{
+			Sequence: strconv.Itoa(s.sequence), PartitionKey: event.Partition{Tenant: events[0].Tenant}.Key(),
+			Data: kinesis.Encode(events), Arrival: time.Now(),
+		}
+	}
+	return streampoller.Payload(s.streamARN(), "fanout", "shardId-000000000000", list)
+}
+
+func (s *Stack) streamARN() string {
+	return "arn:aws:kinesis:" + emulators.Region + ":" + emulators.Account + ":stream/" + s.Stream
+}
+
+// Register registers so many webhooks of a tenant, called hook-0 and so on, and
+// waits until all of them follow and no function makes a request any more.
+func (s *Stack) Register(t testing.TB, tenant string, webhooks int, url string) *client.Client {
+	t.Helper()
+	api, err := client.New(s.URL, s.Token(tenant, "integrations:read", "integrations:write", "events:publish"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range webhooks {
+		if _, err := api.Create(t.Context(), client.Registration{
+			ID: fmt.Sprintf("hook-%d", i), Type: "permanent", Callback: &client.Callback{URL: url},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	Until(t, "all webhooks follow", func(ctx context.Context) bool { return s.Followers(ctx, tenant) == webhooks })
+	s.Quiet(t)
+	return api
+}
+
+// Followers is how many integrations of a tenant follow, -1 where that cannot be
+// read.
+func (s *Stack) Followers(ctx context.Context, tenant string) int {
+	r, err := store.New(s.DynamoDB, s.Table, time.Now).Record(ctx, event.Partition{Tenant: tenant})
+	if err != nil {
+		return -1
+	}
+	return len(r.Followers)
+}
+
+// Quiet waits until no function makes a request any more: none for a third of a
+// second, and the stream is read.
+func (s *Stack) Quiet(t testing.TB) {
+	t.Helper()
+	last, same := front.Counts{}, 0
+	Until(t, "no request is made any more", func(context.Context) bool {
+		now := s.Front.Counts()
+		for _, op := range []string{"GetRecords", "GetShardIterator", "ListShards"} { // the event source mapping's
+			delete(now, front.Kinesis+"."+op)
+		}
+		if !s.Poller.Idle() || !maps.Equal(now, last) {
+			same = 0
+		}
+		last = now
+		same++
+		return same > 6
+	})
+}
+
+// patience is only ever used up by a failure.
+const patience = 3 * time.Minute
+
+// Until looks every 50 ms whether something holds. It fails the test in the end.
+func Until(t testing.TB, what string, holds func(context.Context) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !holds(ctx) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("waited %v until %s", patience, what)
+		}
+	}
+}
