@@ -135,8 +135,8 @@ func (m *Machine) Executions(status types.ExecutionStatus) []Execution {
 	return list
 }
 
-// invoke is the task that runs a function. Nobody calls it back: it goes on when
-// the execution was stopped or has waited too long.
+// invoke is the task that runs a function. The function goes on when the execution
+// is stopped or has waited too long.
 func (m *Machine) invoke(input map[string]any) (any, error) {
 	function, _ := input["FunctionName"].(string)
 	result, functionError, err := m.invoker.Invoke(m.ctx, function, encode(input["Payload"]))

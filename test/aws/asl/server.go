@@ -74,7 +74,7 @@ func (m *Machine) describe(arn string) (Execution, error) {
 	return Execution{}, &Error{"ExecutionDoesNotExist", arn}
 }
 
-// halt stops an execution. A task under way is not called back.
+// halt stops an execution. A function that runs goes on.
 func (m *Machine) halt(q request) (map[string]any, error) {
 	m.mu.Lock()
 	x := m.find(q.ExecutionARN)

@@ -182,7 +182,7 @@ func (s *stage) hotPath(turns int) HotPath {
 	return HotPath{
 		DeliveryCPU: delivery, PartitionCPU: partition, InvocationCPU: median(alone) - partition - delivery,
 		BilledMS: median(billed), LogBytes: float64(written) / float64(turns),
-		EventBytes:   len(stack.Events("ten", 1, order)[0].Body),
+		EventBytes:   len(stack.Events(singles[0], 1, order)[0].Body),
 		SegmentBytes: s.itemBytes("S#0#"+singles[0], ""),
 		RecordBytes:  [2]int{s.itemBytes("P#0#"+singles[0], "RECORD"), s.itemBytes("P#0#ten", "RECORD")},
 	}
@@ -236,7 +236,7 @@ func valueBytes(v types.AttributeValue) int {
 	return size
 }
 
-// publishing measures publish calls, where nobody listens.
+// publishing measures publish calls of a tenant without integrations.
 func (s *stage) publishing(turns int) []Publish {
 	var list []Publish
 	api := s.register("publisher", 0)

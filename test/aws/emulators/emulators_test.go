@@ -14,15 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/aws/aws-sdk-go-v2/service/sfn"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -68,48 +62,6 @@ func TestTableGoesWithItsTest(t *testing.T) {
 	_, err := client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &name})
 	if gone := (*types.ResourceNotFoundException)(nil); !errors.As(err, &gone) {
 		t.Errorf("the table of a test that is over: %v", err)
-	}
-}
-
-func TestKinesisAnswers(t *testing.T) {
-	t.Parallel()
-	client := Kinesis(t)
-	name := aws.String("answers")
-	if _, err := client.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: name, ShardCount: aws.Int32(20)}); err != nil {
-		t.Fatal(err)
-	}
-	waiter := kinesis.NewStreamExistsWaiter(client, func(o *kinesis.StreamExistsWaiterOptions) {
-		o.MinDelay, o.MaxDelay = 10*time.Millisecond, time.Second
-	})
-	if err := waiter.Wait(t.Context(), &kinesis.DescribeStreamInput{StreamName: name}, time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	out, err := client.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: name, PartitionKey: aws.String("p"), Data: []byte("x")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(*out.SequenceNumber) != 56 {
-		t.Errorf("sequence number %s, want one of 56 digits", *out.SequenceNumber)
-	}
-}
-
-func TestMotoAnswers(t *testing.T) {
-	t.Parallel()
-	config := Moto(t)
-	ctx := t.Context()
-	buckets := s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = true })
-	_, err := buckets.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("answers"), CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: Region}})
-	if err != nil {
-		t.Errorf("S3: %v", err)
-	}
-	if _, err := sqs.NewFromConfig(config).CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: aws.String("answers")}); err != nil {
-		t.Errorf("SQS: %v", err)
-	}
-	if _, err := kms.NewFromConfig(config).CreateKey(ctx, &kms.CreateKeyInput{}); err != nil {
-		t.Errorf("KMS: %v", err)
-	}
-	if _, err := sfn.NewFromConfig(config).ListStateMachines(ctx, &sfn.ListStateMachinesInput{}); err != nil {
-		t.Errorf("Step Functions: %v", err)
 	}
 }
 

@@ -3,7 +3,6 @@ package front
 import (
 	"fmt"
 	"slices"
-	"testing"
 	"time"
 )
 
@@ -135,15 +134,4 @@ func (f *Front) applies(r *rule, c call) bool {
 	}
 	r.happened++
 	return true
-}
-
-// reported is how many faults a failed test shows, the last ones.
-const reported = 100
-
-func (f *Front) report(t testing.TB) {
-	all := f.Injected()
-	t.Logf("front: %d faults were injected", len(all))
-	for _, i := range all[max(0, len(all)-reported):] {
-		t.Log(i)
-	}
 }

@@ -19,10 +19,9 @@ import (
 	"github.com/sluicehq/sluice/test/aws/emulators"
 )
 
-// Invoker runs Lambda functions by their bare name. The function's own failure
+// Invoker runs Lambda functions by their name or ARN. The function's own failure
 // is a functionError, as Unhandled, and result then describes it; err is that
-// the function did not run. An err with a method StatusCode answers with that
-// status, another with 500.
+// the function did not run, which is answered with 500.
 type Invoker interface {
 	Invoke(ctx context.Context, function string, payload []byte) (result []byte, functionError string, err error)
 }
@@ -53,20 +52,15 @@ type Front struct {
 
 // Start starts a front before emulators, which are started if they do not run,
 // with a moto of its own, whose state machines call at the front. It ends with
-// the test, which then logs the faults if it failed. Functions are invoked once
-// Invoke has named who runs them. The seed is for faults with a probability.
+// the test. Functions are invoked once Invoke has named who runs them. The seed is
+// for faults with a probability.
 func Start(t testing.TB, seed uint64) *Front {
 	t.Helper()
 	f, err := Listen(seed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		f.Close()
-		if t.Failed() {
-			f.report(t)
-		}
-	})
+	t.Cleanup(f.Close)
 	urls := emulators.All(t, f.Port())
 	moto := Forward(urls.Moto)
 	f.Serve(Backends{

@@ -1,7 +1,6 @@
 package front
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -38,9 +37,9 @@ func (f *Front) invoke(w http.ResponseWriter, r *http.Request) {
 		writeLambda(w, refusals[Lambda][Gone])
 		return
 	}
-	result, functionError, err := invoker.Invoke(r.Context(), functionName(name), payload)
+	result, functionError, err := invoker.Invoke(r.Context(), name, payload)
 	if err != nil {
-		writeLambda(w, notRun(err))
+		writeLambda(w, refusal{http.StatusInternalServerError, "ServiceException", err.Error()})
 		return
 	}
 	if functionError != "" {
@@ -50,28 +49,4 @@ func (f *Front) invoke(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Amzn-Requestid", requestID)
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(result) // the caller is gone, if anything
-}
-
-// functionName is the bare name of one given with its ARN or a version.
-func functionName(name string) string {
-	if _, after, isARN := strings.Cut(name, ":function:"); isARN {
-		name = after
-	}
-	name, _, _ = strings.Cut(name, ":")
-	return name
-}
-
-// notRun is Lambda's answer for a function that did not run.
-func notRun(err error) refusal {
-	var known interface{ StatusCode() int }
-	if !errors.As(err, &known) {
-		return refusal{http.StatusInternalServerError, "ServiceException", err.Error()}
-	}
-	for _, with := range refusals[Lambda] {
-		if with.status == known.StatusCode() {
-			with.text = err.Error()
-			return with
-		}
-	}
-	return refusal{known.StatusCode(), "ServiceException", err.Error()}
 }

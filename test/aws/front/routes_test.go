@@ -2,16 +2,11 @@ package front
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,12 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	kinesistypes "github.com/aws/aws-sdk-go-v2/service/kinesis/types"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/aws/aws-sdk-go-v2/service/sfn"
-	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluicehq/sluice/test/aws/emulators"
@@ -37,10 +28,7 @@ func TestRoutes(t *testing.T) {
 	f := Start(t, 1)
 	t.Run("DynamoDB", func(t *testing.T) { throughDynamoDB(t, f) })
 	t.Run("Kinesis", func(t *testing.T) { throughKinesis(t, f) })
-	t.Run("KMS", func(t *testing.T) { throughKMS(t, f) })
-	t.Run("SQS", func(t *testing.T) { throughSQS(t, f) })
 	t.Run("S3", func(t *testing.T) { throughS3(t, f) })
-	t.Run("Step Functions and Lambda", func(t *testing.T) { throughStates(t, f) })
 }
 
 func throughDynamoDB(t *testing.T, f *Front) {
@@ -138,40 +126,6 @@ func readAll(t *testing.T, client *kinesis.Client, name *string) string {
 	return text.String()
 }
 
-func throughKMS(t *testing.T, f *Front) {
-	client := kms.NewFromConfig(quick(f))
-	key, err := client.CreateKey(t.Context(), &kms.CreateKeyInput{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealed, err := client.Encrypt(t.Context(), &kms.EncryptInput{KeyId: key.KeyMetadata.KeyId, Plaintext: []byte("clear")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	opened, err := client.Decrypt(t.Context(), &kms.DecryptInput{CiphertextBlob: sealed.CiphertextBlob})
-	if err != nil || string(opened.Plaintext) != "clear" {
-		t.Errorf("%v, %v", opened, err)
-	}
-}
-
-func throughSQS(t *testing.T, f *Front) {
-	client := sqs.NewFromConfig(quick(f))
-	queue, err := client.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("q-" + rand.Text())})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.HasPrefix(*queue.QueueUrl, f.URL()) {
-		t.Errorf("the queue is at %s, want it at the front, %s", *queue.QueueUrl, f.URL())
-	}
-	if _, err := client.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: queue.QueueUrl, MessageBody: aws.String("hello")}); err != nil {
-		t.Fatal(err)
-	}
-	got, err := client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: queue.QueueUrl})
-	if err != nil || len(got.Messages) != 1 || *got.Messages[0].Body != "hello" {
-		t.Errorf("%v, %v", got, err)
-	}
-}
-
 func throughS3(t *testing.T, f *Front) {
 	client := s3.NewFromConfig(quick(f), func(o *s3.Options) { o.UsePathStyle = true })
 	bucket := aws.String("b-" + strings.ToLower(rand.Text()))
@@ -217,106 +171,5 @@ func throughS3(t *testing.T, f *Front) {
 	want := Counts{"s3.PutObject": 4, "s3.GetObject": 1, "s3.ListObjectsV2": 1, "s3.DeleteObject": 1}
 	if diff := cmp.Diff(want, f.Counts().Since(before)); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
-	}
-}
-
-// busy refuses the first call, lets the function fail at the second and answers
-// the third with its own input.
-type busy struct{ calls atomic.Int32 }
-
-type refused int
-
-func (r refused) Error() string   { return fmt.Sprintf("refused with %d", int(r)) }
-func (r refused) StatusCode() int { return int(r) }
-
-func (b *busy) Invoke(_ context.Context, function string, payload []byte) ([]byte, string, error) {
-	if function != "advance" {
-		return nil, "", fmt.Errorf("function %q", function)
-	}
-	switch b.calls.Add(1) {
-	case 1:
-		return nil, "", refused(429)
-	case 2:
-		return []byte(`{"errorType":"Fault","errorMessage":"it failed"}`), "Unhandled", nil
-	default:
-		return payload, "", nil
-	}
-}
-
-const machine = `{"StartAt": "Advance", "States": {"Advance": {
-	"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke",
-	"Parameters": {"FunctionName": "arn:aws:lambda:eu-central-1:123456789012:function:advance:live", "Payload.$": "$"},
-	"OutputPath": "$.Payload",
-	"Retry": [{"ErrorEquals": ["Lambda.TooManyRequestsException", "Fault"], "IntervalSeconds": 1, "MaxAttempts": 3, "BackoffRate": 1}],
-	"End": true}}}`
-
-func throughStates(t *testing.T, f *Front) {
-	functions := &busy{}
-	f.Invoke(functions)
-	before := f.Counts()
-	client := sfn.NewFromConfig(quick(f))
-	ctx := t.Context()
-	made, err := client.CreateStateMachine(ctx, &sfn.CreateStateMachineInput{
-		Name: aws.String("m-" + rand.Text()), Definition: aws.String(machine), RoleArn: aws.String("arn:aws:iam::123456789012:role/r"),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var executions []*string
-	for _, name := range []string{"first", "second"} {
-		started, err := client.StartExecution(ctx, &sfn.StartExecutionInput{
-			StateMachineArn: made.StateMachineArn, Name: &name, Input: aws.String(`{"count": 7}`),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		executions = append(executions, started.ExecutionArn)
-	}
-	for _, arn := range executions {
-		out := finished(t, client, arn)
-		var output struct{ Count int }
-		if out.Status != sfntypes.ExecutionStatusSucceeded || json.Unmarshal([]byte(*out.Output), &output) != nil || output.Count != 7 {
-			t.Errorf("%s: %s, %v, %v %v", *out.Name, out.Status, aws.ToString(out.Output), aws.ToString(out.Error), aws.ToString(out.Cause))
-		}
-	}
-	if got := f.Counts().Since(before)["lambda.Invoke"]; got < 4 {
-		t.Errorf("%d invocations went through the front, want two that succeed and two that do not", got)
-	}
-}
-
-func finished(t *testing.T, client *sfn.Client, arn *string) *sfn.DescribeExecutionOutput {
-	t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.NewTimer(30 * time.Second)
-	defer deadline.Stop()
-	for {
-		out, err := client.DescribeExecution(t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: arn})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if out.Status != sfntypes.ExecutionStatusRunning {
-			return out
-		}
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("%s still runs", *arn)
-		}
-	}
-}
-
-func TestNamesOfFunctions(t *testing.T) {
-	want := []string{"advance", "advance", "advance", "advance"}
-	var got []string
-	for _, name := range []string{
-		"advance", "advance:live",
-		"arn:aws:lambda:eu-central-1:123456789012:function:advance",
-		"arn:aws:lambda:eu-central-1:123456789012:function:advance:live",
-	} {
-		got = append(got, functionName(name))
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("%q", got)
 	}
 }

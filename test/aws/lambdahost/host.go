@@ -33,12 +33,11 @@ type Options struct {
 
 // Function is what a function is deployed with.
 type Function struct {
-	Name           string
-	Path           string // of its bootstrap, built for this machine
-	Env            map[string]string
-	Timeout        time.Duration // of one invocation; 3 s when 0
-	MemoryMB       int           // what the function is told that it has; 128 when 0
-	MaxConcurrency int           // reserved concurrency: more at a time are throttled; 0 for no limit
+	Name     string
+	Path     string // of its bootstrap, built for this machine
+	Env      map[string]string
+	Timeout  time.Duration // of one invocation; 3 s when 0
+	MemoryMB int           // what the function is told that it has; 128 when 0
 }
 
 // Host has functions and their processes. Its methods may be called side by

@@ -100,24 +100,9 @@ func (f *function) invoke(payload []byte) (Result, error) {
 	}
 	e.setCurrent(nil)
 	r.BilledMS = int64((r.Duration + time.Millisecond - 1) / time.Millisecond)
-	f.count(func(s *Stats) { s.add(r, cold) })
+	f.count(r)
 	f.release(e, frozen)
 	return r, nil
-}
-
-func (s *Stats) add(r Result, cold bool) {
-	s.Invocations++
-	s.BilledMS += r.BilledMS
-	s.PeakRSS = max(s.PeakRSS, r.MaxRSS)
-	s.CPU += r.CPU
-	if r.FunctionError != "" {
-		s.Errors++
-	}
-	if cold {
-		s.ColdStarts++
-		s.Init += r.InitDuration
-		s.MaxInit = max(s.MaxInit, r.InitDuration)
-	}
 }
 
 // initialize waits until the new process asks for its first invocation, and

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"flag"
@@ -189,8 +190,8 @@ func TestTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	api, err := httpfront.New(httpfront.Options{
-		Routes: []httpfront.Route{{Key: "$default", Scopes: []string{"something:else"}}},
-		JWT:    &httpfront.Authorizer{Issuer: "https://id.example.com/", Audience: []string{"sluice"}, Keys: jwks},
+		Invoker: answers{},
+		JWT:     &httpfront.Authorizer{Issuer: "https://id.example.com/", Audience: []string{"sluice"}, Keys: jwks},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -198,13 +199,20 @@ func TestTokens(t *testing.T) {
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 	req.Header.Set("Authorization", "Bearer "+text)
 	rec := httptest.NewRecorder()
-	if api.ServeHTTP(rec, req); rec.Code != http.StatusForbidden { // it is valid and lacks the scope
+	if api.ServeHTTP(rec, req); rec.Code != http.StatusOK {
 		t.Errorf("the gateway answers %d %s to a token", rec.Code, rec.Body)
 	}
 	said, err := fromCommand(t.Context(), `echo "$1/$2"`)("acme", "a:b", "c:d")
 	if err != nil || said != "acme/a:b c:d" {
 		t.Errorf("the command got %q, %v", said, err)
 	}
+}
+
+// answers is a function that is called with valid tokens only.
+type answers struct{}
+
+func (answers) Invoke(context.Context, string, []byte) ([]byte, string, error) {
+	return []byte(`{"statusCode":200}`), "", nil
 }
 
 func newKey(t *testing.T) ([]byte, jose.JSONWebKeySet) {

@@ -240,14 +240,10 @@ func (s *Stack) listen(t testing.TB, definition *template) error {
 		return err
 	}
 	s.Issuer = issuer
-	o := httpfront.Options{
-		Invoker: s.Host.Invoker(), Function: "api",
-		JWT:    issuer.Authorizer(),
-		Routes: []httpfront.Route{{Key: "$default"}},
-	}
+	o := httpfront.Options{Invoker: s.Host.Invoker(), Function: "api", JWT: issuer.Authorizer()}
 	for _, e := range definition.functions["api"].Events {
 		if e.Properties.Path != "" && e.Properties.Auth.Authorizer == "NONE" {
-			o.Routes = append(o.Routes, httpfront.Route{Key: e.Properties.Method + " " + e.Properties.Path, Open: true})
+			o.Open = append(o.Open, e.Properties.Method+" "+e.Properties.Path)
 		}
 	}
 	api, err := httpfront.New(o)
