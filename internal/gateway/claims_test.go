@@ -105,7 +105,7 @@ func through(t *testing.T, issuer *httpfront.Issuer, claims map[string]any) (id 
 	function := lambda{New(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		id, err = Verifier{TenantClaim: "tenant"}.Verify(r.Context(), "")
 	}))}
-	front, failed := httpfront.New(httpfront.Options{Invoker: function, JWT: issuer.Authorizer(), Routes: []httpfront.Route{{Key: "$default"}}})
+	front, failed := httpfront.New(httpfront.Options{Invoker: function, JWT: issuer.Authorizer()})
 	if failed != nil {
 		t.Fatal(failed)
 	}
