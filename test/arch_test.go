@@ -24,13 +24,15 @@ const (
 var domain = []string{
 	"internal/delivery", "internal/event", "internal/eventlog", "internal/handoff",
 	"internal/integration", "internal/lifecycle", "internal/problem",
-	"internal/publish", "internal/secret", "internal/store", "internal/usertext",
+	"internal/publish", "internal/rejected", "internal/secret", "internal/sink",
+	"internal/store", "internal/usertext", "internal/worker",
 }
 
 // outer must not be reached from the domain, by whatever way.
 var outer = []string{
 	"database/sql", "net/http", "modernc.org/", "github.com/aws/",
-	module + "internal/httpapi", module + "internal/node", module + "internal/sink",
+	module + "internal/httpapi", module + "internal/node",
+	module + "internal/sink/catalog", module + "internal/sink/s3export", module + "internal/sink/webhook",
 }
 
 // uuidValue has only interfaces, which google/uuid implements.

@@ -20,12 +20,14 @@ import (
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/netguard"
 	stream "github.com/sluicehq/sluice/internal/publish/kinesis"
+	"github.com/sluicehq/sluice/internal/rejected"
 	sealer "github.com/sluicehq/sluice/internal/secret/kms"
 	"github.com/sluicehq/sluice/internal/settings"
-	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/sink/catalog"
 	"github.com/sluicehq/sluice/internal/statemachine"
 	store "github.com/sluicehq/sluice/internal/store/dynamo"
 	"github.com/sluicehq/sluice/internal/version"
+	"github.com/sluicehq/sluice/internal/worker"
 )
 
 // env is what the functions are made of. Nothing of it makes a call before it
@@ -41,6 +43,7 @@ type env struct {
 	scheduler *statemachine.Scheduler
 	engine    *delivery.Engine
 	life      *lifecycle.Service
+	rejected  *rejected.Service
 }
 
 // open composes a function from its environment.
@@ -78,17 +81,23 @@ func open() (*env, error) {
 		SFN: sfn.NewFromConfig(clients), ARN: config.StateMachine, Cursors: e.store, Logger: logger, Now: now,
 	}
 	keys := sealer.New(kms.NewFromConfig(clients), config.Key)
-	e.engine = &delivery.Engine{
-		Store: e.store, Log: e.log, Settings: config.Settings,
-		Sinks:    sink.New(sink.Options{Guard: guard, Sealer: keys, Settings: config.Settings, Version: version.Version}),
-		Observer: e.metrics, Logger: logger, Now: now, Drive: e.scheduler.Drive,
-		SettlePause: min(time.Minute, config.SeekMargin),
-	}
+	quietAfter := delivery.QuietAfter(config.Settings)
+	registry := worker.NewRegistry(worker.Options{
+		Sinks:    catalog.New(catalog.Options{Guard: guard, Sealer: keys, Settings: config.Settings, Version: version.Version}),
+		InFlight: config.InFlight, QuietAfter: quietAfter, Observer: e.metrics, Logger: logger, Now: now,
+	})
 	e.life = &lifecycle.Service{
 		Store: e.store, Log: e.log, Sealer: keys, Settings: config.Settings, Now: now,
-		CheckTarget: guard.CheckURL, Drive: e.scheduler.Drive, QuietAfter: e.engine.QuietAfter(),
+		CheckTarget: guard.CheckURL, Schedule: e.scheduler.Schedule, QuietAfter: quietAfter,
 	}
-	e.engine.Lifecycle = e.life
+	e.rejected = rejected.New(rejected.Options{
+		Store: e.store, Integrations: e.life, Targets: registry, Settings: config.Settings, Logger: logger, Now: now,
+	})
+	e.engine = &delivery.Engine{
+		Store: e.store, Log: e.log, Registry: registry, Rejected: e.rejected, Lifecycle: e.life, Settings: config.Settings,
+		Observer: e.metrics, Logger: logger, Now: now, Schedule: e.scheduler.Schedule,
+		RecheckPause: min(time.Minute, config.SeekMargin),
+	}
 	return e, nil
 }
 

@@ -25,7 +25,7 @@ func API() (gateway.Handler, error) {
 	}
 	serve := gateway.New(httpapi.New(httpapi.Deps{
 		Integrations: e.life,
-		Retrier:      e.engine,
+		Rejected:     e.rejected,
 		Publisher:    countingPublisher{publish.New(e.stream, e.config.Settings), e.metrics},
 		Verifier:     gateway.Verifier{TenantClaim: e.config.TenantClaim},
 		Ready:        func(context.Context) error { return nil },

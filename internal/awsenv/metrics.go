@@ -4,9 +4,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/emf"
 	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // The names of the metrics; the dashboard and the alarms of infra/ have them.
@@ -25,19 +25,19 @@ const (
 type metrics struct {
 	out emf.Writer
 
-	outcomes [delivery.Interrupted + 1]atomic.Int64 // events
+	outcomes [sink.Interrupted + 1]atomic.Int64 // events
 }
 
-var outcomeMetrics = map[delivery.Outcome]string{
-	delivery.Delivered: metricDelivered, delivery.Rejected: metricRejected,
-	delivery.Retry: metricRetried, delivery.Interrupted: metricInterrupted,
+var outcomeMetrics = map[sink.Outcome]string{
+	sink.Delivered: metricDelivered, sink.Rejected: metricRejected,
+	sink.Retry: metricRetried, sink.Interrupted: metricInterrupted,
 }
 
 // AttemptStarted implements delivery.Observer.
 func (m *metrics) AttemptStarted() {}
 
 // AttemptEnded implements delivery.Observer.
-func (m *metrics) AttemptEnded(_ *integration.Integration, v delivery.Verdict, events int, _ time.Duration) {
+func (m *metrics) AttemptEnded(_ *integration.Integration, v sink.Verdict, events int, _ time.Duration) {
 	m.outcomes[v.Outcome].Add(int64(events))
 }
 

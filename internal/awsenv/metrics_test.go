@@ -18,11 +18,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/emf"
 	"github.com/sluicehq/sluice/internal/fanout"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 func counting(out io.Writer) *metrics {
@@ -60,11 +60,11 @@ func TestFlush(t *testing.T) {
 	if got := values(t, &out); got != nil {
 		t.Errorf("nothing happened, and %v is written", got)
 	}
-	for outcome, events := range map[delivery.Outcome]int{delivery.Delivered: 5, delivery.Rejected: 1, delivery.Retry: 3, delivery.Interrupted: 2} {
+	for outcome, events := range map[sink.Outcome]int{sink.Delivered: 5, sink.Rejected: 1, sink.Retry: 3, sink.Interrupted: 2} {
 		m.AttemptStarted()
-		m.AttemptEnded(nil, delivery.Verdict{Outcome: outcome}, events, time.Second)
+		m.AttemptEnded(nil, sink.Verdict{Outcome: outcome}, events, time.Second)
 	}
-	m.AttemptEnded(nil, delivery.Verdict{Outcome: delivery.Delivered}, 2, time.Second)
+	m.AttemptEnded(nil, sink.Verdict{Outcome: sink.Delivered}, 2, time.Second)
 	m.flush(emf.Metric{Name: metricOverdue, Unit: emf.Count, Value: 4})
 	// The alarms and the dashboard of infra/ have these names.
 	want := map[string]float64{"EventsDelivered": 7, "EventsRejected": 1, "EventsRetried": 3, "EventsInterrupted": 2, "OverdueCursors": 4}

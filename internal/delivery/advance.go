@@ -10,7 +10,9 @@ import (
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/store"
+	"github.com/sluicehq/sluice/internal/worker"
 )
 
 // Step says when a cursor is to be driven next.
@@ -72,7 +74,7 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
 // was set back.
 func (e *Engine) wait(c *handoff.Cursor) time.Duration {
 	wait := c.DueAt.Sub(e.Now())
-	longestWait := max(e.QuietAfter(), e.Settings.RetryMax, maxRetryAfter, e.Settings.S3FileInterval) + time.Minute
+	longestWait := max(QuietAfter(e.Settings), e.Settings.RetryMax, maxRetryAfter, e.Settings.S3FileInterval) + time.Minute
 	if c.State == handoff.Driven && wait > longestWait {
 		return 0
 	}
@@ -100,7 +102,7 @@ type step struct {
 	ctx    context.Context // nothing new is begun when it ends
 	hard   context.Context // what is under way ends with it
 	in     *integration.Integration
-	target *target
+	target *worker.Target
 	cursor *handoff.Cursor
 	until  time.Time // calls may be started until then
 	ends   time.Time // the step's budget
@@ -115,9 +117,9 @@ type step struct {
 func (s *step) lease(ctx context.Context) error {
 	c := *s.cursor
 	now := s.engine.Now()
-	c.DueAt = now.Add(s.engine.QuietAfter())
+	c.DueAt = now.Add(QuietAfter(s.engine.Settings))
 	if s.in.S3 != nil {
-		c.DueAt = c.DueAt.Add(PartTimeout)
+		c.DueAt = c.DueAt.Add(sink.PartTimeout)
 	}
 	writes := []store.Write{store.PutCursor{Cursor: &c}}
 	if c.State == handoff.Following {
@@ -133,7 +135,7 @@ func (s *step) lease(ctx context.Context) error {
 		c.LeftAt = now
 		writes = append(writes, store.PutRecord{Record: r})
 	}
-	if err := s.engine.Store.Commit(ctx, writes...); err != nil {
+	if err := s.commit(ctx, writes...); err != nil {
 		return err
 	}
 	s.cursor, s.until = &c, now.Add(s.engine.Settings.FollowBudget)
@@ -143,17 +145,21 @@ func (s *step) lease(ctx context.Context) error {
 // release writes the cursor with the time at which it is due next.
 func (s *step) release(dueAt time.Time, more ...store.Write) error {
 	s.cursor.DueAt = dueAt
-	write := func(ctx context.Context) error {
-		return s.engine.Store.Commit(ctx, append(more, store.PutCursor{Cursor: s.cursor})...)
-	}
+	return s.commit(s.hard, append(more, store.PutCursor{Cursor: s.cursor})...)
+}
+
+// commit writes what the step knows, as a last write if the step is to end: its
+// context may be over already when a long file or call has just ended.
+func (s *step) commit(ctx context.Context, writes ...store.Write) error {
+	write := func(ctx context.Context) error { return s.engine.Store.Commit(ctx, writes...) }
 	if s.ctx.Err() != nil {
-		return s.engine.lastWrite(s.hard, write)
+		return s.engine.lastWrite(ctx, write)
 	}
-	return write(s.hard)
+	return write(ctx)
 }
 
 func (s *step) run() (Step, error) {
-	t, err := s.engine.target(s.hard, s.in)
+	t, err := s.engine.Registry.Target(s.hard, s.in)
 	if err != nil {
 		return s.unopened(err)
 	}
@@ -161,7 +167,7 @@ func (s *step) run() (Step, error) {
 	if err := s.bounds(); err != nil {
 		return again, err
 	}
-	if t.exporter != nil {
+	if t.Exporter != nil {
 		return s.export()
 	}
 	return s.catchUp()
@@ -192,9 +198,9 @@ func (s *step) atBound(at handoff.Position) bool {
 }
 
 // failed makes the cursor wait, or stops an integration that fails for too long.
-func (s *step) failed(f *failure) (Step, error) {
+func (s *step) failed(f *worker.Failure) (Step, error) {
 	e := s.engine
-	entry := e.stand(s.in, s.cursor, f)
+	entry := e.backOff(s.in, s.cursor, f)
 	stopped, err := e.gaveUp(s.hard, s.in, s.cursor, f)
 	if err != nil {
 		return again, err
@@ -254,7 +260,7 @@ func (e *Engine) Reclaim(ctx context.Context, k handoff.Key) error {
 		return nil
 	}
 	now := e.Now()
-	if err != nil || c.State != handoff.Driven || c.Failures > 0 || !c.DueAt.After(now) || c.DueAt.After(now.Add(e.QuietAfter()+PartTimeout)) {
+	if err != nil || c.State != handoff.Driven || c.Failures > 0 || !c.DueAt.After(now) || c.DueAt.After(now.Add(QuietAfter(e.Settings)+sink.PartTimeout)) {
 		return err
 	}
 	c.DueAt = now

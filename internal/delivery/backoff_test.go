@@ -57,7 +57,7 @@ func TestBackoffNeverOverflows(t *testing.T) {
 }
 
 func TestTail(t *testing.T) {
-	tail := NewTail(3)
+	tail := NewLogEnd(3)
 	tail.Grow(2)
 	tail.Grow(3)
 	select {
@@ -67,8 +67,8 @@ func TestTail(t *testing.T) {
 	}
 	tail.Grow(5)
 	tail.Grow(7)
-	if tail.Head() != 7 {
-		t.Errorf("head %d, want 7", tail.Head())
+	if tail.Segment() != 7 {
+		t.Errorf("head %d, want 7", tail.Segment())
 	}
 	<-tail.grown // several at once are one signal
 	select {
@@ -80,7 +80,7 @@ func TestTail(t *testing.T) {
 
 func TestTailFromManySides(t *testing.T) {
 	const sides, steps = 4, 500
-	tail := NewTail(0)
+	tail := NewLogEnd(0)
 	var wg sync.WaitGroup
 	for side := range sides {
 		wg.Go(func() {
@@ -89,7 +89,7 @@ func TestTailFromManySides(t *testing.T) {
 			}
 		})
 	}
-	for tail.Head() < sides*steps-1 {
+	for tail.Segment() < sides*steps-1 {
 		<-tail.grown // never misses the last one
 	}
 	wg.Wait()

@@ -3,116 +3,165 @@ package delivery
 import (
 	"time"
 
+	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/worker"
 )
+
+// action is what a catch-up does next.
+type action int
+
+const (
+	pause      action = iota // the worker has to get on first
+	checkpoint               // save the progress and renew the lease
+	read                     // read more of the log
+	finish                   // end the step
+	fail                     // end it with the worker's error
+)
+
+// decide is the whole decision of a catch-up: what to do when the worker stands
+// like this. over is that the step is to end, buffered the size of what the worker
+// has, and renew that half of the lease is over.
+func decide(st worker.State, over, renew bool, buffered, batch int) action {
+	switch {
+	case st.Err != nil:
+		return fail
+	case st.Failure != nil || st.Closed || over:
+		return finish
+	case renew:
+		return checkpoint
+	case buffered > batch/2:
+		return pause
+	}
+	return read
+}
+
+// catchUp is one step of an integration that reads the log from its own cursor
+// and sends to a webhook.
+type catchUp struct {
+	*step
+	worker  *worker.Worker
+	changed chan struct{} // told when the worker has changed
+	unsaved bool          // segments were given since the cursor was written
+}
 
 // catchUp sends what the log has after the cursor to a webhook.
 func (s *step) catchUp() (Step, error) {
-	signal := make(chan struct{}, 1)
-	r := s.engine.newRider(s.hard, s.target, s.cursor.Key.Lane, s.cursor.Progress, s.cursor.Failures > 0, signal)
-	end, ok := s.engine.activities.begin(s.in.Tenant, s.in.ID, s.in.Generation, r.halt, r.abandon)
+	changed := make(chan struct{}, 1)
+	w := s.engine.newWorker(s.hard, s.target, s.cursor.Key.Lane, s.cursor.Progress, s.cursor.Failures > 0, changed)
+	end, ok := s.engine.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, w.Halt, w.Abandon)
 	if !ok {
 		return again, nil // stopped meanwhile
 	}
 	defer func() {
-		r.abandon()
-		r.quiet()
+		w.Abandon()
+		w.Drain()
 		end()
 	}()
-	r.extend(s.until)
-	unsaved := false // segments were given since the cursor was written
+	w.Extend(s.until)
+	c := &catchUp{step: s, worker: w, changed: changed}
 	for {
-		st := r.state()
-		switch {
-		case st.err != nil:
-			return again, st.err
-		case st.failure != nil || st.closed:
-			return s.rest(r)
-		case s.ctx.Err() != nil || !s.engine.Now().Before(s.ends):
-			r.halt()
-			return s.rest(r)
-		}
-		if s.leaseHalfOver() {
-			if err := s.checkpoint(r, st); err != nil {
+		st := w.State()
+		over := s.ctx.Err() != nil || !s.engine.Now().Before(s.ends)
+		switch decide(st, over, s.leaseHalfOver(), w.Buffered(), s.engine.batchBytes()) {
+		case fail:
+			return again, st.Err
+		case finish:
+			return c.finish()
+		case checkpoint:
+			if err := c.checkpoint(); err != nil {
 				return again, err
 			}
-			unsaved = false
-		}
-		if r.inHand() > s.engine.batchBytes()/2 {
-			s.wait(signal)
-			continue
-		}
-		segs, err := s.read(r.last())
-		if err != nil {
-			return again, err
-		}
-		switch {
-		case len(segs) > 0 && unsaved: // so that a crash repeats no more than is in hand
-			if err := s.checkpoint(r, st); err != nil {
-				return again, err
-			}
-			r.give(segs)
-		case len(segs) > 0:
-			r.give(segs)
-			unsaved = true
-		case !st.idle:
-			s.wait(signal)
-		default:
-			if st.passed > 0 {
-				s.succeeded()
-			}
-			next, more, err := s.endOfLog(r.progress())
-			if err != nil || !more {
+		case pause:
+			c.wait()
+		case read:
+			next, outcome, err := c.read(st)
+			if err != nil || outcome != readMore {
 				return next, err
 			}
 		}
 	}
 }
 
-// rest waits for the calls under way and writes how far it came.
-func (s *step) rest(r *rider) (Step, error) {
-	r.quiet()
-	st := r.state()
-	if st.err != nil {
-		return again, st.err
+// read gives the worker what the log has next. At the end of the log it waits
+// for the worker, then hands over.
+func (c *catchUp) read(st worker.State) (next Step, outcome endOutcome, err error) {
+	segs, err := c.step.read(c.worker.Last())
+	switch {
+	case err != nil:
+		return again, lost, err
+	case len(segs) > 0:
+		return again, readMore, c.give(segs)
+	case !st.Idle:
+		c.wait()
+		return again, readMore, nil
 	}
-	if st.passed > 0 {
-		s.succeeded()
+	if st.Acks > 0 {
+		c.succeeded()
 	}
-	s.cursor.Progress = r.progress()
-	if st.failure != nil {
-		return s.failed(st.failure)
-	}
-	return again, s.release(s.engine.Now())
+	return c.endOfLog(c.worker.Progress())
 }
 
-// checkpoint writes the progress, renews the lease and lets the rider go on.
-func (s *step) checkpoint(r *rider, st riderState) error {
-	if st.passed > 0 {
-		s.succeeded()
+// give saves the progress first if segments were given before, so that a crash
+// repeats no more than is buffered.
+func (c *catchUp) give(segs []eventlog.Segment) error {
+	if c.unsaved {
+		if err := c.checkpoint(); err != nil {
+			return err
+		}
 	}
-	if err := s.save(r.progress()); err != nil {
+	c.worker.Give(segs)
+	c.unsaved = true
+	return nil
+}
+
+// finish ends the step: it waits for the calls in flight and writes how far the
+// worker came.
+func (c *catchUp) finish() (Step, error) {
+	c.worker.Halt()
+	c.worker.Drain()
+	st := c.worker.State()
+	if st.Err != nil {
+		return again, st.Err
+	}
+	if st.Acks > 0 {
+		c.succeeded()
+	}
+	c.cursor.Progress = c.worker.Progress()
+	if st.Failure != nil {
+		return c.failed(st.Failure)
+	}
+	return again, c.release(c.engine.Now())
+}
+
+// checkpoint saves the progress, renews the lease and lets the worker go on.
+func (c *catchUp) checkpoint() error {
+	if c.worker.State().Acks > 0 {
+		c.succeeded()
+	}
+	if err := c.save(c.worker.Progress()); err != nil {
 		return err
 	}
-	r.extend(s.until)
+	c.worker.Extend(c.until)
+	c.unsaved = false
 	return nil
+}
+
+// wait returns when the worker has changed, the lease needs renewing, or the step
+// is to end.
+func (c *catchUp) wait() {
+	renewal := c.until.Sub(c.engine.Now()) - c.engine.Settings.FollowBudget/2
+	timer := time.NewTimer(max(renewal, time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-c.changed:
+	case <-timer.C:
+	case <-c.ctx.Done():
+	}
 }
 
 func (s *step) leaseHalfOver() bool {
 	return s.until.Sub(s.engine.Now()) <= s.engine.Settings.FollowBudget/2
-}
-
-// wait returns when the rider has something to tell, the lease needs renewing,
-// or the step is to end.
-func (s *step) wait(signal <-chan struct{}) {
-	renewal := s.until.Sub(s.engine.Now()) - s.engine.Settings.FollowBudget/2
-	timer := time.NewTimer(max(renewal, time.Millisecond))
-	defer timer.Stop()
-	select {
-	case <-signal:
-	case <-timer.C:
-	case <-s.ctx.Done():
-	}
 }
 
 // save writes the progress and keeps the lease.

@@ -7,10 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // A clock that is set back while a cursor backs off makes it wait for an hour
@@ -67,7 +67,7 @@ func TestReclaim(t *testing.T) {
 		r.register(hookSpec("fails"))
 		r.register(bucketSpec("bucket"))
 		time.Sleep(time.Second)
-		r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, n int) delivery.Verdict {
+		r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, n int) sink.Verdict {
 			if in.ID == "fails" {
 				return asksFor(10 * time.Second)
 			}
@@ -111,7 +111,7 @@ func TestReclaim(t *testing.T) {
 }
 
 // asksFor is a failure with a pause asked for.
-func asksFor(d time.Duration) delivery.Verdict {
+func asksFor(d time.Duration) sink.Verdict {
 	v := busy
 	v.RetryAfter = d
 	return v

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/sluicehq/sluice/internal/handoff"
@@ -9,35 +10,35 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// end drains the loop and says whether the tail was reached. Whoever called it
-// must see to it that somebody goes on from the record if it was not.
-func (f *follow) end() error {
-	if err := f.drain(); err != nil {
+// finish drains the loop and says whether the low watermark reached the end. The
+// caller must see to it that delivery goes on from there if it did not.
+func (l *live) finish(ctx context.Context, cause error) error {
+	if err := l.drain(ctx); err != nil {
 		return err
 	}
-	if head := f.tail.Head(); f.record.Delivered < head {
-		return problem.Wrap(context.Cause(f.ctx), problem.Unavailable, "The follow loop of lane %d of tenant %q ended at segment %d of %d.",
-			f.partition.Lane, f.partition.Tenant, f.record.Delivered, head)
+	if end := l.end.Segment(); l.state.Delivered < end {
+		return problem.Wrap(cause, problem.Unavailable, "Live delivery of lane %d of tenant %q ended at segment %d of %d.",
+			l.partition.Lane, l.partition.Tenant, l.state.Delivered, end)
 	}
 	return nil
 }
 
 // drain ends the loop in good order. Calls in flight end first. Then one commit
-// takes off the roster everyone whose progress delivered cannot express, and
-// raises delivered to what the others have: in several commits, the process
-// could stop between them and events that arrived would be sent again.
-func (f *follow) drain() error {
-	for _, r := range f.riders {
-		r.halt()
+// takes everyone off the live set whose progress the low watermark cannot
+// express, and raises it to what the others have: in several commits, the
+// process could stop between them and acknowledged events would be sent again.
+func (l *live) drain(ctx context.Context) error {
+	for _, sub := range l.subscribers {
+		sub.Halt()
 	}
-	for _, r := range f.riders {
-		r.quiet()
+	for _, sub := range l.subscribers {
+		sub.Drain()
 	}
 	for {
 		left := 0
-		err := f.engine.lastWrite(f.hard, func(ctx context.Context) error {
-			return repeat(func() (err error) {
-				left, err = f.tryDrain(ctx)
+		err := l.engine.lastWrite(ctx, func(ctx context.Context) error {
+			return store.Transact(func() (err error) {
+				left, err = l.tryDrain(ctx)
 				return err
 			})
 		})
@@ -47,99 +48,101 @@ func (f *follow) drain() error {
 	}
 }
 
-// maxLeavers is how many followers leave in one commit, with two writes each: a
-// commit has 100 at most.
+// maxLeavers is how many leave in one commit, with two writes each: a commit has
+// 100 at most.
 const maxLeavers = 49
 
 // tryDrain commits what drain has to, for up to maxLeavers who leave, and
-// returns how many left. The record is read anew each time: others may have
+// returns how many left. The state is read anew each time: others may have
 // joined or left since, or the last try may have been committed.
-func (f *follow) tryDrain(ctx context.Context) (left int, err error) {
-	r, err := f.engine.Store.Record(ctx, f.partition)
+func (l *live) tryDrain(ctx context.Context) (left int, err error) {
+	if l.state, err = l.reread(ctx); err != nil {
+		return 0, err
+	}
+	watermark, leavers := l.leavers()
+	if watermark == l.state.Delivered && len(leavers) == 0 {
+		return 0, nil
+	}
+	cursors, err := l.cursors(ctx, leavers)
 	if err != nil {
 		return 0, err
 	}
-	f.record = r
-	delivered, leavers := f.leavers(r)
-	cursors, err := f.cursors(ctx, leavers)
-	if err != nil {
-		return 0, err
-	}
-	next := *r
-	next.Delivered = delivered
+	next := *l.state
+	next.Delivered = watermark
 	var writes []store.Write
 	var keys []handoff.Key
-	for i, rider := range leavers {
-		more, ok := f.leaving(&next, cursors[i], rider.entry, rider.in, rider.progress(), rider.farewell())
-		if !ok {
+	for i, sub := range leavers {
+		more, err := l.transition(&next, cursors[i], sub.entry, sub.in, sub.Progress(), sub.departure())
+		if errors.Is(err, errNotLive) {
 			return 0, store.ErrConflict // stopped between the two reads
+		}
+		if err != nil {
+			return 0, err
 		}
 		writes, keys = append(writes, more...), append(keys, cursors[i].Key)
 	}
-	if delivered == r.Delivered && len(leavers) == 0 {
-		return 0, nil
-	}
-	err = f.engine.Store.Commit(ctx, append(writes, store.PutRecord{Record: &next})...)
-	f.engine.Drive(keys...) // after an error too: they may have left
+	err = l.engine.Store.Commit(ctx, append(writes, store.PutRecord{Record: &next})...)
+	l.engine.Schedule(keys...) // after an error too: they may have left
 	if err != nil {
 		return 0, err
 	}
-	f.record = &next
+	l.state = &next
 	return len(leavers), nil
 }
 
-// leavers returns what delivered can be raised to, and up to maxLeavers who have
-// to leave for it: those with something unfinished, and those who have more than
-// somebody without a rider, or with an older one, holds delivered at.
-func (f *follow) leavers(r *handoff.Record) (delivered uint64, leavers []*follower) {
-	delivered = f.tail.Head()
-	var ahead []*follower
-	for i := range r.Followers {
-		entry := &r.Followers[i]
-		rider := f.riders[entry.ID]
+// leavers returns what the low watermark can be raised to, and up to maxLeavers
+// who have to leave for it: those with something unfinished, and those who have
+// more than someone without a worker, or with an older one, holds it at.
+func (l *live) leavers() (watermark uint64, leavers []*subscriber) {
+	watermark = l.end.Segment()
+	var ahead []*subscriber
+	for i := range l.state.Followers {
+		entry := &l.state.Followers[i]
+		sub := l.subscribers[entry.ID]
 		switch {
-		case rider == nil || rider.entry.Generation != entry.Generation:
-			delivered = min(delivered, r.Start(entry))
-		case !rider.state().idle && len(leavers) < maxLeavers:
-			leavers = append(leavers, rider)
+		case sub == nil || sub.entry.Generation != entry.Generation:
+			watermark = min(watermark, l.state.Start(entry))
+		case !sub.State().Idle && len(leavers) < maxLeavers:
+			leavers = append(leavers, sub)
 		default:
-			delivered = min(delivered, rider.state().through)
-			ahead = append(ahead, rider)
+			watermark = min(watermark, sub.State().Acked)
+			ahead = append(ahead, sub)
 		}
 	}
-	delivered = max(delivered, r.Delivered)
-	for _, rider := range ahead {
-		if rider.state().through > delivered && len(leavers) < maxLeavers {
-			leavers = append(leavers, rider)
+	watermark = max(watermark, l.state.Delivered)
+	for _, sub := range ahead {
+		if sub.State().Acked > watermark && len(leavers) < maxLeavers {
+			leavers = append(leavers, sub)
 		}
 	}
-	return delivered, leavers
+	return watermark, leavers
 }
 
-// farewell is why a rider leaves that the end of the loop takes off the roster.
-func (r *follower) farewell() parting {
-	st := r.state()
-	why := parting{failure: st.failure, err: st.err}
-	if r.leaving != nil {
-		why.slow = r.leaving.slow
+// departure is why a subscriber leaves at the end of the loop: its calls have
+// ended, so its failure is known.
+func (s *subscriber) departure() departure {
+	st := s.State()
+	why := departure{failure: st.Failure, err: st.Err}
+	if s.leaving != nil {
+		why.slow = s.leaving.slow
 	}
 	return why
 }
 
-// cursors reads the cursors of followers, side by side.
-func (f *follow) cursors(ctx context.Context, of []*follower) ([]*handoff.Cursor, error) {
+// cursors reads the cursors of subscribers, all at once.
+func (l *live) cursors(ctx context.Context, of []*subscriber) ([]*handoff.Cursor, error) {
 	cursors, errs := make([]*handoff.Cursor, len(of)), make([]error, len(of))
 	var reads sync.WaitGroup
-	for i, rider := range of {
+	for i, sub := range of {
 		reads.Go(func() {
-			key := handoff.Key{Tenant: f.partition.Tenant, Integration: rider.entry.ID, Lane: f.partition.Lane}
-			cursors[i], errs[i] = f.engine.Store.Cursor(ctx, key)
+			key := handoff.Key{Tenant: l.partition.Tenant, Integration: sub.entry.ID, Lane: l.partition.Lane}
+			cursors[i], errs[i] = l.engine.Store.Cursor(ctx, key)
 		})
 	}
 	reads.Wait()
 	for _, err := range errs {
 		if problem.CodeOf(err) == problem.NotFound {
-			return nil, store.ErrConflict // deleted since the record was read
+			return nil, store.ErrConflict // deleted since the state was read
 		}
 		if err != nil {
 			return nil, err

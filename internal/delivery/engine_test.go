@@ -13,12 +13,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // logged returns the lines of the engine's log with a message.
@@ -44,7 +44,7 @@ func TestOneLineForEachAttempt(t *testing.T) {
 		r.register(hookSpec("hook"))
 		r.register(bucketSpec("bucket"))
 		time.Sleep(time.Second)
-		r.answer(func(_ context.Context, _ *integration.Integration, _ *event.Event, attempt int) delivery.Verdict {
+		r.answer(func(_ context.Context, _ *integration.Integration, _ *event.Event, attempt int) sink.Verdict {
 			time.Sleep(7 * time.Millisecond)
 			if attempt == 1 {
 				return busy
@@ -171,7 +171,7 @@ func TestStopIsQuietAtOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 2 })
 				var under atomic.Int32
-				r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, n int) delivery.Verdict {
+				r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, n int) sink.Verdict {
 					under.Add(1)
 					defer under.Add(-1)
 					return takes(3*time.Second, delivered)(ctx, in, e, n)
@@ -227,7 +227,7 @@ func TestQuiesceIsBounded(t *testing.T) {
 		r := newRig(t, false, nil)
 		in := r.register(hookSpec("orders"))
 		time.Sleep(time.Second)
-		r.answer(func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict {
+		r.answer(func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
 			time.Sleep(5 * time.Second) // deaf to its context
 			return delivered
 		})
@@ -235,16 +235,16 @@ func TestQuiesceIsBounded(t *testing.T) {
 		time.Sleep(time.Second)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if !r.engine.Quiesce(ctx, tenant, in.ID, in.Generation) {
+		if !r.registry.Quiesce(ctx, tenant, in.ID, in.Generation) {
 			t.Error("waited for the present generation")
 		}
-		if !r.engine.Quiesce(ctx, tenant, "other", in.Generation+1) {
+		if !r.registry.Quiesce(ctx, tenant, "other", in.Generation+1) {
 			t.Error("waited for another integration")
 		}
-		if r.engine.Quiesce(ctx, tenant, in.ID, in.Generation+1) {
+		if r.registry.Quiesce(ctx, tenant, in.ID, in.Generation+1) {
 			t.Error("says it is quiet, and a call is under way")
 		}
-		if !r.engine.Quiesce(t.Context(), tenant, in.ID, in.Generation+1) {
+		if !r.registry.Quiesce(t.Context(), tenant, in.ID, in.Generation+1) {
 			t.Error("did not wait")
 		}
 	})

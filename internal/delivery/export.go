@@ -10,7 +10,9 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/store"
+	"github.com/sluicehq/sluice/internal/worker"
 )
 
 // export writes what the log has after the cursor to files, one after the
@@ -20,7 +22,7 @@ func (s *step) export() (Step, error) {
 	ctx, cancel := context.WithCancel(s.hard)
 	defer cancel()
 	in := &reader{step: s, filter: s.in.EventFilter(), at: s.cursor.Position}
-	end, ok := e.activities.begin(s.in.Tenant, s.in.ID, s.in.Generation, func() { in.halted.Store(true) }, cancel)
+	end, ok := e.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, func() { in.halted.Store(true) }, cancel)
 	if !ok {
 		return again, nil // stopped meanwhile
 	}
@@ -49,8 +51,8 @@ func (s *step) nextFile(ctx context.Context, in *reader) (more bool, next Step, 
 			return false, again, s.release(e.Now())
 		}
 		s.cursor.Upload = nil // its events are trimmed
-		next, more, err = s.endOfLog(handoff.Progress{Position: in.at})
-		return more, next, err
+		next, outcome, err := s.endOfLog(handoff.Progress{Position: in.at})
+		return outcome == readMore, next, err
 	}
 	if in.trimmed {
 		s.cursor.Upload = nil // it cannot be written again as it was
@@ -60,7 +62,7 @@ func (s *step) nextFile(ctx context.Context, in *reader) (more bool, next Step, 
 	v := f.write(ctx)
 	in.file = nil
 	switch {
-	case f.confirmed && v.Outcome == Delivered:
+	case f.confirmed && v.Outcome == sink.Delivered:
 		return f.stored()
 	case in.err != nil:
 		return false, again, in.err
@@ -152,9 +154,9 @@ func (f *exportFile) stored() (more bool, next Step, err error) {
 		return true, again, nil
 	}
 	if f.last {
-		next, more, err = s.endOfLog(handoff.Progress{Position: f.in.at})
-		if err != nil || !more {
-			return more, next, err
+		next, outcome, err := s.endOfLog(handoff.Progress{Position: f.in.at})
+		if err != nil || outcome != readMore {
+			return false, next, err
 		}
 	}
 	next, err = s.pause(u.Next)
@@ -162,19 +164,19 @@ func (f *exportFile) stored() (more bool, next Step, err error) {
 }
 
 // notStored writes what became of a file that is not known to be stored.
-func (f *exportFile) notStored(v Verdict) (more bool, next Step, err error) {
+func (f *exportFile) notStored(v sink.Verdict) (more bool, next Step, err error) {
 	s, now := f.step, f.step.engine.Now()
 	var refused *handoff.Upload
 	if !v.Unknown && !f.noSlot {
 		refused, s.cursor.Upload = s.cursor.Upload, nil
 	}
 	switch {
-	case f.noSlot, v.Outcome == Interrupted:
+	case f.noSlot, v.Outcome == sink.Interrupted:
 		err = s.release(now)
-	case v.Outcome == Delivered:
+	case v.Outcome == sink.Delivered:
 		return true, again, nil // there was nothing to write
 	default:
-		next, err = s.failed(&failure{verdict: v, at: now})
+		next, err = s.failed(&worker.Failure{Verdict: v, At: now})
 	}
 	if refused != nil && errors.Is(err, store.ErrConflict) {
 		return false, Step{Lost: true}, s.engine.count(s.hard, s.cursor.Key, refused, refused.From)
@@ -185,7 +187,7 @@ func (f *exportFile) notStored(v Verdict) (more bool, next Step, err error) {
 // count makes the outcome of a file count although its cursor was changed
 // meanwhile, as a stop does, unless it was moved to another place.
 func (e *Engine) count(ctx context.Context, k handoff.Key, u *handoff.Upload, at handoff.Position) error {
-	return repeat(func() error {
+	return store.Transact(func() error {
 		c, err := e.Store.Cursor(ctx, k)
 		if err != nil {
 			return err
@@ -201,13 +203,13 @@ func (e *Engine) count(ctx context.Context, k handoff.Key, u *handoff.Upload, at
 }
 
 // write exports one file. in.err is set where the log or the store failed.
-func (f *exportFile) write(ctx context.Context) Verdict {
+func (f *exportFile) write(ctx context.Context) sink.Verdict {
 	e, in := f.step.engine, f.step.in
 	if e.Observer != nil {
 		e.Observer.AttemptStarted()
 	}
 	defer f.giveSlot()
-	v := f.step.target.exporter.Export(ctx, File{Created: f.created, Bodies: f.bodies, Again: f.earlier}, f.confirm)
+	v := f.step.target.Exporter.Export(ctx, sink.File{Created: f.created, Bodies: f.bodies, Again: f.earlier}, f.confirm)
 	took := e.Now().Sub(f.created)
 	if e.Observer != nil {
 		e.Observer.AttemptEnded(in, v, f.events, took)
@@ -263,9 +265,9 @@ func (f *exportFile) full(line int64) bool {
 // carriedOutWithin is how long a store may take for the last request of a file.
 func carriedOutWithin(u handoff.Upload) time.Duration {
 	if u.ID == "" {
-		return PartTimeout
+		return sink.PartTimeout
 	}
-	return UploadTimeout
+	return sink.UploadTimeout
 }
 
 func (f *exportFile) giveSlot() {

@@ -5,9 +5,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // wantFiles fails unless the files have each event once, and none is empty.
@@ -37,7 +37,7 @@ func wantFiles(t *testing.T, files []file, ids []string) {
 func TestAFileEveryFiveMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
-		r.write = func([]string) delivery.Verdict {
+		r.write = func([]string) sink.Verdict {
 			time.Sleep(1300 * time.Millisecond)
 			return delivered
 		}
@@ -98,9 +98,9 @@ func TestBucketThatIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
 		down := true
-		r.write = func([]string) delivery.Verdict {
+		r.write = func([]string) sink.Verdict {
 			if down {
-				return delivery.Verdict{Outcome: delivery.Retry, Status: 503, Reason: "The bucket is down."}
+				return sink.Verdict{Outcome: sink.Retry, Status: 503, Reason: "The bucket is down."}
 			}
 			return delivered
 		}
@@ -126,7 +126,7 @@ func TestStopWhileAFileIsWritten(t *testing.T) {
 		in := r.register(bucketSpec("bucket"))
 		time.Sleep(time.Second)
 		ids := r.publish(3)
-		r.write = func([]string) delivery.Verdict {
+		r.write = func([]string) sink.Verdict {
 			t.Error("a file appeared after the stop")
 			return delivered
 		}
@@ -137,7 +137,7 @@ func TestStopWhileAFileIsWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		r.write = func([]string) delivery.Verdict { return delivered }
+		r.write = func([]string) sink.Verdict { return delivered }
 		if _, err := r.life.Start(t.Context(), tenant, in.ID); err != nil {
 			t.Fatal(err)
 		}

@@ -67,11 +67,11 @@ func TestAFollowThatEndsEarlySaysSo(t *testing.T) {
 		log.err.Store(problem.New(problem.Unavailable, "slow down"))
 		ctx, cancel := context.WithTimeout(context.Background(), 5500*time.Millisecond)
 		defer cancel()
-		if err := r.engine.Follow(ctx, partition, delivery.FixedTail(head)); problem.CodeOf(err) != problem.Unavailable {
+		if err := r.engine.DeliverLive(ctx, partition, delivery.FixedLogEnd(head)); problem.CodeOf(err) != problem.Unavailable {
 			t.Errorf("Follow: got %v, want problem.Unavailable, as nobody has the segment", err)
 		}
 		log.err.Store(nil)
-		if err := r.engine.Follow(context.Background(), partition, delivery.FixedTail(head)); err != nil || len(r.got()) != 1 {
+		if err := r.engine.DeliverLive(context.Background(), partition, delivery.FixedLogEnd(head)); err != nil || len(r.got()) != 1 {
 			t.Errorf("Follow once the log can be read: %v, and %d calls", err, len(r.got()))
 		}
 	})
@@ -88,7 +88,7 @@ func TestAFixedTailIsNotHeldUp(t *testing.T) {
 		r.answer(takes(4500*time.Millisecond, delivered))
 		head := r.appended(13)
 		started := time.Now()
-		if err := r.engine.Follow(context.Background(), partition, delivery.FixedTail(head)); err != nil {
+		if err := r.engine.DeliverLive(context.Background(), partition, delivery.FixedLogEnd(head)); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(started); took > r.engine.Settings.FollowBudget/4 {
@@ -115,7 +115,7 @@ func TestAnUnreadableSegmentStopsOnlyThoseBeforeIt(t *testing.T) {
 		time.Sleep(time.Second)
 		head := r.appended(1)
 		log.err.Store(problem.New(problem.Internal, "it is damaged"))
-		if err := r.engine.Follow(context.Background(), partition, delivery.FixedTail(head)); err != nil {
+		if err := r.engine.DeliverLive(context.Background(), partition, delivery.FixedLogEnd(head)); err != nil {
 			t.Errorf("Follow: %v; the batch would be handed over again for a day", err)
 		}
 		if c := r.cursor("a"); c.Position.Segment != head-1 || c.DueAt.IsZero() {

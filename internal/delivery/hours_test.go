@@ -9,11 +9,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // A receiver that is down for an hour is tried ever less often, never after
@@ -23,7 +23,7 @@ func TestBackOffGrowsToFiveMinutes(t *testing.T) {
 		r := newRig(t, true, nil)
 		r.register(hookSpec("down"))
 		r.register(hookSpec("up"))
-		r.answer(func(_ context.Context, in *integration.Integration, _ *event.Event, _ int) delivery.Verdict {
+		r.answer(func(_ context.Context, in *integration.Integration, _ *event.Event, _ int) sink.Verdict {
 			if in.ID == "down" {
 				return busy
 			}
@@ -255,7 +255,7 @@ func TestReplayIsNotStoppedWhileACallIsUnderWay(t *testing.T) {
 		time.Sleep(time.Second)
 		var calls atomic.Int32
 		var arrived atomic.Bool
-		r.answer(func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict {
+		r.answer(func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
 			if calls.Add(1) == 1 {
 				time.Sleep(4 * time.Second)
 				arrived.Store(true)
@@ -335,7 +335,7 @@ func TestEachSuccessResetsTheFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, func(s *settings.Settings) { s.InFlight, s.FailureStopAfter = 1, time.Minute })
 		r.register(hookSpec("orders"))
-		r.answer(func(_ context.Context, _ *integration.Integration, _ *event.Event, attempt int) delivery.Verdict {
+		r.answer(func(_ context.Context, _ *integration.Integration, _ *event.Event, attempt int) sink.Verdict {
 			if attempt == 1 {
 				return busy
 			}
@@ -369,7 +369,7 @@ func TestSlowFollowerStaysAwayEverLonger(t *testing.T) {
 		r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 1 })
 		r.register(hookSpec("slow"))
 		r.register(hookSpec("fast"))
-		r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, n int) delivery.Verdict {
+		r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, n int) sink.Verdict {
 			if in.ID == "slow" {
 				return takes(6*time.Second, delivered)(ctx, in, e, n)
 			}

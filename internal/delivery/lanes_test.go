@@ -9,11 +9,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // append adds one segment of events to a lane and tells its follow loop. The ids
@@ -50,7 +50,7 @@ func newGauge(takes time.Duration) *gauge {
 	return &gauge{takes: takes, under: map[string]int{}, most: map[string]int{}}
 }
 
-func (g *gauge) send(ctx context.Context, in *integration.Integration, e *event.Event, attempt int) delivery.Verdict {
+func (g *gauge) send(ctx context.Context, in *integration.Integration, e *event.Event, attempt int) sink.Verdict {
 	g.mu.Lock()
 	g.under[in.ID]++
 	g.most[in.ID] = max(g.most[in.ID], g.under[in.ID])

@@ -27,7 +27,8 @@ var (
 	_ eventlog.Log = ports{}
 )
 
-var errDead = problem.New(problem.Unavailable, "the process is dead")
+// errDead ends whatever a dead process still tries: nothing is to be tried again.
+var errDead = problem.New(problem.Internal, "the process is dead")
 
 // fault is what happens to one call.
 type fault int

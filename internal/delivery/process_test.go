@@ -11,20 +11,25 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/lifecycle"
+	"github.com/sluicehq/sluice/internal/rejected"
 	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/worker"
 )
 
 // process is one process with an engine: it follows partitions, drives cursors
 // and sweeps, until it crashes or is told to end.
 type process struct {
-	w      *world
-	slot   int
-	engine *delivery.Engine
-	life   *lifecycle.Service
-	ctx    context.Context // its end begins
-	end    context.CancelFunc
-	dead   chan struct{} // it has crashed
-	die    sync.Once
+	w        *world
+	slot     int
+	engine   *delivery.Engine
+	life     *lifecycle.Service
+	registry *worker.Registry
+	rejects  *rejected.Service
+	ctx      context.Context // its end begins
+	end      context.CancelFunc
+	dead     chan struct{} // it has crashed
+	die      sync.Once
 
 	gate   sync.Mutex
 	closed bool // nothing is begun any more
@@ -38,7 +43,7 @@ type process struct {
 
 // session is the follow loop of a partition, one Follow after the other.
 type session struct {
-	tail *delivery.Tail
+	tail *delivery.LogEnd
 	kick chan struct{}
 }
 
@@ -60,23 +65,36 @@ func newProcess(w *world, slot int) *process {
 		sessions: map[event.Partition]*session{}, drivers: map[handoff.Key]chan struct{}{},
 	}
 	p.ctx, p.end = context.WithCancel(context.Background())
-	p.engine = &delivery.Engine{
-		Store: ports{p: p}, Log: ports{p: p}, Sinks: sinks{p}, Settings: w.settings,
-		Logger: slog.New(slog.DiscardHandler), Now: p.now,
-		Rand:  rand.New(&dieSource{src: rand.NewPCG(w.Seed, uint64(slot))}),
-		Drive: p.drive, BatchBytes: w.ReadEvents * eventSize,
-		StepBudget: w.StepBudget, Grace: w.settings.WebhookTimeout + 5*time.Second,
-	}
+	p.compose(sinks{p}, slog.New(slog.DiscardHandler))
+	return p
+}
+
+// compose makes the engine and what it stands on, in the order in which they
+// depend on each other.
+func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
+	w := p.w
+	quietAfter := delivery.QuietAfter(w.settings)
+	p.registry = worker.NewRegistry(worker.Options{
+		Sinks: sinks, InFlight: w.settings.InFlight, QuietAfter: quietAfter, Logger: logger, Now: p.now,
+	})
 	p.life = &lifecycle.Service{
 		Store: ports{p: p, user: true}, Log: ports{p: p, user: true}, Sealer: plain{}, Settings: w.settings,
 		Now: time.Now, CheckTarget: func(context.Context, string) error { return nil },
-		Drive: p.drive, QuietAfter: p.engine.QuietAfter(),
+		Schedule: p.drive, QuietAfter: quietAfter,
 	}
 	if w.Quiesce {
-		p.life.Quiesce = p.engine.Quiesce
+		p.life.Quiesce = p.registry.Quiesce
 	}
-	p.engine.Lifecycle = p.life
-	return p
+	p.rejects = rejected.New(rejected.Options{
+		Store: ports{p: p}, Integrations: p.life, Targets: p.registry, Settings: w.settings, Logger: logger, Now: p.now,
+	})
+	p.engine = &delivery.Engine{
+		Store: ports{p: p}, Log: ports{p: p}, Registry: p.registry, Rejected: p.rejects, Lifecycle: p.life, Settings: w.settings,
+		Logger: logger, Now: p.now,
+		Rand:     rand.New(&dieSource{src: rand.NewPCG(w.Seed, uint64(p.slot))}),
+		Schedule: p.drive, BatchBytes: w.ReadEvents * eventSize,
+		StepBudget: w.StepBudget, Grace: w.settings.WebhookTimeout + 5*time.Second,
+	}
 }
 
 // plain seals nothing: no integration of a case has a secret worth one.
@@ -156,7 +174,7 @@ func (p *process) session(part event.Partition) *session {
 	defer p.mu.Unlock()
 	s := p.sessions[part]
 	if s == nil {
-		s = &session{tail: delivery.NewTail(0), kick: make(chan struct{}, 1)}
+		s = &session{tail: delivery.NewLogEnd(0), kick: make(chan struct{}, 1)}
 		p.sessions[part] = s
 		p.goes(func() { p.follow(part, s) })
 	}
@@ -170,7 +188,7 @@ func (p *process) follow(part event.Partition, s *session) {
 		case <-p.ctx.Done():
 			return
 		}
-		for p.engine.Follow(p.ctx, part, s.tail) != nil {
+		for p.engine.DeliverLive(p.ctx, part, s.tail) != nil {
 			if p.pause(p.ctx, 100*time.Millisecond+p.w.latency(p.w.dice("refollow", lane(part)))) != nil {
 				return
 			}

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // sinks open the receivers of a case for one process.
@@ -28,11 +28,11 @@ func (s sinks) open(in *integration.Integration) error {
 	return nil
 }
 
-func (s sinks) Webhook(_ context.Context, in *integration.Integration) (delivery.Sender, error) {
+func (s sinks) Webhook(_ context.Context, in *integration.Integration) (sink.Sender, error) {
 	return &hook{s.p, in}, s.open(in)
 }
 
-func (s sinks) S3(_ context.Context, in *integration.Integration) (delivery.Exporter, error) {
+func (s sinks) S3(_ context.Context, in *integration.Integration) (sink.Exporter, error) {
 	return &bucket{s.p, in}, s.open(in)
 }
 
@@ -43,17 +43,17 @@ type hook struct {
 	in *integration.Integration
 }
 
-func (h *hook) Send(ctx context.Context, e *event.Event, attempt int) delivery.Verdict {
+func (h *hook) Send(ctx context.Context, e *event.Event, attempt int) sink.Verdict {
 	w := h.p.w
 	d := w.dice("send", lifeName(h.in)+" "+e.ID)
-	v := delivery.Verdict{Outcome: delivery.Delivered, Status: 200}
+	v := sink.Verdict{Outcome: sink.Delivered, Status: 200}
 	takes := 2 * w.latency(d)
 	if n := d.IntN(1000); !w.quietTime() {
 		switch {
 		case n < w.Reject:
-			v = delivery.Verdict{Outcome: delivery.Rejected, Status: 400, Reason: "bad"}
+			v = sink.Verdict{Outcome: sink.Rejected, Status: 400, Reason: "bad"}
 		case n < w.Reject+w.Retry:
-			v = delivery.Verdict{Outcome: delivery.Retry, Status: 503, Reason: "busy"}
+			v = sink.Verdict{Outcome: sink.Retry, Status: 503, Reason: "busy"}
 			if d.IntN(3) == 0 {
 				v.RetryAfter = time.Duration(d.Int64N(int64(8 * time.Second)))
 			}
@@ -74,18 +74,18 @@ func (h *hook) Send(ctx context.Context, e *event.Event, attempt int) delivery.V
 	if err := h.p.pause(ctx, takes-arrives); err != nil {
 		return h.unanswered(ctx, e)
 	}
-	if v.Outcome != delivery.Rejected { // to keep it takes the store, which may fail
-		w.answered(h.in, e.ID, v.Outcome == delivery.Delivered)
+	if v.Outcome != sink.Rejected { // to keep it takes the store, which may fail
+		w.answered(h.in, e.ID, v.Outcome == sink.Delivered)
 	}
 	return v
 }
 
-func (h *hook) unanswered(ctx context.Context, e *event.Event) delivery.Verdict {
+func (h *hook) unanswered(ctx context.Context, e *event.Event) sink.Verdict {
 	if ctx.Err() == context.DeadlineExceeded {
 		h.p.w.answered(h.in, e.ID, false)
-		return delivery.Verdict{Outcome: delivery.Retry, Reason: "timeout"}
+		return sink.Verdict{Outcome: sink.Retry, Reason: "timeout"}
 	}
-	return delivery.Verdict{Outcome: delivery.Interrupted}
+	return sink.Verdict{Outcome: sink.Interrupted}
 }
 
 // bucket is an S3 bucket: the events of a file arrive together, after it was
@@ -96,11 +96,11 @@ type bucket struct {
 	in *integration.Integration
 }
 
-func (b *bucket) Export(ctx context.Context, f delivery.File, confirm func(context.Context, handoff.Upload) error) delivery.Verdict {
+func (b *bucket) Export(ctx context.Context, f sink.File, confirm func(context.Context, handoff.Upload) error) sink.Verdict {
 	w := b.p.w
 	d := w.dice("export", lifeName(b.in))
-	interrupted := delivery.Verdict{Outcome: delivery.Interrupted, Unknown: f.Again != nil}
-	failed := delivery.Verdict{Outcome: delivery.Retry, Status: 503, Reason: "SlowDown", Unknown: f.Again != nil}
+	interrupted := sink.Verdict{Outcome: sink.Interrupted, Unknown: f.Again != nil}
+	failed := sink.Verdict{Outcome: sink.Retry, Status: 503, Reason: "SlowDown", Unknown: f.Again != nil}
 	u := handoff.Upload{Key: fmt.Sprintf("%s/%d/%d", lifeName(b.in), f.Created.UnixNano(), d.Uint64()), ID: "upload"}
 	confirmed := func() bool {
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
@@ -131,7 +131,7 @@ func (b *bucket) Export(ctx context.Context, f delivery.File, confirm func(conte
 		return failed
 	}
 	if len(ids) == 0 {
-		return delivery.Verdict{Outcome: delivery.Delivered}
+		return sink.Verdict{Outcome: sink.Delivered}
 	}
 	if !confirmed() {
 		return interrupted
@@ -139,10 +139,10 @@ func (b *bucket) Export(ctx context.Context, f delivery.File, confirm func(conte
 	interrupted.Unknown, failed.Unknown = true, true
 	takes := w.latency(d)
 	if d.IntN(1000) < w.Slow && !w.quietTime() {
-		takes = time.Duration(d.Int64N(int64(5 * delivery.ConfirmedTimeout)))
+		takes = time.Duration(d.Int64N(int64(5 * sink.ConfirmedTimeout)))
 	}
 	if b.await(ctx, takes, confirmed) != nil {
-		if late := time.Duration(d.Int64N(int64(delivery.ConfirmedTimeout - 3*time.Second))); !w.quietTime() {
+		if late := time.Duration(d.Int64N(int64(sink.ConfirmedTimeout - 3*time.Second))); !w.quietTime() {
 			time.AfterFunc(late, func() { w.store(b.in, u.Key, ids) })
 		}
 		return interrupted
@@ -168,11 +168,11 @@ func (b *bucket) await(ctx context.Context, takes time.Duration, confirmed func(
 	return b.p.pause(ctx, takes)
 }
 
-func (b *bucket) delivered(key string) delivery.Verdict {
+func (b *bucket) delivered(key string) sink.Verdict {
 	for _, id := range b.p.w.stored(key) {
 		b.p.w.answered(b.in, id, true)
 	}
-	return delivery.Verdict{Outcome: delivery.Delivered}
+	return sink.Verdict{Outcome: sink.Delivered}
 }
 
 // stored returns the events of a file, nil if there is none of that name.

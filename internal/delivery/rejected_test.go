@@ -10,11 +10,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
@@ -35,7 +35,7 @@ func (r *rig) rejected(in *integration.Integration) []string {
 }
 
 func (r *rig) retry(in *integration.Integration, eventID string) error {
-	return r.engine.RetryRejected(context.Background(), tenant, in.ID, eventID)
+	return r.rejects.Retry(context.Background(), tenant, in.ID, eventID)
 }
 
 func wantCode(t *testing.T, err error, want problem.Code) {
@@ -85,7 +85,7 @@ func TestRejectedEventThatCannotBeKept(t *testing.T) {
 		in := r.register(hookSpec("orders"))
 		time.Sleep(time.Second)
 		var calls atomic.Int32
-		r.answer(func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict {
+		r.answer(func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
 			if calls.Add(1) == 1 {
 				r.w.mu.Lock()
 				r.w.lull, r.w.luck, r.w.FailRate = false, 1, 1000 // the next call of a port fails
@@ -110,7 +110,7 @@ func TestRejectedListIsBounded(t *testing.T) {
 		in := r.register(hookSpec("orders"))
 		r.register(hookSpec("neighbour"))
 		time.Sleep(time.Second)
-		r.answer(func(_ context.Context, in *integration.Integration, _ *event.Event, _ int) delivery.Verdict {
+		r.answer(func(_ context.Context, in *integration.Integration, _ *event.Event, _ int) sink.Verdict {
 			if in.ID == "neighbour" {
 				return delivered
 			}
@@ -132,12 +132,12 @@ func TestRejectedListIsBounded(t *testing.T) {
 	})
 }
 
-func TestRetryRejected(t *testing.T) {
+func TestRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, in, ids := rejecting(t, 3)
 		wantCode(t, r.retry(in, "nothing"), problem.NotFound)
-		wantCode(t, r.engine.RetryRejected(t.Context(), tenant, "nobody", ids[0]), problem.NotFound)
-		wantCode(t, r.engine.RetryRejected(t.Context(), "other", in.ID, ids[0]), problem.NotFound)
+		wantCode(t, r.rejects.Retry(t.Context(), tenant, "nobody", ids[0]), problem.NotFound)
+		wantCode(t, r.rejects.Retry(t.Context(), "other", in.ID, ids[0]), problem.NotFound)
 
 		r.answer(takes(0, busy))
 		err := r.retry(in, ids[0])
@@ -173,7 +173,7 @@ func TestRetryRejected(t *testing.T) {
 }
 
 // One of many retries at once is made; all others are told so.
-func TestRetryRejectedOneAtATime(t *testing.T) {
+func TestRetryOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, in, ids := rejecting(t, 1)
 		before := len(r.got())
@@ -204,10 +204,10 @@ func TestRetryRejectedOneAtATime(t *testing.T) {
 
 // A process that dies with a retry under way blocks the next one for no longer
 // than the retry could have lasted.
-func TestRetryRejectedAfterACrash(t *testing.T) {
+func TestRetryAfterACrash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, in, ids := rejecting(t, 1)
-		r.answer(func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict {
+		r.answer(func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
 			r.crash()
 			return delivered
 		})
@@ -228,15 +228,15 @@ func TestRetryRejectedAfterACrash(t *testing.T) {
 }
 
 // Whoever asked is gone before the answer: what was sent is recorded.
-func TestRetryRejectedWhoseCallerIsGone(t *testing.T) {
+func TestRetryWhoseCallerIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, in, ids := rejecting(t, 2)
 		ctx, cancel := context.WithCancelCause(t.Context())
-		r.answer(func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict {
+		r.answer(func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
 			cancel(errors.New("gone"))
 			return delivered
 		})
-		if err := r.engine.RetryRejected(ctx, tenant, in.ID, ids[0]); err != nil {
+		if err := r.rejects.Retry(ctx, tenant, in.ID, ids[0]); err != nil {
 			t.Error(err)
 		}
 		if got := r.rejected(in); len(got) != 1 {
@@ -246,7 +246,7 @@ func TestRetryRejectedWhoseCallerIsGone(t *testing.T) {
 		ctx, cancel = context.WithCancelCause(t.Context())
 		r.answer(takes(time.Hour, delivered))
 		time.AfterFunc(time.Second, func() { cancel(errors.New("gone")) })
-		wantCode(t, r.engine.RetryRejected(ctx, tenant, in.ID, ids[1]), problem.ReceiverFailed)
+		wantCode(t, r.rejects.Retry(ctx, tenant, in.ID, ids[1]), problem.ReceiverFailed)
 		r.answer(takes(0, delivered))
 		if err := r.retry(in, ids[1]); err != nil {
 			t.Error(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
@@ -29,10 +30,10 @@ type rig struct {
 	mu    sync.Mutex
 	calls []sent
 	files []file
-	send  func(ctx context.Context, in *integration.Integration, e *event.Event, attempt int) delivery.Verdict
-	write func(ids []string) delivery.Verdict
+	send  func(ctx context.Context, in *integration.Integration, e *event.Event, attempt int) sink.Verdict
+	write func(ids []string) sink.Verdict
 	// export, unless nil, is the bucket instead of write.
-	export func(ctx context.Context, f delivery.File, confirm func(context.Context, handoff.Upload) error) delivery.Verdict
+	export func(ctx context.Context, f sink.File, confirm func(context.Context, handoff.Upload) error) sink.Verdict
 	open   func(in *integration.Integration) error
 }
 
@@ -52,10 +53,10 @@ type file struct {
 }
 
 var (
-	delivered = delivery.Verdict{Outcome: delivery.Delivered, Status: 200}
-	refused   = delivery.Verdict{Outcome: delivery.Rejected, Status: 400, Reason: "Request to URL https://example.com/ failed. Reason: bad request (HTTP status code 400)."}
-	busy      = delivery.Verdict{Outcome: delivery.Retry, Status: 503, Reason: "Request to URL https://example.com/ failed. Reason: service unavailable (HTTP status code 503)."}
-	cutOff    = delivery.Verdict{Outcome: delivery.Interrupted}
+	delivered = sink.Verdict{Outcome: sink.Delivered, Status: 200}
+	refused   = sink.Verdict{Outcome: sink.Rejected, Status: 400, Reason: "Request to URL https://example.com/ failed. Reason: bad request (HTTP status code 400)."}
+	busy      = sink.Verdict{Outcome: sink.Retry, Status: 503, Reason: "Request to URL https://example.com/ failed. Reason: service unavailable (HTTP status code 503)."}
+	cutOff    = sink.Verdict{Outcome: sink.Interrupted}
 )
 
 // newRig starts a process. With sweeps it sweeps every five minutes.
@@ -68,12 +69,11 @@ func newRig(t *testing.T, sweeps bool, edit func(*settings.Settings)) *rig {
 	}
 	w.Lanes, w.lull, w.maxCalls = w.settings.Lanes, true, 300_000
 	r := &rig{process: newProcess(w, 0), t: t, lines: &lines{}}
-	w.quietAfter = r.engine.QuietAfter()
+	w.quietAfter = delivery.QuietAfter(w.settings)
 	w.slots[0] = r.process
-	r.engine.Logger = slog.New(slog.NewJSONHandler(r.lines, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	r.engine.Sinks = r
-	r.send = func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict { return delivered }
-	r.write = func([]string) delivery.Verdict { return delivered }
+	r.compose(r, slog.New(slog.NewJSONHandler(r.lines, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	r.send = func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict { return delivered }
+	r.write = func([]string) sink.Verdict { return delivered }
 	r.open = func(*integration.Integration) error { return nil }
 	if sweeps {
 		r.goes(func() {
@@ -109,7 +109,7 @@ func (r *rig) shutdown() {
 func (r *rig) restart() *rig {
 	r.shutdown()
 	next := &rig{process: newProcess(r.w, 0), t: r.t, lines: r.lines, next: r.next, send: r.send, write: r.write, export: r.export, open: r.open}
-	next.engine.Sinks, next.engine.Logger = next, r.engine.Logger
+	next.compose(next, r.engine.Logger)
 	r.w.slots[0] = next.process
 	next.boot()
 	due, err := r.w.records.Due(context.Background(), time.Now().AddDate(100, 0, 0), 1000)
@@ -139,13 +139,13 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-// Webhook implements delivery.Sinks.
-func (r *rig) Webhook(_ context.Context, in *integration.Integration) (delivery.Sender, error) {
+// Webhook implements sink.Sinks.
+func (r *rig) Webhook(_ context.Context, in *integration.Integration) (sink.Sender, error) {
 	return rigHook{r, in}, r.open(in)
 }
 
-// S3 implements delivery.Sinks.
-func (r *rig) S3(_ context.Context, in *integration.Integration) (delivery.Exporter, error) {
+// S3 implements sink.Sinks.
+func (r *rig) S3(_ context.Context, in *integration.Integration) (sink.Exporter, error) {
 	return rigBucket{r}, r.open(in)
 }
 
@@ -154,7 +154,7 @@ type rigHook struct {
 	in *integration.Integration
 }
 
-func (h rigHook) Send(ctx context.Context, e *event.Event, attempt int) delivery.Verdict {
+func (h rigHook) Send(ctx context.Context, e *event.Event, attempt int) sink.Verdict {
 	h.r.mu.Lock()
 	h.r.calls = append(h.r.calls, sent{time.Now(), h.in.ID, e.ID, attempt})
 	send := h.r.send
@@ -164,7 +164,7 @@ func (h rigHook) Send(ctx context.Context, e *event.Event, attempt int) delivery
 
 type rigBucket struct{ r *rig }
 
-func (b rigBucket) Export(ctx context.Context, x delivery.File, confirm func(context.Context, handoff.Upload) error) delivery.Verdict {
+func (b rigBucket) Export(ctx context.Context, x sink.File, confirm func(context.Context, handoff.Upload) error) sink.Verdict {
 	b.r.mu.Lock()
 	export := b.r.export
 	b.r.mu.Unlock()
@@ -186,7 +186,7 @@ func (b rigBucket) Export(ctx context.Context, x delivery.File, confirm func(con
 	write := b.r.write
 	b.r.mu.Unlock()
 	v := write(f.ids)
-	if f.at = time.Now(); v.Outcome == delivery.Delivered {
+	if f.at = time.Now(); v.Outcome == sink.Delivered {
 		b.r.mu.Lock()
 		b.r.files = append(b.r.files, f)
 		b.r.mu.Unlock()
@@ -195,15 +195,15 @@ func (b rigBucket) Export(ctx context.Context, x delivery.File, confirm func(con
 }
 
 // answer sets what webhooks answer from now on.
-func (r *rig) answer(send func(ctx context.Context, in *integration.Integration, e *event.Event, attempt int) delivery.Verdict) {
+func (r *rig) answer(send func(ctx context.Context, in *integration.Integration, e *event.Event, attempt int) sink.Verdict) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.send = send
 }
 
 // takes is a receiver that answers after a while.
-func takes(d time.Duration, v delivery.Verdict) func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict {
-	return func(ctx context.Context, _ *integration.Integration, _ *event.Event, _ int) delivery.Verdict {
+func takes(d time.Duration, v sink.Verdict) func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
+	return func(ctx context.Context, _ *integration.Integration, _ *event.Event, _ int) sink.Verdict {
 		select {
 		case <-time.After(d):
 			return v

@@ -2,7 +2,9 @@ package delivery_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -252,10 +254,10 @@ func (w *world) supervise(ctx context.Context, slot int) {
 func (w *world) user(do func(p *process) error) {
 	for try := 0; w.count(); try++ {
 		err := do(w.process(try))
-		switch problem.CodeOf(err) {
-		case problem.Unavailable, problem.Conflict:
+		switch code := problem.CodeOf(err); {
+		case code == problem.Unavailable, code == problem.Conflict, errors.Is(err, errDead):
 			time.Sleep(time.Second)
-		case "", problem.AlreadyExists, problem.NotFound, problem.ReplayFinished:
+		case err == nil, slices.Contains([]problem.Code{problem.AlreadyExists, problem.NotFound, problem.ReplayFinished}, code):
 			return
 		default:
 			w.mu.Lock()

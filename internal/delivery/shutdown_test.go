@@ -8,17 +8,17 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
 // quickAndSlow answers for "quick" at once, for anyone else after a while.
-func quickAndSlow(d time.Duration) func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict {
-	return func(ctx context.Context, in *integration.Integration, e *event.Event, n int) delivery.Verdict {
+func quickAndSlow(d time.Duration) func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
+	return func(ctx context.Context, in *integration.Integration, e *event.Event, n int) sink.Verdict {
 		if in.ID == "quick" {
 			return delivered
 		}
@@ -84,7 +84,7 @@ func TestShutdownWithAReceiverThatHangs(t *testing.T) {
 				r := newRig(t, false, func(s *settings.Settings) { s.FollowBudget, s.InFlight = 30*time.Second, 2 })
 				r.engine.Grace = 3 * time.Second
 				since, hung := time.Now(), ""
-				r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, _ int) delivery.Verdict {
+				r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, _ int) sink.Verdict {
 					if in.ID == "hangs" && e.ID == hung {
 						return takes(9*time.Second, delivered)(ctx, in, e, 1)
 					}
@@ -141,7 +141,7 @@ func TestACrashRepeatsLittle(t *testing.T) {
 				r := newRig(t, false, func(s *settings.Settings) { s.InFlight = inFlight })
 				r.engine.BatchBytes = read * (eventSize + 2) // the ids of a rig are longer
 				var calls atomic.Int32
-				r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, n int) delivery.Verdict {
+				r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, n int) sink.Verdict {
 					if calls.Add(1) == 200 {
 						r.crash()
 					}
@@ -270,4 +270,29 @@ func when(trouble bool, err error) error {
 // changesRecord reports whether a commit changes the record of a partition.
 func changesRecord(writes []store.Write) bool {
 	return slices.ContainsFunc(writes, func(w store.Write) bool { _, ok := w.(store.PutRecord); return ok })
+}
+
+// A file that is there just as the grace of a shutdown ends counts: it is not
+// written again by the next process.
+func TestFileThatIsStoredAsTheGraceEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, nil)
+		r.register(bucketSpec("bucket"))
+		time.Sleep(time.Second)
+		r.write = func([]string) sink.Verdict {
+			time.Sleep(r.engine.Grace + time.Second)
+			return delivered
+		}
+		ids := r.publish(3)
+		time.Sleep(r.w.settings.S3FileInterval + 500*time.Millisecond)
+		next := r.restart()
+		if len(r.exported()) != 1 {
+			t.Fatalf("%d files, want 1 that was stored during the shutdown", len(r.exported()))
+		}
+		next.write = func([]string) sink.Verdict { return delivered }
+		time.Sleep(time.Hour)
+		if again := next.exported(); len(again) > 0 {
+			t.Errorf("%v was stored, and then %v again", ids, again[0].ids)
+		}
+	})
 }

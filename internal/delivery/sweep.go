@@ -10,11 +10,11 @@ const sweepBatch = 1000
 // "wrote the cursor" and "started its driver" heals by it. It returns how many
 // it found. A cursor that is driven all the same takes no harm.
 func (e *Engine) Sweep(ctx context.Context) (int, error) {
-	overdue := e.Now().Add(-e.QuietAfter())
+	overdue := e.Now().Add(-QuietAfter(e.Settings))
 	keys, err := e.Store.Due(ctx, overdue, sweepBatch)
 	if err != nil {
 		return 0, err
 	}
-	e.Drive(keys...)
+	e.Schedule(keys...)
 	return len(keys), nil
 }

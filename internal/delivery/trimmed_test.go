@@ -75,7 +75,7 @@ func TestTrimmedUnderFollowers(t *testing.T) {
 				}
 				following, end := context.WithTimeout(ctx, time.Minute)
 				defer end()
-				if err := r.engine.Follow(following, p, delivery.NewTail(head)); err != nil || following.Err() != nil {
+				if err := r.engine.DeliverLive(following, p, delivery.NewLogEnd(head)); err != nil || following.Err() != nil {
 					t.Fatalf("Follow: %v, %v", err, following.Err())
 				}
 				record, err := r.w.records.Record(ctx, p)
@@ -134,7 +134,7 @@ func longLog(t *testing.T, first bool) (*rig, handoff.Key) {
 	spec := bucketSpec("bucket")
 	spec.StartsAt = since.UTC().Truncate(time.Millisecond)
 	spec.Filter = integration.FilterSpec{Names: []string{"item.created"}}
-	r.life.Drive = func(...handoff.Key) {}
+	r.life.Schedule = func(...handoff.Key) {}
 	r.register(spec)
 	return r, handoff.Key{Tenant: tenant, Integration: "bucket"}
 }

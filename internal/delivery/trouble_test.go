@@ -10,12 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
@@ -43,6 +43,7 @@ func (s screened) Commit(ctx context.Context, writes ...store.Write) error {
 // anything is registered.
 func (r *rig) screen(f func(writes []store.Write) error) {
 	r.engine.Store = screened{r.engine.Store, r.t, f}
+	r.rejects.Store = r.engine.Store
 }
 
 // rejection is the rejected event that a Commit keeps, or nil.
@@ -56,8 +57,8 @@ func rejection(writes []store.Write) *store.PutRejected {
 }
 
 // refuses is a receiver that refuses everything for one integration.
-func refuses(id string) func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict {
-	return func(_ context.Context, in *integration.Integration, _ *event.Event, _ int) delivery.Verdict {
+func refuses(id string) func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
+	return func(_ context.Context, in *integration.Integration, _ *event.Event, _ int) sink.Verdict {
 		if in.ID == id {
 			return refused
 		}
@@ -239,7 +240,7 @@ func TestRecordsThatCannotBeWritten(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 				failing := ""
-				r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, attempt int) delivery.Verdict {
+				r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, attempt int) sink.Verdict {
 					if in.ID == "fails" && attempt == 1 && e.ID == failing {
 						return takes(200*time.Millisecond, busy)(ctx, in, e, attempt)
 					}
@@ -287,7 +288,7 @@ func TestRecordsThatCannotBeWritten(t *testing.T) {
 func TestStopOfAStepWhileEventsAreRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)
-		r.life.Drive = func(...handoff.Key) {}
+		r.life.Schedule = func(...handoff.Key) {}
 		r.screen(func(writes []store.Write) error {
 			if rejection(writes) != nil {
 				time.Sleep(300 * time.Millisecond)

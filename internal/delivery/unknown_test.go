@@ -7,10 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 type confirmFunc = func(context.Context, handoff.Upload) error
@@ -23,11 +23,11 @@ type written struct {
 
 // writes is a bucket whose answers a test gives, and what it was sent. Only a
 // file that is not settled is read.
-func (r *rig) writes(answer func(ctx context.Context, n int, w written, confirm confirmFunc) delivery.Verdict) func() []written {
+func (r *rig) writes(answer func(ctx context.Context, n int, w written, confirm confirmFunc) sink.Verdict) func() []written {
 	var sent []written
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.export = func(ctx context.Context, f delivery.File, confirm confirmFunc) delivery.Verdict {
+	r.export = func(ctx context.Context, f sink.File, confirm confirmFunc) sink.Verdict {
 		r.mu.Lock()
 		n := len(sent)
 		r.mu.Unlock()
@@ -53,25 +53,25 @@ func (r *rig) writes(answer func(ctx context.Context, n int, w written, confirm 
 }
 
 // unanswered is a bucket that is waited for until the writer gives up.
-func unanswered(ctx context.Context, confirm confirmFunc) delivery.Verdict {
+func unanswered(ctx context.Context, confirm confirmFunc) sink.Verdict {
 	for confirm(ctx, handoff.Upload{Key: "file", ID: "upload"}) == nil {
 		select {
 		case <-ctx.Done():
-			return delivery.Verdict{Outcome: delivery.Interrupted, Unknown: true}
+			return sink.Verdict{Outcome: sink.Interrupted, Unknown: true}
 		case <-time.After(3 * time.Second):
 		}
 	}
-	return delivery.Verdict{Outcome: delivery.Interrupted, Unknown: true}
+	return sink.Verdict{Outcome: sink.Interrupted, Unknown: true}
 }
 
-var lost = delivery.Verdict{Outcome: delivery.Retry, Unknown: true, Reason: "No answer."}
+var lost = sink.Verdict{Outcome: sink.Retry, Unknown: true, Reason: "No answer."}
 
 // A file whose answer was lost is settled before anything else is written; what
 // was published meanwhile comes in the next one.
 func TestUnknownFileIsSettledFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
-		sent := r.writes(func(_ context.Context, n int, _ written, _ confirmFunc) delivery.Verdict {
+		sent := r.writes(func(_ context.Context, n int, _ written, _ confirmFunc) sink.Verdict {
 			if n == 0 {
 				r.publish(2)
 				return lost
@@ -103,7 +103,7 @@ func TestUnknownFileIsSettledFirst(t *testing.T) {
 func TestUnknownFileIsWrittenAgainAsItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
-		sent := r.writes(func(_ context.Context, n int, _ written, _ confirmFunc) delivery.Verdict {
+		sent := r.writes(func(_ context.Context, n int, _ written, _ confirmFunc) sink.Verdict {
 			if n < 2 {
 				r.publish(2)
 				return lost
@@ -130,7 +130,7 @@ func TestUnknownFileOutlivesTheProcess(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, false, nil)
 				r.engine.Grace = 3 * time.Second
-				r.writes(func(ctx context.Context, _ int, _ written, confirm confirmFunc) delivery.Verdict {
+				r.writes(func(ctx context.Context, _ int, _ written, confirm confirmFunc) sink.Verdict {
 					return unanswered(ctx, confirm)
 				})
 				r.register(bucketSpec("bucket"))
@@ -143,7 +143,7 @@ func TestUnknownFileOutlivesTheProcess(t *testing.T) {
 				if kill {
 					r.crash()
 				}
-				sent := r.writes(func(context.Context, int, written, confirmFunc) delivery.Verdict { return delivered })
+				sent := r.writes(func(context.Context, int, written, confirmFunc) sink.Verdict { return delivered })
 				r.restart()
 				time.Sleep(10 * time.Minute)
 				if len(sent()) != 1 || sent()[0].again == nil {
@@ -160,7 +160,7 @@ func TestSlowBucketHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
 		r.engine.ExportSlots = make(chan struct{}, 1)
-		sent := r.writes(func(ctx context.Context, n int, _ written, confirm confirmFunc) delivery.Verdict {
+		sent := r.writes(func(ctx context.Context, n int, _ written, confirm confirmFunc) sink.Verdict {
 			for range 180 {
 				if n > 0 {
 					break
@@ -193,7 +193,7 @@ func TestSlowBucketHoldsUpNobody(t *testing.T) {
 func TestStopIsNotStoppedWhileAFileMayAppear(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, func(s *settings.Settings) { s.S3FileInterval = time.Minute })
-		r.writes(func(ctx context.Context, n int, _ written, confirm confirmFunc) delivery.Verdict {
+		r.writes(func(ctx context.Context, n int, _ written, confirm confirmFunc) sink.Verdict {
 			if n == 0 {
 				return unanswered(ctx, confirm)
 			}
@@ -207,13 +207,13 @@ func TestStopIsNotStoppedWhileAFileMayAppear(t *testing.T) {
 		if _, err := r.life.Stop(t.Context(), tenant, in.ID); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(sent); took > delivery.ConfirmedTimeout {
+		if took := time.Since(sent); took > sink.ConfirmedTimeout {
 			t.Errorf("the stop took %v", took)
 		}
 		if got := r.status(in.ID); got != integration.Stopping {
 			t.Errorf("%s although the file may appear", got)
 		}
-		time.Sleep(delivery.UploadTimeout)
+		time.Sleep(sink.UploadTimeout)
 		if got := r.status(in.ID); got != integration.Stopped {
 			t.Errorf("%s after the bucket's time", got)
 		}
@@ -230,12 +230,12 @@ func TestStopIsNotStoppedWhileAFileMayAppear(t *testing.T) {
 // What a bucket answers while its integration is stopped counts, and the stop is
 // quiet with it.
 func TestAnswerDuringAStopCounts(t *testing.T) {
-	for _, verdict := range []delivery.Verdict{delivered, {Outcome: delivery.Retry, Status: 403, Reason: "Refused."}} {
+	for _, verdict := range []sink.Verdict{delivered, {Outcome: sink.Retry, Status: 403, Reason: "Refused."}} {
 		t.Run(verdict.Outcome.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, false, func(s *settings.Settings) { s.S3FileInterval = time.Minute })
-				answer := make(chan delivery.Verdict, 1)
-				sent := r.writes(func(context.Context, int, written, confirmFunc) delivery.Verdict { return <-answer })
+				answer := make(chan sink.Verdict, 1)
+				sent := r.writes(func(context.Context, int, written, confirmFunc) sink.Verdict { return <-answer })
 				in := r.register(bucketSpec("bucket"))
 				time.Sleep(time.Second)
 				r.publish(3)
@@ -270,7 +270,7 @@ func TestUpdateForgetsTheUnknownFile(t *testing.T) {
 		r := newRig(t, false, func(s *settings.Settings) {
 			s.S3FileInterval, s.RetryMin, s.RetryMax = time.Minute, time.Hour, time.Hour
 		})
-		sent := r.writes(func(_ context.Context, n int, _ written, _ confirmFunc) delivery.Verdict {
+		sent := r.writes(func(_ context.Context, n int, _ written, _ confirmFunc) sink.Verdict {
 			if n == 0 {
 				return lost
 			}
@@ -283,7 +283,7 @@ func TestUpdateForgetsTheUnknownFile(t *testing.T) {
 		if _, err := r.life.Stop(t.Context(), tenant, in.ID); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(delivery.UploadTimeout)
+		time.Sleep(sink.UploadTimeout)
 		spec := bucketSpec("bucket")
 		spec.S3.Bucket = "other"
 		if _, err := r.life.Update(t.Context(), tenant, in.ID, func(*integration.Integration) (integration.Spec, error) { return spec, nil }); err != nil {

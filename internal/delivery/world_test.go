@@ -73,7 +73,7 @@ func newWorld(sc scenario) *world {
 		scenario: sc, settings: s, records: memory.New(), log: logmemory.New(time.Now),
 		rolls: map[string]int{}, maxCalls: 60_000, luck: sc.Luck, stops: map[string]int{},
 		objects: map[string][]string{}, got: map[string]map[string]*receipt{}, lives: map[string]*life{}, deleted: map[string]time.Time{},
-		slots: make([]*process, sc.Slots), quietAfter: (&delivery.Engine{Settings: s}).QuietAfter(),
+		slots: make([]*process, sc.Slots), quietAfter: delivery.QuietAfter(s),
 	}
 	return w
 }

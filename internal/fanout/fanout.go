@@ -34,9 +34,9 @@ type Log interface {
 
 // Engine is what fanout needs of delivery.Engine.
 type Engine interface {
-	// Follow delivers what the partition's log has up to the tail. It returns when
+	// DeliverLive delivers what the partition's log has up to the end. It returns when
 	// every follower has it or has left, and an error if that is not so.
-	Follow(ctx context.Context, p event.Partition, tail *delivery.Tail) error
+	DeliverLive(ctx context.Context, p event.Partition, end *delivery.LogEnd) error
 	// Wait returns when no call is under way any more of a follower that has left.
 	Wait()
 }
@@ -165,7 +165,7 @@ func (h *Handler) deliver(ctx context.Context, g *group) (again string) {
 			return g.first
 		}
 		g.records = nil // what is in hand is the log's now
-		if err := h.Engine.Follow(ctx, g.partition, delivery.FixedTail(head)); err != nil {
+		if err := h.Engine.DeliverLive(ctx, g.partition, delivery.FixedLogEnd(head)); err != nil {
 			log.Error("a batch is handed over again: its events are in the log, and not all followers have them", "head", head, "error", err)
 			return g.last
 		}

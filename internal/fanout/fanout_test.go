@@ -66,7 +66,7 @@ func (b *bundle) Passed(_ context.Context, p event.Partition, at time.Time) erro
 	return b.note(fmt.Sprintf("passed %s %d", p.Key(), at.Unix()))
 }
 
-func (b *bundle) Follow(ctx context.Context, p event.Partition, tail *delivery.Tail) error {
+func (b *bundle) DeliverLive(ctx context.Context, p event.Partition, tail *delivery.LogEnd) error {
 	if b.follow != nil {
 		if err := b.follow(ctx, p); err != nil {
 			return err
@@ -75,7 +75,7 @@ func (b *bundle) Follow(ctx context.Context, p event.Partition, tail *delivery.T
 	if b.underWay != nil {
 		context.AfterFunc(ctx, func() { close(b.underWay) })
 	}
-	return b.note(fmt.Sprintf("follow %s to %d", p.Key(), tail.Head()))
+	return b.note(fmt.Sprintf("follow %s to %d", p.Key(), tail.Segment()))
 }
 
 func (b *bundle) Wait() {

@@ -61,3 +61,6 @@ func Resume(c *Cursor, generation uint64, now time.Time) {
 		c.State, c.DueAt = Driven, now
 	}
 }
+
+// Finish ends a cursor that has read its lane to a replay's end.
+func Finish(c *Cursor) { c.State, c.DueAt = Finished, time.Time{} }

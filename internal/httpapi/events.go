@@ -50,7 +50,7 @@ type rejectedDocument struct {
 }
 
 func (a *api) rejectedEvents(w http.ResponseWriter, r *http.Request, tenant string) error {
-	entries, err := a.Integrations.RejectedEvents(r.Context(), tenant, r.PathValue("integration_id"))
+	entries, err := a.Rejected.List(r.Context(), tenant, r.PathValue("integration_id"))
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (a *api) rejectedEvent(w http.ResponseWriter, r *http.Request, tenant strin
 	if err != nil {
 		return err
 	}
-	rejected, err := a.Integrations.RejectedEvent(r.Context(), tenant, r.PathValue("integration_id"), id)
+	rejected, err := a.Rejected.Get(r.Context(), tenant, r.PathValue("integration_id"), id)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (a *api) deleteRejected(w http.ResponseWriter, r *http.Request, tenant stri
 	if err != nil {
 		return err
 	}
-	return a.done(w, a.Integrations.DeleteRejected(r.Context(), tenant, r.PathValue("integration_id"), id))
+	return a.done(w, a.Rejected.Delete(r.Context(), tenant, r.PathValue("integration_id"), id))
 }
 
 func (a *api) retryRejected(w http.ResponseWriter, r *http.Request, tenant string) error {
@@ -90,11 +90,7 @@ func (a *api) retryRejected(w http.ResponseWriter, r *http.Request, tenant strin
 	if err != nil {
 		return err
 	}
-	// The retry reads records by their key at once; this checks the key first.
-	if _, err := a.Integrations.RejectedEvent(r.Context(), tenant, r.PathValue("integration_id"), id); err != nil {
-		return err
-	}
-	return a.done(w, a.Retrier.RetryRejected(r.Context(), tenant, r.PathValue("integration_id"), id))
+	return a.done(w, a.Rejected.Retry(r.Context(), tenant, r.PathValue("integration_id"), id))
 }
 
 // eventID returns the event id of the path as ids are kept: in lower case.

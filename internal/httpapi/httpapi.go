@@ -32,22 +32,18 @@ type Integrations interface {
 	// Reveal returns the secrets in clear, for answers where
 	// Settings.RevealSecrets is on.
 	Reveal(ctx context.Context, in *integration.Integration) (integration.Secrets, error)
-	Histories
-}
-
-// Histories are the log and the rejected events of an integration, newest
-// first.
-type Histories interface {
+	// Entries are an integration's log, newest first.
 	Entries(ctx context.Context, tenant, id string) ([]integration.LogEntry, error)
-	RejectedEvents(ctx context.Context, tenant, id string) ([]integration.RejectedEntry, error)
-	RejectedEvent(ctx context.Context, tenant, id, eventID string) (*integration.Rejected, error)
-	DeleteRejected(ctx context.Context, tenant, id, eventID string) error
 }
 
-// Retrier sends a rejected event again: package delivery. Errors:
-// problem.NotFound, problem.RetryInProgress, problem.ReceiverFailed.
-type Retrier interface {
-	RetryRejected(ctx context.Context, tenant, id, eventID string) error
+// Rejected is what the API does with rejected events: package rejected. Errors
+// of Retry besides problem.NotFound: problem.RetryInProgress,
+// problem.ReceiverFailed.
+type Rejected interface {
+	List(ctx context.Context, tenant, id string) ([]integration.RejectedEntry, error) // newest first
+	Get(ctx context.Context, tenant, id, eventID string) (*integration.Rejected, error)
+	Delete(ctx context.Context, tenant, id, eventID string) error
+	Retry(ctx context.Context, tenant, id, eventID string) error // sends it again
 }
 
 // Publisher makes the events of a body durable: package publish.
@@ -59,7 +55,7 @@ type Publisher interface {
 // which there is no /metrics.
 type Deps struct {
 	Integrations Integrations
-	Retrier      Retrier
+	Rejected     Rejected
 	Publisher    Publisher
 	Verifier     auth.Verifier
 	Ready        func(ctx context.Context) error // nil: calls can be served

@@ -24,6 +24,7 @@ import (
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/rejected"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/store"
@@ -58,22 +59,23 @@ func setup() *world {
 	now := func() time.Time { return w.now }
 	w.log = logmemory.New(now)
 	s := settings.Default()
-	w.deps = httpapi.Deps{
-		Integrations: &lifecycle.Service{
-			Store: w.store, Log: w.log, Sealer: plainSealer{}, Settings: s, Now: now,
-			CheckTarget: func(_ context.Context, url string) error {
-				if strings.Contains(url, "localhost") {
-					return problem.New(problem.InvalidTarget, "the host leads to this machine")
-				}
-				return nil
-			},
-			Drive:   func(...handoff.Key) {},
-			Quiesce: func(context.Context, string, string, uint64) bool { return true },
+	life := &lifecycle.Service{
+		Store: w.store, Log: w.log, Sealer: plainSealer{}, Settings: s, Now: now,
+		CheckTarget: func(_ context.Context, url string) error {
+			if strings.Contains(url, "localhost") {
+				return problem.New(problem.InvalidTarget, "the host leads to this machine")
+			}
+			return nil
 		},
-		Retrier:   w,
-		Publisher: publish.New(w.log, s),
-		Verifier:  tokens{},
-		Ready:     func(context.Context) error { return nil },
+		Schedule: func(...handoff.Key) {},
+		Quiesce:  func(context.Context, string, string, uint64) bool { return true },
+	}
+	w.deps = httpapi.Deps{
+		Integrations: life,
+		Rejected:     retries{w, rejected.New(rejected.Options{Store: w.store, Integrations: life, Settings: s, Now: now})},
+		Publisher:    publish.New(w.log, s),
+		Verifier:     tokens{},
+		Ready:        func(context.Context) error { return nil },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 			_, _ = io.WriteString(w, "sluice_published_total 0\n")
@@ -86,13 +88,18 @@ func setup() *world {
 	return w
 }
 
-// RetryRejected implements httpapi.Retrier: the receiver takes the event
-// unless told otherwise.
-func (w *world) RetryRejected(ctx context.Context, tenant, id, eventID string) error {
-	if w.retry != nil {
-		return w.retry
+// retries is the rejected events with a receiver that takes each one that is
+// sent again, unless told otherwise.
+type retries struct {
+	w *world
+	*rejected.Service
+}
+
+func (r retries) Retry(ctx context.Context, tenant, id, eventID string) error {
+	if r.w.retry != nil {
+		return r.w.retry
 	}
-	return w.deps.Integrations.DeleteRejected(ctx, tenant, id, eventID)
+	return r.Delete(ctx, tenant, id, eventID)
 }
 
 // reject puts an event into the list of rejected ones.

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
@@ -100,6 +101,25 @@ func (i *Integration) StatusAt(now time.Time) Status {
 	}
 }
 
+// QuietNotBefore says that calls begun before the given time may go on for so
+// long: the integration is stopping until then. The zero time says nothing.
+func (i *Integration) QuietNotBefore(begun time.Time, longest time.Duration) {
+	if quiet := begun.Add(longest); !begun.IsZero() && quiet.After(i.QuietAt) {
+		i.QuietAt = quiet
+	}
+}
+
+// FinishLane says that a replay has read one of its lanes to the end. With the
+// last one it stops the integration and reports true.
+func (i *Integration) FinishLane(now time.Time) (complete bool) {
+	if i.OpenLanes--; i.OpenLanes > 0 {
+		return false
+	}
+	i.Running, i.StoppedAt, i.CompletedAt = false, now, now
+	i.QuietNotBefore(now, 0)
+	return true
+}
+
 // EventFilter is the whole condition an event must meet: the integration's
 // filter and its span of time.
 func (i *Integration) EventFilter() event.Filter {
@@ -147,6 +167,16 @@ type Rejected struct {
 type RejectedIndex struct {
 	Entries []RejectedEntry
 	Version uint64 // of the record, for compare-and-set
+}
+
+// Contains reports whether the event is in the list.
+func (x *RejectedIndex) Contains(eventID string) bool {
+	return slices.ContainsFunc(x.Entries, func(e RejectedEntry) bool { return e.EventID == eventID })
+}
+
+// Remove takes the event off the list, if it is there.
+func (x *RejectedIndex) Remove(eventID string) {
+	x.Entries = slices.DeleteFunc(x.Entries, func(e RejectedEntry) bool { return e.EventID == eventID })
 }
 
 // RejectedEntry is one line of the RejectedIndex.

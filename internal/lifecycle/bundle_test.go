@@ -18,6 +18,7 @@ import (
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/rejected"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/store"
@@ -62,13 +63,18 @@ func setup(t testing.TB) *bundle {
 			}
 			return nil
 		},
-		Drive: func(keys ...handoff.Key) {
+		Schedule: func(keys ...handoff.Key) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			b.driven = append(b.driven, keys...)
 		},
 	}
 	return b
+}
+
+// rejects is the rejected events over the same ports.
+func (b *bundle) rejects() *rejected.Service {
+	return rejected.New(rejected.Options{Store: b.store, Integrations: b.Service, Settings: b.Settings, Now: b.now})
 }
 
 func (b *bundle) now() time.Time {

@@ -45,7 +45,7 @@ func changes() []change {
 			_, err := b.Update(b.t.Context(), tenant, "x", edit(func(s *integration.Spec) { s.Webhook.SigningSecret = secret.NewString(clears[2]) }))
 			return err
 		}, false, false},
-		{"delete rejected", func(b *bundle) { b.reject(b.register(webhook("x")), "e1") }, func(b *bundle) error { return b.DeleteRejected(b.t.Context(), tenant, "x", "e1") }, false, false},
+		{"delete rejected", func(b *bundle) { b.reject(b.register(webhook("x")), "e1") }, func(b *bundle) error { return b.rejects().Delete(b.t.Context(), tenant, "x", "e1") }, false, false},
 	}
 }
 

@@ -45,7 +45,7 @@ func (s *Service) delete(ctx context.Context, tenant, id string, condition func(
 		return s.commit(ctx, writes...)
 	})
 	if gone != nil {
-		s.drive(err, keysOf(gone))
+		s.schedule(err, keysOf(gone))
 	}
 	if err == nil && gone != nil && s.Quiesce != nil {
 		s.Quiesce(ctx, tenant, id, gone.Generation+1)

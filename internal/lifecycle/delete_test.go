@@ -31,7 +31,7 @@ func (b *bundle) reject(in *integration.Integration, ids ...string) {
 
 func (b *bundle) rejected(id string) []string {
 	b.t.Helper()
-	entries, err := b.RejectedEvents(b.t.Context(), tenant, id)
+	entries, err := b.rejects().List(b.t.Context(), tenant, id)
 	b.ok(err)
 	ids := []string{}
 	for _, e := range entries {
@@ -100,7 +100,7 @@ func TestNamesakeOfADeletedOne(t *testing.T) {
 	if got := b.rejected("orders"); len(got) != 0 {
 		t.Errorf("rejected: %v", got)
 	}
-	_, err := b.RejectedEvent(t.Context(), tenant, "orders", "e1")
+	_, err := b.rejects().Get(t.Context(), tenant, "orders", "e1")
 	b.is(err, problem.NotFound)
 	if c := b.cursor("orders", 0); c.Position.Segment != 1 || c.State != handoff.Driven {
 		t.Errorf("cursor %+v", c)

@@ -46,18 +46,18 @@ func TestRejectedEvents(t *testing.T) {
 	if diff := cmp.Diff([]string{"e3", "e2", "e1"}, b.rejected("orders")); diff != "" {
 		t.Error(diff)
 	}
-	got, err := b.RejectedEvent(t.Context(), tenant, "orders", "e2")
+	got, err := b.rejects().Get(t.Context(), tenant, "orders", "e2")
 	b.ok(err)
 	if got.Event.ID != "e2" {
 		t.Errorf("got %+v", got)
 	}
-	b.ok(b.DeleteRejected(t.Context(), tenant, "orders", "e2"))
+	b.ok(b.rejects().Delete(t.Context(), tenant, "orders", "e2"))
 	if diff := cmp.Diff([]string{"e3", "e1"}, b.rejected("orders")); diff != "" {
 		t.Error(diff)
 	}
-	_, err = b.RejectedEvent(t.Context(), tenant, "orders", "e2")
+	_, err = b.rejects().Get(t.Context(), tenant, "orders", "e2")
 	b.is(err, problem.NotFound)
-	b.is(b.DeleteRejected(t.Context(), tenant, "orders", "e2"), problem.NotFound)
+	b.is(b.rejects().Delete(t.Context(), tenant, "orders", "e2"), problem.NotFound)
 	b.Settings.MaxRejected = 1
 	if diff := cmp.Diff([]string{"e3"}, b.rejected("orders")); diff != "" {
 		t.Error(diff)
@@ -78,9 +78,9 @@ func TestNotFound(t *testing.T) {
 			"update":          func() error { _, err := b.Update(ctx, "other", id, nil); return err },
 			"delete":          func() error { return b.Delete(ctx, "other", id) },
 			"entries":         func() error { _, err := b.Entries(ctx, "other", id); return err },
-			"rejected events": func() error { _, err := b.RejectedEvents(ctx, "other", id); return err },
-			"rejected event":  func() error { _, err := b.RejectedEvent(ctx, "other", id, "e1"); return err },
-			"delete rejected": func() error { return b.DeleteRejected(ctx, "other", id, "e1") },
+			"rejected events": func() error { _, err := b.rejects().List(ctx, "other", id); return err },
+			"rejected event":  func() error { _, err := b.rejects().Get(ctx, "other", id, "e1"); return err },
+			"delete rejected": func() error { return b.rejects().Delete(ctx, "other", id, "e1") },
 		} {
 			err := call()
 			if problem.CodeOf(err) != problem.NotFound || len(problem.MessageOf(err)) > 200 {
@@ -94,6 +94,6 @@ func TestNotFound(t *testing.T) {
 	if list, err := b.List(ctx, tenant); err != nil || len(list) != 1 {
 		t.Errorf("the tenant sees %v, %v", list, err)
 	}
-	_, err := b.RejectedEvent(ctx, tenant, "orders", strings.Repeat("x", 5000))
+	_, err := b.rejects().Get(ctx, tenant, "orders", strings.Repeat("x", 5000))
 	b.is(err, problem.NotFound)
 }

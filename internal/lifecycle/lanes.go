@@ -159,7 +159,7 @@ func (s *Service) growLanes(ctx context.Context, tenant, id string) error {
 		return s.commit(ctx, append(writes, store.PutIntegration{Integration: in})...)
 	})
 	if err == nil && len(writes) > 0 {
-		s.Drive(driven(writes)...)
+		s.Schedule(driven(writes)...)
 	}
 	return err
 }

@@ -40,11 +40,10 @@ type Service struct {
 	// sentence about the field, without the full stop.
 	CheckTarget func(ctx context.Context, url string) error
 
-	// Drive tells the scheduler, after a Commit, that these cursors are due, or
-	// are to be looked at: whoever waits to drive one that was parked or deleted
-	// has nothing to wait for any more. It does not wait for them. A lost call
-	// is healed by the sweep.
-	Drive func(keys ...handoff.Key)
+	// Schedule tells the scheduler, after a Commit, that these cursors are due or
+	// have changed: one that was paused or deleted need not be waited for. It
+	// returns at once. A lost call is healed by the sweep.
+	Schedule func(keys ...handoff.Key)
 
 	// Quiesce ends every actor of this process that may still emit for a
 	// generation of the integration below the given one. It reports whether
@@ -58,15 +57,8 @@ type Service struct {
 }
 
 const (
-	// maxTries bounds how often a transaction is begun anew. Each conflict
-	// means that another one got through, so a tenant's dozen at once all do.
-	maxTries = 50
-
 	maxEntries    = 50
 	secretOverlap = 24 * time.Hour // for which a replaced signing secret signs too
-
-	// commitTimeout bounds a Commit that is under way when its caller goes away.
-	commitTimeout = 10 * time.Second
 )
 
 // EntryRetention is how long log entries can be read, whatever the retention of
@@ -108,31 +100,19 @@ func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Milliseco
 // transact runs try, which ends in a Commit, until no record it read was
 // changed by others in between.
 func transact(id string, try func() error) error {
-	for range maxTries {
-		if err := try(); !errors.Is(err, store.ErrConflict) {
-			return err
-		}
-	}
-	return problem.Wrap(store.ErrConflict, problem.Conflict, "Integration %q, or the stream it is on, is being changed by too many at once. Nothing was changed; try again.", id)
+	return store.Contended(store.Transact(try), id)
 }
 
-// commit makes the writes. Once it is under way it does not end with the
-// caller's context: a client that goes away would leave open what was done.
 func (s *Service) commit(ctx context.Context, writes ...store.Write) error {
-	if ctx.Err() == nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
-		defer cancel()
-	}
-	return s.Store.Commit(ctx, writes...)
+	return store.CommitDetached(ctx, s.Store, writes...)
 }
 
-// drive tells the scheduler of cursors that a Commit with this outcome wrote or
+// schedule tells the scheduler of cursors that a Commit with this outcome wrote or
 // deleted. After an error it may have happened all the same, unless it met a
 // conflict; to look at a cursor in vain is harmless.
-func (s *Service) drive(err error, keys []handoff.Key) {
+func (s *Service) schedule(err error, keys []handoff.Key) {
 	if len(keys) > 0 && !errors.Is(err, store.ErrConflict) {
-		s.Drive(keys...)
+		s.Schedule(keys...)
 	}
 }
 

@@ -34,7 +34,7 @@ func (s *Service) Register(ctx context.Context, tenant string, spec integration.
 		keys, err = s.create(ctx, in)
 		return err
 	})
-	s.drive(err, keys)
+	s.schedule(err, keys)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func (s *Service) Start(ctx context.Context, tenant, id string) (*integration.In
 		in, keys, err = s.start(ctx, tenant, id)
 		return err
 	})
-	s.drive(err, keys)
+	s.schedule(err, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +175,7 @@ func (s *Service) stop(ctx context.Context, tenant, id, reason string, condition
 		return s.commit(ctx, writes...)
 	})
 	if stopped {
-		s.drive(err, keysOf(in))
+		s.schedule(err, keysOf(in))
 	}
 	if err != nil {
 		return nil, false, err

@@ -84,9 +84,9 @@ func TestDeletedReplaysLeaveNobodyWaiting(t *testing.T) {
 		}
 	}
 	until(t, "no cursor of a deleted replay is driven", func() bool {
-		n.runner.mu.Lock()
-		defer n.runner.mu.Unlock()
-		return len(n.runner.drivers) == 0
+		n.schedule.mu.Lock()
+		defer n.schedule.mu.Unlock()
+		return len(n.schedule.cursors) == 0
 	})
 }
 

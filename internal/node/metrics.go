@@ -9,9 +9,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // metrics counts what happens and serves it to Prometheus. It implements
@@ -64,7 +64,7 @@ func (m *metrics) handler() http.Handler {
 func (m *metrics) AttemptStarted() { m.inFlight.Inc() }
 
 // AttemptEnded implements delivery.Observer.
-func (m *metrics) AttemptEnded(in *integration.Integration, v delivery.Verdict, events int, took time.Duration) {
+func (m *metrics) AttemptEnded(in *integration.Integration, v sink.Verdict, events int, took time.Duration) {
 	sink := "webhook"
 	if in.S3 != nil {
 		sink = "s3"

@@ -13,9 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // scrape returns the status, and the lines of Sluice's own metrics without the
@@ -49,10 +49,10 @@ func TestNamesOfMetrics(t *testing.T) {
 		for range 6 {
 			m.AttemptStarted()
 		}
-		for _, outcome := range []delivery.Outcome{delivery.Delivered, delivery.Rejected, delivery.Retry, delivery.Interrupted} {
-			m.AttemptEnded(hook, delivery.Verdict{Outcome: outcome}, 1, time.Second)
+		for _, outcome := range []sink.Outcome{sink.Delivered, sink.Rejected, sink.Retry, sink.Interrupted} {
+			m.AttemptEnded(hook, sink.Verdict{Outcome: outcome}, 1, time.Second)
 		}
-		m.AttemptEnded(bucket, delivery.Verdict{Outcome: delivery.Delivered}, 700, 2*time.Second)
+		m.AttemptEnded(bucket, sink.Verdict{Outcome: sink.Delivered}, 700, 2*time.Second)
 		status, got := scrape(t, m)
 		want := []string{
 			`# TYPE sluice_attempt_seconds histogram`,

@@ -16,17 +16,18 @@ import (
 	"github.com/sluicehq/sluice/internal/auth"
 	"github.com/sluicehq/sluice/internal/delivery"
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/sqlite"
-	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/preflight"
 	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/rejected"
 	"github.com/sluicehq/sluice/internal/secret/keyfile"
-	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/sink/catalog"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 	store "github.com/sluicehq/sluice/internal/store/sqlite"
 	"github.com/sluicehq/sluice/internal/version"
+	"github.com/sluicehq/sluice/internal/worker"
 )
 
 // A shutdown lasts 10 s at most: calls under way get the first part of it, giving
@@ -48,9 +49,10 @@ type Node struct {
 	store    *store.Store
 	life     *lifecycle.Service
 	engine   *delivery.Engine
-	runner   *runner
+	schedule *scheduler
+	runner   *runner // nil until everything of an earlier process is taken up
 	verifier auth.Verifier
-	sinks    *sink.Sinks
+	sinks    *catalog.Sinks
 	server   *http.Server
 	listener net.Listener
 
@@ -102,33 +104,38 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	guard := netguard.New(n.policy(), nil)
-	n.sinks = sink.New(sink.Options{Guard: guard, Sealer: sealer, Settings: c.Settings, Version: version.Version})
+	n.sinks = catalog.New(catalog.Options{Guard: guard, Sealer: sealer, Settings: c.Settings, Version: version.Version})
 
 	metrics := newMetrics(n.lags)
-	n.engine = &delivery.Engine{
-		Store: n.store, Log: n.log, Sinks: n.sinks, Settings: c.Settings,
-		Observer: metrics, Logger: n.logger, Now: time.Now,
-		Drive: func(keys ...handoff.Key) { n.runner.drive(keys...) },
-		Grace: shutdownGrace, ExportSlots: make(chan struct{}, exportSlots),
-	}
+	quietAfter := delivery.QuietAfter(c.Settings)
+	n.schedule = newScheduler()
+	n.log.OnAppend(n.schedule.Grown)
+	n.log.OnAhead(func(by time.Duration) {
+		n.logger.Warn("clock moved backwards; published_at holds until it catches up", "by", by.String())
+	})
+	registry := worker.NewRegistry(worker.Options{
+		Sinks: n.sinks, InFlight: c.InFlight, QuietAfter: quietAfter, Observer: metrics, Logger: n.logger, Now: time.Now,
+	})
 	n.life = &lifecycle.Service{
 		Store: n.store, Log: n.log, Sealer: sealer, Settings: c.Settings, Now: time.Now,
-		CheckTarget: guard.CheckURL, Drive: n.engine.Drive,
-		Quiesce: n.engine.Quiesce, QuietAfter: n.engine.QuietAfter(),
+		CheckTarget: guard.CheckURL, Schedule: n.schedule.Schedule,
+		Quiesce: registry.Quiesce, QuietAfter: quietAfter,
 	}
-	n.engine.Lifecycle = n.life
-	n.runner = newRunner(n.engine, n.logger)
-	n.log.OnAppend(n.runner.grown)
-	n.log.OnAhead(func(by time.Duration) {
-		n.logger.Warn("the clock was set back, or was ahead before: events are stamped later than it says until it has caught up", "by", by.String())
+	rejects := rejected.New(rejected.Options{
+		Store: n.store, Integrations: n.life, Targets: registry, Settings: c.Settings, Logger: n.logger, Now: time.Now,
 	})
+	n.engine = &delivery.Engine{
+		Store: n.store, Log: n.log, Registry: registry, Rejected: rejects, Lifecycle: n.life, Settings: c.Settings,
+		Observer: metrics, Logger: n.logger, Now: time.Now, Schedule: n.schedule.Schedule,
+		Grace: shutdownGrace, ExportSlots: make(chan struct{}, exportSlots),
+	}
 	onAPI := metrics.handler()
 	if n.metricsListener != nil {
 		n.metricsServer, onAPI = n.newServer(serveMetrics(onAPI)), nil
 	}
 	n.server = n.newServer(httpapi.New(httpapi.Deps{
 		Integrations: n.life,
-		Retrier:      n.engine,
+		Rejected:     rejects,
 		Publisher:    publisher{publish.New(n.log, c.Settings), metrics},
 		Verifier:     rememberTokens(n.verifier, time.Now),
 		Ready:        n.ready,
@@ -198,7 +205,7 @@ func (n *Node) resume(ctx context.Context) error {
 			return err
 		}
 		if r.Delivered < head {
-			n.runner.grown(p, head)
+			n.schedule.Grown(p, head)
 		}
 	}
 	const everything = 1 << 30
@@ -211,7 +218,8 @@ func (n *Node) resume(ctx context.Context) error {
 			return err
 		}
 	}
-	n.runner.drive(keys...)
+	n.schedule.Schedule(keys...)
+	n.runner = startRunner(n.engine, n.schedule, n.logger)
 	choresCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stopChores = stop
 	n.chores.Go(func() { n.doChores(choresCtx) })

@@ -47,11 +47,11 @@ const (
 	startTimeout = 5 * time.Second // of one cursor's start
 )
 
-// Drive starts an execution for each cursor that has a due time. It implements
+// Schedule starts an execution for each cursor that has a due time. It implements
 // the Drive of delivery.Engine and of lifecycle.Service: it returns at once and
 // works in the background; call Wait before the Lambda handler returns. A start
 // that fails is logged, and the sweep retries it.
-func (s *Scheduler) Drive(keys ...handoff.Key) {
+func (s *Scheduler) Schedule(keys ...handoff.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.queued == nil {

@@ -100,7 +100,7 @@ func TestDriveStartsAnExecution(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s, m, _, log := setup(tt.dueAt, tt.version)
 			s.Salt = tt.salt
-			s.Drive(key)
+			s.Schedule(key)
 			s.Wait()
 			if diff := cmp.Diff([]string{tt.want}, m.started); diff != "" || m.arn != "arn:of:delivery" || log.Len() > 0 {
 				t.Errorf("of %q (-want +got):\n%s%s", m.arn, diff, log)
@@ -111,7 +111,7 @@ func TestDriveStartsAnExecution(t *testing.T) {
 
 func TestDriveStartsNothingForWhatIsNotDue(t *testing.T) {
 	s, m, _, log := setup(time.Time{}, 7)
-	s.Drive(key, handoff.Key{Tenant: "acme", Integration: "deleted"})
+	s.Schedule(key, handoff.Key{Tenant: "acme", Integration: "deleted"})
 	s.Wait()
 	if len(m.started) > 0 || log.Len() > 0 {
 		t.Errorf("started %v\n%s", m.started, log)
@@ -127,7 +127,7 @@ func TestDriveLogsAFailureOnce(t *testing.T) {
 	} {
 		s, m, c, log := setup(now, 7)
 		fail(m, c)
-		s.Drive(key)
+		s.Schedule(key)
 		s.Wait()
 		if n := strings.Count(log.String(), "level=ERROR"); n != 1 || !strings.Contains(log.String(), "tenant=acme integration=orders lane=2 error=Throttled.") {
 			t.Errorf("%s: logged\n%s", name, log)
@@ -140,7 +140,7 @@ func TestDriveTakesAnExistingExecutionForSuccess(t *testing.T) {
 	m.start = func(context.Context) error {
 		return fmt.Errorf("operation error SFN: StartExecution: %w", &types.ExecutionAlreadyExists{})
 	}
-	s.Drive(key)
+	s.Schedule(key)
 	s.Wait()
 	if log.Len() > 0 {
 		t.Errorf("logged\n%s", log)
@@ -169,7 +169,7 @@ func TestDriveDoesNotBlockAndWaitDoes(t *testing.T) {
 			c.mu.Lock() // those before are being started
 			c.cursor[k] = handoff.Cursor{DueAt: now, Version: 7}
 			c.mu.Unlock()
-			s.Drive(k)
+			s.Schedule(k)
 		}
 		if took := time.Since(begun); took > 0 {
 			t.Errorf("Drive took %v", took)
@@ -178,7 +178,7 @@ func TestDriveDoesNotBlockAndWaitDoes(t *testing.T) {
 		if took := time.Since(begun); took != 3*time.Second || len(m.started) != 20 || most != maxWorkers {
 			t.Errorf("Wait returned after %v with %d started, %d at once", took, len(m.started), most)
 		}
-		s.Drive(key)
+		s.Schedule(key)
 		s.Wait()
 		if len(m.started) != 21 || log.Len() > 0 {
 			t.Errorf("%d started\n%s", len(m.started), log)
@@ -192,10 +192,10 @@ func TestDriveOfTheSameCursor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, m, c, _ := setup(now, 7)
 		m.start = func(context.Context) error { time.Sleep(time.Second); return nil }
-		s.Drive(key, key)
-		s.Drive(key)
+		s.Schedule(key, key)
+		s.Schedule(key)
 		synctest.Wait() // the first is being started
-		s.Drive(key, key)
+		s.Schedule(key, key)
 		s.Wait()
 		if c.reads != 2 {
 			t.Errorf("%d reads, want 2", c.reads)
@@ -208,7 +208,7 @@ func TestStartThatHangsIsGivenUp(t *testing.T) {
 		s, m, _, log := setup(now, 7)
 		m.start = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 		begun := time.Now()
-		s.Drive(key)
+		s.Schedule(key)
 		s.Wait()
 		if took := time.Since(begun); took != startTimeout || !strings.Contains(log.String(), "deadline exceeded") {
 			t.Errorf("given up after %v\n%s", took, log)

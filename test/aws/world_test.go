@@ -45,7 +45,7 @@ func newWorld(t *testing.T, o stack.Options) *world {
 	o.Settings = env
 	w := &world{Stack: stack.Deploy(t, o), t: t, receivers: map[string]*receiver{}}
 	w.s3, w.buckets = scenario.NewBucketeer(t)
-	w.quietAfter = (&delivery.Engine{Settings: inForce(t, w.Stack, env)}).QuietAfter()
+	w.quietAfter = delivery.QuietAfter(inForce(t, w.Stack, env))
 	server := httptest.NewServer(http.HandlerFunc(w.receive))
 	w.hooks = server.URL
 	t.Cleanup(func() {

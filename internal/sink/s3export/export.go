@@ -9,15 +9,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // How long things may take. While the last request has no answer confirm is
 // called every renewEvery: what lies between two calls, or between a call and
-// the return, fits into delivery.ConfirmedTimeout.
+// the return, fits into sink.ConfirmedTimeout.
 const (
-	requestTimeout = delivery.PartTimeout
+	requestTimeout = sink.PartTimeout
 	renewEvery     = 3 * time.Second
 	confirmTimeout = 3 * time.Second
 	abortTimeout   = 3 * time.Second
@@ -43,9 +43,9 @@ func (e lateError) Error() string { return fmt.Sprintf("no answer within %v", e.
 
 type confirmFunc = func(context.Context, handoff.Upload) error
 
-// Export writes one file. See delivery.Exporter. For an empty sequence confirm
+// Export writes one file. See sink.Exporter. For an empty sequence confirm
 // is not called.
-func (x *Exporter) Export(ctx context.Context, f delivery.File, confirm func(context.Context, handoff.Upload) error) delivery.Verdict {
+func (x *Exporter) Export(ctx context.Context, f sink.File, confirm func(context.Context, handoff.Upload) error) sink.Verdict {
 	u := &upload{Exporter: x, confirm: confirm, unknown: f.Again != nil}
 	defer u.giveRoom()
 	stored, err := u.settle(ctx, f.Again, f.Created)
@@ -53,9 +53,9 @@ func (x *Exporter) Export(ctx context.Context, f delivery.File, confirm func(con
 		err = u.run(ctx, f)
 	}
 	if err == nil {
-		return delivery.Verdict{Outcome: delivery.Delivered}
+		return sink.Verdict{Outcome: sink.Delivered}
 	}
-	v := delivery.Verdict{Outcome: delivery.Interrupted}
+	v := sink.Verdict{Outcome: sink.Interrupted}
 	if ctx.Err() == nil && !errors.Is(err, errGivenUp) {
 		v = x.failed(err)
 	}
@@ -67,7 +67,7 @@ func (x *Exporter) Export(ctx context.Context, f delivery.File, confirm func(con
 
 // run writes the file, as a new one unless it has a key already. What fails
 // before the last request is sent, and what the store refuses, is thrown away.
-func (u *upload) run(ctx context.Context, f delivery.File) error {
+func (u *upload) run(ctx context.Context, f sink.File) error {
 	if u.key == "" {
 		u.key = u.Exporter.key(f.Created)
 	}
@@ -78,7 +78,7 @@ func (u *upload) run(ctx context.Context, f delivery.File) error {
 	return err
 }
 
-func (u *upload) send(ctx context.Context, f delivery.File) error {
+func (u *upload) send(ctx context.Context, f sink.File) error {
 	u.takeRoom()
 	for body := range f.Bodies {
 		if err := u.write(ctx, body); err != nil {
@@ -95,13 +95,13 @@ func (u *upload) send(ctx context.Context, f delivery.File) error {
 		return nil
 	}
 	if u.id == "" && len(u.buf) <= maxPut {
-		return u.last(ctx, delivery.PartTimeout, u.put)
+		return u.last(ctx, sink.PartTimeout, u.put)
 	}
 	if err := u.sendPart(ctx); err != nil {
 		return err
 	}
 	u.giveRoom()
-	err := u.last(ctx, delivery.UploadTimeout, u.complete)
+	err := u.last(ctx, sink.UploadTimeout, u.complete)
 	if noSuchUpload(err) && u.stored(ctx) { // something on the way has sent it twice
 		return nil
 	}
@@ -118,7 +118,7 @@ func (u *upload) settle(ctx context.Context, earlier *handoff.Upload, now time.T
 	u.key, u.id, u.size = earlier.Key, earlier.ID, earlier.Size
 	u.setETags(earlier.ETags)
 	if len(u.parts) > 0 && now.Sub(earlier.Created) < settleFor {
-		err = u.last(ctx, delivery.UploadTimeout, u.complete)
+		err = u.last(ctx, sink.UploadTimeout, u.complete)
 		if err == nil || u.sent || errors.Is(err, errGivenUp) || ctx.Err() != nil || !refused(err) {
 			return err == nil, err
 		}

@@ -14,11 +14,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
-var delivered = delivery.Verdict{Outcome: delivery.Delivered}
+var delivered = sink.Verdict{Outcome: sink.Delivered}
 
 func TestFileIsWholeWhateverItsSize(t *testing.T) {
 	tests := []struct {
@@ -106,7 +106,7 @@ func TestNotConfirmedLeavesNothing(t *testing.T) {
 		s := newStore(t)
 		x := open(t, exportTo(serve(t, s.handler)))
 		v := x.Export(t.Context(), toFile(lines(1, size)), func(context.Context, handoff.Upload) error { return errors.New("no longer ours") })
-		if v != (delivery.Verdict{Outcome: delivery.Interrupted}) {
+		if v != (sink.Verdict{Outcome: sink.Interrupted}) {
 			t.Errorf("%s: Export = %+v, want Interrupted", name, v)
 		}
 		s.mustBeEmpty(t)
@@ -164,7 +164,7 @@ func TestCancelIsInterruptedAndLeavesNothing(t *testing.T) {
 				return nil
 			})
 			unknown := at == "put" || at == "complete" // the store may have got it
-			if v != (delivery.Verdict{Outcome: delivery.Interrupted, Unknown: unknown}) {
+			if v != (sink.Verdict{Outcome: sink.Interrupted, Unknown: unknown}) {
 				t.Errorf("Export = %+v, want Interrupted", v)
 			}
 			if !unknown {

@@ -11,9 +11,9 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/retryafter"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // maxRetryAfter is the longest that a store can ask to be left alone.
@@ -68,8 +68,8 @@ var hints = map[string]string{
 
 // failed is the verdict of an export that did not get through. Of what the
 // store said only the error code is shown: the rest can quote the request.
-func (x *Exporter) failed(err error) delivery.Verdict {
-	v := delivery.Verdict{Outcome: delivery.Retry}
+func (x *Exporter) failed(err error) sink.Verdict {
+	v := sink.Verdict{Outcome: sink.Retry}
 	cause := ""
 	if unproved, ok := errors.AsType[noProofError](err); ok {
 		v.Status, cause = unproved.status, unproved.Error()

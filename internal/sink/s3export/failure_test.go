@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/netguard"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // refuse answers with an S3 error that quotes all it can.
@@ -64,7 +64,7 @@ func TestFailuresAreRetriesThatSayWhy(t *testing.T) {
 			endpoint := serve(t, tt.handler)
 			v := open(t, exportTo(endpoint)).Export(t.Context(), toFile(lines(1, size)), yes)
 			start := `Writing a file to S3 bucket "acme-events" at ` + strings.TrimPrefix(endpoint, "http://") + " failed. Reason: "
-			if v.Outcome != delivery.Retry || v.Status != tt.status || !strings.HasPrefix(v.Reason, start) || !strings.Contains(v.Reason, tt.reason) {
+			if v.Outcome != sink.Retry || v.Status != tt.status || !strings.HasPrefix(v.Reason, start) || !strings.Contains(v.Reason, tt.reason) {
 				t.Errorf("%s, %s: Export = %+v, want a Retry with status %d: %s%s", tt.name, kind, v, tt.status, start, tt.reason)
 			}
 			if want := 30 * time.Second; strings.Contains(v.Reason, "SlowDown") && v.RetryAfter != want {
@@ -115,7 +115,7 @@ func TestTargetsThatCannotBeReached(t *testing.T) {
 		strings.Replace(plain, "http:", "https:", 1): "the target does not speak TLS",
 	} {
 		v := open(t, exportTo(endpoint)).Export(t.Context(), toFile(lines(1, 100)), yes)
-		if v.Outcome != delivery.Retry || !strings.Contains(v.Reason, want) {
+		if v.Outcome != sink.Retry || !strings.Contains(v.Reason, want) {
 			t.Errorf("%s: Export = %+v, want a Retry with %q", endpoint, v, want)
 		}
 		noSecret(t, endpoint, v)
@@ -134,7 +134,7 @@ func TestSettingsThatMakeNoRequest(t *testing.T) {
 	in := exportTo("")
 	in.S3.Region = "no/region?" + accessKey
 	v := open(t, in).Export(t.Context(), toFile(lines(1, 100)), yes)
-	if v.Outcome != delivery.Retry || !strings.Contains(v.Reason, "no request can be made of its settings") {
+	if v.Outcome != sink.Retry || !strings.Contains(v.Reason, "no request can be made of its settings") {
 		t.Errorf("Export = %+v", v)
 	}
 	noSecret(t, "region", v)
@@ -172,7 +172,7 @@ func TestBrokenNetworkLeavesNothing(t *testing.T) {
 		broken.Store(n)
 		asked.Store(0)
 		v := x.Export(t.Context(), toFile(lines(1, 6<<20)), yes)
-		if v.Outcome != delivery.Retry || !strings.Contains(v.Reason, "connection") {
+		if v.Outcome != sink.Retry || !strings.Contains(v.Reason, "connection") {
 			t.Errorf("request %d broken: Export = %+v, want a Retry", n, v)
 		}
 		s.mustBeEmpty(t)
@@ -204,7 +204,7 @@ func TestPartsHaveAChecksum(t *testing.T) {
 	}))))
 	x.Export(t.Context(), toFile(lines(1, 100)), yes)
 	v := x.Export(t.Context(), toFile(lines(1, 2<<20)), yes)
-	if v.Outcome != delivery.Retry || !strings.Contains(v.Reason, "BadDigest") {
+	if v.Outcome != sink.Retry || !strings.Contains(v.Reason, "BadDigest") {
 		t.Errorf("Export of a broken part = %+v, want a Retry with BadDigest", v)
 	}
 }
@@ -228,7 +228,7 @@ func TestEndlessAnswerIsCutOff(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	v := x.Export(t.Context(), toFile(lines(1, 100)), yes)
 	runtime.ReadMemStats(&after)
-	if v.Outcome != delivery.Retry || v.Status != 500 {
+	if v.Outcome != sink.Retry || v.Status != 500 {
 		t.Errorf("Export = %+v", v)
 	}
 	if used := after.TotalAlloc - before.TotalAlloc; used > 32<<20 {
@@ -243,7 +243,7 @@ func TestLateAnswerSaysSo(t *testing.T) {
 		<-ctx.Done()
 		return fmt.Errorf("sdk says: %w", ctx.Err())
 	})
-	if v := x.failed(err); v.Outcome != delivery.Retry || !strings.HasSuffix(v.Reason, "Reason: no answer within 1ms.") {
+	if v := x.failed(err); v.Outcome != sink.Retry || !strings.HasSuffix(v.Reason, "Reason: no answer within 1ms.") {
 		t.Errorf("failed(%v) = %+v", err, v)
 	}
 }
@@ -286,7 +286,7 @@ func TestRetryAfter(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}))))
-		if v := x.Export(t.Context(), toFile(lines(1, 100)), yes); v.Outcome != delivery.Retry || v.RetryAfter != want {
+		if v := x.Export(t.Context(), toFile(lines(1, 100)), yes); v.Outcome != sink.Retry || v.RetryAfter != want {
 			t.Errorf("Retry-After: %s: %+v, want a Retry after %v", value, v, want)
 		}
 	}

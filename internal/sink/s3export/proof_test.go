@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // A web console, a login page or a sorry page answers 200 to everything.
@@ -49,7 +49,7 @@ func TestAnswerWithoutProofIsNoSuccess(t *testing.T) {
 				size = 100
 			}
 			v := x.Export(t.Context(), toFile(lines(1, size)), yes)
-			if v.Outcome != delivery.Retry || !strings.Contains(v.Reason, tt.reason) {
+			if v.Outcome != sink.Retry || !strings.Contains(v.Reason, tt.reason) {
 				t.Errorf("Export = %+v, want a Retry with %q", v, tt.reason)
 			}
 		})

@@ -122,7 +122,7 @@ func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// Exporter is the delivery.Exporter of one integration. It is safe for
+// Exporter is the sink.Exporter of one integration. It is safe for
 // concurrent use; concurrent exports make files of their own.
 type Exporter struct {
 	client *Client

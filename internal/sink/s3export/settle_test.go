@@ -13,25 +13,25 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/sink/s3export/s3test"
 )
 
 // attempts writes one file as an engine does: what is unknown after an attempt
 // is settled by the next one. It returns the verdicts.
-func attempts(t testing.TB, x *Exporter, size int) []delivery.Verdict {
+func attempts(t testing.TB, x *Exporter, size int) []sink.Verdict {
 	t.Helper()
-	var verdicts []delivery.Verdict
+	var verdicts []sink.Verdict
 	var again, last *handoff.Upload
 	for range 20 {
-		f := delivery.File{Created: noon, Bodies: lines(1, size), Again: again}
+		f := sink.File{Created: noon, Bodies: lines(1, size), Again: again}
 		v := x.Export(context.Background(), f, func(_ context.Context, u handoff.Upload) error {
 			u.Created, last = noon, &u
 			return nil
 		})
 		verdicts = append(verdicts, v)
-		if v.Outcome == delivery.Delivered {
+		if v.Outcome == sink.Delivered {
 			return verdicts
 		}
 		if again = nil; v.Unknown {
@@ -108,7 +108,7 @@ func TestLostCompletionUploadsNothingAgain(t *testing.T) {
 		return s3test.Nowhere
 	}}
 	verdicts := attempts(t, open(t, exportTo(proxy.Serve(t, s.handler))), 6<<20)
-	if len(verdicts) != 2 || verdicts[0].Outcome != delivery.Retry || !verdicts[0].Unknown || asked["create"] != 1 || asked["part"] != 2 || asked["abort"] != 0 {
+	if len(verdicts) != 2 || verdicts[0].Outcome != sink.Retry || !verdicts[0].Unknown || asked["create"] != 1 || asked["part"] != 2 || asked["abort"] != 0 {
 		t.Errorf("verdicts %+v, requests %v", verdicts, asked)
 	}
 }
@@ -121,7 +121,7 @@ func TestRefusalIsNotUnknown(t *testing.T) {
 		"not there": "http://127.0.0.1:1",
 	} {
 		v := open(t, exportTo(endpoint)).Export(t.Context(), toFile(lines(1, 100)), yes)
-		if v.Outcome != delivery.Retry || v.Unknown {
+		if v.Outcome != sink.Retry || v.Unknown {
 			t.Errorf("%s: Export = %+v, want a Retry that is not unknown", name, v)
 		}
 	}
@@ -137,7 +137,7 @@ func TestStuckCompletionIsNotRepeatedForever(t *testing.T) {
 		s.handler.ServeHTTP(w, r)
 	}))))
 	u := &handoff.Upload{Key: "in/events/acme/1-data-a.export", ID: "stuck", ETags: []string{`"0"`}, Size: 101, Created: noon.Add(-settleFor)}
-	f := delivery.File{Created: noon, Bodies: lines(1, 100), Again: u}
+	f := sink.File{Created: noon, Bodies: lines(1, 100), Again: u}
 	if v := x.Export(t.Context(), f, yes); v != delivered {
 		t.Errorf("Export = %+v", v)
 	}
@@ -155,7 +155,7 @@ func TestSlowAnswerIsWaitedFor(t *testing.T) {
 			confirmed = append(confirmed, time.Since(began))
 			return nil
 		}}
-		err := u.last(t.Context(), delivery.UploadTimeout, func(context.Context) error {
+		err := u.last(t.Context(), sink.UploadTimeout, func(context.Context) error {
 			time.Sleep(9 * time.Minute)
 			return nil
 		})
@@ -163,11 +163,11 @@ func TestSlowAnswerIsWaitedFor(t *testing.T) {
 			t.Errorf("last = %v, unknown %v", err, u.unknown)
 		}
 		for i := 1; i < len(confirmed); i++ {
-			if d := confirmed[i] - confirmed[i-1]; d > delivery.ConfirmedTimeout-confirmTimeout {
+			if d := confirmed[i] - confirmed[i-1]; d > sink.ConfirmedTimeout-confirmTimeout {
 				t.Errorf("%v passed between two calls of confirm", d)
 			}
 		}
-		if at := confirmed[len(confirmed)-1]; at < 9*time.Minute-delivery.ConfirmedTimeout {
+		if at := confirmed[len(confirmed)-1]; at < 9*time.Minute-sink.ConfirmedTimeout {
 			t.Errorf("confirm was last called after %v", at)
 		}
 	})
@@ -184,7 +184,7 @@ func TestWaitEndsWhenItIsNotConfirmed(t *testing.T) {
 				}
 				return nil
 			}}
-			err := u.last(t.Context(), delivery.UploadTimeout, func(ctx context.Context) error {
+			err := u.last(t.Context(), sink.UploadTimeout, func(ctx context.Context) error {
 				<-ctx.Done()
 				if proof {
 					return nil // the answer and the end of the wait crossed
@@ -194,7 +194,7 @@ func TestWaitEndsWhenItIsNotConfirmed(t *testing.T) {
 			if proof && err != nil || !proof && !errors.Is(err, errGivenUp) {
 				t.Errorf("with proof %v: last = %v", proof, err)
 			}
-			if took := time.Since(began); took > 10*time.Second+delivery.ConfirmedTimeout {
+			if took := time.Since(began); took > 10*time.Second+sink.ConfirmedTimeout {
 				t.Errorf("it took %v", took)
 			}
 		})

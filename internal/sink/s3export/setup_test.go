@@ -18,11 +18,11 @@ import (
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 const (
@@ -169,6 +169,6 @@ func text(bodies iter.Seq[[]byte]) string {
 
 func yes(context.Context, handoff.Upload) error { return nil }
 
-func toFile(bodies iter.Seq[[]byte]) delivery.File {
-	return delivery.File{Created: noon, Bodies: bodies}
+func toFile(bodies iter.Seq[[]byte]) sink.File {
+	return sink.File{Created: noon, Bodies: bodies}
 }

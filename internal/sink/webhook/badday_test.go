@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/netguard"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // echo is all that a receiver learns, as one that has turned on us would send
@@ -107,7 +107,7 @@ func TestBadDaysAreRetriesThatSayWhy(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			target := tt.target(t)
 			v := open(t, newClient(t, tt.change), hookTo(target)).Send(t.Context(), sample(), 1)
-			if v.Outcome != delivery.Retry {
+			if v.Outcome != sink.Retry {
 				t.Fatalf("Send = %+v, want Retry", v)
 			}
 			want := "Request to URL " + target + " failed. Reason: " + tt.reason
@@ -148,7 +148,7 @@ func TestHostnameThatTheCertificateDoesNotHave(t *testing.T) {
 
 	target := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
 	v := open(t, client, hookTo(target)).Send(t.Context(), sample(), 1)
-	if v.Outcome != delivery.Retry || !strings.Contains(v.Reason, "certificate is not valid for this host") {
+	if v.Outcome != sink.Retry || !strings.Contains(v.Reason, "certificate is not valid for this host") {
 		t.Errorf("Send = %+v", v)
 	}
 	v = open(t, client, hookTo(server.URL)).Send(t.Context(), sample(), 1)
@@ -167,7 +167,7 @@ func TestHostThatMovesToLoopback(t *testing.T) {
 		t.Fatalf("registration: %v", err)
 	}
 	v := open(t, newClient(t, public), hookTo(url)).Send(t.Context(), sample(), 1)
-	if v.Outcome != delivery.Retry || !strings.Contains(v.Reason, "address is not allowed: it is a loopback address") || called {
+	if v.Outcome != sink.Retry || !strings.Contains(v.Reason, "address is not allowed: it is a loopback address") || called {
 		t.Errorf("Send = %+v, called %v; want a Retry that names the address's kind", v, called)
 	}
 }
@@ -185,7 +185,7 @@ func TestGivingUpOurselvesIsInterrupted(t *testing.T) {
 		_, _ = io.Copy(io.Discard, c)
 	})
 	sender := open(t, newClient(t, nil), hookTo(url))
-	want := delivery.Verdict{Outcome: delivery.Interrupted}
+	want := sink.Verdict{Outcome: sink.Interrupted}
 
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() { <-reached; cancel(errors.New("shutdown")) }()

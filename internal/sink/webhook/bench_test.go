@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 func benchEvent() *event.Event {
@@ -55,7 +55,7 @@ func benchSend(b *testing.B, signed bool) {
 	e := benchEvent()
 	b.ReportAllocs()
 	for b.Loop() {
-		if v := sender.Send(b.Context(), e, 1); v.Outcome != delivery.Delivered {
+		if v := sender.Send(b.Context(), e, 1); v.Outcome != sink.Delivered {
 			b.Fatalf("%+v", v)
 		}
 	}

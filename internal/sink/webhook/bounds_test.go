@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // unending are answers whose headers have come and whose body does not end.
@@ -37,12 +37,12 @@ func TestAnswerWithoutEnd(t *testing.T) {
 				})
 				began := time.Now()
 				v := open(t, client, hookTo("http://example.com/")).Send(t.Context(), sample(), 1)
-				want := delivery.Delivered
+				want := sink.Delivered
 				switch v.Status {
 				case 400:
-					want = delivery.Rejected
+					want = sink.Rejected
 				case 101:
-					want = delivery.Retry
+					want = sink.Retry
 				}
 				if v.Status == 0 || v.Outcome != want {
 					t.Errorf("Send = %+v, want the status to decide", v)
@@ -74,7 +74,7 @@ func TestAnswerThatDribbles(t *testing.T) {
 			})
 			began := time.Now()
 			v := open(t, client, hookTo("http://example.com/")).Send(t.Context(), sample(), 1)
-			if took := time.Since(began); v.Outcome != delivery.Delivered || took != tt.want {
+			if took := time.Since(began); v.Outcome != sink.Delivered || took != tt.want {
 				t.Errorf("Send = %+v after %v, want it delivered after %v", v, took, tt.want)
 			}
 		})
@@ -93,7 +93,7 @@ func TestEndOfTheContextAfterTheStatus(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { synctest.Wait(); cancel() }() // when Send waits for the body
 		v := open(t, client, hookTo("http://example.com/")).Send(ctx, sample(), 1)
-		if want := (delivery.Verdict{Outcome: delivery.Delivered, Status: 200}); v != want {
+		if want := (sink.Verdict{Outcome: sink.Delivered, Status: 200}); v != want {
 			t.Errorf("Send = %+v, want %+v", v, want)
 		}
 	})
@@ -134,7 +134,7 @@ func TestWaitsBeforeAnAnswerAreBounded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
 				v := open(t, inMemory(t, tt.serve), hookTo(tt.url)).Send(t.Context(), sample(), 1)
-				if v.Outcome != delivery.Retry || !strings.Contains(v.Reason, tt.reason) {
+				if v.Outcome != sink.Retry || !strings.Contains(v.Reason, tt.reason) {
 					t.Errorf("Send = %+v, want a Retry with %q", v, tt.reason)
 				}
 				if took := time.Since(began); took > options().Timeout {

@@ -13,8 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // countingReceiver counts the connections made to it.
@@ -39,7 +39,7 @@ func TestConnectionsAreReused(t *testing.T) {
 		})
 		sender := open(t, newClient(t, nil), hookTo(url))
 		for range 50 {
-			if v := sender.Send(t.Context(), sample(), 1); v.Outcome != delivery.Delivered {
+			if v := sender.Send(t.Context(), sample(), 1); v.Outcome != sink.Delivered {
 				t.Fatalf("%s: Send = %+v", name, v)
 			}
 		}
@@ -65,7 +65,7 @@ func TestWindowsOfManyIntegrationsAreKept(t *testing.T) {
 		var sent sync.WaitGroup
 		for range calls {
 			sent.Go(func() {
-				if v := sender.Send(t.Context(), sample(), 1); v.Outcome != delivery.Delivered {
+				if v := sender.Send(t.Context(), sample(), 1); v.Outcome != sink.Delivered {
 					t.Errorf("Send = %+v", v)
 				}
 			})
@@ -90,7 +90,7 @@ func TestConnectionClosedWhileIdle(t *testing.T) {
 	})
 	sender := open(t, newClient(t, nil), hookTo(url))
 	for i := range 5 {
-		if v := sender.Send(t.Context(), sample(), 1); v.Outcome != delivery.Delivered {
+		if v := sender.Send(t.Context(), sample(), 1); v.Outcome != sink.Delivered {
 			t.Errorf("call %d: Send = %+v, want it delivered over a fresh connection", i+1, v)
 		}
 	}
@@ -125,7 +125,7 @@ func TestOneAttemptIsTwoCallsAtMost(t *testing.T) {
 	for i := range 10 {
 		before := calls.Load()
 		v := sender.Send(t.Context(), sample(), 1)
-		if n := calls.Load() - before; v.Outcome != delivery.Delivered || n != 2 {
+		if n := calls.Load() - before; v.Outcome != sink.Delivered || n != 2 {
 			t.Errorf("attempt %d: %d calls, %+v; want it delivered by the second one", i+1, n, v)
 		}
 	}
@@ -138,7 +138,7 @@ func TestEndlessBodyIsCutOff(t *testing.T) {
 		sent <- n
 	})
 	v := open(t, newClient(t, nil), hookTo(url)).Send(t.Context(), sample(), 1)
-	if v.Outcome != delivery.Delivered {
+	if v.Outcome != sink.Delivered {
 		t.Errorf("Send = %+v, want the status to decide", v)
 	}
 	if n := <-sent; n > 64<<20 { // what fits into the sockets' buffers
@@ -229,7 +229,7 @@ func TestCallsFollowTheNameOfTheReceiver(t *testing.T) {
 		})
 		sender := open(t, client, hookTo("http://example.com/"))
 		for range 130 {
-			if v := sender.Send(t.Context(), sample(), 1); v.Outcome != delivery.Delivered {
+			if v := sender.Send(t.Context(), sample(), 1); v.Outcome != sink.Delivered {
 				t.Errorf("Send = %+v", v)
 			}
 			moved = true

@@ -10,9 +10,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/netguard"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // Names of the headers, in the form in which net/http keeps them.
@@ -23,7 +23,7 @@ const (
 	headerAttempt   = "Sluice-Attempt"
 )
 
-// Sender is the delivery.Sender of one integration.
+// Sender is the sink.Sender of one integration.
 type Sender struct {
 	client          *Client
 	url             *url.URL
@@ -44,8 +44,8 @@ const drainTimeout = time.Second
 // with the headers. One of our own type would cost a packet more.
 func newBody(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }
 
-// Send posts the event. See delivery.Sender.
-func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) delivery.Verdict {
+// Send posts the event. See sink.Sender.
+func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) sink.Verdict {
 	deadline := time.Now().Add(s.client.timeout)
 	call, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -127,17 +127,17 @@ func (s *Sender) signatures(now time.Time, id, timestamp string, body []byte) st
 
 // noAnswer is the verdict of a call without a status. Whose context ended
 // first decides between the receiver's failure and our own giving up.
-func (s *Sender) noAnswer(ctx, call context.Context, err error) delivery.Verdict {
+func (s *Sender) noAnswer(ctx, call context.Context, err error) sink.Verdict {
 	cause := ""
 	switch {
 	case errors.Is(context.Cause(call), s.client.late):
 		cause = s.client.late.Error()
 	case ctx.Err() != nil:
-		return delivery.Verdict{Outcome: delivery.Interrupted}
+		return sink.Verdict{Outcome: sink.Interrupted}
 	default:
 		cause = netguard.Cause(err)
 	}
-	return delivery.Verdict{Outcome: delivery.Retry, Reason: s.failed(cause)}
+	return sink.Verdict{Outcome: sink.Retry, Reason: s.failed(cause)}
 }
 
 func (s *Sender) failed(cause string) string {

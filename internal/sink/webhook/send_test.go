@@ -14,9 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 func TestSendIsTheCallOfTheContract(t *testing.T) {
@@ -32,7 +32,7 @@ func TestSendIsTheCallOfTheContract(t *testing.T) {
 	in.Webhook.PreviousSecret = secret.Sealed{}
 
 	v := open(t, newClient(t, nil), in).Send(t.Context(), sample(), 3)
-	if want := (delivery.Verdict{Outcome: delivery.Delivered, Status: 204}); v != want {
+	if want := (sink.Verdict{Outcome: sink.Delivered, Status: 204}); v != want {
 		t.Fatalf("Send = %+v, want %+v", v, want)
 	}
 	want := http.Header{
@@ -86,7 +86,7 @@ func TestSignaturesUntilThePreviousSecretExpires(t *testing.T) {
 		both  bool
 	}{{0, true}, {time.Hour - time.Second, true}, {time.Hour, false}, {2 * time.Hour, false}} {
 		now = noon.Add(tt.after)
-		if v := sender.Send(t.Context(), sample(), 1); v.Outcome != delivery.Delivered {
+		if v := sender.Send(t.Context(), sample(), 1); v.Outcome != sink.Delivered {
 			t.Fatalf("Send = %+v", v)
 		}
 		want := sign(signingSecret)
@@ -194,7 +194,7 @@ func TestURLsAsPeopleWriteThemArrive(t *testing.T) {
 	} {
 		got = nil
 		v := open(t, newClient(t, nil), hookTo(tt.url)).Send(t.Context(), sample(), 1)
-		if got == nil || v.Outcome != delivery.Delivered {
+		if got == nil || v.Outcome != sink.Delivered {
 			t.Errorf("%s: %+v", tt.url, v)
 			continue
 		}
@@ -222,7 +222,7 @@ func TestHostInUpperCaseAndWithADotAtItsEnd(t *testing.T) {
 		"https://example.com.:8443/": "example.com:8443",
 	} {
 		v := open(t, client, hookTo(target)).Send(t.Context(), sample(), 1)
-		if v.Outcome != delivery.Delivered || host != want {
+		if v.Outcome != sink.Delivered || host != want {
 			t.Errorf("%s: %+v, as host %q, want %q", target, v, host, want)
 		}
 	}

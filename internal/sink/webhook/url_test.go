@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // targets are what follows the host of a URL, and how the request line has it.
@@ -43,7 +43,7 @@ func TestRequestLineIsEncoded(t *testing.T) {
 	server := receiver(t, func(_ http.ResponseWriter, r *http.Request) { got = r.RequestURI })
 	for target, want := range targets {
 		v := open(t, newClient(t, nil), hookTo(server+target)).Send(t.Context(), sample(), 1)
-		if v.Outcome != delivery.Delivered || got != want {
+		if v.Outcome != sink.Delivered || got != want {
 			t.Errorf("%q: %+v, the request line has %q, want %q", target, v, got, want)
 		}
 	}

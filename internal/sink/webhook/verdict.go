@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/retryafter"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // maxRetryAfter is the longest that a receiver can ask to be left alone.
@@ -19,20 +19,20 @@ const maxRetryAfter = time.Hour
 // verdict is the table of the contract: 2xx delivered, 400 rejected, anything
 // else to be tried again. So is a 400 of an HTTPS port that was called by
 // http://: it says nothing of the event, which the receiver has not seen.
-func (s *Sender) verdict(res *http.Response, beginning []byte) delivery.Verdict {
+func (s *Sender) verdict(res *http.Response, beginning []byte) sink.Verdict {
 	status := res.StatusCode
 	if status >= 200 && status <= 299 {
-		return delivery.Verdict{Outcome: delivery.Delivered, Status: status}
+		return sink.Verdict{Outcome: sink.Delivered, Status: status}
 	}
 	cause := statusCause(status)
 	if status == http.StatusBadRequest {
 		if !wantsHTTPS(beginning) {
-			return delivery.Verdict{Outcome: delivery.Rejected, Status: status, Reason: s.failed(cause)}
+			return sink.Verdict{Outcome: sink.Rejected, Status: status, Reason: s.failed(cause)}
 		}
 		cause = "the port speaks HTTPS; change callback_url to begin with https:// (HTTP status code 400)"
 	}
-	return delivery.Verdict{
-		Outcome: delivery.Retry, Status: status, Reason: s.failed(cause),
+	return sink.Verdict{
+		Outcome: sink.Retry, Status: status, Reason: s.failed(cause),
 		RetryAfter: retryafter.Parse(res.Header.Get("Retry-After"), s.client.now(), maxRetryAfter),
 	}
 }

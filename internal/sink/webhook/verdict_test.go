@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 func TestVerdictOfEveryStatus(t *testing.T) {
@@ -25,12 +25,12 @@ func TestVerdictOfEveryStatus(t *testing.T) {
 	for code := 100; code <= 599; code++ {
 		status.Store(int64(code))
 		v := sender.Send(t.Context(), sample(), 1)
-		want := delivery.Retry
+		want := sink.Retry
 		switch {
 		case code >= 200 && code <= 299:
-			want = delivery.Delivered
+			want = sink.Delivered
 		case code == 400:
-			want = delivery.Rejected
+			want = sink.Rejected
 		}
 		if v.Outcome != want {
 			t.Errorf("status %d: outcome %v, want %v", code, v.Outcome, want)
@@ -44,10 +44,10 @@ func TestVerdictOfEveryStatus(t *testing.T) {
 		if v.Status != code {
 			t.Errorf("status %d: verdict has status %d", code, v.Status)
 		}
-		if got, want := v.RetryAfter, 7*time.Second; want != got && v.Outcome == delivery.Retry || got != 0 && v.Outcome != delivery.Retry {
+		if got, want := v.RetryAfter, 7*time.Second; want != got && v.Outcome == sink.Retry || got != 0 && v.Outcome != sink.Retry {
 			t.Errorf("status %d: RetryAfter %v", code, got)
 		}
-		if v.Outcome == delivery.Delivered {
+		if v.Outcome == sink.Delivered {
 			if v.Reason != "" {
 				t.Errorf("status %d: reason %q, want none", code, v.Reason)
 			}
@@ -114,7 +114,7 @@ func TestHTTPSPortCalledByHTTPIsARetry(t *testing.T) {
 			target = rawReceiver(t, tail)
 		}
 		v := open(t, newClient(t, nil), hookTo(target)).Send(t.Context(), sample(), 1)
-		if v.Outcome != delivery.Retry || v.Status != 400 || !strings.Contains(v.Reason, "change callback_url to begin with https://") {
+		if v.Outcome != sink.Retry || v.Status != 400 || !strings.Contains(v.Reason, "change callback_url to begin with https://") {
 			t.Errorf("%s: Send = %+v, want a Retry that says what to do", name, v)
 		}
 	}
@@ -149,7 +149,7 @@ func TestOther400sAreRejections(t *testing.T) {
 		"beyond what is read": open(t, newClient(t, nil), hookTo(receiver(t, reject(strings.Repeat(" ", maxNoticeBytes)+notice)))),
 		"called by https://":  open(t, overTLS, hookTo(server.URL)),
 	} {
-		if v := sender.Send(t.Context(), sample(), 1); v.Outcome != delivery.Rejected || v.Status != 400 {
+		if v := sender.Send(t.Context(), sample(), 1); v.Outcome != sink.Rejected || v.Status != 400 {
 			t.Errorf("%s: Send = %+v, want Rejected", name, v)
 		}
 	}

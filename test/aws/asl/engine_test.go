@@ -21,7 +21,9 @@ import (
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/statemachine"
+	"github.com/sluicehq/sluice/internal/worker"
 
 	store "github.com/sluicehq/sluice/internal/store/memory"
 )
@@ -115,16 +117,16 @@ func newWorld(t *testing.T) *world {
 	w.settings.FailureStopAfter = 10 * 24 * time.Hour
 	w.machine = newMachine(t, w.advance)
 	scheduler := w.scheduler("")
-	follower := w.engine(scheduler)
+	live := w.engine(scheduler)
 	w.life = &lifecycle.Service{
 		Store: w.records, Log: w.log, Settings: w.settings, Now: time.Now,
 		CheckTarget: func(context.Context, string) error { return nil },
-		Drive:       scheduler.Drive, QuietAfter: follower.QuietAfter(),
+		Schedule:    scheduler.Schedule, QuietAfter: delivery.QuietAfter(w.settings),
 	}
 	w.log.OnAppend(func(p event.Partition, head uint64) {
 		w.work.Go(func() {
-			if err := follower.Follow(ctx, p, delivery.NewTail(head)); err != nil && ctx.Err() == nil {
-				t.Errorf("follow: %v", err)
+			if err := live.DeliverLive(ctx, p, delivery.NewLogEnd(head)); err != nil && ctx.Err() == nil {
+				t.Errorf("live delivery: %v", err)
 			}
 		})
 	})
@@ -133,7 +135,7 @@ func newWorld(t *testing.T) *world {
 		cancel()
 		w.work.Wait()
 		scheduler.Wait()
-		follower.Wait()
+		live.Wait()
 	})
 	if _, err := w.life.Register(ctx, tenant, integration.Spec{
 		ID: "orders", Type: integration.Permanent, Webhook: &integration.WebhookSpec{URL: "https://example.com/"},
@@ -152,9 +154,13 @@ func (w *world) scheduler(salt string) *statemachine.Scheduler {
 }
 
 func (w *world) engine(scheduler *statemachine.Scheduler) *delivery.Engine {
+	logger := slog.New(slog.DiscardHandler)
+	registry := worker.NewRegistry(worker.Options{
+		Sinks: w, InFlight: w.settings.InFlight, QuietAfter: delivery.QuietAfter(w.settings), Logger: logger, Now: time.Now,
+	})
 	return &delivery.Engine{
-		Store: w.records, Log: w.log, Sinks: w, Settings: w.settings, Lifecycle: w.life,
-		Logger: slog.New(slog.DiscardHandler), Now: time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), 0)), Drive: scheduler.Drive,
+		Store: w.records, Log: w.log, Registry: registry, Settings: w.settings, Lifecycle: w.life,
+		Logger: logger, Now: time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), 0)), Schedule: scheduler.Schedule,
 	}
 }
 
@@ -199,22 +205,22 @@ func (w *world) advance(payload []byte) ([]byte, string, error) {
 	return encode(next), "", nil
 }
 
-func (w *world) Webhook(context.Context, *integration.Integration) (delivery.Sender, error) {
+func (w *world) Webhook(context.Context, *integration.Integration) (sink.Sender, error) {
 	return w, nil
 }
 
-func (w *world) S3(context.Context, *integration.Integration) (delivery.Exporter, error) {
+func (w *world) S3(context.Context, *integration.Integration) (sink.Exporter, error) {
 	return nil, problem.New(problem.Internal, "there is no bucket here")
 }
 
-func (w *world) Send(_ context.Context, e *event.Event, _ int) delivery.Verdict {
+func (w *world) Send(_ context.Context, e *event.Event, _ int) sink.Verdict {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if time.Now().Before(w.up) {
-		return delivery.Verdict{Outcome: delivery.Retry, Status: 503, Reason: "The receiver is down."}
+		return sink.Verdict{Outcome: sink.Retry, Status: 503, Reason: "The receiver is down."}
 	}
 	w.got[e.ID]++
-	return delivery.Verdict{Outcome: delivery.Delivered}
+	return sink.Verdict{Outcome: sink.Delivered}
 }
 
 func (w *world) publish(n int) {

@@ -7,21 +7,21 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/sink"
 )
 
 // ended remembers with what each call to "slow" ended.
 type ended struct {
 	mu       sync.Mutex
-	verdicts []delivery.Outcome
+	verdicts []sink.Outcome
 }
 
-func (o *ended) over(takesSlow time.Duration) func(context.Context, *integration.Integration, *event.Event, int) delivery.Verdict {
-	return func(ctx context.Context, in *integration.Integration, e *event.Event, n int) delivery.Verdict {
+func (o *ended) over(takesSlow time.Duration) func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
+	return func(ctx context.Context, in *integration.Integration, e *event.Event, n int) sink.Verdict {
 		if in.ID != "slow" {
 			return delivered
 		}
@@ -33,7 +33,7 @@ func (o *ended) over(takesSlow time.Duration) func(context.Context, *integration
 	}
 }
 
-func (o *ended) count(want delivery.Outcome) int {
+func (o *ended) count(want sink.Outcome) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := 0
@@ -75,7 +75,7 @@ func TestSlowerThanTheBudget(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		r.wantOnce("fast", ids)
 		r.wantOnce("slow", ids)
-		if n := o.count(delivery.Delivered); n != len(ids) {
+		if n := o.count(sink.Delivered); n != len(ids) {
 			t.Errorf("%d calls were seen through, want %d", n, len(ids))
 		}
 		for _, c := range r.got() {
@@ -105,7 +105,7 @@ func TestWaitForCallsOfThoseWhoLeft(t *testing.T) {
 		r.shutdown() // Follow has returned
 		began := time.Now()
 		r.engine.Wait()
-		if n := o.count(delivery.Delivered); n != 2 {
+		if n := o.count(sink.Delivered); n != 2 {
 			t.Errorf("Wait returned after %v with %d calls ended, want 2", time.Since(began), n)
 		}
 		if c := r.cursor("slow"); c.Position.Segment != 1 || c.DueAt.After(time.Now()) {
@@ -123,8 +123,8 @@ func TestShutdownEndsCallsOfThoseWhoLeft(t *testing.T) {
 		began := time.Now()
 		r.shutdown()
 		r.engine.Wait()
-		if took := time.Since(began); took > 500*time.Millisecond || o.count(delivery.Interrupted) != 2 {
-			t.Errorf("it took %v, %d calls were cut", took, o.count(delivery.Interrupted))
+		if took := time.Since(began); took > 500*time.Millisecond || o.count(sink.Interrupted) != 2 {
+			t.Errorf("it took %v, %d calls were cut", took, o.count(sink.Interrupted))
 		}
 		if c := r.cursor("slow"); c.State != handoff.Driven || c.DueAt.After(time.Now()) || c.Position.Segment != 0 {
 			t.Errorf("cursor %+v", c)
@@ -148,7 +148,7 @@ func TestStopOfOneThatLeaves(t *testing.T) {
 		if took := time.Since(began); in.StatusAt(time.Now()) != integration.Stopped || took < 2*time.Second || took > 2100*time.Millisecond {
 			t.Errorf("%s after %v", in.StatusAt(time.Now()), took)
 		}
-		if n := o.count(delivery.Interrupted); n != 4 {
+		if n := o.count(sink.Interrupted); n != 4 {
 			t.Errorf("%d calls were cut, want 4", n)
 		}
 		r.engine.Wait()
@@ -204,7 +204,7 @@ func TestQuiesceLetsCallsEnd(t *testing.T) {
 					if took := time.Since(began); took > c.most {
 						t.Errorf("the stop took %v", took)
 					}
-					if cut, whole := o.count(delivery.Interrupted), o.count(delivery.Delivered); cut != c.cut || whole != 4-c.cut {
+					if cut, whole := o.count(sink.Interrupted), o.count(sink.Delivered); cut != c.cut || whole != 4-c.cut {
 						t.Errorf("%d calls were cut and %d ended by themselves, want %d and %d", cut, whole, c.cut, 4-c.cut)
 					}
 					time.Sleep(time.Minute)

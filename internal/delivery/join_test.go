@@ -61,7 +61,7 @@ func TestFirstEventIsNotLate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := r.engine.Follow(t.Context(), part, delivery.NewTail(head)); err != nil {
+		if err := r.engine.DeliverLive(t.Context(), part, delivery.NewLogEnd(head)); err != nil {
 			t.Fatal(err)
 		}
 		if times(r.got())[e.ID] != 1 {

@@ -1,4 +1,4 @@
-package delivery
+package worker
 
 import (
 	"encoding/json"
@@ -40,33 +40,33 @@ func stored(t *rapid.T, p handoff.Progress) handoff.Progress {
 		t.Fatal(err)
 	}
 	if len(back.Ahead) > 0 && back.Ahead[len(back.Ahead)-1] == 0 {
-		t.Fatalf("progress %+v has marks that say nothing", p)
+		t.Fatalf("progress %+v has states that say nothing", p)
 	}
 	return back
 }
 
-// Events are taken, settled and failed in any order, and again and again the
-// tracker is lost and only its progress is kept: nothing that got through is
+// Events are taken, acknowledged and failed in any order, and again and again the
+// window is lost and only its progress is kept: nothing that was acknowledged is
 // sent again, nothing is left out, and attempts are counted on.
-func TestTrackerLosesAndRepeatsNothing(t *testing.T) {
+func TestWindowLosesAndRepeatsNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		segs := segments(t)
-		settled, attempts := map[string]bool{}, map[string]int{}
-		tr, added := newTracker(wanted, handoff.Progress{}), 0
+		acked, attempts := map[string]bool{}, map[string]int{}
+		w, added := newWindow(wanted, handoff.Progress{}), 0
 		var taken []item
 		for range rapid.IntRange(0, 60).Draw(t, "steps") {
-			switch what := rapid.SampledFrom([]string{"add", "take", "take", "settle", "settle", "fail", "restore"}).Draw(t, "what"); what {
+			switch what := rapid.SampledFrom([]string{"add", "take", "take", "ack", "ack", "fail", "restore"}).Draw(t, "what"); what {
 			case "add":
 				if added < len(segs) {
-					tr.add(segs[added])
+					w.add(segs[added])
 					added++
 				}
 			case "take":
-				if i, ok := tr.take(); ok {
-					checkTaken(t, i, settled, attempts)
+				if i, ok := w.take(); ok {
+					checkTaken(t, i, acked, attempts)
 					taken = append(taken, i)
 				}
-			case "settle", "fail":
+			case "ack", "fail":
 				if len(taken) == 0 {
 					continue
 				}
@@ -74,97 +74,97 @@ func TestTrackerLosesAndRepeatsNothing(t *testing.T) {
 				i := taken[n]
 				taken = append(taken[:n], taken[n+1:]...)
 				if what == "fail" {
-					tr.fail(i)
+					w.fail(i)
 					attempts[i.event().ID]++
 					continue
 				}
-				settled[i.event().ID] = true
-				tr.settle(i)
+				acked[i.event().ID] = true
+				w.ack(i)
 			case "restore":
-				p := stored(t, tr.progress())
-				tr, taken, added = newTracker(wanted, p), nil, int(p.Position.Segment)
+				p := stored(t, w.progress())
+				w, taken, added = newWindow(wanted, p), nil, int(p.Position.Segment)
 			}
-			checkThrough(t, tr, segs, settled)
+			checkAcked(t, w, segs, acked)
 		}
-		p := stored(t, tr.progress())
-		tr = newTracker(wanted, p)
+		p := stored(t, w.progress())
+		w = newWindow(wanted, p)
 		for _, seg := range segs[p.Position.Segment:] {
-			tr.add(seg)
+			w.add(seg)
 		}
-		for i, ok := tr.take(); ok; i, ok = tr.take() {
-			checkTaken(t, i, settled, attempts)
-			settled[i.event().ID] = true
-			tr.settle(i)
+		for i, ok := w.take(); ok; i, ok = w.take() {
+			checkTaken(t, i, acked, attempts)
+			acked[i.event().ID] = true
+			w.ack(i)
 		}
-		checkThrough(t, tr, segs, settled)
-		if !tr.idle() || tr.through != uint64(len(segs)) {
-			t.Fatalf("through %d of %d, idle %t", tr.through, len(segs), tr.idle())
+		checkAcked(t, w, segs, acked)
+		if !w.idle() || w.acked != uint64(len(segs)) {
+			t.Fatalf("acknowledged %d of %d, idle %t", w.acked, len(segs), w.idle())
 		}
-		if got := tr.progress(); got.Position.Segment != uint64(len(segs)) || got.Position.Index != 0 || len(got.Ahead) > 0 {
+		if got := w.progress(); got.Position.Segment != uint64(len(segs)) || got.Position.Index != 0 || len(got.Ahead) > 0 {
 			t.Fatalf("at the end it stands at %+v", got)
 		}
 	})
 }
 
-func checkTaken(t *rapid.T, i item, settled map[string]bool, attempts map[string]int) {
+func checkTaken(t *rapid.T, i item, acked map[string]bool, attempts map[string]int) {
 	e := i.event()
 	switch {
-	case settled[e.ID]:
+	case acked[e.ID]:
 		t.Fatalf("%s is sent again", e.ID)
 	case e.Name == "other.x":
 		t.Fatalf("%s is sent although it is not wanted", e.ID)
-	case i.attempt() != attempts[e.ID]+1:
-		t.Fatalf("%s is sent as attempt %d after %d", e.ID, i.attempt(), attempts[e.ID])
+	case i.attempt != attempts[e.ID]+1:
+		t.Fatalf("%s is sent as attempt %d after %d", e.ID, i.attempt, attempts[e.ID])
 	}
 }
 
-func checkThrough(t *rapid.T, tr *tracker, segs []eventlog.Segment, settled map[string]bool) {
-	for _, seg := range segs[:tr.through] {
+func checkAcked(t *rapid.T, w *window, segs []eventlog.Segment, acked map[string]bool) {
+	for _, seg := range segs[:w.acked] {
 		for _, e := range seg.Events {
-			if e.Name != "other.x" && !settled[e.ID] {
-				t.Fatalf("segment %d counts as through without %s", tr.through, e.ID)
+			if e.Name != "other.x" && !acked[e.ID] {
+				t.Fatalf("segment %d counts as acknowledged without %s", w.acked, e.ID)
 			}
 		}
 	}
 }
 
-// Where segments are missing (trimmed, or delivered by another follow loop), no
+// Where segments are missing (trimmed, or delivered by another live loop), no
 // event after the gap is left out, however the progress is kept.
-func TestTrackerGap(t *testing.T) {
+func TestWindowGap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		segs := segments(t)
 		gone := map[uint64]bool{}
 		for _, seg := range segs {
 			gone[seg.Number] = rapid.IntRange(0, 2).Draw(t, "gone") == 0
 		}
-		tr := newTracker(wanted, handoff.Progress{})
-		settled := map[string]bool{}
+		w := newWindow(wanted, handoff.Progress{})
+		acked := map[string]bool{}
 		for _, seg := range segs {
 			if gone[seg.Number] {
 				continue
 			}
-			tr.add(seg)
+			w.add(seg)
 			for range rapid.IntRange(0, 4).Draw(t, "takes") {
-				if i, ok := tr.take(); ok && rapid.Bool().Draw(t, "settles") {
-					settled[i.event().ID] = true
-					tr.settle(i)
+				if i, ok := w.take(); ok && rapid.Bool().Draw(t, "acks") {
+					acked[i.event().ID] = true
+					w.ack(i)
 				}
 			}
 		}
 		// All segments are there for the next one: what another loop delivered is
 		// still in the log.
-		p := stored(t, tr.progress())
-		tr = newTracker(wanted, p)
+		p := stored(t, w.progress())
+		w = newWindow(wanted, p)
 		for _, seg := range segs[p.Position.Segment:] {
-			tr.add(seg)
+			w.add(seg)
 		}
-		for i, ok := tr.take(); ok; i, ok = tr.take() {
-			settled[i.event().ID] = true
-			tr.settle(i)
+		for i, ok := w.take(); ok; i, ok = w.take() {
+			acked[i.event().ID] = true
+			w.ack(i)
 		}
 		for _, seg := range segs {
 			for _, e := range seg.Events {
-				if e.Name != "other.x" && !settled[e.ID] && !gone[seg.Number] {
+				if e.Name != "other.x" && !acked[e.ID] && !gone[seg.Number] {
 					t.Fatalf("%s is lost", e.ID)
 				}
 			}
@@ -172,7 +172,7 @@ func TestTrackerGap(t *testing.T) {
 	})
 }
 
-func TestTrackerProgress(t *testing.T) {
+func TestWindowProgress(t *testing.T) {
 	seg := func(n uint64, events int) eventlog.Segment {
 		s := eventlog.Segment{Number: n}
 		for i := range events {
@@ -180,27 +180,27 @@ func TestTrackerProgress(t *testing.T) {
 		}
 		return s
 	}
-	tr := newTracker(event.Filter{}, handoff.Progress{Position: handoff.Position{Segment: 4}})
-	tr.add(seg(4, 1)) // has it already
-	tr.add(seg(5, 3))
-	tr.add(seg(6, 2))
-	tr.add(seg(5, 3)) // has it already
+	w := newWindow(event.Filter{}, handoff.Progress{Position: handoff.Position{Segment: 4}})
+	w.add(seg(4, 1)) // has it already
+	w.add(seg(5, 3))
+	w.add(seg(6, 2))
+	w.add(seg(5, 3)) // has it already
 	var items []item
-	for i, ok := tr.take(); ok; i, ok = tr.take() {
+	for i, ok := w.take(); ok; i, ok = w.take() {
 		items = append(items, i)
 	}
 	if len(items) != 5 {
 		t.Fatalf("took %d events, want 5", len(items))
 	}
-	tr.settle(items[0])
-	tr.fail(items[1])
-	tr.settle(items[2])
-	tr.settle(items[3])
+	w.ack(items[0])
+	w.fail(items[1])
+	w.ack(items[2])
+	w.ack(items[3])
 	want := handoff.Progress{Position: handoff.Position{Segment: 4, Index: 1}, Ahead: []int{1, handoff.Through, handoff.Through}}
-	if diff := cmp.Diff(want, tr.progress()); diff != "" {
+	if diff := cmp.Diff(want, w.progress()); diff != "" {
 		t.Error(diff)
 	}
-	again := newTracker(event.Filter{}, want)
+	again := newWindow(event.Filter{}, want)
 	if diff := cmp.Diff(want, again.progress()); diff != "" {
 		t.Errorf("before anything is read: %s", diff)
 	}
@@ -222,21 +222,21 @@ func TestWhatWasKnownEndsWithAGap(t *testing.T) {
 	}
 	known := handoff.Progress{Position: handoff.Position{Segment: 4, Index: 2}, Ahead: []int{3, handoff.Through, 0, handoff.Through}}
 	for name, c := range map[string]struct {
-		pass func(*tracker)
+		pass func(*window)
 		want []string // the ids to send, each with its attempt
 	}{
-		"no gap":                     {func(tr *tracker) { tr.add(seg(5)); tr.add(seg(6)) }, []string{"5.2 4", "6.1 1"}},
-		"a gap":                      {func(tr *tracker) { tr.add(seg(6)); tr.add(seg(7)) }, []string{"6.0 1", "6.1 1", "6.2 1", "7.0 1", "7.1 1", "7.2 1"}},
-		"a gap after a segment":      {func(tr *tracker) { tr.add(seg(5)); tr.add(seg(7)); tr.add(seg(8)) }, []string{"5.2 4", "7.0 1", "7.1 1", "7.2 1", "8.0 1", "8.1 1", "8.2 1"}},
-		"a skip":                     {func(tr *tracker) { tr.skip(5); tr.add(seg(6)) }, []string{"6.0 1", "6.1 1", "6.2 1"}},
-		"a skip to where it is":      {func(tr *tracker) { tr.skip(4); tr.add(seg(5)) }, []string{"5.0 1", "5.1 1", "5.2 1"}},
-		"a skip to before the place": {func(tr *tracker) { tr.skip(2); tr.add(seg(5)) }, []string{"5.0 1", "5.1 1", "5.2 1"}},
+		"no gap":                     {func(w *window) { w.add(seg(5)); w.add(seg(6)) }, []string{"5.2 4", "6.1 1"}},
+		"a gap":                      {func(w *window) { w.add(seg(6)); w.add(seg(7)) }, []string{"6.0 1", "6.1 1", "6.2 1", "7.0 1", "7.1 1", "7.2 1"}},
+		"a gap after a segment":      {func(w *window) { w.add(seg(5)); w.add(seg(7)); w.add(seg(8)) }, []string{"5.2 4", "7.0 1", "7.1 1", "7.2 1", "8.0 1", "8.1 1", "8.2 1"}},
+		"a skip":                     {func(w *window) { w.skip(5); w.add(seg(6)) }, []string{"6.0 1", "6.1 1", "6.2 1"}},
+		"a skip to where it is":      {func(w *window) { w.skip(4); w.add(seg(5)) }, []string{"5.0 1", "5.1 1", "5.2 1"}},
+		"a skip to before the place": {func(w *window) { w.skip(2); w.add(seg(5)) }, []string{"5.0 1", "5.1 1", "5.2 1"}},
 	} {
-		tr := newTracker(event.Filter{}, known)
-		c.pass(tr)
+		w := newWindow(event.Filter{}, known)
+		c.pass(w)
 		var got []string
-		for i, ok := tr.take(); ok; i, ok = tr.take() {
-			got = append(got, fmt.Sprint(i.event().ID, " ", i.attempt()))
+		for i, ok := w.take(); ok; i, ok = w.take() {
+			got = append(got, fmt.Sprint(i.event().ID, " ", i.attempt))
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -244,15 +244,15 @@ func TestWhatWasKnownEndsWithAGap(t *testing.T) {
 	}
 }
 
-// What is in hand is bounded by its bytes, and what is finished makes room.
-func TestTrackerCountsWhatIsInHand(t *testing.T) {
-	tr := newTracker(event.Filter{}, handoff.Progress{})
+// What is buffered is bounded by its bytes, and what is finished makes room.
+func TestWindowCountsWhatIsBuffered(t *testing.T) {
+	w := newWindow(event.Filter{}, handoff.Progress{})
 	var items []item
 	for n := range uint64(3) {
 		body := make([]byte, 10*(n+1))
-		tr.add(eventlog.Segment{Number: n + 1, Events: []event.Event{{ID: "a", Body: body}, {ID: "b", Body: body}}})
+		w.add(eventlog.Segment{Number: n + 1, Events: []event.Event{{ID: "a", Body: body}, {ID: "b", Body: body}}})
 	}
-	for i, ok := tr.take(); ok; i, ok = tr.take() {
+	for i, ok := w.take(); ok; i, ok = w.take() {
 		items = append(items, i)
 	}
 	type state struct {
@@ -262,8 +262,8 @@ func TestTrackerCountsWhatIsInHand(t *testing.T) {
 	}
 	var got []state
 	for _, i := range []int{2, 3, 0, 1, 5, 4} { // the second segment, the first, the third
-		finished := tr.settle(items[i])
-		got = append(got, state{finished, tr.idle(), tr.bytes(), tr.progress().Position.Segment})
+		finished := w.ack(items[i])
+		got = append(got, state{finished, w.idle(), w.bytes(), w.progress().Position.Segment})
 	}
 	want := []state{
 		{false, false, 120, 0},
@@ -280,17 +280,17 @@ func TestTrackerCountsWhatIsInHand(t *testing.T) {
 
 // What is finished leaves, and the next event is still the one that it was.
 func TestTakesGoOnWhenSegmentsAreFinished(t *testing.T) {
-	tr := newTracker(event.Filter{}, handoff.Progress{})
+	w := newWindow(event.Filter{}, handoff.Progress{})
 	for n := range uint64(3) {
 		id := fmt.Sprint(n + 1)
-		tr.add(eventlog.Segment{Number: n + 1, Events: []event.Event{{ID: id + "a"}, {ID: id + "b"}}})
+		w.add(eventlog.Segment{Number: n + 1, Events: []event.Event{{ID: id + "a"}, {ID: id + "b"}}})
 	}
-	first, _ := tr.take()
-	second, _ := tr.take()
-	tr.take() // 2a, whose answer comes after those of the first segment
-	tr.settle(first)
-	tr.settle(second)
-	if i, ok := tr.take(); !ok || i.event().ID != "2b" {
+	first, _ := w.take()
+	second, _ := w.take()
+	w.take() // 2a, whose answer comes after those of the first segment
+	w.ack(first)
+	w.ack(second)
+	if i, ok := w.take(); !ok || i.event().ID != "2b" {
 		t.Errorf("next is %+v, %v, want 2b", i, ok)
 	}
 }

@@ -1,0 +1,137 @@
+package rejected
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/store"
+	"github.com/sluicehq/sluice/internal/worker"
+)
+
+// longRun is how many rejections without a delivery between them are said loudly:
+// one event may be bad, but not twenty in a row.
+const longRun = 20
+
+const longRunReason = "ATTENTION: the last %d answers were all 400, so every event leaves the stream for the list of rejected events, " +
+	"of which only the newest %d are kept. Stop the integration, check callback_url and the receiver, and start it again. " +
+	"Then retry the rejected events; a replay brings back those that were evicted."
+
+// Add keeps an event that the receiver of the target refused, with an entry in
+// the integration's log, and evicts the oldest ones beyond the limit. It keeps
+// nothing twice, as after a crash. A long run of rejections is said loudly, once.
+func (s *Service) Add(ctx context.Context, t *worker.Target, ev *event.Event, attempt int, v sink.Verdict) error {
+	in := t.Integration
+	release, err := s.turns.take(ctx, in)
+	if err != nil {
+		return err
+	}
+	defer release()
+	loud := t.Rejections.Load()+1 == longRun
+	if err := store.Transact(func() error { return s.add(ctx, in, ev, attempt, v, loud) }); err != nil {
+		return err
+	}
+	t.Rejections.Add(1)
+	if loud {
+		s.Logger.WarnContext(ctx, "receiver rejects everything",
+			"tenant", in.Tenant, "integration", in.ID, "rejected_in_a_row", longRun, "reason", v.Reason)
+	}
+	return nil
+}
+
+func (s *Service) add(ctx context.Context, in *integration.Integration, ev *event.Event, attempt int, v sink.Verdict, loud bool) error {
+	h, now := store.HistoryOf(in), s.Now()
+	index, err := s.Store.RejectedIndex(ctx, h)
+	if err != nil {
+		return err
+	}
+	var writes []store.Write
+	if !index.Contains(ev.ID) {
+		index.Entries = append(index.Entries, integration.RejectedEntry{EventID: ev.ID, CreatedAt: now})
+		writes = append(writes,
+			store.PutRejected{History: h, Rejected: &integration.Rejected{Event: *ev, CreatedAt: now, Attempts: attempt}},
+			entry(h, now, integration.ActionEventRejected, "Event %s (%s) was rejected. %s", ev.ID, ev.Name, v.Reason))
+		writes = append(writes, s.evict(h, index, now)...)
+		writes = append(writes, store.PutRejectedIndex{History: h, Index: index})
+	}
+	if loud {
+		writes = append(writes, entry(h, now, integration.ActionEventRejected, longRunReason, longRun, s.Settings.MaxRejected))
+	}
+	if len(writes) == 0 {
+		return nil
+	}
+	return s.Store.Commit(ctx, writes...)
+}
+
+func entry(h store.History, at time.Time, action integration.Action, format string, args ...any) store.AddEntry {
+	return store.AddEntry{History: h, Entry: integration.LogEntry{Action: action, CreatedAt: at, Reason: fmt.Sprintf(format, args...)}}
+}
+
+// maxEvicted keeps a rejection within one Commit where the setting was lowered;
+// the next ones evict the rest.
+const maxEvicted = 40
+
+// evict takes the oldest events beyond the limit off the index, and returns the
+// writes that belong to it.
+func (s *Service) evict(h store.History, index *integration.RejectedIndex, now time.Time) []store.Write {
+	var writes []store.Write
+	for n := 0; len(index.Entries) > s.Settings.MaxRejected && n < maxEvicted; n++ {
+		oldest := index.Entries[0].EventID
+		index.Entries = index.Entries[1:]
+		writes = append(writes,
+			store.DeleteRejected{History: h, EventID: oldest},
+			entry(h, now, integration.ActionRejectedEvicted, "Rejected event %s was evicted: only the newest %d are kept. A replay can bring it back.", oldest, s.Settings.MaxRejected))
+	}
+	return writes
+}
+
+// turns lets one rejection of an integration at a time be written: all of one
+// integration change the same index, so those of a receiver that refuses
+// everything would meet each other's conflicts without end.
+type turns struct {
+	mu   sync.Mutex
+	held map[store.History]*turn
+}
+
+type turn struct {
+	token chan struct{} // has room for one
+	users int           // who hold it or wait for it
+}
+
+// take waits for the integration's turn, or for the end of ctx.
+func (t *turns) take(ctx context.Context, in *integration.Integration) (release func(), err error) {
+	key := store.HistoryOf(in)
+	turn := t.join(key)
+	select {
+	case turn.token <- struct{}{}:
+		return func() { <-turn.token; t.leave(key, turn) }, nil
+	case <-ctx.Done():
+		t.leave(key, turn)
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (t *turns) join(key store.History) *turn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.held == nil {
+		t.held = make(map[store.History]*turn)
+	}
+	if t.held[key] == nil {
+		t.held[key] = &turn{token: make(chan struct{}, 1)}
+	}
+	t.held[key].users++
+	return t.held[key]
+}
+
+func (t *turns) leave(key store.History, turn *turn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if turn.users--; turn.users == 0 {
+		delete(t.held, key)
+	}
+}

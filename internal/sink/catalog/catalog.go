@@ -1,0 +1,57 @@
+// Package catalog lists the kinds of sinks.
+package catalog
+
+import (
+	"context"
+
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/netguard"
+	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/sink/s3export"
+	"github.com/sluicehq/sluice/internal/sink/webhook"
+)
+
+// Options are what sinks are made with. All are required.
+type Options struct {
+	Guard    *netguard.Guard
+	Sealer   secret.Sealer     // that the integrations' secrets were sealed with
+	Settings settings.Settings // WebhookTimeout and InFlight
+	Version  string            // of the User-Agent
+}
+
+// Sinks opens the sinks of integrations. It implements sink.Sinks and is
+// safe for concurrent use.
+type Sinks struct {
+	sealer  secret.Sealer
+	webhook *webhook.Client
+	s3      *s3export.Client
+}
+
+// New returns sinks that share their connections.
+func New(o Options) *Sinks {
+	return &Sinks{
+		sealer: o.Sealer,
+		webhook: webhook.New(webhook.Options{
+			Guard: o.Guard, Timeout: o.Settings.WebhookTimeout, InFlight: o.Settings.InFlight, Version: o.Version,
+		}),
+		s3: s3export.New(s3export.Options{Guard: o.Guard}),
+	}
+}
+
+// Webhook implements sink.Sinks.
+func (s *Sinks) Webhook(ctx context.Context, in *integration.Integration) (sink.Sender, error) {
+	return s.webhook.Open(ctx, in, s.sealer)
+}
+
+// S3 implements sink.Sinks.
+func (s *Sinks) S3(ctx context.Context, in *integration.Integration) (sink.Exporter, error) {
+	return s.s3.Open(ctx, in, s.sealer)
+}
+
+// Close closes connections that are not in use.
+func (s *Sinks) Close() {
+	s.webhook.Close()
+	s.s3.Close()
+}

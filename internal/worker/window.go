@@ -1,0 +1,183 @@
+package worker
+
+import (
+	"slices"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/handoff"
+)
+
+// window is the ack window of one integration: the buffered segments, which of
+// their events are acknowledged, how often the others were tried, and which is
+// next. It is not safe for concurrent use.
+type window struct {
+	filter   event.Filter
+	start    handoff.Progress   // before the first buffered segment
+	buffered []*bufferedSegment // in order, the first not wholly acknowledged
+	next     int                // index in buffered of the segment to take from
+	acked    uint64             // the last segment that is wholly acknowledged
+}
+
+// bufferedSegment is a segment with the state of each event: handoff.Through or
+// the number of attempts made.
+type bufferedSegment struct {
+	eventlog.Segment
+	states []int
+	next   int // the next event to take
+	open   int // events that are not acknowledged
+}
+
+// item is one event to send, for which attempt it is.
+type item struct {
+	segment *bufferedSegment
+	index   int
+	attempt int
+}
+
+func (i item) event() *event.Event { return &i.segment.Events[i.index] }
+
+func newWindow(filter event.Filter, start handoff.Progress) *window {
+	return &window{filter: filter, start: start, acked: start.Position.Segment}
+}
+
+// last is the number of the last segment it was given.
+func (w *window) last() uint64 {
+	if len(w.buffered) == 0 {
+		return w.acked
+	}
+	return w.buffered[len(w.buffered)-1].Number
+}
+
+// add buffers a segment. Segments it already has are ignored; a gap in the
+// numbers means that what lies between was trimmed, or delivered by another
+// process, and what is known of events there is dropped.
+func (w *window) add(seg eventlog.Segment) {
+	if seg.Number <= w.last() {
+		return
+	}
+	b := &bufferedSegment{Segment: seg, states: make([]int, len(seg.Events))}
+	if seg.Number == w.last()+1 {
+		w.restore(b)
+	} else {
+		w.start = handoff.Progress{}
+	}
+	for i, state := range b.states {
+		if state != handoff.Through && !w.filter.Pass(&seg.Events[i]) {
+			b.states[i] = handoff.Through
+		}
+		if b.states[i] != handoff.Through {
+			b.open++
+		}
+	}
+	w.buffered = append(w.buffered, b)
+	w.drop()
+}
+
+// restore applies what is left of the start to the next segment.
+func (w *window) restore(b *bufferedSegment) {
+	acked := min(w.start.Position.Index, len(b.states))
+	for i := range acked {
+		b.states[i] = handoff.Through
+	}
+	known := min(len(w.start.Ahead), len(b.states)-acked)
+	copy(b.states[acked:], w.start.Ahead[:known])
+	w.start.Position.Index -= acked
+	w.start.Ahead = w.start.Ahead[known:]
+}
+
+// more reports whether there is an event to send.
+func (w *window) more() bool {
+	for w.next < len(w.buffered) {
+		b := w.buffered[w.next]
+		for ; b.next < len(b.states); b.next++ {
+			if b.states[b.next] != handoff.Through {
+				return true
+			}
+		}
+		w.next++
+	}
+	return false
+}
+
+// take returns the next event to send, if there is one.
+func (w *window) take() (item, bool) {
+	if !w.more() {
+		return item{}, false
+	}
+	b := w.buffered[w.next]
+	i := b.next
+	b.next++
+	return item{segment: b, index: i, attempt: b.states[i] + 1}, true
+}
+
+// skip passes over the segments up to the given number, which are no longer in
+// the log. Nothing may be buffered.
+func (w *window) skip(upTo uint64) {
+	w.start, w.acked = handoff.Progress{}, max(w.acked, upTo)
+}
+
+// ack records that an event is acknowledged. It reports whether a whole segment
+// is by it.
+func (w *window) ack(i item) bool {
+	i.segment.states[i.index] = handoff.Through
+	i.segment.open--
+	return i.segment.open == 0 && w.drop()
+}
+
+// fail records a failed attempt.
+func (w *window) fail(i item) { i.segment.states[i.index]++ }
+
+// drop removes the segments at the front that are wholly acknowledged.
+func (w *window) drop() bool {
+	n := 0
+	for n < len(w.buffered) && w.buffered[n].open == 0 {
+		w.acked = w.buffered[n].Number
+		n++
+	}
+	w.buffered = slices.Delete(w.buffered, 0, n)
+	w.next = max(0, w.next-n)
+	if len(w.buffered) > 0 {
+		w.acked = w.buffered[0].Number - 1 // a gap before it counts as acknowledged
+	}
+	return n > 0
+}
+
+// idle reports whether everything buffered is acknowledged.
+func (w *window) idle() bool { return len(w.buffered) == 0 }
+
+// bytes is the size of the buffered segments.
+func (w *window) bytes() int {
+	n := 0
+	for _, b := range w.buffered {
+		n += b.Bytes()
+	}
+	return n
+}
+
+// progress is what has to be kept to go on from here later, with nothing sent
+// again that is known to be acknowledged.
+func (w *window) progress() handoff.Progress {
+	p := handoff.Progress{Position: handoff.Position{Segment: w.acked}}
+	if len(w.buffered) == 0 {
+		// What was known of a segment that was not read is still known.
+		p.Position.Index, p.Ahead = w.start.Position.Index, w.start.Ahead
+		return p
+	}
+	states := w.buffered[0].states
+	for p.Position.Index < len(states) && states[p.Position.Index] == handoff.Through {
+		p.Position.Index++
+	}
+	p.Ahead = append(p.Ahead, states[p.Position.Index:]...)
+	for i, b := range w.buffered[1:] {
+		if b.Number != w.buffered[i].Number+1 {
+			break // states are counted from the position, so none can be kept beyond a gap
+		}
+		p.Ahead = append(p.Ahead, b.states...)
+	}
+	p.Ahead = append(p.Ahead, w.start.Ahead...) // empty where there is a gap
+	for len(p.Ahead) > 0 && p.Ahead[len(p.Ahead)-1] == 0 {
+		p.Ahead = p.Ahead[:len(p.Ahead)-1]
+	}
+	return p
+}

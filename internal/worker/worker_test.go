@@ -1,0 +1,203 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/sink"
+)
+
+// counter is a receiver that counts what is in flight and what arrived.
+type counter struct {
+	under, most atomic.Int32
+	mu          sync.Mutex
+	got         map[string]int
+	answer      func(id string) sink.Verdict
+}
+
+func (c *counter) Send(ctx context.Context, e *event.Event, _ int) sink.Verdict {
+	n := c.under.Add(1)
+	defer c.under.Add(-1)
+	most := c.most.Load()
+	for n > most && !c.most.CompareAndSwap(most, n) {
+		most = c.most.Load()
+	}
+	for range rand.IntN(20) {
+		runtime.Gosched()
+	}
+	if ctx.Err() != nil {
+		return sink.Verdict{Outcome: sink.Interrupted}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.got[e.ID]++
+	return c.answer(e.ID)
+}
+
+func workerOver(c *counter, inFlight int, start handoff.Progress, probe bool) (*Worker, chan struct{}) {
+	changed := make(chan struct{}, 1)
+	return New(context.Background(), Job{
+		Send:  c.Send,
+		Keep:  func(context.Context, *event.Event, int, sink.Verdict) error { return nil },
+		Slots: NewSlots(inFlight), Start: start, Probe: probe, Now: time.Now, Changed: changed,
+	}), changed
+}
+
+func numbered(n uint64, events int) eventlog.Segment {
+	s := eventlog.Segment{Number: n}
+	for i := range events {
+		s.Events = append(s.Events, event.Event{ID: fmt.Sprintf("%d-%d", n, i), Name: "order.created"})
+	}
+	return s
+}
+
+func deliveredAlways(string) sink.Verdict { return sink.Verdict{Outcome: sink.Delivered} }
+
+// A worker is given segments, asked, and allowed to go on from several sides at
+// once: every event arrives once, with no more calls at a time than allowed.
+func TestWorkerFromManySides(t *testing.T) {
+	const segs, events, inFlight = 40, 10, 4
+	for _, probe := range []bool{false, true} {
+		c := &counter{got: map[string]int{}, answer: deliveredAlways}
+		r, signal := workerOver(c, inFlight, handoff.Progress{}, probe)
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for i := range segs {
+				r.Give([]eventlog.Segment{numbered(uint64(i+1), events)})
+				runtime.Gosched()
+			}
+		})
+		for range 3 {
+			wg.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						r.Extend(time.Now().Add(time.Hour))
+						_, _, _ = r.State(), r.Progress(), r.Buffered()
+						runtime.Gosched()
+					}
+				}
+			})
+		}
+		for r.State().Acked < segs {
+			<-signal // never misses the end
+		}
+		close(stop)
+		wg.Wait()
+		r.Halt()
+		r.Drain()
+		for id, n := range c.got {
+			if n != 1 {
+				t.Errorf("%s arrived %d times", id, n)
+			}
+		}
+		if len(c.got) != segs*events || c.most.Load() > inFlight {
+			t.Errorf("%d events arrived, with up to %d calls at a time; want %d and at most %d", len(c.got), c.most.Load(), segs*events, inFlight)
+		}
+		if st := r.State(); !st.Idle || !st.Drained || st.Acks != segs*events {
+			t.Errorf("at the end %+v", st)
+		}
+	}
+}
+
+// Wherever a worker is broken off, what its progress does not count as through
+// is sent by the next one, and nothing else.
+func TestWorkerBrokenOffAnywhere(t *testing.T) {
+	for round := range 200 {
+		c := &counter{got: map[string]int{}, answer: deliveredAlways}
+		r, signal := workerOver(c, 3, handoff.Progress{}, false)
+		segs := []eventlog.Segment{numbered(1, 7), numbered(2, 3), numbered(3, 7)}
+		r.Extend(time.Now().Add(time.Hour))
+		r.Give(segs)
+		for range round % 40 {
+			runtime.Gosched()
+		}
+		r.Halt() // calls in flight end by themselves, and count
+		r.Drain()
+		next, signal2 := workerOver(c, 3, r.Progress(), false)
+		next.Extend(time.Now().Add(time.Hour))
+		next.Give(segs[r.Progress().Position.Segment:])
+		for next.State().Acked < 3 {
+			<-signal2
+		}
+		next.Halt()
+		next.Drain()
+		for id, n := range c.got {
+			if n != 1 {
+				t.Fatalf("round %d: %s arrived %d times", round, id, n)
+			}
+		}
+		if len(c.got) != 17 {
+			t.Fatalf("round %d: %d events arrived", round, len(c.got))
+		}
+		_ = signal
+	}
+}
+
+// Past its time a worker starts nothing; one that failed neither.
+func TestWorkerStartsNothing(t *testing.T) {
+	c := &counter{got: map[string]int{}, answer: deliveredAlways}
+	r, _ := workerOver(c, 4, handoff.Progress{}, false)
+	r.Give([]eventlog.Segment{numbered(1, 5)})
+	r.Extend(time.Now().Add(-time.Second))
+	if !r.State().Drained || len(c.got) > 0 {
+		t.Error("starts calls past its time")
+	}
+	c.answer = func(string) sink.Verdict { return sink.Verdict{Outcome: sink.Retry, Reason: "busy"} }
+	r, signal := workerOver(c, 1, handoff.Progress{}, false)
+	r.Extend(time.Now().Add(time.Hour))
+	r.Give([]eventlog.Segment{numbered(1, 5)})
+	for !r.State().Drained || r.State().Failure == nil {
+		<-signal
+	}
+	r.Give([]eventlog.Segment{numbered(2, 5)})
+	r.Extend(time.Now().Add(2 * time.Hour))
+	if !r.State().Drained || len(c.got) != 1 || r.State().Failure.Verdict.Reason != "busy" {
+		t.Errorf("after a failure %d events were sent, state %+v", len(c.got), r.State())
+	}
+	want := handoff.Progress{Ahead: []int{1}}
+	if p := r.Progress(); p.Position != want.Position || len(p.Ahead) != 1 || p.Ahead[0] != 1 {
+		t.Errorf("progress %+v, want %+v", p, want)
+	}
+}
+
+// What read the state before a stop may not begin after it.
+func TestNothingBeginsAfterQuiesce(t *testing.T) {
+	now := time.Now()
+	r := NewRegistry(Options{QuietAfter: time.Minute, Now: func() time.Time { return now }})
+	begins := func(id string, generation uint64) bool {
+		end, ok := r.Begin("acme", id, generation, func() {}, func() {})
+		if ok {
+			end()
+		}
+		return ok
+	}
+	if !r.Quiesce(t.Context(), "acme", "orders", 5) {
+		t.Error("nothing was in flight, and it is not quiet")
+	}
+	if begins("orders", 4) || !begins("orders", 5) || !begins("other", 1) {
+		t.Error("the wrong generations may begin")
+	}
+	now = now.Add(time.Minute)
+	r.Quiesce(t.Context(), "acme", "other", 2)
+	if begins("orders", 4) {
+		t.Error("forgot the stop while an actor from before it may still come")
+	}
+	now = now.Add(time.Second)
+	r.Quiesce(t.Context(), "acme", "other", 2)
+	if len(r.stopped) != 1 || len(r.active) != 0 {
+		t.Errorf("remembers %d stops and %d activities, want 1 and 0", len(r.stopped), len(r.active))
+	}
+}
