@@ -140,7 +140,7 @@ func (b *batches) entries(records []types.Record) []types.PutRecordsRequestEntry
 	for i := range records {
 		r := &records[i]
 		content, err := wire.Decode(aws.ToString(r.PartitionKey), r.Data)
-		if err == nil && !content.Barrier.IsZero() {
+		if err == nil && !content.Marker.IsZero() {
 			continue
 		}
 		entries = append(entries, types.PutRecordsRequestEntry{PartitionKey: r.PartitionKey, Data: r.Data})

@@ -38,8 +38,8 @@ func TestBatchIsPutBackAndThenItsMessageDeleted(t *testing.T) {
 		w := newWorld(t)
 		w.closed = closed
 		w.publish("0#acme", "0#acme", "1#acme", "0#globex", "0#acme")
-		w.setAside("m1", 101, 103, 2)
-		w.setAside("m2", 104, 104, 1)
+		w.deadLettered("m1", 101, 103, 2)
+		w.deadLettered("m2", 104, 104, 1)
 		code, out, stderr := w.fromQueue()
 		if code != exitOK {
 			t.Errorf("code %d, %s", code, stderr)
@@ -63,7 +63,7 @@ func TestOnlyRefusedEntriesArePutAgain(t *testing.T) {
 	w := newWorld(t)
 	w.page = 10
 	w.publish("0#a", "0#b", "0#c")
-	w.setAside("m1", 100, 102, 3)
+	w.deadLettered("m1", 100, 102, 3)
 	w.refuse = func(call, entry int) bool { return call == 1 && entry != 1 }
 	if code, _, stderr := w.fromQueue(); code != exitOK {
 		t.Error(stderr)
@@ -86,7 +86,7 @@ func TestMessageStaysUntilAllOfItIsBack(t *testing.T) {
 			w := newWorld(t)
 			w.page = 10
 			w.publish("0#a", "0#b", "0#c")
-			w.setAside("m1", 100, 102, 3)
+			w.deadLettered("m1", 100, 102, 3)
 			c.set(w)
 			code, out, stderr := w.fromQueue()
 			if code != exitStayed || len(w.messages) != 1 || w.messages[0].hidden {
@@ -115,7 +115,7 @@ func TestPastTheRetention(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.publish("0#a", "0#b", "0#c", "0#d")
-			w.setAside("m1", 100, 102, 3)
+			w.deadLettered("m1", 100, 102, 3)
 			c.set(w)
 			code, out, _ := w.fromQueue()
 			if code != exitStayed || len(w.messages) != 1 || w.messages[0].hidden {
@@ -134,7 +134,7 @@ func TestForeignMessagesStayAndHoldUpNobody(t *testing.T) {
 		{id: "text", body: "hello"},
 		{id: "other", body: about("arn:aws:kinesis:eu-central-1:123456789012:stream/other", "100", "100", 1)},
 	}
-	w.setAside("m1", 100, 100, 1)
+	w.deadLettered("m1", 100, 100, 1)
 	code, out, _ := w.fromQueue()
 	if code != exitStayed || len(w.messages) != 2 {
 		t.Errorf("code %d, messages %+v", code, w.messages)
@@ -147,9 +147,9 @@ func TestForeignMessagesStayAndHoldUpNobody(t *testing.T) {
 func TestBarriersAreLeftOut(t *testing.T) {
 	w := newWorld(t)
 	w.publish("0#a", "0#a", "0#a")
-	w.records[1].Data = wire.EncodeBarrier(time.UnixMilli(1_700_000_000_000))
+	w.records[1].Data = wire.EncodeMarker(time.UnixMilli(1_700_000_000_000))
 	w.records[2].Data = []byte("damaged") // is put; fanout parks it
-	w.setAside("m1", 100, 102, 3)
+	w.deadLettered("m1", 100, 102, 3)
 	if code, _, stderr := w.fromQueue(); code != exitOK {
 		t.Error(stderr)
 	}
@@ -159,9 +159,9 @@ func TestBarriersAreLeftOut(t *testing.T) {
 func TestDryRunChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	w.publish("0#a", "0#b")
-	w.setAside("m1", 100, 101, 2)
-	w.setAside("m2", 50, 50, 1)
-	w.objects["malformed/s/1.json"] = parkedText("0#a", data(7))
+	w.deadLettered("m1", 100, 101, 2)
+	w.deadLettered("m2", 50, 50, 1)
+	w.objects["malformed/s/1.json"] = quarantinedText("0#a", data(7))
 	code, out, _ := w.fromQueue("--dry-run", "--bucket", "b")
 	if code != exitStayed || len(w.changes) != 0 || len(w.messages) != 2 || w.messages[0].hidden || w.messages[1].hidden {
 		t.Errorf("code %d, changes %q, messages %+v", code, w.changes, w.messages)
@@ -172,7 +172,7 @@ func TestDryRunChangesNothing(t *testing.T) {
 func TestDeletionThatFailsIsTold(t *testing.T) {
 	w := newWorld(t)
 	w.publish("0#a")
-	w.setAside("m1", 100, 100, 1)
+	w.deadLettered("m1", 100, 100, 1)
 	w.failing["DeleteMessage"] = errFault
 	code, out, _ := w.fromQueue()
 	if code != exitStayed || len(w.changes) != 1 {
@@ -184,7 +184,7 @@ func TestDeletionThatFailsIsTold(t *testing.T) {
 func TestInterruptionKeepsTheMessage(t *testing.T) {
 	w := newWorld(t)
 	w.publish("0#a", "0#b", "0#c")
-	w.setAside("m1", 100, 102, 3)
+	w.deadLettered("m1", 100, 102, 3)
 	w.refuse = func(int, int) bool { w.interrupt(); return false }
 	code, _, stderr := w.fromQueue()
 	if code != exitStayed || len(w.messages) != 1 || w.messages[0].hidden {
@@ -221,7 +221,7 @@ func TestLargeBatchesAreDivided(t *testing.T) {
 		calls[call-1]++
 		return false
 	}
-	w.setAside("m1", 100, 1199, 1100)
+	w.deadLettered("m1", 100, 1199, 1100)
 	if code, _, stderr := w.fromQueue(); code != exitOK {
 		t.Error(stderr)
 	}

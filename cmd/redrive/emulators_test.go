@@ -71,7 +71,7 @@ func (a *account) put(key string, data []byte) string {
 	return *out.SequenceNumber
 }
 
-func (a *account) setAside(start, end string, size int) {
+func (a *account) deadLettered(start, end string, size int) {
 	a.t.Helper()
 	_, err := a.sqs.SendMessage(a.t.Context(), &sqs.SendMessageInput{QueueUrl: &a.queue, MessageBody: aws.String(about(eventsStream, start, end, size))})
 	a.check(err)
@@ -117,9 +117,9 @@ func TestAgainstEmulators(t *testing.T) {
 	})
 	a.check(err)
 	a.ready()
-	a.setAside(numbers[1], numbers[3], 3)
-	a.setAside("hello", numbers[3], 3) // stays
-	_, err = a.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("parked"), Key: aws.String("malformed/s/1.json"), Body: strings.NewReader(parkedText("1#acme", data(9)))})
+	a.deadLettered(numbers[1], numbers[3], 3)
+	a.deadLettered("hello", numbers[3], 3) // stays
+	_, err = a.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("parked"), Key: aws.String("malformed/s/1.json"), Body: strings.NewReader(quarantinedText("1#acme", data(9)))})
 	a.check(err)
 
 	if code, out := a.run("--dry-run"); code != exitStayed || len(a.open()) != 0 {

@@ -34,11 +34,11 @@ type malformed struct {
 const maxObject = 16 << 20
 
 func (m *malformed) run(ctx context.Context) error {
-	pages := s3.NewListObjectsV2Paginator(m.objects, &s3.ListObjectsV2Input{Bucket: &m.bucket, Prefix: aws.String(fanout.ParkedPrefix)})
+	pages := s3.NewListObjectsV2Paginator(m.objects, &s3.ListObjectsV2Input{Bucket: &m.bucket, Prefix: aws.String(fanout.QuarantinePrefix)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return fmt.Errorf("list %s of the bucket: %w", fanout.ParkedPrefix, err)
+			return fmt.Errorf("list %s of the bucket: %w", fanout.QuarantinePrefix, err)
 		}
 		for i := range page.Contents {
 			key := aws.ToString(page.Contents[i].Key)
@@ -60,7 +60,7 @@ func (m *malformed) one(ctx context.Context, key string) error {
 	if err != nil {
 		return fmt.Errorf("read the object: %w", err)
 	}
-	p, err := fanout.ParseParked(text)
+	p, err := fanout.ParseQuarantined(text)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (m *malformed) one(ctx context.Context, key string) error {
 		return nil
 	}
 	put := 0
-	if content.Barrier.IsZero() { // a barrier vouches for the place where it was
+	if content.Marker.IsZero() { // a barrier vouches for the place where it was
 		if err := m.drain.put(ctx, []types.PutRecordsRequestEntry{{PartitionKey: &p.PartitionKey, Data: p.Data}}); err != nil {
 			return err
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 // parkedText is an object as fanout writes it.
-func parkedText(key string, data []byte) string {
+func quarantinedText(key string, data []byte) string {
 	return `{
   "reason": "decode a record: it is of kind 3",
   "event_source_arn": "arn:aws:kinesis:eu-central-1:123456789012:stream/events",
@@ -31,10 +31,10 @@ func TestObjectsThatCanBeReadNowArePutBack(t *testing.T) {
 	w.publish("0#acme") // of which the object has the data
 	w.objects = map[string]string{
 		"log/segment":        "not ours",
-		"malformed/s/1.json": parkedText("0#acme", data(100)),
-		"malformed/s/2.json": parkedText("0#acme", []byte{3, 1, 4}),
+		"malformed/s/1.json": quarantinedText("0#acme", data(100)),
+		"malformed/s/2.json": quarantinedText("0#acme", []byte{3, 1, 4}),
 		"malformed/s/3.json": "{}",
-		"malformed/s/4.json": parkedText("0#acme", wire.EncodeBarrier(time.UnixMilli(1))),
+		"malformed/s/4.json": quarantinedText("0#acme", wire.EncodeMarker(time.UnixMilli(1))),
 	}
 	code, out, stderr := w.fromBucket()
 	if code != exitStayed || len(w.objects) != 3 {
@@ -50,12 +50,12 @@ func TestObjectStaysUntilItsRecordIsBack(t *testing.T) {
 		"it cannot be put":     func(w *world) { w.failing["PutRecords"] = errFault },
 		"it cannot be deleted": func(w *world) { w.failing["DeleteObject"] = errFault },
 		"another stream's": func(w *world) {
-			w.objects["malformed/s/1.json"] = strings.Replace(parkedText("0#acme", data(1)), "stream/events", "stream/other", 1)
+			w.objects["malformed/s/1.json"] = strings.Replace(quarantinedText("0#acme", data(1)), "stream/events", "stream/other", 1)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.objects["malformed/s/1.json"] = parkedText("0#acme", data(1))
+			w.objects["malformed/s/1.json"] = quarantinedText("0#acme", data(1))
 			set(w)
 			if code, out, _ := w.fromBucket(); code != exitStayed || len(w.objects) != 1 {
 				t.Errorf("code %d, objects %q, %s", code, w.objects, out)
@@ -75,10 +75,10 @@ func TestBucketThatCannotBeRead(t *testing.T) {
 }
 
 func FuzzParseParked(f *testing.F) {
-	f.Add([]byte(parkedText("0#acme", data(1))))
+	f.Add([]byte(quarantinedText("0#acme", data(1))))
 	f.Add([]byte(`{"data":"?"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if p, err := fanout.ParseParked(text); err == nil && (p.PartitionKey == "" || p.Stream == "") {
+		if p, err := fanout.ParseQuarantined(text); err == nil && (p.PartitionKey == "" || p.Stream == "") {
 			t.Errorf("%q is taken for %+v", text, p)
 		}
 	})

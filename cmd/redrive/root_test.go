@@ -39,7 +39,7 @@ func TestItAsks(t *testing.T) {
 	for answer, yes := range map[string]bool{"y\n": true, "Yes\n": true, "n\n": false, "\n": false, "": false} {
 		w := newWorld(t)
 		w.publish("0#a")
-		w.setAside("m1", 100, 100, 1)
+		w.deadLettered("m1", 100, 100, 1)
 		code, out, stderr := w.command(answer, "--queue", "q")
 		if yes != (code == exitOK) || yes != (len(w.changes) > 0) {
 			t.Errorf("%q: code %d, changes %q", answer, code, w.changes)

@@ -91,7 +91,7 @@ func data(n int) []byte {
 }
 
 // setAside adds a message about a batch.
-func (w *world) setAside(id string, start, end, size int) {
+func (w *world) deadLettered(id string, start, end, size int) {
 	w.messages = append(w.messages, message{id: id, body: about("arn:aws:kinesis:eu-central-1:123456789012:stream/events", strconv.Itoa(start), strconv.Itoa(end), size)})
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 
-	"github.com/sluicehq/sluice/internal/privatefile"
+	"github.com/sluicehq/sluice/internal/keyfile"
 )
 
 // OwnKeyName is the name of the file of an OwnKey in a data directory.
@@ -45,7 +45,7 @@ var _ Verifier = (*OwnKey)(nil)
 
 // OpenOwnKey uses the key file at path and makes it on first use.
 func OpenOwnKey(path string) (*OwnKey, error) {
-	content, err := privatefile.ReadOrCreate(path, freshJWK)
+	content, err := keyfile.ReadOrCreate(path, freshJWK)
 	if err != nil {
 		return nil, err
 	}

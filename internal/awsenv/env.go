@@ -75,7 +75,7 @@ func open() (*env, error) {
 	e.stream = stream.New(kinesis.NewFromConfig(clients), config.Stream, now)
 	e.log = eventlog.New(eventlog.Options{
 		DynamoDB: table, Table: config.Table, S3: e.s3, Bucket: config.Bucket,
-		Keep: config.kept(), Margin: config.SeekMargin, Now: now, Barrier: e.stream.Barrier,
+		Keep: config.kept(), Margin: config.SeekMargin, Now: now, PutMarker: e.stream.PutMarker,
 	})
 	e.scheduler = &statemachine.Scheduler{
 		SFN: sfn.NewFromConfig(clients), ARN: config.StateMachine, Cursors: e.store, Logger: logger, Now: now,

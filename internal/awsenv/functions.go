@@ -62,10 +62,10 @@ func Fanout() (func(context.Context, events.KinesisEvent) (events.KinesisEventRe
 	if err != nil {
 		return nil, err
 	}
-	parked := parking{s3: e.s3, bucket: e.config.Bucket, metrics: e.metrics}
+	parked := quarantine{s3: e.s3, bucket: e.config.Bucket, metrics: e.metrics}
 	h := &fanout.Handler{
-		Log: e.log, Engine: e.engine, Decode: decode, GrowLanes: e.growLanes, Park: parked.park,
-		Logger: e.logger, Now: now, Patience: e.config.FollowBudget / 10,
+		Log: e.log, Engine: e.engine, Decode: decode, GrowLanes: e.growLanes, Quarantine: parked.put,
+		Logger: e.logger, Now: now, DrainTimeout: e.config.FollowBudget / 10,
 	}
 	return func(ctx context.Context, batch events.KinesisEvent) (events.KinesisEventResponse, error) {
 		defer e.metrics.flush()
@@ -93,7 +93,7 @@ func Advance() (func(context.Context, statemachine.State) (statemachine.State, e
 	if err != nil {
 		return nil, err
 	}
-	driver := &statemachine.Driver{Advance: e.engine.Advance, Cursors: e.store, Now: now}
+	driver := &statemachine.Task{Advance: e.engine.Advance, Cursors: e.store, Now: now}
 	return func(ctx context.Context, s statemachine.State) (statemachine.State, error) {
 		defer e.scheduler.Wait()
 		stepping, end := ctx, context.CancelFunc(func() {})
@@ -111,10 +111,10 @@ func Advance() (func(context.Context, statemachine.State) (statemachine.State, e
 // not worth an error.
 func (e *env) lag(ctx context.Context, k handoff.Key) []emf.Metric {
 	c, err := e.store.Cursor(ctx, k)
-	if err != nil || c.State != handoff.Driven {
+	if err != nil || c.State != handoff.Scheduled {
 		return nil
 	}
-	oldest, found, err := e.log.Oldest(ctx, k.Partition(), c.Position.Segment)
+	oldest, found, err := e.log.Oldest(ctx, k.Partition(), c.Offset.Segment)
 	if err != nil || !found {
 		return nil
 	}
@@ -146,7 +146,7 @@ func Sweep() (func(context.Context, Schedule) error, error) {
 		overdue, err := e.engine.Sweep(ctx)
 		e.metrics.flush(emf.Metric{Name: metricOverdue, Unit: emf.Count, Value: float64(overdue)})
 		e.report(ctx, "restart overdue cursors", overdue, err)
-		graces := e.life.ExpireGraces(ctx)
+		graces := e.life.DeleteExpiredReplays(ctx)
 		e.report(ctx, "delete finished replays", 0, graces)
 		raised, raising := e.log.RaiseMarkers(ctx, raisedAtOnce)
 		e.report(ctx, "raise markers of the log", raised, raising)

@@ -122,10 +122,10 @@ func TestNamesOfMetrics(t *testing.T) {
 }
 
 func TestPark(t *testing.T) {
-	objects := map[string]fanout.Parked{}
+	objects := map[string]fanout.Quarantined{}
 	status := http.StatusOK
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var record fanout.Parked
+		var record fanout.Quarantined
 		if err := json.NewDecoder(r.Body).Decode(&record); err != nil {
 			t.Error(err)
 		}
@@ -136,7 +136,7 @@ func TestPark(t *testing.T) {
 	}))
 	defer server.Close()
 	var out bytes.Buffer
-	p := parking{bucket: "bucket", metrics: counting(&out), s3: s3.New(s3.Options{
+	p := quarantine{bucket: "bucket", metrics: counting(&out), s3: s3.New(s3.Options{
 		Region: "eu-central-1", BaseEndpoint: aws.String(server.URL), UsePathStyle: true,
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		Credentials:                credentials.NewStaticCredentialsProvider("test", "test", ""),
@@ -146,21 +146,21 @@ func TestPark(t *testing.T) {
 		Kinesis: events.KinesisRecord{SequenceNumber: "4959", PartitionKey: "0#a/../b", Data: []byte{0, 1, 0xff}},
 	}
 	for range 2 { // again, under the same name
-		if err := p.park(t.Context(), record, errors.New("of kind 9")); err != nil {
+		if err := p.put(t.Context(), record, errors.New("of kind 9")); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(map[string]float64{"MalformedRecords": 1}, values(t, &out)); diff != "" {
 			t.Errorf("metrics (-want +got):\n%s", diff)
 		}
 	}
-	want := map[string]fanout.Parked{"PUT /bucket/malformed/shardId-000000000006/4959.json": {
+	want := map[string]fanout.Quarantined{"PUT /bucket/malformed/shardId-000000000006/4959.json": {
 		Reason: "of kind 9", Stream: "arn:stream", EventID: "shardId-000000000006:4959", PartitionKey: "0#a/../b", Data: []byte{0, 1, 0xff},
 	}}
 	if diff := cmp.Diff(want, objects); diff != "" {
 		t.Errorf("objects (-want +got):\n%s", diff)
 	}
 	status = http.StatusForbidden
-	if err := p.park(t.Context(), record, errors.New("of kind 9")); problem.CodeOf(err) != problem.Internal {
+	if err := p.put(t.Context(), record, errors.New("of kind 9")); problem.CodeOf(err) != problem.Internal {
 		t.Errorf("got %v, want an internal error", err)
 	}
 	if got := values(t, &out); got != nil {

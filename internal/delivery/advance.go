@@ -75,7 +75,7 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
 func (e *Engine) wait(c *handoff.Cursor) time.Duration {
 	wait := c.DueAt.Sub(e.Now())
 	longestWait := max(QuietAfter(e.Settings), e.Settings.RetryMax, maxRetryAfter, e.Settings.S3FileInterval) + time.Minute
-	if c.State == handoff.Driven && wait > longestWait {
+	if c.State == handoff.Scheduled && wait > longestWait {
 		return 0
 	}
 	return wait
@@ -110,7 +110,7 @@ type step struct {
 	bounded   bool   // a replay whose bound is known
 	bound     uint64 // the last segment it has to read
 	complete  bool   // there is nothing left to read up to the bound
-	delivered uint64 // what the partition had delivered when it was too much to join
+	watermark uint64 // what the partition had delivered when it was too much to join
 }
 
 // lease makes the cursor ours until the last call that we may start has ended.
@@ -122,8 +122,8 @@ func (s *step) lease(ctx context.Context) error {
 		c.DueAt = c.DueAt.Add(sink.PartTimeout)
 	}
 	writes := []store.Write{store.PutCursor{Cursor: &c}}
-	if c.State == handoff.Following {
-		r, err := s.engine.Store.Record(ctx, c.Key.Partition())
+	if c.State == handoff.Live {
+		r, err := s.engine.Store.Partition(ctx, c.Key.Partition())
 		if err != nil {
 			return err
 		}
@@ -131,9 +131,9 @@ func (s *step) lease(ctx context.Context) error {
 		if f == nil {
 			return store.ErrConflict // it left between the two reads
 		}
-		handoff.Leave(r, &c, handoff.Progress{Position: handoff.Position{Segment: r.Start(f)}}, c.DueAt)
+		handoff.Leave(r, &c, handoff.AckState{Offset: handoff.Offset{Segment: r.AckedBy(f)}}, c.DueAt)
 		c.LeftAt = now
-		writes = append(writes, store.PutRecord{Record: r})
+		writes = append(writes, store.PutPartition{State: r})
 	}
 	if err := s.commit(ctx, writes...); err != nil {
 		return err
@@ -188,12 +188,12 @@ func (s *step) bounds() error {
 		return nil
 	}
 	var err error
-	s.bound, s.bounded, err = s.engine.Log.Through(s.hard, s.cursor.Key.Partition(), s.in.EndsAt)
+	s.bound, s.bounded, err = s.engine.Log.OffsetForTime(s.hard, s.cursor.Key.Partition(), s.in.EndsAt)
 	return err
 }
 
 // atBound reports whether a replay has everything it is to have.
-func (s *step) atBound(at handoff.Position) bool {
+func (s *step) atBound(at handoff.Offset) bool {
 	return s.bounded && (s.complete || at.Segment >= s.bound)
 }
 
@@ -260,7 +260,7 @@ func (e *Engine) Reclaim(ctx context.Context, k handoff.Key) error {
 		return nil
 	}
 	now := e.Now()
-	if err != nil || c.State != handoff.Driven || c.Failures > 0 || !c.DueAt.After(now) || c.DueAt.After(now.Add(QuietAfter(e.Settings)+sink.PartTimeout)) {
+	if err != nil || c.State != handoff.Scheduled || c.Failures > 0 || !c.DueAt.After(now) || c.DueAt.After(now.Add(QuietAfter(e.Settings)+sink.PartTimeout)) {
 		return err
 	}
 	c.DueAt = now

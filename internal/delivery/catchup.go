@@ -48,7 +48,7 @@ type catchUp struct {
 // catchUp sends what the log has after the cursor to a webhook.
 func (s *step) catchUp() (Step, error) {
 	changed := make(chan struct{}, 1)
-	w := s.engine.newWorker(s.hard, s.target, s.cursor.Key.Lane, s.cursor.Progress, s.cursor.Failures > 0, changed)
+	w := s.engine.newWorker(s.hard, s.target, s.cursor.Key.Lane, s.cursor.AckState, s.cursor.Failures > 0, changed)
 	end, ok := s.engine.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, w.Halt, w.Abandon)
 	if !ok {
 		return again, nil // stopped meanwhile
@@ -99,7 +99,7 @@ func (c *catchUp) read(st worker.State) (next Step, outcome endOutcome, err erro
 	if st.Acks > 0 {
 		c.succeeded()
 	}
-	return c.endOfLog(c.worker.Progress())
+	return c.endOfLog(c.worker.AckState())
 }
 
 // give saves the progress first if segments were given before, so that a crash
@@ -127,7 +127,7 @@ func (c *catchUp) finish() (Step, error) {
 	if st.Acks > 0 {
 		c.succeeded()
 	}
-	c.cursor.Progress = c.worker.Progress()
+	c.cursor.AckState = c.worker.AckState()
 	if st.Failure != nil {
 		return c.failed(st.Failure)
 	}
@@ -139,7 +139,7 @@ func (c *catchUp) checkpoint() error {
 	if c.worker.State().Acks > 0 {
 		c.succeeded()
 	}
-	if err := c.save(c.worker.Progress()); err != nil {
+	if err := c.save(c.worker.AckState()); err != nil {
 		return err
 	}
 	c.worker.Extend(c.until)
@@ -165,7 +165,7 @@ func (s *step) leaseHalfOver() bool {
 }
 
 // save writes the progress and keeps the lease.
-func (s *step) save(at handoff.Progress) error {
-	s.cursor.Progress = at
+func (s *step) save(at handoff.AckState) error {
+	s.cursor.AckState = at
 	return s.lease(s.hard)
 }

@@ -29,7 +29,7 @@ func TestClockSetBack(t *testing.T) {
 					r.answer(takes(0, asksFor(time.Minute)))
 					ids := r.publish(1)
 					time.Sleep(10 * time.Second)
-					if c := r.cursor("orders"); c.State != handoff.Driven || c.Failures != 1 {
+					if c := r.cursor("orders"); c.State != handoff.Scheduled || c.Failures != 1 {
 						t.Fatalf("it does not wait: %+v", c)
 					}
 					set := time.Now()
@@ -37,7 +37,7 @@ func TestClockSetBack(t *testing.T) {
 					r.answer(takes(0, delivered))
 					before := len(r.got())
 					if poke {
-						r.drive(handoff.Key{Tenant: tenant, Integration: in.ID})
+						r.schedule(handoff.Key{Tenant: tenant, Integration: in.ID})
 					}
 					time.Sleep(48 * time.Hour)
 					calls := r.got()[before:]
@@ -47,7 +47,7 @@ func TestClockSetBack(t *testing.T) {
 					if d := calls[0].at.Sub(set); d > 62*time.Minute {
 						t.Errorf("driven %v after the clock was set back", d)
 					}
-					if c := r.cursor("orders"); c.State != handoff.Following {
+					if c := r.cursor("orders"); c.State != handoff.Live {
 						t.Errorf("in the end %+v", c)
 					}
 				})
@@ -82,7 +82,7 @@ func TestReclaim(t *testing.T) {
 		before := map[string]*handoff.Cursor{}
 		for _, id := range []string{"killed", "fails", "bucket"} {
 			before[id] = r.cursor(id)
-			if c := before[id]; c.State != handoff.Driven || !c.DueAt.After(time.Now()) {
+			if c := before[id]; c.State != handoff.Scheduled || !c.DueAt.After(time.Now()) {
 				t.Fatalf("%s is not waiting: %+v", id, c)
 			}
 		}
@@ -93,7 +93,7 @@ func TestReclaim(t *testing.T) {
 			if err := next.engine.Reclaim(ctx, k); err != nil {
 				t.Fatal(err)
 			}
-			next.drive(k)
+			next.schedule(k)
 		}
 		for _, id := range []string{"fails", "bucket"} {
 			if c := next.cursor(id); !c.DueAt.Equal(before[id].DueAt) || c.Version != before[id].Version {

@@ -66,7 +66,7 @@ func TestReplayIsDeletedAfterItsGrace(t *testing.T) {
 				t.Fatalf("it is %s", s)
 			}
 			time.Sleep(pause)
-			if err := r.life.ExpireGraces(t.Context()); err != nil {
+			if err := r.life.DeleteExpiredReplays(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -16,9 +16,9 @@ func (l *live) finish(ctx context.Context, cause error) error {
 	if err := l.drain(ctx); err != nil {
 		return err
 	}
-	if end := l.end.Segment(); l.state.Delivered < end {
+	if end := l.end.Segment(); l.state.LowWatermark < end {
 		return problem.Wrap(cause, problem.Unavailable, "Live delivery of lane %d of tenant %q ended at segment %d of %d.",
-			l.partition.Lane, l.partition.Tenant, l.state.Delivered, end)
+			l.partition.Lane, l.partition.Tenant, l.state.LowWatermark, end)
 	}
 	return nil
 }
@@ -60,7 +60,7 @@ func (l *live) tryDrain(ctx context.Context) (left int, err error) {
 		return 0, err
 	}
 	watermark, leavers := l.leavers()
-	if watermark == l.state.Delivered && len(leavers) == 0 {
+	if watermark == l.state.LowWatermark && len(leavers) == 0 {
 		return 0, nil
 	}
 	cursors, err := l.cursors(ctx, leavers)
@@ -68,11 +68,11 @@ func (l *live) tryDrain(ctx context.Context) (left int, err error) {
 		return 0, err
 	}
 	next := *l.state
-	next.Delivered = watermark
+	next.LowWatermark = watermark
 	var writes []store.Write
 	var keys []handoff.Key
 	for i, sub := range leavers {
-		more, err := l.transition(&next, cursors[i], sub.entry, sub.in, sub.Progress(), sub.departure())
+		more, err := l.transition(&next, cursors[i], sub.entry, sub.in, sub.AckState(), sub.departure())
 		if errors.Is(err, errNotLive) {
 			return 0, store.ErrConflict // stopped between the two reads
 		}
@@ -81,7 +81,7 @@ func (l *live) tryDrain(ctx context.Context) (left int, err error) {
 		}
 		writes, keys = append(writes, more...), append(keys, cursors[i].Key)
 	}
-	err = l.engine.Store.Commit(ctx, append(writes, store.PutRecord{Record: &next})...)
+	err = l.engine.Store.Commit(ctx, append(writes, store.PutPartition{State: &next})...)
 	l.engine.Schedule(keys...) // after an error too: they may have left
 	if err != nil {
 		return 0, err
@@ -96,12 +96,12 @@ func (l *live) tryDrain(ctx context.Context) (left int, err error) {
 func (l *live) leavers() (watermark uint64, leavers []*subscriber) {
 	watermark = l.end.Segment()
 	var ahead []*subscriber
-	for i := range l.state.Followers {
-		entry := &l.state.Followers[i]
+	for i := range l.state.Live {
+		entry := &l.state.Live[i]
 		sub := l.subscribers[entry.ID]
 		switch {
 		case sub == nil || sub.entry.Generation != entry.Generation:
-			watermark = min(watermark, l.state.Start(entry))
+			watermark = min(watermark, l.state.AckedBy(entry))
 		case !sub.State().Idle && len(leavers) < maxLeavers:
 			leavers = append(leavers, sub)
 		default:
@@ -109,7 +109,7 @@ func (l *live) leavers() (watermark uint64, leavers []*subscriber) {
 			ahead = append(ahead, sub)
 		}
 	}
-	watermark = max(watermark, l.state.Delivered)
+	watermark = max(watermark, l.state.LowWatermark)
 	for _, sub := range ahead {
 		if sub.State().Acked > watermark && len(leavers) < maxLeavers {
 			leavers = append(leavers, sub)

@@ -153,7 +153,7 @@ func (e *Engine) lastWrite(ctx context.Context, write func(context.Context) erro
 }
 
 // newWorker returns a worker for an integration in one lane. ctx ends its calls.
-func (e *Engine) newWorker(ctx context.Context, t *worker.Target, lane int, start handoff.Progress, probe bool, changed chan<- struct{}) *worker.Worker {
+func (e *Engine) newWorker(ctx context.Context, t *worker.Target, lane int, start handoff.AckState, probe bool, changed chan<- struct{}) *worker.Worker {
 	return worker.New(ctx, worker.Job{
 		Send: func(ctx context.Context, ev *event.Event, attempt int) sink.Verdict {
 			return t.Send(ctx, lane, ev, attempt)

@@ -21,7 +21,7 @@ func (s *step) export() (Step, error) {
 	e := s.engine
 	ctx, cancel := context.WithCancel(s.hard)
 	defer cancel()
-	in := &reader{step: s, filter: s.in.EventFilter(), at: s.cursor.Position}
+	in := &reader{step: s, filter: s.in.EventFilter(), at: s.cursor.Offset}
 	end, ok := e.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, func() { in.halted.Store(true) }, cancel)
 	if !ok {
 		return again, nil // stopped meanwhile
@@ -47,11 +47,11 @@ func (s *step) nextFile(ctx context.Context, in *reader) (more bool, next Step, 
 			return false, again, in.err
 		}
 		if in.over() {
-			s.cursor.Progress = handoff.Progress{Position: in.at}
+			s.cursor.AckState = handoff.AckState{Offset: in.at}
 			return false, again, s.release(e.Now())
 		}
 		s.cursor.Upload = nil // its events are trimmed
-		next, outcome, err := s.endOfLog(handoff.Progress{Position: in.at})
+		next, outcome, err := s.endOfLog(handoff.AckState{Offset: in.at})
 		return outcome == readMore, next, err
 	}
 	if in.trimmed {
@@ -74,7 +74,7 @@ func (s *step) nextFile(ctx context.Context, in *reader) (more bool, next Step, 
 // nil if there is none. One that begins elsewhere, as after a position was
 // moved, is forgotten.
 func (s *step) unsettled() *handoff.Upload {
-	if u := s.cursor.Upload; u != nil && u.From != s.cursor.Position {
+	if u := s.cursor.Upload; u != nil && u.From != s.cursor.Offset {
 		s.cursor.Upload = nil
 	}
 	return s.cursor.Upload
@@ -108,12 +108,12 @@ func (s *step) keepLease() error {
 }
 
 // skip saves that nothing up to the position is for a file.
-func (s *step) skip(to handoff.Position) error {
+func (s *step) skip(to handoff.Offset) error {
 	if u := s.unsettled(); u != nil {
 		moved := *u
 		moved.From, s.cursor.Upload = to, &moved
 	}
-	return s.save(handoff.Progress{Position: to})
+	return s.save(handoff.AckState{Offset: to})
 }
 
 // pause leaves what was published meanwhile for the next file.
@@ -142,7 +142,7 @@ func (f *exportFile) stored() (more bool, next Step, err error) {
 	s, u := f.step, f.step.cursor.Upload
 	s.cursor.Upload = nil
 	s.succeeded()
-	err = s.save(handoff.Progress{Position: u.To})
+	err = s.save(handoff.AckState{Offset: u.To})
 	if errors.Is(err, store.ErrConflict) {
 		return false, Step{Lost: true}, s.engine.count(s.hard, s.cursor.Key, u, u.To)
 	}
@@ -154,7 +154,7 @@ func (f *exportFile) stored() (more bool, next Step, err error) {
 		return true, again, nil
 	}
 	if f.last {
-		next, outcome, err := s.endOfLog(handoff.Progress{Position: f.in.at})
+		next, outcome, err := s.endOfLog(handoff.AckState{Offset: f.in.at})
 		if err != nil || outcome != readMore {
 			return false, next, err
 		}
@@ -186,17 +186,17 @@ func (f *exportFile) notStored(v sink.Verdict) (more bool, next Step, err error)
 
 // count makes the outcome of a file count although its cursor was changed
 // meanwhile, as a stop does, unless it was moved to another place.
-func (e *Engine) count(ctx context.Context, k handoff.Key, u *handoff.Upload, at handoff.Position) error {
+func (e *Engine) count(ctx context.Context, k handoff.Key, u *handoff.Upload, at handoff.Offset) error {
 	return store.Transact(func() error {
 		c, err := e.Store.Cursor(ctx, k)
 		if err != nil {
 			return err
 		}
-		if c.Upload == nil || c.Upload.Key != u.Key || c.Position != u.From {
+		if c.Upload == nil || c.Upload.Key != u.Key || c.Offset != u.From {
 			return nil
 		}
 		if c.Upload = nil; at != u.From {
-			c.Progress = handoff.Progress{Position: at}
+			c.AckState = handoff.AckState{Offset: at}
 		}
 		return e.Store.Commit(ctx, store.PutCursor{Cursor: c})
 	})
@@ -291,7 +291,7 @@ func (f *exportFile) confirm(ctx context.Context, u handoff.Upload) error {
 	if f.until.IsZero() {
 		f.until = s.engine.Now().Add(carriedOutWithin(u))
 	}
-	u.From, u.To, u.Created, u.Until = s.cursor.Position, f.in.at, f.created, f.until
+	u.From, u.To, u.Created, u.Until = s.cursor.Offset, f.in.at, f.created, f.until
 	if f.last {
 		u.Next = f.created.Add(s.engine.Settings.S3FileInterval)
 	}
@@ -308,7 +308,7 @@ func (f *exportFile) confirm(ctx context.Context, u handoff.Upload) error {
 type reader struct {
 	step   *step
 	filter event.Filter
-	at     handoff.Position
+	at     handoff.Offset
 	segs   []eventlog.Segment // in hand, the first one holds at
 	file   *exportFile        // that is being written, nil for none
 	halted atomic.Bool        // by a stop
@@ -350,7 +350,7 @@ func (r *reader) next() (*event.Event, bool) {
 				return nil, false
 			}
 			if r.segs[0].Number != r.at.Segment+1 { // trimmed in between
-				r.at, r.trimmed = handoff.Position{Segment: r.segs[0].Number - 1}, true
+				r.at, r.trimmed = handoff.Offset{Segment: r.segs[0].Number - 1}, true
 			}
 		}
 		seg := &r.segs[0]
@@ -359,14 +359,14 @@ func (r *reader) next() (*event.Event, bool) {
 				return ev, true
 			}
 		}
-		r.at = handoff.Position{Segment: seg.Number}
+		r.at = handoff.Offset{Segment: seg.Number}
 		r.segs = r.segs[1:]
 	}
 	return nil, false
 }
 
 // moveTo goes on behind a file that was settled and not read again.
-func (r *reader) moveTo(at handoff.Position) {
+func (r *reader) moveTo(at handoff.Offset) {
 	if r.at.Before(at) {
 		r.at, r.segs = at, nil
 	}

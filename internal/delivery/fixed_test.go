@@ -45,7 +45,7 @@ func (r *rig) appended(n int) uint64 {
 			r.t.Fatal(err)
 		}
 	}
-	head, err := r.w.log.Head(context.Background(), partition)
+	head, err := r.w.log.End(context.Background(), partition)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -118,8 +118,8 @@ func TestAnUnreadableSegmentStopsOnlyThoseBeforeIt(t *testing.T) {
 		if err := r.engine.DeliverLive(context.Background(), partition, delivery.FixedLogEnd(head)); err != nil {
 			t.Errorf("Follow: %v; the batch would be handed over again for a day", err)
 		}
-		if c := r.cursor("a"); c.Position.Segment != head-1 || c.DueAt.IsZero() {
-			t.Errorf("the follower is at %v, due %v; want it driven from before the segment", c.Position, c.DueAt)
+		if c := r.cursor("a"); c.Offset.Segment != head-1 || c.DueAt.IsZero() {
+			t.Errorf("the follower is at %v, due %v; want it driven from before the segment", c.Offset, c.DueAt)
 		}
 		log.err.Store(nil)
 		time.Sleep(time.Hour)

@@ -63,7 +63,7 @@ func TestBackOffGrowsToFiveMinutes(t *testing.T) {
 		}
 		r.answer(takes(0, delivered))
 		time.Sleep(6 * time.Minute)
-		if c := r.cursor("down"); c.State != handoff.Following || c.Failures != 0 || !c.FailingSince.IsZero() {
+		if c := r.cursor("down"); c.State != handoff.Live || c.Failures != 0 || !c.FailingSince.IsZero() {
 			t.Errorf("after it came back: %+v", c)
 		}
 	})
@@ -320,7 +320,7 @@ func TestTrimmedUnderACursor(t *testing.T) {
 				}
 				if !c.temporary {
 					r.wantOnce("orders", rest)
-					if c := r.cursor("orders"); c.State != handoff.Following {
+					if c := r.cursor("orders"); c.State != handoff.Live {
 						t.Errorf("cursor %+v", c)
 					}
 				}

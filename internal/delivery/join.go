@@ -21,14 +21,14 @@ const (
 // endOfLog completes a replay or hands over to live delivery, where everything
 // read so far is acknowledged. The Step is what comes next unless there is more
 // to read.
-func (s *step) endOfLog(at handoff.Progress) (Step, endOutcome, error) {
-	if at.Position.Segment < s.delivered { // there is nothing to read, so it is trimmed
+func (s *step) endOfLog(at handoff.AckState) (Step, endOutcome, error) {
+	if at.Offset.Segment < s.watermark { // there is nothing to read, so it is trimmed
 		if err := s.engine.skipped(s.hard, s.in); err != nil {
 			return again, lost, err
 		}
-		at = handoff.Progress{Position: handoff.Position{Segment: s.delivered}}
+		at = handoff.AckState{Offset: handoff.Offset{Segment: s.watermark}}
 	}
-	s.cursor.Progress = at
+	s.cursor.AckState = at
 	if !s.bounded {
 		if err := s.bounds(); err != nil {
 			return again, lost, err
@@ -38,7 +38,7 @@ func (s *step) endOfLog(at handoff.Progress) (Step, endOutcome, error) {
 			return again, readMore, nil
 		}
 	}
-	if s.atBound(at.Position) {
+	if s.atBound(at.Offset) {
 		return done, joined, s.engine.complete(s.hard, s.cursor)
 	}
 	var next Step
@@ -62,7 +62,7 @@ func (s *step) owned() bool {
 
 func (s *step) join() (Step, endOutcome, error) {
 	e, now := s.engine, s.engine.Now()
-	state, err := e.Store.Record(s.hard, s.cursor.Key.Partition())
+	state, err := e.Store.Partition(s.hard, s.cursor.Key.Partition())
 	if err != nil {
 		return again, lost, err
 	}
@@ -70,10 +70,10 @@ func (s *step) join() (Step, endOutcome, error) {
 	takeBack := s.takeBack(now)
 	c := *s.cursor
 	if !handoff.Join(state, &c, mode, delay, takeBack, now) {
-		s.delivered = state.Delivered
+		s.watermark = state.LowWatermark
 		return again, readMore, nil
 	}
-	if err := e.Store.Commit(s.hard, store.PutRecord{Record: state}, store.PutCursor{Cursor: &c}); err != nil {
+	if err := e.Store.Commit(s.hard, store.PutPartition{State: state}, store.PutCursor{Cursor: &c}); err != nil {
 		return again, lost, err
 	}
 	if takeBack.IsZero() {

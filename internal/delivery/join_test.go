@@ -24,7 +24,7 @@ type joinFirst struct {
 
 func (s *joinFirst) Commit(ctx context.Context, writes ...store.Write) error {
 	for _, w := range writes {
-		if c, ok := w.(store.PutCursor); ok && c.Cursor.State == handoff.Following {
+		if c, ok := w.(store.PutCursor); ok && c.Cursor.State == handoff.Live {
 			var err error
 			s.joins.Do(func() {
 				<-s.loopIsThere
@@ -37,7 +37,7 @@ func (s *joinFirst) Commit(ctx context.Context, writes ...store.Write) error {
 			}
 		}
 	}
-	if _, ok := writes[0].(store.PutRecord); ok && len(writes) == 1 {
+	if _, ok := writes[0].(store.PutPartition); ok && len(writes) == 1 {
 		s.commits.Do(func() {
 			close(s.loopIsThere)
 			<-s.joined

@@ -75,7 +75,7 @@ func (l *live) mustLeave(st worker.State, now time.Time, blocked bool) (why depa
 	case st.Idle || !now.Before(st.Deadline): // without a deadline ahead it could not be quicker
 		return departure{}, false
 	default:
-		return departure{slow: true}, late || blocked && st.Acked <= l.state.Delivered
+		return departure{slow: true}, late || blocked && st.Acked <= l.state.LowWatermark
 	}
 }
 
@@ -127,7 +127,7 @@ func (l *live) part(ctx context.Context, id string, why departure) error {
 	if why.inFlight = !st.Drained; !why.inFlight {
 		why.failure = st.Failure
 	}
-	c, err := l.leave(ctx, sub.entry, sub.in, sub.Progress(), why)
+	c, err := l.leave(ctx, sub.entry, sub.in, sub.AckState(), why)
 	if errors.Is(err, errNotLive) {
 		l.drop(id)
 		return nil
@@ -154,7 +154,7 @@ func (e *Engine) finishLeaving(sub *subscriber, c *handoff.Cursor, why departure
 	defer sub.end()
 	sub.Drain()
 	why.failure = sub.State().Failure
-	c.Progress, c.DueAt = sub.Progress(), e.Now()
+	c.AckState, c.DueAt = sub.AckState(), e.Now()
 	writes := e.afterLeaving(sub.in, c, why)
 	err := e.lastWrite(context.Background(), func(ctx context.Context) error {
 		return e.Store.Commit(ctx, writes...)
@@ -173,7 +173,7 @@ func (e *Engine) Wait() { e.leaving.Wait() }
 
 // leaveUnopened makes an integration leave whose sink cannot be opened: its own
 // trouble, which the others must not feel.
-func (l *live) leaveUnopened(ctx context.Context, entry handoff.Follower, in *integration.Integration, at handoff.Progress, err error) error {
+func (l *live) leaveUnopened(ctx context.Context, entry handoff.Subscriber, in *integration.Integration, at handoff.AckState, err error) error {
 	why := departure{failure: unopened(err, l.engine.Now())}
 	if problem.CodeOf(err) == problem.Unavailable {
 		why = departure{err: err}
@@ -196,7 +196,7 @@ func unopened(err error, at time.Time) *worker.Failure {
 // leave moves an integration from the live set to its cursor, in one
 // transaction, and returns the cursor. It fails with errNotLive if the
 // integration is not live any more.
-func (l *live) leave(ctx context.Context, entry handoff.Follower, in *integration.Integration, at handoff.Progress, why departure) (*handoff.Cursor, error) {
+func (l *live) leave(ctx context.Context, entry handoff.Subscriber, in *integration.Integration, at handoff.AckState, why departure) (*handoff.Cursor, error) {
 	key := handoff.Key{Tenant: l.partition.Tenant, Integration: entry.ID, Lane: l.partition.Lane}
 	var c *handoff.Cursor
 	conflict := false
@@ -221,15 +221,15 @@ func (l *live) leave(ctx context.Context, entry handoff.Follower, in *integratio
 }
 
 // reread reads the state of the partition; after an error it is as it was.
-func (l *live) reread(ctx context.Context) (*handoff.Record, error) {
-	state, err := l.engine.Store.Record(ctx, l.partition)
+func (l *live) reread(ctx context.Context) (*handoff.PartitionState, error) {
+	state, err := l.engine.Store.Partition(ctx, l.partition)
 	if err != nil {
 		return l.state, err
 	}
 	return state, nil
 }
 
-func (l *live) tryLeave(ctx context.Context, key handoff.Key, entry handoff.Follower, in *integration.Integration, at handoff.Progress, why departure) (*handoff.Cursor, error) {
+func (l *live) tryLeave(ctx context.Context, key handoff.Key, entry handoff.Subscriber, in *integration.Integration, at handoff.AckState, why departure) (*handoff.Cursor, error) {
 	c, err := l.engine.Store.Cursor(ctx, key)
 	if problem.CodeOf(err) == problem.NotFound {
 		return nil, errNotLive
@@ -242,7 +242,7 @@ func (l *live) tryLeave(ctx context.Context, key handoff.Key, entry handoff.Foll
 	if err != nil {
 		return nil, err
 	}
-	if err := l.engine.Store.Commit(ctx, append(writes, store.PutRecord{Record: &next})...); err != nil {
+	if err := l.engine.Store.Commit(ctx, append(writes, store.PutPartition{State: &next})...); err != nil {
 		return nil, err
 	}
 	l.state = &next
@@ -252,7 +252,7 @@ func (l *live) tryLeave(ctx context.Context, key handoff.Key, entry handoff.Foll
 // transition changes the partition's state and the cursor for an integration
 // that leaves, and returns the writes besides the state's. It fails with
 // errNotLive if the integration is not live.
-func (l *live) transition(state *handoff.Record, c *handoff.Cursor, entry handoff.Follower, in *integration.Integration, at handoff.Progress, why departure) ([]store.Write, error) {
+func (l *live) transition(state *handoff.PartitionState, c *handoff.Cursor, entry handoff.Subscriber, in *integration.Integration, at handoff.AckState, why departure) ([]store.Write, error) {
 	e, now := l.engine, l.engine.Now()
 	if c.Generation != entry.Generation || !handoff.Leave(state, c, at, now.Add(entry.WakeDelay)) {
 		return nil, errNotLive
@@ -282,7 +282,7 @@ func (e *Engine) afterLeaving(in *integration.Integration, c *handoff.Cursor, wh
 
 // penalise keeps an integration that held up the others from joining them again
 // for a while, longer each time.
-func (e *Engine) penalise(c *handoff.Cursor, entry handoff.Follower) {
+func (e *Engine) penalise(c *handoff.Cursor, entry handoff.Subscriber) {
 	now := e.Now()
 	if now.Sub(entry.JoinedAt) > e.Settings.RetryMax {
 		c.Slowness = 0 // it kept up for long enough
@@ -294,8 +294,8 @@ func (e *Engine) penalise(c *handoff.Cursor, entry handoff.Follower) {
 // wake makes those leave who only want to be told that there are events.
 func (l *live) wake(ctx context.Context) error {
 	for i := l.sleeper(); i >= 0; i = l.sleeper() {
-		entry := l.state.Followers[i]
-		at := handoff.Progress{Position: handoff.Position{Segment: l.state.Start(&entry)}}
+		entry := l.state.Live[i]
+		at := handoff.AckState{Offset: handoff.Offset{Segment: l.state.AckedBy(&entry)}}
 		if _, err := l.leave(ctx, entry, nil, at, departure{}); errors.Is(err, errNotLive) {
 			return l.refresh(ctx)
 		} else if err != nil {
@@ -307,8 +307,8 @@ func (l *live) wake(ctx context.Context) error {
 
 // sleeper is the index of a live integration that has to be woken, or -1.
 func (l *live) sleeper() int {
-	for i := range l.state.Followers {
-		if entry := &l.state.Followers[i]; entry.Mode == handoff.Wake && l.state.Start(entry) < l.end.Segment() {
+	for i := range l.state.Live {
+		if entry := &l.state.Live[i]; entry.Mode == handoff.Wake && l.state.AckedBy(entry) < l.end.Segment() {
 			return i
 		}
 	}

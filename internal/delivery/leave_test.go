@@ -86,7 +86,7 @@ func TestSlowerThanTheBudget(t *testing.T) {
 				t.Errorf("%s was sent to %s as attempt %d", c.id, c.to, c.attempt)
 			}
 		}
-		if c := r.cursor("slow"); c.State != handoff.Following || c.Position.Segment == 0 {
+		if c := r.cursor("slow"); c.State != handoff.Live || c.Offset.Segment == 0 {
 			t.Errorf("the slow one in the end: %+v", c)
 		}
 	})
@@ -99,7 +99,7 @@ func TestWaitForCallsOfThoseWhoLeft(t *testing.T) {
 		r, o := fastAndSlow(t, 15*time.Second)
 		r.publish(2)
 		time.Sleep(5500 * time.Millisecond)
-		if c := r.cursor("slow"); c.State != handoff.Driven || !c.DueAt.After(time.Now()) || c.Position.Segment != 0 {
+		if c := r.cursor("slow"); c.State != handoff.Scheduled || !c.DueAt.After(time.Now()) || c.Offset.Segment != 0 {
 			t.Fatalf("it has not left: %+v", c)
 		}
 		r.shutdown() // Follow has returned
@@ -108,7 +108,7 @@ func TestWaitForCallsOfThoseWhoLeft(t *testing.T) {
 		if n := o.count(sink.Delivered); n != 2 {
 			t.Errorf("Wait returned after %v with %d calls ended, want 2", time.Since(began), n)
 		}
-		if c := r.cursor("slow"); c.Position.Segment != 1 || c.DueAt.After(time.Now()) {
+		if c := r.cursor("slow"); c.Offset.Segment != 1 || c.DueAt.After(time.Now()) {
 			t.Errorf("what became of the calls is not written: %+v", c)
 		}
 	})
@@ -126,7 +126,7 @@ func TestShutdownEndsCallsOfThoseWhoLeft(t *testing.T) {
 		if took := time.Since(began); took > 500*time.Millisecond || o.count(sink.Interrupted) != 2 {
 			t.Errorf("it took %v, %d calls were cut", took, o.count(sink.Interrupted))
 		}
-		if c := r.cursor("slow"); c.State != handoff.Driven || c.DueAt.After(time.Now()) || c.Position.Segment != 0 {
+		if c := r.cursor("slow"); c.State != handoff.Scheduled || c.DueAt.After(time.Now()) || c.Offset.Segment != 0 {
 			t.Errorf("cursor %+v", c)
 		}
 		r.wantOnce("fast", ids)
@@ -157,7 +157,7 @@ func TestStopOfOneThatLeaves(t *testing.T) {
 		if n := len(r.got()) - before; n != 0 {
 			t.Errorf("%d calls while it was stopped", n)
 		}
-		if c := r.cursor("slow"); c.State != handoff.Parked {
+		if c := r.cursor("slow"); c.State != handoff.Paused {
 			t.Errorf("cursor %+v", c)
 		}
 		if n := r.levels("ERROR"); n > 0 {

@@ -49,7 +49,7 @@ func (e *Engine) DeliverLive(ctx context.Context, p event.Partition, end *LogEnd
 		case !l.stopping():
 			return err
 		}
-		if l.state.Delivered >= end.Segment() {
+		if l.state.LowWatermark >= end.Segment() {
 			return nil
 		}
 		if l.sleeper() < 0 && !l.starved() {
@@ -69,7 +69,7 @@ type live struct {
 	calls     func() (context.Context, context.CancelFunc) // a context for a worker's calls, which may outlast the loop
 	signal    chan struct{}                                // a worker has changed
 
-	state       *handoff.Record
+	state       *handoff.PartitionState
 	confirmedAt time.Time // when state was last known to be the stored one
 	stale       bool      // state is known not to be the stored one
 	segs        []eventlog.Segment
@@ -82,7 +82,7 @@ type live struct {
 type subscriber struct {
 	*worker.Worker
 	in      *integration.Integration
-	entry   handoff.Follower
+	entry   handoff.Subscriber
 	end     func()     // of its activity
 	leaving *departure // it is halted, and leaves when the store is available
 }
@@ -144,7 +144,7 @@ func (l *live) waitForStore(err error) {
 // what they have.
 func (l *live) refresh(ctx context.Context) error {
 	confirmedAt := l.engine.Now()
-	state, err := l.engine.Store.Record(ctx, l.partition)
+	state, err := l.engine.Store.Partition(ctx, l.partition)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (l *live) refresh(ctx context.Context) error {
 	if l.stopping() {
 		return nil
 	}
-	for _, entry := range slices.Clone(state.Followers) {
+	for _, entry := range slices.Clone(state.Live) {
 		if entry.Mode == handoff.Deliver && l.subscribers[entry.ID] == nil {
 			if err := l.subscribe(ctx, entry); err != nil {
 				return err
@@ -180,9 +180,9 @@ func (l *live) confirmed(at time.Time) {
 }
 
 // subscribe gives a live integration its worker.
-func (l *live) subscribe(ctx context.Context, entry handoff.Follower) error {
+func (l *live) subscribe(ctx context.Context, entry handoff.Subscriber) error {
 	e, tenant := l.engine, l.partition.Tenant
-	start := handoff.Progress{Position: handoff.Position{Segment: l.state.Start(&entry)}}
+	start := handoff.AckState{Offset: handoff.Offset{Segment: l.state.AckedBy(&entry)}}
 	target := e.Registry.Cached(tenant, entry.ID, entry.Generation)
 	if target == nil {
 		in, err := e.Store.Integration(ctx, tenant, entry.ID)
@@ -235,7 +235,7 @@ func (l *live) close() {
 // buffered is the last buffered segment.
 func (l *live) buffered() uint64 {
 	if len(l.segs) == 0 {
-		return l.state.Delivered
+		return l.state.LowWatermark
 	}
 	return l.segs[len(l.segs)-1].Number
 }
@@ -322,16 +322,16 @@ func (l *live) commit(ctx context.Context) error {
 
 func (l *live) tryCommit(ctx context.Context) error {
 	n := l.end.Segment()
-	for i := range l.state.Followers {
-		n = min(n, l.acked(&l.state.Followers[i]))
+	for i := range l.state.Live {
+		n = min(n, l.acked(&l.state.Live[i]))
 	}
-	if n <= l.state.Delivered {
+	if n <= l.state.LowWatermark {
 		return nil
 	}
 	now := l.engine.Now()
 	next := *l.state
-	next.Delivered = n
-	if err := l.engine.Store.Commit(ctx, store.PutRecord{Record: &next}); err != nil {
+	next.LowWatermark = n
+	if err := l.engine.Store.Commit(ctx, store.PutPartition{State: &next}); err != nil {
 		return err
 	}
 	l.state, l.unavailable = &next, false
@@ -342,16 +342,16 @@ func (l *live) tryCommit(ctx context.Context) error {
 
 // acked is the last segment that a live integration has. One without a worker
 // (to be woken, or joined since the state was read) has what it joined with.
-func (l *live) acked(entry *handoff.Follower) uint64 {
+func (l *live) acked(entry *handoff.Subscriber) uint64 {
 	if sub := l.subscribers[entry.ID]; sub != nil && sub.entry.Generation == entry.Generation {
 		return sub.State().Acked
 	}
-	return l.state.Start(entry)
+	return l.state.AckedBy(entry)
 }
 
 // release drops the buffered segments up to the low watermark.
 func (l *live) release() {
-	l.segs = slices.DeleteFunc(l.segs, func(s eventlog.Segment) bool { return s.Number <= l.state.Delivered })
+	l.segs = slices.DeleteFunc(l.segs, func(s eventlog.Segment) bool { return s.Number <= l.state.LowWatermark })
 }
 
 // wait returns when there may be something to do.

@@ -113,7 +113,7 @@ func TestRunOfRejectionsInCatchUpGoesOnLive(t *testing.T) {
 		spec.StartsAt = start.UTC()
 		r.register(spec)
 		time.Sleep(time.Second)
-		if c := r.cursor("orders"); c.State != handoff.Following {
+		if c := r.cursor("orders"); c.State != handoff.Live {
 			t.Fatalf("it is %s", c.State)
 		}
 		r.answer(takes(0, busy))

@@ -141,8 +141,8 @@ func (o ports) Integrations(ctx context.Context, tenant string) ([]*integration.
 	return call(ctx, o, "integrations", tenant, func() ([]*integration.Integration, error) { return o.p.w.records.Integrations(ctx, tenant) })
 }
 
-func (o ports) Record(ctx context.Context, p event.Partition) (*handoff.Record, error) {
-	return call(ctx, o, "record", lane(p), func() (*handoff.Record, error) { return o.p.w.records.Record(ctx, p) })
+func (o ports) Partition(ctx context.Context, p event.Partition) (*handoff.PartitionState, error) {
+	return call(ctx, o, "record", lane(p), func() (*handoff.PartitionState, error) { return o.p.w.records.Partition(ctx, p) })
 }
 
 func (o ports) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error) {
@@ -153,8 +153,8 @@ func (o ports) Due(ctx context.Context, before time.Time, limit int) ([]handoff.
 	return call(ctx, o, "due", "", func() ([]handoff.Key, error) { return o.p.w.records.Due(ctx, before, limit) })
 }
 
-func (o ports) Graces(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
-	return call(ctx, o, "graces", "", func() ([]*integration.Integration, error) { return o.p.w.records.Graces(ctx, before, limit) })
+func (o ports) ExpiredReplays(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
+	return call(ctx, o, "graces", "", func() ([]*integration.Integration, error) { return o.p.w.records.ExpiredReplays(ctx, before, limit) })
 }
 
 func (o ports) Entries(ctx context.Context, h store.History, limit int) ([]integration.LogEntry, error) {
@@ -175,9 +175,9 @@ func (o ports) Commit(ctx context.Context, writes ...store.Write) error {
 		switch x := x.(type) {
 		case store.PutCursor:
 			key = cursor(x.Cursor.Key)
-		case store.PutRecord:
+		case store.PutPartition:
 			if key == "" {
-				key = lane(x.Record.Partition)
+				key = lane(x.State.Partition)
 			}
 		}
 	}
@@ -192,18 +192,18 @@ func (o ports) Read(ctx context.Context, p event.Partition, after uint64, maxByt
 	return call(ctx, o, "read", lane(p), func() ([]eventlog.Segment, error) { return o.p.w.log.Read(ctx, p, after, maxBytes) })
 }
 
-func (o ports) Head(ctx context.Context, p event.Partition) (uint64, error) {
-	return call(ctx, o, "head", lane(p), func() (uint64, error) { return o.p.w.log.Head(ctx, p) })
+func (o ports) End(ctx context.Context, p event.Partition) (uint64, error) {
+	return call(ctx, o, "head", lane(p), func() (uint64, error) { return o.p.w.log.End(ctx, p) })
 }
 
 func (o ports) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64, error) {
 	return call(ctx, o, "seek", lane(p), func() (uint64, error) { return o.p.w.log.Seek(ctx, p, t) })
 }
 
-func (o ports) Through(ctx context.Context, p event.Partition, t time.Time) (n uint64, settled bool, err error) {
+func (o ports) OffsetForTime(ctx context.Context, p event.Partition, t time.Time) (n uint64, settled bool, err error) {
 	n, err = call(ctx, o, "through", lane(p), func() (uint64, error) {
 		var n uint64
-		n, settled, err = o.p.w.log.Through(ctx, p, t)
+		n, settled, err = o.p.w.log.OffsetForTime(ctx, p, t)
 		return n, err
 	})
 	return n, settled && err == nil, err

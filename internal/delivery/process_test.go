@@ -35,15 +35,15 @@ type process struct {
 	closed bool // nothing is begun any more
 	work   sync.WaitGroup
 
-	mu       sync.Mutex
-	sessions map[event.Partition]*session
-	drivers  map[handoff.Key]chan struct{} // poked to look again
-	grows    []func()                      // growth that is not noticed yet
+	mu        sync.Mutex
+	sessions  map[event.Partition]*session
+	scheduled map[handoff.Key]chan struct{} // poked to look again
+	grows     []func()                      // growth that is not noticed yet
 }
 
 // session is the follow loop of a partition, one Follow after the other.
 type session struct {
-	tail *delivery.LogEnd
+	end  *delivery.LogEnd
 	kick chan struct{}
 }
 
@@ -62,7 +62,7 @@ func (s *dieSource) Uint64() uint64 {
 func newProcess(w *world, slot int) *process {
 	p := &process{
 		w: w, slot: slot, dead: make(chan struct{}),
-		sessions: map[event.Partition]*session{}, drivers: map[handoff.Key]chan struct{}{},
+		sessions: map[event.Partition]*session{}, scheduled: map[handoff.Key]chan struct{}{},
 	}
 	p.ctx, p.end = context.WithCancel(context.Background())
 	p.compose(sinks{p}, slog.New(slog.DiscardHandler))
@@ -80,7 +80,7 @@ func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 	p.life = &lifecycle.Service{
 		Store: ports{p: p, user: true}, Log: ports{p: p, user: true}, Sealer: plain{}, Settings: w.settings,
 		Now: time.Now, CheckTarget: func(context.Context, string) error { return nil },
-		Schedule: p.drive, QuietAfter: quietAfter,
+		Schedule: p.schedule, QuietAfter: quietAfter,
 	}
 	if w.Quiesce {
 		p.life.Quiesce = p.registry.Quiesce
@@ -92,7 +92,7 @@ func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 		Store: ports{p: p}, Log: ports{p: p}, Registry: p.registry, Rejected: p.rejects, Lifecycle: p.life, Settings: w.settings,
 		Logger: logger, Now: p.now,
 		Rand:     rand.New(&dieSource{src: rand.NewPCG(w.Seed, uint64(p.slot))}),
-		Schedule: p.drive, BatchBytes: w.ReadEvents * eventSize,
+		Schedule: p.schedule, BatchBytes: w.ReadEvents * eventSize,
 		StepBudget: w.StepBudget, Grace: w.settings.WebhookTimeout + 5*time.Second,
 	}
 }
@@ -140,7 +140,7 @@ func (p *process) now() time.Time {
 func (p *process) grow(part event.Partition, head uint64) {
 	s := p.session(part)
 	grow := func() {
-		s.tail.Grow(head)
+		s.end.Grow(head)
 		select {
 		case s.kick <- struct{}{}:
 		default:
@@ -174,21 +174,21 @@ func (p *process) session(part event.Partition) *session {
 	defer p.mu.Unlock()
 	s := p.sessions[part]
 	if s == nil {
-		s = &session{tail: delivery.NewLogEnd(0), kick: make(chan struct{}, 1)}
+		s = &session{end: delivery.NewLogEnd(0), kick: make(chan struct{}, 1)}
 		p.sessions[part] = s
-		p.goes(func() { p.follow(part, s) })
+		p.goes(func() { p.deliverLive(part, s) })
 	}
 	return s
 }
 
-func (p *process) follow(part event.Partition, s *session) {
+func (p *process) deliverLive(part event.Partition, s *session) {
 	for {
 		select {
 		case <-s.kick:
 		case <-p.ctx.Done():
 			return
 		}
-		for p.engine.DeliverLive(p.ctx, part, s.tail) != nil {
+		for p.engine.DeliverLive(p.ctx, part, s.end) != nil {
 			if p.pause(p.ctx, 100*time.Millisecond+p.w.latency(p.w.dice("refollow", lane(part)))) != nil {
 				return
 			}
@@ -201,17 +201,17 @@ func (p *process) follow(part event.Partition, s *session) {
 
 // drive is the scheduler: it starts the driver of a cursor, or wakes it. Some
 // calls of it are lost.
-func (p *process) drive(keys ...handoff.Key) {
+func (p *process) schedule(keys ...handoff.Key) {
 	for _, k := range keys {
 		d := p.w.dice("drive", cursor(k))
 		if p.w.chance(d, p.w.LossRate, false) {
 			continue
 		}
 		p.mu.Lock()
-		poke := p.drivers[k]
+		poke := p.scheduled[k]
 		if poke == nil && p.ctx.Err() == nil {
 			poke = make(chan struct{}, 1)
-			p.drivers[k] = poke
+			p.scheduled[k] = poke
 			p.goes(func() { p.advance(k, poke, true) })
 		}
 		p.mu.Unlock()
@@ -261,7 +261,7 @@ func (p *process) advance(k handoff.Key, poke chan struct{}, listed bool) {
 func (p *process) forget(k handoff.Key, listed bool) {
 	if listed {
 		p.mu.Lock()
-		delete(p.drivers, k)
+		delete(p.scheduled, k)
 		p.mu.Unlock()
 	}
 }
@@ -290,13 +290,13 @@ func (p *process) boot() bool {
 			continue
 		}
 		for {
-			head, err := o.Head(p.ctx, part)
-			r, err2 := o.Record(p.ctx, part)
+			head, err := o.End(p.ctx, part)
+			r, err2 := o.Partition(p.ctx, part)
 			if p.ctx.Err() != nil {
 				return false
 			}
 			if err == nil && err2 == nil {
-				if head > r.Delivered {
+				if head > r.LowWatermark {
 					p.grow(part, head)
 				}
 				break

@@ -116,7 +116,7 @@ func (r *rig) restart() *rig {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	next.drive(due...)
+	next.schedule(due...)
 	r.t.Cleanup(next.shutdown)
 	return next
 }
@@ -242,7 +242,7 @@ func (r *rig) publish(n int) []string {
 	}
 	for lane := range r.w.settings.Lanes {
 		p := event.Partition{Tenant: tenant, Lane: lane}
-		head, err := r.w.log.Head(context.Background(), p)
+		head, err := r.w.log.End(context.Background(), p)
 		if err != nil {
 			r.t.Fatal(err)
 		}

@@ -269,7 +269,7 @@ func when(trouble bool, err error) error {
 
 // changesRecord reports whether a commit changes the record of a partition.
 func changesRecord(writes []store.Write) bool {
-	return slices.ContainsFunc(writes, func(w store.Write) bool { _, ok := w.(store.PutRecord); return ok })
+	return slices.ContainsFunc(writes, func(w store.Write) bool { _, ok := w.(store.PutPartition); return ok })
 }
 
 // A file that is there just as the grace of a shutdown ends counts: it is not

@@ -54,7 +54,7 @@ func TestTrimmedUnderFollowers(t *testing.T) {
 				r := newRig(t, true, nil)
 				var conflicts atomic.Int32
 				r.screen(func(writes []store.Write) error {
-					if _, ok := writes[0].(store.PutRecord); ok && conflicts.Add(-1) >= 0 {
+					if _, ok := writes[0].(store.PutPartition); ok && conflicts.Add(-1) >= 0 {
 						return store.ErrConflict
 					}
 					return nil
@@ -69,7 +69,7 @@ func TestTrimmedUnderFollowers(t *testing.T) {
 				time.Sleep(time.Second)
 				r.w.log.Trim(time.Now())
 				ids := r.unseen(c.after, "order.created")
-				head, err := r.w.log.Head(ctx, p)
+				head, err := r.w.log.End(ctx, p)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -78,16 +78,16 @@ func TestTrimmedUnderFollowers(t *testing.T) {
 				if err := r.engine.DeliverLive(following, p, delivery.NewLogEnd(head)); err != nil || following.Err() != nil {
 					t.Fatalf("Follow: %v, %v", err, following.Err())
 				}
-				record, err := r.w.records.Record(ctx, p)
-				if err != nil || record.Delivered != head {
-					t.Errorf("delivered is %d, want %d (%v)", record.Delivered, head, err)
+				record, err := r.w.records.Partition(ctx, p)
+				if err != nil || record.LowWatermark != head {
+					t.Errorf("delivered is %d, want %d (%v)", record.LowWatermark, head, err)
 				}
 				time.Sleep(time.Hour)
 				for _, id := range []string{"one", "two", "bucket"} {
 					if n := len(r.entries(id, integration.ActionEventsSkipped)); n != 1 {
 						t.Errorf("%s was told %d times that events are skipped, want once", id, n)
 					}
-					if cur := r.cursor(id); cur.State != handoff.Following {
+					if cur := r.cursor(id); cur.State != handoff.Live {
 						t.Errorf("%s is %s in the end", id, cur.State)
 					}
 				}
@@ -146,23 +146,23 @@ func TestExportThatFindsNothing(t *testing.T) {
 		r, k := longLog(t, false)
 		began := time.Now()
 		time.AfterFunc(10*time.Second, func() {
-			if c := r.cursor("bucket"); c.Position.Segment < 50 || c.Position.Segment > 100 || !c.DueAt.After(time.Now()) {
-				t.Errorf("after 10 s it is at %+v, due in %v", c.Position, time.Until(c.DueAt))
+			if c := r.cursor("bucket"); c.Offset.Segment < 50 || c.Offset.Segment > 100 || !c.DueAt.After(time.Now()) {
+				t.Errorf("after 10 s it is at %+v, due in %v", c.Offset, time.Until(c.DueAt))
 			}
 		})
 		step, err := r.engine.Advance(t.Context(), k)
 		if took := time.Since(began); err != nil || step != (delivery.Step{}) || took < 20*time.Second || took > 21*time.Second {
 			t.Errorf("the step took %v and says %+v, %v", took, step, err)
 		}
-		if c := r.cursor("bucket"); c.Position.Segment < 190 || c.Position.Segment > 200 || c.DueAt.After(time.Now()) {
-			t.Errorf("after the step it is at %+v, due in %v", c.Position, time.Until(c.DueAt))
+		if c := r.cursor("bucket"); c.Offset.Segment < 190 || c.Offset.Segment > 200 || c.DueAt.After(time.Now()) {
+			t.Errorf("after the step it is at %+v, due in %v", c.Offset, time.Until(c.DueAt))
 		}
 		for range 10 {
 			if step, err = r.engine.Advance(t.Context(), k); err != nil || step.Done {
 				break
 			}
 		}
-		if c := r.cursor("bucket"); err != nil || c.State != handoff.Following || len(r.exported()) > 0 {
+		if c := r.cursor("bucket"); err != nil || c.State != handoff.Live || len(r.exported()) > 0 {
 			t.Errorf("in the end %+v, %v, files %v", c, err, r.exported())
 		}
 	})
@@ -196,7 +196,7 @@ func TestStopOfAnExportThatFindsNothing(t *testing.T) {
 				if len(r.exported()) > 0 {
 					t.Errorf("files %v", r.exported())
 				}
-				if c := r.cursor("bucket"); c.State != handoff.Parked || (c.Position.Segment > 50) == first {
+				if c := r.cursor("bucket"); c.State != handoff.Paused || (c.Offset.Segment > 50) == first {
 					t.Errorf("cursor %+v", c)
 				}
 			})

@@ -104,7 +104,7 @@ func TestRejectedListIsLowered(t *testing.T) {
 		if n := len(r.entries("orders", integration.ActionRejectedEvicted)); n != len(ids)-30 && n < 120 {
 			t.Errorf("%d evictions in the log", n)
 		}
-		if c := r.cursor("orders"); c.State != handoff.Following || r.levels("ERROR") > 0 {
+		if c := r.cursor("orders"); c.State != handoff.Live || r.levels("ERROR") > 0 {
 			t.Errorf("orders is %s, log %s", c.State, r.lines)
 		}
 	})
@@ -135,10 +135,10 @@ func TestRejectedThatCannotBeKeptDisturbsNobody(t *testing.T) {
 						ids, published[id] = append(ids, id), time.Now()
 					}
 					time.Sleep(time.Second)
-					if c := r.cursor("orders"); c.State != handoff.Driven {
+					if c := r.cursor("orders"); c.State != handoff.Scheduled {
 						t.Fatalf("orders is %s", c.State)
 					}
-					if c := r.cursor("neighbour"); c.State != handoff.Following {
+					if c := r.cursor("neighbour"); c.State != handoff.Live {
 						t.Fatalf("neighbour is %s", c.State)
 					}
 				}
@@ -157,7 +157,7 @@ func TestRejectedThatCannotBeKeptDisturbsNobody(t *testing.T) {
 				if single, _ := r.rejections("orders"); len(single) != len(ids) {
 					t.Errorf("%d rejections in the log, want %d", len(single), len(ids))
 				}
-				if c := r.cursor("orders"); c.State != handoff.Following {
+				if c := r.cursor("orders"); c.State != handoff.Live {
 					t.Errorf("in the end orders is %s", c.State)
 				}
 			})
@@ -205,7 +205,7 @@ func TestStopWhileEventsAreRejected(t *testing.T) {
 				time.Sleep(10 * time.Minute)
 				for _, id := range []string{"neighbour", "other"} {
 					r.wantOnce(id, ids)
-					if c := r.cursor(id); c.State != handoff.Following || c.Slowness > 0 {
+					if c := r.cursor(id); c.State != handoff.Live || c.Slowness > 0 {
 						t.Errorf("%s: %+v", id, c)
 					}
 				}
@@ -260,7 +260,7 @@ func TestRecordsThatCannotBeWritten(t *testing.T) {
 				time.Sleep(10 * time.Minute)
 				for _, id := range []string{"one", "two", "three"} {
 					r.wantOnce(id, ids)
-					if c := r.cursor(id); c.State != handoff.Following || c.Slowness > 0 {
+					if c := r.cursor(id); c.State != handoff.Live || c.Slowness > 0 {
 						t.Errorf("%s was slow in nobody's eyes: %+v", id, c)
 					}
 				}
@@ -273,7 +273,7 @@ func TestRecordsThatCannotBeWritten(t *testing.T) {
 						}
 					}
 				}
-				if c := r.cursor("fails"); attempts != 2 || c.State != handoff.Following {
+				if c := r.cursor("fails"); attempts != 2 || c.State != handoff.Live {
 					t.Errorf("%d attempts, and in the end %+v", attempts, c)
 				}
 				if w, e := r.levels("WARN"), r.levels("ERROR"); w != 1 || e != 0 {
@@ -313,7 +313,7 @@ func TestStopOfAStepWhileEventsAreRejected(t *testing.T) {
 		if err := <-result; err != nil {
 			t.Errorf("Advance: %v", err)
 		}
-		if c := r.cursor("orders"); c.State != handoff.Parked || len(r.rejected(in)) == 0 {
+		if c := r.cursor("orders"); c.State != handoff.Paused || len(r.rejected(in)) == 0 {
 			t.Errorf("%+v, rejected %v", c, r.rejected(in))
 		}
 	})

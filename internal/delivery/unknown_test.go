@@ -221,7 +221,7 @@ func TestStopIsNotStoppedWhileAFileMayAppear(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * time.Minute)
-		if c := r.cursor("bucket"); c.Upload != nil || c.Position.Segment != 1 {
+		if c := r.cursor("bucket"); c.Upload != nil || c.Offset.Segment != 1 {
 			t.Errorf("after the start the file of %v is not settled: %+v", ids, c)
 		}
 	})

@@ -57,7 +57,7 @@ type life struct {
 // receipt is what a receiver got of one event in one life of an integration.
 type receipt struct {
 	emitted  int // times it arrived
-	settled  int // times the engine was told that it is delivered
+	acked    int // times the engine was told that it is delivered
 	retries  int // times the engine was told to try again
 	repeated int // arrivals after the engine had been told
 }
@@ -161,7 +161,7 @@ func (w *world) lived(in *integration.Integration) {
 	l := &life{in: in}
 	if old == nil || old.in.Incarnation != in.Incarnation {
 		for lane := range in.Lanes {
-			head, _ := w.log.Head(context.Background(), event.Partition{Tenant: in.Tenant, Lane: lane})
+			head, _ := w.log.End(context.Background(), event.Partition{Tenant: in.Tenant, Lane: lane})
 			l.heads = append(l.heads, head)
 		}
 	} else {
@@ -182,7 +182,7 @@ func (w *world) moved(old, c *handoff.Cursor) {
 	if old.Slowness < c.Slowness {
 		w.parted++
 	}
-	if l := w.lives[c.Key.Integration]; l != nil && old.State == handoff.Following && c.State == handoff.Driven && !old.DueAt.IsZero() {
+	if l := w.lives[c.Key.Integration]; l != nil && old.State == handoff.Live && c.State == handoff.Scheduled && !old.DueAt.IsZero() {
 		w.stops[lifeName(l.in)]++ // perhaps a take-back
 	}
 }
@@ -193,7 +193,7 @@ func (w *world) checkOwners() {
 	ctx := context.Background()
 	for lane := range w.Lanes {
 		p := event.Partition{Tenant: tenant, Lane: lane}
-		r, _ := w.records.Record(ctx, p)
+		r, _ := w.records.Partition(ctx, p)
 		for _, l := range w.lives {
 			k := handoff.Key{Tenant: tenant, Integration: l.in.ID, Lane: lane}
 			c, err := w.records.Cursor(ctx, k)
@@ -203,14 +203,14 @@ func (w *world) checkOwners() {
 			}
 			f := r.Find(l.in.ID)
 			onRoster := f != nil && f.Generation == c.Generation
-			if onRoster != (c.State == handoff.Following) {
+			if onRoster != (c.State == handoff.Live) {
 				w.fail("owner: cursor of %s, lane %d, is %s, on the roster: %t", lifeName(l.in), lane, c.State, onRoster)
 			}
-			if c.State == handoff.Driven && c.DueAt.IsZero() || c.Generation != l.in.Generation {
+			if c.State == handoff.Scheduled && c.DueAt.IsZero() || c.Generation != l.in.Generation {
 				w.fail("owner: cursor of %s, lane %d, is %s, due at %v, of generation %d, want %d", lifeName(l.in), lane, c.State, c.DueAt, c.Generation, l.in.Generation)
 			}
 		}
-		for _, f := range r.Followers {
+		for _, f := range r.Live {
 			if w.lives[f.ID] == nil {
 				w.fail("owner: %s is on the roster and deleted", f.ID)
 			}
@@ -244,7 +244,7 @@ func (w *world) emit(in *integration.Integration, id string) {
 		w.fail("quiet: %s got %s although it was stopped", name, id)
 	}
 	r := w.receipt(in, id)
-	if r.settled > 0 {
+	if r.acked > 0 {
 		r.repeated++
 	}
 	r.emitted++
@@ -265,7 +265,7 @@ func (w *world) answered(in *integration.Integration, id string, delivered bool)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if r := w.receipt(in, id); delivered {
-		r.settled++
+		r.acked++
 	} else {
 		r.retries++
 	}
@@ -316,7 +316,7 @@ func (w *world) unsettled() string {
 		}
 		for lane := range w.Lanes {
 			c, _ := w.records.Cursor(context.Background(), handoff.Key{Tenant: tenant, Integration: id, Lane: lane})
-			if !temporary && c.State != handoff.Following {
+			if !temporary && c.State != handoff.Live {
 				return fmt.Sprintf("driven: %s never comes to follow: %s", lifeName(l.in), w.where(id))
 			}
 		}
@@ -330,9 +330,9 @@ func (w *world) where(id string) string {
 	for lane := range w.Lanes {
 		k := handoff.Key{Tenant: tenant, Integration: id, Lane: lane}
 		c, _ := w.records.Cursor(context.Background(), k)
-		r, _ := w.records.Record(context.Background(), k.Partition())
-		head, _ := w.log.Head(context.Background(), k.Partition())
-		s += fmt.Sprintf("\n\tlane %d: head %d, delivered %d, roster %+v, cursor %s at %+v, due in %v", lane, head, r.Delivered, r.Find(id), c.State, c.Progress, time.Until(c.DueAt))
+		r, _ := w.records.Partition(context.Background(), k.Partition())
+		head, _ := w.log.End(context.Background(), k.Partition())
+		s += fmt.Sprintf("\n\tlane %d: head %d, delivered %d, roster %+v, cursor %s at %+v, due in %v", lane, head, r.LowWatermark, r.Find(id), c.State, c.AckState, time.Until(c.DueAt))
 	}
 	return s
 }

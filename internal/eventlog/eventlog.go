@@ -56,7 +56,7 @@ type Log interface {
 
 	// Head returns the number of the last segment, 0 for none. Every append
 	// that returned before the call is counted.
-	Head(ctx context.Context, p event.Partition) (uint64, error)
+	End(ctx context.Context, p event.Partition) (uint64, error)
 
 	// Seek returns a number such that every retained event published at or
 	// after t is in a segment after it, and as few others as the log can tell.
@@ -66,5 +66,5 @@ type Log interface {
 	// is in a segment up to it. Settled says that this is final: no event that
 	// is appended from now on was published at or before t. While it is not,
 	// ask again after t, or later.
-	Through(ctx context.Context, p event.Partition, t time.Time) (number uint64, settled bool, err error)
+	OffsetForTime(ctx context.Context, p event.Partition, t time.Time) (number uint64, settled bool, err error)
 }

@@ -22,12 +22,12 @@ func Unnamed(events ...event.Event) []Record { return []Record{{Events: events}}
 
 // Mark is how far a stream was appended to a partition: the source and sequence
 // of its last record, both "" if there is none yet.
-type Mark struct{ Source, Sequence string }
+type Checkpoint struct{ Source, Sequence string }
 
 // After returns the records that are after the mark: the last ones of those
 // given. Records of another source, or of none, all are. It is an error if the
 // records of a source have no sequences that grow.
-func (m Mark) After(source string, records []Record) ([]Record, error) {
+func (m Checkpoint) After(source string, records []Record) ([]Record, error) {
 	if source == "" {
 		return records, nil
 	}
@@ -48,11 +48,11 @@ func (m Mark) After(source string, records []Record) ([]Record, error) {
 }
 
 // Moved is the mark once the records, which are after it, are appended.
-func (m Mark) Moved(source string, records []Record) Mark {
+func (m Checkpoint) Advanced(source string, records []Record) Checkpoint {
 	if source == "" || len(records) == 0 {
 		return m
 	}
-	return Mark{Source: source, Sequence: records[len(records)-1].Sequence}
+	return Checkpoint{Source: source, Sequence: records[len(records)-1].Sequence}
 }
 
 // Events returns the events of all the records, in a slice of its own.

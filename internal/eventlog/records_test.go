@@ -32,7 +32,7 @@ func TestAnyCutsOfAStream(t *testing.T) {
 			}
 			all = append(all, r)
 		}
-		var mark Mark
+		var mark Checkpoint
 		var got []string
 		for done := 0; done < len(all); {
 			from := rapid.IntRange(0, done).Draw(t, "from")
@@ -41,7 +41,7 @@ func TestAnyCutsOfAStream(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			mark = mark.Moved("stream", rest)
+			mark = mark.Advanced("stream", rest)
 			for _, e := range Events(rest) {
 				got = append(got, e.ID)
 			}
@@ -78,9 +78,9 @@ func TestAfterAMark(t *testing.T) {
 		{"a sign", "", "s", "-1", `error: has the sequence "-1", which is not a decimal number`},
 		{"digits around", "", "s", "1.0", `error: has the sequence "1.0", which is not a decimal number`},
 	} {
-		var mark Mark
+		var mark Checkpoint
 		if source, sequence, found := strings.Cut(c.mark, " "); found {
-			mark = Mark{Source: source, Sequence: sequence}
+			mark = Checkpoint{Source: source, Sequence: sequence}
 		}
 		var records []Record
 		for s := range strings.FieldsSeq(c.records) {
@@ -105,19 +105,19 @@ func TestAfterAMark(t *testing.T) {
 
 // Only what came from a source moves the mark.
 func TestAMarkMoves(t *testing.T) {
-	at := Mark{Source: "s", Sequence: "5"}
+	at := Checkpoint{Source: "s", Sequence: "5"}
 	records := []Record{{Sequence: "6"}, {Sequence: "8"}}
 	for _, c := range []struct {
 		source  string
 		records []Record
-		want    Mark
+		want    Checkpoint
 	}{
-		{"s", records, Mark{Source: "s", Sequence: "8"}},
-		{"other", records, Mark{Source: "other", Sequence: "8"}},
+		{"s", records, Checkpoint{Source: "s", Sequence: "8"}},
+		{"other", records, Checkpoint{Source: "other", Sequence: "8"}},
 		{"", records, at},
 		{"s", nil, at},
 	} {
-		if got := at.Moved(c.source, c.records); got != c.want {
+		if got := at.Advanced(c.source, c.records); got != c.want {
 			t.Errorf("by %d records of %q to %+v, want %+v", len(c.records), c.source, got, c.want)
 		}
 	}
@@ -143,7 +143,7 @@ func FuzzAfter(f *testing.F) {
 	f.Add("stream", "10", "", "", "")
 	f.Add("", "", "stream", "1", "x")
 	f.Fuzz(func(t *testing.T, marked, sequence, source, first, second string) {
-		mark, records := Mark{marked, sequence}, []Record{{Sequence: first}, {Sequence: second}}
+		mark, records := Checkpoint{marked, sequence}, []Record{{Sequence: first}, {Sequence: second}}
 		rest, err := mark.After(source, records)
 		if err != nil {
 			return
@@ -151,7 +151,7 @@ func FuzzAfter(f *testing.F) {
 		if diff := cmp.Diff(records[2-len(rest):], rest, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("not the end of what was given (-want +got):\n%s", diff)
 		}
-		if again, err := mark.Moved(source, rest).After(source, records); source != "" && (err != nil || len(again) > 0) {
+		if again, err := mark.Advanced(source, rest).After(source, records); source != "" && (err != nil || len(again) > 0) {
 			t.Errorf("%d records are left, %v", len(again), err)
 		}
 	})

@@ -49,7 +49,7 @@ type Decode func(partitionKey string, data []byte) (Content, error)
 type Content struct {
 	Partition event.Partition
 	Events    []event.Event
-	Barrier   time.Time
+	Marker    time.Time
 }
 
 // Handler handles batches, one at a time, as Lambda hands them to a process.
@@ -64,13 +64,13 @@ type Handler struct {
 	GrowLanes func(ctx context.Context, tenant string) error
 	// Park keeps a record that cannot be decoded, and the reason, where an
 	// operator finds it. It may be called again for the same record.
-	Park   func(ctx context.Context, r *events.KinesisEventRecord, reason error) error
-	Logger *slog.Logger
-	Now    func() time.Time
+	Quarantine func(ctx context.Context, r *events.KinesisEventRecord, reason error) error
+	Logger     *slog.Logger
+	Now        func() time.Time
 	// Patience is how long calls of followers that have left may still be under
 	// way when all else is done. They are made again if they are ended, but the
 	// batches behind this one wait for them.
-	Patience time.Duration
+	DrainTimeout time.Duration
 
 	mu    sync.Mutex
 	grown map[string]time.Time // when, by tenant
@@ -111,11 +111,11 @@ func (h *Handler) Handle(ctx context.Context, batch events.KinesisEvent) (events
 	}
 	_ = g.Wait() // nobody fails
 	for _, u := range unreadable {
-		if again := h.park(following, u); again != "" {
+		if again := h.quarantine(following, u); again != "" {
 			failed = append(failed, again)
 		}
 	}
-	h.settle(following, end)
+	h.drain(following, end)
 	return response(failed), nil
 }
 
@@ -132,13 +132,13 @@ func beforeDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 // settle waits for calls under way of followers that have left, and ends them
 // when patience is over. Nothing may be under way when the answer is given: the
 // process is stopped then, in the middle of whatever it does.
-func (h *Handler) settle(following context.Context, end context.CancelFunc) {
+func (h *Handler) drain(following context.Context, end context.CancelFunc) {
 	settled := make(chan struct{})
 	go func() {
 		defer close(settled)
 		h.Engine.Wait()
 	}()
-	patience := time.NewTimer(h.Patience)
+	patience := time.NewTimer(h.DrainTimeout)
 	defer patience.Stop()
 	select {
 	case <-settled:
@@ -170,10 +170,10 @@ func (h *Handler) deliver(ctx context.Context, g *group) (again string) {
 			return g.last
 		}
 	}
-	if g.barrier.IsZero() {
+	if g.marker.IsZero() {
 		return ""
 	}
-	if err := h.Log.Passed(ctx, g.partition, g.barrier); err != nil {
+	if err := h.Log.Passed(ctx, g.partition, g.marker); err != nil {
 		log.Error("a batch is handed over again: a barrier could not be noted", "error", err)
 		return g.last
 	}

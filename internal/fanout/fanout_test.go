@@ -35,9 +35,9 @@ type bundle struct {
 func setup(t *testing.T) *bundle {
 	b := &bundle{fail: map[string]error{}}
 	b.Handler = &Handler{
-		Log: b, Engine: b, Decode: decodeText, Now: time.Now, Patience: time.Second,
+		Log: b, Engine: b, Decode: decodeText, Now: time.Now, DrainTimeout: time.Second,
 		GrowLanes: func(_ context.Context, tenant string) error { return b.note("grow " + tenant) },
-		Park: func(_ context.Context, r *events.KinesisEventRecord, reason error) error {
+		Quarantine: func(_ context.Context, r *events.KinesisEventRecord, reason error) error {
 			return b.note(fmt.Sprintf("park %s %q: %v", r.Kinesis.SequenceNumber, r.Kinesis.Data, reason))
 		},
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
@@ -96,7 +96,7 @@ func decodeText(key string, data []byte) (Content, error) {
 	if words[0] == "barrier" {
 		var seconds int64
 		_, _ = fmt.Sscan(words[1], &seconds)
-		c.Barrier = time.Unix(seconds, 0)
+		c.Marker = time.Unix(seconds, 0)
 		return c, nil
 	}
 	for _, id := range words {
@@ -261,8 +261,8 @@ func TestNothingIsUnderWayAtTheEnd(t *testing.T) {
 		default:
 			t.Error("calls are under way still")
 		}
-		if took := time.Since(started); took != 2*time.Second+b.Patience {
-			t.Errorf("it took %v; calls under way are to be ended %v after the rest", took, b.Patience)
+		if took := time.Since(started); took != 2*time.Second+b.DrainTimeout {
+			t.Errorf("it took %v; calls under way are to be ended %v after the rest", took, b.DrainTimeout)
 		}
 	})
 }

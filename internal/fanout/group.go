@@ -15,7 +15,7 @@ type group struct {
 	partition   event.Partition
 	source      string // the stream
 	records     []eventlog.Record
-	barrier     time.Time // the last one, zero for none
+	marker      time.Time // the last one, zero for none
 	first, last string    // sequence numbers
 }
 
@@ -43,8 +43,8 @@ func (h *Handler) decode(records []events.KinesisEventRecord) (groups []*group, 
 			groups = append(groups, g)
 		}
 		g.last = r.Kinesis.SequenceNumber
-		if content.Barrier.After(g.barrier) {
-			g.barrier = content.Barrier
+		if content.Marker.After(g.marker) {
+			g.marker = content.Marker
 		}
 		if len(content.Events) > 0 {
 			g.records = append(g.records, eventlog.Record{Sequence: g.last, Events: content.Events})
@@ -55,9 +55,9 @@ func (h *Handler) decode(records []events.KinesisEventRecord) (groups []*group, 
 
 // park puts a record aside that cannot be decoded, so that it holds up nobody;
 // if it cannot even be parked, it is to be handed over again.
-func (h *Handler) park(ctx context.Context, u unreadable) (again string) {
+func (h *Handler) quarantine(ctx context.Context, u unreadable) (again string) {
 	r := u.record
-	err := h.Park(ctx, r, u.reason)
+	err := h.Quarantine(ctx, r, u.reason)
 	log := h.Logger.With("event_id", r.EventID, "partition_key", r.Kinesis.PartitionKey, "bytes", len(r.Kinesis.Data), "reason", u.reason)
 	if err != nil {
 		log.Error("a record that cannot be read could not be parked; it is handed over again", "error", err)

@@ -15,26 +15,26 @@ import (
 // Position is a place in a partition's log: every event of the segments up to
 // and including Segment is through, and of the segment after it the first
 // Index events.
-type Position struct {
+type Offset struct {
 	Segment uint64 `json:"segment"`
 	Index   int    `json:"index"`
 }
 
 // Before reports whether the position lies before another.
-func (p Position) Before(q Position) bool {
+func (p Offset) Before(q Offset) bool {
 	return p.Segment < q.Segment || p.Segment == q.Segment && p.Index < q.Index
 }
 
 // Progress is a position and what is known of the events after it, in the
 // order of the log: Through for an event that got through ahead of its turn,
 // else the number of attempts made with it. What is not listed is untried.
-type Progress struct {
-	Position Position `json:"position"`
-	Ahead    []int    `json:"ahead,omitzero"`
+type AckState struct {
+	Offset Offset `json:"position"`
+	Ahead  []int  `json:"ahead,omitzero"`
 }
 
 // Through in Progress.Ahead marks an event that is through.
-const Through = -1
+const Acked = -1
 
 // Mode says what the follow loop does for a follower.
 type Mode string
@@ -49,7 +49,7 @@ const (
 )
 
 // Follower is an integration on the roster of a partition.
-type Follower struct {
+type Subscriber struct {
 	ID         string        `json:"id"`
 	Generation uint64        `json:"generation"`
 	Mode       Mode          `json:"mode"`
@@ -63,28 +63,28 @@ type Follower struct {
 // Record is the small record of a partition. Every change of it is a
 // compare-and-set on Version. Its zero value, with Version 0, is the record of
 // a partition that nothing was published to yet.
-type Record struct {
-	Partition event.Partition `json:"-"`
-	Delivered uint64          `json:"delivered"` // the last segment that every follower has
-	Followers []Follower      `json:"followers,omitzero"`
-	Version   uint64          `json:"-"`
+type PartitionState struct {
+	Partition    event.Partition `json:"-"`
+	LowWatermark uint64          `json:"delivered"` // the last segment that every follower has
+	Live         []Subscriber    `json:"followers,omitzero"`
+	Version      uint64          `json:"-"`
 }
 
 // Find returns the follower with the given id, or nil.
-func (r *Record) Find(id string) *Follower {
-	for i := range r.Followers {
-		if r.Followers[i].ID == id {
-			return &r.Followers[i]
+func (r *PartitionState) Find(id string) *Subscriber {
+	for i := range r.Live {
+		if r.Live[i].ID == id {
+			return &r.Live[i]
 		}
 	}
 	return nil
 }
 
 // Start is the last segment that a follower already has.
-func (r *Record) Start(f *Follower) uint64 { return max(r.Delivered, f.From) }
+func (r *PartitionState) AckedBy(f *Subscriber) uint64 { return max(r.LowWatermark, f.From) }
 
-func (r *Record) without(id string) []Follower {
-	return slices.DeleteFunc(slices.Clone(r.Followers), func(f Follower) bool { return f.ID == id })
+func (r *PartitionState) without(id string) []Subscriber {
+	return slices.DeleteFunc(slices.Clone(r.Live), func(f Subscriber) bool { return f.ID == id })
 }
 
 // State says who moves a cursor on.
@@ -92,12 +92,12 @@ type State string
 
 const (
 	// Driven: somebody has to call Advance for it, from DueAt on.
-	Driven State = "driven"
+	Scheduled State = "driven"
 	// Following: the integration is on the roster; the position is stale. With
 	// a DueAt it is taken back from the roster then (the end of a replay).
-	Following State = "following"
+	Live State = "following"
 	// Parked: the integration is stopped.
-	Parked State = "parked"
+	Paused State = "parked"
 	// Finished: a replay has read this lane to its end.
 	Finished State = "finished"
 )
@@ -118,7 +118,7 @@ type Cursor struct {
 	Key        Key    `json:"-"`
 	Generation uint64 `json:"generation"`
 	State      State  `json:"state"`
-	Progress
+	AckState
 	// DueAt is when it is to be driven, zero for never. Whoever moves it
 	// forward owns the cursor until then: it is the lease, the back-off and the
 	// rhythm of exports in one, and what the sweep looks for.

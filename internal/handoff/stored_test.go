@@ -28,9 +28,9 @@ func storedAs[T any](t *testing.T, record T, text string) {
 }
 
 func TestCursorIsStoredAs(t *testing.T) {
-	storedAs(t, handoff.Cursor{State: handoff.Parked}, `{"generation":0,"state":"parked","position":{"segment":0,"index":0}}`)
+	storedAs(t, handoff.Cursor{State: handoff.Paused}, `{"generation":0,"state":"parked","position":{"segment":0,"index":0}}`)
 	storedAs(t, handoff.Cursor{
-		Generation: 18446744073709551615, State: handoff.Driven, Progress: at(18446744073709551614, 3, handoff.Through, 0, 2),
+		Generation: 18446744073709551615, State: handoff.Scheduled, AckState: at(18446744073709551614, 3, handoff.Acked, 0, 2),
 		DueAt: now, LeftAt: now.Add(time.Second), Failures: 4, FailingSince: now.Add(2 * time.Second),
 		Slowness: 5, SlowUntil: now.Add(3*time.Second + time.Nanosecond),
 	}, `{"generation":18446744073709551615,"state":"driven","position":{"segment":18446744073709551614,"index":3},"ahead":[-1,0,2],`+
@@ -39,8 +39,8 @@ func TestCursorIsStoredAs(t *testing.T) {
 }
 
 func TestPartitionRecordIsStoredAs(t *testing.T) {
-	storedAs(t, handoff.Record{}, `{"delivered":0}`)
-	storedAs(t, handoff.Record{Delivered: 18446744073709551615, Followers: []handoff.Follower{
+	storedAs(t, handoff.PartitionState{}, `{"delivered":0}`)
+	storedAs(t, handoff.PartitionState{LowWatermark: 18446744073709551615, Live: []handoff.Subscriber{
 		{ID: "hook", Generation: 7, Mode: handoff.Deliver, From: 5, JoinedAt: now},
 		{ID: "slow", Generation: 8, Mode: handoff.Wake, WakeDelay: time.Minute, From: 6, JoinedAt: later},
 	}}, `{"delivered":18446744073709551615,"followers":[`+
@@ -63,7 +63,7 @@ func TestKeysAndVersionsAreNotStored(t *testing.T) {
 
 func TestWordsOfStatesAndModes(t *testing.T) {
 	for got, want := range map[handoff.State]string{
-		handoff.Driven: "driven", handoff.Following: "following", handoff.Parked: "parked", handoff.Finished: "finished",
+		handoff.Scheduled: "driven", handoff.Live: "following", handoff.Paused: "parked", handoff.Finished: "finished",
 	} {
 		if string(got) != want {
 			t.Errorf("a state is %q, want %q", got, want)
@@ -72,8 +72,8 @@ func TestWordsOfStatesAndModes(t *testing.T) {
 	if handoff.Deliver != "deliver" || handoff.Wake != "wake" {
 		t.Errorf("the modes are %q and %q", handoff.Deliver, handoff.Wake)
 	}
-	if handoff.Through != -1 {
-		t.Errorf("an event that is through is stored as %d", handoff.Through)
+	if handoff.Acked != -1 {
+		t.Errorf("an event that is through is stored as %d", handoff.Acked)
 	}
 }
 

@@ -12,8 +12,8 @@ type Upload struct {
 	ETags []string `json:"etags,omitzero"` // of its parts, in order; none where they are too many to keep
 	Size  int64    `json:"size"`           // in bytes
 
-	From    Position  `json:"from"`          // the position of the cursor at the time
-	To      Position  `json:"to"`            // the position behind the file
+	From    Offset    `json:"from"`          // the position of the cursor at the time
+	To      Offset    `json:"to"`            // the position behind the file
 	Next    time.Time `json:"next,omitzero"` // when the next file is started, zero for at once
 	Created time.Time `json:"created"`       // when the file was started
 	Until   time.Time `json:"until"`         // how long the store may take to carry the request out

@@ -249,7 +249,7 @@ func (w *world) state(t fataler, tenant string) string {
 		w.api.ServeHTTP(rec, get(path).as(tenant+all).request())
 		b.WriteString(rec.Body.String())
 	}
-	head, err := w.log.Head(context.Background(), event.Partition{Tenant: tenant})
+	head, err := w.log.End(context.Background(), event.Partition{Tenant: tenant})
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

@@ -39,13 +39,13 @@ type bundle struct {
 	store *faulty
 	log   *logmemory.Log
 
-	mu      sync.Mutex
-	clock   time.Time
-	driven  []handoff.Key
-	checked []string
-	sealed  int
-	private string // a host that is refused
-	opening error  // of Open
+	mu        sync.Mutex
+	clock     time.Time
+	scheduled []handoff.Key
+	checked   []string
+	sealed    int
+	private   string // a host that is refused
+	opening   error  // of Open
 }
 
 func setup(t testing.TB) *bundle {
@@ -66,7 +66,7 @@ func setup(t testing.TB) *bundle {
 		Schedule: func(keys ...handoff.Key) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			b.driven = append(b.driven, keys...)
+			b.scheduled = append(b.scheduled, keys...)
 		},
 	}
 	return b
@@ -141,8 +141,8 @@ func (f *faulty) Rejected(ctx context.Context, h store.History, eventID string) 
 }
 
 // Graces implements store.Store.
-func (f *faulty) Graces(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
-	over, err := f.Store.Graces(ctx, before, limit)
+func (f *faulty) ExpiredReplays(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
+	over, err := f.Store.ExpiredReplays(ctx, before, limit)
 	if f.listed != nil {
 		f.listed()
 	}
@@ -231,21 +231,21 @@ func (b *bundle) cursor(id string, lane int) *handoff.Cursor {
 	return c
 }
 
-func (b *bundle) record(lane int) *handoff.Record {
+func (b *bundle) partition(lane int) *handoff.PartitionState {
 	b.t.Helper()
-	r, err := b.Store.Record(b.t.Context(), event.Partition{Tenant: tenant, Lane: lane})
+	r, err := b.Store.Partition(b.t.Context(), event.Partition{Tenant: tenant, Lane: lane})
 	b.ok(err)
 	return r
 }
 
 // follow does what the engine does with a cursor that has caught up.
-func (b *bundle) follow(id string, lane int) {
+func (b *bundle) goLive(id string, lane int) {
 	b.t.Helper()
-	r, c := b.record(lane), b.cursor(id, lane)
+	r, c := b.partition(lane), b.cursor(id, lane)
 	if !handoff.Join(r, c, handoff.Deliver, 0, time.Time{}, b.now()) {
 		b.t.Fatalf("%s cannot join in lane %d", id, lane)
 	}
-	b.ok(b.store.Store.Commit(b.t.Context(), store.PutRecord{Record: r}, store.PutCursor{Cursor: c}))
+	b.ok(b.store.Store.Commit(b.t.Context(), store.PutPartition{State: r}, store.PutCursor{Cursor: c}))
 }
 
 // actions are those of the log, oldest first.
@@ -265,7 +265,7 @@ type state struct {
 	Tenant       *store.Tenant
 	Integrations []*integration.Integration
 	Cursors      []*handoff.Cursor
-	Records      []*handoff.Record
+	Records      []*handoff.PartitionState
 	Entries      map[string][]integration.LogEntry
 	Rejected     map[string]*integration.RejectedIndex
 }
@@ -282,7 +282,7 @@ func (b *bundle) state(tenant string) state {
 	s.Integrations, err = b.Store.Integrations(ctx, tenant)
 	b.ok(err)
 	for lane := range lanesLookedAt {
-		r, err := b.Store.Record(ctx, event.Partition{Tenant: tenant, Lane: lane})
+		r, err := b.Store.Partition(ctx, event.Partition{Tenant: tenant, Lane: lane})
 		b.ok(err)
 		s.Records = append(s.Records, r)
 	}

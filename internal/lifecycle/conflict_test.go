@@ -19,17 +19,17 @@ import (
 
 // change is one call of the Service, on an integration that set prepares.
 type change struct {
-	name    string
-	set     func(*bundle)
-	call    func(*bundle) error
-	records bool // it depends on what the follow loop does meanwhile
-	drives  bool // whoever drives its cursors must look at them
+	name      string
+	set       func(*bundle)
+	call      func(*bundle) error
+	records   bool // it depends on what the follow loop does meanwhile
+	schedules bool // whoever drives its cursors must look at them
 }
 
 func changes() []change {
 	following := func(b *bundle) {
 		b.register(webhook("x"))
-		b.follow("x", 0)
+		b.goLive("x", 0)
 		b.publish(0)
 	}
 	stopped := func(b *bundle) { b.stopped(webhook("x")) }
@@ -66,7 +66,7 @@ func TestOneCommit(t *testing.T) {
 			t.Run(c.name+" "+name, func(t *testing.T) {
 				b := setup(t)
 				c.set(b)
-				b.driven = nil
+				b.scheduled = nil
 				before := b.state(tenant)
 				b.store.before = func(int) error { return fail.err }
 				err := c.call(b)
@@ -79,9 +79,9 @@ func TestOneCommit(t *testing.T) {
 					t.Errorf("changed: %s", diff)
 				}
 				// A Commit that failed without a conflict may have happened.
-				drives := fail.err == nil && c.name == "grow lanes" || fail.want != problem.Conflict && c.drives
-				if drives != (b.driven != nil) {
-					t.Errorf("driven %v, want any: %v", b.driven, drives)
+				drives := fail.err == nil && c.name == "grow lanes" || fail.want != problem.Conflict && c.schedules
+				if drives != (b.scheduled != nil) {
+					t.Errorf("driven %v, want any: %v", b.scheduled, drives)
 				}
 				if fail.err == nil && diff == "" {
 					t.Error("nothing has changed")
@@ -135,22 +135,22 @@ var interferences = map[string]func(*bundle) []store.Write{
 	},
 	"lease": func(b *bundle) []store.Write {
 		c := b.cursor("x", 0)
-		if c.State == handoff.Driven {
+		if c.State == handoff.Scheduled {
 			c.DueAt = b.now().Add(time.Minute)
 		}
 		return []store.Write{store.PutCursor{Cursor: c}}
 	},
 	"batch": func(b *bundle) []store.Write {
-		r := b.record(0)
-		r.Delivered++
-		return []store.Write{store.PutRecord{Record: r}}
+		r := b.partition(0)
+		r.LowWatermark++
+		return []store.Write{store.PutPartition{State: r}}
 	},
 	"leave": func(b *bundle) []store.Write {
-		r, c := b.record(0), b.cursor("x", 0)
-		if !handoff.Leave(r, c, handoff.Progress{Position: handoff.Position{Index: 1}}, b.now()) {
+		r, c := b.partition(0), b.cursor("x", 0)
+		if !handoff.Leave(r, c, handoff.AckState{Offset: handoff.Offset{Index: 1}}, b.now()) {
 			return nil
 		}
-		return []store.Write{store.PutRecord{Record: r}, store.PutCursor{Cursor: c}}
+		return []store.Write{store.PutPartition{State: r}, store.PutCursor{Cursor: c}}
 	},
 }
 
@@ -189,8 +189,8 @@ func TestConflictsAreDecidedAnew(t *testing.T) {
 				if c.name != "stop" {
 					return
 				}
-				want := map[string]handoff.Position{"batch": {Segment: 3}, "leave": {Index: 1}}[name]
-				if got := b.cursor("x", 0).Position; got != want {
+				want := map[string]handoff.Offset{"batch": {Segment: 3}, "leave": {Index: 1}}[name]
+				if got := b.cursor("x", 0).Offset; got != want {
 					t.Errorf("stopped at %v, want %v", got, want)
 				}
 			})
@@ -280,7 +280,7 @@ func (b *bundle) sound(tenant string) {
 	}
 	for _, r := range s.Records {
 		seen := map[string]bool{}
-		for _, f := range r.Followers {
+		for _, f := range r.Live {
 			in := byID[f.ID]
 			if in == nil || !in.Running || in.Generation != f.Generation || r.Partition.Lane >= in.Lanes || seen[f.ID] {
 				b.t.Fatalf("stale on the roster of lane %d: %+v of %+v", r.Partition.Lane, f, in)
@@ -291,19 +291,19 @@ func (b *bundle) sound(tenant string) {
 }
 
 // owned checks that exactly one of roster and cursor has the integration.
-func (b *bundle) owned(in *integration.Integration, c *handoff.Cursor, r *handoff.Record) {
+func (b *bundle) owned(in *integration.Integration, c *handoff.Cursor, r *handoff.PartitionState) {
 	b.t.Helper()
 	onRoster := r.Find(in.ID) != nil
 	allowed := map[bool][]handoff.State{
-		true:  {handoff.Driven, handoff.Following, handoff.Finished},
-		false: {handoff.Parked, handoff.Finished},
+		true:  {handoff.Scheduled, handoff.Live, handoff.Finished},
+		false: {handoff.Paused, handoff.Finished},
 	}[in.Running]
 	ok := false
 	for _, state := range allowed {
 		ok = ok || c.State == state
 	}
 	switch {
-	case !ok, c.Generation != in.Generation, onRoster != (c.State == handoff.Following), (c.State == handoff.Driven) != !c.DueAt.IsZero():
+	case !ok, c.Generation != in.Generation, onRoster != (c.State == handoff.Live), (c.State == handoff.Scheduled) != !c.DueAt.IsZero():
 		b.t.Fatalf("running %v, generation %d, on the roster %v: cursor %+v", in.Running, in.Generation, onRoster, c)
 	}
 }

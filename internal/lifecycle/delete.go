@@ -36,8 +36,8 @@ func (s *Service) delete(ctx context.Context, tenant, id string, condition func(
 			store.DeleteHistory{History: store.HistoryOf(in)},
 		}
 		for _, l := range lanes {
-			if handoff.Park(l.record, l.cursor, in.Generation) {
-				writes = append(writes, store.PutRecord{Record: l.record})
+			if handoff.Pause(l.state, l.cursor, in.Generation) {
+				writes = append(writes, store.PutPartition{State: l.state})
 			}
 			writes = append(writes, store.DeleteCursor{Cursor: l.cursor})
 		}
@@ -56,11 +56,11 @@ func (s *Service) delete(ctx context.Context, tenant, id string, condition func(
 // ExpireGraces deletes the replays that were completed longer ago than the
 // grace. One that cannot be deleted does not hold up the others; the next call
 // tries it again.
-func (s *Service) ExpireGraces(ctx context.Context) error {
+func (s *Service) DeleteExpiredReplays(ctx context.Context) error {
 	const page = 100
 	before := s.now().Add(-s.Settings.TemporaryGrace)
 	for {
-		over, err := s.Store.Graces(ctx, before, page)
+		over, err := s.Store.ExpiredReplays(ctx, before, page)
 		if err != nil {
 			return err
 		}

@@ -43,14 +43,14 @@ func (b *bundle) rejected(id string) []string {
 func TestDelete(t *testing.T) {
 	for name, set := range map[string]func(*bundle){
 		"driven":    func(*bundle) {},
-		"following": func(b *bundle) { b.follow("orders", 0); b.follow("orders", 1) },
+		"following": func(b *bundle) { b.goLive("orders", 0); b.goLive("orders", 1) },
 		"stopping":  func(b *bundle) { b.stop("orders") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)
 			b.Settings.Lanes = 2
 			b.register(webhook("other"))
-			b.follow("other", 0)
+			b.goLive("other", 0)
 			in := b.register(webhook("orders"))
 			b.reject(in, "e1")
 			set(b)
@@ -69,7 +69,7 @@ func TestDelete(t *testing.T) {
 				t.Errorf("quiesced below %d, want %d", quiesced, in.Generation+1)
 			}
 			s := b.state(tenant)
-			if len(s.Integrations) != 1 || s.Tenant.Integrations != 1 || len(s.Records[0].Followers) != 1 || s.Records[0].Find("other") == nil || len(s.Records[1].Followers) != 0 {
+			if len(s.Integrations) != 1 || s.Tenant.Integrations != 1 || len(s.Records[0].Live) != 1 || s.Records[0].Find("other") == nil || len(s.Records[1].Live) != 0 {
 				t.Errorf("left: %+v", s)
 			}
 			if entries, _ := b.Store.Entries(t.Context(), store.HistoryOf(in), 10); len(entries) != 0 {
@@ -102,7 +102,7 @@ func TestNamesakeOfADeletedOne(t *testing.T) {
 	}
 	_, err := b.rejects().Get(t.Context(), tenant, "orders", "e1")
 	b.is(err, problem.NotFound)
-	if c := b.cursor("orders", 0); c.Position.Segment != 1 || c.State != handoff.Driven {
+	if c := b.cursor("orders", 0); c.Offset.Segment != 1 || c.State != handoff.Scheduled {
 		t.Errorf("cursor %+v", c)
 	}
 }
@@ -121,7 +121,7 @@ func TestExpireGraces(t *testing.T) {
 	complete("recent", began.Add(time.Millisecond))
 	b.register(b.replay("open"))
 	b.pass(24 * time.Hour)
-	b.ok(b.ExpireGraces(t.Context()))
+	b.ok(b.DeleteExpiredReplays(t.Context()))
 	s := b.state(tenant)
 	if len(s.Integrations) != 2 || s.Tenant.Integrations != 2 || s.Integrations[0].ID != "open" || s.Integrations[1].ID != "recent" {
 		t.Errorf("left: %d", len(s.Integrations))
@@ -138,7 +138,7 @@ func TestExpireGracesSparesANamesake(t *testing.T) {
 		b.ok(b.Delete(t.Context(), tenant, "replay"))
 		b.register(b.replay("replay"))
 	}
-	b.ok(b.ExpireGraces(t.Context()))
+	b.ok(b.DeleteExpiredReplays(t.Context()))
 	if _, err := b.Get(t.Context(), tenant, "replay"); err != nil {
 		t.Error(err)
 	}
@@ -158,12 +158,12 @@ func TestExpireGracesGoesOnPastAnError(t *testing.T) {
 		}
 		return nil
 	}
-	b.is(b.ExpireGraces(t.Context()), problem.Unavailable)
+	b.is(b.DeleteExpiredReplays(t.Context()), problem.Unavailable)
 	if s := b.state(tenant); len(s.Integrations) != 1 || s.Integrations[0].ID != "b" {
 		t.Errorf("left: %+v", s.Integrations)
 	}
 	b.store.before = nil
-	b.ok(b.ExpireGraces(t.Context()))
+	b.ok(b.DeleteExpiredReplays(t.Context()))
 	if s := b.state(tenant); len(s.Integrations) != 0 {
 		t.Errorf("left: %+v", s.Integrations)
 	}

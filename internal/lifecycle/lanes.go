@@ -17,7 +17,7 @@ import (
 // lane is an integration's part in one partition.
 type lane struct {
 	cursor *handoff.Cursor
-	record *handoff.Record
+	state  *handoff.PartitionState
 }
 
 // lanes reads the cursors and partition records of an integration, all lanes
@@ -32,7 +32,7 @@ func (s *Service) lanes(ctx context.Context, in *integration.Integration) ([]lan
 			if lanes[i].cursor, err = s.Store.Cursor(ctx, k); err != nil {
 				return s.gone(ctx, in, err)
 			}
-			lanes[i].record, err = s.Store.Record(ctx, k.Partition())
+			lanes[i].state, err = s.Store.Partition(ctx, k.Partition())
 			return err
 		})
 	}
@@ -54,11 +54,11 @@ func (s *Service) gone(ctx context.Context, in *integration.Integration, err err
 
 // park stops every lane for the given generation. The records it leaves are
 // among the writes.
-func park(lanes []lane, generation uint64) []store.Write {
+func pause(lanes []lane, generation uint64) []store.Write {
 	var writes []store.Write
 	for _, l := range lanes {
-		if handoff.Park(l.record, l.cursor, generation) {
-			writes = append(writes, store.PutRecord{Record: l.record})
+		if handoff.Pause(l.state, l.cursor, generation) {
+			writes = append(writes, store.PutPartition{State: l.state})
 		}
 		writes = append(writes, store.PutCursor{Cursor: l.cursor})
 	}
@@ -72,7 +72,7 @@ func (s *Service) usedLanes(ctx context.Context, tenant string) (int, error) {
 	var g errgroup.Group
 	for i := s.Settings.Lanes; i < len(heads); i++ {
 		g.Go(func() (err error) {
-			heads[i], err = s.Log.Head(ctx, event.Partition{Tenant: tenant, Lane: i})
+			heads[i], err = s.Log.End(ctx, event.Partition{Tenant: tenant, Lane: i})
 			return err
 		})
 	}
@@ -92,14 +92,14 @@ func (s *Service) newCursors(ctx context.Context, in *integration.Integration, f
 		c := &handoff.Cursor{
 			Key:        handoff.Key{Tenant: in.Tenant, Integration: in.ID, Lane: i},
 			Generation: in.Generation,
-			State:      handoff.Driven,
+			State:      handoff.Scheduled,
 			DueAt:      now,
 		}
 		var err error
 		if since.IsZero() {
-			c.Position.Segment, err = s.Log.Head(ctx, c.Key.Partition())
+			c.Offset.Segment, err = s.Log.End(ctx, c.Key.Partition())
 		} else {
-			c.Position.Segment, err = s.Log.Seek(ctx, c.Key.Partition(), since)
+			c.Offset.Segment, err = s.Log.Seek(ctx, c.Key.Partition(), since)
 		}
 		if err != nil {
 			return nil, err
@@ -159,7 +159,7 @@ func (s *Service) growLanes(ctx context.Context, tenant, id string) error {
 		return s.commit(ctx, append(writes, store.PutIntegration{Integration: in})...)
 	})
 	if err == nil && len(writes) > 0 {
-		s.Schedule(driven(writes)...)
+		s.Schedule(scheduled(writes)...)
 	}
 	return err
 }

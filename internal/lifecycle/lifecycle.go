@@ -146,10 +146,10 @@ func entry(in *integration.Integration, action integration.Action, reason string
 }
 
 // driven returns the keys of the cursors among the writes that are due.
-func driven(writes []store.Write) []handoff.Key {
+func scheduled(writes []store.Write) []handoff.Key {
 	var keys []handoff.Key
 	for _, w := range writes {
-		if put, ok := w.(store.PutCursor); ok && put.Cursor.State == handoff.Driven {
+		if put, ok := w.(store.PutCursor); ok && put.Cursor.State == handoff.Scheduled {
 			keys = append(keys, put.Cursor.Key)
 		}
 	}

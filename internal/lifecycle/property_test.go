@@ -109,7 +109,7 @@ func (b *bundle) step(rt *rapid.T, who, id string) error {
 	case "pass":
 		b.pass(rapid.SampledFrom([]time.Duration{time.Second, time.Minute, 48 * time.Hour, 31 * 24 * time.Hour}).Draw(rt, "pass"))
 	case "expire":
-		err = b.ExpireGraces(ctx)
+		err = b.DeleteExpiredReplays(ctx)
 	case "lanes":
 		b.Settings.Lanes = lane + 1
 	}
@@ -125,16 +125,16 @@ func (b *bundle) move(step string, k handoff.Key) {
 	}
 	c, err := b.Store.Cursor(ctx, k)
 	b.ok(err)
-	r, err := b.Store.Record(ctx, k.Partition())
+	r, err := b.Store.Partition(ctx, k.Partition())
 	b.ok(err)
 	switch {
-	case step == "join" && c.State == handoff.Driven:
-		c.Position.Segment = max(c.Position.Segment, r.Delivered)
+	case step == "join" && c.State == handoff.Scheduled:
+		c.Offset.Segment = max(c.Offset.Segment, r.LowWatermark)
 		if !handoff.Join(r, c, handoff.Deliver, 0, time.Time{}, b.now()) {
 			return
 		}
-	case step == "leave" && handoff.Leave(r, c, c.Progress, b.now()):
-	case step == "finish" && c.State == handoff.Driven && in.Type == integration.Temporary:
+	case step == "leave" && handoff.Leave(r, c, c.AckState, b.now()):
+	case step == "finish" && c.State == handoff.Scheduled && in.Type == integration.Temporary:
 		c.State, c.DueAt = handoff.Finished, time.Time{}
 		in.OpenLanes--
 		if in.OpenLanes == 0 {
@@ -145,5 +145,5 @@ func (b *bundle) move(step string, k handoff.Key) {
 	default:
 		return
 	}
-	b.ok(b.store.Store.Commit(ctx, store.PutRecord{Record: r}, store.PutCursor{Cursor: c}))
+	b.ok(b.store.Store.Commit(ctx, store.PutPartition{State: r}, store.PutCursor{Cursor: c}))
 }

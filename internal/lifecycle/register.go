@@ -66,7 +66,7 @@ func (s *Service) create(ctx context.Context, in *integration.Integration) ([]ha
 	if err != nil {
 		return nil, err
 	}
-	keys := driven(writes)
+	keys := scheduled(writes)
 	return keys, s.commit(ctx, append(writes,
 		store.PutTenant{Tenant: t},
 		store.PutIntegration{Integration: in},

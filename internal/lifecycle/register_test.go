@@ -33,14 +33,14 @@ func TestRegister(t *testing.T) {
 	for lane, head := range []uint64{0, 2} {
 		c := b.cursor("orders", lane)
 		want := &handoff.Cursor{
-			Key: c.Key, Generation: 1, State: handoff.Driven, DueAt: began, Version: c.Version,
-			Progress: handoff.Progress{Position: handoff.Position{Segment: head}},
+			Key: c.Key, Generation: 1, State: handoff.Scheduled, DueAt: began, Version: c.Version,
+			AckState: handoff.AckState{Offset: handoff.Offset{Segment: head}},
 		}
 		if diff := cmp.Diff(want, c); diff != "" {
 			t.Error(diff)
 		}
 	}
-	if diff := cmp.Diff([]handoff.Key{{Tenant: tenant, Integration: "orders", Lane: 0}, {Tenant: tenant, Integration: "orders", Lane: 1}}, b.driven); diff != "" {
+	if diff := cmp.Diff([]handoff.Key{{Tenant: tenant, Integration: "orders", Lane: 0}, {Tenant: tenant, Integration: "orders", Lane: 1}}, b.scheduled); diff != "" {
 		t.Errorf("driven: %s", diff)
 	}
 	if diff := cmp.Diff([]integration.Action{integration.ActionCreated, integration.ActionStarted}, b.actions("orders")); diff != "" {
@@ -64,7 +64,7 @@ func TestRegisterReplay(t *testing.T) {
 	if in.OpenLanes != 3 || in.Lanes != 3 {
 		t.Errorf("lanes %d, open %d; want 3 and 3", in.Lanes, in.OpenLanes)
 	}
-	if got := b.cursor("replay", 0).Position.Segment; got != 1 {
+	if got := b.cursor("replay", 0).Offset.Segment; got != 1 {
 		t.Errorf("stands after segment %d, want 1", got)
 	}
 }
@@ -141,12 +141,12 @@ func TestRegisterRefuses(t *testing.T) {
 			b := setup(t)
 			b.register(taken)
 			b.Settings.MaxIntegrations = c.max
-			b.driven, b.sealed = nil, 0
+			b.scheduled, b.sealed = nil, 0
 			before := b.state(tenant)
 			_, err := b.Register(t.Context(), tenant, c.spec)
 			b.is(err, c.want)
-			if diff := cmp.Diff(before, b.state(tenant)); diff != "" || b.driven != nil || b.sealed > 0 {
-				t.Errorf("%d secrets sealed, driven %v, changed: %s", b.sealed, b.driven, diff)
+			if diff := cmp.Diff(before, b.state(tenant)); diff != "" || b.scheduled != nil || b.sealed > 0 {
+				t.Errorf("%d secrets sealed, driven %v, changed: %s", b.sealed, b.scheduled, diff)
 			}
 		})
 	}
@@ -228,7 +228,7 @@ func TestStartsAtBeforeTheRetention(t *testing.T) {
 	spec := webhook("orders")
 	spec.StartsAt = began.Add(-40 * 24 * time.Hour)
 	b.register(spec)
-	if got := b.cursor("orders", 0).Position.Segment; got != 1 {
+	if got := b.cursor("orders", 0).Offset.Segment; got != 1 {
 		t.Errorf("stands after segment %d, want 1", got)
 	}
 }

@@ -57,14 +57,14 @@ func (s *Service) start(ctx context.Context, tenant, id string) (*integration.In
 	}
 	for _, l := range lanes {
 		if skip {
-			if l.cursor.Progress, err = s.endOfLog(ctx, l.cursor.Key.Partition()); err != nil {
+			if l.cursor.AckState, err = s.endOfLog(ctx, l.cursor.Key.Partition()); err != nil {
 				return nil, nil, err
 			}
 		}
 		handoff.Resume(l.cursor, in.Generation, now)
 		writes = append(writes, store.PutCursor{Cursor: l.cursor})
 	}
-	keys := driven(writes)
+	keys := scheduled(writes)
 	writes = append(writes,
 		store.PutTenant{Tenant: t},
 		store.PutIntegration{Integration: in},
@@ -75,9 +75,9 @@ func (s *Service) start(ctx context.Context, tenant, id string) (*integration.In
 	return in, keys, s.commit(ctx, writes...)
 }
 
-func (s *Service) endOfLog(ctx context.Context, p event.Partition) (handoff.Progress, error) {
-	head, err := s.Log.Head(ctx, p)
-	return handoff.Progress{Position: handoff.Position{Segment: head}}, err
+func (s *Service) endOfLog(ctx context.Context, p event.Partition) (handoff.AckState, error) {
+	head, err := s.Log.End(ctx, p)
+	return handoff.AckState{Offset: handoff.Offset{Segment: head}}, err
 }
 
 func (s *Service) skipped(in *integration.Integration, now time.Time) string {
@@ -166,7 +166,7 @@ func (s *Service) stop(ctx context.Context, tenant, id, reason string, condition
 		t.Generation++
 		in.Generation = t.Generation
 		in.Running, in.StoppedAt, in.QuietAt = false, now, quietAt(lanes, now.Add(s.QuietAfter))
-		writes := append(park(lanes, in.Generation),
+		writes := append(pause(lanes, in.Generation),
 			store.PutTenant{Tenant: t},
 			store.PutIntegration{Integration: in},
 			entry(in, integration.ActionStopped, reason, now),

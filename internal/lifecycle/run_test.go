@@ -33,9 +33,9 @@ func TestStopAndStart(t *testing.T) {
 	b := setup(t)
 	b.Settings.Lanes = 2
 	b.register(webhook("orders"))
-	b.follow("orders", 0)
+	b.goLive("orders", 0)
 	b.publish(1)
-	b.driven = nil
+	b.scheduled = nil
 	b.pass(time.Minute)
 
 	in := b.stop("orders")
@@ -50,18 +50,18 @@ func TestStopAndStart(t *testing.T) {
 	if got := in.StatusAt(b.now()); got != integration.Stopped {
 		t.Errorf("%s after the last actor is through", got)
 	}
-	if len(b.record(0).Followers) != 0 {
-		t.Errorf("still on the roster: %+v", b.record(0))
+	if len(b.partition(0).Live) != 0 {
+		t.Errorf("still on the roster: %+v", b.partition(0))
 	}
 	for lane := range 2 {
-		if c := b.cursor("orders", lane); c.State != handoff.Parked || c.Generation != 2 || !c.DueAt.IsZero() {
+		if c := b.cursor("orders", lane); c.State != handoff.Paused || c.Generation != 2 || !c.DueAt.IsZero() {
 			t.Errorf("cursor of lane %d: %+v", lane, c)
 		}
 	}
-	if len(b.driven) != 2 {
-		t.Errorf("whoever waits to drive its cursors is told of %v, want both lanes", b.driven)
+	if len(b.scheduled) != 2 {
+		t.Errorf("whoever waits to drive its cursors is told of %v, want both lanes", b.scheduled)
 	}
-	b.driven = nil
+	b.scheduled = nil
 
 	b.pass(30*24*time.Hour - quietAfter) // not longer than the retention
 	in = b.start("orders")
@@ -69,12 +69,12 @@ func TestStopAndStart(t *testing.T) {
 		t.Errorf("started: %+v", in)
 	}
 	for lane := range 2 {
-		if c := b.cursor("orders", lane); c.State != handoff.Driven || c.Generation != 3 || !c.DueAt.Equal(b.now()) || c.Position.Segment != 0 {
+		if c := b.cursor("orders", lane); c.State != handoff.Scheduled || c.Generation != 3 || !c.DueAt.Equal(b.now()) || c.Offset.Segment != 0 {
 			t.Errorf("cursor of lane %d: %+v", lane, c)
 		}
 	}
-	if len(b.driven) != 2 {
-		t.Errorf("driven %v", b.driven)
+	if len(b.scheduled) != 2 {
+		t.Errorf("driven %v", b.scheduled)
 	}
 	entries, err := b.Entries(t.Context(), tenant, "orders")
 	b.ok(err)
@@ -91,13 +91,13 @@ func TestNoOps(t *testing.T) {
 	b := setup(t)
 	b.register(webhook("orders"))
 	for range 2 {
-		b.driven = nil
+		b.scheduled = nil
 		before := b.state(tenant)
 		if in := b.start("orders"); !in.Running {
 			t.Error("not running")
 		}
-		if diff := cmp.Diff(before, b.state(tenant)); diff != "" || b.driven != nil {
-			t.Errorf("driven %v, changed: %s", b.driven, diff)
+		if diff := cmp.Diff(before, b.state(tenant)); diff != "" || b.scheduled != nil {
+			t.Errorf("driven %v, changed: %s", b.scheduled, diff)
 		}
 	}
 	b.stop("orders")
@@ -165,7 +165,7 @@ func TestStartAfterTheRetention(t *testing.T) {
 	b.Settings.Lanes = 2
 	b.register(webhook("orders"))
 	old := b.cursor("orders", 1)
-	old.Progress = handoff.Progress{Position: handoff.Position{Index: 1}, Ahead: []int{handoff.Through}}
+	old.AckState = handoff.AckState{Offset: handoff.Offset{Index: 1}, Ahead: []int{handoff.Acked}}
 	b.ok(b.store.Store.Commit(t.Context(), store.PutCursor{Cursor: old}))
 	b.stop("orders")
 	b.publish(1)
@@ -173,8 +173,8 @@ func TestStartAfterTheRetention(t *testing.T) {
 	b.publish(1)
 	b.start("orders")
 	for lane, head := range []uint64{0, 2} {
-		want := handoff.Progress{Position: handoff.Position{Segment: head}}
-		if diff := cmp.Diff(want, b.cursor("orders", lane).Progress); diff != "" {
+		want := handoff.AckState{Offset: handoff.Offset{Segment: head}}
+		if diff := cmp.Diff(want, b.cursor("orders", lane).AckState); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -194,7 +194,7 @@ func TestReplayStartedAfterTheRetentionSkipsNothing(t *testing.T) {
 	b.stop("replay")
 	b.pass(40 * 24 * time.Hour)
 	b.start("replay")
-	if got := b.cursor("replay", 0).Position.Segment; got != 0 {
+	if got := b.cursor("replay", 0).Offset.Segment; got != 0 {
 		t.Errorf("stands after segment %d, want 0", got)
 	}
 }
@@ -208,13 +208,13 @@ func TestReplayThatIsFinished(t *testing.T) {
 	in.OpenLanes--
 	b.ok(b.store.Store.Commit(t.Context(), store.PutIntegration{Integration: in}, store.PutCursor{Cursor: c}))
 	b.stop("replay")
-	b.driven = nil
+	b.scheduled = nil
 	b.start("replay")
-	if one, two := b.cursor("replay", 0), b.cursor("replay", 1); one.State != handoff.Finished || two.State != handoff.Driven || one.Generation != 3 {
+	if one, two := b.cursor("replay", 0), b.cursor("replay", 1); one.State != handoff.Finished || two.State != handoff.Scheduled || one.Generation != 3 {
 		t.Errorf("cursors %+v, %+v", one, two)
 	}
-	if len(b.driven) != 1 || b.driven[0].Lane != 1 {
-		t.Errorf("driven %v", b.driven)
+	if len(b.scheduled) != 1 || b.scheduled[0].Lane != 1 {
+		t.Errorf("driven %v", b.scheduled)
 	}
 
 	b.stop("replay")
@@ -257,7 +257,7 @@ func TestMaxLanes(t *testing.T) {
 	b.register(webhook("orders"))
 	followAll := func() {
 		for lane := range settings.MaxLanes {
-			b.follow("orders", lane)
+			b.goLive("orders", lane)
 		}
 	}
 	followAll()
@@ -267,7 +267,7 @@ func TestMaxLanes(t *testing.T) {
 	b.start("orders")
 	followAll()
 	b.ok(b.Delete(t.Context(), tenant, "orders"))
-	if n := len(b.driven); n != 4*settings.MaxLanes { // registered, stopped, started, deleted
+	if n := len(b.scheduled); n != 4*settings.MaxLanes { // registered, stopped, started, deleted
 		t.Errorf("driven %d times, want %d", n, 4*settings.MaxLanes)
 	}
 }
@@ -287,12 +287,12 @@ func TestGrowLanes(t *testing.T) {
 	b.publish(3)
 	b.publish(2) // and nobody has a cursor there yet
 	b.stop("stopped")
-	b.driven = nil
+	b.scheduled = nil
 
 	for range 2 {
 		b.ok(b.GrowLanes(t.Context(), tenant))
-		if len(b.driven) != 4 {
-			t.Fatalf("driven %v, want three lanes of one and one of another", b.driven)
+		if len(b.scheduled) != 4 {
+			t.Fatalf("driven %v, want three lanes of one and one of another", b.scheduled)
 		}
 	}
 	for id, want := range map[string]int{"running": 4, "replay": 4, "stopped": 1} {
@@ -305,19 +305,19 @@ func TestGrowLanes(t *testing.T) {
 	}
 	b.start("stopped")
 	for _, id := range []string{"running", "stopped"} {
-		if c := b.cursor(id, 2); c.Position.Segment != before || c.State != handoff.Driven || c.DueAt.IsZero() {
+		if c := b.cursor(id, 2); c.Offset.Segment != before || c.State != handoff.Scheduled || c.DueAt.IsZero() {
 			t.Errorf("%s: %+v, want it driven after segment %d", id, c, before)
 		}
 	}
-	if c := b.cursor("replay", 3); c.Position.Segment != 0 {
+	if c := b.cursor("replay", 3); c.Offset.Segment != 0 {
 		t.Errorf("the replay misses what lies in its span: %+v", c)
 	}
-	if c := b.cursor("running", 3); c.Position.Segment != 1 {
+	if c := b.cursor("running", 3); c.Offset.Segment != 1 {
 		t.Errorf("%+v, want it to begin with its registration", c)
 	}
 	b.pass(31 * 24 * time.Hour)
 	b.start("long-stopped")
-	if c := b.cursor("long-stopped", 2); c.Position.Segment != 2 {
+	if c := b.cursor("long-stopped", 2); c.Offset.Segment != 2 {
 		t.Errorf("after the retention: %+v, want the end of the log", c)
 	}
 }

@@ -63,7 +63,7 @@ func (s *Service) update(ctx context.Context, tenant, id string, change func(*in
 	for _, l := range lanes {
 		l.cursor.Upload = nil // what is written from now on is another file, or goes elsewhere
 	}
-	writes := append(park(lanes, in.Generation), // they are parked: only the generation is new
+	writes := append(pause(lanes, in.Generation), // they are parked: only the generation is new
 		store.PutTenant{Tenant: t},
 		store.PutIntegration{Integration: in},
 		entry(in, integration.ActionUpdated, "Updated via API. Changed: "+strings.Join(changed, ", ")+".", now),

@@ -22,9 +22,9 @@ func (n *Node) lags(ctx context.Context) ([]lag, error) {
 		return nil, err
 	}
 	var lags []lag
-	records := make(map[event.Partition]*handoff.Record)
+	records := make(map[event.Partition]*handoff.PartitionState)
 	for _, c := range cursors {
-		at, err := n.standing(ctx, c, records)
+		at, err := n.offsetOf(ctx, c, records)
 		if err != nil {
 			return nil, err
 		}
@@ -46,20 +46,20 @@ func (n *Node) lags(ctx context.Context) ([]lag, error) {
 
 // standing is the position of a cursor, or what it is delivered as a follower.
 // Records that were read are kept.
-func (n *Node) standing(ctx context.Context, c *handoff.Cursor, records map[event.Partition]*handoff.Record) (handoff.Position, error) {
-	if c.State != handoff.Following {
-		return c.Position, nil
+func (n *Node) offsetOf(ctx context.Context, c *handoff.Cursor, records map[event.Partition]*handoff.PartitionState) (handoff.Offset, error) {
+	if c.State != handoff.Live {
+		return c.Offset, nil
 	}
 	p := c.Key.Partition()
 	if records[p] == nil {
-		r, err := n.store.Record(ctx, p)
+		r, err := n.store.Partition(ctx, p)
 		if err != nil {
-			return handoff.Position{}, err
+			return handoff.Offset{}, err
 		}
 		records[p] = r
 	}
 	if f := records[p].Find(c.Key.Integration); f != nil {
-		return handoff.Position{Segment: records[p].Start(f)}, nil
+		return handoff.Offset{Segment: records[p].AckedBy(f)}, nil
 	}
-	return c.Position, nil
+	return c.Offset, nil
 }

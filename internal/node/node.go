@@ -22,7 +22,7 @@ import (
 	"github.com/sluicehq/sluice/internal/preflight"
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/rejected"
-	"github.com/sluicehq/sluice/internal/secret/keyfile"
+	"github.com/sluicehq/sluice/internal/secret/local"
 	"github.com/sluicehq/sluice/internal/sink/catalog"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 	store "github.com/sluicehq/sluice/internal/store/sqlite"
@@ -59,8 +59,8 @@ type Node struct {
 	metricsServer   *http.Server // nil where the API serves them
 	metricsListener net.Listener
 
-	chores     sync.WaitGroup
-	stopChores context.CancelFunc
+	maintenance     sync.WaitGroup
+	stopMaintenance context.CancelFunc
 }
 
 // Open opens the data directory and starts delivering; it serves nothing yet.
@@ -68,7 +68,7 @@ type Node struct {
 // it returned without an error.
 func Open(ctx context.Context, config Config, logger *slog.Logger) (*Node, error) {
 	logger = slog.New(httpapi.WithRequestID(logger.Handler()))
-	n := &Node{config: config, logger: logger, stopChores: func() {}}
+	n := &Node{config: config, logger: logger, stopMaintenance: func() {}}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.close())
 	}
@@ -157,16 +157,16 @@ func listen(ctx context.Context, addr, flag string) (net.Listener, error) {
 
 // openSealer opens the key of the secrets. A fresh one is made only where no
 // secret was sealed under an earlier one.
-func (n *Node) openSealer(ctx context.Context) (*keyfile.Sealer, error) {
-	path := filepath.Join(n.config.Data, keyfile.Name)
+func (n *Node) openSealer(ctx context.Context) (*local.Sealer, error) {
+	path := filepath.Join(n.config.Data, local.Name)
 	sealed, err := n.store.HasSecrets(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if sealed {
-		return keyfile.Open(path)
+		return local.Open(path)
 	}
-	return keyfile.OpenOrCreate(path)
+	return local.OpenOrCreate(path)
 }
 
 func (n *Node) openVerifier() (auth.Verifier, error) {
@@ -199,12 +199,12 @@ func (n *Node) resume(ctx context.Context) error {
 			return err
 		}
 	}
-	for p, head := range n.log.Heads() {
-		r, err := n.store.Record(ctx, p)
+	for p, head := range n.log.Ends() {
+		r, err := n.store.Partition(ctx, p)
 		if err != nil {
 			return err
 		}
-		if r.Delivered < head {
+		if r.LowWatermark < head {
 			n.schedule.Grown(p, head)
 		}
 	}
@@ -221,10 +221,10 @@ func (n *Node) resume(ctx context.Context) error {
 	n.schedule.Schedule(keys...)
 	n.runner = startRunner(n.engine, n.schedule, n.logger)
 	choresCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	n.stopChores = stop
-	n.chores.Go(func() { n.doChores(choresCtx) })
+	n.stopMaintenance = stop
+	n.maintenance.Go(func() { n.maintain(choresCtx) })
 	newest := n.log.Newest() // as it was before anything is published
-	n.chores.Go(func() { n.lookAround(choresCtx, newest) })
+	n.maintenance.Go(func() { n.lookAround(choresCtx, newest) })
 	return nil
 }
 
@@ -277,7 +277,7 @@ func (n *Node) Close() error { return n.close() }
 // database.
 func (n *Node) close() error {
 	var errs []error
-	n.stopChores()
+	n.stopMaintenance()
 	delivered := make(chan struct{})
 	go func() { // deliveries end beside the calls of the API
 		defer close(delivered)
@@ -299,7 +299,7 @@ func (n *Node) close() error {
 		}
 	}
 	<-delivered
-	n.chores.Wait()
+	n.maintenance.Wait()
 	if n.sinks != nil {
 		n.sinks.Close()
 	}

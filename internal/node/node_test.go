@@ -18,7 +18,7 @@ import (
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/secret"
-	"github.com/sluicehq/sluice/internal/secret/keyfile"
+	"github.com/sluicehq/sluice/internal/secret/local"
 )
 
 // receiver counts the different events that arrived.
@@ -161,7 +161,7 @@ func TestNodeRefusesToStartWithoutTheKeyOfItsSecrets(t *testing.T) {
 	n := openNode(t, dir)
 	register(t, n, "hook", r.URL)
 	closeNode(t, n)
-	key := filepath.Join(dir, keyfile.Name)
+	key := filepath.Join(dir, local.Name)
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)
 	}

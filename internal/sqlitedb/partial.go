@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/sluicehq/sluice/internal/privatefile"
+	"github.com/sluicehq/sluice/internal/keyfile"
 )
 
 // PartialName is the database in a directory as long as it is not whole.
@@ -51,7 +51,7 @@ func openPartial(dir string, flag int) (*Partial, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(f.Close(), privatefile.SyncDir(dir)); err != nil {
+	if err := errors.Join(f.Close(), keyfile.SyncDir(dir)); err != nil {
 		return nil, errors.Join(err, os.Remove(p.Path()))
 	}
 	return p, nil
@@ -72,7 +72,7 @@ func (p *Partial) Finish() error {
 	if err := os.Rename(p.Path(), filepath.Join(p.dir, FileName)); err != nil {
 		return err
 	}
-	return privatefile.SyncDir(p.dir)
+	return keyfile.SyncDir(p.dir)
 }
 
 // refusePartial refuses a data directory whose restore was cut short.

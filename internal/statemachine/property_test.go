@@ -45,9 +45,9 @@ func act(t *rapid.T, w *world, harm bool) {
 		w.stop()
 	case "restart": // or a follow loop that parts with it
 		w.restart()
-		w.drive("")
+		w.schedule("")
 	case "twice":
-		w.drive("again")
+		w.schedule("again")
 	case "fail":
 		if e := e(w.alive()); e != nil {
 			w.fail(e)
@@ -79,7 +79,7 @@ func TestACursorThatIsDueHasAnExecution(t *testing.T) {
 		w := newWorld()
 		defer w.end()
 		w.outcome = drawOutcome(t, 600)
-		w.drive("")
+		w.schedule("")
 		for range rapid.IntRange(1, 150).Draw(t, "actions") {
 			act(t, w, false)
 			if c := w.cursor(); !c.DueAt.IsZero() && len(w.alive()) == 0 {
@@ -96,7 +96,7 @@ func TestOneExecutionRemains(t *testing.T) {
 		w := newWorld()
 		defer w.end()
 		w.outcome = drawOutcome(t, 8000)
-		w.drive("")
+		w.schedule("")
 		for range rapid.IntRange(1, 150).Draw(t, "actions") {
 			act(t, w, true)
 		}

@@ -58,7 +58,7 @@ var errKilled = errors.New("the function was killed")
 
 func newWorld() *world {
 	w := &world{store: memory.New(), now: now, outcome: func() outcome { return outcome{wait: time.Minute} }}
-	w.change(func(c *handoff.Cursor) { c.State, c.DueAt = handoff.Driven, w.now })
+	w.change(func(c *handoff.Cursor) { c.State, c.DueAt = handoff.Scheduled, w.now })
 	return w
 }
 
@@ -90,15 +90,15 @@ func (w *world) remove() {
 }
 
 func (w *world) stop() {
-	w.change(func(c *handoff.Cursor) { c.State, c.DueAt = handoff.Parked, time.Time{} })
+	w.change(func(c *handoff.Cursor) { c.State, c.DueAt = handoff.Paused, time.Time{} })
 }
 
 func (w *world) restart() {
-	w.change(func(c *handoff.Cursor) { c.State, c.DueAt = handoff.Driven, w.now })
+	w.change(func(c *handoff.Cursor) { c.State, c.DueAt = handoff.Scheduled, w.now })
 }
 
 // drive is what a Scheduler does, the state machine included.
-func (w *world) drive(salt string) {
+func (w *world) schedule(salt string) {
 	c := w.cursor()
 	if c.DueAt.IsZero() {
 		return
@@ -116,7 +116,7 @@ func (w *world) drive(salt string) {
 // sweep starts an execution if the cursor is overdue.
 func (w *world) sweep() {
 	if c := w.cursor(); !c.DueAt.IsZero() && !c.DueAt.After(w.now.Add(-sweepAfter)) {
-		w.drive(fmt.Sprint(w.now.Unix()))
+		w.schedule(fmt.Sprint(w.now.Unix()))
 	}
 }
 
@@ -145,7 +145,7 @@ func (w *world) invoke(s State) *invocation {
 			}
 			return nil
 		}
-		d := Driver{
+		d := Task{
 			Cursors: pausing{w.store, call},
 			Now:     func() time.Time { return w.now },
 			Advance: func(ctx context.Context, k handoff.Key) (delivery.Step, error) { return w.advance(ctx, k, call) },
@@ -192,7 +192,7 @@ func (w *world) advance(ctx context.Context, k handoff.Key, call func() error) (
 	o := w.outcome()
 	c.DueAt = w.now.Add(o.wait)
 	if o.done {
-		c.State, c.DueAt = handoff.Following, time.Time{}
+		c.State, c.DueAt = handoff.Live, time.Time{}
 	}
 	if w.store.Commit(ctx, store.PutCursor{Cursor: c}) != nil {
 		return delivery.Step{}, nil

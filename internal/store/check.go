@@ -49,8 +49,8 @@ func target(w Write) any {
 		return integrationKey{w.Integration.Tenant, w.Integration.ID}
 	case DeleteIntegration:
 		return integrationKey{w.Integration.Tenant, w.Integration.ID}
-	case PutRecord:
-		return w.Record.Partition
+	case PutPartition:
+		return w.State.Partition
 	case PutCursor:
 		return w.Cursor.Key
 	case DeleteCursor:

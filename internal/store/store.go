@@ -43,7 +43,7 @@ type Store interface {
 	// Integrations returns all of a tenant's, by id.
 	Integrations(ctx context.Context, tenant string) ([]*integration.Integration, error)
 	// Record returns the record of a partition, with Version 0 if there is none.
-	Record(ctx context.Context, p event.Partition) (*handoff.Record, error)
+	Partition(ctx context.Context, p event.Partition) (*handoff.PartitionState, error)
 	// Cursor returns one cursor, or problem.NotFound.
 	Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error)
 
@@ -52,7 +52,7 @@ type Store interface {
 	Due(ctx context.Context, before time.Time, limit int) ([]handoff.Key, error)
 	// Graces returns up to limit completed replays whose CompletedAt is at or
 	// before the given time.
-	Graces(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error)
+	ExpiredReplays(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error)
 
 	// Entries returns an integration's log entries, newest first by CreatedAt;
 	// those of one time in the reverse order of their Commits and within each.
@@ -95,7 +95,7 @@ type (
 	PutTenant         struct{ Tenant *Tenant }
 	PutIntegration    struct{ Integration *integration.Integration }
 	DeleteIntegration struct{ Integration *integration.Integration }
-	PutRecord         struct{ Record *handoff.Record }
+	PutPartition      struct{ State *handoff.PartitionState }
 	PutCursor         struct{ Cursor *handoff.Cursor }
 	DeleteCursor      struct{ Cursor *handoff.Cursor }
 	AddEntry          struct {
@@ -125,7 +125,7 @@ type (
 func (PutTenant) write()         {}
 func (PutIntegration) write()    {}
 func (DeleteIntegration) write() {}
-func (PutRecord) write()         {}
+func (PutPartition) write()      {}
 func (PutCursor) write()         {}
 func (DeleteCursor) write()      {}
 func (AddEntry) write()          {}

@@ -13,7 +13,7 @@ import (
 // next. It is not safe for concurrent use.
 type window struct {
 	filter   event.Filter
-	start    handoff.Progress   // before the first buffered segment
+	start    handoff.AckState   // before the first buffered segment
 	buffered []*bufferedSegment // in order, the first not wholly acknowledged
 	next     int                // index in buffered of the segment to take from
 	acked    uint64             // the last segment that is wholly acknowledged
@@ -37,8 +37,8 @@ type item struct {
 
 func (i item) event() *event.Event { return &i.segment.Events[i.index] }
 
-func newWindow(filter event.Filter, start handoff.Progress) *window {
-	return &window{filter: filter, start: start, acked: start.Position.Segment}
+func newWindow(filter event.Filter, start handoff.AckState) *window {
+	return &window{filter: filter, start: start, acked: start.Offset.Segment}
 }
 
 // last is the number of the last segment it was given.
@@ -60,13 +60,13 @@ func (w *window) add(seg eventlog.Segment) {
 	if seg.Number == w.last()+1 {
 		w.restore(b)
 	} else {
-		w.start = handoff.Progress{}
+		w.start = handoff.AckState{}
 	}
 	for i, state := range b.states {
-		if state != handoff.Through && !w.filter.Pass(&seg.Events[i]) {
-			b.states[i] = handoff.Through
+		if state != handoff.Acked && !w.filter.Pass(&seg.Events[i]) {
+			b.states[i] = handoff.Acked
 		}
-		if b.states[i] != handoff.Through {
+		if b.states[i] != handoff.Acked {
 			b.open++
 		}
 	}
@@ -76,13 +76,13 @@ func (w *window) add(seg eventlog.Segment) {
 
 // restore applies what is left of the start to the next segment.
 func (w *window) restore(b *bufferedSegment) {
-	acked := min(w.start.Position.Index, len(b.states))
+	acked := min(w.start.Offset.Index, len(b.states))
 	for i := range acked {
-		b.states[i] = handoff.Through
+		b.states[i] = handoff.Acked
 	}
 	known := min(len(w.start.Ahead), len(b.states)-acked)
 	copy(b.states[acked:], w.start.Ahead[:known])
-	w.start.Position.Index -= acked
+	w.start.Offset.Index -= acked
 	w.start.Ahead = w.start.Ahead[known:]
 }
 
@@ -91,7 +91,7 @@ func (w *window) more() bool {
 	for w.next < len(w.buffered) {
 		b := w.buffered[w.next]
 		for ; b.next < len(b.states); b.next++ {
-			if b.states[b.next] != handoff.Through {
+			if b.states[b.next] != handoff.Acked {
 				return true
 			}
 		}
@@ -114,13 +114,13 @@ func (w *window) take() (item, bool) {
 // skip passes over the segments up to the given number, which are no longer in
 // the log. Nothing may be buffered.
 func (w *window) skip(upTo uint64) {
-	w.start, w.acked = handoff.Progress{}, max(w.acked, upTo)
+	w.start, w.acked = handoff.AckState{}, max(w.acked, upTo)
 }
 
 // ack records that an event is acknowledged. It reports whether a whole segment
 // is by it.
 func (w *window) ack(i item) bool {
-	i.segment.states[i.index] = handoff.Through
+	i.segment.states[i.index] = handoff.Acked
 	i.segment.open--
 	return i.segment.open == 0 && w.drop()
 }
@@ -157,18 +157,18 @@ func (w *window) bytes() int {
 
 // progress is what has to be kept to go on from here later, with nothing sent
 // again that is known to be acknowledged.
-func (w *window) progress() handoff.Progress {
-	p := handoff.Progress{Position: handoff.Position{Segment: w.acked}}
+func (w *window) ackState() handoff.AckState {
+	p := handoff.AckState{Offset: handoff.Offset{Segment: w.acked}}
 	if len(w.buffered) == 0 {
 		// What was known of a segment that was not read is still known.
-		p.Position.Index, p.Ahead = w.start.Position.Index, w.start.Ahead
+		p.Offset.Index, p.Ahead = w.start.Offset.Index, w.start.Ahead
 		return p
 	}
 	states := w.buffered[0].states
-	for p.Position.Index < len(states) && states[p.Position.Index] == handoff.Through {
-		p.Position.Index++
+	for p.Offset.Index < len(states) && states[p.Offset.Index] == handoff.Acked {
+		p.Offset.Index++
 	}
-	p.Ahead = append(p.Ahead, states[p.Position.Index:]...)
+	p.Ahead = append(p.Ahead, states[p.Offset.Index:]...)
 	for i, b := range w.buffered[1:] {
 		if b.Number != w.buffered[i].Number+1 {
 			break // states are counted from the position, so none can be kept beyond a gap

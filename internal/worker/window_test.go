@@ -30,12 +30,12 @@ func segments(t *rapid.T) []eventlog.Segment {
 var wanted = event.Filter{Names: []string{"order.created"}}
 
 // stored is what comes back from a store.
-func stored(t *rapid.T, p handoff.Progress) handoff.Progress {
+func stored(t *rapid.T, p handoff.AckState) handoff.AckState {
 	b, err := json.Marshal(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var back handoff.Progress
+	var back handoff.AckState
 	if err := json.Unmarshal(b, &back); err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestWindowLosesAndRepeatsNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		segs := segments(t)
 		acked, attempts := map[string]bool{}, map[string]int{}
-		w, added := newWindow(wanted, handoff.Progress{}), 0
+		w, added := newWindow(wanted, handoff.AckState{}), 0
 		var taken []item
 		for range rapid.IntRange(0, 60).Draw(t, "steps") {
 			switch what := rapid.SampledFrom([]string{"add", "take", "take", "ack", "ack", "fail", "restore"}).Draw(t, "what"); what {
@@ -81,14 +81,14 @@ func TestWindowLosesAndRepeatsNothing(t *testing.T) {
 				acked[i.event().ID] = true
 				w.ack(i)
 			case "restore":
-				p := stored(t, w.progress())
-				w, taken, added = newWindow(wanted, p), nil, int(p.Position.Segment)
+				p := stored(t, w.ackState())
+				w, taken, added = newWindow(wanted, p), nil, int(p.Offset.Segment)
 			}
 			checkAcked(t, w, segs, acked)
 		}
-		p := stored(t, w.progress())
+		p := stored(t, w.ackState())
 		w = newWindow(wanted, p)
-		for _, seg := range segs[p.Position.Segment:] {
+		for _, seg := range segs[p.Offset.Segment:] {
 			w.add(seg)
 		}
 		for i, ok := w.take(); ok; i, ok = w.take() {
@@ -100,7 +100,7 @@ func TestWindowLosesAndRepeatsNothing(t *testing.T) {
 		if !w.idle() || w.acked != uint64(len(segs)) {
 			t.Fatalf("acknowledged %d of %d, idle %t", w.acked, len(segs), w.idle())
 		}
-		if got := w.progress(); got.Position.Segment != uint64(len(segs)) || got.Position.Index != 0 || len(got.Ahead) > 0 {
+		if got := w.ackState(); got.Offset.Segment != uint64(len(segs)) || got.Offset.Index != 0 || len(got.Ahead) > 0 {
 			t.Fatalf("at the end it stands at %+v", got)
 		}
 	})
@@ -137,7 +137,7 @@ func TestWindowGap(t *testing.T) {
 		for _, seg := range segs {
 			gone[seg.Number] = rapid.IntRange(0, 2).Draw(t, "gone") == 0
 		}
-		w := newWindow(wanted, handoff.Progress{})
+		w := newWindow(wanted, handoff.AckState{})
 		acked := map[string]bool{}
 		for _, seg := range segs {
 			if gone[seg.Number] {
@@ -153,9 +153,9 @@ func TestWindowGap(t *testing.T) {
 		}
 		// All segments are there for the next one: what another loop delivered is
 		// still in the log.
-		p := stored(t, w.progress())
+		p := stored(t, w.ackState())
 		w = newWindow(wanted, p)
-		for _, seg := range segs[p.Position.Segment:] {
+		for _, seg := range segs[p.Offset.Segment:] {
 			w.add(seg)
 		}
 		for i, ok := w.take(); ok; i, ok = w.take() {
@@ -180,7 +180,7 @@ func TestWindowProgress(t *testing.T) {
 		}
 		return s
 	}
-	w := newWindow(event.Filter{}, handoff.Progress{Position: handoff.Position{Segment: 4}})
+	w := newWindow(event.Filter{}, handoff.AckState{Offset: handoff.Offset{Segment: 4}})
 	w.add(seg(4, 1)) // has it already
 	w.add(seg(5, 3))
 	w.add(seg(6, 2))
@@ -196,16 +196,16 @@ func TestWindowProgress(t *testing.T) {
 	w.fail(items[1])
 	w.ack(items[2])
 	w.ack(items[3])
-	want := handoff.Progress{Position: handoff.Position{Segment: 4, Index: 1}, Ahead: []int{1, handoff.Through, handoff.Through}}
-	if diff := cmp.Diff(want, w.progress()); diff != "" {
+	want := handoff.AckState{Offset: handoff.Offset{Segment: 4, Index: 1}, Ahead: []int{1, handoff.Acked, handoff.Acked}}
+	if diff := cmp.Diff(want, w.ackState()); diff != "" {
 		t.Error(diff)
 	}
 	again := newWindow(event.Filter{}, want)
-	if diff := cmp.Diff(want, again.progress()); diff != "" {
+	if diff := cmp.Diff(want, again.ackState()); diff != "" {
 		t.Errorf("before anything is read: %s", diff)
 	}
 	again.add(seg(5, 3))
-	if diff := cmp.Diff(want, again.progress()); diff != "" {
+	if diff := cmp.Diff(want, again.ackState()); diff != "" {
 		t.Errorf("with a part of it read: %s", diff)
 	}
 }
@@ -220,7 +220,7 @@ func TestWhatWasKnownEndsWithAGap(t *testing.T) {
 		}
 		return s
 	}
-	known := handoff.Progress{Position: handoff.Position{Segment: 4, Index: 2}, Ahead: []int{3, handoff.Through, 0, handoff.Through}}
+	known := handoff.AckState{Offset: handoff.Offset{Segment: 4, Index: 2}, Ahead: []int{3, handoff.Acked, 0, handoff.Acked}}
 	for name, c := range map[string]struct {
 		pass func(*window)
 		want []string // the ids to send, each with its attempt
@@ -246,7 +246,7 @@ func TestWhatWasKnownEndsWithAGap(t *testing.T) {
 
 // What is buffered is bounded by its bytes, and what is finished makes room.
 func TestWindowCountsWhatIsBuffered(t *testing.T) {
-	w := newWindow(event.Filter{}, handoff.Progress{})
+	w := newWindow(event.Filter{}, handoff.AckState{})
 	var items []item
 	for n := range uint64(3) {
 		body := make([]byte, 10*(n+1))
@@ -263,7 +263,7 @@ func TestWindowCountsWhatIsBuffered(t *testing.T) {
 	var got []state
 	for _, i := range []int{2, 3, 0, 1, 5, 4} { // the second segment, the first, the third
 		finished := w.ack(items[i])
-		got = append(got, state{finished, w.idle(), w.bytes(), w.progress().Position.Segment})
+		got = append(got, state{finished, w.idle(), w.bytes(), w.ackState().Offset.Segment})
 	}
 	want := []state{
 		{false, false, 120, 0},
@@ -280,7 +280,7 @@ func TestWindowCountsWhatIsBuffered(t *testing.T) {
 
 // What is finished leaves, and the next event is still the one that it was.
 func TestTakesGoOnWhenSegmentsAreFinished(t *testing.T) {
-	w := newWindow(event.Filter{}, handoff.Progress{})
+	w := newWindow(event.Filter{}, handoff.AckState{})
 	for n := range uint64(3) {
 		id := fmt.Sprint(n + 1)
 		w.add(eventlog.Segment{Number: n + 1, Events: []event.Event{{ID: id + "a"}, {ID: id + "b"}}})

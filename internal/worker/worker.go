@@ -26,7 +26,7 @@ type Job struct {
 	// Slots is the window of calls that all workers of the integration share.
 	Slots  *Slots
 	Filter event.Filter
-	Start  handoff.Progress // what is acknowledged already
+	Start  handoff.AckState // what is acknowledged already
 	// Probe makes it start with one call at a time, to see whether a receiver
 	// that failed is back.
 	Probe   bool
@@ -170,10 +170,10 @@ func (w *Worker) State() State {
 }
 
 // Progress is where to go on from when this worker is gone.
-func (w *Worker) Progress() handoff.Progress {
+func (w *Worker) AckState() handoff.AckState {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.window.progress()
+	return w.window.ackState()
 }
 
 // Buffered is the size of the segments that are not wholly acknowledged, in bytes.

@@ -43,7 +43,7 @@ func (c *counter) Send(ctx context.Context, e *event.Event, _ int) sink.Verdict 
 	return c.answer(e.ID)
 }
 
-func workerOver(c *counter, inFlight int, start handoff.Progress, probe bool) (*Worker, chan struct{}) {
+func workerOver(c *counter, inFlight int, start handoff.AckState, probe bool) (*Worker, chan struct{}) {
 	changed := make(chan struct{}, 1)
 	return New(context.Background(), Job{
 		Send:  c.Send,
@@ -68,7 +68,7 @@ func TestWorkerFromManySides(t *testing.T) {
 	const segs, events, inFlight = 40, 10, 4
 	for _, probe := range []bool{false, true} {
 		c := &counter{got: map[string]int{}, answer: deliveredAlways}
-		r, signal := workerOver(c, inFlight, handoff.Progress{}, probe)
+		r, signal := workerOver(c, inFlight, handoff.AckState{}, probe)
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -85,7 +85,7 @@ func TestWorkerFromManySides(t *testing.T) {
 						return
 					default:
 						r.Extend(time.Now().Add(time.Hour))
-						_, _, _ = r.State(), r.Progress(), r.Buffered()
+						_, _, _ = r.State(), r.AckState(), r.Buffered()
 						runtime.Gosched()
 					}
 				}
@@ -117,7 +117,7 @@ func TestWorkerFromManySides(t *testing.T) {
 func TestWorkerBrokenOffAnywhere(t *testing.T) {
 	for round := range 200 {
 		c := &counter{got: map[string]int{}, answer: deliveredAlways}
-		r, signal := workerOver(c, 3, handoff.Progress{}, false)
+		r, signal := workerOver(c, 3, handoff.AckState{}, false)
 		segs := []eventlog.Segment{numbered(1, 7), numbered(2, 3), numbered(3, 7)}
 		r.Extend(time.Now().Add(time.Hour))
 		r.Give(segs)
@@ -126,9 +126,9 @@ func TestWorkerBrokenOffAnywhere(t *testing.T) {
 		}
 		r.Halt() // calls in flight end by themselves, and count
 		r.Drain()
-		next, signal2 := workerOver(c, 3, r.Progress(), false)
+		next, signal2 := workerOver(c, 3, r.AckState(), false)
 		next.Extend(time.Now().Add(time.Hour))
-		next.Give(segs[r.Progress().Position.Segment:])
+		next.Give(segs[r.AckState().Offset.Segment:])
 		for next.State().Acked < 3 {
 			<-signal2
 		}
@@ -149,14 +149,14 @@ func TestWorkerBrokenOffAnywhere(t *testing.T) {
 // Past its time a worker starts nothing; one that failed neither.
 func TestWorkerStartsNothing(t *testing.T) {
 	c := &counter{got: map[string]int{}, answer: deliveredAlways}
-	r, _ := workerOver(c, 4, handoff.Progress{}, false)
+	r, _ := workerOver(c, 4, handoff.AckState{}, false)
 	r.Give([]eventlog.Segment{numbered(1, 5)})
 	r.Extend(time.Now().Add(-time.Second))
 	if !r.State().Drained || len(c.got) > 0 {
 		t.Error("starts calls past its time")
 	}
 	c.answer = func(string) sink.Verdict { return sink.Verdict{Outcome: sink.Retry, Reason: "busy"} }
-	r, signal := workerOver(c, 1, handoff.Progress{}, false)
+	r, signal := workerOver(c, 1, handoff.AckState{}, false)
 	r.Extend(time.Now().Add(time.Hour))
 	r.Give([]eventlog.Segment{numbered(1, 5)})
 	for !r.State().Drained || r.State().Failure == nil {
@@ -167,8 +167,8 @@ func TestWorkerStartsNothing(t *testing.T) {
 	if !r.State().Drained || len(c.got) != 1 || r.State().Failure.Verdict.Reason != "busy" {
 		t.Errorf("after a failure %d events were sent, state %+v", len(c.got), r.State())
 	}
-	want := handoff.Progress{Ahead: []int{1}}
-	if p := r.Progress(); p.Position != want.Position || len(p.Ahead) != 1 || p.Ahead[0] != 1 {
+	want := handoff.AckState{Ahead: []int{1}}
+	if p := r.AckState(); p.Offset != want.Offset || len(p.Ahead) != 1 || p.Ahead[0] != 1 {
 		t.Errorf("progress %+v, want %+v", p, want)
 	}
 }

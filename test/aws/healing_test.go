@@ -61,7 +61,7 @@ func (w *world) missing(rounds []*round) string {
 
 // followingFails lets fanout append a tenant's last events and then fail. The
 // stream has to hand them over again: there is nothing else that would.
-func (w *world) followingFails(t *testing.T) {
+func (w *world) liveDeliveryFails(t *testing.T) {
 	r := w.newRound(t)
 	to := r.register("one", nil)
 	r.publish(1, 0)

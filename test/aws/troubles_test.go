@@ -126,10 +126,10 @@ func foreignRecords(t *testing.T, w *world) {
 		r.publish(3, 0)
 	}
 	w.until(t, "all arrived", func() bool { return r.lacks(to) == 0 })
-	if !eventually(patience, func() bool { return len(w.parked(t)) >= len(foreign) }) {
-		t.Errorf("%d records are parked, want %d", len(w.parked(t)), len(foreign))
+	if !eventually(patience, func() bool { return len(w.quarantined(t)) >= len(foreign) }) {
+		t.Errorf("%d records are parked, want %d", len(w.quarantined(t)), len(foreign))
 	}
-	for _, text := range w.parked(t) {
+	for _, text := range w.quarantined(t) {
 		var p struct {
 			Reason       string `json:"reason"`
 			PartitionKey string `json:"partition_key"`
@@ -149,7 +149,7 @@ func foreignRecords(t *testing.T, w *world) {
 }
 
 // parked are the objects under malformed/.
-func (w *world) parked(t *testing.T) []string {
+func (w *world) quarantined(t *testing.T) []string {
 	t.Helper()
 	list, err := w.S3.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &w.Bucket, Prefix: aws.String("malformed/")})
 	if err != nil {

@@ -35,17 +35,17 @@ func (l *Log) Append(ctx context.Context, p event.Partition, source string, reco
 	}
 	// Of all records before the first is appended: a later chunk is compared with
 	// the one before it only as what the log already has.
-	if _, err := (eventlog.Mark{}).After(source, records); err != nil {
+	if _, err := (eventlog.Checkpoint{}).After(source, records); err != nil {
 		return 0, err
 	}
 	chunks := chunked(records)
 	if len(chunks) == 0 {
-		return l.Head(ctx, p)
+		return l.End(ctx, p)
 	}
-	h, cached := l.heads.get(p, l.Now())
+	h, cached := l.ends.get(p, l.Now())
 	if !cached {
 		var err error
-		if h, err = l.readHead(ctx, p); err != nil {
+		if h, err = l.readEnd(ctx, p); err != nil {
 			return 0, err
 		}
 	}
@@ -86,24 +86,24 @@ func chunked(records []eventlog.Record) [][]eventlog.Record {
 // the log does not have, and returns the new head. It retries while other
 // processes append. A cached head may be stale: it does not show that the log has
 // the records.
-func (l *Log) appendChunk(ctx context.Context, p event.Partition, h head, cached bool, source string, records []eventlog.Record) (head, error) {
+func (l *Log) appendChunk(ctx context.Context, p event.Partition, h endState, cached bool, source string, records []eventlog.Record) (endState, error) {
 	for {
-		rest, err := h.mark.After(source, records)
+		rest, err := h.checkpoint.After(source, records)
 		if err != nil {
-			return head{}, err
+			return endState{}, err
 		}
 		events := eventlog.Events(rest)
 		if len(events) == 0 && !cached {
 			return h, nil
 		}
 		if len(events) > 0 {
-			next, won, err := l.putSegment(ctx, p, h, h.mark.Moved(source, rest), events)
+			next, won, err := l.putSegment(ctx, p, h, h.checkpoint.Advanced(source, rest), events)
 			if won || err != nil {
 				return next, err
 			}
 		}
-		if h, err = l.readHead(ctx, p); err != nil {
-			return head{}, err
+		if h, err = l.readEnd(ctx, p); err != nil {
+			return endState{}, err
 		}
 		cached = false
 	}
@@ -111,26 +111,26 @@ func (l *Log) appendChunk(ctx context.Context, p event.Partition, h head, cached
 
 // putSegment puts a segment after the head and returns the new head; false if
 // another process took the number.
-func (l *Log) putSegment(ctx context.Context, p event.Partition, h head, mark eventlog.Mark, events []event.Event) (head, bool, error) {
+func (l *Log) putSegment(ctx context.Context, p event.Partition, h endState, mark eventlog.Checkpoint, events []event.Event) (endState, bool, error) {
 	it, err := l.newItem(p, h, mark, events)
 	if err != nil {
-		return head{}, false, err
+		return endState{}, false, err
 	}
 	if err := l.prepare(ctx, p, h, it); err != nil {
-		return head{}, false, err
+		return endState{}, false, err
 	}
 	if won, err := l.putItem(ctx, it); !won || err != nil {
-		return head{}, false, err
+		return endState{}, false, err
 	}
 	next := it.head()
-	l.heads.set(p, next, false, l.Now())
-	l.tail.add(p, eventlog.Segment{Number: next.number, Events: events}, it.Expires)
+	l.ends.set(p, next, false, l.Now())
+	l.recent.add(p, eventlog.Segment{Number: next.number, Events: events}, it.Expires)
 	return next, true, nil
 }
 
 // prepare writes what must be stored before the item is. It does no harm if the
 // item is never stored.
-func (l *Log) prepare(ctx context.Context, p event.Partition, h head, it *item) error {
+func (l *Log) prepare(ctx context.Context, p event.Partition, h endState, it *item) error {
 	if len(it.Data) > inlineBytes {
 		// An object without an item is removed with those of its age.
 		packed := it.Data
@@ -151,7 +151,7 @@ func (l *Log) prepare(ctx context.Context, p event.Partition, h head, it *item) 
 }
 
 // newItem returns the item of the segment after the head, with its events.
-func (l *Log) newItem(p event.Partition, h head, mark eventlog.Mark, events []event.Event) (*item, error) {
+func (l *Log) newItem(p event.Partition, h endState, mark eventlog.Checkpoint, events []event.Event) (*item, error) {
 	if h.number == maxNumber {
 		return nil, problem.New(problem.Internal, "lane %d of tenant %q is full", p.Lane, p.Tenant)
 	}

@@ -175,7 +175,7 @@ func TestLostRaces(t *testing.T) {
 			won := r.append(winner, "stream", record(2, 10), record(3, 10))
 			r.dynamo.take()
 			n := r.append(loser, c.source, c.second...)
-			if head, err := winner.Head(t.Context(), part); err != nil || head != n {
+			if head, err := winner.End(t.Context(), part); err != nil || head != n {
 				t.Errorf("the loser's append returned %d, but the head is %d, %v", n, head, err)
 			}
 			equal(t, "ids", r.ids(), c.want)
@@ -204,7 +204,7 @@ func TestTwoProcessesRacing(t *testing.T) {
 				if err != nil {
 					t.Errorf("Append: %v", err)
 				}
-				if got, err := l.Head(t.Context(), part); err != nil || got < head {
+				if got, err := l.End(t.Context(), part); err != nil || got < head {
 					t.Errorf("Append returned %d, then Head %d, %v", head, got, err)
 				}
 			}
@@ -292,9 +292,9 @@ func TestFailuresAreProblems(t *testing.T) {
 		calls := map[string]func() error{
 			"Append":       func() error { _, err := l.Append(t.Context(), part, "", []eventlog.Record{record(2, 10)}); return err },
 			"Read":         func() error { _, err := l.Read(t.Context(), part, 1, 1); return err },
-			"Head":         func() error { _, err := l.Head(t.Context(), part); return err },
+			"Head":         func() error { _, err := l.End(t.Context(), part); return err },
 			"Seek":         func() error { _, err := l.Seek(t.Context(), part, base); return err },
-			"Through":      func() error { _, _, err := l.Through(t.Context(), part, base); return err },
+			"Through":      func() error { _, _, err := l.OffsetForTime(t.Context(), part, base); return err },
 			"Oldest":       func() error { _, _, err := l.Oldest(t.Context(), part, 0); return err },
 			"Passed":       func() error { return l.Passed(t.Context(), part, base) },
 			"RaiseMarkers": func() error { _, err := l.RaiseMarkers(t.Context(), 1); return err },
@@ -319,13 +319,13 @@ func TestFailuresAreProblems(t *testing.T) {
 // What this process appended stays in memory up to a bound.
 func TestTheTailIsBounded(t *testing.T) {
 	t.Parallel()
-	var tl tail
+	var tl recentSegments
 	for i := range 100 {
 		for lane := range 3 {
 			p := event.Partition{Tenant: "acme", Lane: lane}
 			tl.add(p, eventlog.Segment{Number: uint64(i + 1), Events: []event.Event{eventAt(i, 64<<10, base)}}, base.Unix()+1)
 		}
-		if tl.bytes > tailBytes || len(tl.segments) != len(tl.order) {
+		if tl.bytes > recentBytes || len(tl.segments) != len(tl.order) {
 			t.Fatalf("%d bytes, %d segments of %d", tl.bytes, len(tl.segments), len(tl.order))
 		}
 	}
@@ -342,7 +342,7 @@ func TestTheTailIsBounded(t *testing.T) {
 	if got := tl.read(p, 79, 10<<20, base.Add(time.Second)); got != nil {
 		t.Errorf("%d are read that have expired", len(got))
 	}
-	tl.add(p, eventlog.Segment{Number: 101, Events: []event.Event{eventAt(1, tailBytes, base)}}, base.Unix()+1)
+	tl.add(p, eventlog.Segment{Number: 101, Events: []event.Event{eventAt(1, recentBytes, base)}}, base.Unix()+1)
 	if tl.bytes != 0 || len(tl.segments) != 0 {
 		t.Errorf("%d bytes are left after one that is larger than the bound", tl.bytes)
 	}
@@ -350,12 +350,12 @@ func TestTheTailIsBounded(t *testing.T) {
 
 func TestHeadsAreBounded(t *testing.T) {
 	t.Parallel()
-	var h heads
-	for i := range maxHeads + 100 {
-		h.set(event.Partition{Tenant: "acme", Lane: i}, head{number: 1}, false, base)
+	var h ends
+	for i := range maxEnds + 100 {
+		h.set(event.Partition{Tenant: "acme", Lane: i}, endState{number: 1}, false, base)
 	}
-	if len(h.known) > maxHeads {
-		t.Errorf("%d heads are kept, at most %d should be", len(h.known), maxHeads)
+	if len(h.known) > maxEnds {
+		t.Errorf("%d heads are kept, at most %d should be", len(h.known), maxEnds)
 	}
 }
 

@@ -32,7 +32,7 @@ func (l *restarted) trim(ctx context.Context, before time.Time) error {
 			continue
 		}
 		// A third of their life ago the markers were raised for the last time.
-		head, err := l.Head(ctx, p)
+		head, err := l.End(ctx, p)
 		if err == nil {
 			err = l.putMarker(ctx, p, head)
 		}
@@ -70,16 +70,16 @@ func (e each) Read(ctx context.Context, p event.Partition, after uint64, maxByte
 	return e.process().Read(ctx, p, after, maxBytes)
 }
 
-func (e each) Head(ctx context.Context, p event.Partition) (uint64, error) {
-	return e.process().Head(ctx, p)
+func (e each) End(ctx context.Context, p event.Partition) (uint64, error) {
+	return e.process().End(ctx, p)
 }
 
 func (e each) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64, error) {
 	return e.process().Seek(ctx, p, t)
 }
 
-func (e each) Through(ctx context.Context, p event.Partition, t time.Time) (uint64, bool, error) {
-	return e.process().Through(ctx, p, t)
+func (e each) OffsetForTime(ctx context.Context, p event.Partition, t time.Time) (uint64, bool, error) {
+	return e.process().OffsetForTime(ctx, p, t)
 }
 
 // Seek and Through use nothing that a process knows.

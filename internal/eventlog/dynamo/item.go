@@ -42,8 +42,8 @@ func (it *item) number() uint64 {
 }
 
 // head is what the partition's head is with the item as its last segment.
-func (it *item) head() head {
-	return head{number: it.number(), mark: eventlog.Mark{Source: it.Source, Sequence: it.Sequence}, last: it.Last, expires: it.Expires}
+func (it *item) head() endState {
+	return endState{number: it.number(), checkpoint: eventlog.Checkpoint{Source: it.Source, Sequence: it.Sequence}, last: it.Last, expires: it.Expires}
 }
 
 func (it *item) expired(now time.Time) bool { return now.Unix() >= it.Expires }

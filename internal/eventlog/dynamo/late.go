@@ -37,7 +37,7 @@ type lateNote struct {
 }
 
 // isLate reports whether the segment is late after this head.
-func (l *Log) isLate(h head, it *item) bool {
+func (l *Log) isLate(h endState, it *item) bool {
 	return it.First < h.last-l.Margin.Milliseconds()
 }
 
@@ -74,7 +74,7 @@ func (l *Log) keepsNote(n lateNote) expression.ConditionBuilder {
 // lateThrough returns a number such that every late segment up to the head with
 // an event at t or before is up to it. The caller has read the head before: the
 // note of whatever is up to it is then stored.
-func (l *Log) lateThrough(ctx context.Context, p event.Partition, t time.Time, h head) (uint64, error) {
+func (l *Log) lateThrough(ctx context.Context, p event.Partition, t time.Time, h endState) (uint64, error) {
 	var n lateNote
 	if _, err := l.get(ctx, newKey(p, skLate), &n); err != nil {
 		return 0, err

@@ -25,9 +25,9 @@ func (r *rig) appendAll(l *Log, all ...int) {
 	}
 }
 
-func (r *rig) through(ms int, want uint64) {
+func (r *rig) offsetForTime(ms int, want uint64) {
 	r.t.Helper()
-	n, _, err := r.process().Through(r.t.Context(), part, base.Add(time.Duration(ms)*time.Millisecond))
+	n, _, err := r.process().OffsetForTime(r.t.Context(), part, base.Add(time.Duration(ms)*time.Millisecond))
 	if err != nil || n != want {
 		r.t.Errorf("Through %d ms: got %d, %v, want %d", ms, n, err, want)
 	}
@@ -68,9 +68,9 @@ func TestWhatIsPutBackIsFound(t *testing.T) {
 	r.appendAll(l, 300, 400)
 	equal(t, "requests of two others", r.dynamo.take(), []string{"PutItem", "PutItem"})
 	r.notedIs(5, 50)
-	r.through(49, 1)
-	r.through(50, 5)
-	r.through(300, 6)
+	r.offsetForTime(49, 1)
+	r.offsetForTime(50, 5)
+	r.offsetForTime(300, 6)
 	if last := r.items(part)[4].Last; last != base.Add(200*time.Millisecond).UnixMilli() {
 		t.Errorf("the last time falls to %d", last)
 	}
@@ -79,8 +79,8 @@ func TestWhatIsPutBackIsFound(t *testing.T) {
 		r.notedIs(uint64(c.number), int64(c.first))
 	}
 	r.appendAll(l, 500)
-	r.through(19, 1)
-	r.through(20, 9)
+	r.offsetForTime(19, 1)
+	r.offsetForTime(20, 9)
 }
 
 // The note is there before the segment is, whatever fails.
@@ -125,7 +125,7 @@ func TestNoteBeforeSegment(t *testing.T) {
 			if n := uint64(len(r.items(part))); n != head {
 				t.Errorf("%d segments, want %d", n, head)
 			}
-			r.through(50, max(1, min(c.noted, head))) // never above the head
+			r.offsetForTime(50, max(1, min(c.noted, head))) // never above the head
 		})
 	}
 }
@@ -144,7 +144,7 @@ func TestLateAfterALostRace(t *testing.T) {
 			r.appendAll(loser, back)
 			r.appendAll(winner, 400, 500, 600)
 			r.notedIs(5, int64(back))
-			r.through(back, 5)
+			r.offsetForTime(back, 5)
 		})
 	}
 }
@@ -189,7 +189,7 @@ func TestNotesExpire(t *testing.T) {
 	r.expire(part, 5)
 	r.set(base.Add(time.Hour + r.options.Keep + time.Second)) // the note, too, and is still there
 	r.appendAll(l, 1000, 2000, 3000)
-	r.through(60, 5)
+	r.offsetForTime(60, 5)
 	r.appendAll(l, 1500) // forgets what the old one said
 	r.notedIs(9, 1500)
 }
@@ -211,7 +211,7 @@ func TestThroughReadsTheNoteLast(t *testing.T) {
 		}
 		return 0
 	})
-	n, settled, err := r.process().Through(t.Context(), part, base.Add(350*time.Millisecond))
+	n, settled, err := r.process().OffsetForTime(t.Context(), part, base.Add(350*time.Millisecond))
 	if err != nil || !settled || n != 5 {
 		t.Errorf("got %d, settled %v, %v; want 5, settled", n, settled, err)
 	}
@@ -230,7 +230,7 @@ func TestNotesAreApart(t *testing.T) {
 		}
 	}
 	equal(t, "segments", len(r.items(part)), 4)
-	if n, _, err := l.Through(t.Context(), sibling, base.Add(50*time.Millisecond)); err != nil || n != 1 {
+	if n, _, err := l.OffsetForTime(t.Context(), sibling, base.Add(50*time.Millisecond)); err != nil || n != 1 {
 		t.Errorf("Through in the other lane: %d, %v, want 1", n, err)
 	}
 }

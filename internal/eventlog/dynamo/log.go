@@ -40,15 +40,15 @@ type Options struct {
 	// Barrier puts a barrier for the partition on the stream; whoever reads it
 	// there calls Passed. If it is nil, the clock says when a time is settled:
 	// for a log that nothing is on its way to.
-	Barrier func(ctx context.Context, p event.Partition) error
+	PutMarker func(ctx context.Context, p event.Partition) error
 }
 
 // Log implements eventlog.Log. It may be used by several processes on one table,
 // and by any number of goroutines.
 type Log struct {
 	Options
-	heads heads
-	tail  tail
+	ends   ends
+	recent recentSegments
 
 	mu    sync.Mutex
 	asked map[event.Partition]time.Time // when a barrier was asked for last
@@ -62,8 +62,8 @@ func New(o Options) *Log {
 }
 
 // Head implements eventlog.Log.
-func (l *Log) Head(ctx context.Context, p event.Partition) (uint64, error) {
-	h, err := l.readHead(ctx, p)
+func (l *Log) End(ctx context.Context, p event.Partition) (uint64, error) {
+	h, err := l.readEnd(ctx, p)
 	return h.number, err
 }
 

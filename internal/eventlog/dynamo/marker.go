@@ -47,7 +47,7 @@ func (l *Log) RaiseMarkers(ctx context.Context, limit int) (int, error) {
 		if !ok {
 			continue
 		}
-		h, err := l.readHead(ctx, p)
+		h, err := l.readEnd(ctx, p)
 		if err != nil {
 			return i, err
 		}

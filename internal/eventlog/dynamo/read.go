@@ -24,7 +24,7 @@ func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxByte
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
-	if segments := l.tail.read(p, after, maxBytes, l.Now()); len(segments) > 0 {
+	if segments := l.recent.read(p, after, maxBytes, l.Now()); len(segments) > 0 {
 		return segments, nil
 	}
 	items, err := l.items(ctx, p, after, maxBytes)
@@ -72,7 +72,7 @@ func (l *Log) items(ctx context.Context, p event.Partition, after uint64, maxByt
 // beforeRetained returns the number before the first segment after the given one
 // that has not expired, the head if there is none.
 func (l *Log) beforeRetained(ctx context.Context, p event.Partition, after uint64) (uint64, error) {
-	h, err := l.readHead(ctx, p)
+	h, err := l.readEnd(ctx, p)
 	if err != nil {
 		return 0, err
 	}

@@ -194,7 +194,7 @@ func checkExpired(t *testing.T, r *rig, upTo, length uint64) {
 			t.Errorf("up to %d expired: Oldest after %d: %v, %v, %v", upTo, after, published, found, err)
 		}
 	}
-	if n, err := r.process().Head(t.Context(), part); err != nil || n != length {
+	if n, err := r.process().End(t.Context(), part); err != nil || n != length {
 		t.Errorf("up to %d expired: the head is %d, %v, want %d", upTo, n, err, length)
 	}
 	if n, err := r.process().Seek(t.Context(), part, base.Add(-time.Hour)); err != nil || n != upTo {
@@ -284,7 +284,7 @@ func TestRequestsOfALargeLog(t *testing.T) {
 	}{
 		"Seek": {halvings + 1, func(l *Log) (uint64, error) { return l.Seek(t.Context(), part, base.Add(4000*time.Second)) }},
 		"Through": {halvings + 1, func(l *Log) (uint64, error) {
-			n, _, err := l.Through(t.Context(), part, base.Add(3999500*time.Millisecond))
+			n, _, err := l.OffsetForTime(t.Context(), part, base.Add(3999500*time.Millisecond))
 			return n, err
 		}},
 		"Read of what has expired": {halvings + 3, func(l *Log) (uint64, error) {
@@ -300,7 +300,7 @@ func TestRequestsOfALargeLog(t *testing.T) {
 			return uint64(at.Sub(base)/time.Second) + 789, err
 		}},
 		"Head": {1, func(l *Log) (uint64, error) {
-			n, err := l.Head(t.Context(), part)
+			n, err := l.End(t.Context(), part)
 			return n - 1000, err
 		}},
 	} {

@@ -25,7 +25,7 @@ import (
 // at a segment that matches, and the one before it, if any, does not: in that one
 // and those before it, nothing was published at t or after.
 func (l *Log) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64, error) {
-	h, err := l.readHead(ctx, p)
+	h, err := l.readEnd(ctx, p)
 	if err != nil {
 		return 0, err
 	}
@@ -45,8 +45,8 @@ func (l *Log) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64,
 // may still be on its way. So a barrier is put on the stream after t + Margin;
 // once it has come through, everything has that was published at t or before. The
 // one thing that comes after it all the same is what an operator puts back.
-func (l *Log) Through(ctx context.Context, p event.Partition, t time.Time) (number uint64, settled bool, err error) {
-	h, err := l.readHead(ctx, p)
+func (l *Log) OffsetForTime(ctx context.Context, p event.Partition, t time.Time) (number uint64, settled bool, err error) {
+	h, err := l.readEnd(ctx, p)
 	if err != nil {
 		return 0, false, err
 	}
@@ -59,7 +59,7 @@ func (l *Log) Through(ctx context.Context, p event.Partition, t time.Time) (numb
 		}
 		// What came before the barrier may have been appended since.
 		if settled {
-			if h, err = l.readHead(ctx, p); err != nil {
+			if h, err = l.readEnd(ctx, p); err != nil {
 				return 0, false, err
 			}
 		}

@@ -35,7 +35,7 @@ func TestTimesOutOfOrder(t *testing.T) {
 		var segments [][]int
 		var items []item
 		latest := 0
-		var h head
+		var h endState
 		for i := range rapid.IntRange(1, 25).Draw(rt, "segments") {
 			var ms []int
 			furthest := rapid.SampledFrom([]int{20, 20, 20, 20, 20, 20, 20, 200}).Draw(rt, "furthest back")
@@ -73,7 +73,7 @@ func checkTimes(t *rapid.T, r *rig, p event.Partition, segments [][]int, at int)
 	if err != nil {
 		t.Fatal(err)
 	}
-	through, settled, err := l.Through(t.Context(), p, when)
+	through, settled, err := l.OffsetForTime(t.Context(), p, when)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,12 +107,12 @@ func latestOf(ms []int) int {
 }
 
 // barriers is a stream that barriers are put on.
-type barriers struct {
+type watermarks struct {
 	put []event.Partition
 	err error
 }
 
-func (b *barriers) barrier(_ context.Context, p event.Partition) error {
+func (b *watermarks) barrier(_ context.Context, p event.Partition) error {
 	b.put = append(b.put, p)
 	return b.err
 }
@@ -121,14 +121,14 @@ func TestThroughAsksForABarrier(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.options.Margin = 15 * time.Minute
-	var stream barriers
-	r.options.Barrier = stream.barrier
+	var stream watermarks
+	r.options.PutMarker = stream.barrier
 	l := r.process()
 	r.append(l, "stream", record(1, 10))
 	end := base.Add(time.Hour)
 	through := func(want uint64, wantSettled bool, wantPut int) {
 		t.Helper()
-		n, settled, err := l.Through(t.Context(), part, end)
+		n, settled, err := l.OffsetForTime(t.Context(), part, end)
 		if err != nil || n != want || settled != wantSettled || len(stream.put) != wantPut {
 			t.Errorf("got %d, settled %v, %v with %d barriers put; want %d, settled %v, %d barriers",
 				n, settled, err, len(stream.put), want, wantSettled, wantPut)
@@ -156,7 +156,7 @@ func TestThroughAsksForABarrier(t *testing.T) {
 	through(1, true, 2)
 	passed(base) // a late and earlier one changes nothing
 	through(1, true, 2)
-	if n, settled, err := l.Through(t.Context(), event.Partition{Tenant: "acme", Lane: 1}, end); settled || err != nil || n != 0 {
+	if n, settled, err := l.OffsetForTime(t.Context(), event.Partition{Tenant: "acme", Lane: 1}, end); settled || err != nil || n != 0 {
 		t.Errorf("a partition that no barrier came through in: %d, settled %v, %v", n, settled, err)
 	}
 	equal(t, "barriers", stream.put, []event.Partition{part, part, {Tenant: "acme", Lane: 1}})
@@ -167,14 +167,14 @@ func TestThroughAsksForABarrier(t *testing.T) {
 func TestALaterEventSettles(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	var stream barriers
-	r.options.Barrier = stream.barrier
+	var stream watermarks
+	r.options.PutMarker = stream.barrier
 	l := r.process()
 	r.append(l, "stream", record(1, 10))
 	r.append(l, "stream", record(11, 10))
 	r.set(base.Add(time.Hour))
 	for ms, want := range map[int]bool{0: true, 1: false, 2: false, 11: false} {
-		n, settled, err := r.process().Through(t.Context(), part, base.Add(time.Duration(ms)*time.Millisecond))
+		n, settled, err := r.process().OffsetForTime(t.Context(), part, base.Add(time.Duration(ms)*time.Millisecond))
 		if err != nil || settled != want || ms == 0 && n > 1 {
 			t.Errorf("Through %d ms: %d, settled %v, %v, want settled %v", ms, n, settled, err, want)
 		}
@@ -189,7 +189,7 @@ func TestALaterEventSettles(t *testing.T) {
 func TestThroughCountsWhatCameBeforeTheBarrier(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.options.Barrier = (&barriers{}).barrier
+	r.options.PutMarker = (&watermarks{}).barrier
 	other := r.process()
 	r.append(other, "stream", record(1, 10))
 	r.set(base.Add(time.Hour))
@@ -205,7 +205,7 @@ func TestThroughCountsWhatCameBeforeTheBarrier(t *testing.T) {
 		}
 		return 0
 	})
-	n, settled, err := l.Through(t.Context(), part, base.Add(5*time.Millisecond))
+	n, settled, err := l.OffsetForTime(t.Context(), part, base.Add(5*time.Millisecond))
 	if err != nil || !settled || n != 2 {
 		t.Errorf("got %d, settled %v, %v; want 2, settled", n, settled, err)
 	}
@@ -214,11 +214,11 @@ func TestThroughCountsWhatCameBeforeTheBarrier(t *testing.T) {
 func TestABarrierThatCannotBePut(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	stream := barriers{err: errors.New("no stream")}
-	r.options.Barrier = stream.barrier
+	stream := watermarks{err: errors.New("no stream")}
+	r.options.PutMarker = stream.barrier
 	r.set(base.Add(time.Hour))
 	l := r.process()
-	if _, settled, err := l.Through(t.Context(), part, base); settled || problem.CodeOf(err) != problem.Unavailable {
+	if _, settled, err := l.OffsetForTime(t.Context(), part, base); settled || problem.CodeOf(err) != problem.Unavailable {
 		t.Errorf("got settled %v, %v, want an error that is unavailable", settled, err)
 	}
 }

@@ -48,7 +48,7 @@ func (l *Log) passed(ctx context.Context, p event.Partition, end time.Time) (boo
 	if !now.After(end) {
 		return false, nil // a barrier would be too early
 	}
-	if l.Barrier == nil {
+	if l.PutMarker == nil {
 		return true, nil
 	}
 	var w watermark
@@ -62,7 +62,7 @@ func (l *Log) passed(ctx context.Context, p event.Partition, end time.Time) (boo
 	if !l.mayAsk(p, now) {
 		return false, nil
 	}
-	return false, awserror.Problem(l.Barrier(ctx, p), "put a barrier on the stream")
+	return false, awserror.Problem(l.PutMarker(ctx, p), "put a barrier on the stream")
 }
 
 // mayAsk reports whether it is time to ask for a barrier, and if so remembers

@@ -15,12 +15,12 @@ import (
 
 var appends = map[string]test{
 	"numbers are dense from 1": func(t *testing.T, h Harness, _ *Clock) {
-		headIs(t, h, part, 0)
+		endIs(t, h, part, 0)
 		for i := range uint64(20) {
 			if n := add(t, h, part, events(int(i), 1)); n != i+1 {
 				t.Fatalf("append %d has the number %d", i+1, n)
 			}
-			headIs(t, h, part, i+1)
+			endIs(t, h, part, i+1)
 		}
 	},
 	"events are read as they were appended": func(t *testing.T, h Harness, _ *Clock) {
@@ -72,7 +72,7 @@ var appends = map[string]test{
 			got[s.Number] = s.Events[0].ID
 		}
 		equal(t, "segments", got, want)
-		headIs(t, h, part, appenders*each)
+		endIs(t, h, part, appenders*each)
 	},
 	"partitions are apart": func(t *testing.T, h Harness, _ *Clock) {
 		var all []event.Partition
@@ -89,7 +89,7 @@ var appends = map[string]test{
 			}
 		}
 		for i, p := range all {
-			headIs(t, h, p, uint64(i%3+1))
+			endIs(t, h, p, uint64(i%3+1))
 			for _, s := range readAll(t, h, p, 0) {
 				if e := s.Events[0]; e.Tenant != p.Tenant || e.ID[:len(e.ID)-3] != idOf(1000 * i)[:len(e.ID)-3] {
 					t.Errorf("%v has the event %s of tenant %q", p, e.ID, e.Tenant)
@@ -104,7 +104,7 @@ var appends = map[string]test{
 					t.Errorf("got %d, want the head, %d", n, i)
 				}
 			}
-			headIs(t, h, part, i)
+			endIs(t, h, part, i)
 			add(t, h, part, events(0, 1))
 		}
 	},
@@ -124,16 +124,16 @@ var appends = map[string]test{
 		calls := map[string]func() error{
 			"Append":  func() error { _, err := h.Log.Append(ctx, part, "", eventlog.Unnamed(events(0, 1)...)); return err },
 			"Read":    func() error { _, err := h.Log.Read(ctx, part, 0, 1); return err },
-			"Head":    func() error { _, err := h.Log.Head(ctx, part); return err },
+			"Head":    func() error { _, err := h.Log.End(ctx, part); return err },
 			"Seek":    func() error { _, err := h.Log.Seek(ctx, part, base); return err },
-			"Through": func() error { _, _, err := h.Log.Through(ctx, part, base.Add(-time.Hour)); return err },
+			"Through": func() error { _, _, err := h.Log.OffsetForTime(ctx, part, base.Add(-time.Hour)); return err },
 		}
 		for what, call := range calls {
 			if err := call(); !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: got %v, want an error that is context.Canceled", what, err)
 			}
 		}
-		headIs(t, h, part, 0)
+		endIs(t, h, part, 0)
 	},
 }
 

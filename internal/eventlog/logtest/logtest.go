@@ -133,9 +133,9 @@ func readAll(t *testing.T, h Harness, p event.Partition, after uint64) []eventlo
 	}
 }
 
-func headIs(t *testing.T, h Harness, p event.Partition, want uint64) {
+func endIs(t *testing.T, h Harness, p event.Partition, want uint64) {
 	t.Helper()
-	head, err := h.Log.Head(t.Context(), p)
+	head, err := h.Log.End(t.Context(), p)
 	if err != nil || head != want {
 		t.Errorf("Head of %v: got %d, %v, want %d", p, head, err, want)
 	}

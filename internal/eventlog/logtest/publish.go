@@ -43,7 +43,7 @@ var publishes = map[string]func(*testing.T, Publisher, *Clock){
 	},
 	"nothing to publish": func(t *testing.T, log Publisher, clock *Clock) {
 		publish(t, log, "tenant", 1, 0, 0)
-		headIs(t, Harness{Log: log}, event.Partition{Tenant: "tenant"}, 0)
+		endIs(t, Harness{Log: log}, event.Partition{Tenant: "tenant"}, 0)
 	},
 	"events go to the lanes of their ids, in order": func(t *testing.T, log Publisher, clock *Clock) {
 		const lanes = 4
@@ -107,7 +107,7 @@ var publishes = map[string]func(*testing.T, Publisher, *Clock){
 		for i, now := range []time.Duration{time.Millisecond, 1, 1500 * time.Microsecond, 999 * time.Microsecond} {
 			at := base.Add(time.Duration(i) * time.Hour)
 			clock.Set(at.Add(now))
-			n, settled, err := log.Through(t.Context(), p, at)
+			n, settled, err := log.OffsetForTime(t.Context(), p, at)
 			if err != nil || !settled {
 				t.Fatalf("Through at %v after the time: settled %v, %v", now, settled, err)
 			}
@@ -126,7 +126,7 @@ var publishes = map[string]func(*testing.T, Publisher, *Clock){
 		var mu sync.Mutex
 		told := map[event.Partition]uint64{}
 		log.OnAppend(func(p event.Partition, head uint64) {
-			if got, err := log.Head(t.Context(), p); err != nil || got < head {
+			if got, err := log.End(t.Context(), p); err != nil || got < head {
 				t.Errorf("told of head %d, but the head is %d, %v", head, got, err)
 			}
 			mu.Lock()
@@ -149,7 +149,7 @@ var publishes = map[string]func(*testing.T, Publisher, *Clock){
 		if err := log.Publish(ctx, "tenant", 1, drafts(0, 1)); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want an error that is context.Canceled", err)
 		}
-		headIs(t, Harness{Log: log}, event.Partition{Tenant: "tenant"}, 0)
+		endIs(t, Harness{Log: log}, event.Partition{Tenant: "tenant"}, 0)
 	},
 }
 

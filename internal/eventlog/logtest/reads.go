@@ -50,7 +50,7 @@ var reads = map[string]test{
 			add(t, h, part, []event.Event{anEvent(part, i, base.Add(time.Duration(i)*time.Minute))})
 		}
 		h.trim(t, base.Add(4*time.Minute))
-		headIs(t, h, part, 10)
+		endIs(t, h, part, 10)
 		for after, first := range map[uint64]uint64{0: 5, 1: 5, 3: 5, 4: 5, 5: 6, 9: 10} {
 			if got := readAfter(t, h, part, after, 1<<20); len(got) == 0 || got[0].Number != first {
 				t.Errorf("after %d: got %v, want from %d on", after, numbers(got), first)
@@ -71,13 +71,13 @@ var reads = map[string]test{
 		add(t, h, other, []event.Event{anEvent(other, 0, base.Add(time.Hour))})
 		for range 2 { // again with nothing left
 			h.trim(t, base.Add(time.Minute))
-			headIs(t, h, part, 3)
+			endIs(t, h, part, 3)
 			equal(t, "what is left", numbers(readAfter(t, h, part, 0, 1<<20)), []uint64(nil))
 			got, err := h.Log.Seek(t.Context(), part, base)
 			if err != nil || got != 3 {
 				t.Errorf("Seek: got %d, %v, want 3", got, err)
 			}
-			got, _, err = h.Log.Through(t.Context(), part, base.Add(time.Minute))
+			got, _, err = h.Log.OffsetForTime(t.Context(), part, base.Add(time.Minute))
 			if err != nil || got != 3 {
 				t.Errorf("Through: got %d, %v, want 3", got, err)
 			}
@@ -87,7 +87,7 @@ var reads = map[string]test{
 		}
 		want := []eventlog.Segment{{Number: 4, Events: events(3, 1)}}
 		equal(t, "what is left", readAfter(t, h, part, 0, 1<<20), want)
-		headIs(t, h, other, 1)
+		endIs(t, h, other, 1)
 		equal(t, "the other lane", numbers(readAfter(t, h, other, 0, 1<<20)), []uint64{1})
 	},
 	"a segment with one event within the retention is kept whole": func(t *testing.T, h Harness, clock *Clock) {

@@ -72,7 +72,7 @@ var sources = map[string]test{
 		batch := stream(1, 3)
 		batch[0].Events, batch[2].Events = nil, nil
 		addRecords(t, h, part, "stream", batch[:1])
-		headIs(t, h, part, 0)
+		endIs(t, h, part, 0)
 		addRecords(t, h, part, "stream", batch)
 		addRecords(t, h, part, "stream", batch)
 		inLog(t, h, 2, 2)
@@ -118,7 +118,7 @@ var sources = map[string]test{
 				t.Errorf("%q: got segment %d, want an error", list, n)
 			}
 		}
-		headIs(t, h, part, 0)
+		endIs(t, h, part, 0)
 	},
 	"concurrent appends of the same records": func(t *testing.T, h Harness, _ *Clock) {
 		const length, readers = 24, 6

@@ -40,7 +40,7 @@ var times = map[string]test{
 			all := readAll(t, h, part, 0)
 			for _, ms := range []int{10, 20, 50, 60, 150, 210, 400, 500} {
 				checkSeek(t, h, all, base.Add(time.Duration(ms)*time.Millisecond))
-				checkThrough(t, h, all, base.Add(time.Duration(ms)*time.Millisecond))
+				checkOffsetForTime(t, h, all, base.Add(time.Duration(ms)*time.Millisecond))
 			}
 		}
 	},
@@ -49,7 +49,7 @@ var times = map[string]test{
 		if err != nil || n != 0 {
 			t.Errorf("Seek: got %d, %v, want 0", n, err)
 		}
-		n, settled, err := h.Log.Through(t.Context(), part, base)
+		n, settled, err := h.Log.OffsetForTime(t.Context(), part, base)
 		if err != nil || n != 0 || !settled {
 			t.Errorf("Through: got %d, settled %v, %v; want 0, settled", n, settled, err)
 		}
@@ -60,14 +60,14 @@ var times = map[string]test{
 		all := readAll(t, h, part, 0)
 		for _, d := range []time.Duration{1, 500 * time.Microsecond, 999999} {
 			checkSeek(t, h, all, base.Add(10*time.Millisecond+d))
-			checkThrough(t, h, all, base.Add(10*time.Millisecond+d))
+			checkOffsetForTime(t, h, all, base.Add(10*time.Millisecond+d))
 		}
 	},
 	"a clock that is ahead settles nothing": func(t *testing.T, h Harness, clock *Clock) {
 		at := base.Add(time.Second)
 		clock.Set(base)
 		add(t, h, part, []event.Event{anEvent(part, 0, at.Add(2*h.Margin+time.Hour))})
-		if _, settled, err := h.Log.Through(t.Context(), part, at); err != nil || settled {
+		if _, settled, err := h.Log.OffsetForTime(t.Context(), part, at); err != nil || settled {
 			t.Errorf("before the time: got settled %v, %v; what is published until then is not in the log yet", settled, err)
 		}
 	},
@@ -79,7 +79,7 @@ var times = map[string]test{
 		}{{-time.Hour, false}, {-time.Millisecond, false}, {0, false}, {h.Margin + time.Millisecond, true}, {h.Margin + time.Hour, true}} {
 			at := base.Add(time.Second)
 			clock.Set(at.Add(c.now))
-			_, settled, err := h.Log.Through(t.Context(), part, at)
+			_, settled, err := h.Log.OffsetForTime(t.Context(), part, at)
 			if err != nil || settled != c.settled {
 				t.Errorf("at %v after the time: got settled %v, %v, want %v", c.now, settled, err, c.settled)
 			}
@@ -110,7 +110,7 @@ func compareTimes(t *testing.T, h Harness, from, to int) {
 	}
 	for ms := from; ms <= to; ms += step {
 		checkSeek(t, h, all, base.Add(time.Duration(ms)*time.Millisecond))
-		checkThrough(t, h, all, base.Add(time.Duration(ms)*time.Millisecond))
+		checkOffsetForTime(t, h, all, base.Add(time.Duration(ms)*time.Millisecond))
 	}
 }
 
@@ -128,7 +128,7 @@ func checkSeek(t *testing.T, h Harness, all []eventlog.Segment, at time.Time) {
 	}
 }
 
-func checkThrough(t *testing.T, h Harness, all []eventlog.Segment, at time.Time) {
+func checkOffsetForTime(t *testing.T, h Harness, all []eventlog.Segment, at time.Time) {
 	t.Helper()
 	exact := uint64(0)
 	for i, s := range all {
@@ -136,7 +136,7 @@ func checkThrough(t *testing.T, h Harness, all []eventlog.Segment, at time.Time)
 			exact = uint64(i + 1)
 		}
 	}
-	got, _, err := h.Log.Through(t.Context(), part, at)
+	got, _, err := h.Log.OffsetForTime(t.Context(), part, at)
 	if err != nil || got < exact || h.Margin == 0 && got != exact {
 		t.Errorf("Through %v: got %d, %v, want %d", at.Sub(base), got, err, exact)
 	}

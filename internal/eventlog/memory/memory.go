@@ -24,12 +24,12 @@ type Log struct {
 }
 
 type partition struct {
-	trimmed  uint64 // the number of the last segment that is gone
-	segments []eventlog.Segment
-	marks    map[string]eventlog.Mark // of every source
+	trimmed     uint64 // the number of the last segment that is gone
+	segments    []eventlog.Segment
+	checkpoints map[string]eventlog.Checkpoint // of every source
 }
 
-func (p *partition) head() uint64 { return p.trimmed + uint64(len(p.segments)) }
+func (p *partition) end() uint64 { return p.trimmed + uint64(len(p.segments)) }
 
 // New returns an empty log that stamps by the given clock.
 func New(now func() time.Time) *Log {
@@ -48,14 +48,14 @@ func (l *Log) Append(ctx context.Context, p event.Partition, source string, reco
 		return 0, err
 	}
 	part := l.partition(p)
-	rest, err := part.marks[source].After(source, records)
+	rest, err := part.checkpoints[source].After(source, records)
 	events := eventlog.Events(rest)
 	if err != nil || len(events) == 0 {
 		defer l.mu.Unlock()
-		return part.head(), err
+		return part.end(), err
 	}
 	n := l.append(part, events)
-	part.marks[source] = part.marks[source].Moved(source, rest)
+	part.checkpoints[source] = part.checkpoints[source].Advanced(source, rest)
 	l.mu.Unlock()
 	l.appended(p, n)
 	return n, nil
@@ -112,7 +112,7 @@ func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxByte
 	}
 	defer l.mu.Unlock()
 	part := l.partition(p)
-	if after >= part.head() || len(part.segments) == 0 {
+	if after >= part.end() || len(part.segments) == 0 {
 		return nil, nil
 	}
 	rest := part.segments[max(after, part.trimmed)-part.trimmed:]
@@ -125,12 +125,12 @@ func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxByte
 }
 
 // Head implements eventlog.Log.
-func (l *Log) Head(ctx context.Context, p event.Partition) (uint64, error) {
+func (l *Log) End(ctx context.Context, p event.Partition) (uint64, error) {
 	if err := l.lock(ctx); err != nil {
 		return 0, err
 	}
 	defer l.mu.Unlock()
-	return l.partition(p).head(), nil
+	return l.partition(p).end(), nil
 }
 
 // Seek implements eventlog.Log.
@@ -145,12 +145,12 @@ func (l *Log) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64,
 			return part.segments[i].Number - 1, nil
 		}
 	}
-	return part.head(), nil
+	return part.end(), nil
 }
 
 // Through implements eventlog.Log. It is settled once the clock is past t:
 // whatever Publish stamps from then on is later.
-func (l *Log) Through(ctx context.Context, p event.Partition, t time.Time) (uint64, bool, error) {
+func (l *Log) OffsetForTime(ctx context.Context, p event.Partition, t time.Time) (uint64, bool, error) {
 	if err := l.lock(ctx); err != nil {
 		return 0, false, err
 	}
@@ -180,7 +180,7 @@ func (l *Log) lock(ctx context.Context) error {
 func (l *Log) partition(p event.Partition) *partition {
 	part := l.partitions[p]
 	if part == nil {
-		part = &partition{marks: map[string]eventlog.Mark{}}
+		part = &partition{checkpoints: map[string]eventlog.Checkpoint{}}
 		l.partitions[p] = part
 	}
 	return part
@@ -192,7 +192,7 @@ func (l *Log) append(part *partition, events []event.Event) uint64 {
 			l.last = at
 		}
 	}
-	n := part.head() + 1
+	n := part.end() + 1
 	part.segments = append(part.segments, eventlog.Segment{Number: n, Events: events})
 	return n
 }

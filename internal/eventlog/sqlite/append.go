@@ -36,7 +36,7 @@ func (l *Log) Append(ctx context.Context, p event.Partition, source string, reco
 			return err
 		},
 		Done: func(err error) {
-			l.settle(c, err)
+			l.finishChange(c, err)
 			done <- outcome{number, err}
 		},
 	}
@@ -54,45 +54,45 @@ func (l *Log) Append(ctx context.Context, p event.Partition, source string, reco
 // appendAfter appends what is after the mark of the source, and moves the mark.
 func (l *Log) appendAfter(tx *sqlitedb.Tx, c *change, p event.Partition, source string, records []eventlog.Record) (uint64, error) {
 	s, known := l.known(c, p)
-	var mark eventlog.Mark
+	var mark eventlog.Checkpoint
 	if known && source != "" {
 		var err error
-		if mark, err = markOf(tx, s.id, source); err != nil {
+		if mark, err = checkpointOf(tx, s.id, source); err != nil {
 			return 0, err
 		}
 	}
 	rest, err := mark.After(source, records)
 	events := eventlog.Events(rest)
 	if err != nil || len(events) == 0 {
-		return s.head, err
+		return s.end, err
 	}
 	number, err := l.append(tx, c, p, events, eventlog.AppendSegment(nil, events))
 	if err != nil || source == "" {
 		return number, err
 	}
-	from, to := markRange(source)
+	from, to := checkpointRange(source)
 	if _, err := tx.Exec("DELETE FROM sources WHERE partition = ? AND source > ? AND source < ?", c.states[p].id, from, to); err != nil {
 		return 0, err
 	}
 	_, err = tx.Exec("INSERT INTO sources (partition, source, number, appended_ms) VALUES (?, ?, ?, ?)",
-		c.states[p].id, from+mark.Moved(source, rest).Sequence, int64(number), l.now().UnixMilli())
+		c.states[p].id, from+mark.Advanced(source, rest).Sequence, int64(number), l.now().UnixMilli())
 	return number, err
 }
 
 // markOf returns how far a source was appended. A row of sources is the source
 // and its last sequence, which is longer than an integer, in one text.
-func markOf(tx *sqlitedb.Tx, partition int64, source string) (eventlog.Mark, error) {
-	from, to := markRange(source)
+func checkpointOf(tx *sqlitedb.Tx, partition int64, source string) (eventlog.Checkpoint, error) {
+	from, to := checkpointRange(source)
 	var row string
 	found, err := tx.QueryRow("SELECT source FROM sources WHERE partition = ? AND source > ? AND source < ?", []any{partition, from, to}, &row)
 	if err != nil || !found {
-		return eventlog.Mark{}, err
+		return eventlog.Checkpoint{}, err
 	}
-	return eventlog.Mark{Source: source, Sequence: strings.TrimPrefix(row, from)}, nil
+	return eventlog.Checkpoint{Source: source, Sequence: strings.TrimPrefix(row, from)}, nil
 }
 
 // markRange is what the rows of a source lie between: a colon is after any digit.
-func markRange(source string) (from, to string) { return source + "\n", source + "\n:" }
+func checkpointRange(source string) (from, to string) { return source + "\n", source + "\n:" }
 
 // append writes the next segment of a partition. The data are the events,
 // encoded.
@@ -101,10 +101,10 @@ func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []eve
 	if err != nil {
 		return 0, err
 	}
-	if s.head == maxNumber {
+	if s.end == maxNumber {
 		return 0, problem.New(problem.Internal, "lane %d of tenant %q is full", p.Lane, p.Tenant)
 	}
-	s.head++
+	s.end++
 	first := events[0].PublishedAt.UnixMilli()
 	last := first
 	for i := range events {
@@ -112,10 +112,10 @@ func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []eve
 		first, last = min(first, ms), max(last, ms)
 	}
 	if _, err := tx.Exec("INSERT INTO segments (id, first_ms, last_ms, events, before, data) VALUES (?, ?, ?, ?, ?, ?)",
-		s.rowOf(s.head), first, last, len(events), s.events, data); err != nil {
+		s.rowOf(s.end), first, last, len(events), s.events, data); err != nil {
 		return 0, err
 	}
-	if s.ordered && s.head > 1 && first < s.lastMs {
+	if s.ordered && s.end > 1 && first < s.lastMs {
 		s.ordered = false
 		if _, err := tx.Exec("UPDATE partitions SET ordered = 0 WHERE id = ?", s.id); err != nil {
 			return 0, err
@@ -125,8 +125,8 @@ func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []eve
 	s.events += int64(len(events))
 	l.last = max(l.last, last)
 	c.states[p] = s
-	c.segments = append(c.segments, placed{p, eventlog.Segment{Number: s.head, Events: events}})
-	return s.head, nil
+	c.segments = append(c.segments, placed{p, eventlog.Segment{Number: s.end, Events: events}})
+	return s.end, nil
 }
 
 // current is the state of a partition within the writer's transaction. A

@@ -37,7 +37,7 @@ func BenchmarkRead(b *testing.B) {
 	for _, size := range []int{1, 20, 500} {
 		b.Run(fmt.Sprint("events=", size), func(b *testing.B) {
 			l, _ := open(b, b.TempDir(), time.Now)
-			l.tail.bytes = tailBytes // from disk alone
+			l.recent.bytes = recentBytes // from disk alone
 			for i := range 4000 / size {
 				publish(b, l, "a", drafts(i*size, size, 300))
 			}

@@ -27,7 +27,7 @@ type Log struct {
 
 	mu         sync.RWMutex
 	partitions map[event.Partition]*partition // as committed
-	tail       tail
+	recent     recentSegments
 
 	publishing sync.Mutex
 	batch      *batch // that further publishes may join, or nil
@@ -43,12 +43,12 @@ type Log struct {
 // partition is what is known of a partition without a look at the database.
 type partition struct {
 	state
-	tail []eventlog.Segment // the latest ones, up to the head
+	recent []eventlog.Segment // the latest ones, up to the head
 }
 
 type state struct {
 	id      int64
-	head    uint64
+	end     uint64
 	events  int64 // appended so far
 	lastMs  int64 // of the latest event
 	ordered bool  // each segment starts at or after the end of the one before
@@ -86,7 +86,7 @@ func Open(ctx context.Context, db *sqlitedb.DB, now func() time.Time) (*Log, err
 		if err := rows.Scan(&s.id, &p.Tenant, &p.Lane, &s.ordered, &row, &s.lastMs, &s.events); err != nil {
 			return nil, db.Problem(err)
 		}
-		s.head = numberOf(row)
+		s.end = numberOf(row)
 		l.partitions[p] = &partition{state: s}
 		l.last = max(l.last, s.lastMs)
 	}
@@ -116,12 +116,12 @@ func (l *Log) OnAppend(f func(p event.Partition, head uint64)) { l.onAppend = f 
 func (l *Log) OnAhead(f func(by time.Duration)) { l.onAhead = f }
 
 // Heads returns the head of every partition that anything was ever appended to.
-func (l *Log) Heads() map[event.Partition]uint64 {
+func (l *Log) Ends() map[event.Partition]uint64 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	heads := make(map[event.Partition]uint64, len(l.partitions))
 	for p, part := range l.partitions {
-		heads[p] = part.head
+		heads[p] = part.end
 	}
 	return heads
 }
@@ -141,12 +141,12 @@ func (l *Log) Newest() time.Time {
 }
 
 // Head implements eventlog.Log.
-func (l *Log) Head(ctx context.Context, p event.Partition) (uint64, error) {
+func (l *Log) End(ctx context.Context, p event.Partition) (uint64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, l.db.Problem(err)
 	}
 	s, _ := l.committed(p)
-	return s.head, nil
+	return s.end, nil
 }
 
 func (l *Log) committed(p event.Partition) (state, bool) {
@@ -176,7 +176,7 @@ func (l *Log) stage(c *change) { maps.Copy(l.staged, c.states) }
 
 // settle is called in an operation's Done. What is staged is of one group,
 // which is now committed or lost as a whole, or of no consequence.
-func (l *Log) settle(c *change, err error) {
+func (l *Log) finishChange(c *change, err error) {
 	clear(l.staged)
 	if err != nil {
 		return
@@ -189,14 +189,14 @@ func (l *Log) settle(c *change, err error) {
 		l.partitions[p].state = s
 	}
 	for _, a := range c.segments {
-		l.tail.push(l.partitions[a.partition], a.segment)
+		l.recent.push(l.partitions[a.partition], a.segment)
 	}
 	l.mu.Unlock()
 	if l.onAppend == nil {
 		return
 	}
 	for p, s := range c.states {
-		l.onAppend(p, s.head)
+		l.onAppend(p, s.end)
 	}
 }
 

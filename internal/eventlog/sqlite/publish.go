@@ -70,7 +70,7 @@ func (l *Log) share(ctx context.Context, call publication, size int) error {
 		op := &sqlitedb.Op{
 			Bytes: size,
 			Run:   func(tx *sqlitedb.Tx) (err error) { c, err = l.flush(tx, b); return err },
-			Done:  func(err error) { l.settle(c, err); l.end(b, err) },
+			Done:  func(err error) { l.finishChange(c, err); l.end(b, err) },
 		}
 		// The batch is not this caller's alone, so it does not end with its context.
 		if err := l.db.Submit(context.WithoutCancel(ctx), op); err != nil {

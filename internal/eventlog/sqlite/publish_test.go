@@ -237,7 +237,7 @@ func TestTimesGoOnAfterARestartWithTheClockSetBack(t *testing.T) {
 	}
 	settled := base.Add(time.Hour)
 	l, db = open(t, dir, fixed(settled.Add(time.Minute)))
-	if _, ok, err := l.Through(t.Context(), event.Partition{Tenant: "a"}, settled); err != nil || !ok {
+	if _, ok, err := l.OffsetForTime(t.Context(), event.Partition{Tenant: "a"}, settled); err != nil || !ok {
 		t.Fatalf("Through: settled %v, %v", ok, err)
 	}
 	if err := db.Close(); err != nil {
@@ -258,7 +258,7 @@ func TestNothingIsSettledThatIsNotOnDisk(t *testing.T) {
 	l, db := open(t, dir, fixed(settled.Add(time.Minute)))
 	p := event.Partition{Tenant: "a"}
 	for what, call := range map[string]func() error{
-		"Through": func() error { _, _, err := l.Through(t.Context(), p, settled); return err },
+		"Through": func() error { _, _, err := l.OffsetForTime(t.Context(), p, settled); return err },
 		// Nor by a stamp that was given and not stored.
 		"Publish": func() error { return l.Publish(t.Context(), "a", 1, drafts(0, 1, 1)) },
 	} {
@@ -266,7 +266,7 @@ func TestNothingIsSettledThatIsNotOnDisk(t *testing.T) {
 			t.Errorf("%s: no error, and its group was lost", what)
 		}
 	}
-	if _, ok, err := l.Through(t.Context(), p, settled); err != nil || !ok {
+	if _, ok, err := l.OffsetForTime(t.Context(), p, settled); err != nil || !ok {
 		t.Fatalf("Through: settled %v, %v", ok, err)
 	}
 	if err := db.Close(); err != nil {

@@ -13,12 +13,12 @@ func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxByte
 	if err := ctx.Err(); err != nil {
 		return nil, l.db.Problem(err)
 	}
-	s, segments := l.recent(p, after, maxBytes)
-	if segments != nil || after >= s.head {
+	s, segments := l.inMemory(p, after, maxBytes)
+	if segments != nil || after >= s.end {
 		return segments, nil
 	}
 	rows, err := l.db.Query(ctx, "SELECT id, data FROM segments WHERE id > ? AND id <= ? AND length(data) > 0 ORDER BY id",
-		s.rowOf(after), s.rowOf(s.head))
+		s.rowOf(after), s.rowOf(s.end))
 	if err != nil {
 		return nil, err
 	}
@@ -42,20 +42,20 @@ func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxByte
 	return segments, nil
 }
 
-// recent returns the state of a partition and the segments after the given
+// inMemory returns the state of a partition and the segments after the given
 // number if they are in memory.
-func (l *Log) recent(p event.Partition, after uint64, maxBytes int) (state, []eventlog.Segment) {
+func (l *Log) inMemory(p event.Partition, after uint64, maxBytes int) (state, []eventlog.Segment) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	part := l.partitions[p]
 	if part == nil {
 		return state{}, nil
 	}
-	if after >= part.head || len(part.tail) == 0 || after+1 < part.tail[0].Number {
+	if after >= part.end || len(part.recent) == 0 || after+1 < part.recent[0].Number {
 		return part.state, nil
 	}
 	var segments []eventlog.Segment
-	rest := part.tail[after+1-part.tail[0].Number:]
+	rest := part.recent[after+1-part.recent[0].Number:]
 	for size := 0; len(rest) > 0 && (len(segments) == 0 || size < maxBytes); rest = rest[1:] {
 		segments = append(segments, rest[0])
 		size += rest[0].Bytes()

@@ -43,7 +43,7 @@ func TestLog(t *testing.T) {
 func TestLogFromDisk(t *testing.T) {
 	logtest.Run(t, func(t *testing.T, now func() time.Time) logtest.Harness {
 		l, _ := open(t, t.TempDir(), now)
-		l.tail.bytes = tailBytes // full, so that nothing is kept
+		l.recent.bytes = recentBytes // full, so that nothing is kept
 		return harness(l)
 	})
 }

@@ -60,25 +60,25 @@ func TestTheTailIsWhatIsOnDiskAndBounded(t *testing.T) {
 		for j, p := range lanes {
 			publish(t, l, p.Tenant, drafts(100*i+10*j, 2, 64<<10))
 		}
-		if l.tail.bytes > tailBytes {
-			t.Fatalf("%d bytes are kept in memory, at most %d should be", l.tail.bytes, tailBytes)
+		if l.recent.bytes > recentBytes {
+			t.Fatalf("%d bytes are kept in memory, at most %d should be", l.recent.bytes, recentBytes)
 		}
 	}
 	kept := 0
 	for _, p := range lanes {
-		for _, s := range l.partitions[p].tail {
+		for _, s := range l.partitions[p].recent {
 			kept += memoryOf(&s)
 		}
 	}
-	if kept != l.tail.bytes || kept < tailBytes/2 {
-		t.Errorf("%d bytes are in the tails, %d are counted", kept, l.tail.bytes)
+	if kept != l.recent.bytes || kept < recentBytes/2 {
+		t.Errorf("%d bytes are in the tails, %d are counted", kept, l.recent.bytes)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
 	fromDisk, _ := open(t, dir, fixed(base))
 	for _, p := range lanes {
-		first := l.partitions[p].tail[0].Number
+		first := l.partitions[p].recent[0].Number
 		if first < 2 {
 			t.Fatalf("nothing was dropped of %v", p)
 		}
@@ -123,8 +123,8 @@ func TestTrimTakesSmallSteps(t *testing.T) {
 	if steps := db.Commits() - before; steps < 5 {
 		t.Errorf("the rest took %d transactions, want the large segments in several", steps)
 	}
-	if l.tail.bytes != 0 {
-		t.Errorf("%d bytes of what was trimmed are left in memory", l.tail.bytes)
+	if l.recent.bytes != 0 {
+		t.Errorf("%d bytes of what was trimmed are left in memory", l.recent.bytes)
 	}
 }
 
@@ -195,16 +195,16 @@ func TestNumbersAfterAFailure(t *testing.T) {
 			t.Fatal("a publish to a full disk was acknowledged")
 		}
 	}
-	if got, err := l.Head(t.Context(), event.Partition{Tenant: "a"}); err != nil || got != 1 {
+	if got, err := l.End(t.Context(), event.Partition{Tenant: "a"}); err != nil || got != 1 {
 		t.Errorf("Head: %d, %v, want 1", got, err)
 	}
-	if heads := l.Heads(); len(heads) != 1 {
+	if heads := l.Ends(); len(heads) != 1 {
 		t.Errorf("Heads: %v, want that of one partition", heads)
 	}
 	limit(t, db, 1<<30)
 	publish(t, l, "a", drafts(20, 1, 1))
 	publish(t, l, "new", drafts(21, 1, 1))
-	if diff := cmp.Diff(map[event.Partition]uint64{{Tenant: "a"}: 2, {Tenant: "new"}: 1}, l.Heads()); diff != "" {
+	if diff := cmp.Diff(map[event.Partition]uint64{{Tenant: "a"}: 2, {Tenant: "new"}: 1}, l.Ends()); diff != "" {
 		t.Errorf("Heads (-want +got):\n%s", diff)
 	}
 }

@@ -36,9 +36,9 @@ func (l *Log) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64,
 func (l *Log) seek(ctx context.Context, s state, ms int64) (uint64, error) {
 	if !s.ordered {
 		first, err := l.number(ctx, "SELECT min(id) FROM segments WHERE id > ? AND id <= ? AND last_ms >= ? AND length(data) > 0",
-			s.rowOf(0), s.rowOf(s.head), ms)
+			s.rowOf(0), s.rowOf(s.end), ms)
 		if err != nil || first == 0 {
-			return s.head, err
+			return s.end, err
 		}
 		return first - 1, nil
 	}
@@ -48,7 +48,7 @@ func (l *Log) seek(ctx context.Context, s state, ms int64) (uint64, error) {
 // Through implements eventlog.Log. It is settled once the clock is past t:
 // whatever is published from then on is stamped later, even if the clock is set
 // back or the process starts anew.
-func (l *Log) Through(ctx context.Context, p event.Partition, t time.Time) (number uint64, settled bool, err error) {
+func (l *Log) OffsetForTime(ctx context.Context, p event.Partition, t time.Time) (number uint64, settled bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, false, l.db.Problem(err)
 	}
@@ -60,7 +60,7 @@ func (l *Log) Through(ctx context.Context, p event.Partition, t time.Time) (numb
 		}
 	}
 	s, _ := l.committed(p)
-	number, err = l.through(ctx, s, ms)
+	number, err = l.lastUpTo(ctx, s, ms)
 	return number, settled, err
 }
 
@@ -96,18 +96,18 @@ func (l *Log) raise(ctx context.Context, floor int64) error {
 
 // through returns the number of the last segment with an event at or before the
 // given time, or of what is past the retention if there is none.
-func (l *Log) through(ctx context.Context, s state, ms int64) (uint64, error) {
+func (l *Log) lastUpTo(ctx context.Context, s state, ms int64) (uint64, error) {
 	if s.ordered {
 		return l.search(ctx, s, func(first, _ int64) bool { return first > ms })
 	}
 	const in = " FROM segments WHERE id > ? AND id <= ? AND length(data) > 0"
-	last, err := l.number(ctx, "SELECT max(id)"+in+" AND first_ms <= ?", s.rowOf(0), s.rowOf(s.head), ms)
+	last, err := l.number(ctx, "SELECT max(id)"+in+" AND first_ms <= ?", s.rowOf(0), s.rowOf(s.end), ms)
 	if err != nil || last > 0 {
 		return last, err
 	}
-	first, err := l.number(ctx, "SELECT min(id)"+in, s.rowOf(0), s.rowOf(s.head))
+	first, err := l.number(ctx, "SELECT min(id)"+in, s.rowOf(0), s.rowOf(s.end))
 	if err != nil || first == 0 {
-		return s.head, err
+		return s.end, err
 	}
 	return first - 1, nil
 }
@@ -128,7 +128,7 @@ func (l *Log) number(ctx context.Context, query string, args ...any) (uint64, er
 // past the retention are early.
 func (l *Log) search(ctx context.Context, s state, late func(firstMs, lastMs int64) bool) (uint64, error) {
 	var failed error
-	n := sort.Search(int(s.head), func(i int) bool {
+	n := sort.Search(int(s.end), func(i int) bool {
 		if failed != nil {
 			return true
 		}

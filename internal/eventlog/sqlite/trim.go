@@ -22,7 +22,7 @@ const sourceLife = 48 * time.Hour
 // a whole, and returns how many they were, also after an error. Their room in
 // the file is used again; the file does not shrink.
 func (l *Log) Trim(ctx context.Context, before time.Time) (deleted int, err error) {
-	for p := range l.Heads() {
+	for p := range l.Ends() {
 		n, err := l.trimPartition(ctx, p, ceil(before))
 		deleted += n
 		if err != nil {
@@ -36,8 +36,8 @@ func (l *Log) trimPartition(ctx context.Context, p event.Partition, ms int64) (d
 	s, _ := l.committed(p)
 	var oldest, last, size int64
 	found, err := l.db.QueryRow(ctx, "SELECT id, last_ms, length(data) FROM segments WHERE id > ? AND id <= ? ORDER BY id LIMIT 1",
-		[]any{s.rowOf(0), s.rowOf(s.head)}, &oldest, &last, &size)
-	if err != nil || !found || last >= ms || size == 0 && numberOf(oldest) == s.head {
+		[]any{s.rowOf(0), s.rowOf(s.end)}, &oldest, &last, &size)
+	if err != nil || !found || last >= ms || size == 0 && numberOf(oldest) == s.end {
 		return 0, err
 	}
 	through, err := l.seek(ctx, s, ms)
@@ -45,10 +45,10 @@ func (l *Log) trimPartition(ctx context.Context, p event.Partition, ms int64) (d
 		return 0, err
 	}
 	l.mu.Lock()
-	l.tail.drop(l.partitions[p], through)
+	l.recent.drop(l.partitions[p], through)
 	l.mu.Unlock()
 	for {
-		n, err := l.trimStep(ctx, s, min(through, s.head-1))
+		n, err := l.trimStep(ctx, s, min(through, s.end-1))
 		deleted += n
 		if err != nil {
 			return deleted, err
@@ -57,13 +57,13 @@ func (l *Log) trimPartition(ctx context.Context, p event.Partition, ms int64) (d
 			break
 		}
 	}
-	if through < s.head {
+	if through < s.end {
 		return deleted, nil
 	}
 	// The last row stays, without its data. If it is no longer the last, the next
 	// trim deletes it.
 	err = l.db.Write(ctx, 0, func(tx *sqlitedb.Tx) error {
-		n, err := tx.Exec("UPDATE segments SET data = x'' WHERE id = ? AND length(data) > 0", s.rowOf(s.head))
+		n, err := tx.Exec("UPDATE segments SET data = x'' WHERE id = ? AND length(data) > 0", s.rowOf(s.end))
 		deleted += int(n)
 		return err
 	})

@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice/internal/auth"
-	"github.com/sluicehq/sluice/internal/secret/keyfile"
+	"github.com/sluicehq/sluice/internal/secret/local"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
@@ -76,7 +76,7 @@ func (w *writer) restore(ctx context.Context, progress Progress) (_ Result, err 
 	if err := w.makeDir(); err != nil {
 		return Result{}, err
 	}
-	allowed := append(sqlitedb.PartialNames(), sqlitedb.LockName, keyfile.Name, auth.OwnKeyName)
+	allowed := append(sqlitedb.PartialNames(), sqlitedb.LockName, local.Name, auth.OwnKeyName)
 	if err := checkEmpty(w.dir, allowed...); err != nil {
 		return Result{}, err
 	}
@@ -148,9 +148,9 @@ func checkEmpty(dir string, allowed ...string) error {
 // checkKeys refuses a data directory without the key of its secrets. That of the
 // tokens is not there where an issuer makes them.
 func checkKeys(data string) error {
-	_, err := os.Stat(filepath.Join(data, keyfile.Name))
+	_, err := os.Stat(filepath.Join(data, local.Name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no %s in the data directory %s to back up; put it back, or leave out --keys", keyfile.Name, data)
+		return fmt.Errorf("there is no %s in the data directory %s to back up; put it back, or leave out --keys", local.Name, data)
 	}
 	return err
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluicehq/sluice/internal/auth"
-	"github.com/sluicehq/sluice/internal/secret/keyfile"
+	"github.com/sluicehq/sluice/internal/secret/local"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
@@ -49,7 +49,7 @@ func dataDir(t *testing.T) string {
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := keyfile.OpenOrCreate(filepath.Join(dir, keyfile.Name)); err != nil {
+	if _, err := local.OpenOrCreate(filepath.Join(dir, local.Name)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := auth.OpenOwnKey(filepath.Join(dir, auth.OwnKeyName)); err != nil {
@@ -121,7 +121,7 @@ func TestBackupIsPrivateAndComesBack(t *testing.T) {
 		backup := backupOf(t, data, keys)
 		want := map[string]string{sqlitedb.FileName: "-rw-------"}
 		if keys {
-			want[keyfile.Name], want[auth.OwnKeyName] = files(t, data)[keyfile.Name], files(t, data)[auth.OwnKeyName]
+			want[local.Name], want[auth.OwnKeyName] = files(t, data)[local.Name], files(t, data)[auth.OwnKeyName]
 		}
 		if diff := cmp.Diff(want, files(t, backup)); diff != "" {
 			t.Errorf("the backup, keys %v (-want +got):\n%s", keys, diff)
@@ -346,12 +346,12 @@ func TestKilledInTheMiddle(t *testing.T) {
 // Keys may be put there before: the backup's own keys must not differ.
 func TestRestoreKeepsKeysThatAreThere(t *testing.T) {
 	data, other := dataDir(t), dataDir(t)
-	key, err := os.ReadFile(filepath.Join(data, keyfile.Name))
+	key, err := os.ReadFile(filepath.Join(data, local.Name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	restored := t.TempDir()
-	write(t, filepath.Join(restored, keyfile.Name), string(key))
+	write(t, filepath.Join(restored, local.Name), string(key))
 	r, err := Restore(t.Context(), backupOf(t, data, false), restored, ignore)
 	if err != nil || !r.SecretsKey {
 		t.Errorf("%+v, %v; want it restored, with the key that was there", r, err)
@@ -359,12 +359,12 @@ func TestRestoreKeepsKeysThatAreThere(t *testing.T) {
 	wantWhole(t, restored)
 
 	restored = t.TempDir()
-	write(t, filepath.Join(restored, keyfile.Name), string(key))
+	write(t, filepath.Join(restored, local.Name), string(key))
 	_, err = Restore(t.Context(), backupOf(t, other, true), restored, ignore)
 	if err == nil || !strings.Contains(err.Error(), "differs from") {
 		t.Errorf("got %v, want that the keys differ", err)
 	}
-	if got := files(t, restored)[keyfile.Name]; !strings.Contains(got, string(key)) {
+	if got := files(t, restored)[local.Name]; !strings.Contains(got, string(key)) {
 		t.Errorf("the key that was there is gone: %s", got)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"slices"
 
 	"github.com/sluicehq/sluice/internal/auth"
-	"github.com/sluicehq/sluice/internal/privatefile"
-	"github.com/sluicehq/sluice/internal/secret/keyfile"
+	"github.com/sluicehq/sluice/internal/keyfile"
+	"github.com/sluicehq/sluice/internal/secret/local"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
@@ -34,7 +34,7 @@ func (w *writer) makeDir() error {
 		return err
 	}
 	w.made = append(w.made, w.dir)
-	return privatefile.SyncDir(filepath.Dir(w.dir))
+	return keyfile.SyncDir(filepath.Dir(w.dir))
 }
 
 // claim marks the directory as one without a whole database, so that no other
@@ -68,7 +68,7 @@ func (w *writer) fill(ctx context.Context, keys bool, progress Progress) (Result
 			return r, err
 		}
 	}
-	_, err = os.Stat(filepath.Join(w.dir, keyfile.Name))
+	_, err = os.Stat(filepath.Join(w.dir, local.Name))
 	r.SecretsKey = err == nil
 	w.made = append(w.made, filepath.Join(w.dir, sqlitedb.FileName))
 	return r, w.partial.Finish()
@@ -77,7 +77,7 @@ func (w *writer) fill(ctx context.Context, keys bool, progress Progress) (Result
 // copyKeys copies the key files that there are.
 func (w *writer) copyKeys() ([]string, error) {
 	var names []string
-	for _, name := range []string{keyfile.Name, auth.OwnKeyName} {
+	for _, name := range []string{local.Name, auth.OwnKeyName} {
 		copied, err := w.copyKey(name)
 		if err != nil {
 			return nil, err
@@ -91,7 +91,7 @@ func (w *writer) copyKeys() ([]string, error) {
 
 func (w *writer) copyKey(name string) (bool, error) {
 	from, to := filepath.Join(w.source, name), filepath.Join(w.dir, name)
-	content, err := privatefile.Read(from)
+	content, err := keyfile.Read(from)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -102,7 +102,7 @@ func (w *writer) copyKey(name string) (bool, error) {
 		return false, err
 	}
 	created := false
-	there, err := privatefile.ReadOrCreate(to, func() ([]byte, error) {
+	there, err := keyfile.ReadOrCreate(to, func() ([]byte, error) {
 		created = true
 		return content, nil
 	})
@@ -121,8 +121,8 @@ func (w *writer) copyKey(name string) (bool, error) {
 // checkKey refuses a damaged key: the mistake is better found with the original
 // at hand.
 func checkKey(name, path string) error {
-	if name == keyfile.Name {
-		_, err := keyfile.Open(path)
+	if name == local.Name {
+		_, err := local.Open(path)
 		return err
 	}
 	_, err := auth.OpenOwnKey(path)

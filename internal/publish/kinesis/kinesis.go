@@ -77,8 +77,8 @@ func (s *Stream) Publish(ctx context.Context, tenant string, lanes int, drafts [
 
 // Barrier puts a barrier record of the present time on the stream: what was put
 // for the partition before the call comes before it.
-func (s *Stream) Barrier(ctx context.Context, p event.Partition) error {
-	_, err := s.put(ctx, []record{newRecord(p, EncodeBarrier(s.now()), nil)})
+func (s *Stream) PutMarker(ctx context.Context, p event.Partition) error {
+	_, err := s.put(ctx, []record{newRecord(p, EncodeMarker(s.now()), nil)})
 	return awserror.Problem(err, "put a barrier on the stream")
 }
 

@@ -257,16 +257,16 @@ func TestBarrier(t *testing.T) {
 			}
 			return now
 		}
-		if err := s.Barrier(t.Context(), acme); err != nil {
+		if err := s.PutMarker(t.Context(), acme); err != nil {
 			t.Fatal(err)
 		}
-		want := []Record{{Partition: acme, Barrier: now.Truncate(time.Millisecond)}}
+		want := []Record{{Partition: acme, Marker: now.Truncate(time.Millisecond)}}
 		if diff := cmp.Diff(want, client.records); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		client.fails = func(context.Context, int, []Record) ([]int, error) { return nil, errFault }
 		s.now = func() time.Time { return now }
-		if err := s.Barrier(t.Context(), acme); problem.CodeOf(err) != problem.Unavailable || !errors.Is(err, errFault) {
+		if err := s.PutMarker(t.Context(), acme); problem.CodeOf(err) != problem.Unavailable || !errors.Is(err, errFault) {
 			t.Errorf("error %v", err)
 		}
 	})

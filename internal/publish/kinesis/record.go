@@ -25,10 +25,10 @@ import (
 //
 // A new version of either gets a byte of its own.
 const (
-	kindEvents  = 1
-	kindBarrier = 2
+	kindEvents = 1
+	kindMarker = 2
 
-	barrierSize = 1 + 8 + 4
+	markerSize = 1 + 8 + 4
 )
 
 // maxSegment is the largest segment in a record, before it is compressed. What
@@ -69,9 +69,9 @@ func Encode(events []event.Event) []byte {
 
 // EncodeBarrier returns the data of a barrier record of the given time, cut to
 // milliseconds.
-func EncodeBarrier(at time.Time) []byte {
-	data := make([]byte, 0, barrierSize)
-	data = append(data, kindBarrier)
+func EncodeMarker(at time.Time) []byte {
+	data := make([]byte, 0, markerSize)
+	data = append(data, kindMarker)
 	data = binary.BigEndian.AppendUint64(data, uint64(at.UnixMilli()))
 	return binary.BigEndian.AppendUint32(data, crc32.Checksum(data, castagnoli))
 }
@@ -80,7 +80,7 @@ func EncodeBarrier(at time.Time) []byte {
 type Record struct {
 	Partition event.Partition
 	Events    []event.Event // none: it is a barrier
-	Barrier   time.Time     // UTC, whole milliseconds
+	Marker    time.Time     // UTC, whole milliseconds
 }
 
 // Decode reads a record of the stream. A record that was not encoded by this
@@ -102,10 +102,10 @@ func Decode(partitionKey string, data []byte) (Record, error) {
 	switch data[0] {
 	case kindEvents:
 		r.Events, err = decodeEvents(p.Tenant, data[1:])
-	case kindBarrier:
-		r.Barrier, err = decodeBarrier(data)
+	case kindMarker:
+		r.Marker, err = decodeMarker(data)
 	default:
-		err = fmt.Errorf("it is of kind %d; this release reads the kinds %d and %d", data[0], kindEvents, kindBarrier)
+		err = fmt.Errorf("it is of kind %d; this release reads the kinds %d and %d", data[0], kindEvents, kindMarker)
 	}
 	if err != nil {
 		return Record{}, fmt.Errorf("decode a record: %w", err)
@@ -136,11 +136,11 @@ func decodeEvents(tenant string, frame []byte) ([]event.Event, error) {
 	return events, nil
 }
 
-func decodeBarrier(data []byte) (time.Time, error) {
-	if len(data) != barrierSize {
-		return time.Time{}, fmt.Errorf("a barrier has %d bytes, this one %d", barrierSize, len(data))
+func decodeMarker(data []byte) (time.Time, error) {
+	if len(data) != markerSize {
+		return time.Time{}, fmt.Errorf("a barrier has %d bytes, this one %d", markerSize, len(data))
 	}
-	content, sum := data[:barrierSize-4], binary.BigEndian.Uint32(data[barrierSize-4:])
+	content, sum := data[:markerSize-4], binary.BigEndian.Uint32(data[markerSize-4:])
 	if crc32.Checksum(content, castagnoli) != sum {
 		return time.Time{}, errors.New("the barrier is damaged: its checksum does not match")
 	}

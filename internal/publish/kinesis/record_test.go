@@ -30,9 +30,9 @@ func sample(n int) []event.Event {
 // Records of this release may be in a stream while the next one is deployed: if
 // this fails, the format needs a kind of its own beside the old one.
 func TestFormatIsFixed(t *testing.T) {
-	barrier := EncodeBarrier(time.UnixMilli(1748779200123))
-	if got := hex.EncodeToString(barrier); got != goldenBarrier {
-		t.Errorf("barrier %s, want %s", got, goldenBarrier)
+	barrier := EncodeMarker(time.UnixMilli(1748779200123))
+	if got := hex.EncodeToString(barrier); got != goldenMarker {
+		t.Errorf("barrier %s, want %s", got, goldenMarker)
 	}
 	// Another version of zstd may compress otherwise, but it reads this.
 	data, err := hex.DecodeString(goldenEvents)
@@ -59,8 +59,8 @@ func TestRoundTrip(t *testing.T) {
 		}
 	}
 	at := time.Date(2025, 6, 1, 12, 0, 0, 999_999_999, time.UTC)
-	got, err := Decode(acme.Key(), EncodeBarrier(at))
-	want := Record{Partition: acme, Barrier: at.Truncate(time.Millisecond)}
+	got, err := Decode(acme.Key(), EncodeMarker(at))
+	want := Record{Partition: acme, Marker: at.Truncate(time.Millisecond)}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("barrier: %v (-want +got):\n%s", err, diff)
 	}
@@ -113,10 +113,10 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a bomb that says so", "3#acme", compressed(make([]byte, 8<<20)), "its events take 8388608 bytes; a record has at most 1044480"},
 		{"a bomb that does not", "3#acme", streamed.Bytes(), "that says how long its content is"},
 		{"a bomb behind a frame", "3#acme", append(bytes.Clone(good), streamed.Bytes()[1:]...), "cannot be decompressed"},
-		{"barrier cut off", "3#acme", EncodeBarrier(time.Now())[:barrierSize-1], "a barrier has 13 bytes, this one 12"},
-		{"barrier too long", "3#acme", append(EncodeBarrier(time.Now()), 0), "a barrier has 13 bytes, this one 14"},
-		{"barrier of no time", "3#acme", EncodeBarrier(time.UnixMilli(0)), "no time after 1970"},
-		{"barrier before 1970", "3#acme", EncodeBarrier(time.Time{}), "no time after 1970"},
+		{"barrier cut off", "3#acme", EncodeMarker(time.Now())[:markerSize-1], "a barrier has 13 bytes, this one 12"},
+		{"barrier too long", "3#acme", append(EncodeMarker(time.Now()), 0), "a barrier has 13 bytes, this one 14"},
+		{"barrier of no time", "3#acme", EncodeMarker(time.UnixMilli(0)), "no time after 1970"},
+		{"barrier before 1970", "3#acme", EncodeMarker(time.Time{}), "no time after 1970"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -132,7 +132,7 @@ func TestDecodeRefuses(t *testing.T) {
 }
 
 func TestEveryDamageIsNoticed(t *testing.T) {
-	for name, data := range map[string][]byte{"events": Encode(sample(5)), "barrier": EncodeBarrier(time.UnixMilli(1748779200123))} {
+	for name, data := range map[string][]byte{"events": Encode(sample(5)), "barrier": EncodeMarker(time.UnixMilli(1748779200123))} {
 		want, err := Decode("3#acme", data)
 		if err != nil {
 			t.Fatal(err)
@@ -167,7 +167,7 @@ func TestLargestRecordFits(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add("3#acme", Encode(sample(1)))
 	f.Add("0#acme", Encode(sample(20)))
-	f.Add("0#", EncodeBarrier(time.UnixMilli(1748779200123)))
+	f.Add("0#", EncodeMarker(time.UnixMilli(1748779200123)))
 	f.Add("31#x", compressed(eventlog.AppendSegment(nil, nil)))
 	f.Add("1#x", compressed(make([]byte, 2<<20)))
 	f.Fuzz(func(t *testing.T, key string, data []byte) {
@@ -178,15 +178,15 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if r.Partition.Key() != key || (len(r.Events) == 0) == r.Barrier.IsZero() {
-			t.Errorf("%q is of %+v, %d events, barrier %v", key, r.Partition, len(r.Events), r.Barrier)
+		if r.Partition.Key() != key || (len(r.Events) == 0) == r.Marker.IsZero() {
+			t.Errorf("%q is of %+v, %d events, barrier %v", key, r.Partition, len(r.Events), r.Marker)
 		}
 	})
 }
 
 const (
-	goldenBarrier = "02000001972b5cee7bc52c488b"
-	goldenEvents  = "0128b52ffd608b00450500c249242b90a7012629f1688cc3b30c5359ca0fe8e5254585f0fc7ffe06e2c3cabcac48b9f7ef488e241573ceee4a190884868487" +
+	goldenMarker = "02000001972b5cee7bc52c488b"
+	goldenEvents = "0128b52ffd608b00450500c249242b90a7012629f1688cc3b30c5359ca0fe8e5254585f0fc7ffe06e2c3cabcac48b9f7ef488e241573ceee4a190884868487" +
 		"204a96bd3d1fdb4bae2402b6defe50c0b7a8aeeac2d778ea1a750c54f8fd6400d9010291040d586fffbe27a6dede53e4ef27c554cfb7ebf7323a9614b482c1" +
 		"c201434279b227f71597abe555a9eb1821072d1cc7354f642719d687f1d47148020600025209c298691e9803831569a38a7c889d13"
 )

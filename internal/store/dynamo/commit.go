@@ -86,21 +86,21 @@ func remove(k key, version uint64) change { return change{key: k, conditional: t
 func (s *Store) changesOf(w store.Write, order string) ([]change, error) {
 	switch w := w.(type) {
 	case store.PutTenant:
-		return putRecord(tenantKey(w.Tenant.Name), w.Tenant, &w.Tenant.Version, "", time.Time{})
+		return putPartition(tenantKey(w.Tenant.Name), w.Tenant, &w.Tenant.Version, "", time.Time{})
 	case store.PutIntegration:
 		in := w.Integration
-		return putRecord(integrationKey(in.Tenant, in.ID), in, &in.Version, kindExpired, in.CompletedAt)
+		return putPartition(integrationKey(in.Tenant, in.ID), in, &in.Version, kindExpired, in.CompletedAt)
 	case store.DeleteIntegration:
 		in := w.Integration
 		return []change{remove(integrationKey(in.Tenant, in.ID), in.Version)}, nil
-	case store.PutRecord:
-		return putRecord(recordKey(w.Record.Partition), w.Record, &w.Record.Version, "", time.Time{})
+	case store.PutPartition:
+		return putPartition(recordKey(w.State.Partition), w.State, &w.State.Version, "", time.Time{})
 	case store.PutCursor:
-		return putRecord(cursorKey(w.Cursor.Key), w.Cursor, &w.Cursor.Version, kindDue, w.Cursor.DueAt)
+		return putPartition(cursorKey(w.Cursor.Key), w.Cursor, &w.Cursor.Version, kindDue, w.Cursor.DueAt)
 	case store.DeleteCursor:
 		return []change{remove(cursorKey(w.Cursor.Key), w.Cursor.Version)}, nil
 	case store.PutRejectedIndex:
-		return putRecord(indexKey(w.History), w.Index.Entries, &w.Index.Version, "", time.Time{})
+		return putPartition(indexKey(w.History), w.Index.Entries, &w.Index.Version, "", time.Time{})
 	case store.PutRejected:
 		it, err := newRejected(rejectedKey(w.History, w.Rejected.Event.ID), w.Rejected)
 		if err != nil {
@@ -119,7 +119,7 @@ func (s *Store) changesOf(w store.Write, order string) ([]change, error) {
 }
 
 // putRecord puts a record and, unless due is zero, adds it to the due index.
-func putRecord(k key, record any, version *uint64, kind string, due time.Time) ([]change, error) {
+func putPartition(k key, record any, version *uint64, kind string, due time.Time) ([]change, error) {
 	it, err := newItem(k, record)
 	if err != nil {
 		return nil, err

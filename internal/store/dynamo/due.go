@@ -60,7 +60,7 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]handoff
 // now may be missing until the next sweep. The integrations are read from the
 // table, so that none is returned that was deleted or started since; so there can
 // be fewer than limit although more are over.
-func (s *Store) Graces(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
+func (s *Store) ExpiredReplays(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
 	due, err := s.dueItems(ctx, kindExpired, before, limit)
 	if err != nil {
 		return nil, err

@@ -73,7 +73,7 @@ func TestGracesAreReadFromTheTable(t *testing.T) {
 		}
 		return c.pass()
 	}}
-	over, err := tb.via(w).Graces(t.Context(), base, 10)
+	over, err := tb.via(w).ExpiredReplays(t.Context(), base, 10)
 	if err != nil || len(over) != 1 || over[0].ID != "kept" || over[0].Version != kept.Version {
 		t.Errorf("got %v, %v, want the one that is still completed", over, err)
 	}
@@ -92,14 +92,14 @@ func TestTwoHosts(t *testing.T) {
 			s := tb.store()
 			for done := 0; done < each; {
 				ten, err1 := s.Tenant(t.Context(), "a")
-				rec, err2 := s.Record(t.Context(), event.Partition{Tenant: "a"})
+				rec, err2 := s.Partition(t.Context(), event.Partition{Tenant: "a"})
 				if err1 != nil || err2 != nil {
 					t.Errorf("read: %v, %v", err1, err2)
 					return
 				}
 				ten.Integrations++
-				rec.Delivered--
-				err := s.Commit(t.Context(), store.PutTenant{Tenant: ten}, store.PutRecord{Record: rec}, entry(life, fmt.Sprint(host, "-", done), base))
+				rec.LowWatermark--
+				err := s.Commit(t.Context(), store.PutTenant{Tenant: ten}, store.PutPartition{State: rec}, entry(life, fmt.Sprint(host, "-", done), base))
 				switch {
 				case err == nil:
 					done++
@@ -113,10 +113,10 @@ func TestTwoHosts(t *testing.T) {
 	wg.Wait()
 	s := tb.store()
 	ten, err1 := s.Tenant(t.Context(), "a")
-	rec, err2 := s.Record(t.Context(), event.Partition{Tenant: "a"})
+	rec, err2 := s.Partition(t.Context(), event.Partition{Tenant: "a"})
 	entries, err3 := s.Entries(t.Context(), life, 1000)
-	if err1 != nil || err2 != nil || err3 != nil || ten.Integrations != hosts*each || rec.Delivered != ^uint64(hosts*each-1) || len(entries) != hosts*each {
-		t.Errorf("%d commits: %d, %d, %d entries, %v %v %v", hosts*each, ten.Integrations, -int64(rec.Delivered), len(entries), err1, err2, err3)
+	if err1 != nil || err2 != nil || err3 != nil || ten.Integrations != hosts*each || rec.LowWatermark != ^uint64(hosts*each-1) || len(entries) != hosts*each {
+		t.Errorf("%d commits: %d, %d, %d entries, %v %v %v", hosts*each, ten.Integrations, -int64(rec.LowWatermark), len(entries), err1, err2, err3)
 	}
 }
 

@@ -94,8 +94,8 @@ func (s *Store) Integrations(ctx context.Context, tenant string) ([]*integration
 }
 
 // Record implements store.Store.
-func (s *Store) Record(ctx context.Context, p event.Partition) (*handoff.Record, error) {
-	r := &handoff.Record{}
+func (s *Store) Partition(ctx context.Context, p event.Partition) (*handoff.PartitionState, error) {
+	r := &handoff.PartitionState{}
 	if _, err := s.get(ctx, recordKey(p), r, &r.Version); err != nil {
 		return nil, err
 	}

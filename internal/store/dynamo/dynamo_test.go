@@ -45,7 +45,7 @@ func TestRequests(t *testing.T) {
 	w := &wire{}
 	s := newTable(t).via(w)
 	p := event.Partition{Tenant: "a"}
-	rec := &handoff.Record{Partition: p, Delivered: 1}
+	rec := &handoff.PartitionState{Partition: p, LowWatermark: 1}
 	cur := &handoff.Cursor{Key: handoff.Key{Tenant: "a", Integration: "hook"}, DueAt: base}
 	in := &integration.Integration{Tenant: "a", ID: "hook", CompletedAt: base}
 	ctx := t.Context()
@@ -53,18 +53,18 @@ func TestRequests(t *testing.T) {
 		what, want string
 		run        func() error
 	}{
-		{"commit of a new partition record", "[PutItem:1]", func() error { return s.Commit(ctx, store.PutRecord{Record: rec}) }},
-		{"commit of a partition record", "[PutItem:1]", func() error { return s.Commit(ctx, store.PutRecord{Record: rec}) }},
+		{"commit of a new partition record", "[PutItem:1]", func() error { return s.Commit(ctx, store.PutPartition{State: rec}) }},
+		{"commit of a partition record", "[PutItem:1]", func() error { return s.Commit(ctx, store.PutPartition{State: rec}) }},
 		{"commit of an entry", "[PutItem:1]", func() error { return s.Commit(ctx, entry(life, "x", base)) }},
 		{"join", "[TransactWriteItems:1]", func() error {
-			return s.Commit(ctx, store.PutRecord{Record: rec}, store.PutCursor{Cursor: cur}, store.PutIntegration{Integration: in})
+			return s.Commit(ctx, store.PutPartition{State: rec}, store.PutCursor{Cursor: cur}, store.PutIntegration{Integration: in})
 		}},
 		{"deletion of a history", "[TransactWriteItems:1]", func() error { return s.Commit(ctx, store.DeleteHistory{History: life}) }},
 		{"deletion of a rejected event", "[DeleteItem:1]", func() error {
 			return s.Commit(ctx, store.DeleteRejected{History: life, EventID: "x"})
 		}},
 		{"Tenant", "[GetItem:1]", func() error { _, err := s.Tenant(ctx, "a"); return err }},
-		{"Record", "[GetItem:1]", func() error { _, err := s.Record(ctx, p); return err }},
+		{"Record", "[GetItem:1]", func() error { _, err := s.Partition(ctx, p); return err }},
 		{"Cursor", "[GetItem:1]", func() error { _, err := s.Cursor(ctx, cur.Key); return err }},
 		{"Integration", "[GetItem:1]", func() error { _, err := s.Integration(ctx, "a", "hook"); return err }},
 		{"Integrations", "[Query:1]", func() error { _, err := s.Integrations(ctx, "a"); return err }},
@@ -78,7 +78,7 @@ func TestRequests(t *testing.T) {
 			return err
 		}},
 		{"Due", "[Query:16]", func() error { _, err := s.Due(ctx, base, 50); return err }},
-		{"Graces", "[BatchGetItem:1 Query:16]", func() error { _, err := s.Graces(ctx, base, 50); return err }},
+		{"Graces", "[BatchGetItem:1 Query:16]", func() error { _, err := s.ExpiredReplays(ctx, base, 50); return err }},
 		{"nothing", "[]", func() error { return s.Commit(ctx) }},
 	} {
 		if err := c.run(); err != nil {
@@ -110,7 +110,7 @@ func TestReadsAreConsistent(t *testing.T) {
 	s := newTable(t).via(w)
 	ctx := t.Context()
 	read := []func(context.Context){
-		func(ctx context.Context) { _, _ = s.Record(ctx, event.Partition{Tenant: "a"}) },
+		func(ctx context.Context) { _, _ = s.Partition(ctx, event.Partition{Tenant: "a"}) },
 		func(ctx context.Context) { _, _ = s.Rejected(ctx, life, "x") },
 	}
 	for _, r := range read {

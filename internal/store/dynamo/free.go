@@ -82,7 +82,7 @@ func (s *Store) free(ctx context.Context, mark dueItem) error {
 	if err := s.deleteBatch(ctx, batch); err != nil {
 		return err
 	}
-	return s.settle(ctx, mark)
+	return s.finishCommit(ctx, mark)
 }
 
 func (s *Store) deleteBatch(ctx context.Context, batch []types.WriteRequest) error {
@@ -103,7 +103,7 @@ func (s *Store) deleteBatch(ctx context.Context, batch []types.WriteRequest) err
 
 // settle takes a mark out of the due index, unless the history was marked again
 // since or another call has settled it.
-func (s *Store) settle(ctx context.Context, mark dueItem) error {
+func (s *Store) finishCommit(ctx context.Context, mark dueItem) error {
 	due := expression.Name(dynamotable.Due)
 	expr, err := expression.NewBuilder().
 		WithUpdate(expression.Set(expression.Name(dynamotable.Expires), expression.Value(expires(s.now(), markLife))).

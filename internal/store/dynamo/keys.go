@@ -15,9 +15,9 @@ import (
 
 // The sort keys, and the prefixes of those that name something.
 const (
-	skRecord = "RECORD"
-	skTenant = "TENANT"
-	skIndex  = "INDEX"
+	skPartition = "RECORD"
+	skTenant    = "TENANT"
+	skIndex     = "INDEX"
 	// skDeleted marks a deleted history. It sorts after every entry: a query that
 	// reads the newest entries first returns it before all of them.
 	skDeleted = "E~DELETED"
@@ -50,7 +50,9 @@ func integrationKey(tenant, id string) key {
 	return newKey(dynamotable.TenantPrefix+tenant, integrationPrefix+id)
 }
 
-func recordKey(p event.Partition) key { return newKey(dynamotable.PartitionPrefix+p.Key(), skRecord) }
+func recordKey(p event.Partition) key {
+	return newKey(dynamotable.PartitionPrefix+p.Key(), skPartition)
+}
 
 func cursorKey(k handoff.Key) key {
 	return newKey(dynamotable.PartitionPrefix+k.Partition().Key(), cursorPrefix+k.Integration)

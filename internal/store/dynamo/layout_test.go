@@ -28,7 +28,7 @@ func TestItemsAreStored(t *testing.T) {
 	key := handoff.Key{Tenant: "a", Integration: "hook"}
 	commit(t, tb.store(),
 		store.PutTenant{Tenant: &store.Tenant{Name: "a", Generation: 7}},
-		store.PutRecord{Record: &handoff.Record{Partition: event.Partition{Tenant: "a"}, Delivered: 3}},
+		store.PutPartition{State: &handoff.PartitionState{Partition: event.Partition{Tenant: "a"}, LowWatermark: 3}},
 		store.PutCursor{Cursor: &handoff.Cursor{Key: key, DueAt: base.Add(1)}},
 		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "a", Integration: "stopped"}}},
 		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "a", Integration: "epoch"}, DueAt: time.UnixMilli(0).UTC()}}, // 0 is a due time too

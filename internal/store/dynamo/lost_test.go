@@ -40,7 +40,7 @@ func otherToken(c *call) { c.body["ClientRequestToken"] = rand.Text() }
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	partition := event.Partition{Tenant: "a"}
-	record := func() *handoff.Record { return &handoff.Record{Partition: partition, Delivered: 7} }
+	record := func() *handoff.PartitionState { return &handoff.PartitionState{Partition: partition, LowWatermark: 7} }
 	cursor := func() *handoff.Cursor { return &handoff.Cursor{Key: handoff.Key{Tenant: "a", Integration: "hook"}} }
 	for name, again := range map[string]func(*call){"soon": unchanged, "when its token is forgotten": otherToken} {
 		t.Run("a transaction "+name, func(t *testing.T) {
@@ -51,18 +51,18 @@ func TestLostAnswers(t *testing.T) {
 			gone.Key.Integration = "gone"
 			commit(t, tb.store(), store.PutCursor{Cursor: gone})
 			r, c := record(), cursor()
-			commit(t, s, store.DeleteCursor{Cursor: gone}, store.PutRecord{Record: r}, entry(life, "once", base), store.PutCursor{Cursor: c})
+			commit(t, s, store.DeleteCursor{Cursor: gone}, store.PutPartition{State: r}, entry(life, "once", base), store.PutCursor{Cursor: c})
 			if got := w.count(); got != "[TransactWriteItems:2]" {
 				t.Errorf("it took %s", got)
 			}
-			stored, err := s.Record(t.Context(), partition)
+			stored, err := s.Partition(t.Context(), partition)
 			if err != nil || stored.Version != r.Version || r.Version == 0 {
 				t.Errorf("the record is of version %d, stored is %+v, %v", r.Version, stored, err)
 			}
 			if entries, err := s.Entries(t.Context(), life, 9); err != nil || reasons(entries) != "once" {
 				t.Errorf("entries %v, %v", entries, err)
 			}
-			commit(t, s, store.PutRecord{Record: r}, store.PutCursor{Cursor: c})
+			commit(t, s, store.PutPartition{State: r}, store.PutCursor{Cursor: c})
 		})
 	}
 	t.Run("a put", func(t *testing.T) {
@@ -70,11 +70,11 @@ func TestLostAnswers(t *testing.T) {
 		tb := newTable(t)
 		s, w := lossy(tb, nothing, unchanged)
 		r := record()
-		commit(t, s, store.PutRecord{Record: r})
+		commit(t, s, store.PutPartition{State: r})
 		if got := w.count(); got != "[PutItem:2]" {
 			t.Errorf("it took %s", got)
 		}
-		commit(t, s, store.PutRecord{Record: r}) // its version is known
+		commit(t, s, store.PutPartition{State: r}) // its version is known
 	})
 	t.Run("a put of an entry", func(t *testing.T) {
 		t.Parallel()
@@ -93,16 +93,16 @@ func TestLostAnswersAndAnother(t *testing.T) {
 	partition := event.Partition{Tenant: "a"}
 	other := func() {
 		s := tb.store()
-		r, err := s.Record(t.Context(), partition)
-		if err != nil || r.Delivered != 7 {
+		r, err := s.Partition(t.Context(), partition)
+		if err != nil || r.LowWatermark != 7 {
 			t.Errorf("the lost write is not there: %+v, %v", r, err)
 		}
-		r.Delivered = 8
-		commit(t, s, store.PutRecord{Record: r})
+		r.LowWatermark = 8
+		commit(t, s, store.PutPartition{State: r})
 	}
 	s, _ := lossy(tb, other, unchanged)
-	r := &handoff.Record{Partition: partition, Delivered: 7}
-	if err := s.Commit(t.Context(), store.PutRecord{Record: r}); !errors.Is(err, store.ErrConflict) || r.Version != 0 {
+	r := &handoff.PartitionState{Partition: partition, LowWatermark: 7}
+	if err := s.Commit(t.Context(), store.PutPartition{State: r}); !errors.Is(err, store.ErrConflict) || r.Version != 0 {
 		t.Errorf("Commit: %v, version %d, want a conflict and no version", err, r.Version)
 	}
 }

@@ -42,9 +42,9 @@ func cloneSealed(s secret.Sealed) secret.Sealed {
 	return s
 }
 
-func cloneRecord(r *handoff.Record) *handoff.Record {
+func clonePartition(r *handoff.PartitionState) *handoff.PartitionState {
 	c := *r
-	c.Followers = slices.Clone(r.Followers)
+	c.Live = slices.Clone(r.Live)
 	return &c
 }
 

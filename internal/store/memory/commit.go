@@ -39,9 +39,9 @@ func (s *Store) holds(w store.Write) bool {
 		return s.holdsIntegration(w.Integration)
 	case store.DeleteIntegration:
 		return s.holdsIntegration(w.Integration)
-	case store.PutRecord:
-		r := s.records[w.Record.Partition]
-		return w.Record.Version == 0 && r == nil || r != nil && r.Version == w.Record.Version
+	case store.PutPartition:
+		r := s.records[w.State.Partition]
+		return w.State.Version == 0 && r == nil || r != nil && r.Version == w.State.Version
 	case store.PutCursor:
 		c := s.cursors[w.Cursor.Key]
 		return w.Cursor.Version == 0 && c == nil || c != nil && c.Version == w.Cursor.Version
@@ -75,9 +75,9 @@ func (s *Store) apply(w store.Write) {
 		s.integrations[integrationKey{w.Integration.Tenant, w.Integration.ID}] = cloneIntegration(w.Integration)
 	case store.DeleteIntegration:
 		delete(s.integrations, integrationKey{w.Integration.Tenant, w.Integration.ID})
-	case store.PutRecord:
-		w.Record.Version = s.next()
-		s.records[w.Record.Partition] = cloneRecord(w.Record)
+	case store.PutPartition:
+		w.State.Version = s.next()
+		s.records[w.State.Partition] = clonePartition(w.State)
 	case store.PutCursor:
 		w.Cursor.Version = s.next()
 		s.cursors[w.Cursor.Key] = cloneCursor(w.Cursor)

@@ -24,7 +24,7 @@ type Store struct {
 	version      uint64 // the last one given out, of any record: none is given twice
 	tenants      map[string]*store.Tenant
 	integrations map[integrationKey]*integration.Integration
-	records      map[event.Partition]*handoff.Record
+	records      map[event.Partition]*handoff.PartitionState
 	cursors      map[handoff.Key]*handoff.Cursor
 	histories    map[store.History]*history
 }
@@ -43,7 +43,7 @@ func New() *Store {
 	return &Store{
 		tenants:      map[string]*store.Tenant{},
 		integrations: map[integrationKey]*integration.Integration{},
-		records:      map[event.Partition]*handoff.Record{},
+		records:      map[event.Partition]*handoff.PartitionState{},
 		cursors:      map[handoff.Key]*handoff.Cursor{},
 		histories:    map[store.History]*history{},
 	}
@@ -102,15 +102,15 @@ func (s *Store) Integrations(ctx context.Context, tenant string) ([]*integration
 }
 
 // Record implements store.Store.
-func (s *Store) Record(ctx context.Context, p event.Partition) (*handoff.Record, error) {
+func (s *Store) Partition(ctx context.Context, p event.Partition) (*handoff.PartitionState, error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
 	if r := s.records[p]; r != nil {
-		return cloneRecord(r), nil
+		return clonePartition(r), nil
 	}
-	return &handoff.Record{Partition: p}, nil
+	return &handoff.PartitionState{Partition: p}, nil
 }
 
 // Cursor implements store.Store.
@@ -146,7 +146,7 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]handoff
 }
 
 // Graces implements store.Store.
-func (s *Store) Graces(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
+func (s *Store) ExpiredReplays(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, err
 	}

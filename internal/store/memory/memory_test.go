@@ -31,11 +31,11 @@ func TestClonesShareNothing(t *testing.T) {
 			}
 		}
 	}
-	ten, in, rec := filled[store.Tenant](), filled[integration.Integration](), filled[handoff.Record]()
+	ten, in, rec := filled[store.Tenant](), filled[integration.Integration](), filled[handoff.PartitionState]()
 	cur, idx, rej := filled[handoff.Cursor](), filled[integration.RejectedIndex](), filled[integration.Rejected]()
 	check(ten, cloneTenant(ten))
 	check(in, cloneIntegration(in))
-	check(rec, cloneRecord(rec))
+	check(rec, clonePartition(rec))
 	check(cur, cloneCursor(cur))
 	check(idx, cloneIndex(idx))
 	check(rej, cloneRejected(rej))

@@ -84,8 +84,8 @@ func changeOf(w store.Write) (change, error) {
 		return integrations.put(&in.Version, in, in.Tenant, in.ID, orNull(in.CompletedAt))
 	case store.DeleteIntegration:
 		return integrations.remove(w.Integration.Version, w.Integration.Tenant, w.Integration.ID), nil
-	case store.PutRecord:
-		return records.put(&w.Record.Version, w.Record, w.Record.Partition.Tenant, w.Record.Partition.Lane)
+	case store.PutPartition:
+		return records.put(&w.State.Version, w.State, w.State.Partition.Tenant, w.State.Partition.Lane)
 	case store.PutCursor:
 		c := w.Cursor
 		return cursors.put(&c.Version, c, c.Key.Tenant, c.Key.Integration, c.Key.Lane, orNull(c.DueAt))

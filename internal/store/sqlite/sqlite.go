@@ -58,7 +58,7 @@ func (s *Store) Integrations(ctx context.Context, tenant string) ([]*integration
 }
 
 // Graces implements store.Store.
-func (s *Store) Graces(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
+func (s *Store) ExpiredReplays(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
 	return s.integrations(ctx, "SELECT tenant, id, version, data FROM integrations WHERE completed_at <= ? ORDER BY completed_at, tenant, id LIMIT ?",
 		nanos(before), max(limit, 0))
 }
@@ -83,8 +83,8 @@ func (s *Store) integrations(ctx context.Context, query string, args ...any) ([]
 }
 
 // Record implements store.Store.
-func (s *Store) Record(ctx context.Context, p event.Partition) (*handoff.Record, error) {
-	r := &handoff.Record{}
+func (s *Store) Partition(ctx context.Context, p event.Partition) (*handoff.PartitionState, error) {
+	r := &handoff.PartitionState{}
 	_, err := s.one(ctx, r, &r.Version, "SELECT version, data FROM records WHERE tenant = ? AND lane = ?", p.Tenant, p.Lane)
 	if err != nil {
 		return nil, err

@@ -20,9 +20,9 @@ func TestRowsAreStoredAs(t *testing.T) {
 	put(t, s,
 		store.PutTenant{Tenant: &store.Tenant{Name: "acme", Integrations: 3, Generation: 18446744073709551615}},
 		store.PutIntegration{Integration: &integration.Integration{Tenant: "acme", ID: "hook", CompletedAt: at}},
-		store.PutRecord{Record: &handoff.Record{Partition: event.Partition{Tenant: "acme", Lane: 2}, Delivered: 9}},
-		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "acme", Integration: "hook", Lane: 2}, State: handoff.Parked}},
-		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "acme", Integration: "due", Lane: 2}, State: handoff.Driven, DueAt: at}},
+		store.PutPartition{State: &handoff.PartitionState{Partition: event.Partition{Tenant: "acme", Lane: 2}, LowWatermark: 9}},
+		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "acme", Integration: "hook", Lane: 2}, State: handoff.Paused}},
+		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "acme", Integration: "due", Lane: 2}, State: handoff.Scheduled, DueAt: at}},
 		store.AddEntry{History: h, Entry: integration.LogEntry{Action: integration.ActionStarted, Reason: "By a call.", CreatedAt: at}},
 		store.PutRejectedIndex{History: h, Index: &integration.RejectedIndex{Entries: []integration.RejectedEntry{{EventID: draft.ID, CreatedAt: at}}}},
 		store.PutRejected{History: h, Rejected: &integration.Rejected{Event: draft.Stamp("acme", at), CreatedAt: at, Attempts: 2, RetryUntil: at.Add(time.Minute)}})

@@ -37,7 +37,7 @@ func (s *Store) Cursors(ctx context.Context) ([]*handoff.Cursor, error) {
 				return err
 			}
 			c.Key = k
-			if c.State == handoff.Driven || c.State == handoff.Following {
+			if c.State == handoff.Scheduled || c.State == handoff.Live {
 				found = append(found, c)
 			}
 			return nil

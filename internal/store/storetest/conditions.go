@@ -162,12 +162,12 @@ func kinds() []kind {
 	}, {
 		name: "Record",
 		put: func(version uint64, mark int) (store.Write, *uint64) {
-			r := &handoff.Record{Partition: p, Delivered: uint64(mark), Version: version}
-			return store.PutRecord{Record: r}, &r.Version
+			r := &handoff.PartitionState{Partition: p, LowWatermark: uint64(mark), Version: version}
+			return store.PutPartition{State: r}, &r.Version
 		},
 		current: func(t *testing.T, s store.Store) (uint64, int) {
-			r, err := s.Record(t.Context(), p)
-			return read(t, r, err).Version, int(r.Delivered)
+			r, err := s.Partition(t.Context(), p)
+			return read(t, r, err).Version, int(r.LowWatermark)
 		},
 	}, {
 		name: "Cursor",
@@ -210,14 +210,14 @@ func changes(t *testing.T, s store.Store) []store.Write {
 	now := snapshot(t, s)
 	now.Tenant.Integrations++
 	now.Integrations[1].Running = !now.Integrations[1].Running
-	now.Record.Delivered++
+	now.Partition.LowWatermark++
 	now.Cursors[0].Failures++
 	now.Index.Entries = append(now.Index.Entries, integration.RejectedEntry{EventID: eventB, CreatedAt: base})
 	return []store.Write{
 		store.PutTenant{Tenant: now.Tenant},
 		store.PutIntegration{Integration: now.Integrations[1]},
 		store.DeleteIntegration{Integration: now.Integrations[0]},
-		store.PutRecord{Record: now.Record},
+		store.PutPartition{State: now.Partition},
 		store.PutCursor{Cursor: now.Cursors[0]},
 		store.PutCursor{Cursor: aCursor(tenantA, "new", 0)},
 		store.AddEntry{History: life, Entry: anEntry("changed")},
@@ -231,13 +231,13 @@ func changes(t *testing.T, s store.Store) []store.Write {
 // of records that changes leaves alone.
 func conflicts() []store.Write {
 	elsewhere := store.History{Tenant: "other", Integration: "hook", Incarnation: 1}
-	in, cur, rec, rej := anIntegration("other", "hook"), aCursor("other", "hook", 0), aRecord("other", 0), aRejected(eventA)
+	in, cur, rec, rej := anIntegration("other", "hook"), aCursor("other", "hook", 0), aPartition("other", 0), aRejected(eventA)
 	in.Version, cur.Version, rec.Version, rej.Version = 77, 77, 77, 77
 	return []store.Write{
 		store.PutTenant{Tenant: &store.Tenant{Name: "other", Version: 77}},
 		store.PutIntegration{Integration: in},
 		store.DeleteIntegration{Integration: in},
-		store.PutRecord{Record: rec},
+		store.PutPartition{State: rec},
 		store.PutCursor{Cursor: cur},
 		store.DeleteCursor{Cursor: cur},
 		store.PutRejectedIndex{History: elsewhere, Index: &integration.RejectedIndex{Version: 77}},
@@ -253,8 +253,8 @@ func versionsOf(writes []store.Write) []uint64 {
 			versions = append(versions, w.Tenant.Version)
 		case store.PutIntegration:
 			versions = append(versions, w.Integration.Version)
-		case store.PutRecord:
-			versions = append(versions, w.Record.Version)
+		case store.PutPartition:
+			versions = append(versions, w.State.Version)
 		case store.PutCursor:
 			versions = append(versions, w.Cursor.Version)
 		case store.PutRejectedIndex:

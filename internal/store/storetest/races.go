@@ -15,15 +15,15 @@ import (
 // races: many committers at once.
 var races = map[string]func(*testing.T, store.Store){
 	"of concurrent committers of one version one wins": func(t *testing.T, s store.Store) {
-		commit(t, s, store.PutRecord{Record: aRecord(tenantA, 0)})
+		commit(t, s, store.PutPartition{State: aPartition(tenantA, 0)})
 		for round := range 20 {
-			rec, err := s.Record(t.Context(), event.Partition{Tenant: tenantA})
+			rec, err := s.Partition(t.Context(), event.Partition{Tenant: tenantA})
 			read(t, rec, err)
 			var wins atomic.Int32
 			atOnce(4, func(i int) {
 				mine := *rec
-				mine.Delivered = uint64(100*round + i)
-				switch err := s.Commit(t.Context(), store.PutRecord{Record: &mine}); {
+				mine.LowWatermark = uint64(100*round + i)
+				switch err := s.Commit(t.Context(), store.PutPartition{State: &mine}); {
 				case err == nil:
 					wins.Add(1)
 				case !errors.Is(err, store.ErrConflict):

@@ -18,11 +18,11 @@ var records = map[string]func(*testing.T, store.Store){
 	"absent records are zero or not found": absent,
 	"every field is read as it was written": func(t *testing.T, s store.Store) {
 		in, files := anIntegration(tenantA, "hook"), anS3Integration(tenantA, "export")
-		ten, rec, cur := &store.Tenant{Name: tenantA, Integrations: 2, Generation: 9}, aRecord(tenantA, 1), aCursor(tenantA, "hook", 1)
+		ten, rec, cur := &store.Tenant{Name: tenantA, Integrations: 2, Generation: 9}, aPartition(tenantA, 1), aCursor(tenantA, "hook", 1)
 		rej, idx := aRejected(eventA), &integration.RejectedIndex{Entries: []integration.RejectedEntry{{EventID: eventA, CreatedAt: base}}}
 		entry := anEntry("A line\nwith \"quotes\", <tags> & ünïcode.")
 		commit(t, s, store.PutTenant{Tenant: ten}, store.PutIntegration{Integration: in}, store.PutIntegration{Integration: files},
-			store.PutRecord{Record: rec}, store.PutCursor{Cursor: cur}, store.AddEntry{History: life, Entry: entry},
+			store.PutPartition{State: rec}, store.PutCursor{Cursor: cur}, store.AddEntry{History: life, Entry: entry},
 			store.PutRejected{History: life, Rejected: rej}, store.PutRejectedIndex{History: life, Index: idx})
 
 		ctx := t.Context()
@@ -32,7 +32,7 @@ var records = map[string]func(*testing.T, store.Store){
 		equal(t, "Integration", read(t, gotIn, err), in)
 		all, err := s.Integrations(ctx, tenantA)
 		equal(t, "Integrations, by id", read(t, all, err), []*integration.Integration{files, in})
-		gotRec, err := s.Record(ctx, rec.Partition)
+		gotRec, err := s.Partition(ctx, rec.Partition)
 		equal(t, "Record", read(t, gotRec, err), rec)
 		gotCur, err := s.Cursor(ctx, cur.Key)
 		equal(t, "Cursor", read(t, gotCur, err), cur)
@@ -89,8 +89,8 @@ func absent(t *testing.T, s store.Store) {
 	ten, err := s.Tenant(ctx, tenantA)
 	equal(t, "Tenant", read(t, ten, err), &store.Tenant{Name: tenantA})
 	p := event.Partition{Tenant: tenantA, Lane: 3}
-	rec, err := s.Record(ctx, p)
-	equal(t, "Record", read(t, rec, err), &handoff.Record{Partition: p})
+	rec, err := s.Partition(ctx, p)
+	equal(t, "Record", read(t, rec, err), &handoff.PartitionState{Partition: p})
 	idx, err := s.RejectedIndex(ctx, life)
 	equal(t, "RejectedIndex", read(t, idx, err), &integration.RejectedIndex{})
 	all, err := s.Integrations(ctx, tenantA)
@@ -99,7 +99,7 @@ func absent(t *testing.T, s store.Store) {
 	equal(t, "Entries", len(read(t, entries, err)), 0)
 	due, err := s.Due(ctx, base, 10)
 	equal(t, "Due", len(read(t, due, err)), 0)
-	over, err := s.Graces(ctx, base, 10)
+	over, err := s.ExpiredReplays(ctx, base, 10)
 	equal(t, "Graces", len(read(t, over, err)), 0)
 
 	_, err = s.Integration(ctx, tenantA, "hook")
@@ -116,12 +116,12 @@ func everyCall(s store.Store) map[string]func(context.Context) error {
 		"Integration":  func(ctx context.Context) error { _, err := s.Integration(ctx, tenantA, "hook"); return err },
 		"Integrations": func(ctx context.Context) error { _, err := s.Integrations(ctx, tenantA); return err },
 		"Record": func(ctx context.Context) error {
-			_, err := s.Record(ctx, event.Partition{Tenant: tenantA})
+			_, err := s.Partition(ctx, event.Partition{Tenant: tenantA})
 			return err
 		},
 		"Cursor":        func(ctx context.Context) error { _, err := s.Cursor(ctx, handoff.Key{Tenant: tenantA}); return err },
 		"Due":           func(ctx context.Context) error { _, err := s.Due(ctx, base, 1); return err },
-		"Graces":        func(ctx context.Context) error { _, err := s.Graces(ctx, base, 1); return err },
+		"Graces":        func(ctx context.Context) error { _, err := s.ExpiredReplays(ctx, base, 1); return err },
 		"Entries":       func(ctx context.Context) error { _, err := s.Entries(ctx, life, 1); return err },
 		"RejectedIndex": func(ctx context.Context) error { _, err := s.RejectedIndex(ctx, life); return err },
 		"Rejected":      func(ctx context.Context) error { _, err := s.Rejected(ctx, life, eventA); return err },
@@ -138,7 +138,7 @@ func writeUsual(t *testing.T, use func([]store.Write)) {
 		store.PutTenant{Tenant: &store.Tenant{Name: tenantA, Integrations: 1, Generation: 5}},
 		store.PutIntegration{Integration: anIntegration(tenantA, "hook")},
 		store.PutIntegration{Integration: anS3Integration(tenantA, "export")},
-		store.PutRecord{Record: aRecord(tenantA, 0)},
+		store.PutPartition{State: aPartition(tenantA, 0)},
 		store.PutCursor{Cursor: aCursor(tenantA, "hook", 0)},
 		store.AddEntry{History: life, Entry: anEntry("created")},
 		store.PutRejectedIndex{History: life, Index: &integration.RejectedIndex{Entries: []integration.RejectedEntry{{EventID: eventA, CreatedAt: base}}}},
@@ -154,10 +154,10 @@ func scribble(w store.Write) {
 		w.Tenant.Integrations = 999
 	case store.PutIntegration:
 		scribbleIntegration(w.Integration)
-	case store.PutRecord:
-		w.Record.Followers[0].ID, w.Record.Delivered = "scribbled", 0
+	case store.PutPartition:
+		w.State.Live[0].ID, w.State.LowWatermark = "scribbled", 0
 	case store.PutCursor:
-		w.Cursor.Ahead[0], w.Cursor.State, w.Cursor.DueAt = 999, handoff.Parked, time.Time{}
+		w.Cursor.Ahead[0], w.Cursor.State, w.Cursor.DueAt = 999, handoff.Paused, time.Time{}
 	case store.PutRejectedIndex:
 		w.Index.Entries[0].EventID = "scribbled"
 	case store.PutRejected:
@@ -185,7 +185,7 @@ func (e *everything) scribble() {
 	for _, in := range e.Integrations {
 		scribbleIntegration(in)
 	}
-	e.Record.Followers[0].ID = "scribbled"
+	e.Partition.Live[0].ID = "scribbled"
 	for _, c := range e.Cursors {
 		c.Ahead[0] = 999
 	}

@@ -25,7 +25,7 @@ import (
 // open closes it with t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	for _, group := range []map[string]func(*testing.T, store.Store){
-		records, conditions, tenants, histories, timetables, races,
+		records, conditions, tenants, histories, dueIndexes, races,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
@@ -70,10 +70,10 @@ func anS3Integration(tenant, id string) *integration.Integration {
 	}
 }
 
-func aRecord(tenant string, lane int) *handoff.Record {
-	return &handoff.Record{
-		Partition: event.Partition{Tenant: tenant, Lane: lane}, Delivered: 1 << 40,
-		Followers: []handoff.Follower{
+func aPartition(tenant string, lane int) *handoff.PartitionState {
+	return &handoff.PartitionState{
+		Partition: event.Partition{Tenant: tenant, Lane: lane}, LowWatermark: 1 << 40,
+		Live: []handoff.Subscriber{
 			{ID: "one", Generation: 3, Mode: handoff.Deliver, From: 12, JoinedAt: base},
 			{ID: "two", Generation: 4, Mode: handoff.Wake, WakeDelay: 90 * time.Second, From: 13, JoinedAt: base.Add(time.Second)},
 		},
@@ -82,12 +82,12 @@ func aRecord(tenant string, lane int) *handoff.Record {
 
 func aCursor(tenant, id string, lane int) *handoff.Cursor {
 	return &handoff.Cursor{
-		Key: handoff.Key{Tenant: tenant, Integration: id, Lane: lane}, Generation: 7, State: handoff.Driven,
-		Progress: handoff.Progress{Position: handoff.Position{Segment: 44, Index: 3}, Ahead: []int{0, handoff.Through, 2}},
+		Key: handoff.Key{Tenant: tenant, Integration: id, Lane: lane}, Generation: 7, State: handoff.Scheduled,
+		AckState: handoff.AckState{Offset: handoff.Offset{Segment: 44, Index: 3}, Ahead: []int{0, handoff.Acked, 2}},
 		DueAt:    base, Failures: 2, FailingSince: base.Add(-time.Minute), Slowness: 1, SlowUntil: base.Add(time.Hour),
 		Upload: &handoff.Upload{
 			Key: "acme/1-data-a.export", ID: "upload", ETags: []string{`"one"`, `"two"`}, Size: 1 << 40,
-			From: handoff.Position{Segment: 44, Index: 3}, To: handoff.Position{Segment: 45, Index: 1},
+			From: handoff.Offset{Segment: 44, Index: 3}, To: handoff.Offset{Segment: 45, Index: 1},
 			Next: base.Add(time.Minute), Created: base, Until: base.Add(time.Hour),
 		},
 	}
@@ -153,7 +153,7 @@ func notFound(t *testing.T, what string, err error) {
 type everything struct {
 	Tenant       *store.Tenant
 	Integrations []*integration.Integration
-	Record       *handoff.Record
+	Partition    *handoff.PartitionState
 	Cursors      []*handoff.Cursor
 	Due          []handoff.Key
 	Entries      []integration.LogEntry
@@ -168,7 +168,7 @@ func snapshot(t *testing.T, s store.Store) everything {
 	var err [6]error
 	e.Tenant, err[0] = s.Tenant(ctx, tenantA)
 	e.Integrations, err[1] = s.Integrations(ctx, tenantA)
-	e.Record, err[2] = s.Record(ctx, event.Partition{Tenant: tenantA})
+	e.Partition, err[2] = s.Partition(ctx, event.Partition{Tenant: tenantA})
 	e.Due, err[3] = s.Due(ctx, base.Add(1000*time.Hour), 1000)
 	e.Entries, err[4] = s.Entries(ctx, life, 1000)
 	e.Index, err[5] = s.RejectedIndex(ctx, life)

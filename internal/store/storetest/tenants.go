@@ -23,11 +23,11 @@ var tenants = map[string]func(*testing.T, store.Store){
 		ctx := t.Context()
 		for i, name := range oddNames {
 			h := store.History{Tenant: name, Integration: "hook", Incarnation: 5}
-			in, rec, cur, rej := anIntegration(name, "hook"), aRecord(name, 0), aCursor(name, "hook", 0), aRejected(eventA)
-			in.OpenLanes, rec.Delivered, cur.Failures, rej.Attempts = i, uint64(i), i, i
+			in, rec, cur, rej := anIntegration(name, "hook"), aPartition(name, 0), aCursor(name, "hook", 0), aRejected(eventA)
+			in.OpenLanes, rec.LowWatermark, cur.Failures, rej.Attempts = i, uint64(i), i, i
 			commit(t, s,
 				store.PutTenant{Tenant: &store.Tenant{Name: name, Integrations: i}},
-				store.PutIntegration{Integration: in}, store.PutRecord{Record: rec}, store.PutCursor{Cursor: cur},
+				store.PutIntegration{Integration: in}, store.PutPartition{State: rec}, store.PutCursor{Cursor: cur},
 				store.AddEntry{History: h, Entry: anEntry(fmt.Sprint(i))},
 				store.PutRejectedIndex{History: h, Index: &integration.RejectedIndex{Entries: make([]integration.RejectedEntry, i)}},
 				store.PutRejected{History: h, Rejected: rej})
@@ -44,8 +44,8 @@ var tenants = map[string]func(*testing.T, store.Store){
 			}
 			in, err := s.Integration(ctx, name, "hook")
 			equal(t, what+"Integration", read(t, in, err).OpenLanes, i)
-			rec, err := s.Record(ctx, event.Partition{Tenant: name})
-			equal(t, what+"Record", read(t, rec, err).Delivered, uint64(i))
+			rec, err := s.Partition(ctx, event.Partition{Tenant: name})
+			equal(t, what+"Record", read(t, rec, err).LowWatermark, uint64(i))
 			cur, err := s.Cursor(ctx, handoff.Key{Tenant: name, Integration: "hook"})
 			equal(t, what+"Cursor", read(t, cur, err).Failures, i)
 			entries, err := s.Entries(ctx, h, 10)
@@ -87,9 +87,9 @@ var tenants = map[string]func(*testing.T, store.Store){
 	"lanes and integrations of one tenant are apart": func(t *testing.T, s store.Store) {
 		var writes []store.Write
 		for lane := range 3 {
-			rec := aRecord(tenantA, lane)
-			rec.Delivered = uint64(lane)
-			writes = append(writes, store.PutRecord{Record: rec})
+			rec := aPartition(tenantA, lane)
+			rec.LowWatermark = uint64(lane)
+			writes = append(writes, store.PutPartition{State: rec})
 			for i, id := range []string{"a", "a/1", "a1"} {
 				cur := aCursor(tenantA, id, lane)
 				cur.Failures = 10*i + lane
@@ -98,8 +98,8 @@ var tenants = map[string]func(*testing.T, store.Store){
 		}
 		commit(t, s, writes...)
 		for lane := range 3 {
-			rec, err := s.Record(t.Context(), event.Partition{Tenant: tenantA, Lane: lane})
-			equal(t, "Record", read(t, rec, err).Delivered, uint64(lane))
+			rec, err := s.Partition(t.Context(), event.Partition{Tenant: tenantA, Lane: lane})
+			equal(t, "Record", read(t, rec, err).LowWatermark, uint64(lane))
 			for i, id := range []string{"a", "a/1", "a1"} {
 				cur, err := s.Cursor(t.Context(), handoff.Key{Tenant: tenantA, Integration: id, Lane: lane})
 				equal(t, "Cursor", read(t, cur, err).Failures, 10*i+lane)

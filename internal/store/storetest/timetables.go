@@ -10,22 +10,22 @@ import (
 )
 
 // timetables: what the store finds by time.
-var timetables = map[string]func(*testing.T, store.Store){
+var dueIndexes = map[string]func(*testing.T, store.Store){
 	"due cursors, the longest overdue first": func(t *testing.T, s store.Store) {
 		due := func(tenant, id string, lane int, at time.Time, state handoff.State) *handoff.Cursor {
 			c := aCursor(tenant, id, lane)
 			c.DueAt, c.State = at, state
 			return c
 		}
-		late := due("b", "late", 1, base.Add(-time.Hour), handoff.Driven)
-		latest := due("a", "latest", 0, base.Add(-30*24*time.Hour), handoff.Driven)
-		replay := due("c", "replay", 0, base.Add(-time.Minute), handoff.Following) // taken back from the roster then
-		now := due("a", "now", 0, base, handoff.Driven)
-		soon := due("a", "soon", 0, base.Add(time.Millisecond), handoff.Driven)
+		late := due("b", "late", 1, base.Add(-time.Hour), handoff.Scheduled)
+		latest := due("a", "latest", 0, base.Add(-30*24*time.Hour), handoff.Scheduled)
+		replay := due("c", "replay", 0, base.Add(-time.Minute), handoff.Live) // taken back from the roster then
+		now := due("a", "now", 0, base, handoff.Scheduled)
+		soon := due("a", "soon", 0, base.Add(time.Millisecond), handoff.Scheduled)
 		commit(t, s, store.PutCursor{Cursor: now}, store.PutCursor{Cursor: soon}, store.PutCursor{Cursor: late},
 			store.PutCursor{Cursor: replay}, store.PutCursor{Cursor: latest},
-			store.PutCursor{Cursor: due("a", "following", 0, time.Time{}, handoff.Following)},
-			store.PutCursor{Cursor: due("a", "parked", 0, time.Time{}, handoff.Parked)},
+			store.PutCursor{Cursor: due("a", "following", 0, time.Time{}, handoff.Live)},
+			store.PutCursor{Cursor: due("a", "parked", 0, time.Time{}, handoff.Paused)},
 			store.PutCursor{Cursor: due("a", "finished", 0, time.Time{}, handoff.Finished)})
 
 		expect := func(what string, before time.Time, limit int, want ...*handoff.Cursor) {
@@ -56,16 +56,16 @@ var timetables = map[string]func(*testing.T, store.Store){
 			store.PutIntegration{Integration: completed("a", "soon", base.Add(time.Millisecond))},
 			store.PutIntegration{Integration: completed("a", "open", time.Time{})})
 
-		over, err := s.Graces(t.Context(), base, 100)
+		over, err := s.ExpiredReplays(t.Context(), base, 100)
 		equal(t, "at base", read(t, over, err), []*integration.Integration{older, old, now})
-		over, err = s.Graces(t.Context(), base.Add(-time.Millisecond), 100)
+		over, err = s.ExpiredReplays(t.Context(), base.Add(-time.Millisecond), 100)
 		equal(t, "just before base", read(t, over, err), []*integration.Integration{older, old})
-		over, err = s.Graces(t.Context(), base, 1)
+		over, err = s.ExpiredReplays(t.Context(), base, 1)
 		equal(t, "limited", len(read(t, over, err)), 1)
 
 		older.CompletedAt = time.Time{}
 		commit(t, s, store.PutIntegration{Integration: older}, store.DeleteIntegration{Integration: old})
-		over, err = s.Graces(t.Context(), base, 100)
+		over, err = s.ExpiredReplays(t.Context(), base, 100)
 		equal(t, "after changes", read(t, over, err), []*integration.Integration{now})
 	},
 }

@@ -196,7 +196,7 @@ func (w *world) advance(payload []byte) ([]byte, string, error) {
 		w.t.Errorf("the function was given %s: %v", payload, err)
 	}
 	scheduler := w.scheduler("")
-	driver := statemachine.Driver{Advance: w.engine(scheduler).Advance, Cursors: w.records, Now: time.Now}
+	driver := statemachine.Task{Advance: w.engine(scheduler).Advance, Cursors: w.records, Now: time.Now}
 	next, err := driver.Step(w.ctx, state)
 	scheduler.Wait()
 	if err != nil {
@@ -253,7 +253,7 @@ func (w *world) wantAll() {
 		}
 	}
 	c, err := w.records.Cursor(w.ctx, handoff.Key{Tenant: tenant, Integration: "orders"})
-	if err != nil || c.State != handoff.Following {
+	if err != nil || c.State != handoff.Live {
 		w.t.Errorf("in the end %+v, %v", c, err)
 	}
 	if n := len(w.machine.Executions(types.ExecutionStatusRunning)); n != 0 {

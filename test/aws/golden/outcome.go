@@ -114,7 +114,7 @@ func (o *Outcome) add(r request) error {
 			for i := range content.Events {
 				p.Events = append(p.Events, content.Events[i].Name)
 			}
-			if !content.Barrier.IsZero() {
+			if !content.Marker.IsZero() {
 				p.Events = append(p.Events, "(barrier)")
 			}
 			o.Published = append(o.Published, p)

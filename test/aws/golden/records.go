@@ -72,7 +72,7 @@ func batch(records []record, first int) ([]byte, error) {
 func (r *record) encode() ([]byte, error) {
 	switch {
 	case r.Barrier != nil:
-		return kinesis.EncodeBarrier(*r.Barrier), nil
+		return kinesis.EncodeMarker(*r.Barrier), nil
 	case len(r.Events) == 0:
 		return []byte(r.Raw), nil
 	}

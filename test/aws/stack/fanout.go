@@ -71,11 +71,11 @@ func (s *Stack) Register(t testing.TB, tenant string, webhooks int, url string) 
 // Followers is how many integrations of a tenant follow, -1 where that cannot be
 // read.
 func (s *Stack) Followers(ctx context.Context, tenant string) int {
-	r, err := store.New(s.DynamoDB, s.Table, time.Now).Record(ctx, event.Partition{Tenant: tenant})
+	r, err := store.New(s.DynamoDB, s.Table, time.Now).Partition(ctx, event.Partition{Tenant: tenant})
 	if err != nil {
 		return -1
 	}
-	return len(r.Followers)
+	return len(r.Live)
 }
 
 // Quiet waits until no function makes a request any more: none for a third of a

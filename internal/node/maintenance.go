@@ -19,7 +19,7 @@ func (n *Node) keptLonger() time.Duration { return n.config.FailureStopAfter + t
 
 // doChores does what has to be done from time to time, until ctx ends. None of
 // it is needed for events to arrive.
-func (n *Node) doChores(ctx context.Context) {
+func (n *Node) maintain(ctx context.Context) {
 	if v, ok := n.verifier.(interface{ Ready(context.Context) error }); ok {
 		if err := v.Ready(ctx); err != nil && ctx.Err() == nil {
 			n.logger.Warn("access tokens cannot be checked: calls are answered with 503 until the issuer can be reached", "issuer", n.config.Issuer, "error", err)
@@ -52,7 +52,7 @@ func (n *Node) lookAround(ctx context.Context, newest time.Time) {
 func (n *Node) sweep(ctx context.Context) {
 	overdue, err := n.engine.Sweep(ctx)
 	n.report(ctx, "restart overdue cursors", overdue, err)
-	n.report(ctx, "delete finished replays", 0, n.life.ExpireGraces(ctx))
+	n.report(ctx, "delete finished replays", 0, n.life.DeleteExpiredReplays(ctx))
 }
 
 func (n *Node) trim(ctx context.Context) {

@@ -1,4 +1,4 @@
-package keyfile_test
+package local_test
 
 import (
 	"bytes"
@@ -16,24 +16,24 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sluicehq/sluice/internal/secret"
-	"github.com/sluicehq/sluice/internal/secret/keyfile"
+	"github.com/sluicehq/sluice/internal/secret/local"
 )
 
 const clear = "sk_live_51H8x0_the_key"
 
 var owner = secret.Owner{Tenant: "acme", Integration: "orders", Field: "api_key"}
 
-func open(t *testing.T) (*keyfile.Sealer, string) {
+func open(t *testing.T) (*local.Sealer, string) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), keyfile.Name)
-	s, err := keyfile.OpenOrCreate(path)
+	path := filepath.Join(t.TempDir(), local.Name)
+	s, err := local.OpenOrCreate(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s, path
 }
 
-func seal(t *testing.T, s *keyfile.Sealer) secret.Sealed {
+func seal(t *testing.T, s *local.Sealer) secret.Sealed {
 	t.Helper()
 	sealed, err := s.Seal(t.Context(), owner, secret.NewString(clear))
 	if err != nil {
@@ -54,8 +54,8 @@ func TestSealedOpensAfterARestart(t *testing.T) {
 	if again := seal(t, first); bytes.Equal(again.Ciphertext, sealed.Ciphertext) {
 		t.Error("the same secret sealed twice gives the same ciphertext")
 	}
-	for name, reopen := range map[string]func(string) (*keyfile.Sealer, error){
-		"Open": keyfile.Open, "OpenOrCreate": keyfile.OpenOrCreate,
+	for name, reopen := range map[string]func(string) (*local.Sealer, error){
+		"Open": local.Open, "OpenOrCreate": local.OpenOrCreate,
 	} {
 		s, err := reopen(path)
 		if err != nil {
@@ -146,7 +146,7 @@ func TestAnotherKeyOpensNothing(t *testing.T) {
 
 // refused asserts that sealed does not open, and that the error says of what
 // without a secret in it. An empty ciphertext is no secret, and opens as such.
-func refused(t *testing.T, s *keyfile.Sealer, o secret.Owner, sealed secret.Sealed) error {
+func refused(t *testing.T, s *local.Sealer, o secret.Owner, sealed secret.Sealed) error {
 	t.Helper()
 	got, err := s.Open(t.Context(), o, sealed)
 	if len(sealed.Ciphertext) == 0 {
@@ -165,8 +165,8 @@ func refused(t *testing.T, s *keyfile.Sealer, o secret.Owner, sealed secret.Seal
 }
 
 func TestOpenNeedsTheFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), keyfile.Name)
-	_, err := keyfile.Open(path)
+	path := filepath.Join(t.TempDir(), local.Name)
+	_, err := local.Open(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("err = %v, want fs.ErrNotExist", err)
 	}
@@ -218,7 +218,7 @@ func TestEveryFlippedByteOfTheFileIsFound(t *testing.T) {
 		if err := os.WriteFile(path, flipped, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s, err := keyfile.Open(path)
+		s, err := local.Open(path)
 		if err != nil {
 			refusals++
 			continue
@@ -240,7 +240,7 @@ func TestReadableByOthersIsRefused(t *testing.T) {
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, try := range []func(string) (*keyfile.Sealer, error){keyfile.Open, keyfile.OpenOrCreate} {
+	for _, try := range []func(string) (*local.Sealer, error){local.Open, local.OpenOrCreate} {
 		if _, err := try(path); err == nil || !strings.Contains(err.Error(), "chmod 600 "+path) {
 			t.Errorf("err = %v; want a sentence with the chmod", err)
 		}
@@ -251,11 +251,11 @@ func TestReadableByOthersIsRefused(t *testing.T) {
 // what to do, without quoting it, and that nothing on disk changes.
 func mustRefuse(t *testing.T, name string, content []byte) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), keyfile.Name)
+	path := filepath.Join(t.TempDir(), local.Name)
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, try := range []func(string) (*keyfile.Sealer, error){keyfile.Open, keyfile.OpenOrCreate} {
+	for _, try := range []func(string) (*local.Sealer, error){local.Open, local.OpenOrCreate} {
 		before := tree(t, filepath.Dir(path))
 		_, err := try(path)
 		if err == nil {

@@ -18,7 +18,7 @@ type Cursors interface {
 
 // Driver is the task of the state machine. Set its fields; it is safe for
 // concurrent use.
-type Driver struct {
+type Task struct {
 	Advance func(ctx context.Context, k handoff.Key) (delivery.Step, error)
 	Cursors Cursors
 	Now     func() time.Time
@@ -29,7 +29,7 @@ type Driver struct {
 // it is not known whether it has run.
 //
 // The package documentation says why each case is right.
-func (d *Driver) Step(ctx context.Context, s State) (State, error) {
+func (d *Task) Step(ctx context.Context, s State) (State, error) {
 	s.Count++
 	c, err := dueCursor(ctx, d.Cursors, s.Key())
 	if err != nil {
@@ -54,14 +54,14 @@ func (d *Driver) Step(ctx context.Context, s State) (State, error) {
 
 // takeOver makes a shadow the owner, once the last owner has had its time. It
 // does not advance: see the package documentation.
-func (d *Driver) takeOver(s State, c *handoff.Cursor) State {
+func (d *Task) takeOver(s State, c *handoff.Cursor) State {
 	left := c.DueAt.Add(shadowMargin).Sub(d.Now()) // positive if the clocks differ
 	s.Shadow = left > 0
 	return d.wait(s, left)
 }
 
 // advance runs the step of an owner.
-func (d *Driver) advance(ctx context.Context, s State) (State, error) {
+func (d *Task) advance(ctx context.Context, s State) (State, error) {
 	step, err := d.Advance(ctx, s.Key())
 	if err != nil {
 		return State{}, err
@@ -84,7 +84,7 @@ func (d *Driver) advance(ctx context.Context, s State) (State, error) {
 }
 
 // shadow makes the execution a shadow of the cursor's version.
-func (d *Driver) shadow(s State, c *handoff.Cursor) State {
+func (d *Task) shadow(s State, c *handoff.Cursor) State {
 	s.Version, s.Shadow = versionOf(c), true
 	return d.wait(s, max(c.DueAt.Sub(d.Now()), 0)+shadowMargin)
 }
@@ -101,7 +101,7 @@ func dueCursor(ctx context.Context, cursors Cursors, k handoff.Key) (*handoff.Cu
 	return c, nil
 }
 
-func (d *Driver) wait(s State, wait time.Duration) State {
+func (d *Task) wait(s State, wait time.Duration) State {
 	s.Next, s.WaitSeconds = Wait, seconds(wait)
 	// The name includes the time because a cursor may keep its version for longer
 	// than an execution lasts.

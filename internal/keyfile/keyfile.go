@@ -1,8 +1,8 @@
-// Package privatefile reads and creates the small files that only their owner
+// Package keyfile reads and creates the small files that only their owner
 // may read: keys. A file is created whole or not at all, and of several
 // processes that create the same file at once exactly one wins; the others
 // read what it wrote.
-package privatefile
+package keyfile
 
 import (
 	"errors"

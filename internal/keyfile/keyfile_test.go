@@ -1,4 +1,4 @@
-package privatefile_test
+package keyfile_test
 
 import (
 	"errors"
@@ -11,16 +11,16 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/sluicehq/sluice/internal/privatefile"
+	"github.com/sluicehq/sluice/internal/keyfile"
 )
 
 func TestReadOrCreateMakesAPrivateFileOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "a.key")
-	got, err := privatefile.ReadOrCreate(path, func() ([]byte, error) { return []byte("first"), nil })
+	got, err := keyfile.ReadOrCreate(path, func() ([]byte, error) { return []byte("first"), nil })
 	if err != nil || string(got) != "first" {
 		t.Fatalf("ReadOrCreate = %q, %v", got, err)
 	}
-	got, err = privatefile.ReadOrCreate(path, func() ([]byte, error) {
+	got, err = keyfile.ReadOrCreate(path, func() ([]byte, error) {
 		t.Error("asked for fresh content though the file is there")
 		return nil, nil
 	})
@@ -50,7 +50,7 @@ func TestReadOrCreateManyAtOnce(t *testing.T) {
 	got := make([]string, creators)
 	for i := range creators {
 		done.Go(func() {
-			content, err := privatefile.ReadOrCreate(path, func() ([]byte, error) {
+			content, err := keyfile.ReadOrCreate(path, func() ([]byte, error) {
 				made.Done() // everybody has seen that there is no file before anybody writes one
 				made.Wait()
 				return fmt.Appendf(nil, "from %d", i), nil
@@ -77,7 +77,7 @@ func TestReadOrCreateManyAtOnce(t *testing.T) {
 func TestReadOrCreateLeavesNothingWhenThereIsNoContent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.key")
 	boom := errors.New("no randomness")
-	if _, err := privatefile.ReadOrCreate(path, func() ([]byte, error) { return nil, boom }); !errors.Is(err, boom) {
+	if _, err := keyfile.ReadOrCreate(path, func() ([]byte, error) { return nil, boom }); !errors.Is(err, boom) {
 		t.Errorf("err = %v, want %v", err, boom)
 	}
 	entries, err := os.ReadDir(filepath.Dir(path))
@@ -90,7 +90,7 @@ func TestReadRefuses(t *testing.T) {
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "missing.key")
 	big := filepath.Join(dir, "big.key")
-	if err := os.WriteFile(big, make([]byte, privatefile.MaxBytes+1), 0o600); err != nil {
+	if err := os.WriteFile(big, make([]byte, keyfile.MaxBytes+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ path, want string }{
@@ -98,12 +98,12 @@ func TestReadRefuses(t *testing.T) {
 		{big, "larger than 65536 bytes"},
 		{dir, "not a regular file; it must be a file that belongs to the user who runs this program, with mode 600"},
 	} {
-		_, err := privatefile.Read(c.path)
+		_, err := keyfile.Read(c.path)
 		if err == nil || !strings.Contains(err.Error(), c.path) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("Read(%s) = %v; want the path and %q", c.path, err, c.want)
 		}
 	}
-	if _, err := privatefile.Read(missing); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := keyfile.Read(missing); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing file: %v, want fs.ErrNotExist", err)
 	}
 }
@@ -123,7 +123,7 @@ func TestPermissions(t *testing.T) {
 		if err := os.Chmod(path, c.mode); err != nil {
 			t.Fatal(err)
 		}
-		_, err := privatefile.ReadOrCreate(path, nil)
+		_, err := keyfile.ReadOrCreate(path, nil)
 		if c.ok && err != nil {
 			t.Errorf("mode %#o: %v", c.mode, err)
 		}

@@ -1,8 +1,8 @@
-// Package keyfile seals secrets under a key in a local file: AES-256-GCM
+// Package local seals secrets under a key in a local file: AES-256-GCM
 // through Tink, bound to tenant, integration and field. Whoever can read the
 // file can read the secrets; whoever loses it cannot, and nobody can help: back
 // it up apart from the database.
-package keyfile
+package local
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
-	"github.com/sluicehq/sluice/internal/privatefile"
+	"github.com/sluicehq/sluice/internal/keyfile"
 	"github.com/sluicehq/sluice/internal/secret"
 )
 
@@ -41,7 +41,7 @@ var _ secret.Sealer = (*Sealer)(nil)
 // holds sealed secrets. The error of a missing file satisfies
 // errors.Is(err, fs.ErrNotExist).
 func Open(path string) (*Sealer, error) {
-	content, err := privatefile.Read(path)
+	content, err := keyfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w; the stored secrets of the integrations were sealed under it and cannot be read without it: "+
 			"restore it from a backup, or start with an empty data directory and register the integrations again", err)
@@ -55,7 +55,7 @@ func Open(path string) (*Sealer, error) {
 // OpenOrCreate is Open; where there is no file it makes one with a fresh key.
 // Use it only while no secret is stored: a fresh key opens nothing of before.
 func OpenOrCreate(path string) (*Sealer, error) {
-	content, err := privatefile.ReadOrCreate(path, fresh)
+	content, err := keyfile.ReadOrCreate(path, fresh)
 	if err != nil {
 		return nil, err
 	}

@@ -7,10 +7,10 @@ import (
 )
 
 // ParkedPrefix is where in the bucket records are parked that cannot be read.
-const ParkedPrefix = "malformed/"
+const QuarantinePrefix = "malformed/"
 
 // Parked is a stream record that could not be read, as it is kept in the bucket.
-type Parked struct {
+type Quarantined struct {
 	Reason       string `json:"reason"`
 	Stream       string `json:"event_source_arn"`
 	EventID      string `json:"event_id"` // shard and sequence number
@@ -20,13 +20,13 @@ type Parked struct {
 
 // ParseParked reads a Parked from its JSON. Its errors continue a sentence about
 // the object: "it is not what fanout writes".
-func ParseParked(text []byte) (Parked, error) {
-	var p Parked
+func ParseQuarantined(text []byte) (Quarantined, error) {
+	var p Quarantined
 	if err := json.Unmarshal(text, &p); err != nil {
-		return Parked{}, fmt.Errorf("it is not what fanout writes: %w", err)
+		return Quarantined{}, fmt.Errorf("it is not what fanout writes: %w", err)
 	}
 	if p.PartitionKey == "" || p.Stream == "" {
-		return Parked{}, errors.New("it is not what fanout writes: partition_key or event_source_arn is missing")
+		return Quarantined{}, errors.New("it is not what fanout writes: partition_key or event_source_arn is missing")
 	}
 	return p, nil
 }

@@ -13,19 +13,19 @@ import (
 // People and cmd/redrive read what was parked, by an older release too.
 func TestParkedRecordsAreStoredAs(t *testing.T) {
 	const text = `{"reason":"of kind 9","event_source_arn":"arn:stream","event_id":"shardId-000000000006:4959","partition_key":"0#acme","data":"AAH/"}`
-	parked := fanout.Parked{Reason: "of kind 9", Stream: "arn:stream", EventID: "shardId-000000000006:4959", PartitionKey: "0#acme", Data: []byte{0, 1, 0xff}}
+	parked := fanout.Quarantined{Reason: "of kind 9", Stream: "arn:stream", EventID: "shardId-000000000006:4959", PartitionKey: "0#acme", Data: []byte{0, 1, 0xff}}
 	if got, err := json.Marshal(parked); err != nil || string(got) != text {
 		t.Errorf("got %s, %v, want %s", got, err, text)
 	}
-	got, err := fanout.ParseParked([]byte(text))
+	got, err := fanout.ParseQuarantined([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(parked, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if fanout.ParkedPrefix != "malformed/" {
-		t.Errorf("they lie under %q", fanout.ParkedPrefix)
+	if fanout.QuarantinePrefix != "malformed/" {
+		t.Errorf("they lie under %q", fanout.QuarantinePrefix)
 	}
 }
 
@@ -36,11 +36,11 @@ func TestWhatIsNoParkedRecord(t *testing.T) {
 		`{"event_source_arn":"arn:stream"}`: "it is not what fanout writes: partition_key or event_source_arn is missing",
 		`{"partition_key":"0#acme"}`:        "it is not what fanout writes: partition_key or event_source_arn is missing",
 	} {
-		got, err := fanout.ParseParked([]byte(text))
+		got, err := fanout.ParseQuarantined([]byte(text))
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
-		if diff := cmp.Diff(fanout.Parked{}, got); diff != "" {
+		if diff := cmp.Diff(fanout.Quarantined{}, got); diff != "" {
 			t.Errorf("%s is read as (-want +got):\n%s", text, diff)
 		}
 	}

@@ -10,13 +10,13 @@ import (
 
 // tailBytes is how much memory the segments that this process appended last may
 // take: the follow loop reads them right after the append.
-const tailBytes = 8 << 20
+const recentBytes = 8 << 20
 
 // eventOverhead is about what an event takes in memory beside its body.
 const eventOverhead = 160
 
 // tail keeps what was appended last. The oldest goes first.
-type tail struct {
+type recentSegments struct {
 	mu       sync.Mutex
 	segments map[place]kept
 	order    []place
@@ -33,7 +33,7 @@ type kept struct {
 	expires int64
 }
 
-func (t *tail) add(p event.Partition, s eventlog.Segment, expires int64) {
+func (t *recentSegments) add(p event.Partition, s eventlog.Segment, expires int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.segments == nil {
@@ -43,7 +43,7 @@ func (t *tail) add(p event.Partition, s eventlog.Segment, expires int64) {
 	t.segments[at] = kept{s, expires}
 	t.order = append(t.order, at)
 	t.bytes += memoryOf(&s)
-	for t.bytes > tailBytes {
+	for t.bytes > recentBytes {
 		oldest := t.segments[t.order[0]].segment
 		delete(t.segments, t.order[0])
 		t.order = t.order[1:]
@@ -53,7 +53,7 @@ func (t *tail) add(p event.Partition, s eventlog.Segment, expires int64) {
 
 // read returns the segments after the given number that are at hand, up to
 // about maxBytes of bodies.
-func (t *tail) read(p event.Partition, after uint64, maxBytes int, now time.Time) []eventlog.Segment {
+func (t *recentSegments) read(p event.Partition, after uint64, maxBytes int, now time.Time) []eventlog.Segment {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var segments []eventlog.Segment

@@ -26,7 +26,7 @@ func decode(partitionKey string, data []byte) (fanout.Content, error) {
 }
 
 // parking keeps stream records that cannot be read in S3.
-type parking struct {
+type quarantine struct {
 	s3      *s3.Client
 	bucket  string
 	metrics *metrics
@@ -34,8 +34,8 @@ type parking struct {
 
 // park writes the record under its own name, so that to park it again changes
 // nothing.
-func (p parking) park(ctx context.Context, r *events.KinesisEventRecord, reason error) error {
-	text, err := json.MarshalIndent(fanout.Parked{
+func (p quarantine) put(ctx context.Context, r *events.KinesisEventRecord, reason error) error {
+	text, err := json.MarshalIndent(fanout.Quarantined{
 		Reason: reason.Error(), Stream: r.EventSourceArn, EventID: r.EventID,
 		PartitionKey: r.Kinesis.PartitionKey, Data: r.Kinesis.Data,
 	}, "", "  ")
@@ -44,7 +44,7 @@ func (p parking) park(ctx context.Context, r *events.KinesisEventRecord, reason 
 	}
 	shard, _, _ := strings.Cut(r.EventID, ":")
 	_, err = p.s3.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &p.bucket, Key: aws.String(fanout.ParkedPrefix + shard + "/" + r.Kinesis.SequenceNumber + ".json"),
+		Bucket: &p.bucket, Key: aws.String(fanout.QuarantinePrefix + shard + "/" + r.Kinesis.SequenceNumber + ".json"),
 		Body: bytes.NewReader(text), ContentType: aws.String("application/json"),
 	})
 	if err != nil {

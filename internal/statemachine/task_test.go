@@ -75,7 +75,7 @@ func TestStep(t *testing.T) {
 			}
 			put(tt.cursor)
 			var got want
-			d := Driver{Cursors: c, Now: func() time.Time { return now }, Advance: func(_ context.Context, k handoff.Key) (delivery.Step, error) {
+			d := Task{Cursors: c, Now: func() time.Time { return now }, Advance: func(_ context.Context, k handoff.Key) (delivery.Step, error) {
 				if k != key {
 					t.Errorf("advanced %v", k)
 				}
@@ -106,7 +106,7 @@ func TestStepHandsErrorsOn(t *testing.T) {
 	for name, failing := range map[string]int{"the first read": 1, "Advance": 2, "the second read": 3} {
 		c := &cursors{cursor: map[handoff.Key]handoff.Cursor{key: {DueAt: now, Version: 35}}, err: map[handoff.Key]error{}}
 		calls := 0
-		d := Driver{Now: func() time.Time { return now }, Advance: func(context.Context, handoff.Key) (delivery.Step, error) {
+		d := Task{Now: func() time.Time { return now }, Advance: func(context.Context, handoff.Key) (delivery.Step, error) {
 			if calls++; calls == failing {
 				return delivery.Step{}, unavailable
 			}
@@ -153,7 +153,7 @@ func TestLostAnswerIsMadeUpFor(t *testing.T) {
 	for calls := range 7 { // the function is killed at each call of the store
 		for _, twice := range []bool{false, true} { // and at its take-over too
 			w := newWorld()
-			w.drive("")
+			w.schedule("")
 			e := w.execs[0]
 			w.crash(e, calls)
 			w.pass(25 * time.Second)
@@ -186,7 +186,7 @@ func (w *world) crash(e *execution, call int) {
 func TestStepThatGoesOnIsMadeUpForByTheSweep(t *testing.T) {
 	for calls := range 6 {
 		w := newWorld()
-		w.drive("")
+		w.schedule("")
 		e := w.execs[0]
 		for range calls + 1 {
 			w.run(e)
@@ -209,13 +209,13 @@ func TestStepThatGoesOnIsMadeUpForByTheSweep(t *testing.T) {
 func TestSecondExecutionDiesOut(t *testing.T) {
 	w := newWorld()
 	defer w.end()
-	w.drive("")
+	w.schedule("")
 	w.pass(90 * time.Second)
 	for _, salt := range []string{"a", "b", "c"} { // as by an early sweep, of the same version
-		w.drive(salt)
+		w.schedule(salt)
 	}
 	w.pass(20 * time.Second)
-	w.drive("d")
+	w.schedule("d")
 	if n := len(w.alive()); n < 4 {
 		t.Fatalf("%d executions are at work", n)
 	}
@@ -230,14 +230,14 @@ func TestStopEndsAllAndAStartBeginsAnew(t *testing.T) {
 	w := newWorld()
 	defer w.end()
 	w.outcome = func() outcome { return outcome{wait: 10 * time.Minute} } // a long back-off
-	w.drive("")
+	w.schedule("")
 	w.pass(time.Minute)
 	w.stop()
-	w.drive("")
+	w.schedule("")
 	w.pass(time.Minute)
 	w.outcome = func() outcome { return outcome{wait: time.Minute} }
 	w.restart()
-	w.drive("")
+	w.schedule("")
 	if n := len(w.alive()); n != 2 {
 		t.Fatalf("%d executions, want the old one, which waits, and the new one", n)
 	}
@@ -259,8 +259,8 @@ func TestStopEndsAllAndAStartBeginsAnew(t *testing.T) {
 func TestDeletedEndsAll(t *testing.T) {
 	w := newWorld()
 	defer w.end()
-	w.drive("")
-	w.drive("twice")
+	w.schedule("")
+	w.schedule("twice")
 	w.pass(30 * time.Second)
 	w.remove()
 	w.pass(2 * time.Minute)
@@ -274,10 +274,10 @@ func TestDeletedEndsAll(t *testing.T) {
 func TestSweepReplacesAFailedExecution(t *testing.T) {
 	w := newWorld()
 	defer w.end()
-	w.drive("")
+	w.schedule("")
 	w.fail(w.execs[0]) // before its first step: the cursor keeps its version
 	w.pass(time.Minute)
-	w.drive("")
+	w.schedule("")
 	if n := len(w.alive()); n != 0 {
 		t.Fatalf("%d executions: a name is used again", n)
 	}
@@ -293,7 +293,7 @@ func TestRenewalsHaveNamesOfTheirOwn(t *testing.T) {
 	w := newWorld()
 	defer w.end()
 	w.change(func(c *handoff.Cursor) { c.DueAt = w.now.AddDate(1, 0, 0) })
-	w.drive("")
+	w.schedule("")
 	e, names := w.execs[0], map[string]bool{w.execs[0].name: true}
 	for range 50 {
 		e.state.Count = 0 // as in a renewed execution

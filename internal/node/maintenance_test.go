@@ -10,7 +10,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/integration"
-	"github.com/sluicehq/sluice/internal/secret/keyfile"
+	"github.com/sluicehq/sluice/internal/secret/local"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
@@ -101,7 +101,7 @@ func TestNodeWithoutSecretsNeedsNoKeyOfBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeNode(t, n)
-	key := filepath.Join(dir, keyfile.Name)
+	key := filepath.Join(dir, local.Name)
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)
 	}
