@@ -17,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/sluicehq/sluice/internal/backoff"
 )
 
 // The exit codes.
@@ -32,7 +34,7 @@ func mainCode() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	return run(ctx, os.Args[1:], &env{in: os.Stdin, out: os.Stdout, err: os.Stderr, open: open, pause: pause})
+	return run(ctx, os.Args[1:], &env{in: os.Stdin, out: os.Stdout, err: os.Stderr, open: open, pause: backoff.Wait})
 }
 
 // env is what the command has of the world, so that a test can give it another.
@@ -71,17 +73,5 @@ func clientsOf(c aws.Config) clients {
 		objects: s3.NewFromConfig(c, func(o *s3.Options) {
 			o.UsePathStyle = c.BaseEndpoint != nil // an emulator
 		}),
-	}
-}
-
-// pause waits for d, or returns why ctx is done before.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
 	}
 }

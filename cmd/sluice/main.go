@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/sluicehq/sluice/internal/backoff"
 )
 
 func main() { os.Exit(mainCode()) }
@@ -28,12 +30,8 @@ var errInterrupted = errors.New("interrupted")
 
 // sleep waits for d, or returns errInterrupted when ctx is done before.
 func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
+	if backoff.Wait(ctx, d) != nil {
 		return errInterrupted
-	case <-timer.C:
-		return nil
 	}
+	return nil
 }

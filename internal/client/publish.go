@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"github.com/sluicehq/sluice/internal/backoff"
 )
 
 // A call of Upload holds less than the server takes by default (1,000 events,
@@ -116,7 +118,7 @@ func (u *Upload) send(ctx context.Context, b *batch) error {
 			return nil
 		}
 		b.unsure = b.unsure || b.made && mayBeTaken(err)
-		pause := backoff(try, rand.Float64())
+		pause := pauseAfter(try, rand.Float64())
 		if e, ok := errors.AsType[*Error](err); ok {
 			pause = max(pause, e.RetryAfter)
 		}
@@ -147,10 +149,10 @@ func (u *Upload) worthAnotherTry(err error) bool {
 	return unreachable && u.through
 }
 
-// backoff is the pause after the given try, from 1: 0.5 s, doubling to at most
+// pauseAfter is the pause after the given try, from 1: 0.5 s, doubling to at most
 // 8 s, of which the random share in [0,1) takes away up to half.
-func backoff(try int, random float64) time.Duration {
-	pause := firstWait << min(try-1, 4)
+func pauseAfter(try int, random float64) time.Duration {
+	pause := backoff.Ceiling(firstWait, try, 8*time.Second)
 	return pause - time.Duration(random*float64(pause/2))
 }
 

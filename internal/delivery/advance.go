@@ -247,7 +247,7 @@ func (s *step) read(after uint64) ([]eventlog.Segment, error) {
 func (e *Engine) skipped(ctx context.Context, in *integration.Integration) error {
 	return e.Store.Commit(ctx, store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
 		Action: integration.ActionEventsSkipped, CreatedAt: e.Now(),
-		Reason: fmt.Sprintf("Events older than %s were not delivered in time and are no longer kept.", span(e.Settings.Retention)),
+		Reason: fmt.Sprintf("Events older than %s were not delivered in time and are no longer kept.", integration.Span(e.Settings.Retention)),
 	}})
 }
 

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
@@ -142,11 +143,7 @@ func (e *Engine) lastWrite(ctx context.Context, write func(context.Context) erro
 		if problem.CodeOf(err) != problem.Unavailable {
 			return err
 		}
-		timer := time.NewTimer(lastWritePause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if backoff.Wait(ctx, lastWritePause) != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
@@ -288,7 +289,7 @@ func (e *Engine) penalise(c *handoff.Cursor, entry handoff.Subscriber) {
 		c.Slowness = 0 // it kept up for long enough
 	}
 	c.Slowness++
-	c.SlowUntil = now.Add(doubled(e.Settings.RetryMin, c.Slowness, e.Settings.RetryMax))
+	c.SlowUntil = now.Add(backoff.Ceiling(e.Settings.RetryMin, c.Slowness, e.Settings.RetryMax))
 }
 
 // wake makes those leave who only want to be told that there are events.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
@@ -19,7 +20,7 @@ func (e *Engine) backOff(in *integration.Integration, c *handoff.Cursor, f *work
 	if c.FailingSince.IsZero() {
 		c.FailingSince = f.At
 	}
-	pause := max(f.Verdict.RetryAfter, Backoff(c.Failures, e.Settings.RetryMin, e.Settings.RetryMax, e.random()))
+	pause := max(f.Verdict.RetryAfter, backoff.Full(e.Settings.RetryMin, c.Failures, e.Settings.RetryMax, e.Rand))
 	c.DueAt = f.At.Add(pause)
 	return store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
 		Action: integration.ActionRetryTriggered, Reason: f.Verdict.Reason, CreatedAt: f.At,
@@ -33,16 +34,8 @@ func (e *Engine) gaveUp(ctx context.Context, in *integration.Integration, c *han
 		return false, nil
 	}
 	reason := fmt.Sprintf("Stopped: every attempt has failed since %s. %s Start it again within %s and nothing is lost.",
-		event.FormatTime(c.FailingSince), f.Verdict.Reason, span(e.Settings.Retention))
+		event.FormatTime(c.FailingSince), f.Verdict.Reason, integration.Span(e.Settings.Retention))
 	return true, e.Lifecycle.StopFailing(ctx, in.Tenant, in.ID, in.Generation, reason)
-}
-
-// span is a time for people: "30 days", or "36h0m0s".
-func span(d time.Duration) string {
-	if day := 24 * time.Hour; d >= day && d%day == 0 {
-		return fmt.Sprintf("%d days", d/day)
-	}
-	return d.String()
 }
 
 // complete records that a replay has read one lane to its end; with the last lane

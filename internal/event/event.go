@@ -135,3 +135,25 @@ func LaneOf(id string, lanes int) int {
 	_, _ = h.Write([]byte(id)) // a hash never fails
 	return int(h.Sum32() % uint32(lanes))
 }
+
+// ValidID reports whether s can be the id of an event: a UUID in its common form
+// of 36 characters, in either case, of any version.
+func ValidID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		switch i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/google/uuid"
-
 	openapi "github.com/sluicehq/sluice/api"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/problem"
@@ -100,7 +98,7 @@ func eventID(r *http.Request) (string, error) {
 		return "", problem.New(problem.NotFound, "There is no rejected event %q: the id %v.", clip(id), err)
 	}
 	id = strings.ToLower(id)
-	if len(id) != 36 || uuid.Validate(id) != nil {
+	if !event.ValidID(id) {
 		return "", problem.New(problem.NotFound, "There is no rejected event %q; ids of events are UUIDs.", clip(id))
 	}
 	return id, nil

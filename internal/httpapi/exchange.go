@@ -8,10 +8,10 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // exchange is one request and its answer, with what its log line says. It
@@ -138,10 +138,4 @@ func (h requestIDHandler) WithGroup(name string) slog.Handler {
 }
 
 // clip keeps a caller's text short in messages and log lines.
-func clip(s string) string {
-	const most = 200
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
-	return strings.ToValidUTF8(s, "\uFFFD")
-}
+func clip(s string) string { return usertext.Clip(s, 200) }

@@ -3,7 +3,9 @@
 package integration
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
@@ -150,6 +152,23 @@ type LogEntry struct {
 	Action    Action    `json:"action"`
 	Reason    string    `json:"reason"`
 	CreatedAt time.Time `json:"created_at"`
+}
+
+// Span writes a duration for people: "30 days", "1 day", "36 hours", "90 s".
+func Span(d time.Duration) string {
+	for _, unit := range []struct {
+		of   time.Duration
+		name string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
+		switch n := d / unit.of; {
+		case d%unit.of != 0 || n == 0:
+		case n == 1:
+			return "1 " + unit.name
+		default:
+			return fmt.Sprintf("%d %ss", n, unit.name)
+		}
+	}
+	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s"
 }
 
 // Rejected is an event that the receiver refused with a 400.

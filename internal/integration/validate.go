@@ -3,7 +3,6 @@ package integration
 import (
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/problem"
@@ -170,13 +169,7 @@ func refuse(format string, args ...any) error {
 }
 
 // clip keeps a message readable, whatever was sent.
-func clip(s string) string {
-	const most = 100
-	if utf8.RuneCountInString(s) <= most {
-		return s
-	}
-	return string([]rune(s)[:most]) + "…"
-}
+func clip(s string) string { return usertext.Clip(s, 100) }
 
 func lowerAndHyphens(s string) bool {
 	for i := range len(s) {

@@ -82,16 +82,7 @@ func (s *Service) endOfLog(ctx context.Context, p event.Partition) (handoff.AckS
 
 func (s *Service) skipped(in *integration.Integration, now time.Time) string {
 	return fmt.Sprintf("Stopped from %s to %s, longer than the %s for which events are kept. What was published in between, or not delivered before, is skipped.",
-		event.FormatTime(in.StoppedAt), event.FormatTime(now), span(s.Settings.Retention))
-}
-
-// span writes a duration for people.
-func span(d time.Duration) string {
-	const day = 24 * time.Hour
-	if d >= 2*day && d%day == 0 {
-		return fmt.Sprintf("%d days", d/day)
-	}
-	return d.String()
+		event.FormatTime(in.StoppedAt), event.FormatTime(now), integration.Span(s.Settings.Retention))
 }
 
 // Stop stops an integration and returns its new state, which is stopping until

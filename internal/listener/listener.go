@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/event"
 )
 
@@ -104,12 +105,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	d := h.record(r.Header, body)
 	if h.options.Delay > 0 {
-		timer := time.NewTimer(h.options.Delay)
-		defer timer.Stop()
-		select {
-		case <-r.Context().Done():
+		if backoff.Wait(r.Context(), h.options.Delay) != nil {
 			return
-		case <-timer.C:
 		}
 	}
 	w.WriteHeader(d.Status)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
@@ -93,7 +94,7 @@ func (r *runner) advance(ctx context.Context, k handoff.Key, changed chan struct
 
 // pause waits after an error of our own, longer each time, up to 30 s.
 func pause(ctx context.Context, failures int, changed <-chan struct{}) {
-	sleep(ctx, min(100*time.Millisecond<<min(failures, 10), 30*time.Second), changed)
+	sleep(ctx, backoff.Ceiling(200*time.Millisecond, failures, 30*time.Second), changed)
 }
 
 func sleep(ctx context.Context, d time.Duration, changed <-chan struct{}) {

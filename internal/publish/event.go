@@ -76,7 +76,7 @@ func (p *parser) id(at place, d *event.Draft) error {
 	if err != nil {
 		return err
 	}
-	if !isUUID(text) {
+	if !event.ValidID(text) {
 		return p.refuse(at, problem.InvalidRequest, "id", "%s is not a UUID; send one as 01890a5d-ac96-774b-bcce-b302099a8057, or leave it out", quote(text))
 	}
 	d.ID = strings.ToLower(text)

@@ -57,6 +57,15 @@ func CheckHeader(s string) error {
 	return nil
 }
 
+// Clip shortens text for a message or a log line to so many characters, and
+// replaces what is not UTF-8.
+func Clip(s string, most int) string {
+	if utf8.RuneCountInString(s) > most {
+		s = string([]rune(s)[:most]) + "…"
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
 // fault returns what is wrong with one character, and the way out; "" if nothing.
 func fault(r rune) (kind, advice string) {
 	switch {

@@ -138,3 +138,17 @@ func FuzzParseURL(f *testing.F) {
 		}
 	})
 }
+
+func TestClip(t *testing.T) {
+	for text, want := range map[string]string{
+		"short":         "short",
+		"exactly te":    "exactly te",
+		"more than ten": "more than …",
+		"ééééééééééé":   "éééééééééé…",
+		"a\xffb":        "a\uFFFDb",
+	} {
+		if got := Clip(text, 10); got != want {
+			t.Errorf("Clip(%q) = %q, want %q", text, got, want)
+		}
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
 	"github.com/sluicehq/sluice/internal/awserror"
+	"github.com/sluicehq/sluice/internal/backoff"
 )
 
 // What one PutRecords takes at most.
@@ -107,16 +107,9 @@ func once(o *kinesis.Options) { o.RetryMaxAttempts = 1 }
 
 // pause waits before the next try. It reports whether there is time for it.
 func pause(ctx context.Context, try int) bool {
-	wait := rand.N(min(firstPause<<try, longestWait))
+	wait := backoff.Full(firstPause, try+1, longestWait, nil)
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
 		return false
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return backoff.Wait(ctx, wait) == nil
 }

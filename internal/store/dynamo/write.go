@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	mathrand "math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/sluicehq/sluice/internal/awserror"
+	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/store"
 )
@@ -165,15 +165,10 @@ func pause(ctx context.Context, attempt int, cause error) error {
 	if attempt >= attempts-1 {
 		return problem.Wrap(cause, problem.Unavailable, "The records of the service are too busy. Try again in a moment.")
 	}
-	longest := min(firstPause<<attempt, longestPause)
-	timer := time.NewTimer(mathrand.N(longest))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
+	if err := backoff.Wait(ctx, backoff.Full(firstPause, attempt+1, longestPause, nil)); err != nil {
 		return awserror.Problem(ctx.Err(), "reach its records")
 	}
+	return nil
 }
 
 var errUnprocessed = errors.New("DynamoDB left a part of the batch unprocessed")
