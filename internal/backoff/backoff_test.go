@@ -25,7 +25,7 @@ func TestCeilings(t *testing.T) {
 			longest = max(longest, d)
 		}
 		if longest < ceiling*9/10 {
-			t.Errorf("failure %d: of 2000 the longest is %v; the jitter does not reach up to %v", i+1, longest, ceiling)
+			t.Errorf("failure %d: the longest of 2000 pauses is %v; the jitter should reach %v", i+1, longest, ceiling)
 		}
 	}
 }
@@ -39,10 +39,10 @@ func TestJitterDependsOnTheSeedAlone(t *testing.T) {
 		return ds
 	}
 	if first, second := draw(7), draw(7); first != second {
-		t.Error("the same seed gave two schedules")
+		t.Error("the same seed gave different schedules")
 	}
 	if draw(7) == draw(8) {
-		t.Error("integrations that failed together come back together")
+		t.Error("integrations that failed together retry together")
 	}
 }
 

@@ -15,11 +15,11 @@ import (
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
-// Step says when a cursor is to be driven next.
+// Step says when to advance a cursor next.
 type Step struct {
-	Done bool          // not by this driver
-	Wait time.Duration // else after this long, 0 for at once
-	Lost bool          // somebody else has moved the cursor on
+	Done bool          // nothing is left to do
+	Wait time.Duration // otherwise after this long, 0 for at once
+	Lost bool          // another actor has changed the cursor
 }
 
 var (
@@ -27,11 +27,11 @@ var (
 	again = Step{}
 )
 
-// Advance takes the integration on from its cursor, if it is due: it sends what
-// the log has, up to a time budget, and at the end of the log hands over to the
-// follow loop. It returns an error where the store, the log or the secrets
-// failed; the cursor is then due again when its lease ends, and calling again
-// is always right.
+// Advance delivers events from the integration's own cursor, if the cursor is due.
+// It runs until its time budget is used up or it reaches the end of the log, where
+// it hands over to live delivery. It returns an error if the store, the log or the
+// secrets fail; the cursor is then due again when its lease ends. Calling it
+// again is always safe.
 func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
 	c, err := e.Store.Cursor(ctx, k)
 	if problem.CodeOf(err) == problem.NotFound {
@@ -41,7 +41,7 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
 		return again, err
 	}
 	if c.DueAt.IsZero() {
-		return done, nil // stopped, finished, or following without an end
+		return done, nil // stopped, finished, or live with no end
 	}
 	if wait := e.wait(c); wait > 0 {
 		return Step{Wait: wait}, nil
@@ -56,7 +56,7 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
 	if in.Generation != c.Generation {
 		return Step{Wait: time.Second}, nil // changed between the two reads
 	}
-	hard, cancel := e.afterwards(ctx)
+	hard, cancel := e.withGrace(ctx)
 	defer cancel()
 	s := &step{engine: e, ctx: ctx, hard: hard, in: in, cursor: c, ends: e.Now().Add(e.stepBudget())}
 	if err := s.lease(s.hard); err != nil {
@@ -69,9 +69,9 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
 	return next, nil
 }
 
-// wait is how long a cursor is to be left alone. No lease, back-off or rhythm is
-// longer than longestWait: what is further ahead was written before the clock
-// was set back.
+// wait returns how long until the cursor is due. No lease, back-off or export
+// interval is longer than longestWait: a later DueAt was written before the clock
+// was set back, and is ignored.
 func (e *Engine) wait(c *handoff.Cursor) time.Duration {
 	wait := c.DueAt.Sub(e.Now())
 	longestWait := max(QuietAfter(e.Settings), e.Settings.RetryMax, maxRetryAfter, e.Settings.S3FileInterval) + time.Minute
@@ -84,14 +84,14 @@ func (e *Engine) wait(c *handoff.Cursor) time.Duration {
 // maxRetryAfter is the longest Verdict.RetryAfter.
 const maxRetryAfter = time.Hour
 
-// stepAfter turns a conflict, which means that somebody else moved the cursor
-// on, into a fresh look at it.
+// stepAfter turns a conflict, which means that another actor has changed the
+// cursor, into Lost.
 func stepAfter(err error) (Step, error) {
 	switch {
 	case errors.Is(err, store.ErrConflict):
 		return Step{Lost: true}, nil
 	case problem.CodeOf(err) == problem.NotFound:
-		return done, nil // it was deleted meanwhile
+		return done, nil // deleted meanwhile
 	}
 	return again, err
 }
@@ -99,21 +99,22 @@ func stepAfter(err error) (Step, error) {
 // step is one Advance that holds the cursor's lease.
 type step struct {
 	engine *Engine
-	ctx    context.Context // nothing new is begun when it ends
-	hard   context.Context // what is under way ends with it
+	ctx    context.Context // starts nothing new once it ends
+	hard   context.Context // ends the calls in flight
 	in     *integration.Integration
 	target *worker.Target
 	cursor *handoff.Cursor
-	until  time.Time // calls may be started until then
-	ends   time.Time // the step's budget
+	until  time.Time // no call is started from then on
+	ends   time.Time // when the step's budget is used up
 
-	bounded   bool   // a replay whose bound is known
-	bound     uint64 // the last segment it has to read
-	complete  bool   // there is nothing left to read up to the bound
-	watermark uint64 // what the partition had delivered when it was too much to join
+	bounded   bool   // it is a replay whose bound is final
+	bound     uint64 // the last segment it must read
+	complete  bool   // nothing is left to read up to the bound
+	watermark uint64 // the partition's low watermark, if it was too high to join
 }
 
-// lease makes the cursor ours until the last call that we may start has ended.
+// lease takes or renews the lease: until every call that the step may start has
+// ended, no other actor touches the cursor.
 func (s *step) lease(ctx context.Context) error {
 	c := *s.cursor
 	now := s.engine.Now()
@@ -123,17 +124,17 @@ func (s *step) lease(ctx context.Context) error {
 	}
 	writes := []store.Write{store.PutCursor{Cursor: &c}}
 	if c.State == handoff.Live {
-		r, err := s.engine.Store.Partition(ctx, c.Key.Partition())
+		state, err := s.engine.Store.Partition(ctx, c.Key.Partition())
 		if err != nil {
 			return err
 		}
-		f := r.Find(c.Key.Integration)
-		if f == nil {
-			return store.ErrConflict // it left between the two reads
+		sub := state.Find(c.Key.Integration)
+		if sub == nil {
+			return store.ErrConflict // it left the live set between the two reads
 		}
-		handoff.Leave(r, &c, handoff.AckState{Offset: handoff.Offset{Segment: r.AckedBy(f)}}, c.DueAt)
+		handoff.Leave(state, &c, handoff.AckState{Offset: handoff.Offset{Segment: state.AckedBy(sub)}}, c.DueAt)
 		c.LeftAt = now
-		writes = append(writes, store.PutPartition{State: r})
+		writes = append(writes, store.PutPartition{State: state})
 	}
 	if err := s.commit(ctx, writes...); err != nil {
 		return err
@@ -142,14 +143,14 @@ func (s *step) lease(ctx context.Context) error {
 	return nil
 }
 
-// release writes the cursor with the time at which it is due next.
+// release saves the cursor with its next DueAt, which ends the lease.
 func (s *step) release(dueAt time.Time, more ...store.Write) error {
 	s.cursor.DueAt = dueAt
 	return s.commit(s.hard, append(more, store.PutCursor{Cursor: s.cursor})...)
 }
 
-// commit writes what the step knows, as a last write if the step is to end: its
-// context may be over already when a long file or call has just ended.
+// commit commits the writes. Once the step's context has ended, it commits them as
+// a last write: a long call or file may have outlived the context.
 func (s *step) commit(ctx context.Context, writes ...store.Write) error {
 	write := func(ctx context.Context) error { return s.engine.Store.Commit(ctx, writes...) }
 	if s.ctx.Err() != nil {
@@ -173,8 +174,7 @@ func (s *step) run() (Step, error) {
 	return s.catchUp()
 }
 
-// unopened treats a sink that cannot be opened as a failure of that integration
-// alone.
+// unopened treats a sink that cannot be opened as a failure of the receiver.
 func (s *step) unopened(err error) (Step, error) {
 	if problem.CodeOf(err) == problem.Unavailable {
 		return again, err
@@ -182,7 +182,7 @@ func (s *step) unopened(err error) (Step, error) {
 	return s.failed(unopened(err, s.engine.Now()))
 }
 
-// bounds finds how far a replay has to read.
+// bounds finds how far a replay must read.
 func (s *step) bounds() error {
 	if s.in.Type != integration.Temporary {
 		return nil
@@ -192,12 +192,13 @@ func (s *step) bounds() error {
 	return err
 }
 
-// atBound reports whether a replay has everything it is to have.
+// atBound reports whether a replay is complete.
 func (s *step) atBound(at handoff.Offset) bool {
 	return s.bounded && (s.complete || at.Segment >= s.bound)
 }
 
-// failed makes the cursor wait, or stops an integration that fails for too long.
+// failed makes the cursor back off, or stops an integration that has failed for too
+// long.
 func (s *step) failed(f *worker.Failure) (Step, error) {
 	e := s.engine
 	entry := e.backOff(s.in, s.cursor, f)
@@ -214,17 +215,17 @@ func (s *step) failed(f *worker.Failure) (Step, error) {
 	return Step{Wait: s.cursor.DueAt.Sub(e.Now())}, nil
 }
 
-// succeeded forgets earlier failures.
+// succeeded clears earlier failures.
 func (s *step) succeeded() { s.cursor.Failures, s.cursor.FailingSince = 0, time.Time{} }
 
-// read returns the next segments, cut at a replay's bound. Where the log was
-// trimmed beyond the position, the integration's log says so.
+// read returns the next segments, up to a replay's bound. If some were trimmed, it
+// says so in the integration's log.
 func (s *step) read(after uint64) ([]eventlog.Segment, error) {
 	segs, err := s.engine.Log.Read(s.hard, s.cursor.Key.Partition(), after, s.engine.batchBytes())
 	if err != nil {
 		return nil, err
 	}
-	s.complete = len(segs) == 0 || segs[0].Number > s.bound // the rest, if there was one, is trimmed
+	s.complete = len(segs) == 0 || segs[0].Number > s.bound // the rest, if any, was trimmed
 	if len(segs) == 0 {
 		return nil, nil
 	}
@@ -243,17 +244,18 @@ func (s *step) read(after uint64) ([]eventlog.Segment, error) {
 	return segs, nil
 }
 
-// skipped says in the integration's log that events are past the retention.
+// skipped says in the integration's log that events were trimmed before they were
+// delivered.
 func (e *Engine) skipped(ctx context.Context, in *integration.Integration) error {
 	return e.Store.Commit(ctx, store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
 		Action: integration.ActionEventsSkipped, CreatedAt: e.Now(),
-		Reason: fmt.Sprintf("Events older than %s were not delivered in time and are no longer kept.", integration.Span(e.Settings.Retention)),
+		Reason: fmt.Sprintf("Events older than %s were skipped: they are no longer stored.", integration.Span(e.Settings.Retention)),
 	}})
 }
 
-// Reclaim ends the lease of a driver that is known to be gone, as those of an
-// earlier process are where there can only be one. A cursor that waits for
-// another reason is left alone.
+// Reclaim ends a lease whose owner is known to be gone, such as an earlier process
+// on a single node. It does not touch a cursor that backs off or waits for its
+// export interval.
 func (e *Engine) Reclaim(ctx context.Context, k handoff.Key) error {
 	c, err := e.Store.Cursor(ctx, k)
 	if problem.CodeOf(err) == problem.NotFound {

@@ -8,20 +8,20 @@ import (
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
-// action is what a catch-up does next.
+// action is what a catch-up step does next.
 type action int
 
 const (
-	pause      action = iota // the worker has to get on first
-	checkpoint               // save the progress and renew the lease
+	pause      action = iota // wait for the worker
+	checkpoint               // save the ack state and renew the lease
 	read                     // read more of the log
 	finish                   // end the step
 	fail                     // end it with the worker's error
 )
 
-// decide is the whole decision of a catch-up: what to do when the worker stands
-// like this. over is that the step is to end, buffered the size of what the worker
-// has, and renew that half of the lease is over.
+// decide returns what a catch-up step does next, given the worker's state. over
+// means that the step must end, renew that half of the lease has passed; buffered
+// and batch are in bytes.
 func decide(st worker.State, over, renew bool, buffered, batch int) action {
 	switch {
 	case st.Err != nil:
@@ -41,8 +41,8 @@ func decide(st worker.State, over, renew bool, buffered, batch int) action {
 type catchUp struct {
 	*step
 	worker  *worker.Worker
-	changed chan struct{} // told when the worker has changed
-	unsaved bool          // segments were given since the cursor was written
+	changed chan struct{} // signalled when the worker has changed
+	unsaved bool          // the worker got segments since the cursor was saved
 }
 
 // catchUp sends what the log has after the cursor to a webhook.
@@ -83,8 +83,8 @@ func (s *step) catchUp() (Step, error) {
 	}
 }
 
-// read gives the worker what the log has next. At the end of the log it waits
-// for the worker, then hands over.
+// read gives the worker the next segments. At the end of the log it waits until the
+// worker is idle, then hands over to live delivery.
 func (c *catchUp) read(st worker.State) (next Step, outcome endOutcome, err error) {
 	segs, err := c.step.read(c.worker.Last())
 	switch {
@@ -102,8 +102,8 @@ func (c *catchUp) read(st worker.State) (next Step, outcome endOutcome, err erro
 	return c.endOfLog(c.worker.AckState())
 }
 
-// give saves the progress first if segments were given before, so that a crash
-// repeats no more than is buffered.
+// give gives the worker segments. It first saves the ack state if the worker got
+// some before, so that a crash repeats no more than is buffered.
 func (c *catchUp) give(segs []eventlog.Segment) error {
 	if c.unsaved {
 		if err := c.checkpoint(); err != nil {
@@ -115,8 +115,7 @@ func (c *catchUp) give(segs []eventlog.Segment) error {
 	return nil
 }
 
-// finish ends the step: it waits for the calls in flight and writes how far the
-// worker came.
+// finish ends the step: it waits for the calls in flight and saves the ack state.
 func (c *catchUp) finish() (Step, error) {
 	c.worker.Halt()
 	c.worker.Drain()
@@ -134,7 +133,7 @@ func (c *catchUp) finish() (Step, error) {
 	return again, c.release(c.engine.Now())
 }
 
-// checkpoint saves the progress, renews the lease and lets the worker go on.
+// checkpoint saves the ack state, renews the lease and extends the worker.
 func (c *catchUp) checkpoint() error {
 	if c.worker.State().Acks > 0 {
 		c.succeeded()
@@ -147,8 +146,8 @@ func (c *catchUp) checkpoint() error {
 	return nil
 }
 
-// wait returns when the worker has changed, the lease needs renewing, or the step
-// is to end.
+// wait returns when the worker has changed, the lease needs renewing, or the step's
+// context has ended.
 func (c *catchUp) wait() {
 	renewal := c.until.Sub(c.engine.Now()) - c.engine.Settings.FollowBudget/2
 	timer := time.NewTimer(max(renewal, time.Millisecond))
@@ -164,7 +163,7 @@ func (s *step) leaseHalfOver() bool {
 	return s.until.Sub(s.engine.Now()) <= s.engine.Settings.FollowBudget/2
 }
 
-// save writes the progress and keeps the lease.
+// save saves the ack state and renews the lease.
 func (s *step) save(at handoff.AckState) error {
 	s.cursor.AckState = at
 	return s.lease(s.hard)

@@ -13,9 +13,8 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// A clock that is set back while a cursor backs off makes it wait for an hour
-// and a minute at most from when it is looked at next, which is when the back-off
-// is over, or earlier.
+// If the clock is set back while a cursor backs off, the cursor waits for at most an
+// hour and a minute after it is next checked: at the end of the back-off, or earlier.
 func TestClockSetBack(t *testing.T) {
 	for _, back := range []time.Duration{24 * time.Hour, 62 * time.Minute, 50 * time.Minute} {
 		for name, poke := range map[string]bool{"over": false, "looked at": true} {
@@ -30,7 +29,7 @@ func TestClockSetBack(t *testing.T) {
 					ids := r.publish(1)
 					time.Sleep(10 * time.Second)
 					if c := r.cursor("orders"); c.State != handoff.Scheduled || c.Failures != 1 {
-						t.Fatalf("it does not wait: %+v", c)
+						t.Fatalf("it does not back off: %+v", c)
 					}
 					set := time.Now()
 					by.Store(int64(back))
@@ -45,10 +44,10 @@ func TestClockSetBack(t *testing.T) {
 						t.Fatalf("calls %v, want one", calls)
 					}
 					if d := calls[0].at.Sub(set); d > 62*time.Minute {
-						t.Errorf("driven %v after the clock was set back", d)
+						t.Errorf("advanced %v after the clock was set back", d)
 					}
 					if c := r.cursor("orders"); c.State != handoff.Live {
-						t.Errorf("in the end %+v", c)
+						t.Errorf("finally: %+v", c)
 					}
 				})
 			})
@@ -56,8 +55,8 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// The next process ends the lease of one that was killed, so that it need not
-// wait for it; a back-off, and the rhythm of an export, it lets be.
+// The next process ends the leases of a killed one, so that it need not wait for
+// them to expire. It does not touch a back-off or an export interval.
 func TestReclaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
@@ -88,7 +87,7 @@ func TestReclaim(t *testing.T) {
 		}
 		next := r.restart()
 		next.answer(takes(0, delivered))
-		for _, id := range []string{"killed", "fails", "bucket", "nobody"} {
+		for _, id := range []string{"killed", "fails", "bucket", "unknown"} {
 			k := handoff.Key{Tenant: tenant, Integration: id}
 			if err := next.engine.Reclaim(ctx, k); err != nil {
 				t.Fatal(err)
@@ -97,20 +96,20 @@ func TestReclaim(t *testing.T) {
 		}
 		for _, id := range []string{"fails", "bucket"} {
 			if c := next.cursor(id); !c.DueAt.Equal(before[id].DueAt) || c.Version != before[id].Version {
-				t.Errorf("%s need not wait any more: %+v", id, c)
+				t.Errorf("%s no longer waits: %+v", id, c)
 			}
 		}
 		time.Sleep(time.Second)
 		next.wantOnce("killed", ids)
 		if n := len(next.got()); n != len(ids) {
-			t.Errorf("%d calls, want those to the one that was killed alone", n)
+			t.Errorf("%d calls, want only those to the one that was killed", n)
 		}
 		time.Sleep(time.Minute)
 		next.wantOnce("fails", ids)
 	})
 }
 
-// asksFor is a failure with a pause asked for.
+// asksFor returns a failure with a RetryAfter.
 func asksFor(d time.Duration) sink.Verdict {
 	v := busy
 	v.RetryAfter = d

@@ -10,8 +10,8 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// A start within the retention delivers what was published while the
-// integration was stopped. A later one skips it, and the log says so.
+// A start within the retention delivers the events published while the integration
+// was stopped. A later start skips them, and the log says so.
 func TestStartBeforeAndAfterThirtyDays(t *testing.T) {
 	for name, c := range map[string]struct {
 		stopped time.Duration
@@ -52,8 +52,8 @@ func TestStartBeforeAndAfterThirtyDays(t *testing.T) {
 	}
 }
 
-// A replay that is complete can be read for the grace, and is then deleted.
-func TestReplayIsDeletedAfterItsGrace(t *testing.T) {
+// A complete replay stays readable for a while, and is then deleted.
+func TestExpiredReplayIsDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)
 		from := time.Now().UTC()
@@ -71,7 +71,7 @@ func TestReplayIsDeletedAfterItsGrace(t *testing.T) {
 			}
 		}
 		if _, err := r.life.Get(t.Context(), tenant, "replay"); problem.CodeOf(err) != problem.NotFound {
-			t.Errorf("after its grace: %v, want not_found", err)
+			t.Errorf("after its expiry: %v, want not_found", err)
 		}
 	})
 }

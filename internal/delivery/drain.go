@@ -10,23 +10,23 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// finish drains the loop and says whether the low watermark reached the end. The
-// caller must see to it that delivery goes on from there if it did not.
+// finish drains the loop. It returns problem.Unavailable if the low watermark has
+// not reached the end; the caller must then call DeliverLive again.
 func (l *live) finish(ctx context.Context, cause error) error {
 	if err := l.drain(ctx); err != nil {
 		return err
 	}
 	if end := l.end.Segment(); l.state.LowWatermark < end {
-		return problem.Wrap(cause, problem.Unavailable, "Live delivery of lane %d of tenant %q ended at segment %d of %d.",
+		return problem.Wrap(cause, problem.Unavailable, "Live delivery in lane %d of tenant %q ended at segment %d of %d.",
 			l.partition.Lane, l.partition.Tenant, l.state.LowWatermark, end)
 	}
 	return nil
 }
 
-// drain ends the loop in good order. Calls in flight end first. Then one commit
-// takes everyone off the live set whose progress the low watermark cannot
-// express, and raises it to what the others have: in several commits, the
-// process could stop between them and acknowledged events would be sent again.
+// drain shuts the loop down gracefully. It waits for calls in flight. Then one
+// commit raises the low watermark as far as possible, and removes from the live
+// set every subscriber whose ack state the watermark cannot express. With several
+// commits, a crash between them would repeat acknowledged events.
 func (l *live) drain(ctx context.Context) error {
 	for _, sub := range l.subscribers {
 		sub.Halt()
@@ -48,13 +48,13 @@ func (l *live) drain(ctx context.Context) error {
 	}
 }
 
-// maxLeavers is how many leave in one commit, with two writes each: a commit has
-// 100 at most.
+// maxLeavers is how many subscribers leave in one commit: each takes two writes,
+// and a commit has at most 100.
 const maxLeavers = 49
 
-// tryDrain commits what drain has to, for up to maxLeavers who leave, and
-// returns how many left. The state is read anew each time: others may have
-// joined or left since, or the last try may have been committed.
+// tryDrain makes one commit of drain, for up to maxLeavers subscribers, and returns
+// how many left. It reads the state again each time: others may have joined or
+// left, or the last attempt may have been committed.
 func (l *live) tryDrain(ctx context.Context) (left int, err error) {
 	if l.state, err = l.reread(ctx); err != nil {
 		return 0, err
@@ -72,7 +72,7 @@ func (l *live) tryDrain(ctx context.Context) (left int, err error) {
 	var writes []store.Write
 	var keys []handoff.Key
 	for i, sub := range leavers {
-		more, err := l.transition(&next, cursors[i], sub.entry, sub.in, sub.AckState(), sub.departure())
+		more, err := l.transition(&next, cursors[i], sub.entry, sub.in, sub.AckState(), sub.leaveReason())
 		if errors.Is(err, errNotLive) {
 			return 0, store.ErrConflict // stopped between the two reads
 		}
@@ -90,9 +90,10 @@ func (l *live) tryDrain(ctx context.Context) (left int, err error) {
 	return len(leavers), nil
 }
 
-// leavers returns what the low watermark can be raised to, and up to maxLeavers
-// who have to leave for it: those with something unfinished, and those who have
-// more than someone without a worker, or with an older one, holds it at.
+// leavers returns how far the low watermark can be raised, and up to maxLeavers
+// subscribers that must leave: those with unacknowledged events, and those ahead
+// of the watermark where one without a worker, or with a worker of an older
+// generation, holds it back.
 func (l *live) leavers() (watermark uint64, leavers []*subscriber) {
 	watermark = l.end.Segment()
 	var ahead []*subscriber
@@ -118,18 +119,18 @@ func (l *live) leavers() (watermark uint64, leavers []*subscriber) {
 	return watermark, leavers
 }
 
-// departure is why a subscriber leaves at the end of the loop: its calls have
-// ended, so its failure is known.
-func (s *subscriber) departure() departure {
+// leaveReason returns why a subscriber leaves at the end of the loop. Its calls
+// have ended, so a failure is known.
+func (s *subscriber) leaveReason() leaveReason {
 	st := s.State()
-	why := departure{failure: st.Failure, err: st.Err}
+	why := leaveReason{failure: st.Failure, err: st.Err}
 	if s.leaving != nil {
 		why.slow = s.leaving.slow
 	}
 	return why
 }
 
-// cursors reads the cursors of subscribers, all at once.
+// cursors reads the cursors of subscribers concurrently.
 func (l *live) cursors(ctx context.Context, of []*subscriber) ([]*handoff.Cursor, error) {
 	cursors, errs := make([]*handoff.Cursor, len(of)), make([]error, len(of))
 	var reads sync.WaitGroup

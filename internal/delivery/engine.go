@@ -1,10 +1,9 @@
-// Package delivery brings the events of the log to the integrations. Live
-// delivery (DeliverLive) sends what was just appended to every integration in
-// the live set of a partition; the catch-up step (Advance) takes one integration
-// on from its own cursor. Which of the two has an integration is decided by
-// package handoff. Delivery is at least once and promises no order: a crash
-// repeats at most what was buffered, about two reads of the log
-// (Engine.BatchBytes each, and up to a segment more).
+// Package delivery delivers the events of the log to integrations. Live delivery
+// (DeliverLive) sends what was just appended to every integration in a partition's
+// live set; a catch-up step (Advance) delivers to one integration from its own
+// cursor. Package handoff decides which of the two owns an integration. Delivery is
+// at least once and guarantees no order. A crash repeats at most what was buffered:
+// about two reads of the log, each of Engine.BatchBytes and up to one segment more.
 package delivery
 
 import (
@@ -25,21 +24,21 @@ import (
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
-// Lifecycle is what the engine needs of an integration's life.
+// Lifecycle stops integrations: lifecycle.Service.
 type Lifecycle interface {
-	// StopFailing stops an integration that failed for too long, if it is still
-	// of the given generation.
+	// StopFailing stops an integration that has failed for too long. It does
+	// nothing if the generation has changed.
 	StopFailing(ctx context.Context, tenant, id string, generation uint64, reason string) error
 }
 
-// Rejected keeps the events that receivers refuse: rejected.Service.
+// Rejected stores the events that receivers reject: rejected.Service.
 type Rejected interface {
 	Add(ctx context.Context, t *worker.Target, ev *event.Event, attempt int, v sink.Verdict) error
 }
 
-// Engine delivers. Fill in the exported fields, then use it; its methods are
-// safe for concurrent use. One Follow for a partition, or one Advance for a
-// cursor, at a time is enough; two do no harm.
+// Engine delivers events. Set the exported fields before its first use. Its methods
+// are safe for concurrent use. Two DeliverLive calls for one partition, or two
+// Advance calls for one cursor, do no harm, but one is enough.
 type Engine struct {
 	Store     store.Store
 	Log       eventlog.Log
@@ -47,43 +46,42 @@ type Engine struct {
 	Rejected  Rejected
 	Lifecycle Lifecycle
 	Settings  settings.Settings
-	Observer  worker.Observer // of files; nil for none
+	Observer  worker.Observer // of exports; nil for none
 	Logger    *slog.Logger
 	Now       func() time.Time
-	Rand      *rand.Rand // nil for the usual one; its source must be safe for concurrent use
-	// Schedule tells the scheduler of cursors that have become due. It is called
-	// after the commit that made them so; if the call is lost, the sweep finds
-	// them.
+	Rand      *rand.Rand // source of jitter, nil for math/rand/v2's; must be safe for concurrent use
+	// Schedule tells the scheduler which cursors have become due. It is called
+	// after the commit that made them due. If a call is lost, the sweep finds
+	// the cursors.
 	Schedule func(keys ...handoff.Key)
 
-	// BatchBytes is how much is read from the log at a time; 0 for 128 KiB.
+	// BatchBytes is the size of one read of the log; 0 for 128 KiB.
 	BatchBytes int
-	// StepBudget is how long an Advance goes on before it answers Again; 0 for
-	// a minute.
+	// StepBudget limits the time of one Advance; 0 for one minute.
 	StepBudget time.Duration
-	// RecheckPause is how often a replay that is past its end looks whether the
-	// log's watermark has passed it; 0 for a minute.
+	// RecheckPause is how often a replay past its ends_at checks whether its end
+	// offset is final; 0 for one minute.
 	RecheckPause time.Duration
-	// ExportSlots, unless nil, has room for the files that may be written at a
-	// time: each takes memory for a part of its upload.
+	// ExportSlots limits the files written at a time to its capacity, as each
+	// buffers one part of its upload. Nil for no limit.
 	ExportSlots chan struct{}
-	// Grace is how long calls in flight may go on when the context of a
-	// DeliverLive or an Advance ends; 0 ends them with it.
+	// Grace is how long calls in flight may go on after the context of a
+	// DeliverLive or an Advance has ended; 0 cancels them at once.
 	Grace time.Duration
 
 	leaving sync.WaitGroup // of subscribers that left with calls in flight
 }
 
-// QuietAfter is how long after a stop, in the worst case, an actor that read
-// the state before it may still emit: it may start calls for FollowBudget, and
-// each takes at most WebhookTimeout, or an export's ConfirmedTimeout. A bucket
-// may carry out for longer what it was sent: until when is in the cursor
-// (handoff.Upload.Until), and the stop reads it there.
+// QuietAfter returns how long after a stop an actor that read the state before it
+// may still send, in the worst case: it may start calls for FollowBudget, and each
+// takes at most WebhookTimeout, or an export's ConfirmedTimeout. A bucket may take
+// longer to carry out a request; the cursor says until when (handoff.Upload.Until),
+// and the stop reads it there.
 func QuietAfter(s settings.Settings) time.Duration {
 	return s.FollowBudget + max(s.WebhookTimeout, sink.ConfirmedTimeout) + clockSlack
 }
 
-// clockSlack allows for the clocks of two hosts to differ.
+// clockSlack is how far the clocks of two hosts may differ.
 const clockSlack = time.Second
 
 func (e *Engine) batchBytes() int {
@@ -100,9 +98,8 @@ func (e *Engine) stepBudget() time.Duration {
 	return time.Minute
 }
 
-// afterwards returns a context for calls in flight: it outlives the given one by
-// the grace.
-func (e *Engine) afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+// withGrace returns a context for calls in flight, which outlives ctx by Grace.
+func (e *Engine) withGrace(ctx context.Context) (context.Context, context.CancelFunc) {
 	if e.Grace <= 0 {
 		return context.WithCancel(ctx)
 	}
@@ -125,16 +122,16 @@ func (e *Engine) afterwards(ctx context.Context) (context.Context, context.Cance
 	}
 }
 
-// minLastWrites is the least time for writing what is known when a DeliverLive or
-// an Advance ends, after its calls have ended.
+// minLastWrites is the minimum time for saving the ack states when a DeliverLive or
+// an Advance ends.
 const minLastWrites = 2 * time.Second
 
-// lastWritePause lies between two tries of a last write.
+// lastWritePause is the pause between two attempts of a last write.
 const lastWritePause = 20 * time.Millisecond
 
-// lastWrite writes what is known when a DeliverLive or an Advance ends, even if
-// ctx has ended. It tries again while the store is unavailable, for as long as the
-// Grace (2 s at least): what is not written is sent again.
+// lastWrite saves ack states when a DeliverLive or an Advance ends, even if ctx has
+// ended. It retries while the store is unavailable, for up to Grace (at least 2 s):
+// what is not saved is sent again.
 func (e *Engine) lastWrite(ctx context.Context, write func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(e.Grace, minLastWrites))
 	defer cancel()
@@ -149,7 +146,8 @@ func (e *Engine) lastWrite(ctx context.Context, write func(context.Context) erro
 	}
 }
 
-// newWorker returns a worker for an integration in one lane. ctx ends its calls.
+// newWorker returns a worker for an integration in one lane. Its calls end when ctx
+// does.
 func (e *Engine) newWorker(ctx context.Context, t *worker.Target, lane int, start handoff.AckState, probe bool, changed chan<- struct{}) *worker.Worker {
 	return worker.New(ctx, worker.Job{
 		Send: func(ctx context.Context, ev *event.Event, attempt int) sink.Verdict {

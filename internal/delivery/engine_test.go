@@ -37,7 +37,7 @@ func (r *rig) logged(message string) []map[string]any {
 	return found
 }
 
-// Each attempt is one line with the same keys, whatever its outcome.
+// Each attempt is logged in one line with the same keys, whatever its outcome.
 func TestOneLineForEachAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)
@@ -91,8 +91,8 @@ func TestOneLineForEachAttempt(t *testing.T) {
 	})
 }
 
-// A sink that cannot be opened fails its own integration alone, and what the
-// error knows of the secret is nowhere to be read.
+// A sink that cannot be opened fails only its own integration, and no log shows the
+// secret that the error contains.
 func TestASecretThatDoesNotOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const clear = "sk-very-secret-0123456789"
@@ -115,7 +115,7 @@ func TestASecretThatDoesNotOpen(t *testing.T) {
 		time.Sleep(time.Hour)
 		r.wantOnce("fine", ids)
 		entries := r.entries("broken", integration.ActionRetryTriggered)
-		if len(entries) == 0 || !strings.Contains(entries[0].Reason, "cannot be used as it is stored") {
+		if len(entries) == 0 || !strings.Contains(entries[0].Reason, "stored integration cannot be used") {
 			t.Errorf("log: %+v", entries)
 		}
 		for _, e := range entries {
@@ -132,7 +132,7 @@ func TestASecretThatDoesNotOpen(t *testing.T) {
 	})
 }
 
-// A sink is opened once for each generation, and again for the next.
+// A sink is opened once per generation.
 func TestSinksAreOpenedOnceAGeneration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)
@@ -163,10 +163,10 @@ func TestSinksAreOpenedOnceAGeneration(t *testing.T) {
 	})
 }
 
-// On a single node a stop is over when Stop returns: whatever was under way is
-// cut off, nothing begins again, and a start takes up all of it.
+// On a single node a stop is complete when Stop returns: calls in flight are
+// cancelled, nothing begins again, and a start delivers everything.
 func TestStopIsQuietAtOnce(t *testing.T) {
-	for name, late := range map[string]bool{"following": false, "catching up": true} {
+	for name, late := range map[string]bool{"live": false, "catching up": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 2 })
@@ -190,7 +190,7 @@ func TestStopIsQuietAtOnce(t *testing.T) {
 				}
 				time.Sleep(4 * time.Second)
 				if under.Load() == 0 {
-					t.Fatal("nothing is under way")
+					t.Fatal("no call is in flight")
 				}
 				began := time.Now()
 				in, err := r.life.Stop(t.Context(), tenant, "orders")
@@ -198,7 +198,7 @@ func TestStopIsQuietAtOnce(t *testing.T) {
 					t.Fatal(err)
 				}
 				if s := in.StatusAt(time.Now()); s != integration.Stopped || under.Load() != 0 || time.Since(began) > 3*time.Second {
-					t.Errorf("%s after %v, %d calls under way", s, time.Since(began), under.Load())
+					t.Errorf("%s after %v, %d calls in flight", s, time.Since(began), under.Load())
 				}
 				before := len(r.got())
 				time.Sleep(time.Hour)
@@ -220,7 +220,7 @@ func TestStopIsQuietAtOnce(t *testing.T) {
 	}
 }
 
-// Quiesce waits for what is below its generation alone, and no longer than its
+// Quiesce waits only for generations below the given one, and no longer than its
 // context.
 func TestQuiesceIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestQuiesceIsBounded(t *testing.T) {
 		in := r.register(hookSpec("orders"))
 		time.Sleep(time.Second)
 		r.answer(func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
-			time.Sleep(5 * time.Second) // deaf to its context
+			time.Sleep(5 * time.Second) // ignores its context
 			return delivered
 		})
 		r.publish(1)
@@ -236,13 +236,13 @@ func TestQuiesceIsBounded(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if !r.registry.Quiesce(ctx, tenant, in.ID, in.Generation) {
-			t.Error("waited for the present generation")
+			t.Error("waited for the current generation")
 		}
 		if !r.registry.Quiesce(ctx, tenant, "other", in.Generation+1) {
 			t.Error("waited for another integration")
 		}
 		if r.registry.Quiesce(ctx, tenant, in.ID, in.Generation+1) {
-			t.Error("says it is quiet, and a call is under way")
+			t.Error("returned true while a call is in flight")
 		}
 		if !r.registry.Quiesce(t.Context(), tenant, in.ID, in.Generation+1) {
 			t.Error("did not wait")

@@ -10,7 +10,7 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// wantFiles fails unless the files have each event once, and none is empty.
+// wantFiles fails unless each event is in exactly one file and no file is empty.
 func wantFiles(t *testing.T, files []file, ids []string) {
 	t.Helper()
 	got := map[string]int{}
@@ -32,8 +32,8 @@ func wantFiles(t *testing.T, files []file, ids []string) {
 	}
 }
 
-// However steadily events come, a file is started every five minutes, not
-// whenever the last one is written.
+// With a steady stream of events, a file is started every five minutes, not as soon
+// as the previous one is written.
 func TestAFileEveryFiveMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
@@ -62,14 +62,14 @@ func TestAFileEveryFiveMinutes(t *testing.T) {
 	})
 }
 
-// Where there is more than a file holds, the next one is started at once, and
-// no file is larger than it may be.
+// If there is more than fits in a file, the next one is started at once. No file
+// exceeds the size limit.
 func TestFilesAreCutAtTheirSize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const events, perFile = 1000, 30
 		size := 0
 		r := newRig(t, true, func(s *settings.Settings) {
-			size = eventSize + 3 // the ids of a rig are longer
+			size = eventSize + 3 // a rig's ids are longer
 			s.S3FileBytes = int64(perFile*(size+1) + 5)
 		})
 		r.register(bucketSpec("bucket"))
@@ -86,14 +86,14 @@ func TestFilesAreCutAtTheirSize(t *testing.T) {
 		}
 		for _, f := range files {
 			if int64(f.bytes) > r.w.settings.S3FileBytes {
-				t.Errorf("a file of %d bytes, at most %d are allowed", f.bytes, r.w.settings.S3FileBytes)
+				t.Errorf("a file of %d bytes, want at most %d", f.bytes, r.w.settings.S3FileBytes)
 			}
 		}
 	})
 }
 
-// A bucket that is down gets the same events later, in order of trying ever
-// less often, and nothing is rejected.
+// While a bucket is down, the export backs off. Then it writes the same events;
+// nothing is rejected.
 func TestBucketThatIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
@@ -119,7 +119,7 @@ func TestBucketThatIsDown(t *testing.T) {
 	})
 }
 
-// A stop while a file is written gives the file up.
+// A stop abandons the file that is being written.
 func TestStopWhileAFileIsWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, func(s *settings.Settings) { s.S3FileInterval = time.Second })
@@ -130,8 +130,8 @@ func TestStopWhileAFileIsWritten(t *testing.T) {
 			t.Error("a file appeared after the stop")
 			return delivered
 		}
-		// The stop comes between the last event and the confirmation: the
-		// cursor's next commit is the lease that confirms.
+		// The stop comes between the last event and confirm: the cursor's next
+		// commit is the lease that confirm renews.
 		time.Sleep(time.Second - time.Millisecond)
 		if _, err := r.life.Stop(t.Context(), tenant, in.ID); err != nil {
 			t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// troubledLog is a log that cannot be read while it has an error.
+// troubledLog is a log whose reads fail while err is set.
 type troubledLog struct {
 	eventlog.Log
 	err atomic.Pointer[problem.Error]
@@ -28,14 +28,14 @@ func (l *troubledLog) Read(ctx context.Context, p event.Partition, after uint64,
 	return l.Log.Read(ctx, p, after, maxBytes)
 }
 
-// trouble puts a troubledLog before the rig's log.
+// trouble puts a troubledLog in front of the rig's log.
 func (r *rig) trouble() *troubledLog {
 	l := &troubledLog{Log: r.engine.Log}
 	r.engine.Log = l
 	return l
 }
 
-// appended publishes events that nobody follows yet, and returns the head.
+// appended publishes events without telling the live loop, and returns the end.
 func (r *rig) appended(n int) uint64 {
 	r.t.Helper()
 	for range n {
@@ -45,57 +45,57 @@ func (r *rig) appended(n int) uint64 {
 			r.t.Fatal(err)
 		}
 	}
-	head, err := r.w.log.End(context.Background(), partition)
+	end, err := r.w.log.End(context.Background(), partition)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return head
+	return end
 }
 
 var partition = event.Partition{Tenant: tenant}
 
-// A Follow that ends with its context says so if somebody was left behind: on a
-// stream nobody else would go on from the record.
-func TestAFollowThatEndsEarlySaysSo(t *testing.T) {
+// DeliverLive returns an error if its context ends before the low watermark reaches
+// the end: with a stream, only a redelivery goes on from there.
+func TestDeliverLiveThatEndsEarlyReturnsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
 		r.engine.Grace = 0
 		log := r.trouble()
 		r.register(hookSpec("a"))
 		time.Sleep(time.Second)
-		head := r.appended(1)
+		end := r.appended(1)
 		log.err.Store(problem.New(problem.Unavailable, "slow down"))
 		ctx, cancel := context.WithTimeout(context.Background(), 5500*time.Millisecond)
 		defer cancel()
-		if err := r.engine.DeliverLive(ctx, partition, delivery.FixedLogEnd(head)); problem.CodeOf(err) != problem.Unavailable {
-			t.Errorf("Follow: got %v, want problem.Unavailable, as nobody has the segment", err)
+		if err := r.engine.DeliverLive(ctx, partition, delivery.FixedLogEnd(end)); problem.CodeOf(err) != problem.Unavailable {
+			t.Errorf("DeliverLive: got %v, want problem.Unavailable, as no subscriber has the segment", err)
 		}
 		log.err.Store(nil)
-		if err := r.engine.DeliverLive(context.Background(), partition, delivery.FixedLogEnd(head)); err != nil || len(r.got()) != 1 {
-			t.Errorf("Follow once the log can be read: %v, and %d calls", err, len(r.got()))
+		if err := r.engine.DeliverLive(context.Background(), partition, delivery.FixedLogEnd(end)); err != nil || len(r.got()) != 1 {
+			t.Errorf("DeliverLive once the log can be read: %v, and %d calls", err, len(r.got()))
 		}
 	})
 }
 
-// What comes after a fixed tail waits for the slowest follower, be it the only
-// one of its partition.
-func TestAFixedTailIsNotHeldUp(t *testing.T) {
+// With a fixed end, the next batch waits for the slowest subscriber, even if it is
+// the only one of its partition.
+func TestAFixedEndIsNotBlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
 		r.engine.Grace = 0
 		r.register(hookSpec("a"))
 		time.Sleep(time.Second)
 		r.answer(takes(4500*time.Millisecond, delivered))
-		head := r.appended(13)
+		end := r.appended(13)
 		started := time.Now()
-		if err := r.engine.DeliverLive(context.Background(), partition, delivery.FixedLogEnd(head)); err != nil {
+		if err := r.engine.DeliverLive(context.Background(), partition, delivery.FixedLogEnd(end)); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(started); took > r.engine.Settings.FollowBudget/4 {
-			t.Errorf("the batch was held up for %v", took)
+			t.Errorf("the batch was blocked for %v", took)
 		}
 		if c := r.cursor("a"); c.Slowness != 1 {
-			t.Errorf("the follower left with Slowness %d", c.Slowness)
+			t.Errorf("the subscriber left with Slowness %d", c.Slowness)
 		}
 		time.Sleep(time.Hour)
 		if n := len(times(r.got())); n != 13 {
@@ -104,8 +104,7 @@ func TestAFixedTailIsNotHeldUp(t *testing.T) {
 	})
 }
 
-// A segment that can never be read stops those who are before it, and nobody
-// else.
+// A segment that can never be read stops only the integrations before it.
 func TestAnUnreadableSegmentStopsOnlyThoseBeforeIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)
@@ -113,21 +112,21 @@ func TestAnUnreadableSegmentStopsOnlyThoseBeforeIt(t *testing.T) {
 		log := r.trouble()
 		r.register(hookSpec("a"))
 		time.Sleep(time.Second)
-		head := r.appended(1)
-		log.err.Store(problem.New(problem.Internal, "it is damaged"))
-		if err := r.engine.DeliverLive(context.Background(), partition, delivery.FixedLogEnd(head)); err != nil {
-			t.Errorf("Follow: %v; the batch would be handed over again for a day", err)
+		end := r.appended(1)
+		log.err.Store(problem.New(problem.Internal, "damaged"))
+		if err := r.engine.DeliverLive(context.Background(), partition, delivery.FixedLogEnd(end)); err != nil {
+			t.Errorf("DeliverLive: %v; the batch would be redelivered for a day", err)
 		}
-		if c := r.cursor("a"); c.Offset.Segment != head-1 || c.DueAt.IsZero() {
-			t.Errorf("the follower is at %v, due %v; want it driven from before the segment", c.Offset, c.DueAt)
+		if c := r.cursor("a"); c.Offset.Segment != end-1 || c.DueAt.IsZero() {
+			t.Errorf("the cursor is at %v, due %v; want it scheduled before the segment", c.Offset, c.DueAt)
 		}
 		log.err.Store(nil)
 		time.Sleep(time.Hour)
 	})
 }
 
-// A sink that cannot be opened for now is the trouble of its integration alone.
-func TestASinkThatCannotBeOpenedForNow(t *testing.T) {
+// A sink that is temporarily unavailable affects only its own integration.
+func TestASinkThatIsTemporarilyUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
 		r.register(hookSpec("a"))
@@ -138,19 +137,19 @@ func TestASinkThatCannotBeOpenedForNow(t *testing.T) {
 		locked.Store(true)
 		r.open = func(in *integration.Integration) error {
 			if locked.Load() && in.ID == "a" {
-				return problem.New(problem.Unavailable, "the key cannot be reached")
+				return problem.New(problem.Unavailable, "the key is unavailable")
 			}
 			return nil
 		}
 		r.publish(1)
 		time.Sleep(10 * time.Second)
 		if n := len(r.got()); n != 1 {
-			t.Errorf("%d calls while one of two sinks cannot be opened, want the other's", n)
+			t.Errorf("%d calls while one of two sinks cannot be opened, want 1", n)
 		}
 		locked.Store(false)
 		time.Sleep(time.Hour)
 		if n := len(r.got()); n != 2 {
-			t.Errorf("%d calls in the end, want 2", n)
+			t.Errorf("%d calls finally, want 2", n)
 		}
 	})
 }

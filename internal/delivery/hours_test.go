@@ -16,8 +16,8 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// A receiver that is down for an hour is tried ever less often, never after
-// more than five minutes, while its neighbour feels nothing.
+// While a receiver is down, the pauses grow to at most five minutes. Its neighbour
+// is not affected.
 func TestBackOffGrowsToFiveMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
@@ -55,7 +55,7 @@ func TestBackOffGrowsToFiveMinutes(t *testing.T) {
 			}
 		}
 		if longest < 3*time.Minute || len(calls) < 60 {
-			t.Errorf("in five hours %d calls, the longest pause %v; want pauses up to 5 minutes", len(calls), longest)
+			t.Errorf("%d calls in five hours, the longest pause %v; want pauses up to 5 minutes", len(calls), longest)
 		}
 		entries := r.entries("down", integration.ActionRetryTriggered)
 		if len(entries) != len(calls) || entries[0].Reason != busy.Reason {
@@ -64,7 +64,7 @@ func TestBackOffGrowsToFiveMinutes(t *testing.T) {
 		r.answer(takes(0, delivered))
 		time.Sleep(6 * time.Minute)
 		if c := r.cursor("down"); c.State != handoff.Live || c.Failures != 0 || !c.FailingSince.IsZero() {
-			t.Errorf("after it came back: %+v", c)
+			t.Errorf("after it recovered: %+v", c)
 		}
 	})
 }
@@ -78,7 +78,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		r.answer(takes(0, later))
 		time.Sleep(time.Second)
 		r.publish(1)
-		r.publish(3) // wait behind it
+		r.publish(3) // these wait behind it
 		time.Sleep(59 * time.Minute)
 		before := len(r.got())
 		r.answer(takes(0, delivered))
@@ -98,8 +98,8 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	})
 }
 
-// After three days of failure an integration is stopped; started within the
-// retention it has everything.
+// After three days of failure an integration is stopped. If it is started within
+// the retention, it gets every event.
 func TestStopsAfterThreeDaysOfFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
@@ -143,7 +143,7 @@ func TestStopsAfterThreeDaysOfFailure(t *testing.T) {
 	})
 }
 
-// One success in between and the three days count anew.
+// One success restarts the three days.
 func TestAWorkingHourResetsTheThreeDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
@@ -158,12 +158,12 @@ func TestAWorkingHourResetsTheThreeDays(t *testing.T) {
 		r.publish(1)
 		time.Sleep(71 * time.Hour)
 		if s := r.status("orders"); s != integration.Running {
-			t.Errorf("%s after two times 71 hours", s)
+			t.Errorf("%s after twice 71 hours", s)
 		}
 	})
 }
 
-// An idle integration, of whatever kind, costs nothing at all.
+// An idle integration of any kind makes no calls.
 func TestIdleDayCostsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)
@@ -191,8 +191,8 @@ func TestIdleDayCostsNothing(t *testing.T) {
 	})
 }
 
-// A replay with its end in the future follows live until then, and stops by
-// itself, with everything and nothing more.
+// A replay that ends in the future is live until then. It then stops by itself with
+// every event of its span and no other.
 func TestReplayFinishesByItself(t *testing.T) {
 	for _, kind := range []string{"webhook", "bucket"} {
 		t.Run(kind, func(t *testing.T) {
@@ -238,16 +238,16 @@ func TestReplayFinishesByItself(t *testing.T) {
 					delete(got, id)
 				}
 				if len(got) > 0 {
-					t.Errorf("outside of its span: %v", got)
+					t.Errorf("outside its span: %v", got)
 				}
 			})
 		})
 	}
 }
 
-// A replay that ends while a call of the follow loop is still under way is not
-// called stopped before that call can no longer arrive.
-func TestReplayIsNotStoppedWhileACallIsUnderWay(t *testing.T) {
+// A replay that ends while the live loop has a call in flight is not stopped before
+// that call can no longer arrive.
+func TestReplayIsNotStoppedWhileACallIsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)
 		until := time.Now().Add(10 * time.Second)
@@ -266,7 +266,7 @@ func TestReplayIsNotStoppedWhileACallIsUnderWay(t *testing.T) {
 		ids := r.publish(1)
 		for !arrived.Load() {
 			if s := r.status("replay"); s == integration.Stopped {
-				t.Fatal("stopped, and a call of it is under way")
+				t.Fatal("stopped while a call is in flight")
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
@@ -277,8 +277,8 @@ func TestReplayIsNotStoppedWhileACallIsUnderWay(t *testing.T) {
 	})
 }
 
-// The log is trimmed under a cursor that stands: what is gone is said, and the
-// rest, or the end of a replay, is reached without going round and round.
+// The log is trimmed past a cursor that makes no progress: the integration's log says
+// so, and the remaining events, or the end of a replay, are reached without a hot loop.
 func TestTrimmedUnderACursor(t *testing.T) {
 	for _, c := range []struct{ temporary, rest bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
@@ -310,7 +310,7 @@ func TestTrimmedUnderACursor(t *testing.T) {
 				n := r.w.calls - before
 				r.w.mu.Unlock()
 				if n > 200 {
-					t.Errorf("%d calls in an hour with next to nothing to send", n)
+					t.Errorf("%d calls in an hour with almost nothing to send", n)
 				}
 				if e := r.entries("orders", integration.ActionEventsSkipped); len(e) > 1 || !c.temporary && len(e) != 1 {
 					t.Errorf("log: %+v, want one entry for what was skipped", e)
@@ -329,8 +329,8 @@ func TestTrimmedUnderACursor(t *testing.T) {
 	}
 }
 
-// A receiver that takes every event in the end has not failed without a break,
-// however long it takes to come to the end of the log.
+// A receiver that eventually takes every event has not failed continuously, however
+// long it takes to reach the end of the log.
 func TestEachSuccessResetsTheFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, func(s *settings.Settings) { s.InFlight, s.FailureStopAfter = 1, time.Minute })
@@ -345,7 +345,7 @@ func TestEachSuccessResetsTheFailure(t *testing.T) {
 		ids := r.publish(400)
 		time.Sleep(100 * time.Second)
 		if n := len(r.got()); n > 700 {
-			t.Fatalf("%d calls already; this is to last longer than the limit", n)
+			t.Fatalf("%d calls already; the test must last longer than the limit", n)
 		}
 		time.Sleep(time.Hour)
 		if s := r.status("orders"); s != integration.Running {
@@ -362,9 +362,9 @@ func TestEachSuccessResetsTheFailure(t *testing.T) {
 	})
 }
 
-// An integration that holds up its neighbours joins them again only after a
-// pause that doubles each time.
-func TestSlowFollowerStaysAwayEverLonger(t *testing.T) {
+// An integration that blocks its neighbours joins them again only after a pause that
+// doubles each time.
+func TestPauseOfASlowSubscriberDoubles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 1 })
 		r.register(hookSpec("slow"))
@@ -395,7 +395,7 @@ func TestSlowFollowerStaysAwayEverLonger(t *testing.T) {
 			want = min(2*want, 5*time.Minute)
 		}
 		if len(pauses) < 10 {
-			t.Errorf("it left %d times in two thousand seconds", len(pauses))
+			t.Errorf("it left %d times in 2,000 seconds", len(pauses))
 		}
 		r.wantOnce("fast", ids)
 		for _, c := range r.got() {

@@ -9,20 +9,19 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// endOutcome is what comes of a cursor at the end of the log.
+// endOutcome is the outcome of a cursor at the end of the log.
 type endOutcome int
 
 const (
 	readMore endOutcome = iota // there is more to read first
-	joined                     // live delivery has the integration, or its replay is complete
-	lost                       // another actor has moved the cursor
+	joined                     // live delivery owns the integration, or its replay is complete
+	lost                       // another actor has changed the cursor
 )
 
-// endOfLog completes a replay or hands over to live delivery, where everything
-// read so far is acknowledged. The Step is what comes next unless there is more
-// to read.
+// endOfLog completes a replay or hands over to live delivery. Everything read so far
+// must be acknowledged. The Step is valid unless there is more to read.
 func (s *step) endOfLog(at handoff.AckState) (Step, endOutcome, error) {
-	if at.Offset.Segment < s.watermark { // there is nothing to read, so it is trimmed
+	if at.Offset.Segment < s.watermark { // nothing was read, so it was trimmed
 		if err := s.engine.skipped(s.hard, s.in); err != nil {
 			return again, lost, err
 		}
@@ -33,7 +32,7 @@ func (s *step) endOfLog(at handoff.AckState) (Step, endOutcome, error) {
 		if err := s.bounds(); err != nil {
 			return again, lost, err
 		}
-		if s.bounded { // its end has passed meanwhile: read what there is up to it
+		if s.bounded { // its end has become final: read up to it
 			s.complete = false
 			return again, readMore, nil
 		}
@@ -53,8 +52,8 @@ func (s *step) endOfLog(at handoff.AckState) (Step, endOutcome, error) {
 	return next, outcome, err
 }
 
-// owned reports whether the cursor is still as this step wrote it, after a
-// conflict. What cannot be read is left to the next step.
+// owned reports, after a conflict, whether the cursor is still as this step saved
+// it. It returns false if the cursor cannot be read; the next step then decides.
 func (s *step) owned() bool {
 	c, err := s.engine.Store.Cursor(s.hard, s.cursor.Key)
 	return err == nil && c.Version == s.cursor.Version
@@ -67,23 +66,23 @@ func (s *step) join() (Step, endOutcome, error) {
 		return again, lost, err
 	}
 	mode, delay := s.mode(now)
-	takeBack := s.takeBack(now)
+	recheckAt := s.recheckAt(now)
 	c := *s.cursor
-	if !handoff.Join(state, &c, mode, delay, takeBack, now) {
+	if !handoff.Join(state, &c, mode, delay, recheckAt, now) {
 		s.watermark = state.LowWatermark
 		return again, readMore, nil
 	}
 	if err := e.Store.Commit(s.hard, store.PutPartition{State: state}, store.PutCursor{Cursor: &c}); err != nil {
 		return again, lost, err
 	}
-	if takeBack.IsZero() {
+	if recheckAt.IsZero() {
 		return done, joined, nil
 	}
-	return Step{Wait: takeBack.Sub(now)}, joined, nil
+	return Step{Wait: recheckAt.Sub(now)}, joined, nil
 }
 
-// mode says how the integration follows: exports, and those that were too slow
-// lately, are only woken.
+// mode returns the integration's mode in the live set: exports, and integrations
+// that were recently evicted for being slow, are only woken.
 func (s *step) mode(now time.Time) (handoff.Mode, time.Duration) {
 	switch {
 	case s.in.S3 != nil:
@@ -95,9 +94,9 @@ func (s *step) mode(now time.Time) (handoff.Mode, time.Duration) {
 	}
 }
 
-// takeBack is when a replay that follows the live stream has to look whether it
-// is complete; zero for a permanent integration.
-func (s *step) takeBack(now time.Time) time.Time {
+// recheckAt returns when a live replay must check whether it is complete; zero for
+// a permanent integration.
+func (s *step) recheckAt(now time.Time) time.Time {
 	if s.in.Type != integration.Temporary {
 		return time.Time{}
 	}
@@ -107,8 +106,8 @@ func (s *step) takeBack(now time.Time) time.Time {
 	return now.Add(s.engine.recheckPause())
 }
 
-// recheckPause is how often a replay that is past its end looks whether the log
-// has settled for it.
+// recheckPause is how often a replay past its end checks whether its end offset is
+// final.
 func (e *Engine) recheckPause() time.Duration {
 	if e.RecheckPause > 0 {
 		return e.RecheckPause

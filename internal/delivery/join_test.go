@@ -14,8 +14,8 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// joinFirst is a store in which the first join waits for the follow loop to
-// commit an event, and is then the first of the two.
+// joinFirst is a store in which the first join waits until the live loop is about to
+// commit, and then goes first.
 type joinFirst struct {
 	store.Store
 	joins, commits      sync.Once
@@ -46,8 +46,8 @@ func (s *joinFirst) Commit(ctx context.Context, writes ...store.Write) error {
 	return s.Store.Commit(ctx, writes...)
 }
 
-// Whoever joins while the follow loop commits an event that nobody was there
-// for gets it at once, and not when the loop next looks by itself.
+// An integration that joins an empty live set while the live loop commits an event
+// gets that event at once, not at the loop's next refresh.
 func TestFirstEventIsNotLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)
@@ -57,11 +57,11 @@ func TestFirstEventIsNotLate(t *testing.T) {
 		began := time.Now()
 		part := event.Partition{Tenant: tenant}
 		e := event.Draft{ID: "one", Name: "order.created", Payload: []byte("{}")}.Stamp(tenant, began)
-		head, err := r.engine.Log.Append(t.Context(), part, "", eventlog.Unnamed(e))
+		end, err := r.engine.Log.Append(t.Context(), part, "", eventlog.Unnamed(e))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := r.engine.DeliverLive(t.Context(), part, delivery.NewLogEnd(head)); err != nil {
+		if err := r.engine.DeliverLive(t.Context(), part, delivery.NewLogEnd(end)); err != nil {
 			t.Fatal(err)
 		}
 		if times(r.got())[e.ID] != 1 {

@@ -16,8 +16,8 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// append adds one segment of events to a lane and tells its follow loop. The ids
-// begin with the lane.
+// append adds one segment of events to a lane and tells its live loop. The ids begin
+// with the lane.
 func (r *rig) append(lane, events int) []string {
 	r.t.Helper()
 	p := event.Partition{Tenant: tenant, Lane: lane}
@@ -29,15 +29,15 @@ func (r *rig) append(lane, events int) []string {
 		ids = append(ids, id)
 		segment = append(segment, event.Draft{ID: id, Name: "order.created", Payload: []byte(`{}`)}.Stamp(tenant, time.Now()))
 	}
-	head, err := r.w.log.Append(context.Background(), p, "", eventlog.Unnamed(segment...))
+	end, err := r.w.log.Append(context.Background(), p, "", eventlog.Unnamed(segment...))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.grow(p, head)
+	r.grow(p, end)
 	return ids
 }
 
-// gauge is a receiver that takes a while and counts the calls under way to it.
+// gauge is a receiver that takes a while and counts its calls in flight.
 type gauge struct {
 	takes time.Duration
 
@@ -69,13 +69,13 @@ func (g *gauge) highest(id string) int {
 	return g.most[id]
 }
 
-// The limit of calls at a time is for an integration over all its lanes, and
-// its slots go round: lanes that are as busy get on as fast, and a lane with one
-// event need not wait for the end of a busy one. It holds where the lanes of an
-// integration that has just come open its sink at the same time, too.
+// The limit of calls at a time applies to an integration over all its lanes, and its
+// slots are shared fairly: equally busy lanes progress equally fast, and a lane with
+// one event does not wait until a busy one is done. This also holds if the lanes of a
+// new integration open its sink at the same time.
 func TestSlotsOverLanes(t *testing.T) {
 	const lanes, inFlight = 3, 4
-	for name, late := range map[string]bool{"following": false, "catching up": true} {
+	for name, late := range map[string]bool{"live": false, "catching up": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, false, func(s *settings.Settings) { s.Lanes, s.InFlight = lanes, inFlight })

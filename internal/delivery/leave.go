@@ -14,30 +14,30 @@ import (
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
-// How long a slow subscriber may block others before it is evicted, as a share
-// of the budget. Others are blocked if they have everything and no more fits in
-// the buffer; or if the end is fixed, by which what comes next, of other tenants
-// too, waits for this loop. To leave costs more there, as an execution has to be
-// started for the cursor.
+// How long a slow subscriber may block others before it is evicted: this fraction of
+// FollowBudget. Others are blocked if they are idle and the buffer is full. With a
+// fixed end, everything is blocked: the next batch, of other tenants too, waits for
+// this loop. The limit is higher there, as eviction is more expensive: it starts an
+// execution for the cursor.
 const (
 	blockShare      = 250
 	fixedBlockShare = 5
 )
 
-// departure is why and how an integration leaves the live set. Without any field
-// it leaves because it is to be woken, or because the loop ends.
-type departure struct {
-	slow     bool            // it held up the others
-	err      error           // we failed ourselves
+// leaveReason is why an integration leaves the live set. The zero value means that
+// it is woken, or that the loop ends.
+type leaveReason struct {
+	slow     bool            // it blocked the others
+	err      error           // an internal error
 	failure  *worker.Failure // the receiver failed
-	inFlight bool            // its calls go on, and what becomes of them is written later
+	inFlight bool            // its calls go on; their outcome is saved later
 }
 
-// errNotLive says that an integration that should leave is not in the live set:
+// errNotLive means that an integration cannot leave, as it is not in the live set:
 // it was stopped or deleted.
 var errNotLive = errors.New("the integration is not in the live set")
 
-// evict removes those who failed, used up the budget, or hold up the others.
+// evict removes subscribers that failed, used up the budget, or block others.
 func (l *live) evict(ctx context.Context) error {
 	now := l.engine.Now()
 	blocked := l.blocked(now)
@@ -45,17 +45,17 @@ func (l *live) evict(ctx context.Context) error {
 		st := sub.State()
 		switch {
 		case sub.leaving != nil: // the store was unavailable before
-			if err := l.part(ctx, id, *sub.leaving); err != nil {
+			if err := l.evictOne(ctx, id, *sub.leaving); err != nil {
 				return err
 			}
 		case st.Closed:
-			l.stale = true // a stop has ended it
+			l.stale = true // ended by a stop
 		default:
 			why, leaves := l.mustLeave(st, now, blocked)
 			if !leaves {
 				continue
 			}
-			if err := l.part(ctx, id, why); err != nil {
+			if err := l.evictOne(ctx, id, why); err != nil {
 				return err
 			}
 		}
@@ -63,24 +63,24 @@ func (l *live) evict(ctx context.Context) error {
 	return nil
 }
 
-// mustLeave decides whether a subscriber has to leave. One whose receiver failed
-// may end its other calls where nobody waits for it.
-func (l *live) mustLeave(st worker.State, now time.Time, blocked bool) (why departure, leaves bool) {
+// mustLeave decides whether a subscriber must leave. One whose receiver failed may
+// finish its other calls first if it blocks no one.
+func (l *live) mustLeave(st worker.State, now time.Time, blocked bool) (why leaveReason, leaves bool) {
 	at := leaveAt(st, l.engine.Settings.FollowBudget)
 	late := !at.IsZero() && !now.Before(at)
 	switch {
 	case st.Err != nil:
-		return departure{err: st.Err}, true
+		return leaveReason{err: st.Err}, true
 	case st.Failure != nil:
-		return departure{}, st.Drained || blocked || late
-	case st.Idle || !now.Before(st.Deadline): // without a deadline ahead it could not be quicker
-		return departure{}, false
+		return leaveReason{}, st.Drained || blocked || late
+	case st.Idle || !now.Before(st.Deadline): // past its deadline it may not send, so it is not slow
+		return leaveReason{}, false
 	default:
-		return departure{slow: true}, late || blocked && st.Acked <= l.state.LowWatermark
+		return leaveReason{slow: true}, late || blocked && st.Acked <= l.state.LowWatermark
 	}
 }
 
-// leaveAt is when a worker has to leave as it stands, zero for never.
+// leaveAt returns when a worker in this state must leave, zero for never.
 func leaveAt(st worker.State, budget time.Duration) time.Time {
 	switch {
 	case st.Failure != nil:
@@ -91,7 +91,8 @@ func leaveAt(st worker.State, budget time.Duration) time.Time {
 	return time.Time{}
 }
 
-// blockLimit is how long the others are held up before a slower one leaves.
+// blockLimit returns how long others may be blocked before a slower subscriber is
+// evicted.
 func (l *live) blockLimit() time.Duration {
 	if l.end.fixed {
 		return l.engine.Settings.FollowBudget / fixedBlockShare
@@ -99,7 +100,7 @@ func (l *live) blockLimit() time.Duration {
 	return l.engine.Settings.FollowBudget / blockShare
 }
 
-// blocked reports whether others have waited for longer than that.
+// blocked reports whether others have been blocked for blockLimit.
 func (l *live) blocked(now time.Time) bool {
 	waiting := l.end.fixed
 	if l.buffered() < l.end.Segment() && l.full() {
@@ -117,10 +118,10 @@ func (l *live) blocked(now time.Time) bool {
 	return now.Sub(l.blockedAt) >= l.blockLimit()
 }
 
-// part makes a subscriber leave with its exact progress. Nobody waits for its
-// calls in flight: it leaves with a lease on its cursor, and when they have ended
-// what became of them is written.
-func (l *live) part(ctx context.Context, id string, why departure) error {
+// evictOne moves a subscriber to its cursor with its exact ack state. It does not
+// wait for calls in flight: the cursor gets a lease, and finishLeaving saves their
+// outcome.
+func (l *live) evictOne(ctx context.Context, id string, why leaveReason) error {
 	sub := l.subscribers[id]
 	sub.Halt()
 	sub.leaving = &why
@@ -134,11 +135,11 @@ func (l *live) part(ctx context.Context, id string, why departure) error {
 		return nil
 	}
 	if err != nil {
-		return err // it leaves when the store is available
+		return err // try again once the store is available
 	}
 	delete(l.subscribers, id)
 	if why.err != nil {
-		l.engine.Logger.Error("an integration left live delivery", "tenant", sub.in.Tenant, "integration", sub.in.ID, "error", why.err)
+		l.engine.Logger.Error("integration left live delivery", "tenant", sub.in.Tenant, "integration", sub.in.ID, "error", why.err)
 	}
 	if !why.inFlight {
 		sub.close()
@@ -149,9 +150,9 @@ func (l *live) part(ctx context.Context, id string, why departure) error {
 }
 
 // finishLeaving waits for the calls in flight of a subscriber that has left, and
-// writes its exact progress. If it cannot, the lease ends by itself and they are
+// saves its exact ack state. If that fails, the lease expires and those events are
 // sent again.
-func (e *Engine) finishLeaving(sub *subscriber, c *handoff.Cursor, why departure) {
+func (e *Engine) finishLeaving(sub *subscriber, c *handoff.Cursor, why leaveReason) {
 	defer sub.end()
 	sub.Drain()
 	why.failure = sub.State().Failure
@@ -161,23 +162,23 @@ func (e *Engine) finishLeaving(sub *subscriber, c *handoff.Cursor, why departure
 		return e.Store.Commit(ctx, writes...)
 	})
 	if err != nil && !errors.Is(err, store.ErrConflict) { // a conflict is a stop
-		e.Logger.Error("the progress of an integration that left live delivery is not saved; calls that were in flight will be repeated",
+		e.Logger.Error("ack state not saved after integration left live delivery; calls that were in flight will be repeated",
 			"tenant", sub.in.Tenant, "integration", sub.in.ID, "error", err)
 	}
 	e.Schedule(c.Key)
 }
 
-// Wait returns when no call is in flight of a subscriber that left a DeliverLive
-// which has returned. It takes SLUICE_WEBHOOK_TIMEOUT at most, or the Grace once
-// ctx of that DeliverLive has ended.
+// Wait waits for the calls in flight of subscribers that left live delivery. Call it
+// after DeliverLive has returned. It takes at most SLUICE_WEBHOOK_TIMEOUT, or Grace
+// after the context of that DeliverLive has ended.
 func (e *Engine) Wait() { e.leaving.Wait() }
 
-// leaveUnopened makes an integration leave whose sink cannot be opened: its own
-// trouble, which the others must not feel.
+// leaveUnopened removes an integration whose sink cannot be opened, so that it does
+// not affect the others.
 func (l *live) leaveUnopened(ctx context.Context, entry handoff.Subscriber, in *integration.Integration, at handoff.AckState, err error) error {
-	why := departure{failure: unopened(err, l.engine.Now())}
+	why := leaveReason{failure: unopened(err, l.engine.Now())}
 	if problem.CodeOf(err) == problem.Unavailable {
-		why = departure{err: err}
+		why = leaveReason{err: err}
 	}
 	if _, err := l.leave(ctx, entry, in, at, why); !errors.Is(err, errNotLive) {
 		return err
@@ -185,19 +186,19 @@ func (l *live) leaveUnopened(ctx context.Context, entry handoff.Subscriber, in *
 	return nil
 }
 
-// unopened is the failure of an integration whose sink cannot be opened, its
-// secret being unreadable for example.
+// unopened returns the failure of an integration whose sink cannot be opened, for
+// example because its secret is unreadable.
 func unopened(err error, at time.Time) *worker.Failure {
 	return &worker.Failure{At: at, Verdict: sink.Verdict{
 		Outcome: sink.Retry,
-		Reason:  "The integration cannot be used as it is stored. Reason: " + problem.MessageOf(err),
+		Reason:  "The stored integration cannot be used. Reason: " + problem.MessageOf(err),
 	}}
 }
 
-// leave moves an integration from the live set to its cursor, in one
-// transaction, and returns the cursor. It fails with errNotLive if the
-// integration is not live any more.
-func (l *live) leave(ctx context.Context, entry handoff.Subscriber, in *integration.Integration, at handoff.AckState, why departure) (*handoff.Cursor, error) {
+// leave moves an integration from the live set to its cursor in one transaction,
+// and returns the cursor. It returns errNotLive if the integration is no longer
+// live.
+func (l *live) leave(ctx context.Context, entry handoff.Subscriber, in *integration.Integration, at handoff.AckState, why leaveReason) (*handoff.Cursor, error) {
 	key := handoff.Key{Tenant: l.partition.Tenant, Integration: entry.ID, Lane: l.partition.Lane}
 	var c *handoff.Cursor
 	conflict := false
@@ -221,7 +222,7 @@ func (l *live) leave(ctx context.Context, entry handoff.Subscriber, in *integrat
 	return c, err
 }
 
-// reread reads the state of the partition; after an error it is as it was.
+// reread reads the partition's state again. On an error it returns the old one.
 func (l *live) reread(ctx context.Context) (*handoff.PartitionState, error) {
 	state, err := l.engine.Store.Partition(ctx, l.partition)
 	if err != nil {
@@ -230,7 +231,7 @@ func (l *live) reread(ctx context.Context) (*handoff.PartitionState, error) {
 	return state, nil
 }
 
-func (l *live) tryLeave(ctx context.Context, key handoff.Key, entry handoff.Subscriber, in *integration.Integration, at handoff.AckState, why departure) (*handoff.Cursor, error) {
+func (l *live) tryLeave(ctx context.Context, key handoff.Key, entry handoff.Subscriber, in *integration.Integration, at handoff.AckState, why leaveReason) (*handoff.Cursor, error) {
 	c, err := l.engine.Store.Cursor(ctx, key)
 	if problem.CodeOf(err) == problem.NotFound {
 		return nil, errNotLive
@@ -250,10 +251,10 @@ func (l *live) tryLeave(ctx context.Context, key handoff.Key, entry handoff.Subs
 	return c, nil
 }
 
-// transition changes the partition's state and the cursor for an integration
-// that leaves, and returns the writes besides the state's. It fails with
-// errNotLive if the integration is not live.
-func (l *live) transition(state *handoff.PartitionState, c *handoff.Cursor, entry handoff.Subscriber, in *integration.Integration, at handoff.AckState, why departure) ([]store.Write, error) {
+// transition changes the partition state and the cursor of an integration that
+// leaves. It returns the writes besides that of the partition state, or errNotLive
+// if the integration is not live.
+func (l *live) transition(state *handoff.PartitionState, c *handoff.Cursor, entry handoff.Subscriber, in *integration.Integration, at handoff.AckState, why leaveReason) ([]store.Write, error) {
 	e, now := l.engine, l.engine.Now()
 	if c.Generation != entry.Generation || !handoff.Leave(state, c, at, now.Add(entry.WakeDelay)) {
 		return nil, errNotLive
@@ -268,9 +269,9 @@ func (l *live) transition(state *handoff.PartitionState, c *handoff.Cursor, entr
 	return e.afterLeaving(in, c, why), nil
 }
 
-// afterLeaving returns the writes of a cursor whose integration has left, with
-// what became of its last calls.
-func (e *Engine) afterLeaving(in *integration.Integration, c *handoff.Cursor, why departure) []store.Write {
+// afterLeaving returns the writes for the cursor of an integration that has left,
+// with the outcome of its last calls.
+func (e *Engine) afterLeaving(in *integration.Integration, c *handoff.Cursor, why leaveReason) []store.Write {
 	writes := []store.Write{store.PutCursor{Cursor: c}}
 	switch {
 	case why.failure != nil:
@@ -281,8 +282,8 @@ func (e *Engine) afterLeaving(in *integration.Integration, c *handoff.Cursor, wh
 	return writes
 }
 
-// penalise keeps an integration that held up the others from joining them again
-// for a while, longer each time.
+// penalise keeps an integration that blocked others out of Mode Deliver for a while,
+// longer each time.
 func (e *Engine) penalise(c *handoff.Cursor, entry handoff.Subscriber) {
 	now := e.Now()
 	if now.Sub(entry.JoinedAt) > e.Settings.RetryMax {
@@ -292,12 +293,13 @@ func (e *Engine) penalise(c *handoff.Cursor, entry handoff.Subscriber) {
 	c.SlowUntil = now.Add(backoff.Ceiling(e.Settings.RetryMin, c.Slowness, e.Settings.RetryMax))
 }
 
-// wake makes those leave who only want to be told that there are events.
+// wake moves the subscribers in Mode Wake to their cursors if there are events for
+// them.
 func (l *live) wake(ctx context.Context) error {
-	for i := l.sleeper(); i >= 0; i = l.sleeper() {
+	for i := l.toWake(); i >= 0; i = l.toWake() {
 		entry := l.state.Live[i]
 		at := handoff.AckState{Offset: handoff.Offset{Segment: l.state.AckedBy(&entry)}}
-		if _, err := l.leave(ctx, entry, nil, at, departure{}); errors.Is(err, errNotLive) {
+		if _, err := l.leave(ctx, entry, nil, at, leaveReason{}); errors.Is(err, errNotLive) {
 			return l.refresh(ctx)
 		} else if err != nil {
 			return err
@@ -306,8 +308,8 @@ func (l *live) wake(ctx context.Context) error {
 	return nil
 }
 
-// sleeper is the index of a live integration that has to be woken, or -1.
-func (l *live) sleeper() int {
+// toWake returns the index of a live integration that must be woken, or -1.
+func (l *live) toWake() int {
 	for i := range l.state.Live {
 		if entry := &l.state.Live[i]; entry.Mode == handoff.Wake && l.state.AckedBy(entry) < l.end.Segment() {
 			return i

@@ -14,7 +14,7 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// ended remembers with what each call to "slow" ended.
+// ended records the outcome of each call to "slow".
 type ended struct {
 	mu       sync.Mutex
 	verdicts []sink.Outcome
@@ -45,8 +45,8 @@ func (o *ended) count(want sink.Outcome) int {
 	return n
 }
 
-// fastAndSlow returns a rig with two followers, one of which takes 6 s for each
-// call, which is more than the budget and less than the timeout.
+// fastAndSlow returns a rig with two subscribers. One takes 6 s for each call: more
+// than the budget and less than the timeout.
 func fastAndSlow(t *testing.T, grace time.Duration) (*rig, *ended) {
 	r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 4 })
 	r.engine.Grace = grace
@@ -59,8 +59,8 @@ func fastAndSlow(t *testing.T, grace time.Duration) (*rig, *ended) {
 	return r, o
 }
 
-// A receiver that takes longer than the budget for each call leaves with its
-// calls under way: what they come to counts, and nobody waits for them.
+// A receiver that takes longer than the budget for each call leaves with its calls in
+// flight: their outcome counts, and no other subscriber waits for them.
 func TestSlowerThanTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, o := fastAndSlow(t, 15*time.Second)
@@ -76,25 +76,25 @@ func TestSlowerThanTheBudget(t *testing.T) {
 		r.wantOnce("fast", ids)
 		r.wantOnce("slow", ids)
 		if n := o.count(sink.Delivered); n != len(ids) {
-			t.Errorf("%d calls were seen through, want %d", n, len(ids))
+			t.Errorf("%d calls ended, want %d", n, len(ids))
 		}
 		for _, c := range r.got() {
 			if late := c.at.Sub(published[c.id]); c.to == "fast" && late > 200*time.Millisecond {
-				t.Errorf("%s was %v late at the fast one", c.id, late)
+				t.Errorf("%s reached the fast one %v late", c.id, late)
 			}
 			if c.attempt != 1 {
 				t.Errorf("%s was sent to %s as attempt %d", c.id, c.to, c.attempt)
 			}
 		}
 		if c := r.cursor("slow"); c.State != handoff.Live || c.Offset.Segment == 0 {
-			t.Errorf("the slow one in the end: %+v", c)
+			t.Errorf("the slow one finally: %+v", c)
 		}
 	})
 }
 
-// The cursor of one that left with calls under way has a lease until they have
-// ended, and Wait returns only then, with their outcome written.
-func TestWaitForCallsOfThoseWhoLeft(t *testing.T) {
+// The cursor of a subscriber that left with calls in flight has a lease until they
+// have ended. Wait returns only then, with their outcome saved.
+func TestWaitForCallsAfterLeaving(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, o := fastAndSlow(t, 15*time.Second)
 		r.publish(2)
@@ -102,20 +102,20 @@ func TestWaitForCallsOfThoseWhoLeft(t *testing.T) {
 		if c := r.cursor("slow"); c.State != handoff.Scheduled || !c.DueAt.After(time.Now()) || c.Offset.Segment != 0 {
 			t.Fatalf("it has not left: %+v", c)
 		}
-		r.shutdown() // Follow has returned
+		r.shutdown() // DeliverLive has returned
 		began := time.Now()
 		r.engine.Wait()
 		if n := o.count(sink.Delivered); n != 2 {
 			t.Errorf("Wait returned after %v with %d calls ended, want 2", time.Since(began), n)
 		}
 		if c := r.cursor("slow"); c.Offset.Segment != 1 || c.DueAt.After(time.Now()) {
-			t.Errorf("what became of the calls is not written: %+v", c)
+			t.Errorf("the outcome of the calls is not saved: %+v", c)
 		}
 	})
 }
 
-// A shutdown bounds the calls of those who left before it by the grace.
-func TestShutdownEndsCallsOfThoseWhoLeft(t *testing.T) {
+// After a shutdown, calls of subscribers that left earlier last for Grace at most.
+func TestShutdownEndsCallsAfterLeaving(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, o := fastAndSlow(t, 300*time.Millisecond)
 		ids := r.publish(2)
@@ -133,8 +133,8 @@ func TestShutdownEndsCallsOfThoseWhoLeft(t *testing.T) {
 	})
 }
 
-// A stop ends what one that is leaving has under way.
-func TestStopOfOneThatLeaves(t *testing.T) {
+// A stop cancels the calls in flight of a subscriber that is leaving.
+func TestStopWhileLeaving(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, o := fastAndSlow(t, 15*time.Second)
 		r.answer(o.over(9 * time.Second))
@@ -167,10 +167,10 @@ func TestStopOfOneThatLeaves(t *testing.T) {
 	})
 }
 
-// Calls under way when their integration is stopped have a moment to end by
-// themselves: most are not cut. Those that take longer are.
+// Calls in flight when their integration is stopped have some time to finish. Those
+// that take longer are cancelled.
 func TestQuiesceLetsCallsEnd(t *testing.T) {
-	for name, late := range map[string]bool{"following": false, "catching up": true} {
+	for name, late := range map[string]bool{"live": false, "catching up": true} {
 		for _, c := range []struct {
 			takes time.Duration
 			cut   int
@@ -205,7 +205,7 @@ func TestQuiesceLetsCallsEnd(t *testing.T) {
 						t.Errorf("the stop took %v", took)
 					}
 					if cut, whole := o.count(sink.Interrupted), o.count(sink.Delivered); cut != c.cut || whole != 4-c.cut {
-						t.Errorf("%d calls were cut and %d ended by themselves, want %d and %d", cut, whole, c.cut, 4-c.cut)
+						t.Errorf("%d calls were cancelled and %d finished, want %d and %d", cut, whole, c.cut, 4-c.cut)
 					}
 					time.Sleep(time.Minute)
 					if n := len(r.got()); n != 4 {

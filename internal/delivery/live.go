@@ -15,22 +15,21 @@ import (
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
-// DeliverLive is the live loop of a partition: it sends what lies between the
-// low watermark and the end of the log to every live subscriber, and returns
-// when the low watermark has reached the end. Each subscriber goes at its own
-// pace within the buffered segments; one that fails, or holds up the others,
-// leaves onto its cursor.
+// DeliverLive is the live loop of a partition: it sends the events between the low
+// watermark and the end of the log to every live subscriber, and returns when the
+// low watermark has reached the end. Each subscriber goes at its own pace within the
+// buffered segments; one that fails, or blocks the others, moves to its cursor.
 //
-// When ctx ends, no call is started any more, and subscribers with something
-// unfinished leave with their exact progress; the error is problem.Unavailable
-// if the low watermark has not reached the end. While the store is unavailable
-// DeliverLive waits for it, so that buffered events are not sent again. After
-// another error nothing is lost: calling again goes on from the low watermark.
-// A second DeliverLive for the same partition does no harm but repeats events.
+// Once ctx has ended, it starts no more calls, and subscribers with unacknowledged
+// events leave with their exact ack state; the error is problem.Unavailable if the
+// low watermark has not reached the end. While the store is unavailable, DeliverLive
+// waits for it, so that buffered events are not sent again. After any other error
+// nothing is lost: the next call goes on from the low watermark. A second
+// DeliverLive for the same partition does no harm but repeats events.
 func (e *Engine) DeliverLive(ctx context.Context, p event.Partition, end *LogEnd) error {
 	l := &live{
 		engine: e, partition: p, end: end, stop: ctx.Done(),
-		calls:  func() (context.Context, context.CancelFunc) { return e.afterwards(ctx) },
+		calls:  func() (context.Context, context.CancelFunc) { return e.withGrace(ctx) },
 		signal: make(chan struct{}, 1), subscribers: make(map[string]*subscriber),
 	}
 	defer l.close()
@@ -52,29 +51,29 @@ func (e *Engine) DeliverLive(ctx context.Context, p event.Partition, end *LogEnd
 		if l.state.LowWatermark >= end.Segment() {
 			return nil
 		}
-		if l.sleeper() < 0 && !l.starved() {
+		if l.toWake() < 0 && !l.starved() {
 			l.wait()
 		}
 	}
 	return l.finish(graceful, context.Cause(ctx))
 }
 
-// live is one running live loop. Its methods get a context that outlasts the
-// loop's by the engine's Grace.
+// live is one running live loop. Its methods get a context that outlives the loop's
+// by Engine.Grace.
 type live struct {
 	engine    *Engine
 	partition event.Partition
 	end       *LogEnd
-	stop      <-chan struct{}                              // closed when no call may be started any more
-	calls     func() (context.Context, context.CancelFunc) // a context for a worker's calls, which may outlast the loop
-	signal    chan struct{}                                // a worker has changed
+	stop      <-chan struct{}                              // closed when the loop must start no more calls
+	calls     func() (context.Context, context.CancelFunc) // a context for a worker's calls, which may outlive the loop
+	signal    chan struct{}                                // signalled when a worker has changed
 
 	state       *handoff.PartitionState
 	confirmedAt time.Time // when state was last known to be the stored one
-	stale       bool      // state is known not to be the stored one
+	stale       bool      // the stored state has changed
 	segs        []eventlog.Segment
 	subscribers map[string]*subscriber
-	blockedAt   time.Time // since when a subscriber waits for a slower one
+	blockedAt   time.Time // since when slower subscribers have blocked others
 	unavailable bool      // the store is
 }
 
@@ -83,8 +82,8 @@ type subscriber struct {
 	*worker.Worker
 	in      *integration.Integration
 	entry   handoff.Subscriber
-	end     func()     // of its activity
-	leaving *departure // it is halted, and leaves when the store is available
+	end     func()       // ends its activity in the Registry
+	leaving *leaveReason // it is halted, and leaves once the store is available
 }
 
 func (l *live) stopping() bool {
@@ -96,7 +95,7 @@ func (l *live) stopping() bool {
 	}
 }
 
-// step does what can be done now.
+// step does everything that can be done now.
 func (l *live) step(ctx context.Context) error {
 	if err := l.fill(ctx); err != nil {
 		return err
@@ -107,7 +106,7 @@ func (l *live) step(ctx context.Context) error {
 	if err := l.evict(ctx); err != nil {
 		return err
 	}
-	if l.stale { // before the commit, which lets those go on who are subscribers
+	if l.stale { // before the commit, which extends the workers of all subscribers
 		if err := l.refresh(ctx); err != nil {
 			return err
 		}
@@ -121,16 +120,16 @@ func (l *live) step(ctx context.Context) error {
 	return nil
 }
 
-// storePause is how often a write that failed is tried again.
+// storePause is the pause between two attempts while the store is unavailable.
 const storePause = time.Second
 
-// waitForStore waits a moment for a store that is unavailable. Workers keep what
-// they have; they start no call beyond what is buffered.
+// waitForStore waits before the next attempt while the store is unavailable. Workers
+// go on with what is buffered.
 func (l *live) waitForStore(err error) {
 	if !l.unavailable {
-		l.engine.Logger.Warn("live delivery waits for the store", "tenant", l.partition.Tenant, "lane", l.partition.Lane, "error", err)
+		l.engine.Logger.Warn("store unavailable; live delivery will retry", "tenant", l.partition.Tenant, "lane", l.partition.Lane, "error", err)
 	}
-	l.unavailable, l.blockedAt = true, time.Time{} // nobody holds up the others now
+	l.unavailable, l.blockedAt = true, time.Time{} // no subscriber is to blame for this wait
 	timer := time.NewTimer(storePause)
 	defer timer.Stop()
 	select {
@@ -139,9 +138,8 @@ func (l *live) waitForStore(err error) {
 	}
 }
 
-// refresh reads the partition's state and makes the subscribers those of its
-// live set. While the loop is stopping nobody is added, and subscribers keep
-// what they have.
+// refresh reads the partition's state and adds and removes subscribers to match its
+// live set. While the loop is stopping it adds none.
 func (l *live) refresh(ctx context.Context) error {
 	confirmedAt := l.engine.Now()
 	state, err := l.engine.Store.Partition(ctx, l.partition)
@@ -170,8 +168,8 @@ func (l *live) refresh(ctx context.Context) error {
 	return nil
 }
 
-// confirmed lets the workers start calls for another while: a stop waits for
-// that long.
+// confirmed lets the workers start calls for FollowBudget from the time at which the
+// state was known to be the stored one. A stop waits for that long.
 func (l *live) confirmed(at time.Time) {
 	l.confirmedAt = at
 	for _, sub := range l.subscribers {
@@ -179,7 +177,7 @@ func (l *live) confirmed(at time.Time) {
 	}
 }
 
-// subscribe gives a live integration its worker.
+// subscribe starts a worker for a live integration.
 func (l *live) subscribe(ctx context.Context, entry handoff.Subscriber) error {
 	e, tenant := l.engine, l.partition.Tenant
 	start := handoff.AckState{Offset: handoff.Offset{Segment: l.state.AckedBy(&entry)}}
@@ -210,7 +208,7 @@ func (l *live) subscribe(ctx context.Context, entry handoff.Subscriber) error {
 	return nil
 }
 
-// drop removes a subscriber at once, with its calls.
+// drop removes a subscriber at once and cancels its calls.
 func (l *live) drop(id string) {
 	sub := l.subscribers[id]
 	delete(l.subscribers, id)
@@ -232,7 +230,7 @@ func (l *live) close() {
 	}
 }
 
-// buffered is the last buffered segment.
+// buffered returns the number of the last buffered segment, or the low watermark.
 func (l *live) buffered() uint64 {
 	if len(l.segs) == 0 {
 		return l.state.LowWatermark
@@ -240,7 +238,7 @@ func (l *live) buffered() uint64 {
 	return l.segs[len(l.segs)-1].Number
 }
 
-// full reports whether as much is buffered as may be.
+// full reports whether the buffer is full: two reads of the log.
 func (l *live) full() bool {
 	n := 0
 	for i := range l.segs {
@@ -249,13 +247,13 @@ func (l *live) full() bool {
 	return n >= 2*l.engine.batchBytes()
 }
 
-// starved reports whether there is something for a new subscriber that was not
-// read yet: without subscribers nothing is read.
+// starved reports whether a new subscriber needs segments that were not read yet:
+// without subscribers nothing is read.
 func (l *live) starved() bool {
 	return len(l.subscribers) > 0 && len(l.segs) == 0 && l.buffered() < l.end.Segment()
 }
 
-// fill buffers more of the log, if there is anyone to send it to.
+// fill reads more of the log into the buffer, if there are subscribers.
 func (l *live) fill(ctx context.Context) error {
 	for len(l.subscribers) > 0 && l.buffered() < l.end.Segment() && !l.full() {
 		segs, err := l.engine.Log.Read(ctx, l.partition, l.buffered(), l.engine.batchBytes())
@@ -266,7 +264,7 @@ func (l *live) fill(ctx context.Context) error {
 			return err
 		}
 		l.segs = append(l.segs, segs...)
-		l.end.Grow(l.buffered()) // what is buffered is delivered, even if it was not announced yet
+		l.end.Grow(l.buffered()) // the log may have grown past the end that was announced
 		for _, sub := range l.subscribers {
 			sub.Give(segs)
 		}
@@ -274,34 +272,34 @@ func (l *live) fill(ctx context.Context) error {
 	return nil
 }
 
-// unreadable makes everyone leave if what comes next in the log can never be
-// read: their cursors stand before it then, and those who join later do not.
+// unreadable evicts every subscriber if the next segment can never be read: their
+// cursors stay before it, and subscribers that join later start after it.
 func (l *live) unreadable(ctx context.Context, err error) error {
 	if problem.CodeOf(err) == problem.Unavailable || len(l.segs) > 0 { // what is buffered comes first
 		return err
 	}
 	for id := range l.subscribers {
-		if err := l.part(ctx, id, departure{err: err}); err != nil {
+		if err := l.evictOne(ctx, id, leaveReason{err: err}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// passTrimmed notices that what lies between the buffered segments and those
-// given, or the end, is past the retention, and says so in the integrations'
-// logs.
+// passTrimmed skips segments that were trimmed: those between the buffered segments
+// and the given ones, or up to the end if none are given. It says so in the
+// integrations' logs.
 func (l *live) passTrimmed(ctx context.Context, segs []eventlog.Segment) error {
 	upTo := l.end.Segment()
 	if len(segs) > 0 {
 		upTo = segs[0].Number - 1
 	}
 	if upTo <= l.buffered() || len(segs) == 0 && len(l.segs) > 0 {
-		return nil // or what is buffered comes first
+		return nil // no gap, or what is buffered comes first
 	}
 	for _, sub := range l.subscribers {
 		if sub.State().Acked >= upTo {
-			continue // its log says so already, and the commit met a conflict
+			continue // said before a commit that met a conflict
 		}
 		if err := l.engine.skipped(ctx, sub.in); err != nil {
 			return err
@@ -311,11 +309,12 @@ func (l *live) passTrimmed(ctx context.Context, segs []eventlog.Segment) error {
 	return nil
 }
 
-// commit raises the low watermark to what every live integration has.
+// commit raises the low watermark to the last segment that every live integration
+// has acknowledged.
 func (l *live) commit(ctx context.Context) error {
 	err := l.tryCommit(ctx)
 	if errors.Is(err, store.ErrConflict) {
-		return l.refresh(ctx) // somebody joined or left: serve who is live now
+		return l.refresh(ctx) // an integration joined or left
 	}
 	return err
 }
@@ -340,8 +339,9 @@ func (l *live) tryCommit(ctx context.Context) error {
 	return nil
 }
 
-// acked is the last segment that a live integration has. One without a worker
-// (to be woken, or joined since the state was read) has what it joined with.
+// acked returns the last segment that a live integration has acknowledged. Without a
+// worker (in Mode Wake, or joined since the state was read), that is the one it
+// joined with.
 func (l *live) acked(entry *handoff.Subscriber) uint64 {
 	if sub := l.subscribers[entry.ID]; sub != nil && sub.entry.Generation == entry.Generation {
 		return sub.State().Acked
@@ -349,12 +349,12 @@ func (l *live) acked(entry *handoff.Subscriber) uint64 {
 	return l.state.AckedBy(entry)
 }
 
-// release drops the buffered segments up to the low watermark.
+// release removes the segments up to the low watermark from the buffer.
 func (l *live) release() {
 	l.segs = slices.DeleteFunc(l.segs, func(s eventlog.Segment) bool { return s.Number <= l.state.LowWatermark })
 }
 
-// wait returns when there may be something to do.
+// wait returns when there may be work to do.
 func (l *live) wait() {
 	now, budget := l.engine.Now(), l.engine.Settings.FollowBudget
 	next := l.confirmedAt.Add(budget / 2)

@@ -2,8 +2,8 @@ package delivery
 
 import "sync/atomic"
 
-// LogEnd tells a DeliverLive how far its partition's log has grown. It is safe
-// for concurrent use.
+// LogEnd tells DeliverLive the end of its partition's log. It is safe for concurrent
+// use.
 type LogEnd struct {
 	segment atomic.Uint64
 	grown   chan struct{}
@@ -17,18 +17,19 @@ func NewLogEnd(segment uint64) *LogEnd {
 	return l
 }
 
-// FixedLogEnd returns a LogEnd that does not grow: what comes after it waits
-// until the DeliverLive has returned, as the next batch of a stream does.
+// FixedLogEnd returns a LogEnd for a caller that handles nothing else until
+// DeliverLive returns, such as a consumer of stream batches: a slow subscriber
+// blocks what comes next even if it is the only one.
 func FixedLogEnd(segment uint64) *LogEnd {
 	l := NewLogEnd(segment)
 	l.fixed = true
 	return l
 }
 
-// Segment is the number of the last segment to be delivered.
+// Segment returns the number of the last segment to deliver.
 func (l *LogEnd) Segment() uint64 { return l.segment.Load() }
 
-// Grow raises the end. A lower one is ignored.
+// Grow raises the end. It ignores a lower number.
 func (l *LogEnd) Grow(segment uint64) {
 	for {
 		old := l.segment.Load()

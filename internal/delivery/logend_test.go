@@ -5,41 +5,41 @@ import (
 	"testing"
 )
 
-func TestTail(t *testing.T) {
-	tail := NewLogEnd(3)
-	tail.Grow(2)
-	tail.Grow(3)
+func TestLogEnd(t *testing.T) {
+	end := NewLogEnd(3)
+	end.Grow(2)
+	end.Grow(3)
 	select {
-	case <-tail.grown:
-		t.Error("says that it grew, and did not")
+	case <-end.grown:
+		t.Error("signalled without growth")
 	default:
 	}
-	tail.Grow(5)
-	tail.Grow(7)
-	if tail.Segment() != 7 {
-		t.Errorf("head %d, want 7", tail.Segment())
+	end.Grow(5)
+	end.Grow(7)
+	if end.Segment() != 7 {
+		t.Errorf("end %d, want 7", end.Segment())
 	}
-	<-tail.grown // several at once are one signal
+	<-end.grown // several calls make one signal
 	select {
-	case <-tail.grown:
-		t.Error("says twice that it grew")
+	case <-end.grown:
+		t.Error("signalled twice")
 	default:
 	}
 }
 
-func TestTailFromManySides(t *testing.T) {
+func TestLogEndIsSafeForConcurrentUse(t *testing.T) {
 	const sides, steps = 4, 500
-	tail := NewLogEnd(0)
+	end := NewLogEnd(0)
 	var wg sync.WaitGroup
 	for side := range sides {
 		wg.Go(func() {
 			for i := range steps {
-				tail.Grow(uint64(i*sides + side))
+				end.Grow(uint64(i*sides + side))
 			}
 		})
 	}
-	for tail.Segment() < sides*steps-1 {
-		<-tail.grown // never misses the last one
+	for end.Segment() < sides*steps-1 {
+		<-end.grown // never misses the last growth
 	}
 	wg.Wait()
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/sluicehq/sluice/internal/settings"
 )
 
-const loud = "ATTENTION: the last 20 answers were all 400"
+const longRunPrefix = "ATTENTION: the last 20 answers were all 400"
 
-// rejections returns what the log says of rejected events one by one, and of
-// long runs of them.
+// rejections returns the log entries of single rejected events, and of long runs of
+// them.
 func (r *rig) rejections(id string) (single, runs []integration.LogEntry) {
 	r.t.Helper()
 	for _, e := range r.entries(id, integration.ActionEventRejected) {
-		if strings.HasPrefix(e.Reason, loud) {
+		if strings.HasPrefix(e.Reason, longRunPrefix) {
 			runs = append(runs, e)
 		} else {
 			single = append(single, e)
@@ -27,20 +27,20 @@ func (r *rig) rejections(id string) (single, runs []integration.LogEntry) {
 	return single, runs
 }
 
-// wantRuns fails unless the integration's log, and the operator's, speak of so
+// wantRuns fails unless the integration's log and the operator's log report that
 // many long runs.
 func (r *rig) wantRuns(id string, want int) {
 	r.t.Helper()
 	if _, runs := r.rejections(id); len(runs) != want {
-		r.t.Errorf("the log of %s speaks of %d long runs, want %d: %+v", id, len(runs), want, runs)
+		r.t.Errorf("the log of %s reports %d long runs, want %d: %+v", id, len(runs), want, runs)
 	}
-	line := `"msg":"receiver rejects everything","tenant":"` + tenant + `","integration":"` + id + `","rejected_in_a_row":20`
+	line := `"msg":"receiver rejects every event","tenant":"` + tenant + `","integration":"` + id + `","rejected_in_a_row":20`
 	if n := strings.Count(r.lines.String(), line); n != want {
-		r.t.Errorf("the operator's log speaks of %d long runs of %s, want %d", n, id, want)
+		r.t.Errorf("the operator's log reports %d long runs of %s, want %d", n, id, want)
 	}
 }
 
-func TestLongRunOfRejectionsIsSaidOnce(t *testing.T) {
+func TestLongRunOfRejectionsIsLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)
 		r.register(hookSpec("orders"))
@@ -81,7 +81,7 @@ func TestLongRunOfRejectionsIsSaidOnce(t *testing.T) {
 	})
 }
 
-// A delivery within a run begins it anew.
+// A delivery ends a run.
 func TestDeliveredEventEndsARunOfRejections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)
@@ -99,9 +99,9 @@ func TestDeliveredEventEndsARunOfRejections(t *testing.T) {
 	})
 }
 
-// The count goes on from catch-up to live delivery, and over failures: neither
-// is a delivery.
-func TestRunOfRejectionsInCatchUpGoesOnLive(t *testing.T) {
+// The count continues from catch-up to live delivery and across failures: neither is
+// a delivery.
+func TestRunOfRejectionsContinuesFromCatchUpToLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)
 		start := time.Now()
@@ -132,7 +132,7 @@ func TestRunOfRejectionsInCatchUpGoesOnLive(t *testing.T) {
 	})
 }
 
-// All lanes of an integration have one count, also with many calls at a time.
+// All lanes of an integration share one count, also with many calls at a time.
 func TestRunOfRejectionsIsCountedOverLanes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, func(s *settings.Settings) { s.Lanes, s.InFlight = 4, 16 })

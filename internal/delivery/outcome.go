@@ -13,8 +13,8 @@ import (
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
-// backOff makes a cursor wait after a failed attempt, and returns the log entry
-// that says so.
+// backOff sets the cursor's DueAt after a failed attempt, and returns the log entry
+// for it.
 func (e *Engine) backOff(in *integration.Integration, c *handoff.Cursor, f *worker.Failure) store.Write {
 	c.Failures++
 	if c.FailingSince.IsZero() {
@@ -27,20 +27,19 @@ func (e *Engine) backOff(in *integration.Integration, c *handoff.Cursor, f *work
 	}}
 }
 
-// gaveUp reports whether a cursor has failed for so long that its integration
-// is to be stopped, and stops it.
+// gaveUp stops the integration if its cursor has failed for FailureStopAfter, and
+// reports whether it did.
 func (e *Engine) gaveUp(ctx context.Context, in *integration.Integration, c *handoff.Cursor, f *worker.Failure) (bool, error) {
 	if c.FailingSince.IsZero() || f.At.Sub(c.FailingSince) < e.Settings.FailureStopAfter {
 		return false, nil
 	}
-	reason := fmt.Sprintf("Stopped: every attempt has failed since %s. %s Start it again within %s and nothing is lost.",
+	reason := fmt.Sprintf("Stopped: every attempt has failed since %s. %s Start it again within %s to lose no event.",
 		event.FormatTime(c.FailingSince), f.Verdict.Reason, integration.Span(e.Settings.Retention))
 	return true, e.Lifecycle.StopFailing(ctx, in.Tenant, in.ID, in.Generation, reason)
 }
 
-// complete records that a replay has read one lane to its end; with the last lane
-// the integration stops by itself. It does nothing if the cursor is not the
-// caller's any more.
+// complete records that a replay is complete in one lane, and stops the integration
+// after its last lane. It does nothing if another actor has changed the cursor.
 func (e *Engine) complete(ctx context.Context, c *handoff.Cursor) error {
 	return store.Transact(func() error {
 		stored, err := e.Store.Cursor(ctx, c.Key)
@@ -49,19 +48,19 @@ func (e *Engine) complete(ctx context.Context, c *handoff.Cursor) error {
 		}
 		in, err := e.Store.Integration(ctx, c.Key.Tenant, c.Key.Integration)
 		if err != nil || in.Generation != c.Generation {
-			return err // a stop was first; a start lets this lane finish again
+			return err // it was stopped first; after a start this lane finishes again
 		}
 		now := e.Now()
 		finished := *c
 		handoff.Finish(&finished)
 		writes := []store.Write{store.PutCursor{Cursor: &finished}, store.PutIntegration{Integration: in}}
 		for _, left := range []time.Time{in.StoppedAt, c.LeftAt} {
-			in.QuietNotBefore(left, QuietAfter(e.Settings)) // what served it before may still have a call in flight
+			in.QuietNotBefore(left, QuietAfter(e.Settings)) // an earlier owner may still have a call in flight
 		}
 		if in.FinishLane(now) {
 			writes = append(writes, store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
 				Action: integration.ActionStopped, CreatedAt: now,
-				Reason: "Stopped: the replay is complete, every event up to " + event.FormatTime(in.EndsAt) + " was delivered.",
+				Reason: "Stopped: the replay is complete. Every event up to " + event.FormatTime(in.EndsAt) + " was delivered.",
 			}})
 		}
 		return e.Store.Commit(ctx, writes...)

@@ -15,11 +15,11 @@ import (
 )
 
 // ports are the store and the log as one process sees them: every call takes a
-// random time before and after its effect, may fail on either side of it, and
-// may be the last one the process makes.
+// random time before and after its effect, may fail before or after it, and may be
+// the last one before the process crashes.
 type ports struct {
 	p    *process
-	user bool // calls on behalf of a user: quick enough for the slack of a stop's deadline
+	user bool // calls on behalf of a user, which never stall: a stop's deadline has little slack
 }
 
 var (
@@ -27,7 +27,7 @@ var (
 	_ eventlog.Log = ports{}
 )
 
-// errDead ends whatever a dead process still tries: nothing is to be tried again.
+// errDead is the result of every call of a dead process. It is not retryable.
 var errDead = problem.New(problem.Internal, "the process is dead")
 
 // fault is what happens to one call.
@@ -41,7 +41,7 @@ const (
 	crashAfter
 )
 
-// call makes one call of a port: effect, with everything that may go wrong.
+// call makes one call of a port: effect, with everything that can go wrong.
 func (o ports) call(ctx context.Context, kind, key string, effect func() error) error {
 	w, p := o.p.w, o.p
 	if !w.count() {
@@ -90,8 +90,8 @@ func (o ports) call(ctx context.Context, kind, key string, effect func() error) 
 	return err
 }
 
-// latency is the time one half of a call takes. It is different for every call,
-// so that nearly nothing happens at the same moment.
+// latency returns the time that one half of a call takes. It differs for every call,
+// so that hardly anything happens at the same time.
 func (w *world) latency(d *rand.Rand) time.Duration {
 	most := int64(w.Latency)
 	if w.quietTime() {
@@ -142,7 +142,7 @@ func (o ports) Integrations(ctx context.Context, tenant string) ([]*integration.
 }
 
 func (o ports) Partition(ctx context.Context, p event.Partition) (*handoff.PartitionState, error) {
-	return call(ctx, o, "record", lane(p), func() (*handoff.PartitionState, error) { return o.p.w.records.Partition(ctx, p) })
+	return call(ctx, o, "partition", lane(p), func() (*handoff.PartitionState, error) { return o.p.w.records.Partition(ctx, p) })
 }
 
 func (o ports) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error) {
@@ -154,7 +154,7 @@ func (o ports) Due(ctx context.Context, before time.Time, limit int) ([]handoff.
 }
 
 func (o ports) ExpiredReplays(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
-	return call(ctx, o, "graces", "", func() ([]*integration.Integration, error) { return o.p.w.records.ExpiredReplays(ctx, before, limit) })
+	return call(ctx, o, "expired", "", func() ([]*integration.Integration, error) { return o.p.w.records.ExpiredReplays(ctx, before, limit) })
 }
 
 func (o ports) Entries(ctx context.Context, h store.History, limit int) ([]integration.LogEntry, error) {
@@ -193,18 +193,18 @@ func (o ports) Read(ctx context.Context, p event.Partition, after uint64, maxByt
 }
 
 func (o ports) End(ctx context.Context, p event.Partition) (uint64, error) {
-	return call(ctx, o, "head", lane(p), func() (uint64, error) { return o.p.w.log.End(ctx, p) })
+	return call(ctx, o, "end", lane(p), func() (uint64, error) { return o.p.w.log.End(ctx, p) })
 }
 
 func (o ports) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64, error) {
 	return call(ctx, o, "seek", lane(p), func() (uint64, error) { return o.p.w.log.Seek(ctx, p, t) })
 }
 
-func (o ports) OffsetForTime(ctx context.Context, p event.Partition, t time.Time) (n uint64, settled bool, err error) {
-	n, err = call(ctx, o, "through", lane(p), func() (uint64, error) {
+func (o ports) OffsetForTime(ctx context.Context, p event.Partition, t time.Time) (n uint64, final bool, err error) {
+	n, err = call(ctx, o, "offset", lane(p), func() (uint64, error) {
 		var n uint64
-		n, settled, err = o.p.w.log.OffsetForTime(ctx, p, t)
+		n, final, err = o.p.w.log.OffsetForTime(ctx, p, t)
 		return n, err
 	})
-	return n, settled && err == nil, err
+	return n, final && err == nil, err
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
-// process is one process with an engine: it follows partitions, drives cursors
-// and sweeps, until it crashes or is told to end.
+// process is one process with an engine: it delivers live, advances cursors and
+// sweeps, until it crashes or shuts down.
 type process struct {
 	w        *world
 	slot     int
@@ -26,28 +26,28 @@ type process struct {
 	life     *lifecycle.Service
 	registry *worker.Registry
 	rejects  *rejected.Service
-	ctx      context.Context // its end begins
+	ctx      context.Context // ends when a shutdown begins
 	end      context.CancelFunc
-	dead     chan struct{} // it has crashed
+	dead     chan struct{} // closed by a crash
 	die      sync.Once
 
 	gate   sync.Mutex
-	closed bool // nothing is begun any more
+	closed bool // no goroutine may start any more
 	work   sync.WaitGroup
 
 	mu        sync.Mutex
 	sessions  map[event.Partition]*session
-	scheduled map[handoff.Key]chan struct{} // poked to look again
-	grows     []func()                      // growth that is not noticed yet
+	scheduled map[handoff.Key]chan struct{} // poked to check again
+	grows     []func()                      // growth that was not noticed yet
 }
 
-// session is the follow loop of a partition, one Follow after the other.
+// session is the live loop of a partition: one DeliverLive after another.
 type session struct {
 	end  *delivery.LogEnd
 	kick chan struct{}
 }
 
-// dieSource lets several goroutines use one source of randomness.
+// dieSource makes a rand.Source safe for concurrent use.
 type dieSource struct {
 	mu  sync.Mutex
 	src rand.Source
@@ -69,8 +69,7 @@ func newProcess(w *world, slot int) *process {
 	return p
 }
 
-// compose makes the engine and what it stands on, in the order in which they
-// depend on each other.
+// compose makes the engine and what it depends on.
 func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 	w := p.w
 	quietAfter := delivery.QuietAfter(w.settings)
@@ -97,7 +96,7 @@ func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 	}
 }
 
-// plain seals nothing: no integration of a case has a secret worth one.
+// plain does not encrypt: no integration of a case has a real secret.
 type plain struct{}
 
 func (plain) Seal(_ context.Context, _ secret.Owner, s secret.String) (secret.Sealed, error) {
@@ -122,8 +121,8 @@ func (p *process) isDead() bool {
 	}
 }
 
-// now is the engine's clock. A growth of the log that is due may be noticed
-// just when the engine looks at the clock, which it does between its steps.
+// now is the engine's clock. Growth of the log may become visible just when the
+// engine reads the clock, which it does between its steps.
 func (p *process) now() time.Time {
 	p.mu.Lock()
 	grows := p.grows
@@ -135,12 +134,12 @@ func (p *process) now() time.Time {
 	return time.Now()
 }
 
-// grow tells the follow loop of a partition of its new head: at once, or at the
-// next look at the clock.
-func (p *process) grow(part event.Partition, head uint64) {
+// grow tells the live loop of a partition the new end of its log: at once, or when
+// the engine next reads the clock.
+func (p *process) grow(part event.Partition, end uint64) {
 	s := p.session(part)
 	grow := func() {
-		s.end.Grow(head)
+		s.end.Grow(end)
 		select {
 		case s.kick <- struct{}{}:
 		default:
@@ -189,7 +188,7 @@ func (p *process) deliverLive(part event.Partition, s *session) {
 			return
 		}
 		for p.engine.DeliverLive(p.ctx, part, s.end) != nil {
-			if p.pause(p.ctx, 100*time.Millisecond+p.w.latency(p.w.dice("refollow", lane(part)))) != nil {
+			if p.pause(p.ctx, 100*time.Millisecond+p.w.latency(p.w.dice("deliver again", lane(part)))) != nil {
 				return
 			}
 		}
@@ -199,11 +198,11 @@ func (p *process) deliverLive(part event.Partition, s *session) {
 	}
 }
 
-// drive is the scheduler: it starts the driver of a cursor, or wakes it. Some
-// calls of it are lost.
+// schedule is the scheduler: for each cursor it starts a goroutine that advances it,
+// or wakes that goroutine. Some calls are lost.
 func (p *process) schedule(keys ...handoff.Key) {
 	for _, k := range keys {
-		d := p.w.dice("drive", cursor(k))
+		d := p.w.dice("schedule", cursor(k))
 		if p.w.chance(d, p.w.LossRate, false) {
 			continue
 		}
@@ -225,7 +224,7 @@ func (p *process) schedule(keys ...handoff.Key) {
 	}
 }
 
-// advance is a driver: it calls Advance until that is done, or for a stray one,
+// advance calls Advance until the Step is Done or, if the goroutine is not listed,
 // until there is nothing to do at once.
 func (p *process) advance(k handoff.Key, poke chan struct{}, listed bool) {
 	d := p.w.dice("advance", cursor(k))
@@ -266,7 +265,7 @@ func (p *process) forget(k handoff.Key, listed bool) {
 	}
 }
 
-// run is the life of a process: it takes up what was left, sweeps, and ends.
+// run runs a process: it boots, sweeps, and shuts down.
 func (p *process) run() {
 	if p.boot() {
 		for p.pause(p.ctx, 19*time.Second+p.w.latency(p.w.dice("sweep", ""))) == nil {
@@ -281,23 +280,23 @@ func (p *process) run() {
 	p.engine.Wait()
 }
 
-// boot follows every partition that is not delivered to its head.
+// boot starts live delivery in every partition whose log is past the low watermark.
 func (p *process) boot() bool {
 	o := ports{p: p}
 	for lane := range p.w.Lanes {
 		part := event.Partition{Tenant: tenant, Lane: lane}
-		if !p.w.follows(p.slot, part) {
+		if !p.w.servesLive(p.slot, part) {
 			continue
 		}
 		for {
-			head, err := o.End(p.ctx, part)
+			end, err := o.End(p.ctx, part)
 			r, err2 := o.Partition(p.ctx, part)
 			if p.ctx.Err() != nil {
 				return false
 			}
 			if err == nil && err2 == nil {
-				if head > r.LowWatermark {
-					p.grow(part, head)
+				if end > r.LowWatermark {
+					p.grow(part, end)
 				}
 				break
 			}

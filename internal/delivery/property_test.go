@@ -11,27 +11,28 @@ import (
 )
 
 // What the assertions guard. Each was seen to fail when the engine, or what it
-// stands on, was broken as the line says:
+// depends on, had one of these bugs:
 //
 //	assertion  fails when
-//	lost       the commit of delivered ignores the record's version, or passes
-//	           followers without a rider; a join ignores delivered; wake followers
-//	           are not woken; a replay takes its bound for final before it is
-//	driven     the sweep finds nothing; a failed cursor is not due again
-//	owner      a leave is two transactions; a stop leaves the roster as it is
-//	quiet      a stop is quiet at once; riders start calls past their time; a file
-//	           is not confirmed; an ended activity begins again, or goes on; a
-//	           replay is complete while its follow loop has calls under way
-//	repeats    a retried append is appended again; leases, or what is through ahead
-//	           of its turn, are ignored; a shutdown forgets what it has
-//	attempts   marks are dropped when progress is kept
-//	hot loop   (a bound on calls of ports) something goes round and round
+//	lost       the commit of the low watermark ignores the partition state's version,
+//	           or subscribers without a worker; a join ignores the low watermark;
+//	           subscribers in Mode Wake are not woken; a replay treats its bound as
+//	           final too early
+//	scheduled  the sweep finds nothing; a failed cursor is not due again
+//	owner      a leave is two transactions; a stop does not change the live set
+//	quiet      a stop counts as quiet at once; workers start calls past their
+//	           deadline; a file is not confirmed; an ended activity begins again, or
+//	           goes on; a replay completes while live delivery has calls in flight
+//	repeats    a retried append is appended again; leases, or events acknowledged out
+//	           of order, are ignored; a shutdown does not save ack states
+//	attempts   attempt counts are dropped when an ack state is saved
+//	hot loop   (a bound on calls of ports) something loops without progress
 //
-// A failing case is printed with its draws and a seed; -rapid.seed=N plays it
-// again, and SLUICE_TEST_CASES=20000 looks further.
+// A failing case is printed with its draws and a seed; -rapid.seed=N replays it, and
+// SLUICE_TEST_CASES=20000 runs more cases.
 
-// cases is how many interleavings TestEveryEventReachesEveryIntegration plays,
-// unless -rapid.checks or SLUICE_TEST_CASES says otherwise.
+// cases is how many interleavings TestEveryEventReachesEveryIntegration runs, unless
+// -rapid.checks or SLUICE_TEST_CASES is set.
 const cases = 2500
 
 func TestEveryEventReachesEveryIntegration(t *testing.T) {
@@ -43,7 +44,7 @@ func TestEveryEventReachesEveryIntegration(t *testing.T) {
 			rapid.SyncTest(rt, func(rt *rapid.T) {
 				w := newWorld(sc)
 				if broken := w.run(); len(broken) > 0 {
-					runs = 20 // what depends on the order of two goroutines may need some to come again
+					runs = 20 // a failure that depends on the order of two goroutines may need several runs to recur
 					rt.Fatalf("%s case, %d calls, %d incidents:\n%s", sc.Kind, w.calls, w.incidents, strings.Join(broken, "\n"))
 				}
 			})

@@ -12,7 +12,7 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// sinks open the receivers of a case for one process.
+// sinks opens the receivers of a case for one process.
 type sinks struct{ p *process }
 
 func (s sinks) open(in *integration.Integration) error {
@@ -36,8 +36,8 @@ func (s sinks) S3(_ context.Context, in *integration.Integration) (sink.Exporter
 	return &bucket{s.p, in}, s.open(in)
 }
 
-// hook is a webhook receiver: an event arrives at some moment of the call,
-// unless the call is ended before.
+// hook is a webhook receiver: an event arrives at some time during the call, unless
+// the call is cancelled first.
 type hook struct {
 	p  *process
 	in *integration.Integration
@@ -74,7 +74,7 @@ func (h *hook) Send(ctx context.Context, e *event.Event, attempt int) sink.Verdi
 	if err := h.p.pause(ctx, takes-arrives); err != nil {
 		return h.unanswered(ctx, e)
 	}
-	if v.Outcome != sink.Rejected { // to keep it takes the store, which may fail
+	if v.Outcome != sink.Rejected { // it must be stored first, which may fail
 		w.answered(h.in, e.ID, v.Outcome == sink.Delivered)
 	}
 	return v
@@ -88,9 +88,9 @@ func (h *hook) unanswered(ctx context.Context, e *event.Event) sink.Verdict {
 	return sink.Verdict{Outcome: sink.Interrupted}
 }
 
-// bucket is an S3 bucket: the events of a file arrive together, after it was
-// confirmed, and once for each name, however often it is written. Answers get
-// lost, and what was sent is at times carried out after the sender is gone.
+// bucket is an S3 bucket: the events of a file arrive together after it was
+// confirmed, and once per key, however often it is written. Answers get lost, and
+// some requests are carried out after the sender is gone.
 type bucket struct {
 	p  *process
 	in *integration.Integration
@@ -149,12 +149,12 @@ func (b *bucket) Export(ctx context.Context, f sink.File, confirm func(context.C
 	}
 	w.store(b.in, u.Key, ids)
 	if fails || b.p.pause(ctx, w.latency(d)) != nil {
-		return failed // it is there, but nobody was told
+		return failed // it is stored, but the answer is lost
 	}
 	return b.delivered(u.Key)
 }
 
-// await waits for the answer of the bucket, and confirms meanwhile.
+// await waits for the bucket's answer and calls confirmed meanwhile.
 func (b *bucket) await(ctx context.Context, takes time.Duration, confirmed func() bool) error {
 	const renewal = 3 * time.Second
 	for ; takes > renewal; takes -= renewal {
@@ -175,14 +175,14 @@ func (b *bucket) delivered(key string) sink.Verdict {
 	return sink.Verdict{Outcome: sink.Delivered}
 }
 
-// stored returns the events of a file, nil if there is none of that name.
+// stored returns the events of a file, nil if there is none with that key.
 func (w *world) stored(key string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.objects[key]
 }
 
-// store is the moment at which a file appears.
+// store makes a file appear.
 func (w *world) store(in *integration.Integration, key string, ids []string) {
 	if w.stored(key) != nil {
 		return

@@ -45,7 +45,7 @@ func wantCode(t *testing.T, err error, want problem.Code) {
 	}
 }
 
-// rejecting returns a rig with one integration that refused events.
+// rejecting returns a rig with one integration whose receiver rejected n events.
 func rejecting(t *testing.T, n int) (*rig, *integration.Integration, []string) {
 	r := newRig(t, false, nil)
 	in := r.register(hookSpec("orders"))
@@ -73,12 +73,12 @@ func TestRejectedEventsAreKept(t *testing.T) {
 		r.wantOnce("orders", append(ids, r.publish(0)...))
 		more := r.publish(2)
 		time.Sleep(time.Second)
-		r.wantOnce("orders", more) // the stream goes on
+		r.wantOnce("orders", more) // delivery goes on
 	})
 }
 
-// An event that is refused while the store fails is not through: it is sent
-// again, and kept then.
+// An event that is rejected while the store fails is not acknowledged: it is sent
+// again, and stored then.
 func TestRejectedEventThatCannotBeKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
@@ -101,8 +101,8 @@ func TestRejectedEventThatCannotBeKept(t *testing.T) {
 	})
 }
 
-// Many are refused at once, by several lanes: the list never grows beyond its
-// limit, keeps the newest, and each that goes is in the log.
+// With many rejections at once in several lanes, the list never exceeds its limit,
+// keeps the newest, and each eviction is in the log.
 func TestRejectedListIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most, events = 7, 60
@@ -136,21 +136,21 @@ func TestRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, in, ids := rejecting(t, 3)
 		wantCode(t, r.retry(in, "nothing"), problem.NotFound)
-		wantCode(t, r.rejects.Retry(t.Context(), tenant, "nobody", ids[0]), problem.NotFound)
+		wantCode(t, r.rejects.Retry(t.Context(), tenant, "unknown", ids[0]), problem.NotFound)
 		wantCode(t, r.rejects.Retry(t.Context(), "other", in.ID, ids[0]), problem.NotFound)
 
 		r.answer(takes(0, busy))
 		err := r.retry(in, ids[0])
 		wantCode(t, err, problem.ReceiverFailed)
-		if want := "The receiver failed again, so event " + ids[0] + " stays in the list. " + busy.Reason; err.Error() != want {
+		if want := "The receiver failed again; event " + ids[0] + " stays in the list. " + busy.Reason; err.Error() != want {
 			t.Errorf("got %q, want %q", err, want)
 		}
-		wantCode(t, r.retry(in, ids[0]), problem.ReceiverFailed) // at once: the first is over
+		wantCode(t, r.retry(in, ids[0]), problem.ReceiverFailed) // allowed at once, as the first has ended
 		if got := r.rejected(in); len(got) != 3 {
 			t.Errorf("it left the list: %v", got)
 		}
 
-		// While it is stopped too.
+		// Also while it is stopped.
 		if _, err := r.life.Stop(t.Context(), tenant, in.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +172,7 @@ func TestRetry(t *testing.T) {
 	})
 }
 
-// One of many retries at once is made; all others are told so.
+// Of many concurrent retries one is made; the others get RetryInProgress.
 func TestRetryOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, in, ids := rejecting(t, 1)
@@ -202,8 +202,8 @@ func TestRetryOneAtATime(t *testing.T) {
 	})
 }
 
-// A process that dies with a retry under way blocks the next one for no longer
-// than the retry could have lasted.
+// A process that crashes with a retry in flight blocks the next retry for no longer
+// than the first could have lasted.
 func TestRetryAfterACrash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, in, ids := rejecting(t, 1)
@@ -212,7 +212,7 @@ func TestRetryAfterACrash(t *testing.T) {
 			return delivered
 		})
 		if err := r.retry(in, ids[0]); err == nil {
-			t.Error("the crashed one answered")
+			t.Error("the crashed process answered")
 		}
 		next := r.restart()
 		next.answer(takes(0, delivered))
@@ -227,7 +227,7 @@ func TestRetryAfterACrash(t *testing.T) {
 	})
 }
 
-// Whoever asked is gone before the answer: what was sent is recorded.
+// The outcome is saved even if the caller is gone before the answer.
 func TestRetryWhoseCallerIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, in, ids := rejecting(t, 2)
@@ -242,7 +242,7 @@ func TestRetryWhoseCallerIsGone(t *testing.T) {
 		if got := r.rejected(in); len(got) != 1 {
 			t.Errorf("list: %v", got)
 		}
-		// Cut off in the middle, it can be retried at once and cost no attempt.
+		// A cancelled retry costs no attempt, and the next is allowed at once.
 		ctx, cancel = context.WithCancelCause(t.Context())
 		r.answer(takes(time.Hour, delivered))
 		time.AfterFunc(time.Second, func() { cancel(errors.New("gone")) })

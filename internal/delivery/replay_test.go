@@ -8,15 +8,15 @@ import (
 	"github.com/sluicehq/sluice/internal/integration"
 )
 
-// A replay whose end passes while it is catching up is complete when it is
-// through, without another pause.
+// A replay whose end passes while it is catching up is complete as soon as it reaches
+// that end, without another pause.
 func TestReplayWhoseEndPassesWhileItIsBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)
 		from := time.Now().UTC()
 		time.Sleep(time.Second)
 		ids := r.publish(100)
-		r.answer(takes(time.Second, delivered)) // some seconds for all of them
+		r.answer(takes(time.Second, delivered)) // several seconds for all of them
 		r.register(replay(hookSpec("replay"), from, time.Now().Add(2*time.Second)))
 		began := time.Now()
 		for r.status("replay") != integration.Stopped {

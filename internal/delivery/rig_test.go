@@ -19,8 +19,8 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// rig is one process with the engine over ports that take no time, and
-// receivers that a test writes. It lives in a synctest bubble.
+// rig is one process with an engine over ports without latency, and receivers that
+// the test defines. Use it in a synctest bubble.
 type rig struct {
 	*process
 	t     *testing.T
@@ -32,7 +32,7 @@ type rig struct {
 	files []file
 	send  func(ctx context.Context, in *integration.Integration, e *event.Event, attempt int) sink.Verdict
 	write func(ids []string) sink.Verdict
-	// export, unless nil, is the bucket instead of write.
+	// export, unless nil, replaces write.
 	export func(ctx context.Context, f sink.File, confirm func(context.Context, handoff.Upload) error) sink.Verdict
 	open   func(in *integration.Integration) error
 }
@@ -59,7 +59,7 @@ var (
 	cutOff    = sink.Verdict{Outcome: sink.Interrupted}
 )
 
-// newRig starts a process. With sweeps it sweeps every five minutes.
+// newRig starts a process. With sweeps set, it sweeps every five minutes.
 func newRig(t *testing.T, sweeps bool, edit func(*settings.Settings)) *rig {
 	t.Helper()
 	w := newWorld(scenario{Slots: 1, Quiesce: true, Lanes: 1, Latency: 1, ReadEvents: 100_000})
@@ -95,7 +95,7 @@ func newRig(t *testing.T, sweeps bool, edit func(*settings.Settings)) *rig {
 	return r
 }
 
-// shutdown ends the process in good order.
+// shutdown shuts the process down gracefully.
 func (r *rig) shutdown() {
 	r.end()
 	r.gate.Lock()
@@ -121,7 +121,7 @@ func (r *rig) restart() *rig {
 	return next
 }
 
-// lines is a log that several goroutines write.
+// lines is a log that is safe for concurrent use.
 type lines struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -201,7 +201,7 @@ func (r *rig) answer(send func(ctx context.Context, in *integration.Integration,
 	r.send = send
 }
 
-// takes is a receiver that answers after a while.
+// takes returns a receiver that answers after d.
 func takes(d time.Duration, v sink.Verdict) func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
 	return func(ctx context.Context, _ *integration.Integration, _ *event.Event, _ int) sink.Verdict {
 		select {
@@ -226,7 +226,7 @@ func (r *rig) exported() []file {
 	return append([]file(nil), r.files...)
 }
 
-// publish appends events as one segment and tells the follow loop.
+// publish appends events as one segment and tells the live loop.
 func (r *rig) publish(n int) []string {
 	r.t.Helper()
 	var drafts []event.Draft
@@ -242,12 +242,12 @@ func (r *rig) publish(n int) []string {
 	}
 	for lane := range r.w.settings.Lanes {
 		p := event.Partition{Tenant: tenant, Lane: lane}
-		head, err := r.w.log.End(context.Background(), p)
+		end, err := r.w.log.End(context.Background(), p)
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		if head > 0 {
-			r.grow(p, head)
+		if end > 0 {
+			r.grow(p, end)
 		}
 	}
 	return ids
@@ -325,7 +325,7 @@ func times(calls []sent) map[string]int {
 	return n
 }
 
-// wantOnce fails unless each event was sent once to each integration.
+// wantOnce fails unless each event was sent to the integration exactly once.
 func (r *rig) wantOnce(to string, ids []string) {
 	r.t.Helper()
 	n := map[string]int{}

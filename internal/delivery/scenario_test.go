@@ -18,18 +18,18 @@ import (
 	"github.com/sluicehq/sluice/internal/secret"
 )
 
-// scenario is one case of the property test: who is there, what is done to
-// them, and how much goes wrong. Seed decides the rest.
+// scenario is one case of the property test: the integrations, what users do to them,
+// and how much goes wrong. Seed decides the rest.
 type scenario struct {
 	Kind       string
 	Seed       uint64
-	Calm       bool // nothing goes wrong but receivers, so nothing may be repeated
-	Zombies    bool // two follow loops at once
+	Calm       bool // only receivers fail, so nothing may be repeated
+	Zombies    bool // two live loops at once
 	Slots      int  // processes at a time
-	Quiesce    bool // a stop ends what the one process emits
+	Quiesce    bool // a stop ends all sends of the single process
 	Lanes      int
 	InFlight   int
-	ReadEvents int // read from the log at a time
+	ReadEvents int // events per read of the log
 	StepBudget time.Duration
 	Latency    time.Duration // of each half of a call, at most
 
@@ -37,12 +37,12 @@ type scenario struct {
 	Publishes []publication
 	Acts      []act
 
-	Luck                                     int // faults to be injected at most
+	Luck                                     int // maximum number of injected faults
 	FailRate, CrashRate, StallRate, LossRate int // in 1000
 	AppendFails, Reject, Retry, Slow, Hang   int // in 1000
 }
 
-// plan is an integration to be registered.
+// plan is an integration to register.
 type plan struct {
 	S3         bool
 	Wants      string // an event name, an entity, or everything
@@ -67,7 +67,7 @@ const (
 	maxBatch   = 4 // events of one publication
 	horizon    = 40 * time.Second
 	faultsTill = 60 * time.Second
-	patience   = time.Hour
+	doneWithin = time.Hour
 )
 
 var eventNames = []string{"order.created", "order.cancelled", "return.created"}
@@ -76,8 +76,8 @@ func between(lo, hi time.Duration) *rapid.Generator[time.Duration] {
 	return rapid.Map(rapid.IntRange(int(lo/time.Millisecond), int(hi/time.Millisecond)), func(ms int) time.Duration { return time.Duration(ms) * time.Millisecond })
 }
 
-// drawScenario draws a case. Each kind leaves something out, so that the
-// assertions that only hold without it have teeth.
+// drawScenario draws a case. Each kind leaves something out, so that assertions that
+// hold only without it are tested too.
 func drawScenario(t *rapid.T) scenario {
 	sc := scenario{
 		Kind:       rapid.SampledFrom([]string{"calm", "stops", "faults", "crashes", "losses", "stalls", "stalls", "zombies"}).Draw(t, "kind"),
@@ -109,7 +109,7 @@ func drawScenario(t *rapid.T) scenario {
 	case "faults", "zombies":
 		sc.FailRate = rapid.SampledFrom([]int{5, 50}).Draw(t, "fails")
 		sc.StallRate = rapid.SampledFrom([]int{0, 10}).Draw(t, "stalls")
-	case "stalls": // the actors hang in a call while their calls of receivers go on
+	case "stalls": // actors hang in a call while their calls to receivers go on
 		sc.StallRate, sc.Quiesce = rapid.SampledFrom([]int{0, 100, 300}).Draw(t, "stalls"), false
 		sc.Slow, sc.Luck = rapid.SampledFrom([]int{100, 300, 900}).Draw(t, "slows"), 30
 	case "crashes":
@@ -122,10 +122,10 @@ func drawScenario(t *rapid.T) scenario {
 	return sc
 }
 
-// drawPeople draws who is there and what they do.
+// drawPeople draws the integrations, the publications and the acts.
 func (sc *scenario) drawPeople(t *rapid.T, acts []string) {
 	at, registered, acted, span, fewest := between(0, horizon), between(0, horizon), between(0, horizon), between(time.Millisecond, horizon), 0
-	if sc.Kind == "stalls" { // much is under way when it is stopped, or ends
+	if sc.Kind == "stalls" { // many calls are in flight when it is stopped, or ends
 		at, registered, acted, span, fewest = between(0, 8*time.Second), between(0, time.Second), between(4*time.Second, 20*time.Second), between(2*time.Second, 12*time.Second), 1
 	}
 	sc.Plans = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) plan {
@@ -149,7 +149,7 @@ func (sc *scenario) drawPeople(t *rapid.T, acts []string) {
 	}), fewest, 6).Draw(t, "acts")
 }
 
-// eventID has a fixed width, and with it every event has the same size.
+// eventID has a fixed width, so that all events have the same size.
 func eventID(publication, n int) string { return fmt.Sprintf("e%02d-%d", publication, n) }
 
 var eventSize = len(event.Draft{ID: eventID(0, 0), Name: "order.created", Payload: []byte(`{}`)}.Stamp(tenant, time.Now()).Body)
@@ -159,8 +159,8 @@ func idOf(body []byte) string {
 	return id
 }
 
-// follows reports whether a slot's process has the follow loop of a partition.
-func (w *world) follows(slot int, p event.Partition) bool {
+// servesLive reports whether a slot's process runs the live loop of a partition.
+func (w *world) servesLive(slot int, p event.Partition) bool {
 	return w.Zombies || p.Lane%w.Slots == slot
 }
 
@@ -170,7 +170,7 @@ func (w *world) process(slot int) *process {
 	return w.slots[slot%w.Slots]
 }
 
-// run plays the case to its end and returns what broke the property.
+// run runs the case to its end and returns the violations.
 func (w *world) run() []string {
 	ctx, cancel := context.WithCancel(context.Background())
 	var actors, processes sync.WaitGroup
@@ -189,7 +189,7 @@ func (w *world) run() []string {
 	}
 	for i, a := range w.Acts {
 		actors.Go(func() {
-			time.Sleep(a.At + time.Duration(i)) // no two at the same moment
+			time.Sleep(a.At + time.Duration(i)) // no two at the same time
 			w.act(a)
 		})
 	}
@@ -204,18 +204,18 @@ func (w *world) run() []string {
 			return err
 		})
 	}
-	w.settle()
+	w.waitUntilDone()
 	cancel()
 	processes.Wait()
 	w.checkRepeats()
 	return w.faults
 }
 
-// settle waits until everything is as it must end.
-func (w *world) settle() {
+// waitUntilDone waits until nothing is pending.
+func (w *world) waitUntilDone() {
 	began, missing := time.Now(), ""
-	for time.Since(began) < patience {
-		if missing = w.unsettled(); missing == "" {
+	for time.Since(began) < doneWithin {
+		if missing = w.pending(); missing == "" {
 			return
 		}
 		w.mu.Lock()
@@ -231,7 +231,7 @@ func (w *world) settle() {
 	w.fail("%s", missing)
 }
 
-// supervise starts a new process where one ended.
+// supervise starts a new process whenever one has ended.
 func (w *world) supervise(ctx context.Context, slot int) {
 	for ctx.Err() == nil {
 		p := w.process(slot)
@@ -250,7 +250,7 @@ func (w *world) supervise(ctx context.Context, slot int) {
 	}
 }
 
-// user does something until the answer comes through.
+// user repeats an action until it gets an answer.
 func (w *world) user(do func(p *process) error) {
 	for try := 0; w.count(); try++ {
 		err := do(w.process(try))
@@ -310,8 +310,8 @@ func (w *world) act(a act) {
 	}
 }
 
-// publish appends a batch to its lanes, again with the same source where the
-// answer is lost, and tells the follow loops.
+// publish appends a batch to its lanes and tells the live loops. If an answer is
+// lost, it appends again with the same source.
 func (w *world) publish(i int, p publication) {
 	time.Sleep(p.At + time.Duration(i))
 	for lane := range w.Lanes {
@@ -324,7 +324,7 @@ func (w *world) publish(i int, p publication) {
 			if fails && before {
 				continue
 			}
-			head, ok := w.append(part, i, p.Events)
+			end, ok := w.append(part, i, p.Events)
 			if !ok {
 				break
 			}
@@ -333,8 +333,8 @@ func (w *world) publish(i int, p publication) {
 				continue
 			}
 			for slot := range w.Slots {
-				if w.follows(slot, part) && (part.Lane%w.Slots == slot || d.IntN(2) == 0) {
-					w.process(slot).grow(part, head)
+				if w.servesLive(slot, part) && (part.Lane%w.Slots == slot || d.IntN(2) == 0) {
+					w.process(slot).grow(part, end)
 				}
 			}
 			break
@@ -342,10 +342,9 @@ func (w *world) publish(i int, p publication) {
 	}
 }
 
-// append puts the publication's events of one lane into the log, if there are
-// any. They are published when they are appended: just after now, so that
-// nothing that has settled until now is changed.
-func (w *world) append(part event.Partition, publication, n int) (head uint64, ok bool) {
+// append appends the publication's events of one lane to the log, if there are any.
+// Their published_at is just after now, so that offsets that are final stay so.
+func (w *world) append(part event.Partition, publication, n int) (end uint64, ok bool) {
 	var events []event.Event
 	at := time.Now().Truncate(time.Millisecond).Add(time.Millisecond)
 	for j := range n {
@@ -359,9 +358,9 @@ func (w *world) append(part event.Partition, publication, n int) (head uint64, o
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	head, err := w.log.Append(context.Background(), part, fmt.Sprint("publication ", publication), []eventlog.Record{{Sequence: "1", Events: events}})
+	end, err := w.log.Append(context.Background(), part, fmt.Sprint("publication ", publication), []eventlog.Record{{Sequence: "1", Events: events}})
 	if err != nil {
 		w.fail("append: %v", err)
 	}
-	return head, err == nil
+	return end, err == nil
 }

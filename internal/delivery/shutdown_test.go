@@ -16,7 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// quickAndSlow answers for "quick" at once, for anyone else after a while.
+// quickAndSlow answers for "quick" at once, and for all others after a while.
 func quickAndSlow(d time.Duration) func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
 	return func(ctx context.Context, in *integration.Integration, e *event.Event, n int) sink.Verdict {
 		if in.ID == "quick" {
@@ -26,11 +26,11 @@ func quickAndSlow(d time.Duration) func(context.Context, *integration.Integratio
 	}
 }
 
-// A shutdown in good order repeats nothing and costs no attempt: neither for the
-// one whose calls are under way, nor for the one that was ahead of it.
+// A graceful shutdown repeats nothing and costs no attempt, neither for the
+// integration with calls in flight nor for the one ahead of it.
 func TestShutdownRepeatsNothing(t *testing.T) {
 	for name, begin := range map[string]func(r *rig){
-		"following":   func(r *rig) { r.register(hookSpec("quick")); r.register(hookSpec("slow")); time.Sleep(time.Second) },
+		"live":        func(r *rig) { r.register(hookSpec("quick")); r.register(hookSpec("slow")); time.Sleep(time.Second) },
 		"catching up": func(r *rig) {},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestShutdownRepeatsNothing(t *testing.T) {
 				time.Sleep(time.Minute)
 				calls := append(r.got(), next.got()...)
 				if n := len(next.got()); n == 0 || n >= len(ids) {
-					t.Fatalf("%d calls after the restart: the shutdown did not come in between", n)
+					t.Fatalf("%d calls after the restart: the shutdown came too late", n)
 				}
 				n := map[[2]string]int{}
 				for _, c := range calls {
@@ -75,10 +75,10 @@ func TestShutdownRepeatsNothing(t *testing.T) {
 	}
 }
 
-// A receiver that hangs beyond the grace of a shutdown has its own call cut off;
-// nothing that is known of it or of others is lost by that.
+// If a receiver hangs beyond the grace period of a shutdown, only its own call is
+// cancelled; no ack state is lost.
 func TestShutdownWithAReceiverThatHangs(t *testing.T) {
-	for name, late := range map[string]bool{"following": false, "catching up": true} {
+	for name, late := range map[string]bool{"live": false, "catching up": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, false, func(s *settings.Settings) { s.FollowBudget, s.InFlight = 30*time.Second, 2 })
@@ -131,15 +131,15 @@ func TestShutdownWithAReceiverThatHangs(t *testing.T) {
 	}
 }
 
-// A crash repeats what was in hand, some two reads of the log, however much was
-// sent before it.
+// A crash repeats what was buffered, about two reads of the log, however much was sent
+// before it.
 func TestACrashRepeatsLittle(t *testing.T) {
 	const read, inFlight = 10, 2
-	for name, late := range map[string]bool{"following": false, "catching up": true} {
+	for name, late := range map[string]bool{"live": false, "catching up": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, false, func(s *settings.Settings) { s.InFlight = inFlight })
-				r.engine.BatchBytes = read * (eventSize + 2) // the ids of a rig are longer
+				r.engine.BatchBytes = read * (eventSize + 2) // a rig's ids are longer
 				var calls atomic.Int32
 				r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, n int) sink.Verdict {
 					if calls.Add(1) == 200 {
@@ -171,16 +171,16 @@ func TestACrashRepeatsLittle(t *testing.T) {
 					repeats += n[id] - 1
 				}
 				if most := 3*read + inFlight; repeats > most || len(r.got()) < 200 {
-					t.Errorf("of %d events %d were repeated, want at most %d", len(r.got()), repeats, most)
+					t.Errorf("%d calls, %d of them repeats, want at most %d", len(r.got()), repeats, most)
 				}
 			})
 		})
 	}
 }
 
-// A shutdown writes what it knows of a partition in one commit, and again when
-// that meets a conflict or a store that is unavailable for some seconds: in
-// parts, or given up early, it would repeat what arrived.
+// A shutdown saves the ack states of a partition in one commit, and retries it after a
+// conflict and while the store is unavailable for some seconds. Several commits, or
+// giving up early, would repeat events.
 func TestShutdownIsOneCommitAndRetriesIt(t *testing.T) {
 	for name, trouble := range map[string]func(tries int) error{
 		"quiet":       func(int) error { return nil },
@@ -193,7 +193,7 @@ func TestShutdownIsOneCommitAndRetriesIt(t *testing.T) {
 				r.answer(quickAndSlow(900 * time.Millisecond))
 				var tries, commits atomic.Int32
 				r.screen(func(writes []store.Write) error {
-					if r.ctx.Err() == nil || !changesRecord(writes) {
+					if r.ctx.Err() == nil || !changesState(writes) {
 						return nil
 					}
 					if err := trouble(int(tries.Add(1))); err != nil {
@@ -210,7 +210,7 @@ func TestShutdownIsOneCommitAndRetriesIt(t *testing.T) {
 				time.Sleep(1500 * time.Millisecond)
 				next := r.restart()
 				if n := commits.Load(); n != 1 {
-					t.Errorf("the shutdown changed the partition's record in %d commits, want 1", n)
+					t.Errorf("the shutdown changed the partition state in %d commits, want 1", n)
 				}
 				time.Sleep(time.Minute)
 				n := map[[2]string]int{}
@@ -229,9 +229,9 @@ func TestShutdownIsOneCommitAndRetriesIt(t *testing.T) {
 	}
 }
 
-// The progress of one that left with calls in flight, and that of a catch-up, are
-// written again while the store is unavailable, as the drain is.
-func TestLastProgressOutlastsAStoreThatIsUnavailable(t *testing.T) {
+// As in a drain, the ack states of a catch-up, and of a subscriber that left with calls
+// in flight, are saved even if the store is unavailable for a while.
+func TestLastAckStateOutlastsAnUnavailableStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 3 })
 		r.answer(takes(900*time.Millisecond, delivered))
@@ -255,7 +255,7 @@ func TestLastProgressOutlastsAStoreThatIsUnavailable(t *testing.T) {
 			}
 		}
 		if tries.Load() <= 100 {
-			t.Errorf("the store was tried %d times: the trouble did not come in between", tries.Load())
+			t.Errorf("the store was tried %d times: the failures came too late", tries.Load())
 		}
 	})
 }
@@ -267,13 +267,13 @@ func when(trouble bool, err error) error {
 	return nil
 }
 
-// changesRecord reports whether a commit changes the record of a partition.
-func changesRecord(writes []store.Write) bool {
+// changesState reports whether a commit changes a partition state.
+func changesState(writes []store.Write) bool {
 	return slices.ContainsFunc(writes, func(w store.Write) bool { _, ok := w.(store.PutPartition); return ok })
 }
 
-// A file that is there just as the grace of a shutdown ends counts: it is not
-// written again by the next process.
+// A file that is stored just as the grace period of a shutdown ends counts: the next
+// process does not write it again.
 func TestFileThatIsStoredAsTheGraceEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)

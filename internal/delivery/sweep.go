@@ -2,13 +2,13 @@ package delivery
 
 import "context"
 
-// sweepBatch is how many overdue cursors one sweep restarts at most. What is
-// left is the longest overdue at the next.
+// sweepBatch limits the cursors that one sweep schedules. The most overdue come
+// first; the next sweep takes the rest.
 const sweepBatch = 1000
 
-// Sweep starts again what nobody drives although it is overdue: a crash between
-// "wrote the cursor" and "started its driver" heals by it. It returns how many
-// it found. A cursor that is driven all the same takes no harm.
+// Sweep schedules cursors that are overdue, as after a crash between the commit and
+// the call of Schedule, and returns how many it found. Scheduling a cursor that is
+// being advanced does no harm.
 func (e *Engine) Sweep(ctx context.Context) (int, error) {
 	overdue := e.Now().Add(-QuietAfter(e.Settings))
 	keys, err := e.Store.Due(ctx, overdue, sweepBatch)

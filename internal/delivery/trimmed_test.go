@@ -16,7 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// unseen appends segments of two events that no follow loop is told of.
+// unseen appends segments of two events without telling the live loop.
 func (r *rig) unseen(segments int, name string) []string {
 	r.t.Helper()
 	var ids []string
@@ -35,18 +35,18 @@ func (r *rig) unseen(segments int, name string) []string {
 	return ids
 }
 
-// What the retention has taken from under the follow loop is passed over, said
-// once to each follower, and what comes after it is delivered.
-func TestTrimmedUnderFollowers(t *testing.T) {
+// The live loop skips segments that were trimmed, says so once in the log of each
+// subscriber, and delivers what comes after them.
+func TestTrimmedUnderSubscribers(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		after     int // segments after the gap
 		conflicts int32
 	}{
 		{"nothing is left", 0, 0},
-		{"nothing is left, and somebody joins meanwhile", 0, 2},
+		{"nothing is left, and others join meanwhile", 0, 2},
 		{"events follow", 3, 0},
-		{"events follow, and somebody joins meanwhile", 3, 2},
+		{"events follow, and others join meanwhile", 3, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -69,26 +69,26 @@ func TestTrimmedUnderFollowers(t *testing.T) {
 				time.Sleep(time.Second)
 				r.w.log.Trim(time.Now())
 				ids := r.unseen(c.after, "order.created")
-				head, err := r.w.log.End(ctx, p)
+				end, err := r.w.log.End(ctx, p)
 				if err != nil {
 					t.Fatal(err)
 				}
-				following, end := context.WithTimeout(ctx, time.Minute)
-				defer end()
-				if err := r.engine.DeliverLive(following, p, delivery.NewLogEnd(head)); err != nil || following.Err() != nil {
-					t.Fatalf("Follow: %v, %v", err, following.Err())
+				delivering, cancel := context.WithTimeout(ctx, time.Minute)
+				defer cancel()
+				if err := r.engine.DeliverLive(delivering, p, delivery.NewLogEnd(end)); err != nil || delivering.Err() != nil {
+					t.Fatalf("DeliverLive: %v, %v", err, delivering.Err())
 				}
-				record, err := r.w.records.Partition(ctx, p)
-				if err != nil || record.LowWatermark != head {
-					t.Errorf("delivered is %d, want %d (%v)", record.LowWatermark, head, err)
+				state, err := r.w.records.Partition(ctx, p)
+				if err != nil || state.LowWatermark != end {
+					t.Errorf("the low watermark is %d, want %d (%v)", state.LowWatermark, end, err)
 				}
 				time.Sleep(time.Hour)
 				for _, id := range []string{"one", "two", "bucket"} {
 					if n := len(r.entries(id, integration.ActionEventsSkipped)); n != 1 {
-						t.Errorf("%s was told %d times that events are skipped, want once", id, n)
+						t.Errorf("the log of %s says %d times that events were skipped, want once", id, n)
 					}
 					if cur := r.cursor(id); cur.State != handoff.Live {
-						t.Errorf("%s is %s in the end", id, cur.State)
+						t.Errorf("%s is finally %s", id, cur.State)
 					}
 				}
 				for _, id := range []string{"one", "two"} {
@@ -96,7 +96,7 @@ func TestTrimmedUnderFollowers(t *testing.T) {
 				}
 				wantFiles(t, r.exported(), ids)
 				if n := times(r.got()); n[gone[0]] > 0 {
-					t.Error("sent what is gone")
+					t.Error("sent events that were trimmed")
 				}
 				more := r.publish(2)
 				time.Sleep(time.Second)
@@ -107,7 +107,7 @@ func TestTrimmedUnderFollowers(t *testing.T) {
 	}
 }
 
-// slowLog is a log each read of which takes a while.
+// slowLog is a log whose reads take a while.
 type slowLog struct {
 	eventlog.Log
 	takes time.Duration
@@ -118,9 +118,9 @@ func (l slowLog) Read(ctx context.Context, p event.Partition, after uint64, maxB
 	return l.Log.Read(ctx, p, after, maxBytes)
 }
 
-// longLog returns a rig with a bucket whose filter passes the first event of a
-// log, if it is to, and none of the 1000 segments after it, each of which takes
-// 100 ms to read. Nobody drives its cursor.
+// longLog returns a rig with a bucket and a log of 1000 segments that its filter
+// drops, each of which takes 100 ms to read; the filter passes an event before them if
+// the test asks for one. Nothing advances the bucket's cursor.
 func longLog(t *testing.T, first bool) (*rig, handoff.Key) {
 	r := newRig(t, false, func(s *settings.Settings) { s.S3FileInterval = time.Hour })
 	r.engine.BatchBytes, r.engine.StepBudget = 1, 20*time.Second
@@ -139,8 +139,8 @@ func longLog(t *testing.T, first bool) (*rig, handoff.Key) {
 	return r, handoff.Key{Tenant: tenant, Integration: "bucket"}
 }
 
-// An export that finds nothing in a long log ends its step in time, keeps what
-// it has passed over, and comes to the end of the log in the end.
+// An export that finds nothing in a long log ends its step in time, saves the offset
+// it has reached, and eventually reaches the end of the log.
 func TestExportThatFindsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, k := longLog(t, false)
@@ -152,7 +152,7 @@ func TestExportThatFindsNothing(t *testing.T) {
 		})
 		step, err := r.engine.Advance(t.Context(), k)
 		if took := time.Since(began); err != nil || step != (delivery.Step{}) || took < 20*time.Second || took > 21*time.Second {
-			t.Errorf("the step took %v and says %+v, %v", took, step, err)
+			t.Errorf("the step took %v and returned %+v, %v", took, step, err)
 		}
 		if c := r.cursor("bucket"); c.Offset.Segment < 190 || c.Offset.Segment > 200 || c.DueAt.After(time.Now()) {
 			t.Errorf("after the step it is at %+v, due in %v", c.Offset, time.Until(c.DueAt))
@@ -163,14 +163,14 @@ func TestExportThatFindsNothing(t *testing.T) {
 			}
 		}
 		if c := r.cursor("bucket"); err != nil || c.State != handoff.Live || len(r.exported()) > 0 {
-			t.Errorf("in the end %+v, %v, files %v", c, err, r.exported())
+			t.Errorf("finally %+v, %v, files %v", c, err, r.exported())
 		}
 	})
 }
 
-// A stop ends such an export between two reads, also with a file begun.
+// A stop ends such an export between two reads, also if a file is started.
 func TestStopOfAnExportThatFindsNothing(t *testing.T) {
-	for name, first := range map[string]bool{"no file": false, "a file is begun": true} {
+	for name, first := range map[string]bool{"no file": false, "a file is started": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, k := longLog(t, first)
@@ -181,7 +181,7 @@ func TestStopOfAnExportThatFindsNothing(t *testing.T) {
 					}
 					ended <- time.Now()
 				}()
-				time.Sleep(11 * time.Second) // it looked at its cursor a second ago, and will not for another
+				time.Sleep(11 * time.Second) // it wrote its cursor a second ago, and will not for a while
 				began := time.Now()
 				in, err := r.life.Stop(t.Context(), tenant, "bucket")
 				if err != nil {

@@ -19,9 +19,8 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// screened is the store of an engine with a test between: what it says of the
-// writes of a Commit, unless nil, is the Commit's error. No Commit may be larger
-// than the port allows.
+// screened is a store that checks each Commit first: a non-nil result of the check is
+// the Commit's error. No Commit may be larger than the port allows.
 type screened struct {
 	store.Store
 	t      *testing.T
@@ -39,14 +38,14 @@ func (s screened) Commit(ctx context.Context, writes ...store.Write) error {
 	return s.Store.Commit(ctx, writes...)
 }
 
-// screen puts a test between the engine and its store. It is for before
-// anything is registered.
+// screen puts a check in front of the engine's store. Call it before anything is
+// registered.
 func (r *rig) screen(f func(writes []store.Write) error) {
 	r.engine.Store = screened{r.engine.Store, r.t, f}
 	r.rejects.Store = r.engine.Store
 }
 
-// rejection is the rejected event that a Commit keeps, or nil.
+// rejection returns the rejected event that a Commit stores, or nil.
 func rejection(writes []store.Write) *store.PutRejected {
 	for _, w := range writes {
 		if put, ok := w.(store.PutRejected); ok {
@@ -56,7 +55,7 @@ func rejection(writes []store.Write) *store.PutRejected {
 	return nil
 }
 
-// refuses is a receiver that refuses everything for one integration.
+// refuses returns a receiver that rejects every event of one integration.
 func refuses(id string) func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
 	return func(_ context.Context, in *integration.Integration, _ *event.Event, _ int) sink.Verdict {
 		if in.ID == id {
@@ -66,13 +65,13 @@ func refuses(id string) func(context.Context, *integration.Integration, *event.E
 	}
 }
 
-// levels counts the lines of the engine's log of a level.
+// levels counts the lines with a level in the engine's log.
 func (r *rig) levels(level string) int {
 	return strings.Count(r.lines.String(), `"level":"`+level+`"`)
 }
 
-// A full list of rejected events whose limit was lowered is cut down a part at a
-// time, with no commit larger than a store takes, and nobody is disturbed.
+// After its limit was lowered, a full list of rejected events shrinks step by step. No
+// commit is larger than a store accepts, and delivery is not disturbed.
 func TestRejectedListIsLowered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := newRig(t, false, func(s *settings.Settings) { s.MaxRejected = 200 })
@@ -110,9 +109,9 @@ func TestRejectedListIsLowered(t *testing.T) {
 	})
 }
 
-// An integration whose rejected events cannot be kept leaves alone: its
-// neighbour gets every event once and in time.
-func TestRejectedThatCannotBeKeptDisturbsNobody(t *testing.T) {
+// If the rejected events of an integration cannot be stored, only that integration
+// leaves: its neighbour gets every event once and in time.
+func TestRejectedThatCannotBeKeptDisturbsNoOther(t *testing.T) {
 	for _, code := range []problem.Code{problem.Internal, problem.Unavailable} {
 		t.Run(string(code), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -120,7 +119,7 @@ func TestRejectedThatCannotBeKeptDisturbsNobody(t *testing.T) {
 				var healed atomic.Bool
 				r.screen(func(writes []store.Write) error {
 					if put := rejection(writes); put != nil && put.History.Integration == "orders" && !healed.Load() {
-						return problem.New(code, "The list is out of order.")
+						return problem.New(code, "The list cannot be written.")
 					}
 					return nil
 				})
@@ -152,23 +151,22 @@ func TestRejectedThatCannotBeKeptDisturbsNobody(t *testing.T) {
 				time.Sleep(time.Hour)
 				got := r.rejected(in)
 				if slices.Sort(got); !slices.Equal(got, ids[len(ids)-len(got):]) && len(got) != r.w.settings.MaxRejected {
-					t.Errorf("kept in the end: %v", got)
+					t.Errorf("finally kept: %v", got)
 				}
 				if single, _ := r.rejections("orders"); len(single) != len(ids) {
 					t.Errorf("%d rejections in the log, want %d", len(single), len(ids))
 				}
 				if c := r.cursor("orders"); c.State != handoff.Live {
-					t.Errorf("in the end orders is %s", c.State)
+					t.Errorf("orders is finally %s", c.State)
 				}
 			})
 		})
 	}
 }
 
-// A stop in the middle of keeping rejected events is no trouble: it is that
-// integration's alone.
+// A stop while rejected events are being stored affects only that integration.
 func TestStopWhileEventsAreRejected(t *testing.T) {
-	for name, slow := range map[string]time.Duration{"within the grace": 100 * time.Millisecond, "cut off": 300 * time.Millisecond} {
+	for name, slow := range map[string]time.Duration{"within the grace period": 100 * time.Millisecond, "cancelled": 300 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, false, nil)
@@ -185,9 +183,9 @@ func TestStopWhileEventsAreRejected(t *testing.T) {
 				time.Sleep(time.Second)
 				r.answer(refuses("orders"))
 				ids := r.publish(40)
-				time.Sleep(100 * time.Millisecond) // the 16 under way are kept one after the other
+				time.Sleep(100 * time.Millisecond) // the 16 in flight are stored one after another
 				if n := len(r.got()); n == 0 {
-					t.Fatal("nothing is under way")
+					t.Fatal("no call is in flight")
 				}
 				stopped, err := r.life.Stop(t.Context(), tenant, "orders")
 				if err != nil || stopped.StatusAt(time.Now()) == integration.Running {
@@ -220,11 +218,11 @@ func TestStopWhileEventsAreRejected(t *testing.T) {
 	}
 }
 
-// While records cannot be written for a minute nothing is sent again, whatever
-// is published meanwhile, and afterwards all go on together. One that fails
-// meanwhile leaves afterwards, with what it has.
+// While the store cannot be written for a minute, nothing is sent again, whatever is
+// published. Afterwards all subscribers go on together. One that fails meanwhile leaves
+// afterwards with its ack state.
 func TestRecordsThatCannotBeWritten(t *testing.T) {
-	for name, takesOf := range map[string]time.Duration{"quick": 0, "with calls under way": 900 * time.Millisecond} {
+	for name, takesOf := range map[string]time.Duration{"quick": 0, "with calls in flight": 900 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, true, func(s *settings.Settings) { s.InFlight = 4 })
@@ -261,7 +259,7 @@ func TestRecordsThatCannotBeWritten(t *testing.T) {
 				for _, id := range []string{"one", "two", "three"} {
 					r.wantOnce(id, ids)
 					if c := r.cursor(id); c.State != handoff.Live || c.Slowness > 0 {
-						t.Errorf("%s was slow in nobody's eyes: %+v", id, c)
+						t.Errorf("%s counts as slow: %+v", id, c)
 					}
 				}
 				r.wantOnce("fails", ids[1:])
@@ -274,7 +272,7 @@ func TestRecordsThatCannotBeWritten(t *testing.T) {
 					}
 				}
 				if c := r.cursor("fails"); attempts != 2 || c.State != handoff.Live {
-					t.Errorf("%d attempts, and in the end %+v", attempts, c)
+					t.Errorf("%d attempts, and finally %+v", attempts, c)
 				}
 				if w, e := r.levels("WARN"), r.levels("ERROR"); w != 1 || e != 0 {
 					t.Errorf("%d warnings and %d errors, want one warning: %s", w, e, r.lines)
@@ -284,7 +282,7 @@ func TestRecordsThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// The same while it catches up: the step ends without an error.
+// The same during catch-up: the step ends without an error.
 func TestStopOfAStepWhileEventsAreRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)

@@ -15,14 +15,14 @@ import (
 
 type confirmFunc = func(context.Context, handoff.Upload) error
 
-// written is what an export got to write.
+// written is what one export had to write.
 type written struct {
 	again *handoff.Upload
 	ids   []string
 }
 
-// writes is a bucket whose answers a test gives, and what it was sent. Only a
-// file that is not settled is read.
+// writes is a bucket that gives the test's answers and records its exports. It pulls
+// the events of a file only if the file is not already stored.
 func (r *rig) writes(answer func(ctx context.Context, n int, w written, confirm confirmFunc) sink.Verdict) func() []written {
 	var sent []written
 	r.mu.Lock()
@@ -52,7 +52,7 @@ func (r *rig) writes(answer func(ctx context.Context, n int, w written, confirm 
 	}
 }
 
-// unanswered is a bucket that is waited for until the writer gives up.
+// unanswered is a bucket that does not answer before the writer gives up.
 func unanswered(ctx context.Context, confirm confirmFunc) sink.Verdict {
 	for confirm(ctx, handoff.Upload{Key: "file", ID: "upload"}) == nil {
 		select {
@@ -66,9 +66,9 @@ func unanswered(ctx context.Context, confirm confirmFunc) sink.Verdict {
 
 var lost = sink.Verdict{Outcome: sink.Retry, Unknown: true, Reason: "No answer."}
 
-// A file whose answer was lost is settled before anything else is written; what
-// was published meanwhile comes in the next one.
-func TestUnknownFileIsSettledFirst(t *testing.T) {
+// A file whose answer was lost is resolved before another is written. Events published
+// meanwhile go into the next file.
+func TestUnknownFileIsResolvedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
 		sent := r.writes(func(_ context.Context, n int, _ written, _ confirmFunc) sink.Verdict {
@@ -83,23 +83,23 @@ func TestUnknownFileIsSettledFirst(t *testing.T) {
 		first := r.publish(3)
 		time.Sleep(20 * time.Minute)
 		if len(sent()) != 3 {
-			t.Fatalf("%d exports, want one, its settling, and the next: %+v", len(sent()), sent())
+			t.Fatalf("%d exports, want one, its lookup, and the next: %+v", len(sent()), sent())
 		}
-		settled, next := sent()[1], sent()[2]
-		if settled.again == nil || settled.again.Key != "file" || settled.again.Size != 3 || settled.ids != nil {
-			t.Errorf("the second export is %+v, want the first one settled", settled)
+		resolved, next := sent()[1], sent()[2]
+		if resolved.again == nil || resolved.again.Key != "file" || resolved.again.Size != 3 || resolved.ids != nil {
+			t.Errorf("the second export is %+v, want a lookup of the first", resolved)
 		}
 		if next.again != nil || len(next.ids) != 2 || slices.Contains(next.ids, first[0]) {
 			t.Errorf("the third export is %+v, want the two events after the file", next)
 		}
 		if u := r.cursor("bucket").Upload; u != nil {
-			t.Errorf("unknown is still %+v", u)
+			t.Errorf("still unknown: %+v", u)
 		}
 	})
 }
 
-// What is not stored is written again as it was, under its name, whatever was
-// published meanwhile.
+// A file that is not stored is written again with the same events and key, whatever
+// was published meanwhile.
 func TestUnknownFileIsWrittenAgainAsItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
@@ -123,7 +123,7 @@ func TestUnknownFileIsWrittenAgainAsItWas(t *testing.T) {
 	})
 }
 
-// A process that ends while a bucket is slow leaves its file to the next one.
+// A process that ends while a bucket is slow leaves its file to the next process.
 func TestUnknownFileOutlivesTheProcess(t *testing.T) {
 	for name, kill := range map[string]bool{"shutdown": false, "kill": true} {
 		t.Run(name, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestUnknownFileOutlivesTheProcess(t *testing.T) {
 				r.publish(3)
 				time.Sleep(6 * time.Minute)
 				if u := r.cursor("bucket").Upload; u == nil {
-					t.Fatal("the cursor does not say that a file may be there")
+					t.Fatal("the cursor does not say that a file may be stored")
 				}
 				if kill {
 					r.crash()
@@ -147,16 +147,16 @@ func TestUnknownFileOutlivesTheProcess(t *testing.T) {
 				r.restart()
 				time.Sleep(10 * time.Minute)
 				if len(sent()) != 1 || sent()[0].again == nil {
-					t.Errorf("exports of the next process %+v, want the one file settled", sent())
+					t.Errorf("exports of the next process %+v, want a lookup of the one file", sent())
 				}
 			})
 		})
 	}
 }
 
-// A bucket that is slow holds its lease and no slot: others write meanwhile, and
-// nobody else takes the cursor.
-func TestSlowBucketHoldsUpNobody(t *testing.T) {
+// An export to a slow bucket keeps its lease but no slot: others write meanwhile, and
+// no other actor takes the cursor.
+func TestSlowBucketBlocksNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
 		r.engine.ExportSlots = make(chan struct{}, 1)
@@ -175,12 +175,12 @@ func TestSlowBucketHoldsUpNobody(t *testing.T) {
 		r.register(bucketSpec("slow"))
 		time.Sleep(time.Second)
 		r.publish(1)
-		time.Sleep(6 * time.Minute) // the first file is on its way
+		time.Sleep(6 * time.Minute) // the first file has no answer yet
 		r.register(bucketSpec("other"))
 		r.publish(1)
 		time.Sleep(6 * time.Minute)
 		if len(sent()) != 2 {
-			t.Errorf("%d exports while the first is on its way, want those of both buckets", len(sent()))
+			t.Errorf("%d exports while the first has no answer, want those of both buckets", len(sent()))
 		}
 		time.Sleep(10 * time.Minute)
 		if len(sent()) != 3 {
@@ -189,7 +189,7 @@ func TestSlowBucketHoldsUpNobody(t *testing.T) {
 	})
 }
 
-// As long as a bucket may carry out what it was sent, a stop says stopping.
+// While a bucket may still carry out a request, the status is stopping.
 func TestStopIsNotStoppedWhileAFileMayAppear(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, func(s *settings.Settings) { s.S3FileInterval = time.Minute })
@@ -211,24 +211,24 @@ func TestStopIsNotStoppedWhileAFileMayAppear(t *testing.T) {
 			t.Errorf("the stop took %v", took)
 		}
 		if got := r.status(in.ID); got != integration.Stopping {
-			t.Errorf("%s although the file may appear", got)
+			t.Errorf("%s while the file may still appear", got)
 		}
 		time.Sleep(sink.UploadTimeout)
 		if got := r.status(in.ID); got != integration.Stopped {
-			t.Errorf("%s after the bucket's time", got)
+			t.Errorf("%s after the bucket's deadline", got)
 		}
 		if _, err := r.life.Start(t.Context(), tenant, in.ID); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * time.Minute)
 		if c := r.cursor("bucket"); c.Upload != nil || c.Offset.Segment != 1 {
-			t.Errorf("after the start the file of %v is not settled: %+v", ids, c)
+			t.Errorf("after the start the file of %v is not resolved: %+v", ids, c)
 		}
 	})
 }
 
-// What a bucket answers while its integration is stopped counts, and the stop is
-// quiet with it.
+// An answer that arrives while the integration is stopping counts, and completes the
+// stop.
 func TestAnswerDuringAStopCounts(t *testing.T) {
 	for _, verdict := range []sink.Verdict{delivered, {Outcome: sink.Retry, Status: 403, Reason: "Refused."}} {
 		t.Run(verdict.Outcome.String(), func(t *testing.T) {
@@ -264,7 +264,7 @@ func TestAnswerDuringAStopCounts(t *testing.T) {
 	}
 }
 
-// Another bucket or another filter makes another file.
+// An update to another bucket or filter starts a new file.
 func TestUpdateForgetsTheUnknownFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, func(s *settings.Settings) {

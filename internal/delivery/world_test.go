@@ -21,9 +21,8 @@ import (
 
 const tenant = "acme"
 
-// world is what outlives the processes of a case: the log, the records, and
-// what the receivers got. It also is the judge: what must hold at every moment
-// is checked here at every commit and every emission.
+// world is what outlives the processes of a case: the log, the records, and what the
+// receivers got. It also checks the invariants, at every commit and every emission.
 type world struct {
 	scenario
 	settings   settings.Settings
@@ -31,35 +30,35 @@ type world struct {
 	records    *memory.Store
 	log        *logmemory.Log
 
-	mu        sync.Mutex // also makes a commit, or an emission, and its check one
+	mu        sync.Mutex // also makes a commit, or an emission, atomic with its check
 	rolls     map[string]int
 	calls     int
-	maxCalls  int // which no case needs: something goes round and round
+	maxCalls  int // more than any case needs: there is a hot loop
 	luck      int // faults that may still be injected
 	lull      bool
-	incidents int            // injected faults that may repeat what was in hand
-	stops     map[string]int // the same for one life: stops, and take-backs of replays
+	incidents int            // injected faults that may repeat what was buffered
+	stops     map[string]int // the same per life: stops, and rechecks of replays
 	slots     []*process
 	objects   map[string][]string            // events of the files in buckets, by name
 	got       map[string]map[string]*receipt // by life and event id
 	lives     map[string]*life               // by name
 	deleted   map[string]time.Time           // by life
-	parted    int                            // leaves of slow followers
-	faults    []string                       // what broke the property
+	evicted   int                            // leaves of slow subscribers
+	faults    []string                       // violations
 }
 
 // life is an integration from its registration to its deletion.
 type life struct {
-	in    *integration.Integration
-	heads []uint64 // of the lanes when it was registered
+	in   *integration.Integration
+	ends []uint64 // of the lanes when it was registered
 }
 
 // receipt is what a receiver got of one event in one life of an integration.
 type receipt struct {
 	emitted  int // times it arrived
-	acked    int // times the engine was told that it is delivered
-	retries  int // times the engine was told to try again
-	repeated int // arrivals after the engine had been told
+	acked    int // times the engine got the verdict delivered
+	retries  int // times the engine got the verdict retry
+	repeated int // arrivals after the verdict delivered
 }
 
 func lifeName(in *integration.Integration) string { return fmt.Sprintf("%s@%d", in.ID, in.Incarnation) }
@@ -85,8 +84,8 @@ func (w *world) fail(format string, args ...any) {
 	}
 }
 
-// dice returns the randomness of the n-th call of its kind: it depends on the
-// seed and on nothing that other actors do, so that a case can be replayed.
+// dice returns the randomness of the n-th call of its kind. It depends only on the
+// seed, not on other actors, so that a case can be replayed.
 func (w *world) dice(kind, key string) *rand.Rand {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -97,8 +96,8 @@ func (w *world) dice(kind, key string) *rand.Rand {
 	return rand.New(rand.NewPCG(w.Seed, h.Sum64()))
 }
 
-// chance takes one of the faults that may still be injected, with the given
-// probability in 1000. What repeats nothing is not an incident.
+// chance injects one of the remaining faults with the given probability in 1000. A
+// fault that repeats nothing is not an incident.
 func (w *world) chance(d *rand.Rand, per1000 int, incident bool) bool {
 	hit := d.IntN(1000) < per1000
 	w.mu.Lock()
@@ -130,7 +129,7 @@ func (w *world) count() bool {
 	return w.calls < w.maxCalls
 }
 
-// commit makes a Commit and looks at what it did. w.mu is held.
+// commit makes a Commit and checks its result. w.mu is held.
 func (w *world) commit(ctx context.Context, writes []store.Write) error {
 	before := map[handoff.Key]*handoff.Cursor{}
 	for _, x := range writes {
@@ -161,11 +160,11 @@ func (w *world) lived(in *integration.Integration) {
 	l := &life{in: in}
 	if old == nil || old.in.Incarnation != in.Incarnation {
 		for lane := range in.Lanes {
-			head, _ := w.log.End(context.Background(), event.Partition{Tenant: in.Tenant, Lane: lane})
-			l.heads = append(l.heads, head)
+			end, _ := w.log.End(context.Background(), event.Partition{Tenant: in.Tenant, Lane: lane})
+			l.ends = append(l.ends, end)
 		}
 	} else {
-		l.heads = old.heads
+		l.ends = old.ends
 		if old.in.Running && !in.Running {
 			w.stops[lifeName(in)]++
 		}
@@ -180,15 +179,15 @@ func (w *world) moved(old, c *handoff.Cursor) {
 		return
 	}
 	if old.Slowness < c.Slowness {
-		w.parted++
+		w.evicted++
 	}
 	if l := w.lives[c.Key.Integration]; l != nil && old.State == handoff.Live && c.State == handoff.Scheduled && !old.DueAt.IsZero() {
-		w.stops[lifeName(l.in)]++ // perhaps a take-back
+		w.stops[lifeName(l.in)]++ // perhaps a recheck
 	}
 }
 
-// checkOwners asserts that each lane of each integration has exactly one owner:
-// the roster or the cursor.
+// checkOwners asserts that each lane of each integration has exactly one owner: the
+// live set or the cursor.
 func (w *world) checkOwners() {
 	ctx := context.Background()
 	for lane := range w.Lanes {
@@ -201,18 +200,18 @@ func (w *world) checkOwners() {
 				w.fail("owner: %v has no cursor", k)
 				continue
 			}
-			f := r.Find(l.in.ID)
-			onRoster := f != nil && f.Generation == c.Generation
-			if onRoster != (c.State == handoff.Live) {
-				w.fail("owner: cursor of %s, lane %d, is %s, on the roster: %t", lifeName(l.in), lane, c.State, onRoster)
+			sub := r.Find(l.in.ID)
+			isLive := sub != nil && sub.Generation == c.Generation
+			if isLive != (c.State == handoff.Live) {
+				w.fail("owner: cursor of %s, lane %d, is %s, in the live set: %t", lifeName(l.in), lane, c.State, isLive)
 			}
 			if c.State == handoff.Scheduled && c.DueAt.IsZero() || c.Generation != l.in.Generation {
 				w.fail("owner: cursor of %s, lane %d, is %s, due at %v, of generation %d, want %d", lifeName(l.in), lane, c.State, c.DueAt, c.Generation, l.in.Generation)
 			}
 		}
-		for _, f := range r.Live {
-			if w.lives[f.ID] == nil {
-				w.fail("owner: %s is on the roster and deleted", f.ID)
+		for _, sub := range r.Live {
+			if w.lives[sub.ID] == nil {
+				w.fail("owner: %s is in the live set and deleted", sub.ID)
 			}
 		}
 	}
@@ -230,7 +229,7 @@ func (w *world) receipt(in *integration.Integration, eventID string) *receipt {
 	return w.got[name][eventID]
 }
 
-// emit is the moment at which an event reaches a receiver.
+// emit is called when an event reaches a receiver.
 func (w *world) emit(in *integration.Integration, id string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -250,7 +249,7 @@ func (w *world) emit(in *integration.Integration, id string) {
 	r.emitted++
 }
 
-// attempted is called with each call of a receiver that has not arrived yet.
+// attempted is called for each call of a receiver, before it arrives.
 func (w *world) attempted(in *integration.Integration, id string, attempt int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -260,7 +259,7 @@ func (w *world) attempted(in *integration.Integration, id string, attempt int) {
 	}
 }
 
-// answered is called when the engine is told of the outcome.
+// answered is called when the engine gets the verdict.
 func (w *world) answered(in *integration.Integration, id string, delivered bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -278,7 +277,7 @@ func (w *world) owed(l *life) []event.Event {
 	for lane := range w.Lanes {
 		segs, _ := w.log.Read(context.Background(), event.Partition{Tenant: tenant, Lane: lane}, 0, 1<<30)
 		for _, seg := range segs {
-			if l.in.StartsAt.IsZero() && seg.Number <= l.heads[lane] {
+			if l.in.StartsAt.IsZero() && seg.Number <= l.ends[lane] {
 				continue
 			}
 			for i := range seg.Events {
@@ -291,8 +290,8 @@ func (w *world) owed(l *life) []event.Event {
 	return owed
 }
 
-// unsettled says what is missing until everything is as it must end, or "".
-func (w *world) unsettled() string {
+// pending says what must still happen, or "".
+func (w *world) pending() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ids := make([]string, 0, len(w.lives))
@@ -304,10 +303,10 @@ func (w *world) unsettled() string {
 		l := w.lives[id]
 		temporary := l.in.Type == integration.Temporary
 		if temporary && l.in.CompletedAt.IsZero() {
-			return fmt.Sprintf("driven: replay %s is not complete: %s", lifeName(l.in), w.where(id))
+			return fmt.Sprintf("scheduled: replay %s is not complete: %s", lifeName(l.in), w.where(id))
 		}
 		if !temporary && !l.in.Running {
-			return fmt.Sprintf("driven: %s does not run", lifeName(l.in))
+			return fmt.Sprintf("scheduled: %s does not run", lifeName(l.in))
 		}
 		for _, e := range w.owed(l) {
 			if r := w.got[lifeName(l.in)][e.ID]; r == nil || r.emitted == 0 {
@@ -317,7 +316,7 @@ func (w *world) unsettled() string {
 		for lane := range w.Lanes {
 			c, _ := w.records.Cursor(context.Background(), handoff.Key{Tenant: tenant, Integration: id, Lane: lane})
 			if !temporary && c.State != handoff.Live {
-				return fmt.Sprintf("driven: %s never comes to follow: %s", lifeName(l.in), w.where(id))
+				return fmt.Sprintf("scheduled: %s never becomes live: %s", lifeName(l.in), w.where(id))
 			}
 		}
 	}
@@ -331,21 +330,21 @@ func (w *world) where(id string) string {
 		k := handoff.Key{Tenant: tenant, Integration: id, Lane: lane}
 		c, _ := w.records.Cursor(context.Background(), k)
 		r, _ := w.records.Partition(context.Background(), k.Partition())
-		head, _ := w.log.End(context.Background(), k.Partition())
-		s += fmt.Sprintf("\n\tlane %d: head %d, delivered %d, roster %+v, cursor %s at %+v, due in %v", lane, head, r.LowWatermark, r.Find(id), c.State, c.AckState, time.Until(c.DueAt))
+		end, _ := w.log.End(context.Background(), k.Partition())
+		s += fmt.Sprintf("\n\tlane %d: end %d, low watermark %d, subscriber %+v, cursor %s at %+v, due in %v", lane, end, r.LowWatermark, r.Find(id), c.State, c.AckState, time.Until(c.DueAt))
 	}
 	return s
 }
 
-// window is the most events of one lane that may be repeated by one incident:
-// what is in hand, some three reads, and what does not count as read.
+// window is how many events of one lane one incident may repeat: what is buffered,
+// about three reads, and what does not count as read.
 func (w *world) window() int { return 3*w.ReadEvents + 2*maxBatch + w.InFlight }
 
-// checkRepeats asserts that no more was repeated than was in hand, and nothing
-// at all where nothing happened.
+// checkRepeats asserts that no more was repeated than was buffered, and nothing
+// without an incident.
 func (w *world) checkRepeats() {
 	if w.Zombies {
-		return // a second follow loop repeats whatever it follows
+		return // a second live loop repeats events
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -358,7 +357,7 @@ func (w *world) checkRepeats() {
 		}
 		incidents := w.incidents + w.stops[name]
 		if limit := incidents * w.window() * w.Lanes; repeated > limit {
-			w.fail("repeats: %s got %d events again after they were delivered, by %d incidents at most %d:%s", name, repeated, incidents, limit, which)
+			w.fail("repeats: %s got %d events again after they were delivered; %d incidents allow %d:%s", name, repeated, incidents, limit, which)
 		}
 	}
 }

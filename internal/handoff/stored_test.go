@@ -11,8 +11,8 @@ import (
 	"github.com/sluicehq/sluice/internal/handoff"
 )
 
-// storedAs expects that a record is stored as the text, and that what an earlier
-// release stored so is read again.
+// storedAs fails unless a record is stored as the text, and read back from it, as an
+// earlier release stored it.
 func storedAs[T any](t *testing.T, record T, text string) {
 	t.Helper()
 	if got, err := json.Marshal(record); err != nil || string(got) != text {
@@ -38,7 +38,7 @@ func TestCursorIsStoredAs(t *testing.T) {
 		`"slowness":5,"slow_until":"2025-06-01T12:00:03.000000001Z"}`)
 }
 
-func TestPartitionRecordIsStoredAs(t *testing.T) {
+func TestPartitionStateIsStoredAs(t *testing.T) {
 	storedAs(t, handoff.PartitionState{}, `{"delivered":0}`)
 	storedAs(t, handoff.PartitionState{LowWatermark: 18446744073709551615, Live: []handoff.Subscriber{
 		{ID: "hook", Generation: 7, Mode: handoff.Deliver, From: 5, JoinedAt: now},
@@ -48,9 +48,9 @@ func TestPartitionRecordIsStoredAs(t *testing.T) {
 		`{"id":"slow","generation":8,"mode":"wake","wake_delay":60000000000,"from":6,"joined_at":"2025-06-01T13:00:00Z"}]}`)
 }
 
-// What is in the key of an item is not in the item, and neither is its version.
+// The value of an item contains neither its key nor its version.
 func TestKeysAndVersionsAreNotStored(t *testing.T) {
-	c, r := cursor(handoff.Finished, at(1, 0)), record(3)
+	c, r := cursor(handoff.Finished, at(1, 0)), state(3)
 	for text, stored := range map[string]any{
 		`{"generation":7,"state":"finished","position":{"segment":1,"index":0}}`: c,
 		`{"delivered":3}`: r,
@@ -61,7 +61,7 @@ func TestKeysAndVersionsAreNotStored(t *testing.T) {
 	}
 }
 
-func TestWordsOfStatesAndModes(t *testing.T) {
+func TestStatesAndModesAreStoredAs(t *testing.T) {
 	for got, want := range map[handoff.State]string{
 		handoff.Scheduled: "driven", handoff.Live: "following", handoff.Paused: "parked", handoff.Finished: "finished",
 	} {
@@ -73,7 +73,7 @@ func TestWordsOfStatesAndModes(t *testing.T) {
 		t.Errorf("the modes are %q and %q", handoff.Deliver, handoff.Wake)
 	}
 	if handoff.Acked != -1 {
-		t.Errorf("an event that is through is stored as %d", handoff.Acked)
+		t.Errorf("an acknowledged event is stored as %d", handoff.Acked)
 	}
 }
 

@@ -2,11 +2,11 @@ package handoff
 
 import "time"
 
-// Join puts the cursor's integration on the roster, if it has everything the
-// partition has delivered and nothing half done; it reports whether it does.
-// Where the partition has delivered more, there is more to read first. dueAt is
-// when the cursor is taken back, zero for never. Both records must be committed
-// together.
+// Join adds the cursor's integration to the live set and reports whether it did.
+// It refuses if the cursor is behind the low watermark, as there is more to read
+// first, or if a segment is only partly acknowledged. dueAt is when Advance takes
+// the integration out of the live set again, zero for never. Commit both records
+// in one transaction.
 func Join(r *PartitionState, c *Cursor, mode Mode, wakeDelay time.Duration, dueAt, now time.Time) bool {
 	if r.LowWatermark > c.Offset.Segment || c.Offset.Index > 0 || len(c.Ahead) > 0 {
 		return false
@@ -24,25 +24,25 @@ func Join(r *PartitionState, c *Cursor, mode Mode, wakeDelay time.Duration, dueA
 	return true
 }
 
-// Leave takes the cursor's integration off the roster, to be driven from the
-// given progress at dueAt. It reports whether the integration was there. Both
-// records must be committed together.
+// Leave removes the cursor's integration from the live set and schedules the
+// cursor for dueAt, with the given ack state. It reports whether the integration
+// was live. Commit both records in one transaction.
 func Leave(r *PartitionState, c *Cursor, at AckState, dueAt time.Time) bool {
-	f := r.Find(c.Key.Integration)
-	if f == nil || f.Generation != c.Generation || c.State != Live {
+	sub := r.Find(c.Key.Integration)
+	if sub == nil || sub.Generation != c.Generation || c.State != Live {
 		return false
 	}
-	r.Live = r.without(f.ID)
+	r.Live = r.without(sub.ID)
 	c.State, c.AckState, c.DueAt = Scheduled, at, dueAt
 	return true
 }
 
-// Park stops a cursor for the given new generation, taking it off the roster if
-// it is there. It reports whether the record was changed too; then both must be
-// committed together.
-func Pause(r *PartitionState, c *Cursor, generation uint64) (recordChanged bool) {
-	if f := r.Find(c.Key.Integration); f != nil {
-		recordChanged = Leave(r, c, AckState{Offset: Offset{Segment: r.AckedBy(f)}}, time.Time{})
+// Pause stops a cursor, gives it the new generation, and removes its integration
+// from the live set. It reports whether the partition state changed; if so,
+// commit both records in one transaction.
+func Pause(r *PartitionState, c *Cursor, generation uint64) (stateChanged bool) {
+	if sub := r.Find(c.Key.Integration); sub != nil {
+		stateChanged = Leave(r, c, AckState{Offset: Offset{Segment: r.AckedBy(sub)}}, time.Time{})
 	}
 	if c.State != Finished {
 		c.State = Paused
@@ -50,11 +50,11 @@ func Pause(r *PartitionState, c *Cursor, generation uint64) (recordChanged bool)
 	c.Generation, c.DueAt = generation, time.Time{}
 	c.Failures, c.FailingSince = 0, time.Time{}
 	c.Slowness, c.SlowUntil = 0, time.Time{}
-	return recordChanged
+	return stateChanged
 }
 
-// Resume makes a parked cursor driven again, for the given new generation, from
-// where it stands. A finished one stays as it is.
+// Resume gives a cursor the new generation and, if it is paused, schedules it for
+// now, from its offset. A finished cursor stays finished.
 func Resume(c *Cursor, generation uint64, now time.Time) {
 	c.Generation = generation
 	if c.State == Paused {
@@ -62,5 +62,5 @@ func Resume(c *Cursor, generation uint64, now time.Time) {
 	}
 }
 
-// Finish ends a cursor that has read its lane to a replay's end.
+// Finish ends the cursor of a replay that is complete in its lane.
 func Finish(c *Cursor) { c.State, c.DueAt = Finished, time.Time{} }

@@ -2,19 +2,20 @@ package handoff
 
 import "time"
 
-// Upload is a file whose last request was sent. While no answer proves that it
-// is stored, or that it is not, the file counts as unknown: it is then settled,
-// or written again under the same key, so that it never exists twice. Exporters
-// fill in Key, ID, ETags and Size; the engine the rest.
+// Upload is a file whose last request was sent. Until an answer proves that the
+// file is stored, or that it is not, its outcome is unknown: the next attempt
+// looks it up, completes it, or writes it again under the same key, so that no
+// file exists twice. Exporters fill in Key, ID, ETags and Size; the engine fills
+// in the rest.
 type Upload struct {
 	Key   string   `json:"key"`            // of the file
 	ID    string   `json:"id,omitzero"`    // of the multipart upload, "" for a single request
-	ETags []string `json:"etags,omitzero"` // of its parts, in order; none where they are too many to keep
+	ETags []string `json:"etags,omitzero"` // of its parts, in order; none if there are too many to store
 	Size  int64    `json:"size"`           // in bytes
 
-	From    Offset    `json:"from"`          // the position of the cursor at the time
-	To      Offset    `json:"to"`            // the position behind the file
-	Next    time.Time `json:"next,omitzero"` // when the next file is started, zero for at once
+	From    Offset    `json:"from"`          // the cursor's offset before the file
+	To      Offset    `json:"to"`            // the cursor's offset after the file
+	Next    time.Time `json:"next,omitzero"` // when to start the next file, zero for at once
 	Created time.Time `json:"created"`       // when the file was started
-	Until   time.Time `json:"until"`         // how long the store may take to carry the request out
+	Until   time.Time `json:"until"`         // when the bucket can no longer carry out the request
 }

@@ -14,42 +14,42 @@ import (
 type Options struct {
 	Sinks    sink.Sinks
 	InFlight int // calls at a time to one integration, SLUICE_IN_FLIGHT
-	// QuietAfter is how long after a stop an actor that read the state before it
-	// may still try to begin.
+	// QuietAfter is how long after a stop an actor that read the state before the
+	// stop may still try to begin.
 	QuietAfter time.Duration
 	Observer   Observer
 	Logger     *slog.Logger
 	Now        func() time.Time
 }
 
-// Registry knows the open sinks of this process, and everything in it that
-// emits: so a stop need not wait for deadlines where there is no other process.
-// It is safe for concurrent use.
+// Registry tracks the open sinks of this process and everything in it that sends,
+// so that a stop need not wait for deadlines if this is the only process. It is
+// safe for concurrent use.
 type Registry struct {
 	options Options
 	targets targets
 
 	mu      sync.Mutex
 	active  map[id]map[*activity]struct{}
-	stopped map[id]stop // what may not begin any more
+	stopped map[id]stop // generations that may not begin any more
 }
 
-// id names an integration.
+// id identifies an integration.
 type id struct{ tenant, integration string }
 
-// stop says that nothing below the generation may begin. It is kept for as long
-// as an actor that read the state before may try to.
+// stop keeps generations below the given one from beginning, for as long as an
+// actor that read the state before the stop may try to.
 type stop struct {
 	below uint64
 	until time.Time
 }
 
-// activity is something that emits for one generation of an integration.
+// activity is something that sends for one generation of an integration.
 type activity struct {
 	generation uint64
-	halt       func()        // it begins nothing more
-	abandon    func()        // and ends what is in flight
-	ended      chan struct{} // closed when it can emit no more
+	halt       func()        // start no more calls
+	abandon    func()        // and cancel those in flight
+	ended      chan struct{} // closed when it can send nothing more
 }
 
 // NewRegistry returns an empty registry.
@@ -61,8 +61,8 @@ func NewRegistry(o Options) *Registry {
 	}
 }
 
-// Begin registers something that emits. It reports false where the generation
-// was stopped already. end must be called when nothing can be emitted any more.
+// Begin registers something that sends. It returns false if the generation was
+// stopped already. Call end once nothing can be sent any more.
 func (r *Registry) Begin(tenant, integration string, generation uint64, halt, abandon func()) (end func(), ok bool) {
 	key := id{tenant, integration}
 	r.mu.Lock()
@@ -88,14 +88,14 @@ func (r *Registry) end(key id, a *activity) {
 	close(a.ended)
 }
 
-// quiesceGrace is how long calls in flight may go on when their integration is
-// stopped. Most end in that time, and what the receiver made of them is known.
+// quiesceGrace is how long calls in flight may go on after their integration was
+// stopped. Most end in that time, so their outcome is known.
 const quiesceGrace = 2 * time.Second
 
-// Quiesce ends everything in this process that emits for a generation of the
-// integration below the given one, lets nothing of it begin again, and returns
-// true when nothing is left; false if ctx ended first. Calls in flight get a
-// moment to end by themselves.
+// Quiesce ends everything in this process that sends for the integration with a
+// generation below the given one, and keeps it from beginning again. Calls in
+// flight have 2 s to finish, then they are cancelled. It returns true once nothing
+// is left, false if ctx ends first.
 func (r *Registry) Quiesce(ctx context.Context, tenant, integration string, generation uint64) bool {
 	old := r.stop(id{tenant, integration}, generation)
 	for _, a := range old {
@@ -123,8 +123,8 @@ func (r *Registry) Quiesce(ctx context.Context, tenant, integration string, gene
 	return true
 }
 
-// stop lets nothing below the generation begin, forgets the secrets that it
-// used, and returns what has begun.
+// stop keeps generations below the given one from beginning, forgets their
+// secrets, and returns their activities.
 func (r *Registry) stop(key id, generation uint64) []*activity {
 	r.targets.forget(key, generation)
 	r.mu.Lock()

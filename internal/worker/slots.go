@@ -5,21 +5,21 @@ import (
 	"sync"
 )
 
-// Slots is the window of calls of one integration, shared by its workers in all
-// lanes: a receiver is promised no more calls at a time than the setting. It is
-// safe for concurrent use.
+// Slots limits the calls in flight of one integration. Its workers in all lanes
+// share it. It is safe for concurrent use.
 type Slots struct {
 	size int
 
 	mu      sync.Mutex
 	free    int
-	waiting []*Worker // found no slot for what they have to send, in turn
+	waiting []*Worker // for a slot, in order
 }
 
-// NewSlots returns a window of so many calls.
+// NewSlots returns slots for size calls at a time.
 func NewSlots(size int) *Slots { return &Slots{size: size, free: size} }
 
-// take reserves a slot for one call, or has the worker resume when one is free.
+// take reserves a slot for one call. If none is free, it returns false and the
+// worker is resumed when one is.
 func (s *Slots) take(w *Worker) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,8 +40,8 @@ func (s *Slots) wanted() bool {
 	return len(s.waiting) > 0
 }
 
-// give returns a slot and lets those resume that wait for one. No lock of a
-// worker may be held.
+// give releases a slot and resumes workers that wait for one. The caller must not
+// hold the lock of a worker.
 func (s *Slots) give() {
 	s.mu.Lock()
 	s.free++

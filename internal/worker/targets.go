@@ -12,16 +12,16 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// Observer is told of attempts, for metrics. Its methods are called in the hot
-// path and must not block.
+// Observer records attempts, for metrics. Its methods are called on the hot path
+// and must not block.
 type Observer interface {
 	AttemptStarted()
-	// AttemptEnded is called after each AttemptStarted. An attempt has one
-	// event, or those of one file.
+	// AttemptEnded is called once for each AttemptStarted. An attempt has one
+	// event, or the events of one file.
 	AttemptEnded(in *integration.Integration, v sink.Verdict, events int, took time.Duration)
 }
 
-// Target is one generation of an integration with its sink opened: Sender or
+// Target is one generation of an integration with its open sink: a Sender or an
 // Exporter. All workers of the integration in this process share it. It is safe
 // for concurrent use.
 type Target struct {
@@ -30,13 +30,14 @@ type Target struct {
 	Exporter    sink.Exporter
 	Slots       *Slots
 	// Rejections counts the rejections since the last delivery, or since the
-	// target was opened: in this process, and on AWS in this environment.
+	// target was opened. It counts those of this process only; on AWS, those of
+	// this execution environment.
 	Rejections atomic.Int32
 
 	options *Options
 }
 
-// Send makes one attempt and writes its one line to the log.
+// Send makes one attempt and logs it in one line.
 func (t *Target) Send(ctx context.Context, lane int, e *event.Event, attempt int) sink.Verdict {
 	o, in := t.options, t.Integration
 	if o.Observer != nil {
@@ -62,18 +63,18 @@ func (t *Target) Send(ctx context.Context, lane int, e *event.Event, attempt int
 	return v
 }
 
-// targets caches opened sinks, so that a secret is decrypted once in each
-// generation. Every change of an integration gives it a new generation.
+// targets caches open sinks, so that secrets are decrypted once per generation.
+// Every change of an integration gives it a new generation.
 type targets struct {
 	mu   sync.Mutex
 	open map[id]*Target
 }
 
-// maxTargets bounds the memory for integrations that are gone or idle. Past it
-// all are dropped, which costs opening those in use again.
+// maxTargets bounds the memory for integrations that are deleted or idle. When it
+// is reached, the cache is cleared; sinks in use are opened again.
 const maxTargets = 10_000
 
-// Target returns the integration's open sink, and opens it where it is not.
+// Target returns the integration's open sink, and opens it if needed.
 func (r *Registry) Target(ctx context.Context, in *integration.Integration) (*Target, error) {
 	if t := r.Cached(in.Tenant, in.ID, in.Generation); t != nil {
 		return t, nil
@@ -92,7 +93,7 @@ func (r *Registry) Target(ctx context.Context, in *integration.Integration) (*Ta
 	r.targets.mu.Lock()
 	defer r.targets.mu.Unlock()
 	if first := r.targets.open[key]; first != nil && first.Integration.Generation == in.Generation {
-		return first, nil // another lane was quicker: all share its slots
+		return first, nil // another lane opened it first: all lanes share its slots
 	}
 	if r.targets.open == nil || len(r.targets.open) >= maxTargets {
 		r.targets.open = make(map[id]*Target)
@@ -111,7 +112,7 @@ func (r *Registry) Cached(tenant, integration string, generation uint64) *Target
 	return nil
 }
 
-// forget drops what generations below the given one were opened with.
+// forget drops the sink of a generation below the given one.
 func (ts *targets) forget(key id, below uint64) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()

@@ -22,8 +22,8 @@ func (openSinks) S3(context.Context, *integration.Integration) (sink.Exporter, e
 	return nil, errors.New("no bucket")
 }
 
-// What a stopped or changed integration was opened with, its secrets, is not
-// kept; that of others, and of its next generation, is.
+// The secrets of a stopped or changed integration are dropped; those of others, and of
+// its next generation, are kept.
 func TestQuiesceForgetsSecrets(t *testing.T) {
 	r := NewRegistry(Options{Sinks: openSinks{}, InFlight: 4, QuietAfter: time.Minute, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
 	for _, in := range []*integration.Integration{
@@ -42,6 +42,6 @@ func TestQuiesceForgetsSecrets(t *testing.T) {
 		t.Error("the secrets of a stopped integration are kept")
 	}
 	if r.Cached("acme", "next", 5) == nil || r.Cached("acme", "other", 4) == nil || r.Cached("else", "orders", 4) == nil {
-		t.Error("forgot another's")
+		t.Error("dropped the secrets of another integration or generation")
 	}
 }

@@ -8,9 +8,8 @@ import (
 	"github.com/sluicehq/sluice/internal/handoff"
 )
 
-// window is the ack window of one integration: the buffered segments, which of
-// their events are acknowledged, how often the others were tried, and which is
-// next. It is not safe for concurrent use.
+// window is the ack window of one worker: the buffered segments with the state of
+// each event, and the next event to send. It is not safe for concurrent use.
 type window struct {
 	filter   event.Filter
 	start    handoff.AckState   // before the first buffered segment
@@ -19,16 +18,16 @@ type window struct {
 	acked    uint64             // the last segment that is wholly acknowledged
 }
 
-// bufferedSegment is a segment with the state of each event: handoff.Through or
-// the number of attempts made.
+// bufferedSegment is a segment with the state of each event: handoff.Acked or the
+// number of failed attempts.
 type bufferedSegment struct {
 	eventlog.Segment
 	states []int
 	next   int // the next event to take
-	open   int // events that are not acknowledged
+	open   int // number of events that are not acknowledged
 }
 
-// item is one event to send, for which attempt it is.
+// item is one event to send, and the number of the attempt.
 type item struct {
 	segment *bufferedSegment
 	index   int
@@ -49,9 +48,9 @@ func (w *window) last() uint64 {
 	return w.buffered[len(w.buffered)-1].Number
 }
 
-// add buffers a segment. Segments it already has are ignored; a gap in the
-// numbers means that what lies between was trimmed, or delivered by another
-// process, and what is known of events there is dropped.
+// add buffers a segment. It ignores segments it already has. After a gap in the
+// numbers, where segments were trimmed or delivered by another process, it drops
+// the states that it knows of events in the gap.
 func (w *window) add(seg eventlog.Segment) {
 	if seg.Number <= w.last() {
 		return
@@ -74,7 +73,7 @@ func (w *window) add(seg eventlog.Segment) {
 	w.drop()
 }
 
-// restore applies what is left of the start to the next segment.
+// restore applies what is left of the start state to the next segment.
 func (w *window) restore(b *bufferedSegment) {
 	acked := min(w.start.Offset.Index, len(b.states))
 	for i := range acked {
@@ -111,14 +110,14 @@ func (w *window) take() (item, bool) {
 	return item{segment: b, index: i, attempt: b.states[i] + 1}, true
 }
 
-// skip passes over the segments up to the given number, which are no longer in
-// the log. Nothing may be buffered.
+// skip passes over the segments up to upTo, which are no longer in the log.
+// Nothing may be buffered.
 func (w *window) skip(upTo uint64) {
 	w.start, w.acked = handoff.AckState{}, max(w.acked, upTo)
 }
 
-// ack records that an event is acknowledged. It reports whether a whole segment
-// is by it.
+// ack records that an event is acknowledged. It reports whether that completes a
+// segment.
 func (w *window) ack(i item) bool {
 	i.segment.states[i.index] = handoff.Acked
 	i.segment.open--
@@ -128,7 +127,7 @@ func (w *window) ack(i item) bool {
 // fail records a failed attempt.
 func (w *window) fail(i item) { i.segment.states[i.index]++ }
 
-// drop removes the segments at the front that are wholly acknowledged.
+// drop removes the oldest segments while they are wholly acknowledged.
 func (w *window) drop() bool {
 	n := 0
 	for n < len(w.buffered) && w.buffered[n].open == 0 {
@@ -155,29 +154,29 @@ func (w *window) bytes() int {
 	return n
 }
 
-// progress is what has to be kept to go on from here later, with nothing sent
-// again that is known to be acknowledged.
+// ackState returns the state to save, from which a later worker goes on without
+// sending an acknowledged event again.
 func (w *window) ackState() handoff.AckState {
-	p := handoff.AckState{Offset: handoff.Offset{Segment: w.acked}}
+	s := handoff.AckState{Offset: handoff.Offset{Segment: w.acked}}
 	if len(w.buffered) == 0 {
-		// What was known of a segment that was not read is still known.
-		p.Offset.Index, p.Ahead = w.start.Offset.Index, w.start.Ahead
-		return p
+		// The states of a segment that was not read yet still hold.
+		s.Offset.Index, s.Ahead = w.start.Offset.Index, w.start.Ahead
+		return s
 	}
 	states := w.buffered[0].states
-	for p.Offset.Index < len(states) && states[p.Offset.Index] == handoff.Acked {
-		p.Offset.Index++
+	for s.Offset.Index < len(states) && states[s.Offset.Index] == handoff.Acked {
+		s.Offset.Index++
 	}
-	p.Ahead = append(p.Ahead, states[p.Offset.Index:]...)
+	s.Ahead = append(s.Ahead, states[s.Offset.Index:]...)
 	for i, b := range w.buffered[1:] {
 		if b.Number != w.buffered[i].Number+1 {
-			break // states are counted from the position, so none can be kept beyond a gap
+			break // states count from the offset, so a gap ends them
 		}
-		p.Ahead = append(p.Ahead, b.states...)
+		s.Ahead = append(s.Ahead, b.states...)
 	}
-	p.Ahead = append(p.Ahead, w.start.Ahead...) // empty where there is a gap
-	for len(p.Ahead) > 0 && p.Ahead[len(p.Ahead)-1] == 0 {
-		p.Ahead = p.Ahead[:len(p.Ahead)-1]
+	s.Ahead = append(s.Ahead, w.start.Ahead...) // empty where there is a gap
+	for len(s.Ahead) > 0 && s.Ahead[len(s.Ahead)-1] == 0 {
+		s.Ahead = s.Ahead[:len(s.Ahead)-1]
 	}
-	return p
+	return s
 }

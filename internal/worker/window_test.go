@@ -14,7 +14,7 @@ import (
 	"github.com/sluicehq/sluice/internal/handoff"
 )
 
-// segments makes segments from 1 on; every event named "other.x" is not wanted.
+// segments makes segments from 1 on; the filter drops events named "other.x".
 func segments(t *rapid.T) []eventlog.Segment {
 	segs := make([]eventlog.Segment, rapid.IntRange(1, 6).Draw(t, "segments"))
 	for i := range segs {
@@ -29,7 +29,7 @@ func segments(t *rapid.T) []eventlog.Segment {
 
 var wanted = event.Filter{Names: []string{"order.created"}}
 
-// stored is what comes back from a store.
+// stored returns an ack state as a store returns it.
 func stored(t *rapid.T, p handoff.AckState) handoff.AckState {
 	b, err := json.Marshal(p)
 	if err != nil {
@@ -40,14 +40,14 @@ func stored(t *rapid.T, p handoff.AckState) handoff.AckState {
 		t.Fatal(err)
 	}
 	if len(back.Ahead) > 0 && back.Ahead[len(back.Ahead)-1] == 0 {
-		t.Fatalf("progress %+v has states that say nothing", p)
+		t.Fatalf("ack state %+v ends with untried events", p)
 	}
 	return back
 }
 
-// Events are taken, acknowledged and failed in any order, and again and again the
-// window is lost and only its progress is kept: nothing that was acknowledged is
-// sent again, nothing is left out, and attempts are counted on.
+// Events are taken, acknowledged and failed in any order, and the window is restored
+// from its ack state many times: no acknowledged event is sent again, none is left out,
+// and attempts keep counting.
 func TestWindowLosesAndRepeatsNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		segs := segments(t)
@@ -101,7 +101,7 @@ func TestWindowLosesAndRepeatsNothing(t *testing.T) {
 			t.Fatalf("acknowledged %d of %d, idle %t", w.acked, len(segs), w.idle())
 		}
 		if got := w.ackState(); got.Offset.Segment != uint64(len(segs)) || got.Offset.Index != 0 || len(got.Ahead) > 0 {
-			t.Fatalf("at the end it stands at %+v", got)
+			t.Fatalf("finally at %+v", got)
 		}
 	})
 }
@@ -112,7 +112,7 @@ func checkTaken(t *rapid.T, i item, acked map[string]bool, attempts map[string]i
 	case acked[e.ID]:
 		t.Fatalf("%s is sent again", e.ID)
 	case e.Name == "other.x":
-		t.Fatalf("%s is sent although it is not wanted", e.ID)
+		t.Fatalf("%s is sent although the filter drops it", e.ID)
 	case i.attempt != attempts[e.ID]+1:
 		t.Fatalf("%s is sent as attempt %d after %d", e.ID, i.attempt, attempts[e.ID])
 	}
@@ -128,8 +128,8 @@ func checkAcked(t *rapid.T, w *window, segs []eventlog.Segment, acked map[string
 	}
 }
 
-// Where segments are missing (trimmed, or delivered by another live loop), no
-// event after the gap is left out, however the progress is kept.
+// If segments are missing (trimmed, or delivered by another live loop), no event after
+// the gap is left out, whenever the ack state is saved.
 func TestWindowGap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		segs := segments(t)
@@ -151,7 +151,7 @@ func TestWindowGap(t *testing.T) {
 				}
 			}
 		}
-		// All segments are there for the next one: what another loop delivered is
+		// The next window gets all segments: those that another loop delivered are
 		// still in the log.
 		p := stored(t, w.ackState())
 		w = newWindow(wanted, p)
@@ -172,7 +172,7 @@ func TestWindowGap(t *testing.T) {
 	})
 }
 
-func TestWindowProgress(t *testing.T) {
+func TestWindowAckState(t *testing.T) {
 	seg := func(n uint64, events int) eventlog.Segment {
 		s := eventlog.Segment{Number: n}
 		for i := range events {
@@ -210,9 +210,9 @@ func TestWindowProgress(t *testing.T) {
 	}
 }
 
-// What was known of events counts from the position. After a gap, or a skip, it
-// must not be taken for what is known of others: they would be left out.
-func TestWhatWasKnownEndsWithAGap(t *testing.T) {
+// States count from the offset. After a gap, or a skip, they must not be applied to
+// other events, which would be left out.
+func TestStatesEndAtAGap(t *testing.T) {
 	seg := func(n uint64) eventlog.Segment {
 		s := eventlog.Segment{Number: n}
 		for i := range 3 {
@@ -225,12 +225,12 @@ func TestWhatWasKnownEndsWithAGap(t *testing.T) {
 		pass func(*window)
 		want []string // the ids to send, each with its attempt
 	}{
-		"no gap":                     {func(w *window) { w.add(seg(5)); w.add(seg(6)) }, []string{"5.2 4", "6.1 1"}},
-		"a gap":                      {func(w *window) { w.add(seg(6)); w.add(seg(7)) }, []string{"6.0 1", "6.1 1", "6.2 1", "7.0 1", "7.1 1", "7.2 1"}},
-		"a gap after a segment":      {func(w *window) { w.add(seg(5)); w.add(seg(7)); w.add(seg(8)) }, []string{"5.2 4", "7.0 1", "7.1 1", "7.2 1", "8.0 1", "8.1 1", "8.2 1"}},
-		"a skip":                     {func(w *window) { w.skip(5); w.add(seg(6)) }, []string{"6.0 1", "6.1 1", "6.2 1"}},
-		"a skip to where it is":      {func(w *window) { w.skip(4); w.add(seg(5)) }, []string{"5.0 1", "5.1 1", "5.2 1"}},
-		"a skip to before the place": {func(w *window) { w.skip(2); w.add(seg(5)) }, []string{"5.0 1", "5.1 1", "5.2 1"}},
+		"no gap":                      {func(w *window) { w.add(seg(5)); w.add(seg(6)) }, []string{"5.2 4", "6.1 1"}},
+		"a gap":                       {func(w *window) { w.add(seg(6)); w.add(seg(7)) }, []string{"6.0 1", "6.1 1", "6.2 1", "7.0 1", "7.1 1", "7.2 1"}},
+		"a gap after a segment":       {func(w *window) { w.add(seg(5)); w.add(seg(7)); w.add(seg(8)) }, []string{"5.2 4", "7.0 1", "7.1 1", "7.2 1", "8.0 1", "8.1 1", "8.2 1"}},
+		"a skip":                      {func(w *window) { w.skip(5); w.add(seg(6)) }, []string{"6.0 1", "6.1 1", "6.2 1"}},
+		"a skip to its offset":        {func(w *window) { w.skip(4); w.add(seg(5)) }, []string{"5.0 1", "5.1 1", "5.2 1"}},
+		"a skip to before its offset": {func(w *window) { w.skip(2); w.add(seg(5)) }, []string{"5.0 1", "5.1 1", "5.2 1"}},
 	} {
 		w := newWindow(event.Filter{}, known)
 		c.pass(w)
@@ -244,8 +244,8 @@ func TestWhatWasKnownEndsWithAGap(t *testing.T) {
 	}
 }
 
-// What is buffered is bounded by its bytes, and what is finished makes room.
-func TestWindowCountsWhatIsBuffered(t *testing.T) {
+// The buffer is measured in bytes, and acknowledged segments make room.
+func TestWindowBytes(t *testing.T) {
 	w := newWindow(event.Filter{}, handoff.AckState{})
 	var items []item
 	for n := range uint64(3) {
@@ -258,7 +258,7 @@ func TestWindowCountsWhatIsBuffered(t *testing.T) {
 	type state struct {
 		Finished, Idle bool
 		Bytes          int
-		Through        uint64
+		Acked          uint64
 	}
 	var got []state
 	for _, i := range []int{2, 3, 0, 1, 5, 4} { // the second segment, the first, the third
@@ -267,7 +267,7 @@ func TestWindowCountsWhatIsBuffered(t *testing.T) {
 	}
 	want := []state{
 		{false, false, 120, 0},
-		{false, false, 120, 0}, // the second has to wait for the first
+		{false, false, 120, 0}, // the second must wait for the first
 		{false, false, 120, 0},
 		{true, false, 60, 2},
 		{false, false, 60, 2},
@@ -278,8 +278,8 @@ func TestWindowCountsWhatIsBuffered(t *testing.T) {
 	}
 }
 
-// What is finished leaves, and the next event is still the one that it was.
-func TestTakesGoOnWhenSegmentsAreFinished(t *testing.T) {
+// After acknowledged segments are dropped, the next event is still the same.
+func TestTakeAfterDrop(t *testing.T) {
 	w := newWindow(event.Filter{}, handoff.AckState{})
 	for n := range uint64(3) {
 		id := fmt.Sprint(n + 1)
@@ -287,7 +287,7 @@ func TestTakesGoOnWhenSegmentsAreFinished(t *testing.T) {
 	}
 	first, _ := w.take()
 	second, _ := w.take()
-	w.take() // 2a, whose answer comes after those of the first segment
+	w.take() // 2a, which is answered after the first segment
 	w.ack(first)
 	w.ack(second)
 	if i, ok := w.take(); !ok || i.event().ID != "2b" {

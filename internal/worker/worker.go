@@ -1,8 +1,8 @@
 // Package worker sends the events of one integration in one partition, several
-// at a time, and keeps track of which the receiver has acknowledged. A Worker
-// knows neither store nor log: its owner (the live loop, or a catch-up step)
-// gives it segments, looks at its State, and decides what happens next. The
-// Registry knows all work of the process, so that a stop can end it.
+// at a time, and tracks which the receiver has acknowledged. A Worker uses neither
+// the store nor the log: its owner (the live loop, or a catch-up step) gives it
+// segments, looks at its State, and decides what to do next. The Registry tracks
+// all workers of the process, so that a stop can end them.
 package worker
 
 import (
@@ -16,26 +16,27 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// Job is what a Worker works on. All fields but Probe are required.
+// Job configures a Worker. All fields but Probe are required.
 type Job struct {
-	// Send makes one attempt. It ends with its context.
+	// Send makes one attempt. It returns when its context ends.
 	Send func(ctx context.Context, e *event.Event, attempt int) sink.Verdict
-	// Keep stores what has to be kept of a verdict before the event counts as
-	// acknowledged. It ends with its context.
+	// Keep saves what must be saved of a verdict before the event counts as
+	// acknowledged. It returns when its context ends.
 	Keep func(ctx context.Context, e *event.Event, attempt int, v sink.Verdict) error
-	// Slots is the window of calls that all workers of the integration share.
+	// Slots limits the calls of all workers of the integration together.
 	Slots  *Slots
 	Filter event.Filter
 	Start  handoff.AckState // what is acknowledged already
-	// Probe makes it start with one call at a time, to see whether a receiver
-	// that failed is back.
+	// Probe makes it start with one call at a time, to check whether a receiver
+	// that failed has recovered.
 	Probe   bool
 	Now     func() time.Time
-	Changed chan<- struct{} // told when the owner should look; has room for one
+	Changed chan<- struct{} // signalled when the State has changed; has a buffer of one
 }
 
-// Worker works on a Job. It pauses by itself when it has nothing to send, may
-// not start calls any more, or the receiver fails. It is safe for concurrent use.
+// Worker sends the events it is given. It pauses when it has nothing to send, when
+// its deadline has passed, and when the receiver fails. It is safe for concurrent
+// use.
 type Worker struct {
 	job Job
 
@@ -49,33 +50,33 @@ type Worker struct {
 	deadline time.Time // no call is started from then on
 	closed   bool      // no call is started any more
 	failure  *Failure  // why it paused
-	err      error     // an error of our own
+	err      error     // an internal error: Keep failed
 	acks     int       // events acknowledged
 	movedAt  time.Time // when the oldest buffered segment became the oldest
 	drained  chan struct{}
 }
 
-// Failure is an attempt that has to be repeated.
+// Failure is a failed attempt that must be repeated.
 type Failure struct {
 	Verdict sink.Verdict
 	At      time.Time
 }
 
-// State is what an owner decides by.
+// State is a snapshot of a worker, by which its owner decides.
 type State struct {
 	Acked    uint64    // the last segment that is wholly acknowledged
-	Failure  *Failure  // the receiver failed, nil while it does not
+	Failure  *Failure  // nil unless the receiver failed
 	Err      error     // Keep failed
 	Acks     int       // events acknowledged so far
 	Drained  bool      // no call is in flight
-	Idle     bool      // all it was given is acknowledged
+	Idle     bool      // everything it was given is acknowledged
 	Closed   bool      // it starts no calls any more
 	MovedAt  time.Time // when the oldest buffered segment became the oldest
 	Deadline time.Time // no call is started from then on
 }
 
-// New returns a worker that may not start calls before Extend. ctx ends its
-// calls.
+// New returns a worker that starts no calls before Extend. Its calls end when ctx
+// does.
 func New(ctx context.Context, job Job) *Worker {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &Worker{
@@ -89,7 +90,7 @@ func New(ctx context.Context, job Job) *Worker {
 	return w
 }
 
-// Give adds segments, in order; those it has already are ignored.
+// Give adds segments, in order. It ignores those it already has.
 func (w *Worker) Give(segs []eventlog.Segment) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -102,7 +103,7 @@ func (w *Worker) Give(segs []eventlog.Segment) {
 	w.start()
 }
 
-// Extend lets it start calls until the deadline.
+// Extend lets the worker start calls until the deadline.
 func (w *Worker) Extend(deadline time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -113,8 +114,8 @@ func (w *Worker) Extend(deadline time.Time) {
 	w.start()
 }
 
-// Skip passes over segments up to the given number, which are no longer in the
-// log, if nothing is buffered; otherwise the gap shows in what is given next.
+// Skip passes over the segments up to upTo, which are no longer in the log. It does
+// nothing while segments are buffered; the next Give then shows the gap.
 func (w *Worker) Skip(upTo uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -123,21 +124,21 @@ func (w *Worker) Skip(upTo uint64) {
 	}
 }
 
-// Halt makes it start no more calls; those in flight go on.
+// Halt stops the worker from starting calls; those in flight go on.
 func (w *Worker) Halt() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true
 }
 
-// Abandon makes it start no more calls and ends those in flight, whose outcome
-// stays unknown.
+// Abandon stops the worker from starting calls and cancels those in flight, whose
+// outcome stays unknown.
 func (w *Worker) Abandon() {
 	w.Halt()
 	w.cancel()
 }
 
-// Drain returns when no call is in flight. It is for after Halt.
+// Drain waits until no call is in flight. Call Halt first.
 func (w *Worker) Drain() {
 	w.mu.Lock()
 	if w.active == 0 {
@@ -152,7 +153,7 @@ func (w *Worker) Drain() {
 	<-drained
 }
 
-// State returns how it stands.
+// State returns a snapshot.
 func (w *Worker) State() State {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -169,21 +170,22 @@ func (w *Worker) State() State {
 	}
 }
 
-// Progress is where to go on from when this worker is gone.
+// AckState returns the state from which another worker can go on.
 func (w *Worker) AckState() handoff.AckState {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.window.ackState()
 }
 
-// Buffered is the size of the segments that are not wholly acknowledged, in bytes.
+// Buffered returns the size of the segments that are not wholly acknowledged, in
+// bytes.
 func (w *Worker) Buffered() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.window.bytes()
 }
 
-// Last is the number of the last segment it was given.
+// Last returns the number of the last segment it was given.
 func (w *Worker) Last() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -209,15 +211,15 @@ func (w *Worker) take() item {
 	return next
 }
 
-// resume goes on when a slot is free again.
+// resume starts calls again when a slot is free.
 func (w *Worker) resume() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.start()
 }
 
-// run sends one event after the other in its slot, until there is none to send
-// or another lane waits for the slot.
+// run sends one event after another in its slot, until there is none to send or
+// another worker waits for the slot.
 func (w *Worker) run(i item) {
 	for more := true; more; {
 		verdict := w.job.Send(w.ctx, i.event(), i.attempt)
@@ -238,11 +240,11 @@ func (w *Worker) run(i item) {
 	w.changed()
 }
 
-// next takes in the outcome of a call and returns the next event for its slot.
+// next records the outcome of a call and returns the next event for its slot.
 func (w *Worker) next(i item, v sink.Verdict, err error) (next item, more bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.note(i, v, err)
+	w.record(i, v, err)
 	w.active--
 	if !w.mayStart() || !w.window.more() || w.job.Slots.wanted() {
 		return item{}, false
@@ -252,8 +254,8 @@ func (w *Worker) next(i item, v sink.Verdict, err error) (next item, more bool) 
 	return next, true
 }
 
-// note takes in the outcome of a call. w.mu is held.
-func (w *Worker) note(i item, v sink.Verdict, err error) {
+// record records the outcome of a call. w.mu is held.
+func (w *Worker) record(i item, v sink.Verdict, err error) {
 	switch {
 	case err != nil && w.ctx.Err() != nil:
 		w.closed = true // the next owner of the integration repeats it

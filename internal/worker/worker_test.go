@@ -16,7 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// counter is a receiver that counts what is in flight and what arrived.
+// counter is a receiver that counts calls in flight and arrivals.
 type counter struct {
 	under, most atomic.Int32
 	mu          sync.Mutex
@@ -62,9 +62,9 @@ func numbered(n uint64, events int) eventlog.Segment {
 
 func deliveredAlways(string) sink.Verdict { return sink.Verdict{Outcome: sink.Delivered} }
 
-// A worker is given segments, asked, and allowed to go on from several sides at
-// once: every event arrives once, with no more calls at a time than allowed.
-func TestWorkerFromManySides(t *testing.T) {
+// Several goroutines give a worker segments, read its state and extend it: every event
+// arrives once, with no more calls at a time than allowed.
+func TestWorkerIsSafeForConcurrentUse(t *testing.T) {
 	const segs, events, inFlight = 40, 10, 4
 	for _, probe := range []bool{false, true} {
 		c := &counter{got: map[string]int{}, answer: deliveredAlways}
@@ -107,14 +107,14 @@ func TestWorkerFromManySides(t *testing.T) {
 			t.Errorf("%d events arrived, with up to %d calls at a time; want %d and at most %d", len(c.got), c.most.Load(), segs*events, inFlight)
 		}
 		if st := r.State(); !st.Idle || !st.Drained || st.Acks != segs*events {
-			t.Errorf("at the end %+v", st)
+			t.Errorf("finally %+v", st)
 		}
 	}
 }
 
-// Wherever a worker is broken off, what its progress does not count as through
-// is sent by the next one, and nothing else.
-func TestWorkerBrokenOffAnywhere(t *testing.T) {
+// Wherever a worker is interrupted, the next one sends the events that its ack state
+// does not count as acknowledged, and no others.
+func TestWorkerInterruptedAnywhere(t *testing.T) {
 	for round := range 200 {
 		c := &counter{got: map[string]int{}, answer: deliveredAlways}
 		r, signal := workerOver(c, 3, handoff.AckState{}, false)
@@ -124,7 +124,7 @@ func TestWorkerBrokenOffAnywhere(t *testing.T) {
 		for range round % 40 {
 			runtime.Gosched()
 		}
-		r.Halt() // calls in flight end by themselves, and count
+		r.Halt() // calls in flight finish, and count
 		r.Drain()
 		next, signal2 := workerOver(c, 3, r.AckState(), false)
 		next.Extend(time.Now().Add(time.Hour))
@@ -146,14 +146,14 @@ func TestWorkerBrokenOffAnywhere(t *testing.T) {
 	}
 }
 
-// Past its time a worker starts nothing; one that failed neither.
+// A worker starts no call after its deadline or a failure.
 func TestWorkerStartsNothing(t *testing.T) {
 	c := &counter{got: map[string]int{}, answer: deliveredAlways}
 	r, _ := workerOver(c, 4, handoff.AckState{}, false)
 	r.Give([]eventlog.Segment{numbered(1, 5)})
 	r.Extend(time.Now().Add(-time.Second))
 	if !r.State().Drained || len(c.got) > 0 {
-		t.Error("starts calls past its time")
+		t.Error("starts calls after its deadline")
 	}
 	c.answer = func(string) sink.Verdict { return sink.Verdict{Outcome: sink.Retry, Reason: "busy"} }
 	r, signal := workerOver(c, 1, handoff.AckState{}, false)
@@ -169,11 +169,11 @@ func TestWorkerStartsNothing(t *testing.T) {
 	}
 	want := handoff.AckState{Ahead: []int{1}}
 	if p := r.AckState(); p.Offset != want.Offset || len(p.Ahead) != 1 || p.Ahead[0] != 1 {
-		t.Errorf("progress %+v, want %+v", p, want)
+		t.Errorf("ack state %+v, want %+v", p, want)
 	}
 }
 
-// What read the state before a stop may not begin after it.
+// An actor that read the state before a stop may not begin after it.
 func TestNothingBeginsAfterQuiesce(t *testing.T) {
 	now := time.Now()
 	r := NewRegistry(Options{QuietAfter: time.Minute, Now: func() time.Time { return now }})
@@ -185,7 +185,7 @@ func TestNothingBeginsAfterQuiesce(t *testing.T) {
 		return ok
 	}
 	if !r.Quiesce(t.Context(), "acme", "orders", 5) {
-		t.Error("nothing was in flight, and it is not quiet")
+		t.Error("returned false although nothing is in flight")
 	}
 	if begins("orders", 4) || !begins("orders", 5) || !begins("other", 1) {
 		t.Error("the wrong generations may begin")
@@ -193,7 +193,7 @@ func TestNothingBeginsAfterQuiesce(t *testing.T) {
 	now = now.Add(time.Minute)
 	r.Quiesce(t.Context(), "acme", "other", 2)
 	if begins("orders", 4) {
-		t.Error("forgot the stop while an actor from before it may still come")
+		t.Error("forgot the stop while an earlier actor may still begin")
 	}
 	now = now.Add(time.Second)
 	r.Quiesce(t.Context(), "acme", "other", 2)
