@@ -13,17 +13,18 @@ import (
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
-// longRun is how many rejections without a delivery between them are said loudly:
-// one event may be bad, but not twenty in a row.
+// longRun is how many rejections in a row trigger a warning: one event may be bad,
+// but hardly twenty in a row.
 const longRun = 20
 
-const longRunReason = "ATTENTION: the last %d answers were all 400, so every event leaves the stream for the list of rejected events, " +
-	"of which only the newest %d are kept. Stop the integration, check callback_url and the receiver, and start it again. " +
-	"Then retry the rejected events; a replay brings back those that were evicted."
+const longRunReason = "ATTENTION: the last %d answers were all 400. Rejected events are not sent again, and only the newest %d are kept. " +
+	"Stop the integration, check callback_url and the receiver, and start it again. " +
+	"Then retry the rejected events; use a replay to get evicted events again."
 
-// Add keeps an event that the receiver of the target refused, with an entry in
-// the integration's log, and evicts the oldest ones beyond the limit. It keeps
-// nothing twice, as after a crash. A long run of rejections is said loudly, once.
+// Add stores an event that the target's receiver rejected, adds an entry to the
+// integration's log, and evicts the oldest rejected events over the limit. It is
+// idempotent: after a crash the same event may be added again. It warns once about
+// a long run of rejections.
 func (s *Service) Add(ctx context.Context, t *worker.Target, ev *event.Event, attempt int, v sink.Verdict) error {
 	in := t.Integration
 	release, err := s.turns.take(ctx, in)
@@ -31,19 +32,19 @@ func (s *Service) Add(ctx context.Context, t *worker.Target, ev *event.Event, at
 		return err
 	}
 	defer release()
-	loud := t.Rejections.Load()+1 == longRun
-	if err := store.Transact(func() error { return s.add(ctx, in, ev, attempt, v, loud) }); err != nil {
+	warn := t.Rejections.Load()+1 == longRun
+	if err := store.Transact(func() error { return s.add(ctx, in, ev, attempt, v, warn) }); err != nil {
 		return err
 	}
 	t.Rejections.Add(1)
-	if loud {
-		s.Logger.WarnContext(ctx, "receiver rejects everything",
+	if warn {
+		s.Logger.WarnContext(ctx, "receiver rejects every event",
 			"tenant", in.Tenant, "integration", in.ID, "rejected_in_a_row", longRun, "reason", v.Reason)
 	}
 	return nil
 }
 
-func (s *Service) add(ctx context.Context, in *integration.Integration, ev *event.Event, attempt int, v sink.Verdict, loud bool) error {
+func (s *Service) add(ctx context.Context, in *integration.Integration, ev *event.Event, attempt int, v sink.Verdict, warn bool) error {
 	h, now := store.HistoryOf(in), s.Now()
 	index, err := s.Store.RejectedIndex(ctx, h)
 	if err != nil {
@@ -58,7 +59,7 @@ func (s *Service) add(ctx context.Context, in *integration.Integration, ev *even
 		writes = append(writes, s.evict(h, index, now)...)
 		writes = append(writes, store.PutRejectedIndex{History: h, Index: index})
 	}
-	if loud {
+	if warn {
 		writes = append(writes, entry(h, now, integration.ActionEventRejected, longRunReason, longRun, s.Settings.MaxRejected))
 	}
 	if len(writes) == 0 {
@@ -71,12 +72,12 @@ func entry(h store.History, at time.Time, action integration.Action, format stri
 	return store.AddEntry{History: h, Entry: integration.LogEntry{Action: action, CreatedAt: at, Reason: fmt.Sprintf(format, args...)}}
 }
 
-// maxEvicted keeps a rejection within one Commit where the setting was lowered;
-// the next ones evict the rest.
+// maxEvicted bounds the size of one Commit after the limit was lowered; later
+// rejections evict the rest.
 const maxEvicted = 40
 
-// evict takes the oldest events beyond the limit off the index, and returns the
-// writes that belong to it.
+// evict removes the oldest events over the limit from the index, and returns the
+// writes that delete them.
 func (s *Service) evict(h store.History, index *integration.RejectedIndex, now time.Time) []store.Write {
 	var writes []store.Write
 	for n := 0; len(index.Entries) > s.Settings.MaxRejected && n < maxEvicted; n++ {
@@ -84,14 +85,14 @@ func (s *Service) evict(h store.History, index *integration.RejectedIndex, now t
 		index.Entries = index.Entries[1:]
 		writes = append(writes,
 			store.DeleteRejected{History: h, EventID: oldest},
-			entry(h, now, integration.ActionRejectedEvicted, "Rejected event %s was evicted: only the newest %d are kept. A replay can bring it back.", oldest, s.Settings.MaxRejected))
+			entry(h, now, integration.ActionRejectedEvicted, "Rejected event %s was evicted: only the newest %d are kept. Use a replay to get it again.", oldest, s.Settings.MaxRejected))
 	}
 	return writes
 }
 
-// turns lets one rejection of an integration at a time be written: all of one
-// integration change the same index, so those of a receiver that refuses
-// everything would meet each other's conflicts without end.
+// turns serialises the writes of an integration's rejections. They all change the
+// same index: without it, those of a receiver that rejects everything would
+// conflict with each other all the time.
 type turns struct {
 	mu   sync.Mutex
 	held map[store.History]*turn
@@ -99,10 +100,10 @@ type turns struct {
 
 type turn struct {
 	token chan struct{} // has room for one
-	users int           // who hold it or wait for it
+	users int           // holding it or waiting for it
 }
 
-// take waits for the integration's turn, or for the end of ctx.
+// take waits for the integration's turn, or until ctx ends.
 func (t *turns) take(ctx context.Context, in *integration.Integration) (release func(), err error) {
 	key := store.HistoryOf(in)
 	turn := t.join(key)

@@ -1,5 +1,6 @@
-// Package rejected keeps the events that a receiver refused with a 400: the
-// newest of each integration, to be looked at, sent again or deleted.
+// Package rejected stores the events that a receiver rejected with a 400. Users
+// can list them, retry them and delete them. Only the newest of each integration
+// are kept.
 package rejected
 
 import (
@@ -20,8 +21,7 @@ type Targets interface {
 	Target(ctx context.Context, in *integration.Integration) (*worker.Target, error)
 }
 
-// Integrations finds an integration, or fails with problem.NotFound:
-// lifecycle.Service.
+// Integrations returns an integration, or problem.NotFound: lifecycle.Service.
 type Integrations interface {
 	Get(ctx context.Context, tenant, id string) (*integration.Integration, error)
 }
@@ -36,9 +36,9 @@ type Options struct {
 	Now          func() time.Time
 }
 
-// Service keeps rejected events. Its methods are safe for concurrent use, by
-// several processes too. Their errors are of package problem: NotFound where
-// there is no such integration or event.
+// Service stores rejected events. Its methods are safe for concurrent use, also
+// from several processes. Their errors have a code of package problem: NotFound
+// if there is no such integration or event.
 type Service struct {
 	Options
 	turns turns
@@ -48,7 +48,7 @@ type Service struct {
 func New(o Options) *Service { return &Service{Options: o} }
 
 // List returns an integration's rejected events, newest first, at most
-// Settings.MaxRejected.
+// Settings.MaxRejected of them.
 func (s *Service) List(ctx context.Context, tenant, id string) ([]integration.RejectedEntry, error) {
 	in, err := s.Integrations.Get(ctx, tenant, id)
 	if err != nil {
@@ -82,8 +82,8 @@ func (s *Service) get(ctx context.Context, in *integration.Integration, eventID 
 	return r, err
 }
 
-// Delete removes a rejected event for good. A retry of it that is in flight is
-// not called back.
+// Delete removes a rejected event permanently. It does not cancel a retry that is
+// in flight.
 func (s *Service) Delete(ctx context.Context, tenant, id, eventID string) error {
 	err := store.Transact(func() error {
 		in, err := s.Integrations.Get(ctx, tenant, id)
@@ -106,8 +106,8 @@ func (s *Service) Delete(ctx context.Context, tenant, id, eventID string) error 
 	return store.Contended(err, id)
 }
 
-// maxEventID is the length of an event's id, a UUID; a longer one could be too
-// long for the store's keys.
+// maxEventID is the length of an event id, a UUID. Longer ones may exceed the
+// store's limit for keys.
 const maxEventID = 36
 
 func notFound(id, eventID string) error {

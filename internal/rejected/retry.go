@@ -11,13 +11,13 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// clockSlack allows for the clocks of two hosts to differ.
+// clockSlack is how far the clocks of two hosts may differ.
 const clockSlack = time.Second
 
-// Retry sends a rejected event again, at once, also while the integration is
-// stopped. When the receiver takes it, it leaves the list. Errors besides
-// NotFound: problem.RetryInProgress while another retry of it is in flight,
-// problem.ReceiverFailed when the receiver fails again.
+// Retry sends a rejected event again immediately, even if the integration is
+// stopped, and removes it from the list once it is delivered. Errors besides
+// NotFound: problem.RetryInProgress while another retry of the event is in flight,
+// problem.ReceiverFailed if the receiver fails again.
 func (s *Service) Retry(ctx context.Context, tenant, id, eventID string) error {
 	in, err := s.Integrations.Get(ctx, tenant, id)
 	if err != nil {
@@ -27,7 +27,7 @@ func (s *Service) Retry(ctx context.Context, tenant, id, eventID string) error {
 	if err != nil {
 		return err
 	}
-	inProgress := problem.New(problem.RetryInProgress, "A retry of event %s is in progress. Wait for its answer before you retry it again.", eventID)
+	inProgress := problem.New(problem.RetryInProgress, "A retry of event %s is in progress. Wait until it ends, then try again.", eventID)
 	if s.Now().Before(r.RetryUntil) {
 		return inProgress
 	}
@@ -45,7 +45,7 @@ func (s *Service) Retry(ctx context.Context, tenant, id, eventID string) error {
 		return err
 	}
 	v := target.Send(ctx, 0, &r.Event, r.Attempts+1)
-	// What was sent is recorded, even if the caller is gone by now.
+	// Save the outcome even if the caller is gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Settings.WebhookTimeout)
 	defer cancel()
 	if v.Outcome == sink.Delivered {
@@ -54,7 +54,7 @@ func (s *Service) Retry(ctx context.Context, tenant, id, eventID string) error {
 	return s.failed(ctx, h, r, v)
 }
 
-// delivered takes an event that was sent again off the list.
+// delivered removes an event from the list.
 func (s *Service) delivered(ctx context.Context, h store.History, r *integration.Rejected) error {
 	return store.Transact(func() error {
 		index, err := s.Store.RejectedIndex(ctx, h)
@@ -65,7 +65,7 @@ func (s *Service) delivered(ctx context.Context, h store.History, r *integration
 		return s.Store.Commit(ctx,
 			store.PutRejectedIndex{History: h, Index: index},
 			store.DeleteRejected{History: h, EventID: r.Event.ID},
-			entry(h, s.Now(), integration.ActionRejectedRetried, "Rejected event %s (%s) was sent again and delivered.", r.Event.ID, r.Event.Name))
+			entry(h, s.Now(), integration.ActionRejectedRetried, "Rejected event %s (%s) was retried and delivered.", r.Event.ID, r.Event.Name))
 	})
 }
 
@@ -79,5 +79,5 @@ func (s *Service) failed(ctx context.Context, h store.History, r *integration.Re
 	if err != nil && !errors.Is(err, store.ErrConflict) {
 		return err
 	}
-	return problem.New(problem.ReceiverFailed, "The receiver failed again, so event %s stays in the list. %s", r.Event.ID, v.Reason)
+	return problem.New(problem.ReceiverFailed, "The receiver failed again; event %s stays in the list. %s", r.Event.ID, v.Reason)
 }
