@@ -69,6 +69,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (t *Transport) Send(ctx context.Context, req *http.Request) (*http.Response, error) {
 	c := t.calls.Get().(*call)
 	c.header, c.repeatable, c.reused = req.Header, req.GetBody != nil, false
+	c.trace = c.hooks // without those of an earlier caller, which WithClientTrace adds to it
 	c.answered.Store(false)
 	once := req.WithContext(httptrace.WithClientTrace(ctx, &c.trace))
 	once.GetBody = nil // or http.Transport would repeat it
@@ -107,6 +108,7 @@ type conn struct {
 // call is what is learnt of a request while it is sent.
 type call struct {
 	trace      httptrace.ClientTrace
+	hooks      httptrace.ClientTrace
 	header     http.Header
 	repeatable bool
 	reused     bool
@@ -115,8 +117,8 @@ type call struct {
 
 func newCall() any {
 	c := new(call)
-	c.trace.GotConn = c.gotConn
-	c.trace.GotFirstResponseByte = func() { c.answered.Store(true) }
+	c.hooks.GotConn = c.gotConn
+	c.hooks.GotFirstResponseByte = func() { c.answered.Store(true) }
 	return c
 }
 

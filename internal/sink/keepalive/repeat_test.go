@@ -3,7 +3,9 @@ package keepalive
 import (
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 )
@@ -90,6 +92,38 @@ func TestNoRepeatWithoutGetBody(t *testing.T) {
 		err = send(client, req)
 		if got := s.requests(); len(got) != 1 || err == nil {
 			t.Errorf("the server saw %+v, error %v; want the request once and its failure", got, err)
+		}
+	})
+}
+
+// The trace that a caller has in its context is called for its own request alone.
+func TestTraceOfACallerEndsWithItsRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{answer: plain}
+		client := clientOf(t, &http.Transport{DialContext: s.dial})
+		traced := func() (calls *atomic.Int32) {
+			calls = new(atomic.Int32)
+			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { calls.Add(1) }})
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://receiver.test/", strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, err := client.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			_ = res.Body.Close()
+			return calls
+		}
+		first := traced()
+		for range 20 {
+			if n := traced().Load(); n != 1 {
+				t.Fatalf("a caller's trace was called %d times for its request, want once", n)
+			}
+		}
+		if n := first.Load(); n != 1 {
+			t.Errorf("the first caller's trace was called %d times, want once", n)
 		}
 	})
 }

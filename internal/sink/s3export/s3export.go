@@ -106,6 +106,10 @@ func (c *Client) Close() { c.close() }
 type limited struct{ http.RoundTripper }
 
 func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body != nil && req.Body != http.NoBody {
+		req = req.WithContext(req.Context())
+		req.Body = onlyReader{req.Body}
+	}
 	res, err := l.RoundTripper.RoundTrip(req)
 	if err != nil {
 		return nil, err
@@ -121,6 +125,13 @@ func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
 	}{io.LimitReader(res.Body, maxAnswerBytes), res.Body}
 	return res, nil
 }
+
+// onlyReader hides a body's WriteTo. The SDK closes the body of a request as soon
+// as an answer begins, and its WriteTo then fails with io.EOF. net/http looks
+// for bytes beyond the length once it has sent them, takes that for a failed
+// write, and closes the connection: the answer to a CompleteMultipartUpload,
+// which may take minutes after its first byte, would be cut off.
+type onlyReader struct{ io.ReadCloser }
 
 // Exporter is the sink.Exporter of one integration. It is safe for
 // concurrent use; concurrent exports make files of their own.
