@@ -14,7 +14,7 @@ import (
 	wire "github.com/sluicehq/sluice/internal/publish/kinesis"
 )
 
-// queue is what is called of SQS; *sqs.Client has it.
+// queue is the part of the SQS API that is used; *sqs.Client implements it.
 type queue interface {
 	GetQueueAttributes(ctx context.Context, in *sqs.GetQueueAttributesInput, options ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error)
 	ReceiveMessage(ctx context.Context, in *sqs.ReceiveMessageInput, options ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
@@ -22,7 +22,7 @@ type queue interface {
 	ChangeMessageVisibility(ctx context.Context, in *sqs.ChangeMessageVisibilityInput, options ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityOutput, error)
 }
 
-// batches puts back the batches of which the queue has word.
+// batches puts back the batches that the queue has messages about.
 type batches struct {
 	queue  queue
 	url    string
@@ -30,16 +30,16 @@ type batches struct {
 	drain  *drain
 	tally  *tally
 
-	kept []string // receipts of messages that stay
+	kept []string // receipts of messages that are not deleted
 }
 
 const (
-	// hidden is how long nobody else sees a message that this run has. A second
-	// run beside this one would put the same records again.
+	// hidden is the visibility timeout of a message that this run has received. A
+	// concurrent run would put the same records again.
 	hidden = 15 * time.Minute
-	// lookFor is how long a queue is asked for messages until it counts as empty.
+	// lookFor is how long to poll the queue before it counts as empty.
 	lookFor = time.Second
-	// releaseIn bounds what is done after an interruption.
+	// releaseIn bounds the cleanup after an interruption.
 	releaseIn = 10 * time.Second
 )
 
@@ -48,7 +48,7 @@ func (b *batches) run(ctx context.Context) error {
 		QueueUrl: &b.url, AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameApproximateNumberOfMessages},
 	})
 	if err != nil {
-		return fmt.Errorf("look into the queue: %w", err)
+		return fmt.Errorf("read the attributes of the queue: %w", err)
 	}
 	b.tally.say("The queue has about %s batches.", count.Attributes[string(sqstypes.QueueAttributeNameApproximateNumberOfMessages)])
 	defer b.release(ctx)
@@ -59,7 +59,7 @@ func (b *batches) run(ctx context.Context) error {
 			return err
 		}
 		id := aws.ToString(m.MessageId)
-		if seen[id] { // it stayed, and this run took longer than it was hidden
+		if seen[id] { // it was kept, and its visibility timeout ran out during this run
 			continue
 		}
 		seen[id] = true
@@ -68,7 +68,7 @@ func (b *batches) run(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			b.tally.stays(err)
+			b.tally.keep(err)
 		}
 	}
 }
@@ -80,7 +80,7 @@ func (b *batches) next(ctx context.Context) (*sqstypes.Message, error) {
 		VisibilityTimeout: int32(hidden.Seconds()), WaitTimeSeconds: int32(lookFor.Seconds()),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("take a message from the queue: %w", err)
+		return nil, fmt.Errorf("receive a message from the queue: %w", err)
 	}
 	if len(out.Messages) == 0 {
 		return nil, nil
@@ -88,8 +88,8 @@ func (b *batches) next(ctx context.Context) (*sqstypes.Message, error) {
 	return &out.Messages[0], nil
 }
 
-// one puts the records of a batch on the stream and then deletes its message:
-// if the run ends between the two, the next one puts them again.
+// one puts the records of a batch on the stream and then deletes its message. If
+// the run ends between the two, the next run puts them again.
 func (b *batches) one(ctx context.Context, m *sqstypes.Message) error {
 	at, err := parseInvocation(aws.ToString(m.Body))
 	if err != nil {
@@ -98,7 +98,7 @@ func (b *batches) one(ctx context.Context, m *sqstypes.Message) error {
 	}
 	b.tally.say("Batch of %d records of %s, from %s on (%s):", at.size, at.shard, at.arrived.UTC().Format(time.DateTime+"Z"), at.reason)
 	if at.stream != b.source.name {
-		return fmt.Errorf("it is of the stream %s, and --stream is %s", at.stream, b.source.name)
+		return fmt.Errorf("it belongs to the stream %s, but --stream is %s", at.stream, b.source.name)
 	}
 	put := 0
 	whole, err := b.source.read(ctx, at, func(records []types.Record) error {
@@ -118,23 +118,23 @@ func (b *batches) one(ctx context.Context, m *sqstypes.Message) error {
 	case !whole && put == 0:
 		return errors.New("all its records are past the stream's retention; see \"Past the retention\" in docs/operations.md")
 	case !whole:
-		return fmt.Errorf("some of its records are past the stream's retention; the %d that are left are put back unless this is a dry run; see \"Past the retention\" in docs/operations.md", put)
+		return fmt.Errorf("some of its records are past the stream's retention; the remaining %d are put back unless this is a dry run; see \"Past the retention\" in docs/operations.md", put)
 	}
 	if b.tally.dryRun {
 		b.kept = append(b.kept, aws.ToString(m.ReceiptHandle))
 	} else if _, err := b.queue.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &b.url, ReceiptHandle: m.ReceiptHandle}); err != nil {
-		return fmt.Errorf("its %d records are back, but its message could not be deleted, so another run puts them again: %w", put, err)
+		return fmt.Errorf("its %d records are back on the stream, but its message could not be deleted, so another run will put them again: %w", put, err)
 	}
 	b.tally.done(put)
 	if put > at.size {
-		b.tally.say("  %d of them lie between those of the batch, and integrations may have them already", put-at.size)
+		b.tally.say("  %d of them lie between those of the batch; integrations may have received them already", put-at.size)
 	}
 	return nil
 }
 
-// entries are the records as they are put again. Barriers are left out: they
-// vouch for what was put before them, which is no longer so where they would be
-// now. Whoever waits for one asks for another.
+// entries returns the records as they are put again. It leaves out watermark
+// markers: a marker vouches for everything put before it, which is not true at its
+// new position. A process that waits for one puts another.
 func (b *batches) entries(records []types.Record) []types.PutRecordsRequestEntry {
 	var entries []types.PutRecordsRequestEntry
 	for i := range records {
@@ -148,8 +148,8 @@ func (b *batches) entries(records []types.Record) []types.PutRecordsRequestEntry
 	return entries
 }
 
-// release lets others see the messages that stay. If it fails they are seen
-// when their time is over.
+// release makes the kept messages visible again. If it fails, they become visible
+// when their visibility timeout ends.
 func (b *batches) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseIn)
 	defer cancel()

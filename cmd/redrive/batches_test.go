@@ -27,7 +27,7 @@ func contains(t *testing.T, text string, words ...string) {
 	}
 }
 
-// fromQueue runs the command on the queue, without questions.
+// fromQueue runs the command on the queue, without the confirmation.
 func (w *world) fromQueue(args ...string) (code int, out, stderr string) {
 	w.t.Helper()
 	return w.command("", append([]string{"--queue", "https://sqs/dlq", "--yes"}, args...)...)
@@ -48,18 +48,18 @@ func TestBatchIsPutBackAndThenItsMessageDeleted(t *testing.T) {
 			"put 0#acme 101", "put 1#acme 102", "put 0#globex 103", "delete message m1",
 			"put 0#acme 104", "delete message m2",
 		}, w.changes)
-		contains(t, out, "about 2 batches", "1 of them lie between", "Done: 2 put back (4 records), 0 stayed.", "Next:")
+		contains(t, out, "about 2 batches", "1 of them lie between", "Done: 2 put back (4 records), 0 kept.", "Next:")
 	}
 }
 
-func TestNothingSetAside(t *testing.T) {
+func TestNothingToPutBack(t *testing.T) {
 	w := newWorld(t)
-	if code, out, _ := w.fromQueue(); code != exitOK || !strings.Contains(out, "Nothing was set aside.") {
+	if code, out, _ := w.fromQueue(); code != exitOK || !strings.Contains(out, "There is nothing to put back.") {
 		t.Errorf("code %d, %s", code, out)
 	}
 }
 
-func TestOnlyRefusedEntriesArePutAgain(t *testing.T) {
+func TestOnlyRejectedEntriesAreRetried(t *testing.T) {
 	w := newWorld(t)
 	w.page = 10
 	w.publish("0#a", "0#b", "0#c")
@@ -71,16 +71,16 @@ func TestOnlyRefusedEntriesArePutAgain(t *testing.T) {
 	same(t, "changes", []string{"put 0#b 101", "put 0#a 100", "put 0#c 102", "delete message m1"}, w.changes)
 }
 
-func TestMessageStaysUntilAllOfItIsBack(t *testing.T) {
+func TestMessageIsKeptUntilAllRecordsAreBack(t *testing.T) {
 	refused := &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "not authorized"}
 	for name, c := range map[string]struct {
 		set  func(*world)
 		puts int // calls
 		says string
 	}{
-		"an entry is refused for ever": {func(w *world) { w.refuse = func(_, entry int) bool { return entry == 0 } }, tries, "1 records could not be put"},
-		"no answer":                    {func(w *world) { w.failing["PutRecords"] = errFault }, tries, "3 records could not be put"},
-		"no permission":                {func(w *world) { w.failing["PutRecords"] = refused }, 1, "not authorized"},
+		"an entry is always rejected": {func(w *world) { w.refuse = func(_, entry int) bool { return entry == 0 } }, tries, "1 records could not be put"},
+		"no answer":                   {func(w *world) { w.failing["PutRecords"] = errFault }, tries, "3 records could not be put"},
+		"no permission":               {func(w *world) { w.failing["PutRecords"] = refused }, 1, "not authorized"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -89,14 +89,14 @@ func TestMessageStaysUntilAllOfItIsBack(t *testing.T) {
 			w.deadLettered("m1", 100, 102, 3)
 			c.set(w)
 			code, out, stderr := w.fromQueue()
-			if code != exitStayed || len(w.messages) != 1 || w.messages[0].hidden {
+			if code != exitKept || len(w.messages) != 1 || w.messages[0].hidden {
 				t.Errorf("code %d, messages %+v", code, w.messages)
 			}
 			if w.puts != c.puts {
 				t.Errorf("%d calls of PutRecords, want %d", w.puts, c.puts)
 			}
-			contains(t, out, "STAYS: ", c.says, "0 put back (0 records), 1 stayed")
-			contains(t, stderr, "1 of 1 stayed")
+			contains(t, out, "KEPT: ", c.says, "0 put back (0 records), 1 kept")
+			contains(t, stderr, "1 of 1 were kept")
 		})
 	}
 }
@@ -110,7 +110,7 @@ func TestPastTheRetention(t *testing.T) {
 		"all, and nothing follows": {func(w *world) { w.records = nil }, nil, "all its records are past"},
 		"all, and others follow":   {func(w *world) { w.records = w.records[3:] }, nil, "all its records are past"},
 		"the first":                {func(w *world) { w.records = w.records[1:] }, []string{"put 0#b 101", "put 0#c 102"}, "some of its records are past"},
-		"the shard":                {func(w *world) { w.noShard = true }, nil, "has no shard shardId-000000000000 any more"},
+		"the shard":                {func(w *world) { w.noShard = true }, nil, "no longer has the shard shardId-000000000000"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -118,16 +118,16 @@ func TestPastTheRetention(t *testing.T) {
 			w.deadLettered("m1", 100, 102, 3)
 			c.set(w)
 			code, out, _ := w.fromQueue()
-			if code != exitStayed || len(w.messages) != 1 || w.messages[0].hidden {
+			if code != exitKept || len(w.messages) != 1 || w.messages[0].hidden {
 				t.Errorf("code %d, messages %+v", code, w.messages)
 			}
 			same(t, "changes", c.want, w.changes)
-			contains(t, out, "STAYS: ", c.says, "retention")
+			contains(t, out, "KEPT: ", c.says, "retention")
 		})
 	}
 }
 
-func TestForeignMessagesStayAndHoldUpNobody(t *testing.T) {
+func TestForeignMessagesAreKeptAndDoNotBlockOthers(t *testing.T) {
 	w := newWorld(t)
 	w.publish("0#a")
 	w.messages = []message{
@@ -136,19 +136,19 @@ func TestForeignMessagesStayAndHoldUpNobody(t *testing.T) {
 	}
 	w.deadLettered("m1", 100, 100, 1)
 	code, out, _ := w.fromQueue()
-	if code != exitStayed || len(w.messages) != 2 {
+	if code != exitKept || len(w.messages) != 2 {
 		t.Errorf("code %d, messages %+v", code, w.messages)
 	}
 	same(t, "changes", []string{"put 0#a 100", "delete message m1"}, w.changes)
-	contains(t, out, "not a record of a failed invocation", "it is of the stream other", "1 put back (1 records), 2 stayed")
+	contains(t, out, "not a record of a failed invocation", "it belongs to the stream other", "1 put back (1 records), 2 kept")
 }
 
-// What a barrier vouches for does not hold where it would be put.
-func TestBarriersAreLeftOut(t *testing.T) {
+// A watermark marker is not valid at another position in the stream.
+func TestWatermarkMarkersAreLeftOut(t *testing.T) {
 	w := newWorld(t)
 	w.publish("0#a", "0#a", "0#a")
 	w.records[1].Data = wire.EncodeMarker(time.UnixMilli(1_700_000_000_000))
-	w.records[2].Data = []byte("damaged") // is put; fanout parks it
+	w.records[2].Data = []byte("damaged") // is put; fanout quarantines it
 	w.deadLettered("m1", 100, 102, 3)
 	if code, _, stderr := w.fromQueue(); code != exitOK {
 		t.Error(stderr)
@@ -163,22 +163,22 @@ func TestDryRunChangesNothing(t *testing.T) {
 	w.deadLettered("m2", 50, 50, 1)
 	w.objects["malformed/s/1.json"] = quarantinedText("0#a", data(7))
 	code, out, _ := w.fromQueue("--dry-run", "--bucket", "b")
-	if code != exitStayed || len(w.changes) != 0 || len(w.messages) != 2 || w.messages[0].hidden || w.messages[1].hidden {
+	if code != exitKept || len(w.changes) != 0 || len(w.messages) != 2 || w.messages[0].hidden || w.messages[1].hidden {
 		t.Errorf("code %d, changes %q, messages %+v", code, w.changes, w.messages)
 	}
-	contains(t, out, "Dry run: 2 could be put back (3 records), 1 would stay.")
+	contains(t, out, "Dry run: 2 could be put back (3 records), 1 would be kept.")
 }
 
-func TestDeletionThatFailsIsTold(t *testing.T) {
+func TestFailedDeletionIsReported(t *testing.T) {
 	w := newWorld(t)
 	w.publish("0#a")
 	w.deadLettered("m1", 100, 100, 1)
 	w.failing["DeleteMessage"] = errFault
 	code, out, _ := w.fromQueue()
-	if code != exitStayed || len(w.changes) != 1 {
+	if code != exitKept || len(w.changes) != 1 {
 		t.Errorf("code %d, changes %q", code, w.changes)
 	}
-	contains(t, out, "another run puts them again")
+	contains(t, out, "another run will put them again")
 }
 
 func TestInterruptionKeepsTheMessage(t *testing.T) {
@@ -187,23 +187,23 @@ func TestInterruptionKeepsTheMessage(t *testing.T) {
 	w.deadLettered("m1", 100, 102, 3)
 	w.refuse = func(int, int) bool { w.interrupt(); return false }
 	code, _, stderr := w.fromQueue()
-	if code != exitStayed || len(w.messages) != 1 || w.messages[0].hidden {
+	if code != exitKept || len(w.messages) != 1 || w.messages[0].hidden {
 		t.Errorf("code %d, messages %+v", code, w.messages)
 	}
 	contains(t, stderr, "canceled")
 }
 
-func TestQueueThatCannotBeRead(t *testing.T) {
+func TestUnreadableQueue(t *testing.T) {
 	w := newWorld(t)
 	w.failing["GetQueueAttributes"] = errFault
 	code, _, stderr := w.fromQueue()
-	if code != exitStayed {
+	if code != exitKept {
 		t.Errorf("code %d", code)
 	}
-	contains(t, stderr, "look into the queue", errFault.Error())
+	contains(t, stderr, "read the attributes of the queue", errFault.Error())
 }
 
-func TestLargeBatchesAreDivided(t *testing.T) {
+func TestLargeBatchesAreSplit(t *testing.T) {
 	w := newWorld(t)
 	w.page = 2000
 	for range 1100 {

@@ -25,7 +25,7 @@ type drain struct {
 	pause  func(context.Context, time.Duration) error
 }
 
-// What one PutRecords takes at most.
+// The limits of one PutRecords call.
 const (
 	maxCallRecords = 500
 	maxCallBytes   = 5 << 20
@@ -36,9 +36,9 @@ const (
 	longestWait = 10 * time.Second
 )
 
-// put puts the entries, in their order as far as they go at the first try, and
-// those that the stream refuses again. Without an error all are there; with one,
-// some may be.
+// put puts the entries on the stream and retries those that the stream rejects.
+// Entries that succeed at the first attempt keep their order. After an error some
+// may be on the stream.
 func (d *drain) put(ctx context.Context, entries []types.PutRecordsRequestEntry) error {
 	for len(entries) > 0 {
 		n := fitting(entries)
@@ -50,7 +50,7 @@ func (d *drain) put(ctx context.Context, entries []types.PutRecordsRequestEntry)
 	return nil
 }
 
-// call puts as many entries as fit into one call, in as many calls as it takes.
+// call puts entries that fit into one call, and retries until all are put.
 func (d *drain) call(ctx context.Context, entries []types.PutRecordsRequestEntry) error {
 	for try := range tries {
 		left, err := d.attempt(ctx, entries)
@@ -69,14 +69,14 @@ func (d *drain) call(ctx context.Context, entries []types.PutRecordsRequestEntry
 	return nil
 }
 
-// attempt makes one call. It returns the entries that it did not put, and why.
+// attempt makes one call. It returns the entries that were not put, and why.
 func (d *drain) attempt(ctx context.Context, entries []types.PutRecordsRequestEntry) ([]types.PutRecordsRequestEntry, error) {
 	out, err := d.client.PutRecords(ctx, &kinesis.PutRecordsInput{StreamName: &d.name, Records: entries})
 	if err != nil {
 		return entries, err
 	}
 	if len(out.Records) != len(entries) {
-		return entries, fmt.Errorf("PutRecords answered for %d of %d records", len(out.Records), len(entries))
+		return entries, fmt.Errorf("PutRecords returned results for %d of %d records", len(out.Records), len(entries))
 	}
 	var left []types.PutRecordsRequestEntry
 	for i := range out.Records {
@@ -88,7 +88,7 @@ func (d *drain) attempt(ctx context.Context, entries []types.PutRecordsRequestEn
 	return left, err
 }
 
-// fitting is how many of the entries go into one call, at least one.
+// fitting returns how many of the entries fit into one call, at least one.
 func fitting(entries []types.PutRecordsRequestEntry) int {
 	bytes := 0
 	for i := range entries {

@@ -105,7 +105,7 @@ func (a *account) run(args ...string) (code int, out string) {
 	return code, o.String()
 }
 
-// A batch of a shard that was split since, and an object, are put back.
+// A batch from a shard that has been split since, and an object, are put back.
 func TestAgainstEmulators(t *testing.T) {
 	a := newAccount(t)
 	var numbers []string
@@ -118,15 +118,15 @@ func TestAgainstEmulators(t *testing.T) {
 	a.check(err)
 	a.ready()
 	a.deadLettered(numbers[1], numbers[3], 3)
-	a.deadLettered("hello", numbers[3], 3) // stays
+	a.deadLettered("hello", numbers[3], 3) // is kept
 	_, err = a.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("parked"), Key: aws.String("malformed/s/1.json"), Body: strings.NewReader(quarantinedText("1#acme", data(9)))})
 	a.check(err)
 
-	if code, out := a.run("--dry-run"); code != exitStayed || len(a.open()) != 0 {
+	if code, out := a.run("--dry-run"); code != exitKept || len(a.open()) != 0 {
 		t.Fatalf("dry run: code %d, %s", code, out)
 	}
-	// The dry run let go of the messages.
-	if code, out := a.run(); code != exitStayed || !strings.Contains(out, "2 put back (4 records), 1 stayed") {
+	// The dry run released the messages.
+	if code, out := a.run(); code != exitKept || !strings.Contains(out, "2 put back (4 records), 1 kept") {
 		t.Errorf("code %d, %s", code, out)
 	}
 	var got []string
@@ -139,7 +139,7 @@ func TestAgainstEmulators(t *testing.T) {
 	same(t, "records on the open shards", want, got)
 
 	code, out := a.run()
-	if code != exitStayed || !strings.Contains(out, "about 1 batches") || !strings.Contains(out, "0 put back (0 records), 1 stayed") {
+	if code != exitKept || !strings.Contains(out, "about 1 batches") || !strings.Contains(out, "0 put back (0 records), 1 kept") {
 		t.Errorf("a second run: code %d, %s", code, out)
 	}
 }

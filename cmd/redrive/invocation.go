@@ -10,17 +10,17 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// batch is where in the stream the records of a batch are that Lambda gave up.
+// batch says where in the stream the records of a dead-lettered batch are.
 type batch struct {
 	stream, shard string // name and id
 	start, end    string // sequence numbers of the first and the last record
-	size          int    // records of the batch; others may lie between them
-	reason        string // Lambda's word
+	size          int    // records in the batch; others may lie between them
+	reason        string // as Lambda states it
 	arrived       time.Time
 }
 
-// invocationRecord is what Lambda sends to the on-failure destination of an
-// event source mapping of Kinesis:
+// invocationRecord is what Lambda sends to the on-failure destination of a Kinesis
+// event source mapping:
 // https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
 type invocationRecord struct {
 	RequestContext struct {
@@ -36,14 +36,14 @@ type invocationRecord struct {
 	} `json:"KinesisBatchInfo"`
 }
 
-// parseInvocation reads a message of the dead-letter queue.
+// parseInvocation parses a message from the dead-letter queue.
 func parseInvocation(text string) (batch, error) {
 	var r invocationRecord
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		return batch{}, fmt.Errorf("the message is not a record of a failed invocation: %w", err)
 	}
 	if r.Batch == nil {
-		return batch{}, errors.New("the message has no KinesisBatchInfo; it does not come from the event source mapping of a stream")
+		return batch{}, errors.New("the message has no KinesisBatchInfo; it was not sent by a Kinesis event source mapping")
 	}
 	b := batch{
 		shard: r.Batch.ShardID, start: r.Batch.Start, end: r.Batch.End,
@@ -52,11 +52,11 @@ func parseInvocation(text string) (batch, error) {
 	_, name, ok := strings.Cut(r.Batch.Stream, ":stream/")
 	switch {
 	case !ok || name == "":
-		return batch{}, fmt.Errorf("KinesisBatchInfo: streamArn is %q, which names no stream", r.Batch.Stream)
+		return batch{}, fmt.Errorf("KinesisBatchInfo: streamArn %q does not name a stream", r.Batch.Stream)
 	case b.shard == "":
 		return batch{}, errors.New("KinesisBatchInfo: shardId is missing")
 	case !isSequence(b.start) || !isSequence(b.end) || eventlog.CompareSequences(b.start, b.end) > 0:
-		return batch{}, fmt.Errorf("KinesisBatchInfo: %q to %q is no range of sequence numbers", b.start, b.end)
+		return batch{}, fmt.Errorf("KinesisBatchInfo: %q to %q is not a range of sequence numbers", b.start, b.end)
 	}
 	b.stream = name
 	return b, nil

@@ -21,10 +21,10 @@ func TestParseInvocation(t *testing.T) {
 	for text, says := range map[string]string{
 		"":   "not a record of a failed invocation",
 		"{}": "has no KinesisBatchInfo",
-		about("arn:aws:dynamodb:a:1:table/x", "1", "2", 1): "names no stream",
-		about(eventsStream, "2", "1", 1):                   "no range of sequence numbers",
-		about(eventsStream, "", "1", 1):                    "no range of sequence numbers",
-		about(eventsStream, "-1", "1", 1):                  "no range of sequence numbers",
+		about("arn:aws:dynamodb:a:1:table/x", "1", "2", 1): "does not name a stream",
+		about(eventsStream, "2", "1", 1):                   "not a range of sequence numbers",
+		about(eventsStream, "", "1", 1):                    "not a range of sequence numbers",
+		about(eventsStream, "-1", "1", 1):                  "not a range of sequence numbers",
 		strings.Replace(about(eventsStream, "1", "1", 1), `"shardId":"shardId-000000000000"`, `"x":1`, 1): "shardId is missing",
 	} {
 		if _, err := parseInvocation(text); err == nil || !strings.Contains(err.Error(), says) {

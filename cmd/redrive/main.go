@@ -1,6 +1,7 @@
-// Command redrive puts back on the stream what was set aside: batches that the
-// function fanout gave up, and records that it could not read. It is for an
-// operator, who has a profile of AWS; docs/operations.md says when to run it.
+// Command redrive puts records back on the stream: those of dead-lettered batches,
+// which the function fanout gave up on, and quarantined records, which it could not
+// read. It is for an operator with AWS credentials; docs/operations.md says when to
+// run it.
 package main
 
 import (
@@ -23,9 +24,9 @@ import (
 
 // The exit codes.
 const (
-	exitOK     = 0
-	exitStayed = 1
-	exitUsage  = 2
+	exitOK    = 0
+	exitKept  = 1
+	exitUsage = 2
 )
 
 func main() { os.Exit(mainCode()) }
@@ -37,7 +38,8 @@ func mainCode() int {
 	return run(ctx, os.Args[1:], &env{in: os.Stdin, out: os.Stdout, err: os.Stderr, open: open, pause: backoff.Wait})
 }
 
-// env is what the command has of the world, so that a test can give it another.
+// env is everything the command takes from its environment, so that a test can
+// replace it.
 type env struct {
 	in       io.Reader
 	out, err io.Writer
@@ -45,23 +47,23 @@ type env struct {
 	pause    func(context.Context, time.Duration) error
 }
 
-// clients are the services that are called.
+// clients are the AWS services that the command calls.
 type clients struct {
 	queue   queue
 	stream  stream
 	objects objects
 }
 
-// tries is how often the SDK makes a call that is throttled: the function
-// fanout reads from the same shards, and AWS lets them be read 5 times a second.
+// tries is how many attempts the SDK makes at a throttled call. The function
+// fanout reads from the same shards, and AWS allows 5 reads a second per shard.
 const tries = 10
 
-// open finds region and credentials as every tool of AWS does: by environment
-// variables, by a profile.
+// open finds the region and credentials as the AWS CLI does: in environment
+// variables or a profile.
 func open(ctx context.Context) (clients, error) {
 	c, err := config.LoadDefaultConfig(ctx, config.WithRetryMaxAttempts(tries))
 	if err != nil {
-		return clients{}, fmt.Errorf("find the credentials of AWS: %w", err)
+		return clients{}, fmt.Errorf("find AWS credentials: %w", err)
 	}
 	return clientsOf(c), nil
 }

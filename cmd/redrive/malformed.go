@@ -14,15 +14,15 @@ import (
 	wire "github.com/sluicehq/sluice/internal/publish/kinesis"
 )
 
-// objects is what is called of S3; *s3.Client has it.
+// objects is the part of the S3 API that is used; *s3.Client implements it.
 type objects interface {
 	s3.ListObjectsV2APIClient
 	GetObject(ctx context.Context, in *s3.GetObjectInput, options ...func(*s3.Options)) (*s3.GetObjectOutput, error)
 	DeleteObject(ctx context.Context, in *s3.DeleteObjectInput, options ...func(*s3.Options)) (*s3.DeleteObjectOutput, error)
 }
 
-// malformed puts back the records that fanout could not read, once this release
-// can.
+// malformed puts back the records that fanout could not read, if this release can
+// read them.
 type malformed struct {
 	objects objects
 	bucket  string
@@ -30,7 +30,7 @@ type malformed struct {
 	tally   *tally
 }
 
-// maxObject bounds an object: a record of up to 10 MiB, in Base64.
+// maxObject bounds an object: a record of up to 10 MiB in Base64.
 const maxObject = 16 << 20
 
 func (m *malformed) run(ctx context.Context) error {
@@ -38,7 +38,7 @@ func (m *malformed) run(ctx context.Context) error {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return fmt.Errorf("list %s of the bucket: %w", fanout.QuarantinePrefix, err)
+			return fmt.Errorf("list %s in the bucket: %w", fanout.QuarantinePrefix, err)
 		}
 		for i := range page.Contents {
 			key := aws.ToString(page.Contents[i].Key)
@@ -47,7 +47,7 @@ func (m *malformed) run(ctx context.Context) error {
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
 				}
-				m.tally.stays(err)
+				m.tally.keep(err)
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func (m *malformed) one(ctx context.Context, key string) error {
 		return err
 	}
 	if !strings.HasSuffix(p.Stream, ":stream/"+m.drain.name) {
-		return fmt.Errorf("it is of the stream %s, and --stream is %s", p.Stream, m.drain.name)
+		return fmt.Errorf("it belongs to the stream %s, but --stream is %s", p.Stream, m.drain.name)
 	}
 	content, err := wire.Decode(p.PartitionKey, p.Data)
 	if err != nil {
@@ -76,14 +76,14 @@ func (m *malformed) one(ctx context.Context, key string) error {
 		return nil
 	}
 	put := 0
-	if content.Marker.IsZero() { // a barrier vouches for the place where it was
+	if content.Marker.IsZero() { // a watermark marker is valid only where it was
 		if err := m.drain.put(ctx, []types.PutRecordsRequestEntry{{PartitionKey: &p.PartitionKey, Data: p.Data}}); err != nil {
 			return err
 		}
 		put = 1
 	}
 	if _, err := m.objects.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &m.bucket, Key: &key}); err != nil {
-		return fmt.Errorf("its record is back, but the object could not be deleted, so another run puts it again: %w", err)
+		return fmt.Errorf("its record is back on the stream, but the object could not be deleted, so another run will put it again: %w", err)
 	}
 	m.tally.done(put)
 	return nil

@@ -10,7 +10,7 @@ import (
 	wire "github.com/sluicehq/sluice/internal/publish/kinesis"
 )
 
-// parkedText is an object as fanout writes it.
+// quarantinedText is an object as fanout writes it.
 func quarantinedText(key string, data []byte) string {
 	return `{
   "reason": "decode a record: it is of kind 3",
@@ -26,7 +26,7 @@ func (w *world) fromBucket() (code int, out, stderr string) {
 	return w.command("", "--bucket", "b", "--yes")
 }
 
-func TestObjectsThatCanBeReadNowArePutBack(t *testing.T) {
+func TestReadableObjectsArePutBack(t *testing.T) {
 	w := newWorld(t)
 	w.publish("0#acme") // of which the object has the data
 	w.objects = map[string]string{
@@ -37,15 +37,15 @@ func TestObjectsThatCanBeReadNowArePutBack(t *testing.T) {
 		"malformed/s/4.json": quarantinedText("0#acme", wire.EncodeMarker(time.UnixMilli(1))),
 	}
 	code, out, stderr := w.fromBucket()
-	if code != exitStayed || len(w.objects) != 3 {
+	if code != exitKept || len(w.objects) != 3 {
 		t.Errorf("code %d, objects %q", code, w.objects)
 	}
 	same(t, "changes", []string{"put 0#acme 100", "delete object malformed/s/1.json", "delete object malformed/s/4.json"}, w.changes)
-	contains(t, out, "this release cannot read it either: decode a record: it is of kind 3", "partition_key or event_source_arn is missing", "Done: 2 put back (1 records), 2 stayed.")
-	contains(t, stderr, "2 of 4 stayed")
+	contains(t, out, "this release cannot read it either: decode a record: it is of kind 3", "partition_key or event_source_arn is missing", "Done: 2 put back (1 records), 2 kept.")
+	contains(t, stderr, "2 of 4 were kept")
 }
 
-func TestObjectStaysUntilItsRecordIsBack(t *testing.T) {
+func TestObjectIsKeptUntilItsRecordIsBack(t *testing.T) {
 	for name, set := range map[string]func(*world){
 		"it cannot be put":     func(w *world) { w.failing["PutRecords"] = errFault },
 		"it cannot be deleted": func(w *world) { w.failing["DeleteObject"] = errFault },
@@ -57,24 +57,24 @@ func TestObjectStaysUntilItsRecordIsBack(t *testing.T) {
 			w := newWorld(t)
 			w.objects["malformed/s/1.json"] = quarantinedText("0#acme", data(1))
 			set(w)
-			if code, out, _ := w.fromBucket(); code != exitStayed || len(w.objects) != 1 {
+			if code, out, _ := w.fromBucket(); code != exitKept || len(w.objects) != 1 {
 				t.Errorf("code %d, objects %q, %s", code, w.objects, out)
 			}
 		})
 	}
 }
 
-func TestBucketThatCannotBeRead(t *testing.T) {
+func TestUnreadableBucket(t *testing.T) {
 	w := newWorld(t)
 	w.failing["ListObjectsV2"] = errFault
 	code, _, stderr := w.fromBucket()
-	if code != exitStayed {
+	if code != exitKept {
 		t.Errorf("code %d", code)
 	}
 	contains(t, stderr, "list malformed/", errFault.Error())
 }
 
-func FuzzParseParked(f *testing.F) {
+func FuzzParseQuarantined(f *testing.F) {
 	f.Add([]byte(quarantinedText("0#acme", data(1))))
 	f.Add([]byte(`{"data":"?"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {

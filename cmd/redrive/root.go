@@ -10,43 +10,43 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const longHelp = `Put back on the stream what was set aside.
+const longHelp = `Put dead-lettered batches and quarantined records back on the stream.
 
-With --queue, the batches that the function fanout gave up. A message of the
-dead-letter queue says where in the stream the batch's records are; they are read
-from there and put on the stream again, with new sequence numbers. That works as
-long as the stream keeps them, 7 days from when they were published.
+With --queue: the batches that the function fanout gave up on. A message in the
+dead-letter queue says where in the stream the batch's records are. They are read
+from there and put on the stream again, with new sequence numbers. This works for
+as long as the stream retains them: 7 days from when they were published.
 
-With --bucket, the records that could not be read, which are objects under
-malformed/. Run it from a release that can read them; the others stay.
+With --bucket: the records that could not be read, which are objects under
+malformed/. Run it from a release that can read them; it keeps the others.
 
-A message or an object is deleted only when all of it is back. So whatever
-happens nothing is lost; a run that is interrupted, and records that lie between
-those of a batch, lead to repeats, which receivers know by the webhook-id.
+A message or object is deleted only after all of its records are back on the
+stream, so nothing is ever lost. An interrupted run, and records that lie between
+those of a batch, cause repeats, which receivers recognize by webhook-id.
 
-Region and credentials are found as by the AWS CLI (AWS_PROFILE, AWS_REGION, …).
-They must allow:
+The region and credentials are found as by the AWS CLI (AWS_PROFILE, AWS_REGION,
+…). They must allow:
   the queue   sqs:GetQueueAttributes, ReceiveMessage, DeleteMessage, ChangeMessageVisibility
   the stream  kinesis:GetShardIterator, GetRecords, PutRecords
   the bucket  s3:ListBucket; s3:GetObject and DeleteObject under malformed/
   the key     kms:Decrypt, GenerateDataKey
 
 Exit codes:
-  0  all is back (with --dry-run: all can be put back)
-  1  something stayed, or the run failed
-  2  the command line is wrong`
+  0  everything was put back (with --dry-run: everything can be)
+  1  something was kept, or the run failed
+  2  the command line is invalid`
 
 const examples = `  go run ./cmd/redrive --queue "$QUEUE_URL" --stream "$STREAM" --dry-run
   go run ./cmd/redrive --queue "$QUEUE_URL" --stream "$STREAM"
   go run ./cmd/redrive --bucket "$BUCKET" --stream "$STREAM" --yes`
 
-// options are what the command line says.
+// options are the parsed flags.
 type options struct {
 	queue, stream, bucket string
 	dryRun, yes           bool
 }
 
-// usageError is a command line that cannot be carried out.
+// usageError reports an invalid command line.
 type usageError struct{ message string }
 
 func (e *usageError) Error() string { return e.message + "; see --help" }
@@ -56,14 +56,14 @@ func run(ctx context.Context, args []string, e *env) int {
 	var o options
 	cmd := &cobra.Command{
 		Use:           "redrive --stream NAME [--queue URL] [--bucket NAME]",
-		Short:         "Put back on the stream what was set aside",
+		Short:         "Put dead-lettered batches and quarantined records back on the stream",
 		Long:          longHelp,
 		Example:       examples,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return &usageError{fmt.Sprintf("%q is an argument too many", args[0])}
+				return &usageError{fmt.Sprintf("unexpected argument %q", args[0])}
 			}
 			return o.check()
 		},
@@ -75,11 +75,11 @@ func run(ctx context.Context, args []string, e *env) int {
 	cmd.SetErr(e.err)
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
 	flags := cmd.Flags()
-	flags.StringVar(&o.queue, "queue", "", "URL of the dead-letter queue, output DeadLetterQueueUrl of the stack")
-	flags.StringVar(&o.stream, "stream", "", "name of the stream, output StreamName of the stack")
-	flags.StringVar(&o.bucket, "bucket", "", "name of the bucket, output BucketName of the stack")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "read and say what would be put back; change nothing")
-	flags.BoolVar(&o.yes, "yes", false, "do not ask")
+	flags.StringVar(&o.queue, "queue", "", "URL of the dead-letter queue (stack output DeadLetterQueueUrl)")
+	flags.StringVar(&o.stream, "stream", "", "name of the stream (stack output StreamName)")
+	flags.StringVar(&o.bucket, "bucket", "", "name of the bucket (stack output BucketName)")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "report what would be put back; change nothing")
+	flags.BoolVar(&o.yes, "yes", false, "do not ask for confirmation")
 	err := cmd.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
@@ -88,23 +88,23 @@ func run(ctx context.Context, args []string, e *env) int {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage
 	}
-	return exitStayed
+	return exitKept
 }
 
 func (o *options) check() error {
 	switch {
 	case o.stream == "":
-		return &usageError{"--stream is missing"}
+		return &usageError{"--stream is required"}
 	case o.queue == "" && o.bucket == "":
-		return &usageError{"--queue or --bucket is missing"}
+		return &usageError{"--queue or --bucket is required"}
 	case strings.Contains(o.stream, "/"):
-		return &usageError{fmt.Sprintf("--stream is %q; it is the name of the stream, not its ARN", o.stream)}
+		return &usageError{fmt.Sprintf("--stream is %q; give the name of the stream, not its ARN", o.stream)}
 	}
 	return nil
 }
 
-// redrive does what the command line says. Its error says that something
-// stayed, or why the run ended.
+// redrive runs the command. It returns an error if something was kept, or if the
+// run failed.
 func redrive(ctx context.Context, e *env, o options) error {
 	if err := confirm(e, o); err != nil {
 		return err
@@ -130,22 +130,22 @@ func redrive(ctx context.Context, e *env, o options) error {
 	switch {
 	case failed != nil:
 		return failed
-	case t.stayed > 0:
-		return fmt.Errorf("%d of %d stayed where they are; the lines above say why", t.stayed, t.stayed+t.back)
+	case t.kept > 0:
+		return fmt.Errorf("%d of %d were kept; the lines above say why", t.kept, t.kept+t.back)
 	}
 	return nil
 }
 
-// confirm asks whether to go on.
+// confirm asks the operator whether to proceed.
 func confirm(e *env, o options) error {
 	if o.dryRun || o.yes {
 		return nil
 	}
-	_, _ = fmt.Fprintf(e.out, "Put what was set aside back on the stream %s? Its integrations get it, some of it again. [y/N] ", o.stream)
-	answer, _ := bufio.NewReader(e.in).ReadString('\n') // no answer is a no
+	_, _ = fmt.Fprintf(e.out, "Put the records back on the stream %s? Integrations will receive them, some for the second time. [y/N] ", o.stream)
+	answer, _ := bufio.NewReader(e.in).ReadString('\n') // no answer means no
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
 		return nil
 	}
-	return errors.New("nothing was changed; answer y, or pass --yes")
+	return errors.New("nothing was changed; answer y or pass --yes")
 }

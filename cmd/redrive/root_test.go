@@ -10,9 +10,9 @@ import (
 
 func TestCommandLine(t *testing.T) {
 	for line, says := range map[string]string{
-		"":                            "--stream is missing",
-		"--stream s":                  "--queue or --bucket is missing",
-		"--stream s --queue q other":  `"other" is an argument too many`,
+		"":                            "--stream is required",
+		"--stream s":                  "--queue or --bucket is required",
+		"--stream s --queue q other":  `unexpected argument "other"`,
 		"--stream s --quue q":         "unknown flag: --quue",
 		"--stream arn:x/s --bucket b": "not its ARN",
 	} {
@@ -35,7 +35,7 @@ func TestHelp(t *testing.T) {
 	contains(t, out.String(), "Examples:", "go run ./cmd/redrive --queue", "Exit codes:", "--dry-run")
 }
 
-func TestItAsks(t *testing.T) {
+func TestConfirmation(t *testing.T) {
 	for answer, yes := range map[string]bool{"y\n": true, "Yes\n": true, "n\n": false, "\n": false, "": false} {
 		w := newWorld(t)
 		w.publish("0#a")
@@ -56,7 +56,7 @@ func TestNoCredentials(t *testing.T) {
 	code := run(t.Context(), []string{"--stream", "s", "--bucket", "b", "--yes"}, &env{in: strings.NewReader(""), out: &out, err: &stderr, open: func(context.Context) (clients, error) {
 		return clients{}, errFault
 	}})
-	if code != exitStayed || !strings.Contains(stderr.String(), errFault.Error()) {
+	if code != exitKept || !strings.Contains(stderr.String(), errFault.Error()) {
 		t.Errorf("code %d, %s", code, stderr.String())
 	}
 }

@@ -90,7 +90,7 @@ func data(n int) []byte {
 	}.Stamp("acme", time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC))})
 }
 
-// setAside adds a message about a batch.
+// deadLettered adds a message about a batch.
 func (w *world) deadLettered(id string, start, end, size int) {
 	w.messages = append(w.messages, message{id: id, body: about("arn:aws:kinesis:eu-central-1:123456789012:stream/events", strconv.Itoa(start), strconv.Itoa(end), size)})
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// stream is what is called of Kinesis; *kinesis.Client has it.
+// stream is the part of the Kinesis API that is used; *kinesis.Client implements it.
 type stream interface {
 	reader
 	writer
@@ -24,27 +24,26 @@ type reader interface {
 	GetRecords(ctx context.Context, in *kinesis.GetRecordsInput, options ...func(*kinesis.Options)) (*kinesis.GetRecordsOutput, error)
 }
 
-// source reads records of a stream.
+// source reads records from a stream.
 type source struct {
 	client reader
 	name   string
 	pause  func(context.Context, time.Duration) error
 }
 
-// betweenReads leaves most of the 5 reads a second that a shard allows to the
-// function fanout.
+// betweenReads leaves most of a shard's 5 reads a second to the function fanout.
 const betweenReads = 500 * time.Millisecond
 
-// read hands over the records from the batch's first to its last one, page by
-// page. Whole says that neither end is missing: what is past the stream's
-// retention is not there any more. A shard that was closed is read like others.
+// read passes the batch's records to each, page by page. whole reports whether both
+// the first and the last record were found: records past the stream's retention
+// are gone. A closed shard is read like any other.
 func (s *source) read(ctx context.Context, b batch, each func([]types.Record) error) (whole bool, err error) {
 	at, err := s.client.GetShardIterator(ctx, &kinesis.GetShardIteratorInput{
 		StreamName: &s.name, ShardId: &b.shard,
 		ShardIteratorType: types.ShardIteratorTypeAtSequenceNumber, StartingSequenceNumber: &b.start,
 	})
 	if gone := (*types.ResourceNotFoundException)(nil); errors.As(err, &gone) {
-		return false, fmt.Errorf("the stream %s has no shard %s any more, so its records are past the retention, or this is another stream of that name: %w", s.name, b.shard, err)
+		return false, fmt.Errorf("the stream %s no longer has the shard %s: its records are past the retention, or the stream was recreated under the same name: %w", s.name, b.shard, err)
 	}
 	if err != nil {
 		return false, fmt.Errorf("find the batch in the stream: %w", err)
@@ -76,8 +75,8 @@ func (s *source) read(ctx context.Context, b batch, each func([]types.Record) er
 	return first != "" && eventlog.CompareSequences(first, b.start) == 0 && eventlog.CompareSequences(last, b.end) == 0, nil
 }
 
-// within returns those of the records that are in the batch's range, and
-// whether the range ends with them.
+// within returns the records that are in the batch's range, and whether the range
+// ends with them.
 func within(records []types.Record, b batch) (in []types.Record, past bool) {
 	for i := range records {
 		sequence := aws.ToString(records[i].SequenceNumber)

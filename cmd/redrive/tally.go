@@ -5,47 +5,47 @@ import (
 	"io"
 )
 
-// tally tells how far the run is, and counts.
+// tally reports progress and keeps the counts of a run.
 type tally struct {
 	out    io.Writer
 	dryRun bool
-	failed bool // it could not be looked at what was set aside
+	failed bool // the queue or the bucket could not be read
 
-	back    int // messages and objects that are all back
+	back    int // messages and objects that were put back completely
 	records int // put on the stream
-	stayed  int // messages and objects
+	kept    int // messages and objects
 }
 
 func (t *tally) say(format string, args ...any) { _, _ = fmt.Fprintf(t.out, format+"\n", args...) }
 
-// done notes a message or an object that is back, or could be.
+// done counts a message or an object that was put back, or in a dry run could be.
 func (t *tally) done(records int) {
 	t.back++
 	t.records += records
 }
 
-// stays notes one that is not.
-func (t *tally) stays(err error) {
-	t.stayed++
-	t.say("  STAYS: %v", err)
+// keep counts one that was not, and prints why.
+func (t *tally) keep(err error) {
+	t.kept++
+	t.say("  KEPT: %v", err)
 }
 
-// summary says what was done, and what to do next.
+// summary prints what was done and what to do next.
 func (t *tally) summary() {
 	switch {
-	case t.back+t.stayed == 0 && t.failed:
-		t.say("Nothing was changed; it is not known what was set aside.")
-	case t.back+t.stayed == 0:
-		t.say("Nothing was set aside.")
+	case t.back+t.kept == 0 && t.failed:
+		t.say("Nothing was changed; the queue or the bucket could not be read.")
+	case t.back+t.kept == 0:
+		t.say("There is nothing to put back.")
 	case t.dryRun:
-		t.say("Dry run: %d could be put back (%d records), %d would stay. Nothing was changed.", t.back, t.records, t.stayed)
+		t.say("Dry run: %d could be put back (%d records), %d would be kept. Nothing was changed.", t.back, t.records, t.kept)
 	default:
-		t.say("Done: %d put back (%d records), %d stayed.", t.back, t.records, t.stayed)
+		t.say("Done: %d put back (%d records), %d kept.", t.back, t.records, t.kept)
 	}
 	if t.back > 0 && !t.dryRun {
-		t.say("Next: watch the iterator age of fanout go down, and look whether the queue stays empty for a day.")
+		t.say("Next: watch fanout's iterator age go down, and check that the queue stays empty for a day.")
 	}
-	if t.stayed > 0 {
-		t.say(`Next: see "Redrive" in docs/operations.md for what stayed.`)
+	if t.kept > 0 {
+		t.say(`Next: see "Redrive" in docs/operations.md for what was kept.`)
 	}
 }

@@ -1,4 +1,4 @@
-// Command advance takes one cursor on: the task of the state machine "delivery".
+// Command advance advances one cursor: the task of the state machine "delivery".
 package main
 
 import (

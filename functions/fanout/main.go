@@ -1,4 +1,5 @@
-// Command fanout delivers batches of the Kinesis stream: the follow loop.
+// Command fanout appends batches of the Kinesis stream to the log and delivers them
+// live.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command sweep restarts what is overdue and removes what is past its time, on a
-// schedule.
+// Command sweep runs on a schedule: it restarts overdue cursors and removes what has
+// expired.
 package main
 
 import (

@@ -9,14 +9,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 )
 
-// callTimeout bounds one try of a call to AWS, so that a connection that is
-// stuck costs a try and not the whole invocation.
+// callTimeout bounds one attempt of an AWS call, so that a stuck connection costs one
+// attempt and not the whole invocation.
 const callTimeout = 10 * time.Second
 
-// awsConfig is what every AWS client is made from. Lambda gives region and
-// credentials by environment variables that hold for the life of the process,
-// so the SDK's search for them, a megabyte of code, is left out. AWS_ENDPOINT_URL
-// leads all services to an emulator.
+// awsConfig returns the configuration of every AWS client. Lambda sets the region and
+// credentials in environment variables that are valid for the life of the process, so
+// the SDK's credential chain, a megabyte of code, is not needed. AWS_ENDPOINT_URL
+// points all services to an emulator.
 func awsConfig() aws.Config {
 	c := aws.Config{
 		Region: os.Getenv("AWS_REGION"),

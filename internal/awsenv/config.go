@@ -1,7 +1,7 @@
-// Package awsenv composes the Lambda functions: the same services as package
-// node has them, over DynamoDB, Kinesis, S3, KMS and Step Functions. Each
-// function has one constructor here, which reads the environment that
-// template.yaml gives it, and whose error lists all that is wrong there.
+// Package awsenv builds the Lambda functions: the same services as in package node,
+// over DynamoDB, Kinesis, S3, KMS and Step Functions. Each function has a constructor
+// here, which reads the environment that template.yaml sets and returns an error that
+// lists everything wrong in it.
 package awsenv
 
 import (
@@ -13,14 +13,14 @@ import (
 	"github.com/sluicehq/sluice/internal/settings"
 )
 
-// Config is what a function finds in its environment: the settings that every
-// shape of Sluice shares, and the names of what was deployed with it.
+// Config is a function's configuration: the settings that every deployment of Sluice
+// shares, and the names of the resources deployed with the function.
 type Config struct {
 	settings.Settings
 
 	Table        string        // DynamoDB
 	Stream       string        // Kinesis, by name
-	Bucket       string        // S3, for large segments and for records that cannot be read
+	Bucket       string        // S3, for large segments and quarantined records
 	Key          string        // KMS, id or ARN
 	StateMachine string        // Step Functions, ARN
 	Stage        string        // dimension of the metrics
@@ -37,17 +37,17 @@ func (c *Config) Rows() []settings.Setting {
 	return append([]settings.Setting{
 		settings.Text("table", "name of the DynamoDB table", &c.Table),
 		settings.Text("stream", "name of the Kinesis stream", &c.Stream),
-		settings.Text("bucket", "name of the S3 bucket for large segments and unreadable records", &c.Bucket),
+		settings.Text("bucket", "name of the S3 bucket for large segments and quarantined records", &c.Bucket),
 		settings.Text("key", "id or ARN of the KMS key for secrets", &c.Key),
-		settings.Text("state-machine", "ARN of the state machine that drives cursors", &c.StateMachine),
+		settings.Text("state-machine", "ARN of the state machine that advances cursors", &c.StateMachine),
 		settings.Text("stage", "dimension of the metrics", &c.Stage),
 		settings.Duration("seek-margin", "how far published_at may be out of order in the log", &c.SeekMargin),
 		settings.Text("log-level", "debug (a line for every delivery), info, warn or error", &c.LogLevel),
 	}, c.Settings.Table()...)
 }
 
-// load reads a function's environment. Every function is given the same, so
-// that none works with another's settings.
+// load reads a function's environment. It is the same for every function, so that
+// their settings cannot differ. The error lists everything that is wrong.
 func load(lookup func(string) (string, bool)) (Config, error) {
 	c := defaultConfig()
 	errs := []error{settings.LoadEnv(c.Rows(), lookup)}
@@ -80,7 +80,7 @@ func (c *Config) level() (slog.Level, error) {
 	return level, nil
 }
 
-// kept is how long segments are kept: an integration that was stopped for its
-// failures stands where they began, and may be started for as long as the
-// retention.
+// kept returns how long segments are kept. An integration that was stopped because it
+// failed has its offset where the failures began, and can be started for as long as
+// the retention.
 func (c *Config) kept() time.Duration { return c.Retention + c.FailureStopAfter + time.Hour }

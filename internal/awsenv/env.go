@@ -30,8 +30,8 @@ import (
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
-// env is what the functions are made of. Nothing of it makes a call before it
-// is used.
+// env holds the components of the functions. None of them makes a call before it is
+// used.
 type env struct {
 	config    Config
 	logger    *slog.Logger
@@ -46,7 +46,8 @@ type env struct {
 	rejected  *rejected.Service
 }
 
-// open composes a function from its environment.
+// open builds the components from the environment. The error lists everything that
+// is wrong there.
 func open() (*env, error) {
 	config, err := load(os.LookupEnv)
 	if err != nil {
@@ -58,7 +59,7 @@ func open() (*env, error) {
 	}
 	logger := slog.New(httpapi.WithRequestID(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 	for _, name := range settings.UnknownEnv(config.Rows(), os.Environ()) {
-		logger.Warn("an environment variable looks like a setting and is none", "name", name)
+		logger.Warn("unknown setting in the environment; check its spelling", "name", name)
 	}
 	guard, err := newGuard(&config)
 	if err != nil {
@@ -101,12 +102,12 @@ func open() (*env, error) {
 	return e, nil
 }
 
-// now is the time without a reading of the monotonic clock, which may stand
-// while Lambda has stopped the process.
+// now returns the time without a monotonic clock reading: the monotonic clock may
+// stop while Lambda freezes the process.
 func now() time.Time { return time.Now().Round(0) }
 
-// newGuard lets receivers be called, but not Lambda's Runtime API, by which
-// whoever reaches it could answer in the function's name.
+// newGuard returns a guard that allows calls to receivers but not to Lambda's Runtime
+// API, through which an integration could respond on the function's behalf.
 func newGuard(c *Config) (*netguard.Guard, error) {
 	policy := netguard.Public
 	if c.AllowPrivateTargets {
@@ -116,7 +117,7 @@ func newGuard(c *Config) (*netguard.Guard, error) {
 	if address := os.Getenv("AWS_LAMBDA_RUNTIME_API"); address != "" {
 		at, err := netip.ParseAddrPort(address)
 		if err != nil {
-			return nil, fmt.Errorf("AWS_LAMBDA_RUNTIME_API is %q, which is no address and port: %w", address, err)
+			return nil, fmt.Errorf("AWS_LAMBDA_RUNTIME_API is %q, which is not an address and port: %w", address, err)
 		}
 		guard.ForbidLocalPort(at.Port())
 	}

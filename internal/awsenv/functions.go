@@ -17,7 +17,8 @@ import (
 	"github.com/sluicehq/sluice/internal/statemachine"
 )
 
-// API returns the handler of the function api, which serves the HTTP API.
+// API returns the handler of the function api, which serves the HTTP API. The error
+// lists everything that is wrong in the environment.
 func API() (gateway.Handler, error) {
 	e, err := open()
 	if err != nil {
@@ -40,7 +41,7 @@ func API() (gateway.Handler, error) {
 	}, nil
 }
 
-// countingPublisher counts what was published.
+// countingPublisher counts published events.
 type countingPublisher struct {
 	httpapi.Publisher
 	metrics *metrics
@@ -55,16 +56,16 @@ func (p countingPublisher) Publish(ctx context.Context, tenant string, format pu
 	return ids, err
 }
 
-// Fanout returns the handler of the function fanout, which delivers batches of
-// the stream.
+// Fanout returns the handler of the function fanout, which appends batches of the
+// stream to the log and delivers them live.
 func Fanout() (func(context.Context, events.KinesisEvent) (events.KinesisEventResponse, error), error) {
 	e, err := open()
 	if err != nil {
 		return nil, err
 	}
-	parked := quarantine{s3: e.s3, bucket: e.config.Bucket, metrics: e.metrics}
+	q := quarantine{s3: e.s3, bucket: e.config.Bucket, metrics: e.metrics}
 	h := &fanout.Handler{
-		Log: e.log, Engine: e.engine, Decode: decode, GrowLanes: e.growLanes, Quarantine: parked.put,
+		Log: e.log, Engine: e.engine, Decode: decode, GrowLanes: e.growLanes, Quarantine: q.put,
 		Logger: e.logger, Now: now, DrainTimeout: e.config.FollowBudget / 10,
 	}
 	return func(ctx context.Context, batch events.KinesisEvent) (events.KinesisEventResponse, error) {
@@ -74,7 +75,7 @@ func Fanout() (func(context.Context, events.KinesisEvent) (events.KinesisEventRe
 	}, nil
 }
 
-// growLanes does nothing where there is one lane: no integration has fewer.
+// growLanes does nothing with a single lane: no integration can have fewer.
 func (e *env) growLanes(ctx context.Context, tenant string) error {
 	if e.config.Lanes == 1 {
 		return nil
@@ -82,8 +83,8 @@ func (e *env) growLanes(ctx context.Context, tenant string) error {
 	return e.life.GrowLanes(ctx, tenant)
 }
 
-// advanceReserve is what is left of the function's time when an Advance ends,
-// to write what is known.
+// advanceReserve is the part of the function's time that is kept, after an Advance
+// ends, to save its progress.
 const advanceReserve = 10 * time.Second
 
 // Advance returns the handler of the function advance: one step of an execution
@@ -93,22 +94,22 @@ func Advance() (func(context.Context, statemachine.State) (statemachine.State, e
 	if err != nil {
 		return nil, err
 	}
-	driver := &statemachine.Task{Advance: e.engine.Advance, Cursors: e.store, Now: now}
+	task := &statemachine.Task{Advance: e.engine.Advance, Cursors: e.store, Now: now}
 	return func(ctx context.Context, s statemachine.State) (statemachine.State, error) {
 		defer e.scheduler.Wait()
-		stepping, end := ctx, context.CancelFunc(func() {})
+		stepping, cancel := ctx, context.CancelFunc(func() {})
 		if deadline, ok := ctx.Deadline(); ok {
-			stepping, end = context.WithDeadline(ctx, deadline.Add(-advanceReserve))
+			stepping, cancel = context.WithDeadline(ctx, deadline.Add(-advanceReserve))
 		}
-		defer end()
-		next, err := driver.Step(stepping, s)
+		defer cancel()
+		next, err := task.Step(stepping, s)
 		e.metrics.flush(e.lag(ctx, s.Key())...)
 		return next, err
 	}, nil
 }
 
-// lag is how old the first event is that a cursor has not passed. A metric is
-// not worth an error.
+// lag returns the age of the oldest event after the cursor's offset. It ignores
+// errors: a metric does not justify one.
 func (e *env) lag(ctx context.Context, k handoff.Key) []emf.Metric {
 	c, err := e.store.Cursor(ctx, k)
 	if err != nil || c.State != handoff.Scheduled {
@@ -123,17 +124,17 @@ func (e *env) lag(ctx context.Context, k handoff.Key) []emf.Metric {
 
 // Schedule is the input of the function sweep.
 type Schedule struct {
-	Time time.Time `json:"time"` // for which it was scheduled
+	Time time.Time `json:"time"` // the scheduled time of the run
 }
 
-// What one sweep does at most. What is left comes at the next.
+// The limits of one sweep. The next sweep does the rest.
 const (
 	freedAtOnce  = 100  // deleted histories
 	raisedAtOnce = 1000 // markers of the log
 )
 
-// Sweep returns the handler of the function sweep: it starts what is overdue,
-// deletes replays past their grace, and frees what was deleted.
+// Sweep returns the handler of the function sweep, which restarts overdue cursors,
+// deletes expired replays, raises the log's markers and frees deleted histories.
 func Sweep() (func(context.Context, Schedule) error, error) {
 	e, err := open()
 	if err != nil {
@@ -141,42 +142,42 @@ func Sweep() (func(context.Context, Schedule) error, error) {
 	}
 	return func(ctx context.Context, at Schedule) error {
 		defer e.scheduler.Wait()
-		// Executions that ended without moving their cursor used up its name.
+		// An execution that ended without moving its cursor has used up the name.
 		e.scheduler.Salt = "-" + strconv.FormatInt(at.Time.Unix()/60, 36)
 		overdue, err := e.engine.Sweep(ctx)
 		e.metrics.flush(emf.Metric{Name: metricOverdue, Unit: emf.Count, Value: float64(overdue)})
 		e.report(ctx, "restart overdue cursors", overdue, err)
-		graces := e.life.DeleteExpiredReplays(ctx)
-		e.report(ctx, "delete finished replays", 0, graces)
+		expired := e.life.DeleteExpiredReplays(ctx)
+		e.report(ctx, "delete finished replays", 0, expired)
 		raised, raising := e.log.RaiseMarkers(ctx, raisedAtOnce)
 		e.report(ctx, "raise markers of the log", raised, raising)
 		freed, freeing := e.free(ctx)
 		e.report(ctx, "free deleted histories", freed, freeing)
-		return errors.Join(err, graces, raising, freeing)
+		return errors.Join(err, expired, raising, freeing)
 	}, nil
 }
 
-// freeTime is what a sweep has at most to free deleted histories: one may have
-// millions of entries, and the rest of it is for the next sweep.
+// freeTime bounds how long a sweep frees deleted histories: one may have millions of
+// entries. The next sweep continues.
 const freeTime = 30 * time.Second
 
-// free is the last thing that a sweep does, as it alone may take long.
+// free frees deleted histories. It runs last in a sweep because only it may take long.
 func (e *env) free(ctx context.Context) (int, error) {
 	limited, cancel := context.WithTimeout(ctx, freeTime)
 	defer cancel()
 	n, err := e.store.FreeHistories(limited, freedAtOnce)
 	if limited.Err() != nil && ctx.Err() == nil {
-		return n, nil // it goes on where it came to
+		return n, nil // the next sweep continues from here
 	}
 	return n, err
 }
 
-// report writes a line where there was something to do.
-func (e *env) report(ctx context.Context, chore string, count int, err error) {
+// report logs a maintenance task that failed or had something to do.
+func (e *env) report(ctx context.Context, task string, count int, err error) {
 	switch {
 	case err != nil:
-		e.logger.ErrorContext(ctx, "chore failed; it is tried again", "chore", chore, "error", err)
+		e.logger.ErrorContext(ctx, "maintenance task failed; will retry", "chore", task, "error", err)
 	case count > 0:
-		e.logger.InfoContext(ctx, "chore done", "chore", chore, "count", count)
+		e.logger.InfoContext(ctx, "maintenance task done", "chore", task, "count", count)
 	}
 }

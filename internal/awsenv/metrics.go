@@ -9,7 +9,7 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// The names of the metrics; the dashboard and the alarms of infra/ have them.
+// The metric names. The dashboard and the alarms in infra/ use them.
 const (
 	metricPublished   = "EventsPublished"
 	metricDelivered   = "EventsDelivered"
@@ -21,7 +21,8 @@ const (
 	metricInterrupted = "EventsInterrupted"
 )
 
-// metrics counts what an invocation does. It implements delivery.Observer.
+// metrics counts the outcomes of an invocation. It implements delivery.Observer and
+// is safe for concurrent use.
 type metrics struct {
 	out emf.Writer
 
@@ -41,8 +42,8 @@ func (m *metrics) AttemptEnded(_ *integration.Integration, v sink.Verdict, event
 	m.outcomes[v.Outcome].Add(int64(events))
 }
 
-// flush writes what was counted since the last time, beside the metrics given.
-// A function calls it once, before it answers.
+// flush writes the counts since the last flush, and the given metrics. A function
+// calls it once, before it returns.
 func (m *metrics) flush(more ...emf.Metric) {
 	for outcome, name := range outcomeMetrics {
 		if n := m.outcomes[outcome].Swap(0); n > 0 {

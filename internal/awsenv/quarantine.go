@@ -16,7 +16,7 @@ import (
 	stream "github.com/sluicehq/sluice/internal/publish/kinesis"
 )
 
-// decode adapts the stream's format to fanout's.
+// decode adapts stream.Decode to fanout.Decode.
 func decode(partitionKey string, data []byte) (fanout.Content, error) {
 	r, err := stream.Decode(partitionKey, data)
 	if err != nil {
@@ -25,15 +25,15 @@ func decode(partitionKey string, data []byte) (fanout.Content, error) {
 	return fanout.Content(r), nil
 }
 
-// parking keeps stream records that cannot be read in S3.
+// quarantine stores unreadable stream records in S3.
 type quarantine struct {
 	s3      *s3.Client
 	bucket  string
 	metrics *metrics
 }
 
-// park writes the record under its own name, so that to park it again changes
-// nothing.
+// put stores the record under a key made from its sequence number, so a second put
+// changes nothing.
 func (p quarantine) put(ctx context.Context, r *events.KinesisEventRecord, reason error) error {
 	text, err := json.MarshalIndent(fanout.Quarantined{
 		Reason: reason.Error(), Stream: r.EventSourceArn, EventID: r.EventID,
@@ -48,7 +48,7 @@ func (p quarantine) put(ctx context.Context, r *events.KinesisEventRecord, reaso
 		Body: bytes.NewReader(text), ContentType: aws.String("application/json"),
 	})
 	if err != nil {
-		return awserror.Problem(err, "park a record that cannot be read")
+		return awserror.Problem(err, "quarantine an unreadable record")
 	}
 	p.metrics.out.Put(emf.Metric{Name: metricMalformed, Unit: emf.Count, Value: 1})
 	return nil

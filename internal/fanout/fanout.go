@@ -1,12 +1,11 @@
-// Package fanout is the follow loop's front on a stream: it takes a batch of
-// Kinesis records, appends those of each partition to the log, and follows each
-// partition up to there. It answers with what is to be handed over again.
+// Package fanout feeds live delivery from a stream. It takes a batch of Kinesis
+// records, appends those of each partition to the log, and delivers the partition
+// live up to that segment. Its response lists the records to redeliver.
 //
-// A record counts as done when its events are in the log and every follower of
-// the partition has them, or has left onto a cursor of its own. Whatever else
-// happens, the stream hands the batch over again: appending is idempotent by
-// the records' sequence numbers, and following goes on from the partition's
-// record.
+// A record is done when its events are in the log and every subscriber of the
+// partition has acknowledged them or has left for its own cursor. In every other
+// case the stream redelivers the batch: appends are idempotent by sequence number,
+// and live delivery resumes from the partition state.
 package fanout
 
 import (
@@ -23,53 +22,53 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// Log is what fanout needs of the log beside what the engine reads.
+// Log is what fanout needs of the log, besides what the engine reads.
 type Log interface {
-	// Append is that of eventlog.Log.
+	// Append is eventlog.Log's.
 	Append(ctx context.Context, p event.Partition, source string, records []eventlog.Record) (uint64, error)
-	// Passed notes that a barrier which was put on the stream at the given time
-	// came through: all that was put there before is in the log.
+	// Passed saves that the watermark marker put on the stream at the given time has
+	// arrived: everything put on the stream before it is in the log.
 	Passed(ctx context.Context, p event.Partition, at time.Time) error
 }
 
-// Engine is what fanout needs of delivery.Engine.
+// Engine is the part of delivery.Engine that fanout needs.
 type Engine interface {
-	// DeliverLive delivers what the partition's log has up to the end. It returns when
-	// every follower has it or has left, and an error if that is not so.
+	// DeliverLive delivers the partition's log up to the end. It returns nil once every
+	// subscriber has acknowledged it or has left, and an error otherwise.
 	DeliverLive(ctx context.Context, p event.Partition, end *delivery.LogEnd) error
-	// Wait returns when no call is under way any more of a follower that has left.
+	// Wait returns when no calls of subscribers that have left are in flight.
 	Wait()
 }
 
-// Decode reads the data of a stream record, as package publish/kinesis has it.
+// Decode decodes the data of a stream record, as package publish/kinesis does.
 type Decode func(partitionKey string, data []byte) (Content, error)
 
-// Content is what a stream record has: events of one partition, or the time at
-// which a barrier was put there.
+// Content is what a stream record holds: events of one partition, or the time at
+// which a watermark marker was put on the stream.
 type Content struct {
 	Partition event.Partition
 	Events    []event.Event
 	Marker    time.Time
 }
 
-// Handler handles batches, one at a time, as Lambda hands them to a process.
-// Every field is required.
+// Handler handles batches, one at a time, as Lambda passes them to a process. Every
+// exported field is required.
 type Handler struct {
 	Log    Log
 	Engine Engine
 	Decode Decode
 	// GrowLanes is lifecycle.Service's. It is called before a tenant's events are
-	// delivered, again only after a while: an integration may be registered by a
-	// process that knows of fewer lanes, while a deployment is under way.
+	// delivered, at most every 10 minutes: during a deployment, a process that
+	// knows fewer lanes may register an integration.
 	GrowLanes func(ctx context.Context, tenant string) error
-	// Park keeps a record that cannot be decoded, and the reason, where an
-	// operator finds it. It may be called again for the same record.
+	// Quarantine stores a record that cannot be decoded, with the reason, for the
+	// operator. It may be called again for the same record.
 	Quarantine func(ctx context.Context, r *events.KinesisEventRecord, reason error) error
 	Logger     *slog.Logger
 	Now        func() time.Time
-	// Patience is how long calls of followers that have left may still be under
-	// way when all else is done. They are made again if they are ended, but the
-	// batches behind this one wait for them.
+	// DrainTimeout is how long to wait, once all else is done, for the calls in
+	// flight of subscribers that have left. The next batches wait meanwhile. A call
+	// that is canceled is made again from the cursor.
 	DrainTimeout time.Duration
 
 	mu    sync.Mutex
@@ -77,23 +76,23 @@ type Handler struct {
 }
 
 const (
-	// reserve is what is left of a function's time when following ends, to
-	// write what is known by then.
+	// reserve is the part of a function's time that is kept, after live delivery ends,
+	// to save its progress.
 	reserve = 5 * time.Second
-	// atOnce bounds the partitions of a batch that are followed side by side.
-	// They wait for receivers more than they compute.
+	// atOnce bounds the partitions of a batch that are delivered concurrently. They
+	// mostly wait for receivers.
 	atOnce = 64
-	// grownFor is how long a tenant's lanes are taken for complete.
+	// grownFor is how long a tenant's lanes are assumed to be complete.
 	grownFor = 10 * time.Minute
 )
 
-// Handle delivers a batch. It is to be called with the deadline of the
-// function's invocation. The answer lists the record from which each partition
-// that is not through is to be handed over again; the stream goes back to the
-// first of them. The error is always nil.
+// Handle delivers a batch. Call it with the deadline of the function's invocation.
+// For each partition that is not done, the response has the sequence number from
+// which its records must be redelivered; the stream resumes at the lowest. The error
+// is always nil.
 func (h *Handler) Handle(ctx context.Context, batch events.KinesisEvent) (events.KinesisEventResponse, error) {
-	following, end := beforeDeadline(ctx)
-	defer end()
+	delivering, cancel := beforeDeadline(ctx)
+	defer cancel()
 	groups, unreadable := h.decode(batch.Records)
 	var failed []string
 	var mu sync.Mutex
@@ -101,7 +100,7 @@ func (h *Handler) Handle(ctx context.Context, batch events.KinesisEvent) (events
 	g.SetLimit(atOnce)
 	for _, group := range groups {
 		g.Go(func() error {
-			if again := h.deliver(following, group); again != "" {
+			if again := h.deliver(delivering, group); again != "" {
 				mu.Lock()
 				defer mu.Unlock()
 				failed = append(failed, again)
@@ -109,18 +108,17 @@ func (h *Handler) Handle(ctx context.Context, batch events.KinesisEvent) (events
 			return nil
 		})
 	}
-	_ = g.Wait() // nobody fails
+	_ = g.Wait() // it has no errors
 	for _, u := range unreadable {
-		if again := h.quarantine(following, u); again != "" {
+		if again := h.quarantine(delivering, u); again != "" {
 			failed = append(failed, again)
 		}
 	}
-	h.drain(following, end)
+	h.drain(delivering, cancel)
 	return response(failed), nil
 }
 
-// beforeDeadline returns a context that ends while there is time left to write
-// what is known.
+// beforeDeadline returns a context that ends early enough to save the progress.
 func beforeDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -129,44 +127,44 @@ func beforeDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(ctx, deadline.Add(-reserve))
 }
 
-// settle waits for calls under way of followers that have left, and ends them
-// when patience is over. Nothing may be under way when the answer is given: the
-// process is stopped then, in the middle of whatever it does.
-func (h *Handler) drain(following context.Context, end context.CancelFunc) {
-	settled := make(chan struct{})
+// drain waits for the calls in flight of subscribers that have left, and cancels
+// them after DrainTimeout. None may be in flight when the handler returns: Lambda
+// then freezes the process wherever it is.
+func (h *Handler) drain(delivering context.Context, cancel context.CancelFunc) {
+	drained := make(chan struct{})
 	go func() {
-		defer close(settled)
+		defer close(drained)
 		h.Engine.Wait()
 	}()
-	patience := time.NewTimer(h.DrainTimeout)
-	defer patience.Stop()
+	timeout := time.NewTimer(h.DrainTimeout)
+	defer timeout.Stop()
 	select {
-	case <-settled:
+	case <-drained:
 		return
-	case <-patience.C:
-	case <-following.Done():
+	case <-timeout.C:
+	case <-delivering.Done():
 	}
-	end()
-	<-settled
+	cancel()
+	<-drained
 }
 
-// deliver appends and follows one partition. It returns the sequence number
-// from which it is to be handed over again, "" for none.
+// deliver appends and delivers one partition. It returns the sequence number from
+// which its records must be redelivered, "" if they need not be.
 func (h *Handler) deliver(ctx context.Context, g *group) (again string) {
 	log := h.Logger.With("tenant", g.partition.Tenant, "lane", g.partition.Lane)
 	if err := h.growLanes(ctx, g.partition.Tenant); err != nil {
-		log.Error("a batch is handed over again: lanes could not be added", "error", err)
+		log.Error("batch will be redelivered: lanes could not be added", "error", err)
 		return g.first
 	}
 	if len(g.records) > 0 {
-		head, err := h.Log.Append(ctx, g.partition, g.source, g.records)
+		last, err := h.Log.Append(ctx, g.partition, g.source, g.records)
 		if err != nil {
-			log.Error("a batch is handed over again: it could not be appended", "error", err)
+			log.Error("batch will be redelivered: it could not be appended", "error", err)
 			return g.first
 		}
-		g.records = nil // what is in hand is the log's now
-		if err := h.Engine.DeliverLive(ctx, g.partition, delivery.FixedLogEnd(head)); err != nil {
-			log.Error("a batch is handed over again: its events are in the log, and not all followers have them", "head", head, "error", err)
+		g.records = nil // the log has them now; free the memory
+		if err := h.Engine.DeliverLive(ctx, g.partition, delivery.FixedLogEnd(last)); err != nil {
+			log.Error("batch will be redelivered: its events are in the log, but not every subscriber has them", "head", last, "error", err)
 			return g.last
 		}
 	}
@@ -174,14 +172,13 @@ func (h *Handler) deliver(ctx context.Context, g *group) (again string) {
 		return ""
 	}
 	if err := h.Log.Passed(ctx, g.partition, g.marker); err != nil {
-		log.Error("a batch is handed over again: a barrier could not be noted", "error", err)
+		log.Error("batch will be redelivered: a watermark marker could not be saved", "error", err)
 		return g.last
 	}
 	return ""
 }
 
-// growLanes has one tenant after another ask: it is a small read, once in a
-// while.
+// growLanes calls GrowLanes for one tenant at a time: it is a small, rare read.
 func (h *Handler) growLanes(ctx context.Context, tenant string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

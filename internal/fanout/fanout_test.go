@@ -22,14 +22,14 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// bundle is a Handler on doubles that note what they are called for.
+// bundle is a Handler on test doubles that record their calls.
 type bundle struct {
 	*Handler
 	mu       sync.Mutex
 	calls    []string
 	fail     map[string]error                             // by call
 	follow   func(context.Context, event.Partition) error // nil: at once
-	underWay chan struct{}                                // calls of followers that have left, nil for none
+	inFlight chan struct{}                                // calls of subscribers that have left, nil for none
 }
 
 func setup(t *testing.T) *bundle {
@@ -38,7 +38,7 @@ func setup(t *testing.T) *bundle {
 		Log: b, Engine: b, Decode: decodeText, Now: time.Now, DrainTimeout: time.Second,
 		GrowLanes: func(_ context.Context, tenant string) error { return b.note("grow " + tenant) },
 		Quarantine: func(_ context.Context, r *events.KinesisEventRecord, reason error) error {
-			return b.note(fmt.Sprintf("park %s %q: %v", r.Kinesis.SequenceNumber, r.Kinesis.Data, reason))
+			return b.note(fmt.Sprintf("quarantine %s %q: %v", r.Kinesis.SequenceNumber, r.Kinesis.Data, reason))
 		},
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
@@ -66,26 +66,26 @@ func (b *bundle) Passed(_ context.Context, p event.Partition, at time.Time) erro
 	return b.note(fmt.Sprintf("passed %s %d", p.Key(), at.Unix()))
 }
 
-func (b *bundle) DeliverLive(ctx context.Context, p event.Partition, tail *delivery.LogEnd) error {
+func (b *bundle) DeliverLive(ctx context.Context, p event.Partition, end *delivery.LogEnd) error {
 	if b.follow != nil {
 		if err := b.follow(ctx, p); err != nil {
 			return err
 		}
 	}
-	if b.underWay != nil {
-		context.AfterFunc(ctx, func() { close(b.underWay) })
+	if b.inFlight != nil {
+		context.AfterFunc(ctx, func() { close(b.inFlight) })
 	}
-	return b.note(fmt.Sprintf("follow %s to %d", p.Key(), tail.Segment()))
+	return b.note(fmt.Sprintf("follow %s to %d", p.Key(), end.Segment()))
 }
 
 func (b *bundle) Wait() {
-	if b.underWay != nil {
-		<-b.underWay
+	if b.inFlight != nil {
+		<-b.inFlight
 	}
 }
 
-// decodeText reads records that tests can write: the ids of events with blanks
-// between them, or "barrier" and seconds since 1970.
+// decodeText reads records in a form for tests: the ids of events, separated by
+// blanks, or "marker" and seconds since 1970.
 func decodeText(key string, data []byte) (Content, error) {
 	p, ok := event.PartitionOf(key)
 	words := strings.Fields(string(data))
@@ -93,7 +93,7 @@ func decodeText(key string, data []byte) (Content, error) {
 		return Content{}, errors.New("no such record")
 	}
 	c := Content{Partition: p}
-	if words[0] == "barrier" {
+	if words[0] == "marker" {
 		var seconds int64
 		_, _ = fmt.Sscan(words[1], &seconds)
 		c.Marker = time.Unix(seconds, 0)
@@ -117,7 +117,7 @@ func batch(records ...string) events.KinesisEvent {
 	return b
 }
 
-// handle handles a batch and returns from where it is to be handed over again.
+// handle handles a batch and returns the sequence numbers to redeliver from.
 func (b *bundle) handle(ctx context.Context, t *testing.T, batch events.KinesisEvent) []string {
 	t.Helper()
 	res, err := b.Handle(ctx, batch)
@@ -144,11 +144,11 @@ func (b *bundle) wantCalls(t *testing.T, want ...string) {
 func wantAgain(t *testing.T, got []string, want ...string) {
 	t.Helper()
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("handed over again (-want +got):\n%s", diff)
+		t.Errorf("redelivered (-want +got):\n%s", diff)
 	}
 }
 
-func TestEachPartitionIsAppendedAndFollowedOnce(t *testing.T) {
+func TestEachPartitionIsAppendedAndDeliveredOnce(t *testing.T) {
 	b := setup(t)
 	wantAgain(t, b.handle(t.Context(), t, batch("1 0#a x y", "2 1#a z", "3 0#b v", "4 0#a w")))
 	wantAgain(t, b.handle(t.Context(), t, batch("5 0#a u")))
@@ -172,12 +172,12 @@ func TestFailuresAreOfOnePartition(t *testing.T) {
 			b.fail[c.call] = errors.New("broken")
 			wantAgain(t, b.handle(t.Context(), t, batch("1 0#b u", "2 0#a x", "3 0#b v", "4 0#a z")), c.again)
 			if !slices.Contains(b.calls, "follow 0#b to 2") {
-				t.Errorf("the other partition was held up: %q", b.calls)
+				t.Errorf("the other partition was blocked: %q", b.calls)
 			}
 			b.calls, b.fail = nil, nil
 			wantAgain(t, b.handle(t.Context(), t, batch("2 0#a x", "3 0#b v", "4 0#a z")))
 			if !slices.Contains(b.calls, followA) {
-				t.Errorf("not followed when handed over again: %q", b.calls)
+				t.Errorf("not delivered when redelivered: %q", b.calls)
 			}
 			if slices.Contains(b.calls, "grow a") != (c.call == "grow a") {
 				t.Errorf("lanes are added once, and again only if it failed: %q", b.calls)
@@ -190,44 +190,44 @@ func TestLanesAreGrownAgainAfterAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
 		for range 3 {
-			wantAgain(t, b.handle(t.Context(), t, batch("1 0#a barrier 100")))
+			wantAgain(t, b.handle(t.Context(), t, batch("1 0#a marker 100")))
 			time.Sleep(grownFor / 2)
 		}
 		b.wantCalls(t, "grow a", "passed 0#a 100", "passed 0#a 100", "grow a", "passed 0#a 100")
 	})
 }
 
-func TestUnreadableRecordsAreParked(t *testing.T) {
+func TestUnreadableRecordsAreQuarantined(t *testing.T) {
 	b := setup(t)
 	records := batch("1 nonsense x", "2 0#a x", "3 0#a ", "4 0#a y")
 	wantAgain(t, b.handle(t.Context(), t, records))
-	b.wantCalls(t, `park 1 "x": no such record`, `park 3 "": no such record`, "grow a", "append 0#a arn 2=x 4=y", "follow 0#a to 2")
+	b.wantCalls(t, `quarantine 1 "x": no such record`, `quarantine 3 "": no such record`, "grow a", "append 0#a arn 2=x 4=y", "follow 0#a to 2")
 
 	b = setup(t)
-	b.fail[`park 3 "": no such record`] = errors.New("the bucket is gone")
+	b.fail[`quarantine 3 "": no such record`] = errors.New("the bucket is gone")
 	wantAgain(t, b.handle(t.Context(), t, batch("1 nonsense x", "2 0#a x", "3 0#a ", "4 0#a y")), "3")
 	if !slices.Contains(b.calls, "follow 0#a to 2") {
-		t.Errorf("events wait for a record that cannot be parked: %q", b.calls)
+		t.Errorf("events wait for a record that cannot be quarantined: %q", b.calls)
 	}
 }
 
-// A barrier says that all before it is in the log, so it must not be noted when
-// that is not so.
-func TestBarriers(t *testing.T) {
+// A watermark marker vouches that everything before it is in the log, so it must not
+// be saved otherwise.
+func TestWatermarkMarkers(t *testing.T) {
 	b := setup(t)
-	wantAgain(t, b.handle(t.Context(), t, batch("1 0#a barrier 100", "2 0#b x", "3 0#b barrier 300", "4 0#b barrier 200")))
+	wantAgain(t, b.handle(t.Context(), t, batch("1 0#a marker 100", "2 0#b x", "3 0#b marker 300", "4 0#b marker 200")))
 	b.wantCalls(t, "grow a", "grow b", "passed 0#a 100", "append 0#b arn 2=x", "follow 0#b to 1", "passed 0#b 300")
 
 	b = setup(t)
 	b.fail["append 0#b arn 2=x"] = errors.New("broken")
 	b.fail["passed 0#a 100"] = errors.New("broken")
-	wantAgain(t, b.handle(t.Context(), t, batch("1 0#a barrier 100", "2 0#b x", "3 0#b barrier 300")), "1", "2")
+	wantAgain(t, b.handle(t.Context(), t, batch("1 0#a marker 100", "2 0#b x", "3 0#b marker 300")), "1", "2")
 	if slices.Contains(b.calls, "passed 0#b 300") {
-		t.Error("a barrier was noted although what is before it could not be appended")
+		t.Error("a watermark marker was saved although what is before it could not be appended")
 	}
 }
 
-func TestFollowingEndsBeforeTheDeadline(t *testing.T) {
+func TestDeliveryEndsBeforeTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
 		b.follow = func(ctx context.Context, p event.Partition) error {
@@ -247,42 +247,41 @@ func TestFollowingEndsBeforeTheDeadline(t *testing.T) {
 	})
 }
 
-// When the handler has answered, the process is stopped in the middle of
-// whatever it does.
-func TestNothingIsUnderWayAtTheEnd(t *testing.T) {
+// When the handler has returned, Lambda freezes the process wherever it is.
+func TestNothingIsInFlightAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
-		b.underWay = make(chan struct{})
+		b.inFlight = make(chan struct{})
 		b.follow = func(context.Context, event.Partition) error { time.Sleep(2 * time.Second); return nil }
 		started := time.Now()
 		wantAgain(t, b.handle(t.Context(), t, batch("1 0#a x")))
 		select {
-		case <-b.underWay:
+		case <-b.inFlight:
 		default:
-			t.Error("calls are under way still")
+			t.Error("calls are still in flight")
 		}
 		if took := time.Since(started); took != 2*time.Second+b.DrainTimeout {
-			t.Errorf("it took %v; calls under way are to be ended %v after the rest", took, b.DrainTimeout)
+			t.Errorf("it took %v; calls in flight must be canceled %v after the rest", took, b.DrainTimeout)
 		}
 	})
 }
 
-// What the runbook has an operator look for, with where to look.
-func TestTroubleIsLogged(t *testing.T) {
+// The runbook tells an operator to look for these lines.
+func TestFailuresAreLogged(t *testing.T) {
 	broken := errors.New("broken")
 	for fails, want := range map[string]string{
-		"grow a":                     `level=ERROR msg="a batch is handed over again: lanes could not be added" tenant=a lane=0 error=broken`,
-		"append 0#a arn 1=x":         `level=ERROR msg="a batch is handed over again: it could not be appended" tenant=a lane=0 error=broken`,
-		"follow 0#a to 1":            `level=ERROR msg="a batch is handed over again: its events are in the log, and not all followers have them" tenant=a lane=0 head=1 error=broken`,
-		"passed 0#a 100":             `level=ERROR msg="a batch is handed over again: a barrier could not be noted" tenant=a lane=0 error=broken`,
-		`park 3 "x": no such record`: `level=ERROR msg="a record that cannot be read could not be parked; it is handed over again" event_id=shardId-0:3 partition_key=nonsense bytes=1 reason="no such record" error=broken`,
-		"nothing":                    `level=ERROR msg="a record that cannot be read was parked" event_id=shardId-0:3 partition_key=nonsense bytes=1 reason="no such record"`,
+		"grow a":                           `level=ERROR msg="batch will be redelivered: lanes could not be added" tenant=a lane=0 error=broken`,
+		"append 0#a arn 1=x":               `level=ERROR msg="batch will be redelivered: it could not be appended" tenant=a lane=0 error=broken`,
+		"follow 0#a to 1":                  `level=ERROR msg="batch will be redelivered: its events are in the log, but not every subscriber has them" tenant=a lane=0 head=1 error=broken`,
+		"passed 0#a 100":                   `level=ERROR msg="batch will be redelivered: a watermark marker could not be saved" tenant=a lane=0 error=broken`,
+		`quarantine 3 "x": no such record`: `level=ERROR msg="unreadable record could not be quarantined; it will be redelivered" event_id=shardId-0:3 partition_key=nonsense bytes=1 reason="no such record" error=broken`,
+		"nothing":                          `level=ERROR msg="unreadable record quarantined" event_id=shardId-0:3 partition_key=nonsense bytes=1 reason="no such record"`,
 	} {
 		b := setup(t)
 		var lines bytes.Buffer
 		b.Logger = slog.New(slog.NewTextHandler(&lines, nil))
 		b.fail[fails] = broken
-		b.handle(t.Context(), t, batch("1 0#a x", "2 0#a barrier 100", "3 nonsense x"))
+		b.handle(t.Context(), t, batch("1 0#a x", "2 0#a marker 100", "3 nonsense x"))
 		if !strings.Contains(lines.String(), want+"\n") {
 			t.Errorf("%s fails: the log is\n%swithout\n%s", fails, lines.String(), want)
 		}

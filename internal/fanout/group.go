@@ -10,22 +10,22 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// group is what a batch has of one partition, in the stream's order.
+// group holds the records of one partition in a batch, in stream order.
 type group struct {
 	partition   event.Partition
 	source      string // the stream
 	records     []eventlog.Record
-	marker      time.Time // the last one, zero for none
+	marker      time.Time // the latest, zero for none
 	first, last string    // sequence numbers
 }
 
-// unreadable is a record that cannot be decoded, and why.
+// unreadable is a record that cannot be decoded, with the reason.
 type unreadable struct {
 	record *events.KinesisEventRecord
 	reason error
 }
 
-// decode sorts the records of a batch by partition.
+// decode decodes the records of a batch and groups them by partition.
 func (h *Handler) decode(records []events.KinesisEventRecord) (groups []*group, bad []unreadable) {
 	byPartition := make(map[event.Partition]*group)
 	for i := range records {
@@ -35,7 +35,7 @@ func (h *Handler) decode(records []events.KinesisEventRecord) (groups []*group, 
 			bad = append(bad, unreadable{r, err})
 			continue
 		}
-		r.Kinesis.Data = nil // the batch may be large, and this is decoded
+		r.Kinesis.Data = nil // it is decoded; free the memory, as a batch may be large
 		g := byPartition[content.Partition]
 		if g == nil {
 			g = &group{partition: content.Partition, source: r.EventSourceArn, first: r.Kinesis.SequenceNumber}
@@ -53,16 +53,16 @@ func (h *Handler) decode(records []events.KinesisEventRecord) (groups []*group, 
 	return groups, bad
 }
 
-// park puts a record aside that cannot be decoded, so that it holds up nobody;
-// if it cannot even be parked, it is to be handed over again.
+// quarantine stores a record that cannot be decoded, so that it does not block
+// others. If that fails it returns the sequence number to redeliver from.
 func (h *Handler) quarantine(ctx context.Context, u unreadable) (again string) {
 	r := u.record
 	err := h.Quarantine(ctx, r, u.reason)
 	log := h.Logger.With("event_id", r.EventID, "partition_key", r.Kinesis.PartitionKey, "bytes", len(r.Kinesis.Data), "reason", u.reason)
 	if err != nil {
-		log.Error("a record that cannot be read could not be parked; it is handed over again", "error", err)
+		log.Error("unreadable record could not be quarantined; it will be redelivered", "error", err)
 		return r.Kinesis.SequenceNumber
 	}
-	log.Error("a record that cannot be read was parked")
+	log.Error("unreadable record quarantined")
 	return ""
 }

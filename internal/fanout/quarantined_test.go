@@ -10,31 +10,31 @@ import (
 	"github.com/sluicehq/sluice/internal/fanout"
 )
 
-// People and cmd/redrive read what was parked, by an older release too.
-func TestParkedRecordsAreStoredAs(t *testing.T) {
+// Operators and cmd/redrive read records that any earlier release quarantined.
+func TestQuarantinedRecordFormat(t *testing.T) {
 	const text = `{"reason":"of kind 9","event_source_arn":"arn:stream","event_id":"shardId-000000000006:4959","partition_key":"0#acme","data":"AAH/"}`
-	parked := fanout.Quarantined{Reason: "of kind 9", Stream: "arn:stream", EventID: "shardId-000000000006:4959", PartitionKey: "0#acme", Data: []byte{0, 1, 0xff}}
-	if got, err := json.Marshal(parked); err != nil || string(got) != text {
+	quarantined := fanout.Quarantined{Reason: "of kind 9", Stream: "arn:stream", EventID: "shardId-000000000006:4959", PartitionKey: "0#acme", Data: []byte{0, 1, 0xff}}
+	if got, err := json.Marshal(quarantined); err != nil || string(got) != text {
 		t.Errorf("got %s, %v, want %s", got, err, text)
 	}
 	got, err := fanout.ParseQuarantined([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(parked, got); diff != "" {
+	if diff := cmp.Diff(quarantined, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if fanout.QuarantinePrefix != "malformed/" {
-		t.Errorf("they lie under %q", fanout.QuarantinePrefix)
+		t.Errorf("they are stored under %q", fanout.QuarantinePrefix)
 	}
 }
 
-func TestWhatIsNoParkedRecord(t *testing.T) {
+func TestParseQuarantinedRejects(t *testing.T) {
 	for text, want := range map[string]string{
-		`{`:                                 "it is not what fanout writes: unexpected end of JSON input",
-		`[]`:                                "it is not what fanout writes: json: cannot unmarshal array",
-		`{"event_source_arn":"arn:stream"}`: "it is not what fanout writes: partition_key or event_source_arn is missing",
-		`{"partition_key":"0#acme"}`:        "it is not what fanout writes: partition_key or event_source_arn is missing",
+		`{`:                                 "it is not a quarantined record: unexpected end of JSON input",
+		`[]`:                                "it is not a quarantined record: json: cannot unmarshal array",
+		`{"event_source_arn":"arn:stream"}`: "it is not a quarantined record: partition_key or event_source_arn is missing",
+		`{"partition_key":"0#acme"}`:        "it is not a quarantined record: partition_key or event_source_arn is missing",
 	} {
 		got, err := fanout.ParseQuarantined([]byte(text))
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
