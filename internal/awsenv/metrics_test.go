@@ -164,6 +164,6 @@ func TestPark(t *testing.T) {
 		t.Errorf("got %v, want an internal error", err)
 	}
 	if got := values(t, &out); got != nil {
-		t.Errorf("%v is counted of a record that was not parked", got)
+		t.Errorf("%v was counted for a record that was not quarantined", got)
 	}
 }

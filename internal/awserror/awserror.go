@@ -1,5 +1,5 @@
-// Package awserror tells what an error of an AWS call means: package problem's
-// code for it, and whether the same call may succeed later.
+// Package awserror classifies errors of AWS calls: it maps them to the codes of package
+// problem and reports whether the same call may succeed later.
 package awserror
 
 import (
@@ -14,10 +14,10 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// lasting are the codes of errors that trying again does not help with: the
-// permissions or the resources of the deployment are wrong. A table or stream that
-// is not there (ResourceNotFoundException) is none of them: one that is being
-// restored comes back, and until then the events wait, as for any outage.
+// lasting has the codes of errors that a retry cannot fix: the deployment's permissions
+// or resources are wrong. It excludes a missing table or stream
+// (ResourceNotFoundException): one that is being restored comes back, and until then
+// the events wait, as in any outage.
 var lasting = map[string]bool{
 	"AccessDeniedException":       true,
 	"AccessDenied":                true,
@@ -30,11 +30,11 @@ var lasting = map[string]bool{
 	"NotFoundException":           true,
 }
 
-// Problem returns the error of an AWS call as a problem for a caller. It is
-// Unavailable where trying again may help (throttling, a fault of the service,
-// no answer in time) and Internal where it does not. What names what could not
-// be done, as "read the log"; the caller of the API sees no more than that. Nil
-// stays nil, and an error that is a problem already stays as it is.
+// Problem returns the error of an AWS call as a problem for a caller. Its code is
+// Unavailable if a retry may help (throttling, a service fault, a timeout) and Internal
+// otherwise. what completes "The service could not", as in "read the log"; a caller of
+// the API sees nothing else of the error. Problem returns nil for nil, and err itself
+// if it is a problem already.
 func Problem(err error, what string) error {
 	if err == nil {
 		return nil
@@ -48,8 +48,8 @@ func Problem(err error, what string) error {
 	return problem.Wrap(err, problem.Unavailable, "The service could not %s. Try again in a moment.", what)
 }
 
-// Temporary reports whether the same call may succeed later. An error that
-// nothing is known of is taken for temporary: it is no reason to give up.
+// Temporary reports whether the same call may succeed later. Unknown errors count as
+// temporary.
 func Temporary(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return true
@@ -66,7 +66,7 @@ func Temporary(err error) bool {
 	return true
 }
 
-// Code is the code of an error that AWS answered with, "" for another error.
+// Code returns the error code of an AWS response, "" for any other error.
 func Code(err error) string {
 	var api smithy.APIError
 	if errors.As(err, &api) {

@@ -24,13 +24,12 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// inner is what errors of AWS say and no caller of the API may see.
+// inner is text in AWS errors that no caller of the API may see.
 const inner = "arn:aws:kms:eu-central-1:123456789012:key/1 s3cr3t"
 
 func api(code string) error { return &smithy.GenericAPIError{Code: code, Message: inner} }
 
-// answered is an error as the SDK returns it: of an operation that was answered
-// with a status.
+// answered is an error as the SDK returns it for a response with a status.
 func answered(status int, err error) error {
 	return &smithy.OperationError{ServiceID: "KMS", OperationName: "Decrypt", Err: &awshttp.ResponseError{
 		RequestID: "id",
@@ -40,7 +39,7 @@ func answered(status int, err error) error {
 	}}
 }
 
-// unanswered is an error of a request that nobody answered.
+// unanswered is the error of a request without a response.
 func unanswered(err error) error {
 	return &smithy.OperationError{ServiceID: "DynamoDB", OperationName: "PutItem", Err: &smithyhttp.RequestSendError{
 		Err: &url.Error{Op: "Post", URL: "https://s3cr3t@dynamodb.example/", Err: err},
@@ -107,8 +106,8 @@ func TestWhatAnErrorMeans(t *testing.T) {
 	}
 }
 
-// checkProblem: the cause is in the problem for the log, and what the caller is
-// told is fixed text.
+// checkProblem checks that the problem wraps the cause, for the log, and that its
+// message is fixed text.
 func checkProblem(t *testing.T, cause error, want problem.Code) {
 	t.Helper()
 	err := Problem(cause, "read the log")
@@ -127,15 +126,15 @@ func checkProblem(t *testing.T, cause error, want problem.Code) {
 		t.Errorf("the message is %q", p.Message)
 	}
 	if told := problem.MessageOf(err); want == problem.Unavailable && told != p.Message || strings.Contains(told, inner) {
-		t.Errorf("the caller is told %q", told)
+		t.Errorf("the caller sees %q", told)
 	}
 }
 
-// What has a code of package problem already keeps it, and its message.
+// An error that is already a problem keeps its code and message.
 func TestProblemsStay(t *testing.T) {
 	known := problem.New(problem.PayloadTooLarge, "The event is too large.")
 	for _, err := range []error{known, fmt.Errorf("put: %w", known), unanswered(known)} {
-		if got := Problem(err, "read the log"); got != err { //nolint:errorlint // it is to be the same one
+		if got := Problem(err, "read the log"); got != err { //nolint:errorlint // must be the same error
 			t.Errorf("%v became %v", err, got)
 		}
 	}

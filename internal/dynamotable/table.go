@@ -1,6 +1,6 @@
-// Package dynamotable defines what the store and the log share of their one
-// DynamoDB table: the primary key, the index of due items and the time to live.
-// template.yaml creates the table. The adapters add attributes of their own.
+// Package dynamotable defines the parts of the DynamoDB table that the store and the
+// log share: the primary key, the due index and the time to live. template.yaml creates
+// the table. The adapters add their own attributes.
 package dynamotable
 
 import "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -15,13 +15,12 @@ const (
 )
 
 // DueIndex is the global secondary index of the items that have a due time. It
-// projects the keys alone.
+// projects only the keys.
 const DueIndex = "timetable"
 
-// The prefixes of the partition keys keep the items of one kind apart from all
-// others.
+// The prefixes of the partition keys, one for each kind of item.
 const (
-	PartitionPrefix = "P#" // records and cursors: lane, tenant
+	PartitionPrefix = "P#" // partition states and cursors: lane, tenant
 	TenantPrefix    = "T#" // tenants and integrations: tenant
 	HistoryPrefix   = "H#" // log entries and rejected events: incarnation, integration, tenant
 	SegmentPrefix   = "S#" // the log: lane, tenant

@@ -1,5 +1,5 @@
-// Package emf writes metrics as lines of a log in Amazon CloudWatch's embedded
-// metric format, from which CloudWatch makes metrics without a call:
+// Package emf writes metrics as log lines in Amazon CloudWatch's embedded metric format,
+// from which CloudWatch extracts the metrics without an API call:
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 package emf
 
@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// Namespace is that of every metric; its one dimension is Stage.
+// Namespace is the namespace of every metric. The only dimension is Stage.
 const Namespace = "Sluice"
 
-// Unit is a unit of CloudWatch.
+// Unit is a CloudWatch unit.
 type Unit string
 
 // The units.
@@ -54,8 +54,8 @@ type (
 	}
 )
 
-// Put writes one line with the metrics, none if there are none. Each has a name
-// of its own.
+// Put writes one line with the metrics, whose names must differ. It writes nothing if
+// there are none, or if a value is not a finite number.
 func (w *Writer) Put(metrics ...Metric) {
 	if len(metrics) == 0 {
 		return
@@ -69,7 +69,7 @@ func (w *Writer) Put(metrics ...Metric) {
 	line["_aws"] = metadata{Timestamp: w.Now().UnixMilli(), Metrics: []directive{d}}
 	text, err := json.Marshal(line)
 	if err != nil {
-		return // a value that is no number; a metric is not worth more
+		return // a NaN or infinite value; not worth an error
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -26,23 +26,23 @@ import (
 //	  bytes    the body
 //	uint32   CRC-32C of all that, little endian
 //
-// The texts lie together so that decoding makes one string of them all. The
+// The texts are contiguous so that decoding allocates one string for all of them. The
 // tenant is not stored: it is part of the key.
 const codecVersion = 1
 
 const (
 	checksumSize    = 4
-	segmentHeadSize = 16 // of a usual segment, for the estimate of its size
-	usualHeadSize   = 12 // of its events, beside texts and body
+	segmentOverhead = 16 // of a typical segment, to estimate its size
+	eventOverhead   = 12 // of a typical event, besides its texts and body
 )
 
-// minEventSize is the least an event takes beside its texts and body.
+// minEventSize is the minimum size of an event, without its texts and body.
 const minEventSize = 4
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// AppendSegment appends the encoded events to dst. The events' tenant is left
-// out, and their times are cut to milliseconds.
+// AppendSegment appends the encoded events to dst and returns the result. It does not
+// encode the events' tenant, and truncates their times to milliseconds.
 func AppendSegment(dst []byte, events []event.Event) []byte {
 	start := len(dst)
 	texts, bodies := 0, 0
@@ -53,7 +53,7 @@ func AppendSegment(dst []byte, events []event.Event) []byte {
 		}
 		bodies += len(events[i].Body)
 	}
-	dst = slices.Grow(dst, texts+bodies+len(events)*usualHeadSize+segmentHeadSize+checksumSize)
+	dst = slices.Grow(dst, texts+bodies+len(events)*eventOverhead+segmentOverhead+checksumSize)
 	dst = append(dst, codecVersion)
 	dst = binary.AppendUvarint(dst, uint64(len(events)))
 	dst = binary.AppendUvarint(dst, uint64(texts))
@@ -87,20 +87,20 @@ func appendChecksum(dst []byte, start int) []byte {
 
 var errShort = errors.New("it ends too early")
 
-// DecodeSegment returns the events that AppendSegment encoded, as events of
-// the given tenant. Their bodies are parts of data, which must not be written
-// to from then on. Data that was changed in any byte is an error.
+// DecodeSegment returns the events that AppendSegment encoded, as events of the given
+// tenant. Their bodies alias data, which must not be modified afterwards. It returns an
+// error if any byte of data was changed.
 func DecodeSegment(tenant string, data []byte) ([]event.Event, error) {
 	if len(data) < 1+checksumSize {
 		return nil, fmt.Errorf("decode a segment of %d bytes: %w", len(data), errShort)
 	}
 	if data[0] != codecVersion {
-		return nil, fmt.Errorf("decode a segment: it is of version %d; this release reads version %d", data[0], codecVersion)
+		return nil, fmt.Errorf("decode a segment: its version is %d; this release reads version %d", data[0], codecVersion)
 	}
 	content := data[:len(data)-checksumSize]
 	want := binary.LittleEndian.Uint32(data[len(content):])
 	if got := crc32.Checksum(content, castagnoli); got != want {
-		return nil, fmt.Errorf("decode a segment: it is damaged: its checksum is %08x, not %08x", got, want)
+		return nil, fmt.Errorf("decode a segment: it is damaged: its checksum is %08x, want %08x", got, want)
 	}
 	d := decoder{rest: content[1:]}
 	events := d.events(tenant)
@@ -110,7 +110,7 @@ func DecodeSegment(tenant string, data []byte) ([]event.Event, error) {
 	return events, nil
 }
 
-// decoder takes values off the front of rest until one fails.
+// decoder consumes values from the front of rest until one fails.
 type decoder struct {
 	rest  []byte
 	texts string
@@ -138,7 +138,7 @@ func (d *decoder) events(tenant string) []event.Event {
 		}
 	}
 	if len(d.rest)+len(d.texts) > 0 {
-		d.err = fmt.Errorf("%d bytes are left over", len(d.rest)+len(d.texts))
+		d.err = fmt.Errorf("it has %d extra bytes", len(d.rest)+len(d.texts))
 	}
 	return events
 }

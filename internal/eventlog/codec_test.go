@@ -43,8 +43,8 @@ func TestSegmentRoundTrip(t *testing.T) {
 	})
 }
 
-// A segment that was stored by this release must be readable by every later
-// one: if this fails, the format needs a new version beside the old one.
+// Every later release must read the segments of this one. If this fails, the new format
+// needs a new version, and the old version must still be readable.
 func TestSegmentFormatIsFixed(t *testing.T) {
 	events := []event.Event{
 		{ID: "id-1", Tenant: "t", Name: "order.created", PublishedAt: time.UnixMilli(1748779200123).UTC(), Body: []byte(`{"a":1}`)},
@@ -57,7 +57,7 @@ func TestSegmentFormatIsFixed(t *testing.T) {
 	}
 }
 
-// A segment of an earlier release is read, whatever this one writes.
+// Segments of earlier releases are readable, whatever this one writes.
 func TestStoredSegmentsAreRead(t *testing.T) {
 	at := func(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 	long := strings.Repeat("x", 300) // its length takes two bytes
@@ -98,8 +98,8 @@ func TestStoredSegmentsAreRead(t *testing.T) {
 	}
 }
 
-// A version that this release does not know is not guessed at.
-func TestAnotherVersionIsRefused(t *testing.T) {
+// An unknown version is an error.
+func TestUnknownVersionIsRejected(t *testing.T) {
 	for _, version := range []byte{0, 2, 0xff} {
 		data := AppendSegment(nil, sample(1, 1))
 		data[0] = version
@@ -110,7 +110,7 @@ func TestAnotherVersionIsRefused(t *testing.T) {
 	}
 }
 
-func TestEveryDamageIsNoticed(t *testing.T) {
+func TestAnyCorruptionIsDetected(t *testing.T) {
 	data := AppendSegment(nil, sample(5, 40))
 	for i := range data {
 		for _, flip := range []byte{1, 0x80, 0xff} {
@@ -129,8 +129,8 @@ func TestEveryDamageIsNoticed(t *testing.T) {
 	}
 }
 
-// Catch-up decodes every segment: one allocation for the events and one for
-// their texts, whatever their number.
+// Catch-up decodes every segment. Decoding makes one allocation for the events and one
+// for their texts, whatever their number.
 func TestDecodeAllocatesTwice(t *testing.T) {
 	data := AppendSegment(nil, sample(500, 300))
 	if n := testing.AllocsPerRun(10, func() { _, _ = DecodeSegment("t", data) }); n > 2 {
@@ -138,9 +138,8 @@ func TestDecodeAllocatesTwice(t *testing.T) {
 	}
 }
 
-// A checksum that is right says that what was written is whole, and not that
-// this package wrote it.
-func TestContentThatIsNoSegmentIsRefused(t *testing.T) {
+// A valid checksum shows that the data is intact, not that this package wrote it.
+func TestContentThatIsNotASegmentIsRejected(t *testing.T) {
 	data := AppendSegment(nil, sample(3, 5))
 	content := data[:len(data)-checksumSize]
 	for n := 1; n < len(content); n++ {
@@ -149,29 +148,29 @@ func TestContentThatIsNoSegmentIsRefused(t *testing.T) {
 		}
 	}
 	_, err := DecodeSegment("t", appendChecksum(append(bytes.Clone(content), 0, 0), 0))
-	if err == nil || err.Error() != "decode a segment: 2 bytes are left over" {
+	if err == nil || err.Error() != "decode a segment: it has 2 extra bytes" {
 		t.Errorf("two bytes too many: %v", err)
 	}
 	if _, err := DecodeSegment("t", appendChecksum([]byte{codecVersion, 1, 0, 1, 0, 0, 0}, 0)); err == nil {
 		t.Error("an id that is longer than the texts: decoded without an error")
 	}
-	// The text is counted to have a byte more than the events take of it.
+	// The texts have one byte more than the events use.
 	_, err = DecodeSegment("t", appendChecksum([]byte{codecVersion, 1, 2, 'a', 'b', 1, 1, 0, 0}, 0))
-	if err == nil || err.Error() != "decode a segment: 1 bytes are left over" {
+	if err == nil || err.Error() != "decode a segment: it has 1 extra bytes" {
 		t.Errorf("a text too many: %v", err)
 	}
 }
 
-func TestBytesAreThoseOfTheBodies(t *testing.T) {
+func TestBytesCountsTheBodies(t *testing.T) {
 	s := Segment{Number: 1, Events: sample(3, 40)}
 	if got := s.Bytes(); got != 120 {
 		t.Errorf("got %d, want 120", got)
 	}
 }
 
-// No room is made for more events than the bytes behind the head can hold: a
-// count of a few bytes must not take the memory of the process.
-func TestACountThatCannotBeTakesNoMemory(t *testing.T) {
+// Decoding allocates no more events than the remaining bytes can hold: a bogus count of
+// a few bytes must not exhaust the memory of the process.
+func TestABogusCountAllocatesNothing(t *testing.T) {
 	const most = 1 << 14 // events, of four bytes each
 	decode := func(count uint64) (taken uint64, err error) {
 		data := append(binary.AppendUvarint([]byte{codecVersion}, count), 0) // no texts
@@ -192,7 +191,7 @@ func TestACountThatCannotBeTakesNoMemory(t *testing.T) {
 	}
 }
 
-func TestDecodedBodiesAreParts(t *testing.T) {
+func TestDecodedBodiesCannotGrowIntoOthers(t *testing.T) {
 	data := AppendSegment(nil, sample(2, 10))
 	events, err := DecodeSegment("t", data)
 	if err != nil {
@@ -204,8 +203,8 @@ func TestDecodedBodiesAreParts(t *testing.T) {
 	}
 }
 
-// FuzzDecodeSegment puts a right checksum under whatever it is given, so that
-// what is behind the checksum is reached.
+// FuzzDecodeSegment appends a valid checksum to its input, to get past the checksum
+// check.
 func FuzzDecodeSegment(f *testing.F) {
 	for _, events := range [][]event.Event{nil, sample(1, 0), sample(3, 20)} {
 		data := AppendSegment(nil, events)

@@ -1,6 +1,6 @@
-// Package eventlog is the port of the log: every event is written to it once,
-// before anything else, and kept for the retention. Package logtest is its
-// conformance suite.
+// Package eventlog is the port of the log. Every event is written to the log once,
+// before anything else, and kept for the retention. Package logtest is its conformance
+// suite.
 package eventlog
 
 import (
@@ -18,7 +18,7 @@ type Segment struct {
 	Events []event.Event // at least one
 }
 
-// Bytes is the size of the events' bodies.
+// Bytes returns the total size of the events' bodies.
 func (s *Segment) Bytes() int {
 	n := 0
 	for i := range s.Events {
@@ -27,44 +27,44 @@ func (s *Segment) Bytes() int {
 	return n
 }
 
-// Log stores the segments of every partition. Its methods are safe for
-// concurrent use, by several processes too where the adapter says so. Errors
-// are of package problem: Unavailable where trying again later may help.
-// Callers do not retry; they end, and are driven again.
+// Log stores the segments of every partition. Its methods are safe for concurrent use,
+// and by several processes if the adapter says so. Errors are of package problem, with
+// the code Unavailable if a later retry may help. Callers do not retry: they return,
+// and are scheduled again.
 type Log interface {
-	// Append adds the events of the records, in their order, as the partition's
-	// next segment, and returns the number of the partition's last segment:
-	// whoever follows up to it has them all. When it returns without an error
-	// the events are durable. If there is nothing to add, it adds nothing.
+	// Append appends the events of the records, in order, as the partition's next
+	// segment. It returns the partition's end: a reader that reaches it has all of
+	// them. If it returns nil, the events are durable. If there is nothing to append,
+	// it appends nothing.
 	//
-	// Source names the stream that the records came from, "" for none. A stream
-	// is read again, and in other cuts: after a failure a batch comes back
-	// whole, in halves, from its first failed record on, or overlapping with
-	// what follows. So a batch has no name, but its records have: of the source
-	// that was appended to the partition last, the records up to the last one
-	// appended were appended before and are left out. That is remembered for a
-	// day at least, and until records of another source are appended; appends
-	// without a source change nothing about it. The sequences of a call grow;
-	// anything else is an error, and nothing is appended.
+	// source names the stream that the records came from, "" for none. A stream
+	// redelivers records in different batches: after a failure a batch comes again
+	// whole, in halves, from its first failed record on, or overlapping the next one.
+	// So the log deduplicates records, not batches. It keeps a checkpoint for the
+	// source that was appended to the partition last, and skips the records of that
+	// source up to the checkpoint. It keeps the checkpoint for at least a day, until
+	// records of another source are appended; appends without a source do not change
+	// it. The sequences within a call must grow; otherwise Append returns an error
+	// and appends nothing.
 	Append(ctx context.Context, p event.Partition, source string, records []Record) (uint64, error)
 
-	// Read returns the segments after the given number in order, without gaps,
-	// up to about maxBytes of bodies but at least one if there is one. Where
-	// the segments right after the given one are past the retention, it starts
-	// with the first that is not: the caller sees the gap in the numbers.
+	// Read returns the segments after the given number, in order and without gaps: up
+	// to about maxBytes of bodies, but at least one if there is one. If the segments
+	// right after the given one are past the retention, it starts with the first
+	// retained one; the caller sees the gap in the numbers.
 	Read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]Segment, error)
 
-	// Head returns the number of the last segment, 0 for none. Every append
-	// that returned before the call is counted.
+	// End returns the number of the last segment, 0 for none. It counts every append
+	// that returned before the call.
 	End(ctx context.Context, p event.Partition) (uint64, error)
 
-	// Seek returns a number such that every retained event published at or
-	// after t is in a segment after it, and as few others as the log can tell.
+	// Seek returns a segment number such that every retained event published at or
+	// after t is in a later segment, along with as few others as the log can manage.
 	Seek(ctx context.Context, p event.Partition, t time.Time) (uint64, error)
 
-	// Through returns a number such that every event published at or before t
-	// is in a segment up to it. Settled says that this is final: no event that
-	// is appended from now on was published at or before t. While it is not,
-	// ask again after t, or later.
-	OffsetForTime(ctx context.Context, p event.Partition, t time.Time) (number uint64, settled bool, err error)
+	// OffsetForTime returns a segment number such that every event published at or
+	// before t is in that segment or an earlier one. final reports that this cannot
+	// change: no event appended from now on was published at or before t. If it is
+	// false, call again after t, or later.
+	OffsetForTime(ctx context.Context, p event.Partition, t time.Time) (number uint64, final bool, err error)
 }

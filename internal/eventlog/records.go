@@ -7,27 +7,26 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// Record is what a stream holds as one: it is appended as a whole or not at all.
+// Record is one record of a stream. It is appended as a whole or not at all.
 type Record struct {
-	// Sequence is the record's number in its stream: decimal digits, of any
-	// length, that grow within a partition, though not by one. They are compared
-	// as numbers. It is "" where there is no source.
+	// Sequence is the record's number in its stream: a decimal number of any length,
+	// "" if there is no source. Sequences grow within a partition, but not by one.
 	Sequence string
-	Events   []event.Event // may be none
+	Events   []event.Event // may be empty
 }
 
-// Unnamed returns the events as a record without a sequence, for an append
-// without a source.
+// Unnamed returns the events as one record without a sequence, for an append without a
+// source.
 func Unnamed(events ...event.Event) []Record { return []Record{{Events: events}} }
 
-// Mark is how far a stream was appended to a partition: the source and sequence
-// of its last record, both "" if there is none yet.
+// Checkpoint is how far a source has been appended to a partition: the source and
+// sequence of its last record, both "" if there is none yet.
 type Checkpoint struct{ Source, Sequence string }
 
-// After returns the records that are after the mark: the last ones of those
-// given. Records of another source, or of none, all are. It is an error if the
-// records of a source have no sequences that grow.
-func (m Checkpoint) After(source string, records []Record) ([]Record, error) {
+// After returns the records after the checkpoint, which are a suffix of those given:
+// all of them if their source is another one or "". It returns an error if the records
+// of a source do not have growing sequences.
+func (c Checkpoint) After(source string, records []Record) ([]Record, error) {
 	if source == "" {
 		return records, nil
 	}
@@ -35,27 +34,28 @@ func (m Checkpoint) After(source string, records []Record) ([]Record, error) {
 	for i := range records {
 		sequence := records[i].Sequence
 		if sequence == "" || strings.Trim(sequence, "0123456789") != "" {
-			return nil, problem.New(problem.Internal, "a record of %q has the sequence %q, which is not a decimal number", source, sequence)
+			return nil, problem.New(problem.Internal, "a record of %q has the sequence %q; it must be a decimal number", source, sequence)
 		}
 		if i > 0 && CompareSequences(sequence, records[i-1].Sequence) <= 0 {
 			return nil, problem.New(problem.Internal, "a record of %q has the sequence %s after %s; sequences must grow", source, sequence, records[i-1].Sequence)
 		}
-		if m.Source == source && m.Sequence != "" && CompareSequences(sequence, m.Sequence) <= 0 {
+		if c.Source == source && c.Sequence != "" && CompareSequences(sequence, c.Sequence) <= 0 {
 			done = i + 1
 		}
 	}
 	return records[done:], nil
 }
 
-// Moved is the mark once the records, which are after it, are appended.
-func (m Checkpoint) Advanced(source string, records []Record) Checkpoint {
+// Advanced returns the checkpoint after the records, which must be after c, are
+// appended.
+func (c Checkpoint) Advanced(source string, records []Record) Checkpoint {
 	if source == "" || len(records) == 0 {
-		return m
+		return c
 	}
 	return Checkpoint{Source: source, Sequence: records[len(records)-1].Sequence}
 }
 
-// Events returns the events of all the records, in a slice of its own.
+// Events returns the events of all records in a new slice.
 func Events(records []Record) []event.Event {
 	n := 0
 	for i := range records {
@@ -68,8 +68,8 @@ func Events(records []Record) []event.Event {
 	return events
 }
 
-// CompareSequences compares two Record.Sequence as numbers, as strings.Compare
-// does with texts.
+// CompareSequences compares two values of Record.Sequence as numbers. Like
+// strings.Compare it returns a negative number, 0 or a positive number.
 func CompareSequences(a, b string) int {
 	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
 	if len(a) != len(b) {

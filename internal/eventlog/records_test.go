@@ -14,9 +14,9 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// However a stream is cut, and wherever a batch starts over, what is appended
-// is the stream.
-func TestAnyCutsOfAStream(t *testing.T) {
+// However a stream is cut into batches, and wherever a batch starts over, each record
+// is appended once.
+func TestAnyBatchesOfAStream(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var all []Record
 		var want []string
@@ -32,16 +32,16 @@ func TestAnyCutsOfAStream(t *testing.T) {
 			}
 			all = append(all, r)
 		}
-		var mark Checkpoint
+		var checkpoint Checkpoint
 		var got []string
 		for done := 0; done < len(all); {
 			from := rapid.IntRange(0, done).Draw(t, "from")
 			to := rapid.IntRange(from+1, len(all)).Draw(t, "to")
-			rest, err := mark.After("stream", all[from:to])
+			rest, err := checkpoint.After("stream", all[from:to])
 			if err != nil {
 				t.Fatal(err)
 			}
-			mark = mark.Advanced("stream", rest)
+			checkpoint = checkpoint.Advanced("stream", rest)
 			for _, e := range Events(rest) {
 				got = append(got, e.ID)
 			}
@@ -53,11 +53,12 @@ func TestAnyCutsOfAStream(t *testing.T) {
 	})
 }
 
-// What of a batch is new, and which batches no stream can have made.
-func TestAfterAMark(t *testing.T) {
+// After returns the new records of a batch, and rejects batches that no stream can
+// produce.
+func TestAfter(t *testing.T) {
 	for _, c := range []struct {
-		name, mark, source, records string // "source sequence"; sequences
-		want                        string
+		name, checkpoint, source, records string // "source sequence"; sequences
+		want                              string
 	}{
 		{"nothing was appended", "", "s", "1 2 3", "1 2 3"},
 		{"the first was", "s 1", "s", "1 2 3", "2 3"},
@@ -72,21 +73,21 @@ func TestAfterAMark(t *testing.T) {
 		{"the same twice", "", "s", "1 1", "error: has the sequence 1 after 1; sequences must grow"},
 		{"the same in other digits", "", "s", "1 01", "error: has the sequence 01 after 1; sequences must grow"},
 		{"backwards", "", "s", "10 9", "error: has the sequence 9 after 10; sequences must grow"},
-		{"backwards below the mark", "s 20", "s", "10 9", "error: has the sequence 9 after 10; sequences must grow"},
-		{"no sequence", "", "s", "''", `error: has the sequence "", which is not a decimal number`},
-		{"letters", "", "s", "1 2a", `error: has the sequence "2a", which is not a decimal number`},
-		{"a sign", "", "s", "-1", `error: has the sequence "-1", which is not a decimal number`},
-		{"digits around", "", "s", "1.0", `error: has the sequence "1.0", which is not a decimal number`},
+		{"backwards below the checkpoint", "s 20", "s", "10 9", "error: has the sequence 9 after 10; sequences must grow"},
+		{"no sequence", "", "s", "''", `error: has the sequence ""; it must be a decimal number`},
+		{"letters", "", "s", "1 2a", `error: has the sequence "2a"; it must be a decimal number`},
+		{"a sign", "", "s", "-1", `error: has the sequence "-1"; it must be a decimal number`},
+		{"digits around", "", "s", "1.0", `error: has the sequence "1.0"; it must be a decimal number`},
 	} {
-		var mark Checkpoint
-		if source, sequence, found := strings.Cut(c.mark, " "); found {
-			mark = Checkpoint{Source: source, Sequence: sequence}
+		var checkpoint Checkpoint
+		if source, sequence, found := strings.Cut(c.checkpoint, " "); found {
+			checkpoint = Checkpoint{Source: source, Sequence: sequence}
 		}
 		var records []Record
 		for s := range strings.FieldsSeq(c.records) {
 			records = append(records, Record{Sequence: strings.Trim(s, "'")})
 		}
-		rest, err := mark.After(c.source, records)
+		rest, err := checkpoint.After(c.source, records)
 		if want, failed := strings.CutPrefix(c.want, "error: "); failed {
 			if rest != nil || problem.CodeOf(err) != problem.Internal || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v, %v, want an error with %q", c.name, rest, err, want)
@@ -103,8 +104,8 @@ func TestAfterAMark(t *testing.T) {
 	}
 }
 
-// Only what came from a source moves the mark.
-func TestAMarkMoves(t *testing.T) {
+// Only records of a source advance the checkpoint.
+func TestAdvanced(t *testing.T) {
 	at := Checkpoint{Source: "s", Sequence: "5"}
 	records := []Record{{Sequence: "6"}, {Sequence: "8"}}
 	for _, c := range []struct {
@@ -136,22 +137,22 @@ func TestSequencesCompareAsNumbers(t *testing.T) {
 	})
 }
 
-// FuzzAfter: what is after a mark is the end of what was given, and once it is
-// appended nothing of it is left.
+// FuzzAfter: After returns a suffix of the records, and nothing once these are
+// appended.
 func FuzzAfter(f *testing.F) {
 	f.Add("stream", "10", "stream", "9", "11")
 	f.Add("stream", "10", "", "", "")
 	f.Add("", "", "stream", "1", "x")
 	f.Fuzz(func(t *testing.T, marked, sequence, source, first, second string) {
-		mark, records := Checkpoint{marked, sequence}, []Record{{Sequence: first}, {Sequence: second}}
-		rest, err := mark.After(source, records)
+		checkpoint, records := Checkpoint{marked, sequence}, []Record{{Sequence: first}, {Sequence: second}}
+		rest, err := checkpoint.After(source, records)
 		if err != nil {
 			return
 		}
 		if diff := cmp.Diff(records[2-len(rest):], rest, cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("not the end of what was given (-want +got):\n%s", diff)
+			t.Errorf("not a suffix of the records (-want +got):\n%s", diff)
 		}
-		if again, err := mark.Advanced(source, rest).After(source, records); source != "" && (err != nil || len(again) > 0) {
+		if again, err := checkpoint.Advanced(source, rest).After(source, records); source != "" && (err != nil || len(again) > 0) {
 			t.Errorf("%d records are left, %v", len(again), err)
 		}
 	})

@@ -1,6 +1,6 @@
-// Package gateway serves an http.Handler behind an Amazon API Gateway HTTP API
-// (payload format 2.0). Whom a call is from is taken from the verdict of the
-// API's JWT authorizer, never from anything that the caller sent.
+// Package gateway serves an http.Handler behind an Amazon API Gateway HTTP API (payload
+// format 2.0). It identifies the caller by the claims from the API's JWT authorizer,
+// never by anything else in the request.
 package gateway
 
 import (
@@ -16,9 +16,9 @@ import (
 // Handler is the handler of a Lambda function.
 type Handler func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error)
 
-// New returns h as the handler of a Lambda function. Its error, to which the
-// gateway answers 500, is of an event that is no HTTP request, as with a body that
-// is not the Base64 it is said to be.
+// New returns h as the handler of a Lambda function. The handler returns an error, for
+// which the gateway responds with 500, if the event is not an HTTP request, for example
+// if its body is not valid Base64.
 func New(h http.Handler) Handler {
 	proxy := httpadapter.NewV2(h)
 	return func(ctx context.Context, req events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
@@ -27,8 +27,8 @@ func New(h http.Handler) Handler {
 	}
 }
 
-// defaultStage is served without a prefix; the paths of any other stage begin
-// with its name.
+// defaultStage is served without a prefix. The paths of every other stage begin with
+// its name.
 const defaultStage = "$default"
 
 func withoutStage(path, stage string) string {
@@ -38,7 +38,7 @@ func withoutStage(path, stage string) string {
 	rest, found := strings.CutPrefix(path, "/"+stage)
 	switch {
 	case !found:
-		return path // by way of a custom domain, whose mapping has removed it
+		return path // through a custom domain, whose mapping has removed the stage
 	case rest == "":
 		return "/"
 	case rest[0] == '/':
@@ -47,8 +47,8 @@ func withoutStage(path, stage string) string {
 	return path
 }
 
-// escaped returns a path that a URL can have. The gateway hands on paths
-// decoded in part, so that there may be blanks and single percent signs in it.
+// escaped returns the path in valid URL encoding. The gateway passes partly decoded
+// paths, which may contain spaces and lone percent signs.
 func escaped(path string) string {
 	u, err := url.ParseRequestURI(path)
 	if err == nil && u.RawQuery == "" && u.EscapedPath() == path {

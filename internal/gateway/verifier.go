@@ -12,16 +12,15 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// Verifier reads the verdict of the API's JWT authorizer, which has checked the
-// token's signature, issuer, audience and times before the function was called.
-// It implements auth.Verifier.
+// Verifier takes the claims from the API's JWT authorizer, which has verified the
+// token's signature, issuer, audience and times before it calls the function. It
+// implements auth.Verifier.
 type Verifier struct {
-	TenantClaim string // name of the claim that has the tenant
+	TenantClaim string // name of the claim that contains the tenant
 }
 
-// Verify implements auth.Verifier. The raw token is not looked at: ctx, which
-// is that of a request served by a Handler, has the claims. Every error is a
-// problem.Unauthorized.
+// Verify implements auth.Verifier. It ignores the raw token: ctx, which must come from
+// a request served by a Handler, has the claims. Every error is a problem.Unauthorized.
 func (v Verifier) Verify(ctx context.Context, _ string) (auth.Identity, error) {
 	request, _ := core.GetAPIGatewayV2ContextFromContext(ctx)
 	if request.Authorizer == nil || request.Authorizer.JWT == nil {
@@ -34,10 +33,10 @@ func (v Verifier) Verify(ctx context.Context, _ string) (auth.Identity, error) {
 	return claims.Identity(v.TenantClaim)
 }
 
-// claimJSON undoes what the gateway does to a claim: it makes a string of each,
-// of an array "[a b]". A string that reads like another type counts as that
-// type, since a claim that is null for every tenant must not make them one. Only
-// a number cannot be told from a string of digits, and is taken for the string.
+// claimJSON reverts the gateway's conversion of every claim to a string, of an array to
+// "[a b]". A string that looks like another type is taken for that type: a claim that
+// is null for every tenant must not make them the same tenant. Only a number cannot be
+// told from a string of digits, and is taken for a string.
 func claimJSON(text string) jsontext.Value {
 	switch {
 	case text == "null" || text == "<nil>":
@@ -52,8 +51,8 @@ func claimJSON(text string) jsontext.Value {
 	return encoded(text)
 }
 
-// encoded returns v as JSON. Invalid UTF-8 gives nothing, and so a claim that is
-// refused.
+// encoded returns v as JSON. For invalid UTF-8 it returns nothing, so the claim is
+// rejected.
 func encoded(v any) jsontext.Value {
 	text, _ := json.Marshal(v)
 	return text

@@ -11,13 +11,13 @@ import (
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
-// event reads one event and checks it.
+// event reads and validates one event.
 func (p *parser) event(at place) error {
 	if len(p.drafts) == p.limits.events {
-		return p.refuse(at, problem.LimitReached, "", "is one too many: a call takes no more than %d events; send the rest in another call", p.limits.events)
+		return p.refuse(at, problem.LimitReached, "", "exceeds the limit of %d events per call; send the rest in another call", p.limits.events)
 	}
 	if kind := p.dec.PeekKind(); kind != jsontext.KindBeginObject {
-		if err := p.skip(at); err != nil { // not valid JSON is the better answer
+		if err := p.skip(at); err != nil { // invalid JSON is the better error
 			return err
 		}
 		return p.refuse(at, problem.InvalidRequest, "", "must be a JSON object with name and payload")
@@ -36,11 +36,11 @@ func (p *parser) event(at place) error {
 		return p.broken(at, err)
 	}
 	if size := p.dec.InputOffset() - start; size > p.limits.event {
-		return p.refuse(at, problem.PayloadTooLarge, "", "has %d bytes; at most %d are taken", size, p.limits.event)
+		return p.refuse(at, problem.PayloadTooLarge, "", "has %d bytes; the limit is %d", size, p.limits.event)
 	}
 	switch {
 	case d.Name == "":
-		return p.refuse(at, problem.InvalidRequest, "name", "is required: the name of the event, as order.items_cancelled")
+		return p.refuse(at, problem.InvalidRequest, "name", "is required: the name of the event, such as order.items_cancelled")
 	case d.Payload == nil:
 		return p.refuse(at, problem.InvalidRequest, "payload", "is required: a JSON object")
 	}
@@ -77,7 +77,7 @@ func (p *parser) id(at place, d *event.Draft) error {
 		return err
 	}
 	if !event.ValidID(text) {
-		return p.refuse(at, problem.InvalidRequest, "id", "%s is not a UUID; send one as 01890a5d-ac96-774b-bcce-b302099a8057, or leave it out", quote(text))
+		return p.refuse(at, problem.InvalidRequest, "id", "%s is not a UUID; send one such as 01890a5d-ac96-774b-bcce-b302099a8057, or leave it out", quote(text))
 	}
 	d.ID = strings.ToLower(text)
 	return nil
@@ -90,7 +90,7 @@ func (p *parser) name(at place, d *event.Draft) error {
 	}
 	if !event.ValidName(text) {
 		return p.refuse(at, problem.InvalidRequest, "name",
-			"%s is not an event name; it takes two or more words of a-z, 0-9 and _ that begin with a letter, joined by dots, at most %d characters", quote(text), event.MaxNameLength)
+			"%s is not an event name; use two or more words of a-z, 0-9 and _ that begin with a letter, joined by dots, at most %d characters in all", quote(text), event.MaxNameLength)
 	}
 	d.Name = text
 	return nil
@@ -106,7 +106,7 @@ func (p *parser) payload(at place, d *event.Draft) error {
 	if !object {
 		return p.refuse(at, problem.InvalidRequest, "payload", "must be a JSON object")
 	}
-	// The decoder gives its buffer away, but in the body the value stays.
+	// The decoder reuses its buffer; alias the value in the body instead.
 	end := p.offset + int(p.dec.InputOffset())
 	d.Payload = p.body[end-len(value) : end : end]
 	if err := strictjson.CheckDepth(d.Payload); err != nil {

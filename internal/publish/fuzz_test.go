@@ -16,7 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/settings"
 )
 
-// FuzzPublish compares what is taken with what the standard library reads.
+// FuzzPublish compares accepted bodies with what encoding/json reads.
 func FuzzPublish(f *testing.F) {
 	for _, s := range []string{
 		`{"id":"` + uuidA + `","name":"order.created","payload":{"n":1.0,"s":"\u00e9 é"}}`,

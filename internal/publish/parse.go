@@ -13,21 +13,21 @@ import (
 	"github.com/sluicehq/sluice/internal/strictjson"
 )
 
-// parser reads one call's body. Drafts alias it.
+// parser parses the body of one call. The drafts alias the body.
 type parser struct {
 	limits limits
 	body   []byte
 	dec    *jsontext.Decoder
-	offset int // in body, of what dec reads
+	offset int // in body, of dec's input
 
 	drafts []event.Draft
 	places []place // of the drafts
 }
 
-// place says which event of the call is meant.
+// place identifies an event of the call.
 type place struct {
 	kind  placeKind
-	index int // in the list from 0, or the line from 1
+	index int // in the list, from 0; or the line, from 1
 }
 
 type placeKind int
@@ -38,7 +38,7 @@ const (
 	onLine
 )
 
-// String names the event for people.
+// String names the event in messages.
 func (p place) String() string {
 	switch p.kind {
 	case inList:
@@ -49,7 +49,7 @@ func (p place) String() string {
 	return "The event"
 }
 
-// prefix is what the paths of its fields begin with.
+// prefix is the beginning of the paths of its fields.
 func (p place) prefix() string {
 	switch p.kind {
 	case inList:
@@ -60,8 +60,8 @@ func (p place) prefix() string {
 	return ""
 }
 
-// refuse returns a problem of a field of the event, or of the event itself for
-// the field "".
+// refuse returns a problem with a field of the event, or with the event itself if
+// field is "".
 func (p *parser) refuse(at place, code problem.Code, field, format string, args ...any) error {
 	subject := at.String()
 	if field != "" {
@@ -70,8 +70,8 @@ func (p *parser) refuse(at place, code problem.Code, field, format string, args 
 	return problem.New(code, "%s "+format+".", append([]any{subject}, args...)...)
 }
 
-// broken turns an error of the decoder into a problem. Its path is that from
-// the root of what is decoded, which for a list names the event already.
+// broken turns an error of the decoder into a problem. Its path starts at the root of
+// the decoded value, so for a list it already names the event.
 func (p *parser) broken(at place, err error) error {
 	where := strictjson.Place{Body: p.body, Offset: p.offset}
 	if at.kind == onLine {
@@ -98,8 +98,8 @@ func (p *parser) json() error {
 	return p.batch()
 }
 
-// isBatch reports whether the first name of the body is "events", without
-// using up the decoder. What is not valid is no batch.
+// isBatch reports whether the first name in the body is "events". It does not advance
+// the decoder. An invalid body is not a batch.
 func (p *parser) isBatch() bool {
 	dec := jsontext.NewDecoder(bytes.NewBuffer(p.body))
 	if t, err := dec.ReadToken(); err != nil || t.Kind() != jsontext.KindBeginObject {
@@ -110,7 +110,7 @@ func (p *parser) isBatch() bool {
 }
 
 func (p *parser) batch() error {
-	for range 2 { // the brace and the name, which isBatch has seen
+	for range 2 { // the brace and the name that isBatch has checked
 		if _, err := p.dec.ReadToken(); err != nil {
 			return p.broken(place{}, err)
 		}
@@ -137,13 +137,13 @@ func (p *parser) batch() error {
 	case err != nil:
 		return p.broken(place{}, err)
 	case t.Kind() == jsontext.KindString:
-		return problem.New(problem.UnknownField, "%s is not a known field beside events; put it into an event, or leave it out.",
+		return problem.New(problem.UnknownField, "%s is not a known field next to events; move it into an event, or leave it out.",
 			strictjson.Path("", p.dec.StackPointer()))
 	}
 	return p.end(place{})
 }
 
-// lines reads one event a line.
+// lines reads one event per line.
 func (p *parser) lines() error {
 	p.dec = jsontext.NewDecoder(new(bytes.Buffer))
 	var line []byte
@@ -167,7 +167,7 @@ func (p *parser) lines() error {
 	return nil
 }
 
-// end checks that nothing follows.
+// end checks that no value follows.
 func (p *parser) end(at place) error {
 	after := int(p.dec.InputOffset())
 	switch _, err := p.dec.ReadToken(); {
@@ -181,7 +181,7 @@ func (p *parser) end(at place) error {
 	}
 }
 
-var errFollowed = errors.New("another value follows the first; to send events one a line, use the content type application/x-ndjson")
+var errFollowed = errors.New("another value follows the first; to send one event per line, use the content type application/x-ndjson")
 
 func (p *parser) skip(at place) error {
 	if err := p.dec.SkipValue(); err != nil {

@@ -1,6 +1,6 @@
-// Package publish checks the body of a publish call and hands its events to
-// the log: all of them, or none. Payloads are checked and compacted as text,
-// never decoded, so that every number and character in them survives.
+// Package publish validates the body of a publish call and writes its events to the
+// log: all of them or none. Payloads are validated and compacted as text, never
+// decoded, so every number and character in them is preserved.
 package publish
 
 import (
@@ -13,21 +13,21 @@ import (
 	"github.com/sluicehq/sluice/internal/settings"
 )
 
-// Log makes drafts durable as events of a tenant, spread over its lanes.
+// Log stores drafts durably as events of a tenant, spread over its lanes.
 type Log interface {
-	// Publish stamps and writes the drafts, in their order within a lane. When
-	// it returns without an error all of them are durable; with an error, some
-	// may be. Drafts are not read after it has returned.
+	// Publish stamps and writes the drafts, in order within a lane. If it returns
+	// nil, all of them are durable; after an error, some may be. It does not read
+	// drafts after it has returned.
 	Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error
 }
 
-// Format is the form of a publish call's body.
+// Format is the format of a publish call's body.
 type Format int
 
-// The forms of a body.
+// The formats of a body.
 const (
 	JSON   Format = iota // one event, or {"events":[…]}
-	NDJSON               // one event a line; empty lines are skipped
+	NDJSON               // one event per line; empty lines are skipped
 )
 
 // Service publishes events. It is safe for concurrent use.
@@ -51,10 +51,9 @@ func New(log Log, s settings.Settings) *Service {
 	}
 }
 
-// Publish makes the events in body durable and returns their ids in order.
-// body belongs to the Service from then on: it is compacted in place. Errors
-// name the event they are about; nothing is written unless every event is
-// good.
+// Publish stores the events in body durably and returns their ids in order. It takes
+// ownership of body and compacts it in place. Errors name the offending event. Nothing
+// is written unless every event is valid.
 func (s *Service) Publish(ctx context.Context, tenant string, format Format, body []byte) ([]string, error) {
 	drafts, err := s.drafts(format, body)
 	if err != nil {
@@ -73,7 +72,7 @@ func (s *Service) Publish(ctx context.Context, tenant string, format Format, bod
 func (s *Service) drafts(format Format, body []byte) ([]event.Draft, error) {
 	if int64(len(body)) > s.limits.call {
 		return nil, problem.New(problem.PayloadTooLarge,
-			"The call has %d bytes; at most %d are taken. Send the events in several calls.", len(body), s.limits.call)
+			"The call has %d bytes; the limit is %d. Send the events in several calls.", len(body), s.limits.call)
 	}
 	p := &parser{limits: s.limits, body: body}
 	parse := p.json
@@ -99,13 +98,13 @@ func (s *Service) drafts(format Format, body []byte) ([]event.Draft, error) {
 
 func noEvents(format Format) error {
 	if format == NDJSON {
-		return problem.New(problem.InvalidRequest, "There is no event in the call; send at least one, each on a line of its own.")
+		return problem.New(problem.InvalidRequest, "The call has no events; send at least one, each on its own line.")
 	}
-	return problem.New(problem.InvalidRequest, "There is no event in the list events; send at least one.")
+	return problem.New(problem.InvalidRequest, "The list events is empty; send at least one event.")
 }
 
-// uniqueIDs refuses a call that has one id twice. Ids that are yet to be made
-// are not among them.
+// uniqueIDs rejects a call with a duplicate id. It skips events without an id, which
+// get one later.
 func (p *parser) uniqueIDs() error {
 	first := make(map[string]int, len(p.drafts))
 	for i := range p.drafts {
@@ -115,25 +114,24 @@ func (p *parser) uniqueIDs() error {
 		}
 		if j, ok := first[id]; ok {
 			return p.refuse(p.places[i], problem.InvalidRequest, "id",
-				"is %s, as is that of %s; an id can be in a call once", id, p.places[j])
+				"%s is also the id of %s; ids must be unique within a call", id, p.places[j])
 		}
 		first[id] = i
 	}
 	return nil
 }
 
-// finish makes the missing id and takes the white space out of the payload,
-// which is known to be valid.
+// finish generates a missing id and compacts the payload, which is valid JSON.
 func finish(d *event.Draft) error {
 	if err := compact(&d.Payload); err != nil {
-		return problem.Wrap(err, problem.Internal, "A valid payload cannot be compacted.")
+		return problem.Wrap(err, problem.Internal, "A valid payload could not be compacted.")
 	}
 	if d.ID != "" {
 		return nil
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return problem.Wrap(err, problem.Internal, "No event id can be made.")
+		return problem.Wrap(err, problem.Internal, "An event id could not be generated.")
 	}
 	d.ID = id.String()
 	return nil

@@ -16,7 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/settings"
 )
 
-// recorder keeps what reaches the log.
+// recorder is a Log that records the drafts.
 type recorder struct {
 	calls  int
 	drafts []event.Draft
@@ -64,7 +64,7 @@ func TestPublishTakes(t *testing.T) {
 			[]event.Draft{{ID: uuidA, Name: "order.created", Payload: []byte(`{"a b":[1,"x\n y"]}`)}},
 		},
 		{
-			"numbers and characters as they are", publish.JSON,
+			"numbers and characters are preserved", publish.JSON,
 			`{"id":"` + uuidA + `","name":"a.b.c_1","payload":{"n":[12345678901234567890123456789, 1.0, 1E+2, -0, 0.1000],"s":"\u00e9é` + "\u2028" + `\/<&"}}`,
 			[]event.Draft{{ID: uuidA, Name: "a.b.c_1", Payload: []byte(`{"n":[12345678901234567890123456789,1.0,1E+2,-0,0.1000],"s":"\u00e9é` + "\u2028" + `\/<&"}`)}},
 		},
@@ -128,13 +128,13 @@ func TestPublishRefuses(t *testing.T) {
 		message string // a part of it
 	}{
 		{"nothing", publish.JSON, " \n", problem.InvalidRequest, "The call is empty"},
-		{"no lines", publish.NDJSON, "\n\n", problem.InvalidRequest, "There is no event in the call; send at least one, each on a line"},
-		{"no events", publish.JSON, list(), problem.InvalidRequest, "There is no event in the list events; send"},
+		{"no lines", publish.NDJSON, "\n\n", problem.InvalidRequest, "The call has no events; send at least one, each on its own line"},
+		{"no events", publish.JSON, list(), problem.InvalidRequest, "The list events is empty; send"},
 		{"a list", publish.JSON, "[" + event("") + "]", problem.InvalidRequest, `send {"events":[…]}`},
 		{"a string", publish.JSON, `"x"`, problem.InvalidRequest, "The event must be a JSON object"},
 		{"not JSON", publish.JSON, `hello`, problem.InvalidJSON, "line 1, column 1"},
 		{"events no list", publish.JSON, `{"events":{}}`, problem.InvalidRequest, "events must be a list"},
-		{"beside events", publish.JSON, `{"events":[` + event("") + `],"tenant":"x"}`, problem.UnknownField, "tenant is not a known field beside events"},
+		{"next to events", publish.JSON, `{"events":[` + event("") + `],"tenant":"x"}`, problem.UnknownField, "tenant is not a known field next to events"},
 		{"events late", publish.JSON, `{"name":"a.b","events":[]}`, problem.UnknownField, "events is not a known field"},
 		{"two values", publish.JSON, event("") + "\n " + event(""), problem.InvalidJSON, "(line 2, column 2)"},
 		{"two on a line", publish.NDJSON, event("") + "\n" + event("") + event(""), problem.InvalidJSON, "(line 2, column 28)"},
@@ -153,8 +153,8 @@ func TestPublishRefuses(t *testing.T) {
 		{"id no UUID", publish.JSON, list(event(`,"id":"7"`)), problem.InvalidRequest, `events[0].id "7" is not a UUID`},
 		{"id in braces", publish.JSON, event(`,"id":"{` + uuidA + `}"`), problem.InvalidRequest, "is not a UUID"},
 		{"id a number", publish.JSON, event(`,"id":7`), problem.InvalidRequest, "id must be a string"},
-		{"id twice", publish.JSON, list(event(`,"id":"`+uuidA+`"`), event(""), event(`,"id":"`+strings.ToUpper(uuidA)+`"`)), problem.InvalidRequest, "events[2].id is " + uuidA + ", as is that of events[0]"},
-		{"id twice on lines", publish.NDJSON, event(`,"id":"`+uuidA+`"`) + "\n" + event(`,"id":"`+uuidA+`"`), problem.InvalidRequest, "line 2: id is " + uuidA + ", as is that of line 1"},
+		{"id twice", publish.JSON, list(event(`,"id":"`+uuidA+`"`), event(""), event(`,"id":"`+strings.ToUpper(uuidA)+`"`)), problem.InvalidRequest, "events[2].id " + uuidA + " is also the id of events[0]"},
+		{"id twice on lines", publish.NDJSON, event(`,"id":"`+uuidA+`"`) + "\n" + event(`,"id":"`+uuidA+`"`), problem.InvalidRequest, "line 2: id " + uuidA + " is also the id of line 1"},
 		{"published_at", publish.JSON, list(event(`,"published_at":"2019-01-17T12:00:00.000Z"`)), problem.InvalidRequest, "events[0].published_at is set by the service"},
 		{"tenant", publish.JSON, event(`,"tenant":"acme"`), problem.InvalidRequest, "tenant is set by the service"},
 		{"unknown field", publish.JSON, list(event(`,"nmae":"a.b"`)), problem.UnknownField, "events[0].nmae is not a known field"},
@@ -166,10 +166,10 @@ func TestPublishRefuses(t *testing.T) {
 		{"deep", publish.JSON, `{"events":[{"name":"a.b","payload":` + deep + `}]}`, problem.InvalidJSON, "events[0].payload.a.a."},
 		{"very deep", publish.JSON, strings.Repeat("[", 4900), problem.InvalidRequest, "send {"},
 		{"too large an event", publish.JSON, list(event(""), event(`,"id":"`+strings.Repeat(" ", 1000)+`"`)), problem.InvalidRequest, "events[1].id"},
-		{"too large a payload", publish.JSON, list(event(""), `{"name":"a.b","payload":{"x":"`+strings.Repeat("x", 1000)+`"}}`), problem.PayloadTooLarge, "events[1] has 1033 bytes; at most 1000"},
-		{"too large a call", publish.NDJSON, strings.Repeat(" ", 5001), problem.PayloadTooLarge, "5001 bytes; at most 5000"},
-		{"too many events", publish.JSON, list(event(""), event(""), event(""), event(""), event(""), event("")), problem.LimitReached, "events[5] is one too many: a call takes no more than 5 events; send"},
-		{"too many lines", publish.NDJSON, strings.Repeat(event("")+"\n", 6), problem.LimitReached, "line 6 is one too many: a call takes no more than 5 events; send"},
+		{"too large a payload", publish.JSON, list(event(""), `{"name":"a.b","payload":{"x":"`+strings.Repeat("x", 1000)+`"}}`), problem.PayloadTooLarge, "events[1] has 1033 bytes; the limit is 1000"},
+		{"too large a call", publish.NDJSON, strings.Repeat(" ", 5001), problem.PayloadTooLarge, "5001 bytes; the limit is 5000"},
+		{"too many events", publish.JSON, list(event(""), event(""), event(""), event(""), event(""), event("")), problem.LimitReached, "events[5] exceeds the limit of 5 events per call; send"},
+		{"too many lines", publish.NDJSON, strings.Repeat(event("")+"\n", 6), problem.LimitReached, "line 6 exceeds the limit of 5 events per call; send"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -188,7 +188,7 @@ func TestPublishRefuses(t *testing.T) {
 	}
 }
 
-// Both cases of every digit, wherever it stands, and nothing next to them.
+// Every digit in both cases, at every position, and nothing else.
 func TestIDsThatAreUUIDs(t *testing.T) {
 	const plain = "01234567-89ab-cdef-ABCD-EF0123456789"
 	body := func(id string) []byte { return []byte(`{"id":` + strconv.Quote(id) + `,"name":"a.b","payload":{}}`) }
@@ -268,7 +268,7 @@ func TestLimitsAreInclusive(t *testing.T) {
 	}
 }
 
-func TestErrorsOfTheLogAreHandedOn(t *testing.T) {
+func TestLogErrorsAreReturned(t *testing.T) {
 	s, log := setup()
 	log.err = problem.New(problem.Unavailable, "The disk is full.")
 	if _, err := s.Publish(t.Context(), "acme", publish.JSON, []byte(`{"name":"a.b","payload":{}}`)); !errors.Is(err, log.err) {

@@ -11,6 +11,6 @@ import (
 // quote is a caller's text for a message, cut where it is long.
 func quote(s string) string { return strconv.Quote(usertext.Clip(s, 100)) }
 
-// compact takes the white space out of valid JSON, in place. All else stays
+// compact removes the white space from valid JSON, in place. Everything else is kept
 // byte for byte.
 func compact(value *[]byte) error { return (*jsontext.Value)(value).Compact() }

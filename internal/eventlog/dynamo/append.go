@@ -13,28 +13,28 @@ import (
 )
 
 const (
-	// inlineBytes is the most that is stored in the item. A write unit of
-	// DynamoDB is 1 KB and costs about an eighth of a put to S3, and S3 takes
-	// longer: up to twice the price of the object, the item saves a round trip
-	// in the hot path, and another for every read.
+	// inlineBytes is the most data that is stored in an item. A DynamoDB write unit
+	// is 1 KB and costs about an eighth of a put to S3. Up to this size an item costs
+	// at most twice as much as an object, and saves a round trip for every append and
+	// every read.
 	inlineBytes = 16 << 10
 
-	// segmentBytes is about how many bytes of bodies a segment has at most. A
-	// record is not split.
+	// segmentBytes is the approximate limit of the bodies in a segment. A record is
+	// never split.
 	segmentBytes = 4 << 20
 )
 
-// Append implements eventlog.Log. It costs one put while no other process appends
-// to the partition, and for a large segment one more to S3. The first append of a
-// process reads the head before, and so does each while processes take turns;
-// records that were put back cost another put. Records of more than 4 MiB become
-// several segments: if it fails after some of them, the next append resumes there.
+// Append implements eventlog.Log. It costs one put while no other process appends to
+// the partition, and one more to S3 for a large segment. The first append of a process
+// also reads the end of the log, and so does every append while processes take turns.
+// Late records cost another put. Records of more than 4 MiB become several segments: if
+// Append fails after some of them, the next append resumes there.
 func (l *Log) Append(ctx context.Context, p event.Partition, source string, records []eventlog.Record) (uint64, error) {
 	if err := ended(ctx); err != nil {
 		return 0, err
 	}
-	// Of all records before the first is appended: a later chunk is compared with
-	// the one before it only as what the log already has.
+	// Validate all records before the first is appended: a later chunk is compared with
+	// the one before it only as a checkpoint.
 	if _, err := (eventlog.Checkpoint{}).After(source, records); err != nil {
 		return 0, err
 	}
@@ -42,25 +42,25 @@ func (l *Log) Append(ctx context.Context, p event.Partition, source string, reco
 	if len(chunks) == 0 {
 		return l.End(ctx, p)
 	}
-	h, cached := l.ends.get(p, l.Now())
+	e, cached := l.ends.get(p, l.Now())
 	if !cached {
 		var err error
-		if h, err = l.readEnd(ctx, p); err != nil {
+		if e, err = l.readEnd(ctx, p); err != nil {
 			return 0, err
 		}
 	}
 	for _, chunk := range chunks {
 		var err error
-		if h, err = l.appendChunk(ctx, p, h, cached, source, chunk); err != nil {
+		if e, err = l.appendChunk(ctx, p, e, cached, source, chunk); err != nil {
 			return 0, err
 		}
 		cached = false
 	}
-	return h.number, nil
+	return e.number, nil
 }
 
-// chunked splits records into runs of about segmentBytes, each with an event at
-// least. Records without events at the end may be left out.
+// chunked splits records into runs of about segmentBytes, each with at least one event.
+// It may leave out trailing records without events.
 func chunked(records []eventlog.Record) [][]eventlog.Record {
 	var chunks [][]eventlog.Record
 	start, size, events := 0, 0, 0
@@ -82,95 +82,94 @@ func chunked(records []eventlog.Record) [][]eventlog.Record {
 	return chunks
 }
 
-// appendChunk appends after the head, as one segment, those of the records that
-// the log does not have, and returns the new head. It retries while other
-// processes append. A cached head may be stale: it does not show that the log has
-// the records.
-func (l *Log) appendChunk(ctx context.Context, p event.Partition, h endState, cached bool, source string, records []eventlog.Record) (endState, error) {
+// appendChunk appends those of the records that the log does not have, as one segment
+// after e, and returns the new end. It retries while other processes append. A cached
+// end may be stale, so it does not prove that the log has the records.
+func (l *Log) appendChunk(ctx context.Context, p event.Partition, e endState, cached bool, source string, records []eventlog.Record) (endState, error) {
 	for {
-		rest, err := h.checkpoint.After(source, records)
+		rest, err := e.checkpoint.After(source, records)
 		if err != nil {
 			return endState{}, err
 		}
 		events := eventlog.Events(rest)
 		if len(events) == 0 && !cached {
-			return h, nil
+			return e, nil
 		}
 		if len(events) > 0 {
-			next, won, err := l.putSegment(ctx, p, h, h.checkpoint.Advanced(source, rest), events)
+			next, won, err := l.putSegment(ctx, p, e, e.checkpoint.Advanced(source, rest), events)
 			if won || err != nil {
 				return next, err
 			}
 		}
-		if h, err = l.readEnd(ctx, p); err != nil {
+		if e, err = l.readEnd(ctx, p); err != nil {
 			return endState{}, err
 		}
 		cached = false
 	}
 }
 
-// putSegment puts a segment after the head and returns the new head; false if
-// another process took the number.
-func (l *Log) putSegment(ctx context.Context, p event.Partition, h endState, mark eventlog.Checkpoint, events []event.Event) (endState, bool, error) {
-	it, err := l.newItem(p, h, mark, events)
+// putSegment puts a segment after e and returns the new end; false if another process
+// took the number.
+func (l *Log) putSegment(ctx context.Context, p event.Partition, e endState, checkpoint eventlog.Checkpoint, events []event.Event) (endState, bool, error) {
+	it, err := l.newItem(p, e, checkpoint, events)
 	if err != nil {
 		return endState{}, false, err
 	}
-	if err := l.prepare(ctx, p, h, it); err != nil {
+	if err := l.prepare(ctx, p, e, it); err != nil {
 		return endState{}, false, err
 	}
 	if won, err := l.putItem(ctx, it); !won || err != nil {
 		return endState{}, false, err
 	}
-	next := it.head()
+	next := it.end()
 	l.ends.set(p, next, false, l.Now())
 	l.recent.add(p, eventlog.Segment{Number: next.number, Events: events}, it.Expires)
 	return next, true, nil
 }
 
-// prepare writes what must be stored before the item is. It does no harm if the
-// item is never stored.
-func (l *Log) prepare(ctx context.Context, p event.Partition, h endState, it *item) error {
+// prepare writes what must be stored before the item. This is harmless if the item is
+// never stored.
+func (l *Log) prepare(ctx context.Context, p event.Partition, e endState, it *item) error {
 	if len(it.Data) > inlineBytes {
-		// An object without an item is removed with those of its age.
+		// The bucket's lifecycle removes an object that has no item.
 		packed := it.Data
 		it.Data, it.Object = nil, objectKey(p, it.number(), it.Nonce)
 		if err := l.putObject(ctx, it.Object, packed); err != nil {
 			return err
 		}
 	}
-	if h.number == 0 {
+	if e.number == 0 {
 		if err := l.putMarker(ctx, p, 0); err != nil {
 			return err
 		}
 	}
-	if l.isLate(h, it) {
+	if l.isLate(e, it) {
 		return l.noteLate(ctx, p, it)
 	}
 	return nil
 }
 
-// newItem returns the item of the segment after the head, with its events.
-func (l *Log) newItem(p event.Partition, h endState, mark eventlog.Checkpoint, events []event.Event) (*item, error) {
-	if h.number == maxNumber {
+// newItem returns the item of the segment after e, with its events.
+func (l *Log) newItem(p event.Partition, e endState, checkpoint eventlog.Checkpoint, events []event.Event) (*item, error) {
+	if e.number == maxNumber {
 		return nil, problem.New(problem.Internal, "lane %d of tenant %q is full", p.Lane, p.Tenant)
 	}
 	packed, err := pack(events)
 	if err != nil {
-		return nil, problem.Wrap(err, problem.Internal, "segment %d in lane %d of tenant %q cannot be stored", h.number+1, p.Lane, p.Tenant)
+		return nil, problem.Wrap(err, problem.Internal, "segment %d in lane %d of tenant %q cannot be stored", e.number+1, p.Lane, p.Tenant)
 	}
 	it := &item{
-		key: segmentKey(p, h.number+1), Source: mark.Source, Sequence: mark.Sequence, Nonce: rand.Uint64(), Data: packed,
-		// Segments expire in the order of their numbers, whatever the clock that wrote them.
-		Expires: max(l.Now().Add(l.Keep).Unix()+1, h.expires),
+		key: segmentKey(p, e.number+1), Source: checkpoint.Source, Sequence: checkpoint.Sequence, Nonce: rand.Uint64(), Data: packed,
+		// Segments expire in the order of their numbers, whatever the clocks of the writers.
+		Expires: max(l.Now().Add(l.Keep).Unix()+1, e.expires),
 	}
 	it.describe(events)
-	it.Last = max(it.Last, h.last) // records that were put back are older than those before them: see Seek
+	it.Last = max(it.Last, e.last) // late records are older than those before them: see Seek
 	return it, nil
 }
 
-// putItem puts an item unless there is another with its number. If it finds itself
-// there, the SDK has retried a put whose response was lost.
+// putItem puts an item unless its number is taken. If the stored item is this one, the
+// SDK has retried a put whose response was lost.
 func (l *Log) putItem(ctx context.Context, it *item) (bool, error) {
 	written, stored, err := l.put(ctx, it, expression.Name(dynamotable.PK).AttributeNotExists())
 	if written || err != nil {

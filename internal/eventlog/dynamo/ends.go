@@ -10,7 +10,7 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// head is what is known of the last segment of a partition.
+// endState is what is known of the last segment of a partition.
 type endState struct {
 	number     uint64
 	checkpoint eventlog.Checkpoint
@@ -18,9 +18,8 @@ type endState struct {
 	expires    int64 // s
 }
 
-// heads caches the heads that this process has seen, so that an append is one
-// put. A stale head does no harm: the put of the next number fails, and the head
-// is read again.
+// ends caches the ends that this process has seen, so that an append is one put. A
+// stale entry is harmless: the put of the next number fails, and the end is read again.
 type ends struct {
 	mu    sync.Mutex
 	known map[event.Partition]seen
@@ -35,28 +34,28 @@ type seen struct {
 }
 
 const (
-	// maxHeads is how many heads are kept, of about 200 bytes each.
+	// maxEnds bounds the cached ends, of about 200 bytes each.
 	maxEnds = 10_000
-	// headLife is how long a cached head is trusted. It must be far below Keep: by
-	// then the next segment could have been appended, have expired and be removed.
+	// endLife bounds trust in a cached end. It must be far below Keep, after which the
+	// next segment could have been appended, expired and removed.
 	endLife = time.Hour
 )
 
-func (h *ends) get(p event.Partition, now time.Time) (endState, bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s, ok := h.known[p]
+func (c *ends) get(p event.Partition, now time.Time) (endState, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, ok := c.known[p]
 	return s.endState, ok && !s.shared && now.Sub(s.at).Abs() < endLife
 }
 
-// set remembers a head that was read, or that this process has appended.
-func (h *ends) set(p event.Partition, to endState, read bool, now time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.known == nil {
-		h.known = map[event.Partition]seen{}
+// set caches an end that this process has read or appended.
+func (c *ends) set(p event.Partition, to endState, read bool, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil {
+		c.known = map[event.Partition]seen{}
 	}
-	s, ok := h.known[p]
+	s, ok := c.known[p]
 	if ok && s.number > to.number {
 		return // another goroutine has seen more
 	}
@@ -64,17 +63,17 @@ func (h *ends) set(p event.Partition, to endState, read bool, now time.Time) {
 	if read {
 		shared = ok && s.number < to.number
 	}
-	if len(h.known) >= maxEnds {
-		for any := range h.known {
-			delete(h.known, any)
+	if len(c.known) >= maxEnds {
+		for any := range c.known {
+			delete(c.known, any)
 			break
 		}
 	}
-	h.known[p] = seen{to, now, shared}
+	c.known[p] = seen{to, now, shared}
 }
 
-// readHead reads the head of a partition. Where its last segment has expired, or
-// is gone, the marker may know a higher number.
+// readEnd reads the end of a partition. If its last segment has expired or is gone, the
+// marker may have a higher number.
 func (l *Log) readEnd(ctx context.Context, p event.Partition) (endState, error) {
 	if err := ended(ctx); err != nil {
 		return endState{}, err
@@ -84,17 +83,17 @@ func (l *Log) readEnd(ctx context.Context, p event.Partition) (endState, error) 
 	if err != nil {
 		return endState{}, err
 	}
-	var h endState
+	var e endState
 	if len(items) > 0 {
-		h = items[0].head()
+		e = items[0].end()
 	}
 	if len(items) == 0 || items[0].expired(now) {
 		var m marker
 		if _, err := l.get(ctx, newKey(p, skMarker), &m); err != nil {
 			return endState{}, err
 		}
-		h.number = max(h.number, m.Number)
+		e.number = max(e.number, m.Number)
 	}
-	l.ends.set(p, h, true, now)
-	return h, nil
+	l.ends.set(p, e, true, now)
+	return e, nil
 }

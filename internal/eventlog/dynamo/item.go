@@ -8,22 +8,22 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// item is a stored segment. A field that was not asked for is zero.
+// item is a stored segment. Fields that were not requested are zero.
 type item struct {
 	key
 	Count    int    `dynamodbav:"count"`              // of its events
 	Bytes    int    `dynamodbav:"bytes"`              // of their bodies
 	First    int64  `dynamodbav:"first"`              // the earliest published_at, in ms
 	Last     int64  `dynamodbav:"last"`               // the latest up to this segment, in ms
-	Source   string `dynamodbav:"source,omitempty"`   // the stream that was appended,
-	Sequence string `dynamodbav:"sequence,omitempty"` // and how far
-	Nonce    uint64 `dynamodbav:"nonce"`              // of the put that made the item
+	Source   string `dynamodbav:"source,omitempty"`   // the checkpoint: the source,
+	Sequence string `dynamodbav:"sequence,omitempty"` // and its sequence
+	Nonce    uint64 `dynamodbav:"nonce"`              // of the put that created the item
 	Expires  int64  `dynamodbav:"expires"`            // s since 1970
 	Data     []byte `dynamodbav:"data,omitempty"`     // the events, or
-	Object   string `dynamodbav:"object,omitempty"`   // the key of the S3 object that has them
+	Object   string `dynamodbav:"object,omitempty"`   // the key of the S3 object with them
 }
 
-// describe fills in what the item says of its events.
+// describe fills in the fields that describe the events.
 func (it *item) describe(events []event.Event) {
 	it.Count = len(events)
 	it.First = events[0].PublishedAt.UnixMilli()
@@ -35,14 +35,14 @@ func (it *item) describe(events []event.Event) {
 	}
 }
 
-// number is that of the segment.
+// number returns the segment's number.
 func (it *item) number() uint64 {
-	n, _ := strconv.ParseUint(it.SK, 10, 64) // queries ask for numbers alone
+	n, _ := strconv.ParseUint(it.SK, 10, 64) // queries return only numbers
 	return n
 }
 
-// head is what the partition's head is with the item as its last segment.
-func (it *item) head() endState {
+// end returns the partition's end state with the item as its last segment.
+func (it *item) end() endState {
 	return endState{number: it.number(), checkpoint: eventlog.Checkpoint{Source: it.Source, Sequence: it.Sequence}, last: it.Last, expires: it.Expires}
 }
 

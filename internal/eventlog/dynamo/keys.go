@@ -10,7 +10,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 )
 
-// The names of attributes in expressions; package dynamotable has the others.
+// Attribute names for expressions. Package dynamotable has the others.
 const (
 	attrFirst    = "first"
 	attrLast     = "last"
@@ -20,8 +20,8 @@ const (
 	attrNumber   = "number"
 )
 
-// The sort keys of what a partition has besides its segments. They sort after
-// all numbers, so that no range of numbers includes them.
+// The sort keys of a partition's other items. They sort after all numbers, so that no
+// range of numbers includes them.
 const (
 	skWatermark = "BARRIER"
 	skLate      = "BELATED"
@@ -38,25 +38,24 @@ func newKey(p event.Partition, sk string) key {
 	return key{PK: dynamotable.SegmentPrefix + p.Key(), SK: sk}
 }
 
-// partitionOf returns the partition of a key; false if it is another key.
+// partitionOf returns the partition of a key; false if the key is of another kind.
 func partitionOf(k key) (event.Partition, bool) {
 	part, found := strings.CutPrefix(k.PK, dynamotable.SegmentPrefix)
 	p, ok := event.PartitionOf(part)
 	return p, found && ok
 }
 
-// maxNumber is the largest number a segment can have; it has 20 digits.
+// maxNumber is the largest segment number; it has 20 digits.
 const maxNumber = ^uint64(0)
 
 func segmentKey(p event.Partition, number uint64) key { return newKey(p, digits(number)) }
 
-// digits is a number as text that sorts as numbers do.
+// digits formats a number so that it sorts numerically.
 func digits(number uint64) string { return fmt.Sprintf("%020d", number) }
 
-// objectKey is the key of a segment's object. It begins with a hash, as S3
-// partitions a bucket by the beginning of keys, and ends with the nonce: the
-// object of a segment that lost the race for its number is never read as that of
-// the winner.
+// objectKey returns the key of a segment's object. It begins with a hash, because S3
+// partitions a bucket by key prefix. It ends with the nonce, so that the object of a
+// segment that lost the race for its number is never read as the winner's.
 func objectKey(p event.Partition, number, nonce uint64) string {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(p.Key())) // a hash never fails

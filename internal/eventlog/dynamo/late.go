@@ -10,25 +10,24 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 )
 
-// lateNote is what a partition remembers of its late segments: the number of the
-// last one, and the earliest time of them all. A segment is late if it has an
-// event that is older than one before it by more than Margin, as records have
-// that were set aside and put back on the stream days later. Through searches by
-// times that grow but for Margin, and so does not find it.
+// lateNote records the late segments of a partition: the number of the last one, and
+// the earliest time of them all. A segment is late if it has an event that is older, by
+// more than Margin, than an event before it: for example dead-lettered records, put
+// back on the stream days later. OffsetForTime searches by times that are in order to
+// within Margin, and so does not find late segments.
 //
-// A note is put before the segment is, and the segment may never come:
+// A note is put before its segment, and the segment may never be stored:
 //
-//   - If the process ends between the two, or the put fails, the note names a
-//     number that has no segment yet, or one that is not late. Then Through
-//     answers with a larger number than it had to, which it may, and never with
-//     one above the head.
-//   - If another process takes the number, the same holds. The next try is after
-//     a head whose time is no earlier: the segment is late again, and is noted
-//     under the number that it then gets.
-//   - A put that succeeds was after the true head: had its process known an older
-//     one, the number would have been taken. So no late segment is missed.
-//   - While a segment of the note is retained, its number does not fall and its
-//     time does not rise. It expires with the last of them.
+//   - If the process ends between the two, or the put fails, the note has a number
+//     that has no segment yet, or one that is not late. OffsetForTime then returns a
+//     larger number than necessary, which is allowed, but never one above the end.
+//   - The same holds if another process takes the number. The next attempt is after an
+//     end whose time is no earlier, so the segment is late again and is noted with its
+//     new number.
+//   - A put that succeeds was after the true end: with an older one, its number would
+//     have been taken. So no late segment is missed.
+//   - While a segment of the note is retained, the note's number does not decrease and
+//     its time does not increase. It expires with the last of them.
 type lateNote struct {
 	key
 	Number  uint64 `dynamodbav:"number"`
@@ -36,13 +35,13 @@ type lateNote struct {
 	Expires int64  `dynamodbav:"expires"` // s since 1970
 }
 
-// isLate reports whether the segment is late after this head.
-func (l *Log) isLate(h endState, it *item) bool {
-	return it.First < h.last-l.Margin.Milliseconds()
+// isLate reports whether the segment is late after e.
+func (l *Log) isLate(e endState, it *item) bool {
+	return it.First < e.last-l.Margin.Milliseconds()
 }
 
-// noteLate notes that the segment is late. Of two processes that note at once,
-// the second puts what both know.
+// noteLate adds the segment to the note. Of two concurrent processes, the second puts
+// the merged note.
 func (l *Log) noteLate(ctx context.Context, p event.Partition, it *item) error {
 	n := lateNote{newKey(p, skLate), it.number(), it.First, it.Expires}
 	for {
@@ -58,8 +57,7 @@ func (l *Log) noteLate(ctx context.Context, p event.Partition, it *item) error {
 	}
 }
 
-// keepsNote is the condition that the note takes back nothing of what the stored
-// one says.
+// keepsNote returns the condition that n covers everything in the stored note.
 func (l *Log) keepsNote(n lateNote) expression.ConditionBuilder {
 	number, first, expires := expression.Name(attrNumber), expression.Name(attrFirst), expression.Name(dynamotable.Expires)
 	return expression.Or(
@@ -71,10 +69,10 @@ func (l *Log) keepsNote(n lateNote) expression.ConditionBuilder {
 			expires.LessThanEqual(expression.Value(n.Expires))))
 }
 
-// lateThrough returns a number such that every late segment up to the head with
-// an event at t or before is up to it. The caller has read the head before: the
-// note of whatever is up to it is then stored.
-func (l *Log) lateThrough(ctx context.Context, p event.Partition, t time.Time, h endState) (uint64, error) {
+// lastLate returns a number that no late segment, up to e and with an event at or
+// before t, exceeds. The caller must have read e before, so that the notes of the
+// segments up to it are stored.
+func (l *Log) lastLate(ctx context.Context, p event.Partition, t time.Time, e endState) (uint64, error) {
 	var n lateNote
 	if _, err := l.get(ctx, newKey(p, skLate), &n); err != nil {
 		return 0, err
@@ -82,6 +80,7 @@ func (l *Log) lateThrough(ctx context.Context, p event.Partition, t time.Time, h
 	if n.Number == 0 || time.UnixMilli(n.First).After(t) {
 		return 0, nil
 	}
-	// If it has expired, so have its segments: what Through answers is no less.
-	return min(n.Number, h.number), nil
+	// If the note has expired, so have its segments, and OffsetForTime returns at least
+	// this number anyway.
+	return min(n.Number, e.number), nil
 }

@@ -1,17 +1,16 @@
-// Package dynamo is the log in a DynamoDB table and an S3 bucket, for any number
-// of processes. A segment is an item under its partition and number; its events
-// are in the item while they are small, else in an object of their own. A number
-// is taken by a conditional put, so that two processes never take the same one,
-// and how far the stream was appended is part of the segment: whoever takes the
-// next number has seen it.
+// Package dynamo implements the log in a DynamoDB table and an S3 bucket, for any
+// number of processes. A segment is an item under its partition and number. Its events
+// are in the item if they are small, otherwise in an S3 object. A conditional put takes
+// the number, so two processes never take the same one. The checkpoint of the source is
+// part of the segment, so a process that takes the next number has seen it.
 //
-// Times are weaker than on a single node. The log holds published_at out of
-// order by as much as Options.Margin, the most that clocks differ and that a
-// publish takes to reach the stream; answers by time err on the safe side by it.
+// Order by time is weaker than on a single node. In the log, published_at may be out
+// of order by up to Options.Margin: the most by which clocks differ, plus the most time
+// that a publish takes to reach the stream. Answers by time err on the safe side by it.
 //
-// The items expire by DynamoDB's own clock, in no order and up to days late. So
-// a segment past its expiry is no longer there, whether its item is or not, and
-// segments of a partition expire in the order of their numbers.
+// DynamoDB removes expired items by its own clock, in no order and up to days late. So
+// readers ignore a segment past its expiry, whether its item still exists or not, and
+// the segments of a partition expire in the order of their numbers.
 package dynamo
 
 import (
@@ -27,44 +26,44 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// Options is what a Log is made of.
+// Options are the dependencies and parameters of a Log.
 type Options struct {
 	DynamoDB *dynamodb.Client
 	Table    string // see package dynamotable
 	S3       *s3.Client
-	Bucket   string // its lifecycle removes what is under log/, some days after Keep
-	// Keep is how long a segment is kept, at least; Margin is how far
-	// published_at is out of order, at most.
+	Bucket   string // its lifecycle rule deletes objects under log/ some days after Keep
+	// Keep is the minimum time that a segment is kept. Margin is the maximum by which
+	// published_at is out of order.
 	Keep, Margin time.Duration
 	Now          func() time.Time
-	// Barrier puts a barrier for the partition on the stream; whoever reads it
-	// there calls Passed. If it is nil, the clock says when a time is settled:
-	// for a log that nothing is on its way to.
+	// PutMarker puts a watermark marker for the partition on the stream. The process
+	// that reads it from there calls Passed. If it is nil, the clock alone decides when
+	// an offset is final: for a log without a stream before it.
 	PutMarker func(ctx context.Context, p event.Partition) error
 }
 
-// Log implements eventlog.Log. It may be used by several processes on one table,
-// and by any number of goroutines.
+// Log implements eventlog.Log. It is safe for concurrent use, by several processes on
+// one table too.
 type Log struct {
 	Options
 	ends   ends
 	recent recentSegments
 
 	mu    sync.Mutex
-	asked map[event.Partition]time.Time // when a barrier was asked for last
+	asked map[event.Partition]time.Time // when a watermark marker was last put
 }
 
 var _ eventlog.Log = (*Log)(nil)
 
-// New returns the log in a table and a bucket that exist.
+// New returns the log in an existing table and bucket.
 func New(o Options) *Log {
 	return &Log{Options: o, asked: map[event.Partition]time.Time{}}
 }
 
-// Head implements eventlog.Log.
+// End implements eventlog.Log.
 func (l *Log) End(ctx context.Context, p event.Partition) (uint64, error) {
-	h, err := l.readEnd(ctx, p)
-	return h.number, err
+	e, err := l.readEnd(ctx, p)
+	return e.number, err
 }
 
 // ended returns an error if the context has ended.

@@ -15,7 +15,7 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// fetchesAtOnce is how many objects a read fetches side by side.
+// fetchesAtOnce is how many objects a read fetches concurrently.
 const fetchesAtOnce = 4
 
 func (l *Log) putObject(ctx context.Context, key string, data []byte) error {
@@ -25,8 +25,8 @@ func (l *Log) putObject(ctx context.Context, key string, data []byte) error {
 	return awserror.Problem(err, toWrite)
 }
 
-// segments returns the segments of the items, up to the first one that fails:
-// what comes before it can be delivered.
+// segments returns the segments of the items, up to the first that fails. Those before
+// it can be delivered. It returns an error only if the first item fails.
 func (l *Log) segments(ctx context.Context, p event.Partition, items []item) ([]eventlog.Segment, error) {
 	segments := make([]eventlog.Segment, len(items))
 	errs := make([]error, len(items))
@@ -79,8 +79,8 @@ func (l *Log) object(ctx context.Context, p event.Partition, it *item) ([]byte, 
 	return data.Bytes(), nil
 }
 
-// decoded returns the events of an item. Their number is what the item says: an
-// object of another segment is no less damaged.
+// decoded returns the events of an item. It verifies their count, to detect the object
+// of another segment.
 func decoded(p event.Partition, it *item, data []byte) ([]event.Event, error) {
 	events, err := unpack(p.Tenant, data)
 	if err == nil && len(events) == it.Count {

@@ -10,12 +10,12 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// maxSegmentBytes is the most that a segment takes when it is not compressed. A
-// call's events are cut long before it; one record is not.
+// maxSegmentBytes is the size limit of an uncompressed segment. Appends are split into
+// segments far below it, but a single record is not.
 const maxSegmentBytes = 64 << 20
 
-// A function has one processor or less, and little memory: one coder each, which
-// the callers take in turn.
+// A function has at most one processor and little memory, so callers share one encoder
+// and one decoder.
 var (
 	encoder = sync.OnceValues(func() (*zstd.Encoder, error) {
 		return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1),
@@ -27,10 +27,10 @@ var (
 	buffers = sync.Pool{New: func() any { return new([]byte) }}
 )
 
-// pooledBuffer is the largest buffer that is kept for the next segment.
+// pooledBuffer is the largest buffer that is reused for the next segment.
 const pooledBuffer = 8 << 20
 
-// pack returns the events as they are stored.
+// pack returns the events in their stored form: encoded and compressed.
 func pack(events []event.Event) ([]byte, error) {
 	enc, err := encoder()
 	if err != nil {
@@ -44,12 +44,12 @@ func pack(events []event.Event) ([]byte, error) {
 		buffers.Put(buf)
 	}
 	if size > maxSegmentBytes {
-		return nil, fmt.Errorf("a segment of %d bytes; at most %d can be read again", size, maxSegmentBytes)
+		return nil, fmt.Errorf("the segment has %d bytes; the limit is %d", size, maxSegmentBytes)
 	}
 	return packed, nil
 }
 
-// unpack returns the events of what pack returned.
+// unpack reverses pack.
 func unpack(tenant string, packed []byte) ([]event.Event, error) {
 	dec, err := decoder()
 	if err != nil {

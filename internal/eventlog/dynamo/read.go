@@ -9,16 +9,16 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// The first page of a read asks for one item for each bytesOfItem that are wanted,
-// up to firstPage: the sizes of the items are not known yet. The next pages ask
-// for what the average of the items so far makes of the rest, up to nextPage.
+// The first page of a read asks for one item per bytesOfItem requested, up to
+// firstPage, as the sizes of the items are not known yet. Later pages estimate their
+// number from the average size so far, up to nextPage.
 const (
 	firstPage   = 16
 	bytesOfItem = 4 << 10
 	nextPage    = 500
 )
 
-// Read implements eventlog.Log. What this process appended last costs no
+// Read implements eventlog.Log. Segments that this process appended recently cost no
 // request.
 func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]eventlog.Segment, error) {
 	if err := ended(ctx); err != nil {
@@ -34,8 +34,8 @@ func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxByte
 	return l.segments(ctx, p, items)
 }
 
-// items returns the items of the segments after the given number, from the first
-// that has not expired on, without a gap.
+// items returns the items of the segments after the given number, starting with the
+// first that has not expired, without a gap.
 func (l *Log) items(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]item, error) {
 	var found []item
 	size, now := 0, l.Now()
@@ -51,7 +51,7 @@ func (l *Log) items(ctx context.Context, p event.Partition, after uint64, maxByt
 				return found, nil
 			}
 			after = it.number()
-			// Expired ones come before those that are not, and may have gaps.
+			// Expired items come before the others, and may have gaps.
 			if !it.expired(now) {
 				found = append(found, it)
 				size += it.Bytes
@@ -69,19 +69,18 @@ func (l *Log) items(ctx context.Context, p event.Partition, after uint64, maxByt
 	return found, nil
 }
 
-// beforeRetained returns the number before the first segment after the given one
-// that has not expired, the head if there is none.
+// beforeRetained returns the number before the first unexpired segment after the given
+// number, or the end if there is none.
 func (l *Log) beforeRetained(ctx context.Context, p event.Partition, after uint64) (uint64, error) {
-	h, err := l.readEnd(ctx, p)
+	e, err := l.readEnd(ctx, p)
 	if err != nil {
 		return 0, err
 	}
-	return l.search(ctx, p, min(after, h.number), h.number, func(item) bool { return true })
+	return l.search(ctx, p, min(after, e.number), e.number, func(item) bool { return true })
 }
 
-// search returns the number before the first segment of those after the first
-// number and up to the second that matches, by binary search. Segments that have
-// expired do not match, nor do those before them.
+// search returns the number before the first segment in (after, upTo] that matches, by
+// binary search. Expired segments do not match.
 func (l *Log) search(ctx context.Context, p event.Partition, after, upTo uint64, matches func(item) bool) (uint64, error) {
 	var failed error
 	now := l.Now()

@@ -8,14 +8,14 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// tailBytes is how much memory the segments that this process appended last may
-// take: the follow loop reads them right after the append.
+// recentBytes bounds the memory for the segments that this process appended last. Live
+// delivery reads them right after the append.
 const recentBytes = 8 << 20
 
-// eventOverhead is about what an event takes in memory beside its body.
+// eventOverhead approximates the memory of an event without its body.
 const eventOverhead = 160
 
-// tail keeps what was appended last. The oldest goes first.
+// recentSegments caches the segments appended last. It drops the oldest first.
 type recentSegments struct {
 	mu       sync.Mutex
 	segments map[place]kept
@@ -33,32 +33,32 @@ type kept struct {
 	expires int64
 }
 
-func (t *recentSegments) add(p event.Partition, s eventlog.Segment, expires int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.segments == nil {
-		t.segments = map[place]kept{}
+func (r *recentSegments) add(p event.Partition, s eventlog.Segment, expires int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.segments == nil {
+		r.segments = map[place]kept{}
 	}
 	at := place{p, s.Number}
-	t.segments[at] = kept{s, expires}
-	t.order = append(t.order, at)
-	t.bytes += memoryOf(&s)
-	for t.bytes > recentBytes {
-		oldest := t.segments[t.order[0]].segment
-		delete(t.segments, t.order[0])
-		t.order = t.order[1:]
-		t.bytes -= memoryOf(&oldest)
+	r.segments[at] = kept{s, expires}
+	r.order = append(r.order, at)
+	r.bytes += memoryOf(&s)
+	for r.bytes > recentBytes {
+		oldest := r.segments[r.order[0]].segment
+		delete(r.segments, r.order[0])
+		r.order = r.order[1:]
+		r.bytes -= memoryOf(&oldest)
 	}
 }
 
-// read returns the segments after the given number that are at hand, up to
-// about maxBytes of bodies.
-func (t *recentSegments) read(p event.Partition, after uint64, maxBytes int, now time.Time) []eventlog.Segment {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// read returns the cached segments right after the given number, up to about maxBytes
+// of bodies.
+func (r *recentSegments) read(p event.Partition, after uint64, maxBytes int, now time.Time) []eventlog.Segment {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	var segments []eventlog.Segment
 	for size := 0; len(segments) == 0 || size < maxBytes; {
-		k, ok := t.segments[place{p, after + 1}]
+		k, ok := r.segments[place{p, after + 1}]
 		if !ok || now.Unix() >= k.expires {
 			break
 		}

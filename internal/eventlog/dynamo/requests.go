@@ -16,14 +16,14 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// What an error says the service could not do.
+// What the service could not do, for awserror.Problem.
 const (
 	toRead  = "read the log"
 	toWrite = "append to the log"
 )
 
 // get reads an item consistently into to; false if there is none. It reads all
-// attributes unless it is given names.
+// attributes, or only those named.
 func (l *Log) get(ctx context.Context, k key, to any, names ...string) (bool, error) {
 	in := &dynamodb.GetItemInput{TableName: &l.Table, Key: k.Attributes(), ConsistentRead: aws.Bool(true)}
 	if len(names) > 0 {
@@ -40,8 +40,8 @@ func (l *Log) get(ctx context.Context, k key, to any, names ...string) (bool, er
 	return len(out.Item) > 0, decode(out.Item, to)
 }
 
-// put puts an item if the condition holds. If it does not, put returns false and
-// the item that is stored.
+// put puts an item if the condition holds. Otherwise it returns false and the stored
+// item.
 func (l *Log) put(ctx context.Context, it any, condition expression.ConditionBuilder) (bool, attributes, error) {
 	attrs, err := attributevalue.MarshalMap(it)
 	if err != nil {
@@ -62,7 +62,7 @@ func (l *Log) put(ctx context.Context, it any, condition expression.ConditionBui
 	return err == nil, nil, awserror.Problem(err, toWrite)
 }
 
-// query says which of the segments after a number are read, and what of them.
+// query selects which segments to read, and which of their attributes.
 type query struct {
 	limit     int
 	backwards bool     // from the last one
@@ -101,7 +101,7 @@ func (l *Log) find(ctx context.Context, in dynamodb.QueryInput, b expression.Bui
 	return len(out.LastEvaluatedKey) > 0, damaged(attributevalue.UnmarshalListOfMaps(out.Items, to))
 }
 
-// attributes is an item as DynamoDB's API has it.
+// attributes is an item as in DynamoDB's API.
 type attributes = map[string]types.AttributeValue
 
 func decode(attrs attributes, to any) error { return damaged(attributevalue.UnmarshalMap(attrs, to)) }

@@ -10,8 +10,8 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 )
 
-// watermark is the latest barrier that came through the stream: everything that
-// was put on the stream before it is in the log.
+// watermark is the time of the latest watermark marker that has arrived: everything put
+// on the stream before it is in the log.
 type watermark struct {
 	key
 	At      int64 `dynamodbav:"at"`      // when it was put on the stream, in ms
@@ -21,16 +21,16 @@ type watermark struct {
 const (
 	// watermarkLife is how long a watermark is stored.
 	watermarkLife = 48 * time.Hour
-	// askEvery is how often this process asks for a barrier in a partition, or
-	// once a margin if that is less.
+	// askEvery is the minimum time between markers that this process puts in a
+	// partition, or the margin if that is shorter.
 	askEvery = time.Minute
-	// maxAsked is for how many partitions that is remembered.
+	// maxAsked bounds the partitions for which the last time is kept.
 	maxAsked = 10_000
 )
 
-// Passed notes that a barrier that was put on the stream at the given time has
-// come through: everything before it in the stream is in the log. The caller has
-// appended that before. An earlier barrier than the latest one changes nothing.
+// Passed saves that the watermark marker put on the stream at the given time has
+// arrived. The caller must have appended everything before it in the stream. A marker
+// earlier than the latest one changes nothing.
 func (l *Log) Passed(ctx context.Context, p event.Partition, at time.Time) error {
 	if err := ended(ctx); err != nil {
 		return err
@@ -41,12 +41,12 @@ func (l *Log) Passed(ctx context.Context, p event.Partition, at time.Time) error
 	return err
 }
 
-// passed reports whether everything that was put on the stream up to the given
-// time has come through. If that is not known, it asks for a barrier.
+// passed reports whether everything put on the stream up to the given time is in the
+// log. If that is not known, it puts a watermark marker.
 func (l *Log) passed(ctx context.Context, p event.Partition, end time.Time) (bool, error) {
 	now := l.Now()
 	if !now.After(end) {
-		return false, nil // a barrier would be too early
+		return false, nil // a marker would be too early
 	}
 	if l.PutMarker == nil {
 		return true, nil
@@ -62,11 +62,10 @@ func (l *Log) passed(ctx context.Context, p event.Partition, end time.Time) (boo
 	if !l.mayAsk(p, now) {
 		return false, nil
 	}
-	return false, awserror.Problem(l.PutMarker(ctx, p), "put a barrier on the stream")
+	return false, awserror.Problem(l.PutMarker(ctx, p), "put a watermark marker on the stream")
 }
 
-// mayAsk reports whether it is time to ask for a barrier, and if so remembers
-// that it was asked for.
+// mayAsk reports whether it is time to put a marker, and if so records that.
 func (l *Log) mayAsk(p event.Partition, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -74,7 +73,7 @@ func (l *Log) mayAsk(p event.Partition, now time.Time) bool {
 		return false
 	}
 	if len(l.asked) >= maxAsked {
-		clear(l.asked) // at worst some are asked for once more
+		clear(l.asked) // at worst, some markers are put again
 	}
 	l.asked[p] = now
 	return true

@@ -1,14 +1,13 @@
-// Package kinesis publishes events to an Amazon Kinesis data stream, from which
-// the function fanout appends them to the log, and has the format of the
-// stream's records.
+// Package kinesis publishes events to an Amazon Kinesis data stream, from which the
+// function fanout appends them to the log. It also defines the format of the stream's
+// records.
 //
-// The events of a call that are of one partition share records, in the order of
-// the call. Their order in the stream is not promised: PutRecords keeps none
-// between its entries, and an entry that fails is put again after others of its
-// lane got through. An answer that is lost puts a record twice. Each event keeps
-// the published_at it was first given, so that in the log the times are out of
-// order by as long as a call may last at most; readers allow for a margin of 15
-// minutes.
+// The events of a call that belong to one partition share records, in the order of
+// the call. The order of records in the stream is not guaranteed: PutRecords keeps
+// none between its entries, and an entry that fails is retried after later ones of its
+// lane have succeeded. A lost response leads to a record being put twice. Retries keep
+// an event's published_at, so times in the log are out of order by at most the
+// duration of a call; readers allow for a margin of 15 minutes.
 package kinesis
 
 import (
@@ -27,7 +26,8 @@ import (
 	"github.com/sluicehq/sluice/internal/publish"
 )
 
-// Client is the call that a Stream makes; *kinesis.Client has it.
+// Client is the part of the Kinesis API that a Stream uses; *kinesis.Client implements
+// it.
 type Client interface {
 	PutRecords(ctx context.Context, in *kinesis.PutRecordsInput, options ...func(*kinesis.Options)) (*kinesis.PutRecordsOutput, error)
 }
@@ -41,16 +41,17 @@ type Stream struct {
 
 var _ publish.Log = (*Stream)(nil)
 
-// New returns the Stream of that name. Events get their published_at from now.
+// New returns a Stream that puts records on the named stream. Events get their
+// published_at from now.
 func New(client Client, stream string, now func() time.Time) *Stream {
 	return &Stream{client: client, name: stream, now: now}
 }
 
-// Publish implements publish.Log. The stream takes events of up to about 1 MiB;
-// a larger one is a problem.PayloadTooLarge, and nothing is put. Entries that
-// fail are tried again, without those that did not, until a second before the
-// context's deadline, for about 10 seconds at most. Then the error, of code
-// Unavailable or Internal, says which events may not be in the stream.
+// Publish implements publish.Log. An event may have up to about 1 MiB; if one is
+// larger, the error is a problem.PayloadTooLarge and nothing is put. Failed entries
+// are retried, without the others, for about 10 seconds and until a second before the
+// context's deadline. After that the error, with the code Unavailable or Internal,
+// lists the events that may not be in the stream.
 func (s *Stream) Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error {
 	records, err := pack(tenant, lanes, drafts, s.now())
 	if err != nil {
@@ -71,18 +72,18 @@ func (s *Stream) Publish(ctx context.Context, tenant string, lanes int, drafts [
 	if len(indices) == len(drafts) {
 		return problem.Wrap(err, code, "The stream accepted none of the call's events. Send them again in a moment.")
 	}
-	return problem.Wrap(err, code, "The stream did not accept these of the call's %d events, counted from 0: %s. Send just these again in a moment; all the others are accepted.",
+	return problem.Wrap(err, code, "The stream did not accept these of the call's %d events, counted from 0: %s. Send only these again in a moment; all the others were accepted.",
 		len(drafts), ranges(indices))
 }
 
-// Barrier puts a barrier record of the present time on the stream: what was put
-// for the partition before the call comes before it.
+// PutMarker puts a watermark marker with the current time on the stream. Everything
+// put for the partition before the call precedes it.
 func (s *Stream) PutMarker(ctx context.Context, p event.Partition) error {
 	_, err := s.put(ctx, []record{newRecord(p, EncodeMarker(s.now()), nil)})
-	return awserror.Problem(err, "put a barrier on the stream")
+	return awserror.Problem(err, "put a watermark marker on the stream")
 }
 
-// ranges lists numbers for people: "0, 3 to 5".
+// ranges formats numbers for a message: "0, 3 to 5".
 func ranges(numbers []int) string {
 	slices.Sort(numbers)
 	var b strings.Builder

@@ -69,7 +69,7 @@ func TestPublishStampsAllAlike(t *testing.T) {
 	}
 }
 
-// What cannot be compressed takes the room that it takes, in several calls.
+// Incompressible events are put in several calls.
 func TestPublishOfWhatCannotBeCompressed(t *testing.T) {
 	s, client := setup(t)
 	given := drafts(9, 0)
@@ -127,8 +127,8 @@ func TestFailedEntriesAloneAreTriedAgain(t *testing.T) {
 	})
 }
 
-// The error names what the caller has to send again: with just that sent, each
-// event is in the stream.
+// The error names what the caller must send again: once only that is sent, every event
+// is in the stream.
 func TestErrorNamesWhatIsNotAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, client := setup(t)
@@ -150,12 +150,12 @@ func TestErrorNamesWhatIsNotAccepted(t *testing.T) {
 			}
 		}
 		want := "The stream did not accept these of the call's 12 events, counted from 0: " + ranges(missing) +
-			". Send just these again in a moment; all the others are accepted."
+			". Send only these again in a moment; all the others were accepted."
 		if problem.CodeOf(err) != problem.Unavailable || problem.MessageOf(err) != want {
 			t.Errorf("error %v\nwant %s", err, want)
 		}
 		if !strings.Contains(err.Error(), "ProvisionedThroughputExceededException") || strings.Contains(problem.MessageOf(err), "111122223333") {
-			t.Errorf("error %v; the cause is for the log alone", err)
+			t.Errorf("error %v; the cause belongs only in the log", err)
 		}
 		if took := time.Since(start); client.calls != tries || took > 12*time.Second {
 			t.Errorf("gave up after %d calls and %v", client.calls, took)
@@ -190,7 +190,7 @@ func TestGivesUpBeforeTheDeadline(t *testing.T) {
 	})
 }
 
-// A call that gets no answer does not take all of the time.
+// A call without a response does not use up all the time.
 func TestAnAnswerIsNotWaitedForForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, client := setup(t)
@@ -240,7 +240,7 @@ func TestWhatLastsIsNotTriedAgain(t *testing.T) {
 	}
 }
 
-func TestBarrier(t *testing.T) {
+func TestPutMarker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, client := setup(t)
 		client.fails = func(_ context.Context, call int, records []Record) ([]int, error) {

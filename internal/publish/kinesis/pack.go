@@ -10,14 +10,14 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// Upper bounds of what the encoding of a segment adds: to each event beside
-// its texts and its body, and once.
+// Upper bounds of the overhead of a segment's encoding: per event, besides its texts
+// and body, and per segment.
 const (
 	eventOverhead   = 32
 	segmentOverhead = 64
 )
 
-// record is one record to be put, and which events of the call are in it.
+// record is a record to put, with the indices of its events in the call.
 type record struct {
 	entry   types.PutRecordsRequestEntry
 	indices []int
@@ -37,14 +37,14 @@ type lane struct {
 	partition event.Partition
 	events    []event.Event
 	indices   []int
-	size      int // of the segment, at most
+	size      int // upper bound of the segment's size
 }
 
-// pack stamps the drafts and divides them into records, those of a lane in the
-// order of the drafts.
+// pack stamps the drafts and packs them into records, in the order of the drafts
+// within a lane.
 func pack(tenant string, lanes int, drafts []event.Draft, at time.Time) ([]record, error) {
 	var records []record
-	var open []*lane // in the order in which they were met
+	var open []*lane // in order of their first event
 	byLane := map[int]*lane{}
 	flush := func(l *lane) {
 		records = append(records, newRecord(l.partition, Encode(l.events), l.indices))
@@ -55,7 +55,7 @@ func pack(tenant string, lanes int, drafts []event.Draft, at time.Time) ([]recor
 		size := len(e.ID) + len(e.Name) + len(e.Body) + eventOverhead
 		if size > maxSegment-segmentOverhead {
 			return nil, problem.New(problem.PayloadTooLarge,
-				"Event %d of the call, counted from 0, takes %d bytes; the stream takes at most %d. Send a smaller one.", i, size, maxSegment-segmentOverhead)
+				"Event %d of the call, counted from 0, takes %d bytes; the limit of the stream is %d. Send a smaller event.", i, size, maxSegment-segmentOverhead)
 		}
 		n := event.LaneOf(e.ID, lanes)
 		l := byLane[n]

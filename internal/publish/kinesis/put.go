@@ -14,7 +14,7 @@ import (
 	"github.com/sluicehq/sluice/internal/backoff"
 )
 
-// What one PutRecords takes at most.
+// The limits of one PutRecords call.
 const (
 	maxCallRecords = 500
 	maxCallBytes   = 5 << 20
@@ -23,12 +23,12 @@ const (
 const (
 	tries       = 8
 	firstPause  = 100 * time.Millisecond // doubles, with full jitter
-	longestWait = 5 * time.Second        // of a pause, and for an answer
-	toAnswer    = time.Second            // of the context's time, left to its owner
+	longestWait = 5 * time.Second        // of a pause, and for a response
+	toAnswer    = time.Second            // of the context's time, left for the caller to respond
 )
 
-// put puts the records, in their order as far as they go at the first try. It
-// returns those that the stream did not confirm, and why.
+// put puts the records and retries those that fail; records that succeed at the first
+// attempt keep their order. It returns the unconfirmed ones, and the last error.
 func (s *Stream) put(ctx context.Context, records []record) ([]record, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -45,11 +45,11 @@ func (s *Stream) put(ctx context.Context, records []record) ([]record, error) {
 		}
 		records = left
 	}
-	return records, nil // there are none
+	return records, nil // empty
 }
 
-// attempt puts each record once and returns those that it has to put again, and
-// the last error. After an error that will last it puts no more.
+// attempt puts each record once. It returns those that failed, and the last error. It
+// stops at an error that a retry cannot fix.
 func (s *Stream) attempt(ctx context.Context, records []record) (left []record, last error) {
 	for len(records) > 0 {
 		n := fitting(records)
@@ -65,7 +65,7 @@ func (s *Stream) attempt(ctx context.Context, records []record) (left []record, 
 	return left, last
 }
 
-// fitting is how many of the records go into one call, at least one.
+// fitting returns how many of the records fit into one call, at least one.
 func fitting(records []record) int {
 	bytes := 0
 	for i := range records {
@@ -77,7 +77,7 @@ func fitting(records []record) int {
 	return len(records)
 }
 
-// call makes one call and returns the records that it did not put.
+// call makes one call and returns the records that were not put.
 func (s *Stream) call(ctx context.Context, records []record) ([]record, error) {
 	ctx, cancel := context.WithTimeout(ctx, longestWait)
 	defer cancel()
@@ -90,7 +90,7 @@ func (s *Stream) call(ctx context.Context, records []record) ([]record, error) {
 		return records, err
 	}
 	if len(out.Records) != len(records) {
-		return records, fmt.Errorf("PutRecords answered for %d of %d records", len(out.Records), len(records))
+		return records, fmt.Errorf("PutRecords returned results for %d of %d records", len(out.Records), len(records))
 	}
 	var failed []record
 	for i := range out.Records {
@@ -102,10 +102,10 @@ func (s *Stream) call(ctx context.Context, records []record) ([]record, error) {
 	return failed, err
 }
 
-// once leaves trying again to put, which sends less the next time.
+// once disables the SDK's retries: put retries only what failed.
 func once(o *kinesis.Options) { o.RetryMaxAttempts = 1 }
 
-// pause waits before the next try. It reports whether there is time for it.
+// pause waits before the next attempt. It reports whether there is time for one.
 func pause(ctx context.Context, try int) bool {
 	wait := backoff.Full(firstPause, try+1, longestWait, nil)
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {

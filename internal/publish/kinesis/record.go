@@ -15,15 +15,15 @@ import (
 	"github.com/sluicehq/sluice/internal/settings"
 )
 
-// A record of the stream has the partition's Key as its partition key. Its
-// data begins with a byte for its kind and version:
+// The partition key of a stream record is the partition's Key. Its data begins with a
+// byte for its kind and version:
 //
-//	kindEvents   the rest is one zstd frame, which says how long its content
-//	             is: a segment, as package eventlog encodes it
-//	kindBarrier  int64   the barrier's time in ms since 1970, big endian
-//	             uint32  CRC-32C of what is before it, big endian
+//	kindEvents  one zstd frame, with its content size: a segment, as package
+//	            eventlog encodes it
+//	kindMarker  int64   the marker's time in ms since 1970, big endian
+//	            uint32  CRC-32C of everything before it, big endian
 //
-// A new version of either gets a byte of its own.
+// A new version of either gets a new byte.
 const (
 	kindEvents = 1
 	kindMarker = 2
@@ -31,16 +31,16 @@ const (
 	markerSize = 1 + 8 + 4
 )
 
-// maxSegment is the largest segment in a record, before it is compressed. What
-// cannot be compressed grows by some 40 bytes, so that with its kind and its
-// partition key, of at most 256 characters, a record stays within 1 MiB.
+// maxSegment is the size limit of a segment in a record, before compression.
+// Incompressible data grows by some 40 bytes, so with its kind and a partition key of
+// at most 256 characters, a record has no more than 1 MiB.
 const maxSegment = 1<<20 - 4<<10
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// The encoder and the decoder have a state for one call at a time, which
-// concurrent calls wait for: a function has one processor at most. The frame
-// has no checksum, as the segment has one.
+// The encoder and the decoder serve one call at a time; concurrent calls wait. A
+// function has at most one processor. The frame needs no checksum because the segment
+// has one.
 var (
 	encoder = sync.OnceValue(func() *zstd.Encoder {
 		e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
@@ -60,15 +60,15 @@ var (
 	})
 )
 
-// Encode returns the data of a record of these events, which are of one
+// Encode returns the data of a record with these events, which must belong to one
 // partition and take at most about 1 MiB.
 func Encode(events []event.Event) []byte {
 	segment := eventlog.AppendSegment(nil, events)
 	return encoder().EncodeAll(segment, append(make([]byte, 0, len(segment)/2), kindEvents))
 }
 
-// EncodeBarrier returns the data of a barrier record of the given time, cut to
-// milliseconds.
+// EncodeMarker returns the data of a watermark marker with the given time, truncated
+// to milliseconds.
 func EncodeMarker(at time.Time) []byte {
 	data := make([]byte, 0, markerSize)
 	data = append(data, kindMarker)
@@ -76,24 +76,23 @@ func EncodeMarker(at time.Time) []byte {
 	return binary.BigEndian.AppendUint32(data, crc32.Checksum(data, castagnoli))
 }
 
-// Record is what a record of the stream says: events, or a barrier.
+// Record is a decoded stream record: events, or a watermark marker.
 type Record struct {
 	Partition event.Partition
-	Events    []event.Event // none: it is a barrier
+	Events    []event.Event // empty for a watermark marker
 	Marker    time.Time     // UTC, whole milliseconds
 }
 
-// Decode reads a record of the stream. A record that was not encoded by this
-// package, or was damaged since, is an error that says what is wrong with it;
-// trying again does not help. A record takes at most about 1 MiB of memory,
-// whatever its data claim.
+// Decode decodes a stream record. If this package did not encode the record, or if it
+// was damaged since, the error says what is wrong; do not retry. Decoding uses at most
+// about 1 MiB of memory, whatever sizes the data claims.
 func Decode(partitionKey string, data []byte) (Record, error) {
 	p, ok := event.PartitionOf(partitionKey)
 	switch {
 	case !ok:
 		return Record{}, fmt.Errorf("decode a record: its partition key %q is not a lane and a tenant, like 0#acme", partitionKey)
 	case p.Lane >= settings.MaxLanes:
-		return Record{}, fmt.Errorf("decode a record: its partition key %q is of lane %d; there are lanes 0 to %d", partitionKey, p.Lane, settings.MaxLanes-1)
+		return Record{}, fmt.Errorf("decode a record: its partition key %q has lane %d; lanes are 0 to %d", partitionKey, p.Lane, settings.MaxLanes-1)
 	case len(data) == 0:
 		return Record{}, errors.New("decode a record: it is empty")
 	}
@@ -105,7 +104,7 @@ func Decode(partitionKey string, data []byte) (Record, error) {
 	case kindMarker:
 		r.Marker, err = decodeMarker(data)
 	default:
-		err = fmt.Errorf("it is of kind %d; this release reads the kinds %d and %d", data[0], kindEvents, kindMarker)
+		err = fmt.Errorf("it is of kind %d; this release reads kinds %d and %d", data[0], kindEvents, kindMarker)
 	}
 	if err != nil {
 		return Record{}, fmt.Errorf("decode a record: %w", err)
@@ -114,15 +113,15 @@ func Decode(partitionKey string, data []byte) (Record, error) {
 }
 
 func decodeEvents(tenant string, frame []byte) ([]event.Event, error) {
-	var head zstd.Header
-	if err := head.Decode(frame); err != nil || head.Skippable || !head.HasFCS {
-		return nil, errors.New("its events are not a zstd frame that says how long its content is")
+	var header zstd.Header
+	if err := header.Decode(frame); err != nil || header.Skippable || !header.HasFCS {
+		return nil, errors.New("its events are not a zstd frame with a content size")
 	}
-	if head.FrameContentSize > maxSegment {
-		return nil, fmt.Errorf("its events take %d bytes; a record has at most %d", head.FrameContentSize, maxSegment)
+	if header.FrameContentSize > maxSegment {
+		return nil, fmt.Errorf("its events take %d bytes; the limit of a record is %d", header.FrameContentSize, maxSegment)
 	}
-	// The decoder writes no more than there is room for.
-	segment, err := decoder().DecodeAll(frame, make([]byte, 0, head.FrameContentSize))
+	// The decoder writes no more than the capacity.
+	segment, err := decoder().DecodeAll(frame, make([]byte, 0, header.FrameContentSize))
 	if err != nil {
 		return nil, fmt.Errorf("its events cannot be decompressed: %w", err)
 	}
@@ -138,15 +137,15 @@ func decodeEvents(tenant string, frame []byte) ([]event.Event, error) {
 
 func decodeMarker(data []byte) (time.Time, error) {
 	if len(data) != markerSize {
-		return time.Time{}, fmt.Errorf("a barrier has %d bytes, this one %d", markerSize, len(data))
+		return time.Time{}, fmt.Errorf("a watermark marker has %d bytes, this one has %d", markerSize, len(data))
 	}
 	content, sum := data[:markerSize-4], binary.BigEndian.Uint32(data[markerSize-4:])
 	if crc32.Checksum(content, castagnoli) != sum {
-		return time.Time{}, errors.New("the barrier is damaged: its checksum does not match")
+		return time.Time{}, errors.New("the watermark marker is damaged: its checksum does not match")
 	}
 	ms := int64(binary.BigEndian.Uint64(content[1:]))
 	if ms <= 0 {
-		return time.Time{}, errors.New("the barrier has no time after 1970")
+		return time.Time{}, errors.New("the time of the watermark marker is not after 1970")
 	}
 	return time.UnixMilli(ms).UTC(), nil
 }

@@ -27,12 +27,12 @@ func sample(n int) []event.Event {
 	return events
 }
 
-// Records of this release may be in a stream while the next one is deployed: if
-// this fails, the format needs a kind of its own beside the old one.
+// Records of this release may be in a stream while the next one is deployed. If this
+// fails, the new format needs a new kind, and the old kind must still be readable.
 func TestFormatIsFixed(t *testing.T) {
-	barrier := EncodeMarker(time.UnixMilli(1748779200123))
-	if got := hex.EncodeToString(barrier); got != goldenMarker {
-		t.Errorf("barrier %s, want %s", got, goldenMarker)
+	marker := EncodeMarker(time.UnixMilli(1748779200123))
+	if got := hex.EncodeToString(marker); got != goldenMarker {
+		t.Errorf("marker %s, want %s", got, goldenMarker)
 	}
 	// Another version of zstd may compress otherwise, but it reads this.
 	data, err := hex.DecodeString(goldenEvents)
@@ -62,7 +62,7 @@ func TestRoundTrip(t *testing.T) {
 	got, err := Decode(acme.Key(), EncodeMarker(at))
 	want := Record{Partition: acme, Marker: at.Truncate(time.Millisecond)}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
-		t.Errorf("barrier: %v (-want +got):\n%s", err, diff)
+		t.Errorf("marker: %v (-want +got):\n%s", err, diff)
 	}
 }
 
@@ -97,10 +97,10 @@ func TestDecodeRefuses(t *testing.T) {
 		{"no lane", "acme", good, `partition key "acme" is not`},
 		{"a lane with zeros", "03#acme", good, `partition key "03#acme" is not`},
 		{"no tenant", "3#", good, "is not a lane and a tenant"},
-		{"a lane too high", "32#acme", good, "there are lanes 0 to 31"},
+		{"a lane too high", "32#acme", good, "lanes are 0 to 31"},
 		{"a lane far too high", "99999999999999999999#acme", good, "is not a lane"},
 		{"empty", "3#acme", nil, "it is empty"},
-		{"unknown kind", "3#acme", append([]byte{9}, good[1:]...), "it is of kind 9; this release reads the kinds 1 and 2"},
+		{"unknown kind", "3#acme", append([]byte{9}, good[1:]...), "it is of kind 9; this release reads kinds 1 and 2"},
 		{"JSON", "3#acme", []byte(`{"id":1}`), "it is of kind 123"},
 		{"kind alone", "3#acme", []byte{kindEvents}, "are not a zstd frame"},
 		{"not zstd", "3#acme", append([]byte{kindEvents}, segment...), "are not a zstd frame"},
@@ -110,13 +110,13 @@ func TestDecodeRefuses(t *testing.T) {
 		{"an empty segment", "3#acme", compressed([]byte{1}), "it ends too early"},
 		{"more after the frame", "3#acme", compressed(segment, segment), "cannot be decompressed"},
 		{"garbage after the frame", "3#acme", append(bytes.Clone(good), "xx"...), "cannot be decompressed"},
-		{"a bomb that says so", "3#acme", compressed(make([]byte, 8<<20)), "its events take 8388608 bytes; a record has at most 1044480"},
-		{"a bomb that does not", "3#acme", streamed.Bytes(), "that says how long its content is"},
+		{"a bomb that says so", "3#acme", compressed(make([]byte, 8<<20)), "its events take 8388608 bytes; the limit of a record is 1044480"},
+		{"a bomb that does not", "3#acme", streamed.Bytes(), "with a content size"},
 		{"a bomb behind a frame", "3#acme", append(bytes.Clone(good), streamed.Bytes()[1:]...), "cannot be decompressed"},
-		{"barrier cut off", "3#acme", EncodeMarker(time.Now())[:markerSize-1], "a barrier has 13 bytes, this one 12"},
-		{"barrier too long", "3#acme", append(EncodeMarker(time.Now()), 0), "a barrier has 13 bytes, this one 14"},
-		{"barrier of no time", "3#acme", EncodeMarker(time.UnixMilli(0)), "no time after 1970"},
-		{"barrier before 1970", "3#acme", EncodeMarker(time.Time{}), "no time after 1970"},
+		{"marker cut off", "3#acme", EncodeMarker(time.Now())[:markerSize-1], "a watermark marker has 13 bytes, this one has 12"},
+		{"marker too long", "3#acme", append(EncodeMarker(time.Now()), 0), "a watermark marker has 13 bytes, this one has 14"},
+		{"marker of no time", "3#acme", EncodeMarker(time.UnixMilli(0)), "is not after 1970"},
+		{"marker before 1970", "3#acme", EncodeMarker(time.Time{}), "is not after 1970"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -132,7 +132,7 @@ func TestDecodeRefuses(t *testing.T) {
 }
 
 func TestEveryDamageIsNoticed(t *testing.T) {
-	for name, data := range map[string][]byte{"events": Encode(sample(5)), "barrier": EncodeMarker(time.UnixMilli(1748779200123))} {
+	for name, data := range map[string][]byte{"events": Encode(sample(5)), "marker": EncodeMarker(time.UnixMilli(1748779200123))} {
 		want, err := Decode("3#acme", data)
 		if err != nil {
 			t.Fatal(err)
@@ -153,7 +153,7 @@ func TestEveryDamageIsNoticed(t *testing.T) {
 	}
 }
 
-// Memory for a record is bounded by what is checked before it is taken.
+// The checks before decoding bound the memory that a record takes.
 func TestLargestRecordFits(t *testing.T) {
 	content := make([]byte, maxSegment)
 	random := rand.NewChaCha8([32]byte{})
@@ -179,7 +179,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		if r.Partition.Key() != key || (len(r.Events) == 0) == r.Marker.IsZero() {
-			t.Errorf("%q is of %+v, %d events, barrier %v", key, r.Partition, len(r.Events), r.Marker)
+			t.Errorf("%q is of %+v, %d events, marker %v", key, r.Partition, len(r.Events), r.Marker)
 		}
 	})
 }
