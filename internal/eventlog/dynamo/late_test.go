@@ -15,7 +15,7 @@ func (r *rig) appendAt(l *Log, ms int) (uint64, error) {
 	return l.Append(r.t.Context(), part, "", eventlog.Unnamed(eventAt(ms, 10, base.Add(time.Duration(ms)*time.Millisecond))))
 }
 
-// appendAll appends a segment for each time, and expects that it can.
+// appendAll appends a segment for each time.
 func (r *rig) appendAll(l *Log, all ...int) {
 	r.t.Helper()
 	for _, ms := range all {
@@ -29,11 +29,11 @@ func (r *rig) offsetForTime(ms int, want uint64) {
 	r.t.Helper()
 	n, _, err := r.process().OffsetForTime(r.t.Context(), part, base.Add(time.Duration(ms)*time.Millisecond))
 	if err != nil || n != want {
-		r.t.Errorf("Through %d ms: got %d, %v, want %d", ms, n, err, want)
+		r.t.Errorf("OffsetForTime %d ms: got %d, %v, want %d", ms, n, err, want)
 	}
 }
 
-// noted is the note of the partition, the time in milliseconds after base.
+// noted returns the note of the partition, with its time in milliseconds after base.
 func (r *rig) noted() lateNote {
 	r.t.Helper()
 	var n lateNote
@@ -54,7 +54,7 @@ func (r *rig) notedIs(number uint64, first int64) {
 	}
 }
 
-func TestWhatIsPutBackIsFound(t *testing.T) {
+func TestLateRecordsAreFound(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	l := r.process()
@@ -64,7 +64,7 @@ func TestWhatIsPutBackIsFound(t *testing.T) {
 	}
 	r.dynamo.take()
 	r.appendAll(l, 50)
-	equal(t, "requests of an append of what is put back", r.dynamo.take(), []string{"PutItem", "PutItem"})
+	equal(t, "requests of a late append", r.dynamo.take(), []string{"PutItem", "PutItem"})
 	r.appendAll(l, 300, 400)
 	equal(t, "requests of two others", r.dynamo.take(), []string{"PutItem", "PutItem"})
 	r.notedIs(5, 50)
@@ -83,18 +83,18 @@ func TestWhatIsPutBackIsFound(t *testing.T) {
 	r.offsetForTime(20, 9)
 }
 
-// The note is there before the segment is, whatever fails.
+// The note is stored before the segment, whatever fails.
 func TestNoteBeforeSegment(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		fails  int // from which put on
 		noted  uint64
-		answer bool // it is done, and the answer lost
+		answer bool // the put succeeds and its response is lost
 	}{
 		"no put":                         {fails: 1},
-		"the note's answer is lost":      {fails: 1, noted: 4, answer: true},
+		"the note's response is lost":    {fails: 1, noted: 4, answer: true},
 		"the segment's put":              {fails: 2, noted: 4},
-		"the answer to the segment's is": {fails: 2, noted: 4, answer: true},
+		"the segment's response is lost": {fails: 2, noted: 4, answer: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -115,23 +115,23 @@ func TestNoteBeforeSegment(t *testing.T) {
 				t.Fatalf("got %d, %v, want an error that is unavailable", n, err)
 			}
 			r.dynamo.fail(nil)
-			head := uint64(3)
+			end := uint64(3)
 			if c.fails == 2 && c.answer {
-				head = 4
+				end = 4
 			}
 			if n := r.noted(); n.Number != c.noted {
 				t.Errorf("the note is %+v, want number %d", n, c.noted)
 			}
-			if n := uint64(len(r.items(part))); n != head {
-				t.Errorf("%d segments, want %d", n, head)
+			if n := uint64(len(r.items(part))); n != end {
+				t.Errorf("%d segments, want %d", n, end)
 			}
-			r.offsetForTime(50, max(1, min(c.noted, head))) // never above the head
+			r.offsetForTime(50, max(1, min(c.noted, end))) // never above the end
 		})
 	}
 }
 
-// A process that loses its number notes the one that it gets, compared with what
-// took its number.
+// A process that loses the race for a number notes the number that it then gets,
+// relative to the segment that won.
 func TestLateAfterALostRace(t *testing.T) {
 	t.Parallel()
 	for name, back := range map[string]int{"late before": 50, "only after the winner": 195} {
@@ -149,7 +149,7 @@ func TestLateAfterALostRace(t *testing.T) {
 	}
 }
 
-// Whoever notes at the same time as others takes nothing back.
+// Concurrent notes are merged.
 func TestNotesAreMerged(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -190,11 +190,11 @@ func TestNotesExpire(t *testing.T) {
 	r.set(base.Add(time.Hour + r.options.Keep + time.Second)) // the note, too, and is still there
 	r.appendAll(l, 1000, 2000, 3000)
 	r.offsetForTime(60, 5)
-	r.appendAll(l, 1500) // forgets what the old one said
+	r.appendAll(l, 1500) // replaces the expired note
 	r.notedIs(9, 1500)
 }
 
-// The note is read after the head that Through settles by, which is the second
+// The note is read after the end that Through settles by, which is the second
 // one that it reads.
 func TestThroughReadsTheNoteLast(t *testing.T) {
 	t.Parallel()
@@ -202,23 +202,23 @@ func TestThroughReadsTheNoteLast(t *testing.T) {
 	other := r.process()
 	r.appendAll(other, 0, 100, 200)
 	r.set(base.Add(time.Hour))
-	heads := 0
+	reads := 0
 	r.dynamo.fail(func(operation string, done bool) int {
 		if operation == "Query" && !done {
-			if heads++; heads == 2 {
+			if reads++; reads == 2 {
 				r.appendAll(other, 400, 50, 500, 600)
 			}
 		}
 		return 0
 	})
-	n, settled, err := r.process().OffsetForTime(t.Context(), part, base.Add(350*time.Millisecond))
-	if err != nil || !settled || n != 5 {
-		t.Errorf("got %d, settled %v, %v; want 5, settled", n, settled, err)
+	n, final, err := r.process().OffsetForTime(t.Context(), part, base.Add(350*time.Millisecond))
+	if err != nil || !final || n != 5 {
+		t.Errorf("got %d, final %v, %v; want 5, final", n, final, err)
 	}
 }
 
-// A note is no segment, and of one partition.
-func TestNotesAreApart(t *testing.T) {
+// A note is not a segment, and belongs to one partition.
+func TestNotesAreSeparate(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	l := r.process()
@@ -231,6 +231,6 @@ func TestNotesAreApart(t *testing.T) {
 	}
 	equal(t, "segments", len(r.items(part)), 4)
 	if n, _, err := l.OffsetForTime(t.Context(), sibling, base.Add(50*time.Millisecond)); err != nil || n != 1 {
-		t.Errorf("Through in the other lane: %d, %v, want 1", n, err)
+		t.Errorf("OffsetForTime in the other lane: %d, %v, want 1", n, err)
 	}
 }

@@ -21,9 +21,8 @@ func eventRecords(sequence, size int) []eventlog.Record {
 	return []eventlog.Record{record(sequence, size)}
 }
 
-// In a log that is out of order by up to the margin, but for what was put back,
-// Seek and Through are on the safe side, and Seek not further than the margin
-// explains.
+// In a log that is out of order by up to the margin, except for late records, Seek and
+// OffsetForTime err on the safe side, and Seek by no more than the margin explains.
 func TestTimesOutOfOrder(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -73,7 +72,7 @@ func checkTimes(t *rapid.T, r *rig, p event.Partition, segments [][]int, at int)
 	if err != nil {
 		t.Fatal(err)
 	}
-	through, settled, err := l.OffsetForTime(t.Context(), p, when)
+	offset, final, err := l.OffsetForTime(t.Context(), p, when)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,13 +84,13 @@ func checkTimes(t *rapid.T, r *rig, p event.Partition, segments [][]int, at int)
 			if x >= at && n <= seek {
 				t.Fatalf("Seek %d: %d, but segment %d has an event at %d", at, seek, n, x)
 			}
-			if x <= at && n > through {
-				t.Fatalf("Through %d: %d, but segment %d has an event at %d", at, through, n, x)
+			if x <= at && n > offset {
+				t.Fatalf("OffsetForTime %d: %d, but segment %d has an event at %d", at, offset, n, x)
 			}
 		}
 	}
-	if settled && latest <= at+margin {
-		t.Fatalf("Through %d is settled, but the latest event is at %d: one at %d may follow", at, latest, latest-margin)
+	if final && latest <= at+margin {
+		t.Fatalf("OffsetForTime %d is final, but the latest event is at %d: one at %d may follow", at, latest, latest-margin)
 	}
 	for i := int(seek); i < len(segments) && latestOf(segments[i]) < at-2*margin; i++ {
 		t.Fatalf("Seek %d: %d, but segment %d ends at %d", at, seek, i+1, latestOf(segments[i]))
@@ -106,44 +105,44 @@ func latestOf(ms []int) int {
 	return latest
 }
 
-// barriers is a stream that barriers are put on.
+// watermarks is a stream that records the markers put on it.
 type watermarks struct {
 	put []event.Partition
 	err error
 }
 
-func (b *watermarks) barrier(_ context.Context, p event.Partition) error {
+func (b *watermarks) putMarker(_ context.Context, p event.Partition) error {
 	b.put = append(b.put, p)
 	return b.err
 }
 
-func TestThroughAsksForABarrier(t *testing.T) {
+func TestOffsetForTimePutsAMarker(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.options.Margin = 15 * time.Minute
 	var stream watermarks
-	r.options.PutMarker = stream.barrier
+	r.options.PutMarker = stream.putMarker
 	l := r.process()
 	r.append(l, "stream", record(1, 10))
 	end := base.Add(time.Hour)
-	through := func(want uint64, wantSettled bool, wantPut int) {
+	offset := func(want uint64, wantFinal bool, wantPut int) {
 		t.Helper()
-		n, settled, err := l.OffsetForTime(t.Context(), part, end)
-		if err != nil || n != want || settled != wantSettled || len(stream.put) != wantPut {
-			t.Errorf("got %d, settled %v, %v with %d barriers put; want %d, settled %v, %d barriers",
-				n, settled, err, len(stream.put), want, wantSettled, wantPut)
+		n, final, err := l.OffsetForTime(t.Context(), part, end)
+		if err != nil || n != want || final != wantFinal || len(stream.put) != wantPut {
+			t.Errorf("got %d, final %v, %v with %d markers put; want %d, final %v, %d markers",
+				n, final, err, len(stream.put), want, wantFinal, wantPut)
 		}
 	}
-	through(1, false, 0)
+	offset(1, false, 0)
 	r.set(end.Add(15 * time.Minute))
-	through(1, false, 0) // a barrier put now would not be after the margin for sure
+	offset(1, false, 0) // a marker put now might not be after the margin
 	r.set(end.Add(15*time.Minute + time.Millisecond))
 	asked := r.Now()
-	through(1, false, 1)
+	offset(1, false, 1)
 	r.set(asked.Add(59 * time.Second))
-	through(1, false, 1)
+	offset(1, false, 1)
 	r.set(asked.Add(time.Minute))
-	through(1, false, 2)
+	offset(1, false, 2)
 	passed := func(at time.Time) {
 		t.Helper()
 		if err := l.Passed(t.Context(), part, at); err != nil {
@@ -151,52 +150,51 @@ func TestThroughAsksForABarrier(t *testing.T) {
 		}
 	}
 	passed(end.Add(15*time.Minute - time.Millisecond))
-	through(1, false, 2) // put before the margin was over
+	offset(1, false, 2) // put before the margin was over
 	passed(asked)
-	through(1, true, 2)
+	offset(1, true, 2)
 	passed(base) // a late and earlier one changes nothing
-	through(1, true, 2)
-	if n, settled, err := l.OffsetForTime(t.Context(), event.Partition{Tenant: "acme", Lane: 1}, end); settled || err != nil || n != 0 {
-		t.Errorf("a partition that no barrier came through in: %d, settled %v, %v", n, settled, err)
+	offset(1, true, 2)
+	if n, final, err := l.OffsetForTime(t.Context(), event.Partition{Tenant: "acme", Lane: 1}, end); final || err != nil || n != 0 {
+		t.Errorf("a partition without a marker: %d, final %v, %v", n, final, err)
 	}
-	equal(t, "barriers", stream.put, []event.Partition{part, part, {Tenant: "acme", Lane: 1}})
+	equal(t, "markers", stream.put, []event.Partition{part, part, {Tenant: "acme", Lane: 1}})
 }
 
-// The log itself says that a time is settled once it has an event that is later
-// by more than the margin.
-func TestALaterEventSettles(t *testing.T) {
+// An offset is final once the log has an event that is later by more than the margin.
+func TestALaterEventMakesFinal(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	var stream watermarks
-	r.options.PutMarker = stream.barrier
+	r.options.PutMarker = stream.putMarker
 	l := r.process()
 	r.append(l, "stream", record(1, 10))
 	r.append(l, "stream", record(11, 10))
 	r.set(base.Add(time.Hour))
 	for ms, want := range map[int]bool{0: true, 1: false, 2: false, 11: false} {
-		n, settled, err := r.process().OffsetForTime(t.Context(), part, base.Add(time.Duration(ms)*time.Millisecond))
-		if err != nil || settled != want || ms == 0 && n > 1 {
-			t.Errorf("Through %d ms: %d, settled %v, %v, want settled %v", ms, n, settled, err, want)
+		n, final, err := r.process().OffsetForTime(t.Context(), part, base.Add(time.Duration(ms)*time.Millisecond))
+		if err != nil || final != want || ms == 0 && n > 1 {
+			t.Errorf("OffsetForTime %d ms: %d, final %v, %v, want final %v", ms, n, final, err, want)
 		}
 	}
 	if len(stream.put) != 3 {
-		t.Errorf("%d barriers are put, want 3", len(stream.put))
+		t.Errorf("%d markers were put, want 3", len(stream.put))
 	}
 }
 
-// What is appended between the first look at the log and the barrier's coming
-// through is counted.
-func TestThroughCountsWhatCameBeforeTheBarrier(t *testing.T) {
+// OffsetForTime counts what is appended between its first read of the log and the
+// arrival of the marker.
+func TestOffsetForTimeCountsWhatIsBeforeTheMarker(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.options.PutMarker = (&watermarks{}).barrier
+	r.options.PutMarker = (&watermarks{}).putMarker
 	other := r.process()
 	r.append(other, "stream", record(1, 10))
 	r.set(base.Add(time.Hour))
 	l := r.process()
 	once := false
 	r.dynamo.fail(func(operation string, done bool) int {
-		if operation == "GetItem" && !done && !once { // about to look whether a barrier has come through
+		if operation == "GetItem" && !done && !once { // about to check whether a marker has arrived
 			once = true
 			r.append(other, "stream", record(2, 10))
 			if err := other.Passed(t.Context(), part, base.Add(59*time.Minute)); err != nil {
@@ -205,20 +203,20 @@ func TestThroughCountsWhatCameBeforeTheBarrier(t *testing.T) {
 		}
 		return 0
 	})
-	n, settled, err := l.OffsetForTime(t.Context(), part, base.Add(5*time.Millisecond))
-	if err != nil || !settled || n != 2 {
-		t.Errorf("got %d, settled %v, %v; want 2, settled", n, settled, err)
+	n, final, err := l.OffsetForTime(t.Context(), part, base.Add(5*time.Millisecond))
+	if err != nil || !final || n != 2 {
+		t.Errorf("got %d, final %v, %v; want 2, final", n, final, err)
 	}
 }
 
-func TestABarrierThatCannotBePut(t *testing.T) {
+func TestAMarkerThatCannotBePut(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	stream := watermarks{err: errors.New("no stream")}
-	r.options.PutMarker = stream.barrier
+	r.options.PutMarker = stream.putMarker
 	r.set(base.Add(time.Hour))
 	l := r.process()
-	if _, settled, err := l.OffsetForTime(t.Context(), part, base); settled || problem.CodeOf(err) != problem.Unavailable {
-		t.Errorf("got settled %v, %v, want an error that is unavailable", settled, err)
+	if _, final, err := l.OffsetForTime(t.Context(), part, base); final || problem.CodeOf(err) != problem.Unavailable {
+		t.Errorf("got final %v, %v, want an error that is unavailable", final, err)
 	}
 }

@@ -74,7 +74,7 @@ var appends = map[string]test{
 		equal(t, "segments", got, want)
 		endIs(t, h, part, appenders*each)
 	},
-	"partitions are apart": func(t *testing.T, h Harness, _ *Clock) {
+	"partitions are separate": func(t *testing.T, h Harness, _ *Clock) {
 		var all []event.Partition
 		for _, tenant := range []string{"a", "ab", "a/0", "a#0", "a:0", "a\x00", "a\x00b", "A", "a'", "a%", "\u00e9", "e\u0301", "0"} {
 			for lane := range 3 {
@@ -101,7 +101,7 @@ var appends = map[string]test{
 		for i := range uint64(2) {
 			for _, records := range [][]eventlog.Record{nil, {{}}, {{}, {}}} {
 				if n := addRecords(t, h, part, "", records); n != i {
-					t.Errorf("got %d, want the head, %d", n, i)
+					t.Errorf("got %d, want the end, %d", n, i)
 				}
 			}
 			endIs(t, h, part, i)
@@ -122,11 +122,11 @@ var appends = map[string]test{
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		calls := map[string]func() error{
-			"Append":  func() error { _, err := h.Log.Append(ctx, part, "", eventlog.Unnamed(events(0, 1)...)); return err },
-			"Read":    func() error { _, err := h.Log.Read(ctx, part, 0, 1); return err },
-			"Head":    func() error { _, err := h.Log.End(ctx, part); return err },
-			"Seek":    func() error { _, err := h.Log.Seek(ctx, part, base); return err },
-			"Through": func() error { _, _, err := h.Log.OffsetForTime(ctx, part, base.Add(-time.Hour)); return err },
+			"Append":        func() error { _, err := h.Log.Append(ctx, part, "", eventlog.Unnamed(events(0, 1)...)); return err },
+			"Read":          func() error { _, err := h.Log.Read(ctx, part, 0, 1); return err },
+			"End":           func() error { _, err := h.Log.End(ctx, part); return err },
+			"Seek":          func() error { _, err := h.Log.Seek(ctx, part, base); return err },
+			"OffsetForTime": func() error { _, _, err := h.Log.OffsetForTime(ctx, part, base.Add(-time.Hour)); return err },
 		}
 		for what, call := range calls {
 			if err := call(); !errors.Is(err, context.Canceled) {

@@ -1,6 +1,6 @@
-// Package logtest is the conformance suite of package eventlog: what its doc
-// comments promise, as tests. Every adapter runs it, the double of the other
-// packages' tests included, so that what holds on the double holds elsewhere.
+// Package logtest is the conformance suite of package eventlog: it tests what the doc
+// comments promise. Every adapter runs it, including the fake that other packages' tests
+// use, so that results with the fake hold for the others.
 package logtest
 
 import (
@@ -20,10 +20,10 @@ import (
 // Harness is a log under test.
 type Harness struct {
 	Log eventlog.Log
-	// Trim takes out of the log what is as a whole older than the given time.
-	// Tests that need it are skipped where it is nil.
+	// Trim deletes the segments whose events are all older than the given time. If it is
+	// nil, the tests that need it are skipped.
 	Trim func(ctx context.Context, before time.Time) error
-	// Margin is how far the log's answers by time lie on the safe side, 0 if
+	// Margin is by how much the log's answers by time may err on the safe side, 0 if
 	// they are exact.
 	Margin time.Duration
 }
@@ -34,10 +34,10 @@ type Open func(t *testing.T, now func() time.Time) Harness
 
 type test func(t *testing.T, h Harness, clock *Clock)
 
-// Run runs the suite. Its tests run side by side if open calls t.Parallel.
+// Run runs the suite. Its tests run in parallel if open calls t.Parallel.
 func Run(t *testing.T, open Open) { run(t, open, appends, sources, reads, times) }
 
-// RunWithoutTimes runs the suite but for the tests of Seek and Through.
+// RunWithoutTimes runs the suite without the tests of Seek and OffsetForTime.
 func RunWithoutTimes(t *testing.T, open Open) { run(t, open, appends, sources, reads) }
 
 func run(t *testing.T, open Open, groups ...map[string]test) {
@@ -59,7 +59,7 @@ type Clock struct {
 	at time.Time
 }
 
-// Now is the clock's time.
+// Now returns the clock's time.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -86,7 +86,8 @@ func anEvent(p event.Partition, i int, at time.Time) event.Event {
 	return event.Draft{ID: idOf(i), Name: fmt.Sprintf("order.kind_%d", i%3), Payload: payload}.Stamp(p.Tenant, at)
 }
 
-// events are n events at base, numbered from the given one.
+// events returns n events, numbered from the given number, a millisecond apart from
+// base on.
 func events(from, n int) []event.Event {
 	var list []event.Event
 	for i := range n {
@@ -135,9 +136,9 @@ func readAll(t *testing.T, h Harness, p event.Partition, after uint64) []eventlo
 
 func endIs(t *testing.T, h Harness, p event.Partition, want uint64) {
 	t.Helper()
-	head, err := h.Log.End(t.Context(), p)
-	if err != nil || head != want {
-		t.Errorf("Head of %v: got %d, %v, want %d", p, head, err, want)
+	end, err := h.Log.End(t.Context(), p)
+	if err != nil || end != want {
+		t.Errorf("End of %v: got %d, %v, want %d", p, end, err, want)
 	}
 }
 
@@ -159,7 +160,7 @@ func numbers(segments []eventlog.Segment) []uint64 {
 func (h Harness) trim(t *testing.T, before time.Time) {
 	t.Helper()
 	if h.Trim == nil {
-		t.Skipf("%T cannot be trimmed by hand", h.Log)
+		t.Skipf("%T cannot be trimmed", h.Log)
 	}
 	if err := h.Trim(t.Context(), before); err != nil {
 		t.Fatalf("Trim: %v", err)

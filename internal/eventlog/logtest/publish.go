@@ -16,7 +16,7 @@ import (
 type Publisher interface {
 	eventlog.Log
 	Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error
-	OnAppend(func(p event.Partition, head uint64))
+	OnAppend(func(p event.Partition, end uint64))
 }
 
 // RunPublish runs the suite of logs that stamp events themselves.
@@ -89,7 +89,7 @@ var publishes = map[string]func(*testing.T, Publisher, *Clock){
 		}
 		equal(t, "events", len(seen), publishers*each*2)
 	},
-	"with the clock set back, positions and times still grow": func(t *testing.T, log Publisher, clock *Clock) {
+	"with the clock set back, numbers and times still grow": func(t *testing.T, log Publisher, clock *Clock) {
 		publish(t, log, "tenant", 1, 0, 1)
 		clock.Set(base.Add(-time.Hour))
 		publish(t, log, "tenant", 1, 1, 1)
@@ -102,14 +102,14 @@ var publishes = map[string]func(*testing.T, Publisher, *Clock){
 			}
 		}
 	},
-	"what is settled stays settled": func(t *testing.T, log Publisher, clock *Clock) {
+	"a final offset stays final": func(t *testing.T, log Publisher, clock *Clock) {
 		p := event.Partition{Tenant: "tenant"}
 		for i, now := range []time.Duration{time.Millisecond, 1, 1500 * time.Microsecond, 999 * time.Microsecond} {
 			at := base.Add(time.Duration(i) * time.Hour)
 			clock.Set(at.Add(now))
-			n, settled, err := log.OffsetForTime(t.Context(), p, at)
-			if err != nil || !settled {
-				t.Fatalf("Through at %v after the time: settled %v, %v", now, settled, err)
+			n, final, err := log.OffsetForTime(t.Context(), p, at)
+			if err != nil || !final {
+				t.Fatalf("OffsetForTime at %v after the time: final %v, %v", now, final, err)
 			}
 			for _, back := range []time.Duration{0, time.Millisecond, 10 * time.Minute} {
 				clock.Set(at.Add(now - back))
@@ -117,21 +117,21 @@ var publishes = map[string]func(*testing.T, Publisher, *Clock){
 			}
 			for _, s := range readAll(t, Harness{Log: log}, p, n) {
 				if got := s.Events[0].PublishedAt; !got.After(at) {
-					t.Errorf("with the clock %v after: an event was published at %v, settled was %v", now, got, at)
+					t.Errorf("with the clock %v after: an event was published at %v, final was %v", now, got, at)
 				}
 			}
 		}
 	},
-	"an append is told after it is readable": func(t *testing.T, log Publisher, clock *Clock) {
+	"OnAppend is called once an append is readable": func(t *testing.T, log Publisher, clock *Clock) {
 		var mu sync.Mutex
-		told := map[event.Partition]uint64{}
-		log.OnAppend(func(p event.Partition, head uint64) {
-			if got, err := log.End(t.Context(), p); err != nil || got < head {
-				t.Errorf("told of head %d, but the head is %d, %v", head, got, err)
+		called := map[event.Partition]uint64{}
+		log.OnAppend(func(p event.Partition, end uint64) {
+			if got, err := log.End(t.Context(), p); err != nil || got < end {
+				t.Errorf("called with the end %d, but the end is %d, %v", end, got, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			told[p] = max(told[p], head)
+			called[p] = max(called[p], end)
 		})
 		p := event.Partition{Tenant: "tenant", Lane: 0}
 		publish(t, log, "tenant", 1, 0, 1)
@@ -141,7 +141,7 @@ var publishes = map[string]func(*testing.T, Publisher, *Clock){
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		equal(t, "told", told, map[event.Partition]uint64{p: 2, {Tenant: "b", Lane: 2}: 1})
+		equal(t, "ends", called, map[event.Partition]uint64{p: 2, {Tenant: "b", Lane: 2}: 1})
 	},
 	"an ended context publishes nothing": func(t *testing.T, log Publisher, clock *Clock) {
 		ctx, cancel := context.WithCancel(t.Context())

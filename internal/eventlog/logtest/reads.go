@@ -9,14 +9,14 @@ import (
 )
 
 var reads = map[string]test{
-	"nothing after the head": func(t *testing.T, h Harness, _ *Clock) {
+	"nothing after the end": func(t *testing.T, h Harness, _ *Clock) {
 		equal(t, "an empty partition", len(readAfter(t, h, part, 0, 1<<20)), 0)
 		add(t, h, part, events(0, 1))
 		for _, after := range []uint64{1, 2, 1 << 30} {
-			equal(t, "after the head", len(readAfter(t, h, part, after, 1<<20)), 0)
+			equal(t, "after the end", len(readAfter(t, h, part, after, 1<<20)), 0)
 		}
 	},
-	"from every position": func(t *testing.T, h Harness, _ *Clock) {
+	"from every offset": func(t *testing.T, h Harness, _ *Clock) {
 		for i := range 10 {
 			add(t, h, part, events(i, 1))
 		}
@@ -45,7 +45,7 @@ var reads = map[string]test{
 		}
 		equal(t, "all, a few at a time", len(readAll(t, h, part, 0)), 40)
 	},
-	"past the retention a read starts with what is left": func(t *testing.T, h Harness, clock *Clock) {
+	"a read starts with the first retained segment": func(t *testing.T, h Harness, clock *Clock) {
 		for i := range 10 {
 			add(t, h, part, []event.Event{anEvent(part, i, base.Add(time.Duration(i)*time.Minute))})
 		}
@@ -63,7 +63,7 @@ var reads = map[string]test{
 			}
 		}
 	},
-	"numbers go on after everything was trimmed": func(t *testing.T, h Harness, clock *Clock) {
+	"numbers continue after everything was trimmed": func(t *testing.T, h Harness, clock *Clock) {
 		other := event.Partition{Tenant: part.Tenant, Lane: 1}
 		for i := range 3 {
 			add(t, h, part, events(i, 1))
@@ -79,7 +79,7 @@ var reads = map[string]test{
 			}
 			got, _, err = h.Log.OffsetForTime(t.Context(), part, base.Add(time.Minute))
 			if err != nil || got != 3 {
-				t.Errorf("Through: got %d, %v, want 3", got, err)
+				t.Errorf("OffsetForTime: got %d, %v, want 3", got, err)
 			}
 		}
 		if n := add(t, h, part, events(3, 1)); n != 4 {

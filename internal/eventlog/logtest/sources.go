@@ -8,7 +8,7 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// sources: a stream is read again in other cuts, and its records are in the log
+// sources: a stream redelivers records in different batches, and each is in the log
 // once.
 var sources = map[string]test{
 	"a batch repeated": func(t *testing.T, h Harness, _ *Clock) {
@@ -22,10 +22,10 @@ var sources = map[string]test{
 		inLog(t, h, 1, 4)
 	},
 	"a batch in halves": func(t *testing.T, h Harness, _ *Clock) {
-		addRecords(t, h, part, "stream", stream(1, 4)) // the answer is lost
+		addRecords(t, h, part, "stream", stream(1, 4)) // the response is lost
 		for _, half := range [][]eventlog.Record{stream(1, 2), stream(3, 4), stream(1, 1), stream(2, 2)} {
 			if n := addRecords(t, h, part, "stream", half); n != 1 {
-				t.Errorf("a half: got %d, want the head, 1", n)
+				t.Errorf("a half: got %d, want the end, 1", n)
 			}
 		}
 		addRecords(t, h, part, "stream", stream(5, 5))
@@ -35,7 +35,7 @@ var sources = map[string]test{
 		addRecords(t, h, part, "stream", stream(1, 2))
 		addRecords(t, h, part, "stream", stream(3, 4))
 		if n := addRecords(t, h, part, "stream", stream(1, 4)); n != 2 {
-			t.Errorf("got %d, want the head, 2", n)
+			t.Errorf("got %d, want the end, 2", n)
 		}
 		inLog(t, h, 1, 4)
 	},
@@ -94,7 +94,7 @@ var sources = map[string]test{
 		}
 		equal(t, "ids", idsOf(readAll(t, h, sibling, 0)), recordIDs(stream(1, 2)))
 	},
-	"without a source nothing is left out": func(t *testing.T, h Harness, _ *Clock) {
+	"without a source nothing is skipped": func(t *testing.T, h Harness, _ *Clock) {
 		for i := range uint64(3) {
 			if n := addRecords(t, h, part, "", stream(1, 2)); n != i+1 {
 				t.Errorf("append %d: got segment %d", i+1, n)
@@ -108,7 +108,7 @@ var sources = map[string]test{
 		want := append(stream(1, 3), stream(100, 100)[0], stream(4, 4)[0])
 		equal(t, "ids", idsOf(readAll(t, h, part, 0)), recordIDs(want))
 	},
-	"sequences that are none are refused": func(t *testing.T, h Harness, _ *Clock) {
+	"invalid sequences are rejected": func(t *testing.T, h Harness, _ *Clock) {
 		for _, list := range [][]string{{""}, {"x"}, {"1a"}, {"-1"}, {"1", "2."}, {"2", "1"}, {"1", "1"}, {"1", "01"}} {
 			var records []eventlog.Record
 			for i, s := range list {
@@ -123,7 +123,7 @@ var sources = map[string]test{
 	"concurrent appends of the same records": func(t *testing.T, h Harness, _ *Clock) {
 		const length, readers = 24, 6
 		atOnce(readers, func(i int) {
-			for from, n := 1, i+1; from <= length; from += n { // each in its own cuts
+			for from, n := 1, i+1; from <= length; from += n { // each in different batches
 				if _, err := h.Log.Append(t.Context(), part, "stream", stream(from, min(from+n-1, length))); err != nil {
 					t.Errorf("Append: %v", err)
 				}
@@ -133,7 +133,7 @@ var sources = map[string]test{
 	},
 }
 
-// stream is the records of a stream with the given numbers, one event each.
+// stream returns the records of a stream with the given numbers, one event each.
 func stream(from, to int) []eventlog.Record {
 	var list []eventlog.Record
 	for i := from; i <= to; i++ {
@@ -142,8 +142,8 @@ func stream(from, to int) []eventlog.Record {
 	return list
 }
 
-// inLog checks that the log has the records with these numbers, once and in
-// order, and nothing else.
+// inLog checks that the log has exactly the records with these numbers, once and in
+// order.
 func inLog(t *testing.T, h Harness, from, to int) {
 	t.Helper()
 	equal(t, "ids in the log", idsOf(readAll(t, h, part, 0)), recordIDs(stream(from, to)))

@@ -9,9 +9,9 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// times: Seek and Through, compared with what the segments themselves say.
+// times compares the results of Seek and OffsetForTime with the segments.
 var times = map[string]test{
-	"by time, equal timestamps side by side": func(t *testing.T, h Harness, clock *Clock) {
+	"by time, equal timestamps in a row": func(t *testing.T, h Harness, clock *Clock) {
 		appendAt(t, h, []int{10, 10}, []int{10}, []int{10, 20, 20}, []int{20}, []int{20, 20}, []int{30}, []int{50, 60})
 		compareTimes(t, h, 0, 70)
 	},
@@ -34,7 +34,7 @@ var times = map[string]test{
 		appendAt(t, h, all...)
 		compareTimes(t, h, -1, 70)
 	},
-	"by time, records put back later": func(t *testing.T, h Harness, clock *Clock) {
+	"by time, late records": func(t *testing.T, h Harness, clock *Clock) {
 		for _, round := range [][][]int{{{0}, {100}, {200}, {50}, {300}, {400}, {20}}, {{500, 60}, {600}}} {
 			appendAt(t, h, round...)
 			all := readAll(t, h, part, 0)
@@ -49,9 +49,9 @@ var times = map[string]test{
 		if err != nil || n != 0 {
 			t.Errorf("Seek: got %d, %v, want 0", n, err)
 		}
-		n, settled, err := h.Log.OffsetForTime(t.Context(), part, base)
-		if err != nil || n != 0 || !settled {
-			t.Errorf("Through: got %d, settled %v, %v; want 0, settled", n, settled, err)
+		n, final, err := h.Log.OffsetForTime(t.Context(), part, base)
+		if err != nil || n != 0 || !final {
+			t.Errorf("OffsetForTime: got %d, final %v, %v; want 0, final", n, final, err)
 		}
 	},
 	"times finer than a millisecond": func(t *testing.T, h Harness, clock *Clock) {
@@ -63,25 +63,25 @@ var times = map[string]test{
 			checkOffsetForTime(t, h, all, base.Add(10*time.Millisecond+d))
 		}
 	},
-	"a clock that is ahead settles nothing": func(t *testing.T, h Harness, clock *Clock) {
+	"a clock that is ahead makes nothing final": func(t *testing.T, h Harness, clock *Clock) {
 		at := base.Add(time.Second)
 		clock.Set(base)
 		add(t, h, part, []event.Event{anEvent(part, 0, at.Add(2*h.Margin+time.Hour))})
-		if _, settled, err := h.Log.OffsetForTime(t.Context(), part, at); err != nil || settled {
-			t.Errorf("before the time: got settled %v, %v; what is published until then is not in the log yet", settled, err)
+		if _, final, err := h.Log.OffsetForTime(t.Context(), part, at); err != nil || final {
+			t.Errorf("before the time: got final %v, %v; what is published until then is not in the log yet", final, err)
 		}
 	},
-	"settled once the time has passed": func(t *testing.T, h Harness, clock *Clock) {
+	"final once the time has passed": func(t *testing.T, h Harness, clock *Clock) {
 		appendAt(t, h, []int{10})
 		for _, c := range []struct {
-			now     time.Duration
-			settled bool
+			now   time.Duration
+			final bool
 		}{{-time.Hour, false}, {-time.Millisecond, false}, {0, false}, {h.Margin + time.Millisecond, true}, {h.Margin + time.Hour, true}} {
 			at := base.Add(time.Second)
 			clock.Set(at.Add(c.now))
-			_, settled, err := h.Log.OffsetForTime(t.Context(), part, at)
-			if err != nil || settled != c.settled {
-				t.Errorf("at %v after the time: got settled %v, %v, want %v", c.now, settled, err, c.settled)
+			_, final, err := h.Log.OffsetForTime(t.Context(), part, at)
+			if err != nil || final != c.final {
+				t.Errorf("at %v after the time: got final %v, %v, want %v", c.now, final, err, c.final)
 			}
 		}
 	},
@@ -138,7 +138,7 @@ func checkOffsetForTime(t *testing.T, h Harness, all []eventlog.Segment, at time
 	}
 	got, _, err := h.Log.OffsetForTime(t.Context(), part, at)
 	if err != nil || got < exact || h.Margin == 0 && got != exact {
-		t.Errorf("Through %v: got %d, %v, want %d", at.Sub(base), got, err, exact)
+		t.Errorf("OffsetForTime %v: got %d, %v, want %d", at.Sub(base), got, err, exact)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package memory is the log in memory: the double for tests, with every promise
-// of the port and nothing else. Nothing outlives the process.
+// Package memory implements the log in memory, as a fake for tests. It keeps every
+// promise of the port but stores nothing durably.
 package memory
 
 import (
@@ -18,29 +18,29 @@ type Log struct {
 	now func() time.Time
 
 	mu         sync.Mutex
-	onAppend   func(p event.Partition, head uint64)
-	last       time.Time // no event is stamped before it
+	onAppend   func(p event.Partition, end uint64)
+	last       time.Time // no event gets an earlier stamp
 	partitions map[event.Partition]*partition
 }
 
 type partition struct {
-	trimmed     uint64 // the number of the last segment that is gone
+	trimmed     uint64 // the number of the last trimmed segment
 	segments    []eventlog.Segment
-	checkpoints map[string]eventlog.Checkpoint // of every source
+	checkpoints map[string]eventlog.Checkpoint // by source
 }
 
 func (p *partition) end() uint64 { return p.trimmed + uint64(len(p.segments)) }
 
-// New returns an empty log that stamps by the given clock.
+// New returns an empty log. now is the clock for stamps.
 func New(now func() time.Time) *Log {
 	return &Log{now: now, partitions: map[event.Partition]*partition{}}
 }
 
 var _ eventlog.Log = (*Log)(nil)
 
-// OnAppend sets what is called after every append, outside of any lock. It is
-// to be set before the log is used.
-func (l *Log) OnAppend(f func(p event.Partition, head uint64)) { l.onAppend = f }
+// OnAppend sets the function that is called after every append, without a lock held.
+// Call OnAppend before the log is used.
+func (l *Log) OnAppend(f func(p event.Partition, end uint64)) { l.onAppend = f }
 
 // Append implements eventlog.Log.
 func (l *Log) Append(ctx context.Context, p event.Partition, source string, records []eventlog.Record) (uint64, error) {
@@ -61,9 +61,9 @@ func (l *Log) Append(ctx context.Context, p event.Partition, source string, reco
 	return n, nil
 }
 
-// Publish stamps the drafts with the current time, or the time of the latest
-// event if the clock is behind it, and appends them to their lanes. They are
-// all in the log when it returns without an error, and none is after an error.
+// Publish stamps the drafts with the current time, or with the time of the latest event
+// if the clock is behind it, and appends them to their lanes. If it returns nil, all are
+// in the log; after an error none is.
 func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error {
 	if err := l.lock(ctx); err != nil {
 		return err
@@ -77,23 +77,22 @@ func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []ev
 		lane := event.LaneOf(d.ID, lanes)
 		byLane[lane] = append(byLane[lane], d.Stamp(tenant, at))
 	}
-	heads := make([]uint64, len(byLane))
+	ends := make([]uint64, len(byLane))
 	for lane, events := range byLane {
 		if len(events) > 0 {
-			heads[lane] = l.append(l.partition(event.Partition{Tenant: tenant, Lane: lane}), events)
+			ends[lane] = l.append(l.partition(event.Partition{Tenant: tenant, Lane: lane}), events)
 		}
 	}
 	l.mu.Unlock()
-	for lane, head := range heads {
-		if head > 0 {
-			l.appended(event.Partition{Tenant: tenant, Lane: lane}, head)
+	for lane, end := range ends {
+		if end > 0 {
+			l.appended(event.Partition{Tenant: tenant, Lane: lane}, end)
 		}
 	}
 	return nil
 }
 
-// Trim drops the segments of every partition that are older than the given
-// time as a whole.
+// Trim drops the segments whose events are all older than the given time.
 func (l *Log) Trim(before time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -124,7 +123,7 @@ func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxByte
 	return slices.Clone(rest[:n]), nil
 }
 
-// Head implements eventlog.Log.
+// End implements eventlog.Log.
 func (l *Log) End(ctx context.Context, p event.Partition) (uint64, error) {
 	if err := l.lock(ctx); err != nil {
 		return 0, err
@@ -148,27 +147,27 @@ func (l *Log) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64,
 	return part.end(), nil
 }
 
-// Through implements eventlog.Log. It is settled once the clock is past t:
-// whatever Publish stamps from then on is later.
+// OffsetForTime implements eventlog.Log. The offset is final once the clock is past t:
+// Publish stamps everything from then on later.
 func (l *Log) OffsetForTime(ctx context.Context, p event.Partition, t time.Time) (uint64, bool, error) {
 	if err := l.lock(ctx); err != nil {
 		return 0, false, err
 	}
 	defer l.mu.Unlock()
-	settled := l.now().After(t)
-	if next := t.Truncate(time.Millisecond).Add(time.Millisecond); settled && l.last.Before(next) {
+	final := l.now().After(t)
+	if next := t.Truncate(time.Millisecond).Add(time.Millisecond); final && l.last.Before(next) {
 		l.last = next
 	}
 	part := l.partition(p)
 	for _, seg := range slices.Backward(part.segments) {
 		if slices.ContainsFunc(seg.Events, func(e event.Event) bool { return !e.PublishedAt.After(t) }) {
-			return seg.Number, settled, nil
+			return seg.Number, final, nil
 		}
 	}
-	return part.trimmed, settled, nil
+	return part.trimmed, final, nil
 }
 
-// lock takes the log for a caller whose context still holds.
+// lock locks the log, unless the context has ended.
 func (l *Log) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return problem.Wrap(err, problem.Unavailable, "The request ended before the log was reached. Try again.")
@@ -197,8 +196,8 @@ func (l *Log) append(part *partition, events []event.Event) uint64 {
 	return n
 }
 
-func (l *Log) appended(p event.Partition, head uint64) {
+func (l *Log) appended(p event.Partition, end uint64) {
 	if l.onAppend != nil {
-		l.onAppend(p, head)
+		l.onAppend(p, end)
 	}
 }

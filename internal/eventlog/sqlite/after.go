@@ -7,9 +7,9 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 )
 
-// After returns how many events lie in the segments after the given number, as
-// far as they are retained, and when the first of them was published. Its cost
-// does not grow with their number.
+// After returns how many events the retained segments after the given number have, and
+// the earliest published_at in the first of these segments, zero if there is none. Its
+// cost does not depend on their number.
 func (l *Log) After(ctx context.Context, p event.Partition, after uint64) (events int, oldest time.Time, err error) {
 	s, ok := l.committed(p)
 	if !ok || after >= s.end {

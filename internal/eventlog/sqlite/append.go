@@ -51,17 +51,17 @@ func (l *Log) Append(ctx context.Context, p event.Partition, source string, reco
 	}
 }
 
-// appendAfter appends what is after the mark of the source, and moves the mark.
+// appendAfter appends the records after the source's checkpoint, and advances it.
 func (l *Log) appendAfter(tx *sqlitedb.Tx, c *change, p event.Partition, source string, records []eventlog.Record) (uint64, error) {
 	s, known := l.known(c, p)
-	var mark eventlog.Checkpoint
+	var checkpoint eventlog.Checkpoint
 	if known && source != "" {
 		var err error
-		if mark, err = checkpointOf(tx, s.id, source); err != nil {
+		if checkpoint, err = checkpointOf(tx, s.id, source); err != nil {
 			return 0, err
 		}
 	}
-	rest, err := mark.After(source, records)
+	rest, err := checkpoint.After(source, records)
 	events := eventlog.Events(rest)
 	if err != nil || len(events) == 0 {
 		return s.end, err
@@ -75,12 +75,12 @@ func (l *Log) appendAfter(tx *sqlitedb.Tx, c *change, p event.Partition, source 
 		return 0, err
 	}
 	_, err = tx.Exec("INSERT INTO sources (partition, source, number, appended_ms) VALUES (?, ?, ?, ?)",
-		c.states[p].id, from+mark.Advanced(source, rest).Sequence, int64(number), l.now().UnixMilli())
+		c.states[p].id, from+checkpoint.Advanced(source, rest).Sequence, int64(number), l.now().UnixMilli())
 	return number, err
 }
 
-// markOf returns how far a source was appended. A row of sources is the source
-// and its last sequence, which is longer than an integer, in one text.
+// checkpointOf returns the checkpoint of a source. A row of the table sources has the
+// source and its last sequence, which does not fit an integer, in one text.
 func checkpointOf(tx *sqlitedb.Tx, partition int64, source string) (eventlog.Checkpoint, error) {
 	from, to := checkpointRange(source)
 	var row string
@@ -91,11 +91,11 @@ func checkpointOf(tx *sqlitedb.Tx, partition int64, source string) (eventlog.Che
 	return eventlog.Checkpoint{Source: source, Sequence: strings.TrimPrefix(row, from)}, nil
 }
 
-// markRange is what the rows of a source lie between: a colon is after any digit.
+// checkpointRange returns the exclusive bounds of a source's rows: a colon sorts after
+// any digit.
 func checkpointRange(source string) (from, to string) { return source + "\n", source + "\n:" }
 
-// append writes the next segment of a partition. The data are the events,
-// encoded.
+// append writes the next segment of a partition. data is the encoded events.
 func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []event.Event, data []byte) (uint64, error) {
 	s, err := l.current(tx, c, p)
 	if err != nil {
@@ -129,8 +129,8 @@ func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []eve
 	return s.end, nil
 }
 
-// current is the state of a partition within the writer's transaction. A
-// partition that is new is made.
+// current returns the state of a partition within the writer's transaction. It creates
+// a new partition.
 func (l *Log) current(tx *sqlitedb.Tx, c *change, p event.Partition) (state, error) {
 	if s, ok := l.known(c, p); ok {
 		return s, nil
@@ -144,8 +144,8 @@ func (l *Log) current(tx *sqlitedb.Tx, c *change, p event.Partition) (state, err
 	return s, err
 }
 
-// known is the state of a partition within the writer's transaction, if there
-// is one.
+// known returns the state of a partition within the writer's transaction; false if
+// there is none.
 func (l *Log) known(c *change, p event.Partition) (state, bool) {
 	if s, ok := c.states[p]; ok {
 		return s, true

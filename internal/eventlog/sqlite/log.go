@@ -1,9 +1,9 @@
-// Package sqlite is the log in a node's database. The node publishes into it
-// directly: what is published while the disk is busy is stamped and committed
-// together, so that the order of the log is the order of published_at.
+// Package sqlite implements the log in a node's database. The node publishes into it
+// directly. Events published while the disk is busy are stamped and committed together,
+// so that the order of the log is the order of published_at.
 //
-// What was appended last is kept in memory, up to a bound: the followers read
-// an event that was just published without a look at the database.
+// The most recent segments are cached in memory, up to a limit, so live delivery reads a
+// new event without a query.
 package sqlite
 
 import (
@@ -22,7 +22,7 @@ import (
 type Log struct {
 	db       *sqlitedb.DB
 	now      func() time.Time
-	onAppend func(p event.Partition, head uint64)
+	onAppend func(p event.Partition, end uint64)
 	onAhead  func(by time.Duration)
 
 	mu         sync.RWMutex
@@ -30,20 +30,20 @@ type Log struct {
 	recent     recentSegments
 
 	publishing sync.Mutex
-	batch      *batch // that further publishes may join, or nil
+	batch      *batch // that further publishes can join, or nil
 
-	// Of the writer's goroutine alone.
-	staged map[event.Partition]state // by operations of a group that is not committed yet
-	last   int64                     // ms; no event is stamped before it
-	floor  int64                     // ms; none is after a restart either: as committed
-	told   time.Time                 // when onAhead was called last
+	// Used only by the writer's goroutine.
+	staged map[event.Partition]state // by the operations of the uncommitted group
+	last   int64                     // ms; no event gets an earlier stamp
+	floor  int64                     // ms; committed: holds after a restart too
+	warned time.Time                 // when onAhead was last called
 	buffer []byte
 }
 
-// partition is what is known of a partition without a look at the database.
+// partition is the state of a partition that is kept in memory.
 type partition struct {
 	state
-	recent []eventlog.Segment // the latest ones, up to the head
+	recent []eventlog.Segment // the latest ones, up to the end
 }
 
 type state struct {
@@ -51,10 +51,10 @@ type state struct {
 	end     uint64
 	events  int64 // appended so far
 	lastMs  int64 // of the latest event
-	ordered bool  // each segment starts at or after the end of the one before
+	ordered bool  // no segment has an event earlier than those of the segments before
 }
 
-// numberBits is how many bits of a segment's id are its number.
+// numberBits is how many low bits of a segment's id are its number.
 const numberBits = 40
 
 const (
@@ -62,14 +62,14 @@ const (
 	maxPartition = 1<<(63-numberBits) - 1
 )
 
-// rowOf is the id of a segment. Those of a partition lie between rowOf(0) and
+// rowOf returns the id of a segment. The ids of a partition are between rowOf(0) and
 // rowOf(maxNumber).
 func (s state) rowOf(number uint64) int64 { return s.id<<numberBits + int64(min(number, maxNumber)) }
 
 func numberOf(row int64) uint64 { return uint64(row) & maxNumber }
 
-// Open returns the log in the given database, which stays the caller's to
-// close. It stamps by the given clock.
+// Open returns the log in the given database, which the caller must close. now is the
+// clock for stamps.
 func Open(ctx context.Context, db *sqlitedb.DB, now func() time.Time) (*Log, error) {
 	l := &Log{db: db, now: now, partitions: map[event.Partition]*partition{}, staged: map[event.Partition]state{}}
 	rows, err := db.Query(ctx, `SELECT p.id, p.tenant, p.lane, p.ordered, s.id, s.last_ms, s.before + s.events
@@ -102,31 +102,29 @@ func Open(ctx context.Context, db *sqlitedb.DB, now func() time.Time) (*Log, err
 
 var _ eventlog.Log = (*Log)(nil)
 
-// OnAppend sets what is called after every commit that appended to a partition,
-// with its new head, before the call that appended returns. It is called on the
-// writer's goroutine and must not wait for anything. It is to be set before the
-// log is used.
-func (l *Log) OnAppend(f func(p event.Partition, head uint64)) { l.onAppend = f }
+// OnAppend sets the function that is called after every commit that appended to a
+// partition, with its new end, before the append returns. It runs on the writer's
+// goroutine and must not block. Call OnAppend before the log is used.
+func (l *Log) OnAppend(f func(p event.Partition, end uint64)) { l.onAppend = f }
 
-// OnAhead sets what is called, once an hour at most, when events are published
-// that are stamped more than a minute ahead of the clock: it was set back, or
-// was wrong before, and stamps never go back. It is called on the writer's
-// goroutine and must not wait for anything. It is to be set before the log is
-// used.
+// OnAhead sets the function that is called, at most once an hour, when published events
+// are stamped more than a minute ahead of the clock: the clock was set back, and stamps
+// never decrease. It runs on the writer's goroutine and must not block. Call OnAhead
+// before the log is used.
 func (l *Log) OnAhead(f func(by time.Duration)) { l.onAhead = f }
 
-// Heads returns the head of every partition that anything was ever appended to.
+// Ends returns the end of every partition that was ever appended to.
 func (l *Log) Ends() map[event.Partition]uint64 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	heads := make(map[event.Partition]uint64, len(l.partitions))
+	ends := make(map[event.Partition]uint64, len(l.partitions))
 	for p, part := range l.partitions {
-		heads[p] = part.end
+		ends[p] = part.end
 	}
-	return heads
+	return ends
 }
 
-// Newest returns the latest stamp in the log, zero for an empty one.
+// Newest returns the latest published_at in the log, zero if it is empty.
 func (l *Log) Newest() time.Time {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -140,7 +138,7 @@ func (l *Log) Newest() time.Time {
 	return timeOf(latest)
 }
 
-// Head implements eventlog.Log.
+// End implements eventlog.Log.
 func (l *Log) End(ctx context.Context, p event.Partition) (uint64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, l.db.Problem(err)
@@ -159,7 +157,7 @@ func (l *Log) committed(p event.Partition) (state, bool) {
 	return part.state, true
 }
 
-// change is what one operation does to the log, until it is committed.
+// change is the uncommitted effect of one operation on the log.
 type change struct {
 	states   map[event.Partition]state
 	segments []placed
@@ -170,12 +168,12 @@ type placed struct {
 	segment   eventlog.Segment
 }
 
-// stage is called at the end of an operation's Run: the next operations of its
-// group go on from there.
+// stage is called at the end of an operation's Run. The next operations of the group
+// continue from the staged states.
 func (l *Log) stage(c *change) { maps.Copy(l.staged, c.states) }
 
-// settle is called in an operation's Done. What is staged is of one group,
-// which is now committed or lost as a whole, or of no consequence.
+// finishChange is called in an operation's Done. All staged states belong to one group,
+// which has been committed or rolled back as a whole, so they are no longer needed.
 func (l *Log) finishChange(c *change, err error) {
 	clear(l.staged)
 	if err != nil {

@@ -9,16 +9,16 @@ import (
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
-// A segment has at most so many events, of about so many bytes of bodies.
+// The limits of a segment: its events, and approximately the bytes of their bodies.
 const (
 	segmentEvents = 1000
 	segmentBytes  = 4 << 20
 )
 
-// batchBytes is about how much is published in one operation of the writer.
+// batchBytes is the approximate limit of one operation of the writer.
 const batchBytes = 16 << 20
 
-// batch is the publishes that one operation of the writer takes together.
+// batch holds the publishes that one operation of the writer commits together.
 type batch struct {
 	calls []publication
 	bytes int
@@ -33,11 +33,10 @@ type publication struct {
 	drafts []event.Draft
 }
 
-// Publish stamps the drafts with the current time, or the time of the latest
-// event if the clock is behind it, and appends them to their lanes, in their
-// order. When it returns without an error they are durable; after an error none
-// is, except that after the end of the context they may be. The drafts must not
-// be written to afterwards.
+// Publish stamps the drafts with the current time, or with the time of the latest event
+// if the clock is behind it, and appends them to their lanes in order. If it returns nil,
+// they are durable. After an error none is, unless the context ended: then they may be.
+// The drafts must not be modified afterwards.
 func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error {
 	if err := ctx.Err(); err != nil {
 		return l.db.Problem(err)
@@ -52,8 +51,8 @@ func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []ev
 	return l.share(ctx, publication{ctx, tenant, lanes, drafts}, size)
 }
 
-// Ready goes the way of a publish, with no events: an error says that a publish
-// would fail now. It writes to the disk.
+// Ready takes the path of a publish without events, and writes to the disk. It returns
+// an error if a publish would fail now.
 func (l *Log) Ready(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return l.db.Problem(err)
@@ -61,8 +60,8 @@ func (l *Log) Ready(ctx context.Context) error {
 	return l.share(ctx, publication{ctx: ctx}, 0)
 }
 
-// share has a publication written with those that wait for the writer, and
-// waits for their outcome.
+// share adds a publication to the batch that waits for the writer, and waits for the
+// outcome.
 func (l *Log) share(ctx context.Context, call publication, size int) error {
 	b, created := l.join(call, size)
 	if created {
@@ -70,11 +69,11 @@ func (l *Log) share(ctx context.Context, call publication, size int) error {
 		op := &sqlitedb.Op{
 			Bytes: size,
 			Run:   func(tx *sqlitedb.Tx) (err error) { c, err = l.flush(tx, b); return err },
-			Done:  func(err error) { l.finishChange(c, err); l.end(b, err) },
+			Done:  func(err error) { l.finishChange(c, err); l.finishBatch(b, err) },
 		}
-		// The batch is not this caller's alone, so it does not end with its context.
+		// Other callers share the batch, so it must not end with this caller's context.
 		if err := l.db.Submit(context.WithoutCancel(ctx), op); err != nil {
-			l.end(b, err)
+			l.finishBatch(b, err)
 		}
 	}
 	select {
@@ -86,7 +85,7 @@ func (l *Log) share(ctx context.Context, call publication, size int) error {
 }
 
 // join adds a publication to the batch that is waiting for the writer, or to a
-// new one, which the caller has to submit.
+// new one, which the caller must submit.
 func (l *Log) join(call publication, size int) (b *batch, created bool) {
 	l.publishing.Lock()
 	defer l.publishing.Unlock()
@@ -100,7 +99,7 @@ func (l *Log) join(call publication, size int) (b *batch, created bool) {
 	return b, created
 }
 
-// seal keeps further publishes out of a batch and returns those in it.
+// seal closes a batch to further publishes and returns those in it.
 func (l *Log) seal(b *batch) []publication {
 	l.publishing.Lock()
 	defer l.publishing.Unlock()
@@ -110,16 +109,16 @@ func (l *Log) seal(b *batch) []publication {
 	return b.calls
 }
 
-// end tells the callers of a batch its outcome. Its operation may have ended
-// before it ran, and the batch is then still open: it is sealed here too, or
-// every later publish would join it and be told of an error that is over.
-func (l *Log) end(b *batch, err error) {
+// finishBatch reports the outcome to the callers of a batch. If the operation failed
+// before it ran, the batch is still open. So finishBatch seals it too: otherwise every
+// later publish would join it and get its old error.
+func (l *Log) finishBatch(b *batch, err error) {
 	l.seal(b)
 	b.err = err
 	close(b.done)
 }
 
-// flush appends a batch: for each partition one segment, or more if it is large.
+// flush appends a batch: one segment per partition, or several if it is large.
 func (l *Log) flush(tx *sqlitedb.Tx, b *batch) (*change, error) {
 	c := &change{states: map[event.Partition]state{}}
 	runs := l.stamp(l.seal(b))
@@ -140,8 +139,8 @@ func (l *Log) flush(tx *sqlitedb.Tx, b *batch) (*change, error) {
 	return c, nil
 }
 
-// probe writes a segment of 64 KiB, which needs the room on the disk that a publish
-// needs, takes it away again, and leaves something for the commit to write.
+// probe writes and deletes a segment of 64 KiB, which needs as much disk space as a
+// publish, and leaves something for the commit to write.
 func probe(tx *sqlitedb.Tx) error {
 	for _, statement := range []string{
 		"INSERT INTO segments (id, first_ms, last_ms, events, before, data) VALUES (-1, 0, 0, 0, 0, zeroblob(65536))",
@@ -155,23 +154,23 @@ func probe(tx *sqlitedb.Tx) error {
 	return nil
 }
 
-// run is the events of one partition in a batch.
+// run holds the events of one partition in a batch.
 type run struct {
 	partition event.Partition
 	events    []event.Event
 }
 
-// stamp makes events of the drafts, all with the same time.
+// stamp turns the drafts into events, all with the same time.
 func (l *Log) stamp(calls []publication) []run {
 	now := l.now()
 	l.last = max(l.last, now.UnixMilli())
 	at := timeOf(l.last)
-	l.compare(now, at)
+	l.warnAhead(now, at)
 	var runs []run
 	places := map[event.Partition]int{}
 	for _, call := range calls {
 		if call.ctx.Err() != nil {
-			continue // its caller is told so
+			continue // its caller gets the context's error
 		}
 		for _, d := range call.drafts {
 			p := event.Partition{Tenant: call.tenant, Lane: event.LaneOf(d.ID, call.lanes)}
@@ -187,23 +186,22 @@ func (l *Log) stamp(calls []publication) []run {
 	return runs
 }
 
-// Stamps that are so far ahead of the clock are told of, so often at most.
 const (
-	farAhead  = time.Minute
-	tellEvery = time.Hour
+	farAhead  = time.Minute // how far stamps must be ahead of the clock for a warning
+	warnEvery = time.Hour   // the minimum time between warnings
 )
 
-// compare tells of stamps that are far ahead of the clock: it was, and stamps
-// never go back.
-func (l *Log) compare(now, stamp time.Time) {
-	if l.onAhead == nil || stamp.Sub(now) <= farAhead || now.Sub(l.told).Abs() < tellEvery {
+// warnAhead calls onAhead if the stamp is far ahead of the clock: the clock was ahead
+// before, and stamps never decrease.
+func (l *Log) warnAhead(now, stamp time.Time) {
+	if l.onAhead == nil || stamp.Sub(now) <= farAhead || now.Sub(l.warned).Abs() < warnEvery {
 		return
 	}
-	l.told = now
+	l.warned = now
 	l.onAhead(stamp.Sub(now))
 }
 
-// segmentLength is how many of the events fit a segment, at least one.
+// segmentLength returns how many of the events fit into a segment, at least one.
 func segmentLength(events []event.Event) int {
 	size := 0
 	for i := range events {

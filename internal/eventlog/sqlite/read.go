@@ -7,8 +7,7 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// Read implements eventlog.Log. It may return more than maxBytes by what is in
-// the last segment.
+// Read implements eventlog.Log. It may exceed maxBytes by the last segment.
 func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]eventlog.Segment, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, l.db.Problem(err)
@@ -42,8 +41,8 @@ func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxByte
 	return segments, nil
 }
 
-// inMemory returns the state of a partition and the segments after the given
-// number if they are in memory.
+// inMemory returns the state of a partition, and the segments after the given number if
+// they are cached.
 func (l *Log) inMemory(p event.Partition, after uint64, maxBytes int) (state, []eventlog.Segment) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()

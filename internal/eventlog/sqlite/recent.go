@@ -2,16 +2,16 @@ package sqlite
 
 import "github.com/sluicehq/sluice/internal/eventlog"
 
-// tailBytes is how much memory the tails of all partitions may take together.
+// recentBytes bounds the memory for the recent segments of all partitions together.
 const recentBytes = 8 << 20
 
-// eventOverhead is about what an event takes in memory beside its body.
+// eventOverhead approximates the memory of an event without its body.
 const eventOverhead = 160
 
-// tail keeps the latest segments of all partitions in memory. Each is in the
-// tail of its partition; the oldest of all goes first. The Log's lock guards it.
+// recentSegments keeps track of the cached segments, which are in partition.recent. It
+// drops the oldest of all partitions first. Log.mu guards it.
 type recentSegments struct {
-	order []kept // from the oldest to the latest
+	order []kept // oldest first
 	bytes int
 }
 
@@ -20,23 +20,23 @@ type kept struct {
 	number    uint64
 }
 
-func (t *recentSegments) push(p *partition, s eventlog.Segment) {
+func (r *recentSegments) push(p *partition, s eventlog.Segment) {
 	p.recent = append(p.recent, s)
-	t.order = append(t.order, kept{p, s.Number})
-	t.bytes += memoryOf(&s)
-	for t.bytes > recentBytes {
-		oldest := t.order[0]
-		t.order[0] = kept{}
-		t.order = t.order[1:]
-		t.drop(oldest.partition, oldest.number)
+	r.order = append(r.order, kept{p, s.Number})
+	r.bytes += memoryOf(&s)
+	for r.bytes > recentBytes {
+		oldest := r.order[0]
+		r.order[0] = kept{}
+		r.order = r.order[1:]
+		r.drop(oldest.partition, oldest.number)
 	}
 }
 
-// drop takes the segments up to the given number out of a partition's tail.
-func (t *recentSegments) drop(p *partition, through uint64) {
-	for len(p.recent) > 0 && p.recent[0].Number <= through {
-		t.bytes -= memoryOf(&p.recent[0])
-		p.recent[0] = eventlog.Segment{} // what lies before a slice is not collected otherwise
+// drop removes a partition's cached segments up to the given number.
+func (r *recentSegments) drop(p *partition, upTo uint64) {
+	for len(p.recent) > 0 && p.recent[0].Number <= upTo {
+		r.bytes -= memoryOf(&p.recent[0])
+		p.recent[0] = eventlog.Segment{} // or the slice's array would keep it alive
 		p.recent = p.recent[1:]
 	}
 }

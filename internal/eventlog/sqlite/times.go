@@ -13,7 +13,7 @@ import (
 
 func timeOf(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
-// ceil is the first millisecond that is not before t.
+// ceil returns t in ms since 1970, rounded up.
 func ceil(t time.Time) int64 {
 	ms := t.UnixMilli()
 	if timeOf(ms).Before(t) {
@@ -22,7 +22,7 @@ func ceil(t time.Time) int64 {
 	return ms
 }
 
-// Seek implements eventlog.Log. It is exact to the segment.
+// Seek implements eventlog.Log. Its result is exact.
 func (l *Log) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, l.db.Problem(err)
@@ -32,7 +32,7 @@ func (l *Log) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64,
 }
 
 // seek returns the number before the first segment with an event at or after
-// the given time, the head if there is none.
+// the given time, or the end if there is none.
 func (l *Log) seek(ctx context.Context, s state, ms int64) (uint64, error) {
 	if !s.ordered {
 		first, err := l.number(ctx, "SELECT min(id) FROM segments WHERE id > ? AND id <= ? AND last_ms >= ? AND length(data) > 0",
@@ -45,31 +45,31 @@ func (l *Log) seek(ctx context.Context, s state, ms int64) (uint64, error) {
 	return l.search(ctx, s, func(_, last int64) bool { return last >= ms })
 }
 
-// Through implements eventlog.Log. It is settled once the clock is past t:
-// whatever is published from then on is stamped later, even if the clock is set
-// back or the process starts anew.
-func (l *Log) OffsetForTime(ctx context.Context, p event.Partition, t time.Time) (number uint64, settled bool, err error) {
+// OffsetForTime implements eventlog.Log. The offset is final once the clock is past t:
+// everything published from then on is stamped later, even if the clock is set back or
+// the process restarts.
+func (l *Log) OffsetForTime(ctx context.Context, p event.Partition, t time.Time) (number uint64, final bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, false, l.db.Problem(err)
 	}
-	ms := t.UnixMilli() // rounded down: an event is at or before t if it is at or before that
-	if settled = l.now().After(t); settled {
-		// It queues behind the publishes that are stamped but not committed.
+	ms := t.UnixMilli() // rounded down; event times are whole milliseconds
+	if final = l.now().After(t); final {
+		// This waits for the publishes that are stamped but not committed.
 		if err := l.raise(ctx, ms+1); err != nil {
 			return 0, false, err
 		}
 	}
 	s, _ := l.committed(p)
 	number, err = l.lastUpTo(ctx, s, ms)
-	return number, settled, err
+	return number, final, err
 }
 
-// raise makes every later stamp at least the given time, after a restart too.
+// raise makes every later stamp at least the given time, even after a restart.
 func (l *Log) raise(ctx context.Context, floor int64) error {
 	outcome := make(chan error, 1)
 	op := &sqlitedb.Op{
 		Run: func(tx *sqlitedb.Tx) error {
-			l.last = max(l.last, floor) // for what is stamped next; if the commit fails, it does no harm
+			l.last = max(l.last, floor) // for the next stamps; harmless if the commit fails
 			if l.floor >= floor {
 				return nil
 			}
@@ -94,8 +94,8 @@ func (l *Log) raise(ctx context.Context, floor int64) error {
 	}
 }
 
-// through returns the number of the last segment with an event at or before the
-// given time, or of what is past the retention if there is none.
+// lastUpTo returns the number of the last segment with an event at or before the given
+// time, or that of the last trimmed segment if there is none.
 func (l *Log) lastUpTo(ctx context.Context, s state, ms int64) (uint64, error) {
 	if s.ordered {
 		return l.search(ctx, s, func(first, _ int64) bool { return first > ms })
@@ -112,8 +112,8 @@ func (l *Log) lastUpTo(ctx context.Context, s state, ms int64) (uint64, error) {
 	return first - 1, nil
 }
 
-// number is the number of the segment whose id a query answers with, 0 if it is
-// NULL.
+// number returns the number of the segment whose id is the result of the query, 0 if it
+// is NULL.
 func (l *Log) number(ctx context.Context, query string, args ...any) (uint64, error) {
 	var row *int64
 	_, err := l.db.QueryRow(ctx, query, args, &row)
@@ -123,10 +123,9 @@ func (l *Log) number(ctx context.Context, query string, args ...any) (uint64, er
 	return numberOf(*row), nil
 }
 
-// search returns the number before the first segment for which late holds, by
-// binary search: if it holds for a segment it does for those after it. Segments
-// past the retention are early.
-func (l *Log) search(ctx context.Context, s state, late func(firstMs, lastMs int64) bool) (uint64, error) {
+// search returns the number before the first segment that matches, by binary search: if
+// a segment matches, so must those after it. Trimmed segments do not match.
+func (l *Log) search(ctx context.Context, s state, matches func(firstMs, lastMs int64) bool) (uint64, error) {
 	var failed error
 	n := sort.Search(int(s.end), func(i int) bool {
 		if failed != nil {
@@ -136,7 +135,7 @@ func (l *Log) search(ctx context.Context, s state, late func(firstMs, lastMs int
 		found, err := l.db.QueryRow(ctx, "SELECT first_ms, last_ms FROM segments WHERE id = ? AND length(data) > 0",
 			[]any{s.rowOf(uint64(i + 1))}, &first, &last)
 		failed = err
-		return found && late(first, last)
+		return found && matches(first, last)
 	})
 	return uint64(n), failed
 }

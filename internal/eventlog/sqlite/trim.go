@@ -8,19 +8,19 @@ import (
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
-// A step of a trim deletes at most so many rows of about so many bytes, so that
-// no writer waits long for one.
+// The limits of one step of a trim: its rows, and approximately their bytes. Small steps
+// do not block writers for long.
 const (
 	trimRows  = 200
 	trimBytes = 4 << 20
 )
 
-// sourceLife is how long a source is remembered: twice what the port promises.
+// sourceLife is how long a checkpoint is kept: twice what the port guarantees.
 const sourceLife = 48 * time.Hour
 
-// Trim takes the segments out of the log that are older than the given time as
-// a whole, and returns how many they were, also after an error. Their room in
-// the file is used again; the file does not shrink.
+// Trim deletes the segments whose events are all older than the given time. It returns
+// how many it deleted, also after an error. The database file reuses their space but
+// does not shrink.
 func (l *Log) Trim(ctx context.Context, before time.Time) (deleted int, err error) {
 	for p := range l.Ends() {
 		n, err := l.trimPartition(ctx, p, ceil(before))
@@ -40,15 +40,15 @@ func (l *Log) trimPartition(ctx context.Context, p event.Partition, ms int64) (d
 	if err != nil || !found || last >= ms || size == 0 && numberOf(oldest) == s.end {
 		return 0, err
 	}
-	through, err := l.seek(ctx, s, ms)
-	if err != nil || through == 0 {
+	upTo, err := l.seek(ctx, s, ms)
+	if err != nil || upTo == 0 {
 		return 0, err
 	}
 	l.mu.Lock()
-	l.recent.drop(l.partitions[p], through)
+	l.recent.drop(l.partitions[p], upTo)
 	l.mu.Unlock()
 	for {
-		n, err := l.trimStep(ctx, s, min(through, s.end-1))
+		n, err := l.trimStep(ctx, s, min(upTo, s.end-1))
 		deleted += n
 		if err != nil {
 			return deleted, err
@@ -57,11 +57,11 @@ func (l *Log) trimPartition(ctx context.Context, p event.Partition, ms int64) (d
 			break
 		}
 	}
-	if through < s.end {
+	if upTo < s.end {
 		return deleted, nil
 	}
-	// The last row stays, without its data. If it is no longer the last, the next
-	// trim deletes it.
+	// Keep the last row, without its data, for its number. A later trim deletes it once
+	// it is no longer the last.
 	err = l.db.Write(ctx, 0, func(tx *sqlitedb.Tx) error {
 		n, err := tx.Exec("UPDATE segments SET data = x'' WHERE id = ? AND length(data) > 0", s.rowOf(s.end))
 		deleted += int(n)
@@ -70,10 +70,10 @@ func (l *Log) trimPartition(ctx context.Context, p event.Partition, ms int64) (d
 	return deleted, err
 }
 
-// trimStep deletes the first few rows of a partition, up to the given number.
-func (l *Log) trimStep(ctx context.Context, s state, through uint64) (int, error) {
+// trimStep deletes the first rows of a partition, at most up to the given number.
+func (l *Log) trimStep(ctx context.Context, s state, limit uint64) (int, error) {
 	rows, err := l.db.Query(ctx, "SELECT id, length(data) FROM segments WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
-		s.rowOf(0), s.rowOf(through), trimRows)
+		s.rowOf(0), s.rowOf(limit), trimRows)
 	if err != nil {
 		return 0, err
 	}
