@@ -7,9 +7,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// act does one thing at random. Without harm, nothing happens that takes an
-// execution away: every answer may be lost, but none fails for good, each that
-// is to be started is, and no step goes on when it is made again.
+// act performs one random action. Without harm, no action removes an execution: any
+// response may be lost, but no execution fails for good, each one that should be started
+// is, and no step still runs when it is retried.
 func act(t *rapid.T, w *world, harm bool) {
 	actions := []string{"run", "run", "run", "run", "tick", "leap", "lose", "stop", "restart", "twice"}
 	if harm {
@@ -43,7 +43,7 @@ func act(t *rapid.T, w *world, harm bool) {
 		}
 	case "stop":
 		w.stop()
-	case "restart": // or a follow loop that parts with it
+	case "restart": // or live delivery that evicts it
 		w.restart()
 		w.schedule("")
 	case "twice":
@@ -72,8 +72,8 @@ func drawOutcome(t *rapid.T, longest int) func() outcome {
 	}
 }
 
-// Whatever answers are lost, as long as the cursor is due somebody drives it,
-// without the help of the sweep.
+// Whatever responses are lost, a cursor with a due time has an execution, without the
+// sweep's help.
 func TestACursorThatIsDueHasAnExecution(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
@@ -89,8 +89,8 @@ func TestACursorThatIsDueHasAnExecution(t *testing.T) {
 	})
 }
 
-// After whatever has happened, a cursor that is due is driven, with gaps of no
-// more than a sweep, until one execution is left, which drives it at its times.
+// Whatever has happened, a due cursor is advanced, with gaps of at most a sweep, until
+// one execution is left, which advances it whenever it is due.
 func TestOneExecutionRemains(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
@@ -105,22 +105,22 @@ func TestOneExecutionRemains(t *testing.T) {
 		}
 		stopped := w.cursor().DueAt.IsZero()
 		if c := w.cursor(); c.DueAt.Sub(w.now) > time.Hour {
-			w.restart() // so that it need not be waited for
+			w.restart() // do not wait that long
 		}
-		w.settle(t, 4*time.Hour)
+		w.runFor(t, 4*time.Hour)
 		switch alive := w.alive(); {
 		case stopped && len(alive) != 0:
-			t.Fatalf("%d executions are left of a stopped cursor", len(alive))
+			t.Fatalf("%d executions are left for a stopped cursor", len(alive))
 		case !stopped && len(alive) != 1:
-			t.Fatalf("%d executions are left of a driven cursor", len(alive))
+			t.Fatalf("%d executions are left for a scheduled cursor", len(alive))
 		}
 	})
 }
 
-// settle lets time pass, with a sweep now and then, and everything that has
-// something to do doing it in any order. It fails if the cursor is due and not
-// driven for longer than a sweep takes to find it.
-func (w *world) settle(t *rapid.T, span time.Duration) {
+// runFor advances the time by span, with a sweep now and then, and runs the executions
+// that are ready in random order. It fails if the cursor is overdue for longer than a
+// sweep takes to find it.
+func (w *world) runFor(t *rapid.T, span time.Duration) {
 	start, end, nextSweep := w.now, w.now.Add(span), w.now.Add(sweepEvery)
 	for w.now.Before(end) {
 		ready := w.ready()

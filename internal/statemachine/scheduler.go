@@ -20,7 +20,7 @@ type SFN interface {
 	StartExecution(ctx context.Context, in *sfn.StartExecutionInput, options ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error)
 }
 
-// Scheduler starts executions for cursors. Set the exported fields; Drive and Wait
+// Scheduler starts executions for cursors. Set the exported fields; Schedule and Wait
 // are safe for concurrent use.
 type Scheduler struct {
 	SFN     SFN
@@ -48,7 +48,7 @@ const (
 )
 
 // Schedule starts an execution for each cursor that has a due time. It implements
-// the Drive of delivery.Engine and of lifecycle.Service: it returns at once and
+// Schedule of delivery.Engine and of lifecycle.Service: it returns at once and
 // works in the background; call Wait before the Lambda handler returns. A start
 // that fails is logged, and the sweep retries it.
 func (s *Scheduler) Schedule(keys ...handoff.Key) {
@@ -73,7 +73,7 @@ func (s *Scheduler) Schedule(keys ...handoff.Key) {
 	}
 }
 
-// Wait returns when every key that was passed to Drive before is processed. Lambda
+// Wait returns when every key passed to Schedule before is processed. Lambda
 // freezes a function when its handler returns, goroutines included.
 func (s *Scheduler) Wait() {
 	s.mu.Lock()

@@ -172,7 +172,7 @@ func TestDriveDoesNotBlockAndWaitDoes(t *testing.T) {
 			s.Schedule(k)
 		}
 		if took := time.Since(begun); took > 0 {
-			t.Errorf("Drive took %v", took)
+			t.Errorf("Schedule took %v", took)
 		}
 		s.Wait()
 		if took := time.Since(begun); took != 3*time.Second || len(m.started) != 20 || most != maxWorkers {

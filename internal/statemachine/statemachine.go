@@ -1,8 +1,8 @@
 // Package statemachine is the protocol of the Step Functions state machine
 // `delivery`. An execution advances one cursor; on AWS it is what a goroutine with
-// a timer is on a single node. It is a loop,
+// a timer is on a single node. It is a loop:
 //
-//	Wait (wait_seconds) → Advance (one Driver.Step) → next?
+//	Wait (wait_seconds) → Advance (one Task.Step) → next?
 //
 // where next is "wait" (repeat, or after many rounds start a new execution with
 // the name in renewal, because an execution's history has a limit) or "done". It
@@ -45,7 +45,7 @@
 // sweep starts an execution whose name includes the time of the sweep, as a name
 // is good for one execution only. The sweep also covers cursors that are due in
 // more than longestWait: no execution becomes the shadow of one, so that none
-// waits for months next to the owner.
+// waits for months alongside the owner.
 package statemachine
 
 import (

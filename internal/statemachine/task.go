@@ -16,7 +16,7 @@ type Cursors interface {
 	Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error)
 }
 
-// Driver is the task of the state machine. Set its fields; it is safe for
+// Task is the task of the state machine. Set its fields; it is safe for
 // concurrent use.
 type Task struct {
 	Advance func(ctx context.Context, k handoff.Key) (delivery.Step, error)
@@ -24,14 +24,13 @@ type Task struct {
 	Now     func() time.Time
 }
 
-// Step runs one task of an execution and returns its next state. After an error,
-// of Advance or of the store, retry it with the same state after a pause, also if
-// it is not known whether it has run.
+// Step runs one step of an execution and returns its next state. After an error, or if
+// it is not known whether the step has run, retry it with the same state after a pause.
 //
-// The package documentation says why each case is right.
-func (d *Task) Step(ctx context.Context, s State) (State, error) {
+// The package documentation explains each case.
+func (t *Task) Step(ctx context.Context, s State) (State, error) {
 	s.Count++
-	c, err := dueCursor(ctx, d.Cursors, s.Key())
+	c, err := dueCursor(ctx, t.Cursors, s.Key())
 	if err != nil {
 		return State{}, err
 	}
@@ -40,53 +39,53 @@ func (d *Task) Step(ctx context.Context, s State) (State, error) {
 	}
 	switch known := s.Version == "" || s.Version == versionOf(c); {
 	case known && s.Shadow:
-		return d.takeOver(s, c), nil
+		return t.takeOver(s, c), nil
 	case known:
-		return d.advance(ctx, s)
+		return t.advance(ctx, s)
 	case s.Shadow: // moved once more: its owner is alive
 		return s.done(), nil
-	case c.DueAt.Sub(d.Now()) > longestWait: // left to the owner and the sweep
+	case c.DueAt.Sub(t.Now()) > longestWait: // left to the owner and the sweep
 		return s.done(), nil
 	default:
-		return d.shadow(s, c), nil
+		return t.shadow(s, c), nil
 	}
 }
 
 // takeOver makes a shadow the owner, once the last owner has had its time. It
 // does not advance: see the package documentation.
-func (d *Task) takeOver(s State, c *handoff.Cursor) State {
-	left := c.DueAt.Add(shadowMargin).Sub(d.Now()) // positive if the clocks differ
+func (t *Task) takeOver(s State, c *handoff.Cursor) State {
+	left := c.DueAt.Add(shadowMargin).Sub(t.Now()) // positive if the clocks differ
 	s.Shadow = left > 0
-	return d.wait(s, left)
+	return t.wait(s, left)
 }
 
 // advance runs the step of an owner.
-func (d *Task) advance(ctx context.Context, s State) (State, error) {
-	step, err := d.Advance(ctx, s.Key())
+func (t *Task) advance(ctx context.Context, s State) (State, error) {
+	step, err := t.Advance(ctx, s.Key())
 	if err != nil {
 		return State{}, err
 	}
 	if step.Done {
 		return s.done(), nil
 	}
-	c, err := dueCursor(ctx, d.Cursors, s.Key())
+	c, err := dueCursor(ctx, t.Cursors, s.Key())
 	switch {
 	case err != nil:
 		return State{}, err
 	case c == nil:
 		return s.done(), nil
 	case step.Lost: // another execution made the version
-		return d.shadow(s, c), nil
+		return t.shadow(s, c), nil
 	default:
 		s.Version, s.Shadow = versionOf(c), false
-		return d.wait(s, step.Wait), nil
+		return t.wait(s, step.Wait), nil
 	}
 }
 
 // shadow makes the execution a shadow of the cursor's version.
-func (d *Task) shadow(s State, c *handoff.Cursor) State {
+func (t *Task) shadow(s State, c *handoff.Cursor) State {
 	s.Version, s.Shadow = versionOf(c), true
-	return d.wait(s, max(c.DueAt.Sub(d.Now()), 0)+shadowMargin)
+	return t.wait(s, max(c.DueAt.Sub(t.Now()), 0)+shadowMargin)
 }
 
 // dueCursor returns the cursor, nil if it does not exist or has no due time.
@@ -101,11 +100,11 @@ func dueCursor(ctx context.Context, cursors Cursors, k handoff.Key) (*handoff.Cu
 	return c, nil
 }
 
-func (d *Task) wait(s State, wait time.Duration) State {
+func (t *Task) wait(s State, wait time.Duration) State {
 	s.Next, s.WaitSeconds = Wait, seconds(wait)
 	// The name includes the time because a cursor may keep its version for longer
 	// than an execution lasts.
-	s.Renewal = executionName(s.Key(), s.Version, strconv.Itoa(s.Count), strconv.FormatInt(d.Now().Unix(), 36))
+	s.Renewal = executionName(s.Key(), s.Version, strconv.Itoa(s.Count), strconv.FormatInt(t.Now().Unix(), 36))
 	return s
 }
 

@@ -136,7 +136,7 @@ func (c counting) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, e
 	return c.Cursors.Cursor(ctx, k)
 }
 
-// pass lets time pass, with every execution doing what it has to do in turn.
+// pass advances the time and runs the executions that are ready, in turn.
 func (w *world) pass(span time.Duration) {
 	for end := w.now.Add(span); w.now.Before(end); w.now = w.now.Add(time.Second) {
 		for _, e := range w.ready() {
@@ -145,13 +145,13 @@ func (w *world) pass(span time.Duration) {
 	}
 }
 
-// driven reports whether a lease was taken within about the last minute, which
-// is the rhythm of the world.
-func (w *world) driven() bool { return w.now.Sub(w.lastTime) <= 70*time.Second }
+// advanced reports whether a lease was taken within about the last minute, the interval
+// of the world.
+func (w *world) advanced() bool { return w.now.Sub(w.lastTime) <= 70*time.Second }
 
 func TestLostAnswerIsMadeUpFor(t *testing.T) {
 	for calls := range 7 { // the function is killed at each call of the store
-		for _, twice := range []bool{false, true} { // and at its take-over too
+		for _, twice := range []bool{false, true} { // and at its take-over, too
 			w := newWorld()
 			w.schedule("")
 			e := w.execs[0]
@@ -162,8 +162,8 @@ func TestLostAnswerIsMadeUpFor(t *testing.T) {
 				w.crash(e, calls)
 			}
 			w.pass(5 * time.Minute)
-			if n := len(w.alive()); n != 1 || !w.driven() {
-				t.Errorf("after %d calls, twice %v: %d executions, driven %v ago", calls, twice, n, w.now.Sub(w.lastTime))
+			if n := len(w.alive()); n != 1 || !w.advanced() {
+				t.Errorf("after %d calls, twice %v: %d executions, last advanced %v ago", calls, twice, n, w.now.Sub(w.lastTime))
 			}
 			w.end()
 		}
@@ -181,7 +181,7 @@ func (w *world) crash(e *execution, call int) {
 	w.lose(e, false)
 }
 
-// A step that goes on beside its second run may move the cursor last, and has
+// A step that still runs alongside its retry may be the last to move the cursor, and has
 // no execution.
 func TestStepThatGoesOnIsMadeUpForByTheSweep(t *testing.T) {
 	for calls := range 6 {
@@ -199,8 +199,8 @@ func TestStepThatGoesOnIsMadeUpForByTheSweep(t *testing.T) {
 		w.pass(2 * time.Minute)
 		w.sweep()
 		w.pass(5 * time.Minute)
-		if n := len(w.alive()); n != 1 || !w.driven() {
-			t.Errorf("after %d calls: %d executions, driven %v ago", calls, n, w.now.Sub(w.lastTime))
+		if n := len(w.alive()); n != 1 || !w.advanced() {
+			t.Errorf("after %d calls: %d executions, last advanced %v ago", calls, n, w.now.Sub(w.lastTime))
 		}
 		w.end()
 	}
@@ -211,17 +211,17 @@ func TestSecondExecutionDiesOut(t *testing.T) {
 	defer w.end()
 	w.schedule("")
 	w.pass(90 * time.Second)
-	for _, salt := range []string{"a", "b", "c"} { // as by an early sweep, of the same version
+	for _, salt := range []string{"a", "b", "c"} { // as by an early sweep, for the same version
 		w.schedule(salt)
 	}
 	w.pass(20 * time.Second)
 	w.schedule("d")
 	if n := len(w.alive()); n < 4 {
-		t.Fatalf("%d executions are at work", n)
+		t.Fatalf("%d executions are running", n)
 	}
 	before := w.leases
 	w.pass(4 * time.Minute)
-	if n, leases := len(w.alive()), w.leases-before; n != 1 || leases < 3 || leases > 5 || !w.driven() {
+	if n, leases := len(w.alive()), w.leases-before; n != 1 || leases < 3 || leases > 5 || !w.advanced() {
 		t.Errorf("%d executions, %d leases in four minutes", n, leases)
 	}
 }
@@ -242,11 +242,11 @@ func TestStopEndsAllAndAStartBeginsAnew(t *testing.T) {
 		t.Fatalf("%d executions, want the old one, which waits, and the new one", n)
 	}
 	w.pass(2 * time.Second)
-	if !w.driven() {
+	if !w.advanced() {
 		t.Error("the start has to wait for the old execution")
 	}
 	w.pass(11 * time.Minute)
-	if old, fresh := w.execs[0].state.Next, w.execs[1].state.Next; old != Done || fresh != Wait || !w.driven() {
+	if old, fresh := w.execs[0].state.Next, w.execs[1].state.Next; old != Done || fresh != Wait || !w.advanced() {
 		t.Errorf("the old execution is at %q, the new one at %q", old, fresh)
 	}
 	w.stop()
@@ -283,8 +283,8 @@ func TestSweepReplacesAFailedExecution(t *testing.T) {
 	}
 	w.sweep()
 	w.pass(10 * time.Second)
-	if n := len(w.alive()); n != 1 || !w.driven() {
-		t.Errorf("%d executions, driven %v ago", n, w.now.Sub(w.lastTime))
+	if n := len(w.alive()); n != 1 || !w.advanced() {
+		t.Errorf("%d executions, last advanced %v ago", n, w.now.Sub(w.lastTime))
 	}
 }
 

@@ -14,20 +14,20 @@ import (
 	"github.com/sluicehq/sluice/internal/store/memory"
 )
 
-// world has one cursor in the memory store and the executions that drive it,
-// with a clock that moves when it is told to. A step of an execution goes on
-// from one call of the store to the next, with whatever else in between.
+// world has one cursor in the memory store, the executions that advance it, and a manual
+// clock. A step of an execution runs from one call of the store to the next; anything
+// may happen in between.
 type world struct {
 	store    *memory.Store
 	now      time.Time
 	execs    []*execution
-	zombies  []*invocation // steps that go on although their execution has given them up
-	leases   int           // that were taken
+	zombies  []*invocation // steps that still run although their execution has given up on them
+	leases   int           // taken
 	lastTime time.Time     // of a lease
 	outcome  func() outcome
 }
 
-// outcome is what an Advance finds to do.
+// outcome is the result of an Advance.
 type outcome struct {
 	done bool
 	wait time.Duration
@@ -37,7 +37,7 @@ type execution struct {
 	name   string
 	state  State
 	wakeAt time.Time
-	step   *invocation // under way, or nil
+	step   *invocation // in progress, or nil
 }
 
 // invocation is one run of the function for one state.
@@ -68,7 +68,7 @@ func must(err error) {
 	}
 }
 
-// cursor is the cursor as it is; the zero cursor if there is none.
+// cursor returns the current cursor, or a zero one if there is none.
 func (w *world) cursor() handoff.Cursor {
 	c, err := w.store.Cursor(context.Background(), key)
 	if err != nil {
@@ -77,7 +77,7 @@ func (w *world) cursor() handoff.Cursor {
 	return *c
 }
 
-// change is a change by somebody else: the API, or the follow loop.
+// change changes the cursor from outside, as the API or live delivery does.
 func (w *world) change(f func(*handoff.Cursor)) {
 	c := w.cursor()
 	f(&c)
@@ -97,7 +97,7 @@ func (w *world) restart() {
 	w.change(func(c *handoff.Cursor) { c.State, c.DueAt = handoff.Scheduled, w.now })
 }
 
-// drive is what a Scheduler does, the state machine included.
+// schedule does what a Scheduler and the state machine do.
 func (w *world) schedule(salt string) {
 	c := w.cursor()
 	if c.DueAt.IsZero() {
@@ -120,7 +120,7 @@ func (w *world) sweep() {
 	}
 }
 
-// alive are the executions that have not ended.
+// alive returns the executions that have not ended.
 func (w *world) alive() (alive []*execution) {
 	for _, e := range w.execs {
 		if e.state.Next != Done {
@@ -130,7 +130,7 @@ func (w *world) alive() (alive []*execution) {
 	return alive
 }
 
-// ready are the executions that have something to do now.
+// ready returns the executions that can run now.
 func (w *world) ready() []*execution {
 	return slices.DeleteFunc(w.alive(), func(e *execution) bool { return e.step == nil && e.wakeAt.After(w.now) })
 }
@@ -155,7 +155,7 @@ func (w *world) invoke(s State) *invocation {
 	return inv
 }
 
-// pausing lets others do something before each read.
+// pausing yields before each read, so that others can run.
 type pausing struct {
 	store *memory.Store
 	call  func() error
@@ -168,8 +168,8 @@ func (p pausing) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, er
 	return p.store.Cursor(ctx, k)
 }
 
-// advance is an Advance in short: it takes the lease of a cursor that is due,
-// does something, and says when the cursor is due again.
+// advance is a simplified Advance: it takes the lease of a due cursor, does something,
+// and sets when the cursor is due again.
 func (w *world) advance(ctx context.Context, k handoff.Key, call func() error) (delivery.Step, error) {
 	c, err := pausing{w.store, call}.Cursor(ctx, k)
 	if err != nil || c.DueAt.IsZero() {
@@ -203,8 +203,7 @@ func (w *world) advance(ctx context.Context, k handoff.Key, call func() error) (
 	return delivery.Step{Done: o.done, Wait: o.wait}, nil
 }
 
-// run takes an execution to its next call of the store, or to the end of its
-// step.
+// run runs an execution up to its next call of the store, or to the end of its step.
 func (w *world) run(e *execution) {
 	if e.step == nil {
 		e.step = w.invoke(e.state)
@@ -221,15 +220,15 @@ func (w *world) run(e *execution) {
 	e.state, e.wakeAt = then, w.now.Add(time.Duration(then.WaitSeconds)*time.Second)
 }
 
-// finish takes an execution to the end of its step.
+// finish runs an execution to the end of its step.
 func (w *world) finish(e *execution) {
 	for w.run(e); e.step != nil; {
 		w.run(e)
 	}
 }
 
-// lose ends the step under way where it is, or leaves it to go on by itself;
-// either way the execution does not get its answer and makes it again.
+// lose kills the current step, or lets it run on by itself. In both cases the execution
+// gets no response and retries the step.
 func (w *world) lose(e *execution, goesOn bool) {
 	if goesOn {
 		w.zombies = append(w.zombies, e.step)
@@ -248,7 +247,7 @@ func (w *world) fail(e *execution) {
 	e.state.Next = Done
 }
 
-// end lets nothing go on.
+// end stops everything.
 func (w *world) end() {
 	for _, e := range w.execs {
 		w.fail(e)

@@ -65,7 +65,7 @@ func TestRequestsOfProcessesThatTakeTurns(t *testing.T) {
 		step(other, "PutItem", "Query")
 		step(one, "PutItem", "Query")
 	}
-	step(one, "PutItem", "Query") // nobody else has appended since
+	step(one, "PutItem", "Query") // no other process has appended since
 	step(one, "PutItem")
 }
 
@@ -175,8 +175,8 @@ func TestLostRaces(t *testing.T) {
 			won := r.append(winner, "stream", record(2, 10), record(3, 10))
 			r.dynamo.take()
 			n := r.append(loser, c.source, c.second...)
-			if head, err := winner.End(t.Context(), part); err != nil || head != n {
-				t.Errorf("the loser's append returned %d, but the head is %d, %v", n, head, err)
+			if end, err := winner.End(t.Context(), part); err != nil || end != n {
+				t.Errorf("the loser's append returned %d, but the end is %d, %v", n, end, err)
 			}
 			equal(t, "ids", r.ids(), c.want)
 			if got := r.read(loser, won-1, 1); len(got) != 1 || got[0].Number != won || got[0].Events[0].ID != idOf(2) {
@@ -200,12 +200,12 @@ func TestTwoProcessesRacing(t *testing.T) {
 				for j := max(from-2, 1); j <= min(from+n-1, length); j++ {
 					batch = append(batch, record(j, 10))
 				}
-				head, err := l.Append(t.Context(), part, "stream", batch)
+				end, err := l.Append(t.Context(), part, "stream", batch)
 				if err != nil {
 					t.Errorf("Append: %v", err)
 				}
-				if got, err := l.End(t.Context(), part); err != nil || got < head {
-					t.Errorf("Append returned %d, then Head %d, %v", head, got, err)
+				if got, err := l.End(t.Context(), part); err != nil || got < end {
+					t.Errorf("Append returned %d, then End %d, %v", end, got, err)
 				}
 			}
 		}()
@@ -216,9 +216,9 @@ func TestTwoProcessesRacing(t *testing.T) {
 	equal(t, "ids", r.ids(), wantIDs(1, length))
 }
 
-// A head that this process saw long ago is not believed: the number after it may
+// An end that this process saw long ago is not trusted: the number after it may
 // have been there, and have expired.
-func TestOldHeadsAreNotBelieved(t *testing.T) {
+func TestOldEndsAreNotTrusted(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	l := r.process()
@@ -310,14 +310,14 @@ func TestFailuresAreProblems(t *testing.T) {
 				t.Errorf("%s, status %d: got %v, want an error that is unavailable", what, status, err)
 			}
 			if n := len(r.dynamo.take()); n > 3 {
-				t.Errorf("%s, status %d: %d requests; only the SDK is to try again", what, status, n)
+				t.Errorf("%s, status %d: %d requests; only the SDK should retry", what, status, n)
 			}
 		}
 	}
 }
 
-// What this process appended stays in memory up to a bound.
-func TestTheTailIsBounded(t *testing.T) {
+// The segments that this process appended are cached up to a limit.
+func TestRecentSegmentsAreBounded(t *testing.T) {
 	t.Parallel()
 	var tl recentSegments
 	for i := range 100 {
@@ -348,14 +348,14 @@ func TestTheTailIsBounded(t *testing.T) {
 	}
 }
 
-func TestHeadsAreBounded(t *testing.T) {
+func TestCachedEndsAreBounded(t *testing.T) {
 	t.Parallel()
 	var h ends
 	for i := range maxEnds + 100 {
 		h.set(event.Partition{Tenant: "acme", Lane: i}, endState{number: 1}, false, base)
 	}
 	if len(h.known) > maxEnds {
-		t.Errorf("%d heads are kept, at most %d should be", len(h.known), maxEnds)
+		t.Errorf("%d ends are kept, at most %d should be", len(h.known), maxEnds)
 	}
 }
 
@@ -384,7 +384,7 @@ func TestRequestsOfALargeBatchThatComesAgain(t *testing.T) {
 	r.dynamo.take()
 	for name, l := range map[string]*Log{"to the same process": l, "to another process": r.process()} {
 		if n := r.append(l, "stream", batch...); n != 3 {
-			t.Errorf("%s: the head is %d, want 3", name, n)
+			t.Errorf("%s: the end is %d, want 3", name, n)
 		}
 		equal(t, "requests, "+name, r.dynamo.take(), []string{"Query"})
 	}

@@ -11,8 +11,7 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog/logtest"
 )
 
-// restarted is the log of a process that is started anew whenever the log was
-// trimmed: its memory has nothing of what that took.
+// restarted is the log of a process that restarts after every trim, with empty caches.
 type restarted struct {
 	*Log
 	rig *rig
@@ -31,10 +30,10 @@ func (l *restarted) trim(ctx context.Context, before time.Time) error {
 		if len(gone) == 0 {
 			continue
 		}
-		// A third of their life ago the markers were raised for the last time.
-		head, err := l.End(ctx, p)
+		// The markers were last raised a third of the segments' life ago.
+		end, err := l.End(ctx, p)
 		if err == nil {
-			err = l.putMarker(ctx, p, head)
+			err = l.putMarker(ctx, p, end)
 		}
 		if err != nil {
 			return err
@@ -58,8 +57,7 @@ func TestLog(t *testing.T) {
 	})
 }
 
-// each is a log of which every call is made by a process of its own: nothing is
-// known and nothing at hand.
+// each is a log that makes every call in a new process, with empty caches.
 type each struct{ *rig }
 
 func (e each) Append(ctx context.Context, p event.Partition, source string, records []eventlog.Record) (uint64, error) {
@@ -82,7 +80,7 @@ func (e each) OffsetForTime(ctx context.Context, p event.Partition, t time.Time)
 	return e.process().OffsetForTime(ctx, p, t)
 }
 
-// Seek and Through use nothing that a process knows.
+// Seek and OffsetForTime use no state of the process.
 func TestLogOfManyProcesses(t *testing.T) {
 	logtest.RunWithoutTimes(t, func(t *testing.T, now func() time.Time) logtest.Harness {
 		t.Parallel()

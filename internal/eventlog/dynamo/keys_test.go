@@ -10,7 +10,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 )
 
-// What is stored under these keys must be found by every later release.
+// Every later release must find what is stored under these keys.
 func TestKeysAreStable(t *testing.T) {
 	t.Parallel()
 	acme := event.Partition{Tenant: "acme", Lane: 3}
@@ -38,7 +38,7 @@ func TestKeysAreStable(t *testing.T) {
 	}
 }
 
-// A range of numbers has no other item of the partition in it.
+// A range of numbers includes no other item of the partition.
 func TestNamesLieAfterAllNumbers(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{skWatermark, skLate, skMarker} {
@@ -65,8 +65,8 @@ func TestPartitionsAreReadFromTheirKeys(t *testing.T) {
 	}
 }
 
-// At the second in which it expires, an item is taken for gone: DynamoDB may
-// remove it from then on.
+// An item counts as gone from the second in which it expires: DynamoDB may remove it
+// from then on.
 func TestTheMomentAtWhichASegmentExpires(t *testing.T) {
 	t.Parallel()
 	it := item{Expires: base.Unix()}
@@ -75,7 +75,7 @@ func TestTheMomentAtWhichASegmentExpires(t *testing.T) {
 	}
 }
 
-// describe is what searches by time go by.
+// Searches by time rely on describe.
 func TestAnItemSaysWhatItsEventsAre(t *testing.T) {
 	t.Parallel()
 	events := []event.Event{eventAt(1, 5, base.Add(2)), eventAt(2, 7, base.Add(-3e6)), eventAt(3, 0, base.Add(4e6)), eventAt(4, 0, base)}

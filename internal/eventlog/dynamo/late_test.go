@@ -72,7 +72,7 @@ func TestLateRecordsAreFound(t *testing.T) {
 	r.offsetForTime(50, 5)
 	r.offsetForTime(300, 6)
 	if last := r.items(part)[4].Last; last != base.Add(200*time.Millisecond).UnixMilli() {
-		t.Errorf("the last time falls to %d", last)
+		t.Errorf("the last time decreased to %d", last)
 	}
 	for _, c := range []struct{ back, number, first int }{{150, 8, 50}, {20, 9, 20}} {
 		r.appendAll(l, c.back)
@@ -194,9 +194,9 @@ func TestNotesExpire(t *testing.T) {
 	r.notedIs(9, 1500)
 }
 
-// The note is read after the end that Through settles by, which is the second
-// one that it reads.
-func TestThroughReadsTheNoteLast(t *testing.T) {
+// OffsetForTime reads the note after the end by which the offset is final, which is the
+// second that it reads.
+func TestOffsetForTimeReadsTheNoteLast(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	other := r.process()

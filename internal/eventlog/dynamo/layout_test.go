@@ -15,8 +15,8 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// TestItemsAreStored pins the attributes of every kind of item: what is stored
-// must be found by every later release.
+// TestItemsAreStored pins the attributes of every kind of item: every later release must
+// be able to read them.
 func TestItemsAreStored(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -50,8 +50,8 @@ func TestItemsAreStored(t *testing.T) {
 	})
 }
 
-// layout is an item with the types of its attributes. What is random or
-// compressed is left out.
+// layout formats an item with the types of its attributes, without random and
+// compressed values.
 func layout(it map[string]types.AttributeValue) string {
 	text := ""
 	for _, name := range slices.Sorted(maps.Keys(it)) {

@@ -68,8 +68,7 @@ func TestObjectsOfAnyTenant(t *testing.T) {
 	}
 }
 
-// The object is there before the item is: a segment without its events would be
-// a loss.
+// The object is stored before the item: a segment without its events would be lost.
 func TestObjectBeforeItem(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -124,8 +123,8 @@ func (r *rig) put(key, content string) error {
 	return err
 }
 
-// A segment that has expired is gone, whether DynamoDB has removed its item or
-// not; and it removes them in any order.
+// An expired segment is gone, whether DynamoDB has removed its item or not. It removes
+// items in any order.
 func TestExpired(t *testing.T) {
 	t.Parallel()
 	const length = 40
@@ -167,8 +166,7 @@ func TestExpired(t *testing.T) {
 	}
 }
 
-// checkExpired checks what the log says when the segments up to a number are
-// expired.
+// checkExpired checks the log's answers when the segments up to a number have expired.
 func checkExpired(t *testing.T, r *rig, upTo, length uint64) {
 	t.Helper()
 	for _, after := range []uint64{0, upTo / 2, upTo, upTo + 1} {
@@ -195,7 +193,7 @@ func checkExpired(t *testing.T, r *rig, upTo, length uint64) {
 		}
 	}
 	if n, err := r.process().End(t.Context(), part); err != nil || n != length {
-		t.Errorf("up to %d expired: the head is %d, %v, want %d", upTo, n, err, length)
+		t.Errorf("up to %d expired: the end is %d, %v, want %d", upTo, n, err, length)
 	}
 	if n, err := r.process().Seek(t.Context(), part, base.Add(-time.Hour)); err != nil || n != upTo {
 		t.Errorf("up to %d expired: Seek: %d, %v, want %d", upTo, n, err, upTo)
@@ -210,8 +208,8 @@ func upwards(from, to uint64) []uint64 {
 	return list
 }
 
-// Should an item ever be lost that has not expired, then a read ends before it:
-// what has a gap in it is taken for what is past the retention.
+// If an unexpired item is ever lost, a read ends before it: a gap would look like
+// expired segments.
 func TestNoReadHasAGapInIt(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -229,8 +227,8 @@ func TestNoReadHasAGapInIt(t *testing.T) {
 	equal(t, "what each read has", got, [][2]uint64{{1, 9}, {11, 16}, {19, 29}, {31, 40}})
 }
 
-// The clocks of those who append differ: segments expire in the order of their
-// numbers all the same.
+// Segments expire in the order of their numbers even if the clocks of the writers
+// differ.
 func TestExpiryIsInTheOrderOfNumbers(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -253,7 +251,7 @@ func TestExpiryIsInTheOrderOfNumbers(t *testing.T) {
 	}
 }
 
-// large is a log of many segments, a second apart.
+// large fills the log with many segments, a second apart.
 func large(t *testing.T, r *rig, n int) {
 	t.Helper()
 	packed, err := pack([]event.Event{eventAt(1, 10, base)})
@@ -315,7 +313,7 @@ func TestRequestsOfALargeLog(t *testing.T) {
 	}
 }
 
-// A read asks for not much more than what it may return.
+// A read requests little more than it may return.
 func TestReadAsksForLittle(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -333,8 +331,8 @@ func TestReadAsksForLittle(t *testing.T) {
 	equal(t, "requests at the end", r.dynamo.take(), []string{"Query"})
 }
 
-// Whatever happens to a partition, no number is given twice: records and cursors
-// point at it.
+// Whatever happens to a partition, no number is reused: partition states and cursors
+// refer to it.
 func TestNumbersOutliveTheSegments(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -365,7 +363,7 @@ func TestNumbersOutliveTheSegments(t *testing.T) {
 		t.Errorf("RaiseMarkers with nothing due: %d, %v", n, err)
 	}
 	equal(t, "requests with nothing due", r.dynamo.take(), []string{"Query"})
-	// One who read the head long ago does not lower the marker.
+	// A process that read the end long ago does not lower the marker.
 	if err := r.process().putMarker(t.Context(), part, want-1); err != nil {
 		t.Fatal(err)
 	}
@@ -373,7 +371,7 @@ func TestNumbersOutliveTheSegments(t *testing.T) {
 	if _, err := r.process().get(t.Context(), newKey(part, skMarker), &m); err != nil || m.Number != want {
 		t.Errorf("the marker is at %d, %v, want %d", m.Number, err, want)
 	}
-	// A marker is no segment, and does not go.
+	// A marker is not a segment, and does not expire.
 	out, err := r.options.DynamoDB.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &r.options.Table, Key: newKey(part, skMarker).Attributes(), ConsistentRead: aws.Bool(true)})
 	if err != nil || out.Item == nil || out.Item[dynamotable.Expires] != nil {
 		t.Errorf("the marker: %v, %v", out.Item, err)

@@ -40,7 +40,7 @@ func publish(t testing.TB, l *Log, tenant string, list []event.Draft) {
 	}
 }
 
-// content reads a lane to its end.
+// content reads a whole lane.
 func content(t testing.TB, l *Log, p event.Partition) []eventlog.Segment {
 	t.Helper()
 	var all []eventlog.Segment
@@ -81,7 +81,7 @@ func hold(t *testing.T, db *sqlitedb.DB) (release func()) {
 	return func() { close(free); <-done }
 }
 
-// waiting waits until so many publishes wait for the writer.
+// waiting blocks until n publishes wait for the writer.
 func waiting(l *Log, n int) {
 	for {
 		l.publishing.Lock()
@@ -110,7 +110,7 @@ func TestPublishesThatWaitShareACommitAndASegment(t *testing.T) {
 	waiting(l, 60)
 	release()
 	wg.Wait()
-	if n := db.Commits() - before; n != 2 { // with the one that held the writer
+	if n := db.Commits() - before; n != 2 { // including the one that held the writer
 		t.Errorf("60 publishes took %d commits, want 1", n-1)
 	}
 	if err := db.Close(); err != nil {
@@ -153,7 +153,7 @@ func TestAPublisherThatGaveUpBeforeItsTurnIsLeftOut(t *testing.T) {
 	release := hold(t, db)
 	ctx, cancel := context.WithCancel(t.Context())
 	first, second := make(chan error, 1), make(chan error, 1)
-	go func() { first <- l.Publish(ctx, "a", 1, drafts(0, 1, 1)) }() // it made the batch
+	go func() { first <- l.Publish(ctx, "a", 1, drafts(0, 1, 1)) }() // it creates the batch
 	waiting(l, 1)
 	go func() { second <- l.Publish(t.Context(), "a", 1, drafts(1, 1, 1)) }()
 	waiting(l, 2)
@@ -172,7 +172,7 @@ func TestAPublisherThatGaveUpBeforeItsTurnIsLeftOut(t *testing.T) {
 
 var errLost = errors.New("lost")
 
-// loseGroup has the writer roll back the group that a call's operation is in.
+// loseGroup makes the writer roll back the group of a call's operation.
 func loseGroup(t *testing.T, db *sqlitedb.DB, call func() error) error {
 	t.Helper()
 	release := hold(t, db)
@@ -192,8 +192,7 @@ func loseGroup(t *testing.T, db *sqlitedb.DB, call func() error) error {
 	return <-outcome
 }
 
-// A publish that was written but whose group is lost must not leave its number
-// behind.
+// A publish whose group is rolled back must not use up its number.
 func TestALostGroupLeavesNoNumbers(t *testing.T) {
 	l, db := open(t, t.TempDir(), fixed(base))
 	publish(t, l, "a", drafts(0, 1, 1))
@@ -211,14 +210,14 @@ func TestPublishAfterClose(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // a batch that could not be queued must not keep the next one waiting
+	for range 2 { // a batch that could not be queued must not block the next one
 		if err := l.Publish(t.Context(), "a", 1, drafts(0, 1, 1)); problem.CodeOf(err) != problem.Unavailable {
 			t.Errorf("got %v, want unavailable", err)
 		}
 	}
 }
 
-func TestTimesGoOnAfterARestartWithTheClockSetBack(t *testing.T) {
+func TestTimesGrowAfterARestartWithTheClockSetBack(t *testing.T) {
 	dir := t.TempDir()
 	l, db := open(t, dir, fixed(base))
 	publish(t, l, "a", drafts(0, 1, 1))
@@ -231,14 +230,14 @@ func TestTimesGoOnAfterARestartWithTheClockSetBack(t *testing.T) {
 		t.Errorf("published at %v, before the last event at %v", got, base)
 	}
 
-	// What is settled is so after a restart, too, though no event says it.
+	// A final offset is still final after a restart, even without a later event.
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	settled := base.Add(time.Hour)
-	l, db = open(t, dir, fixed(settled.Add(time.Minute)))
-	if _, ok, err := l.OffsetForTime(t.Context(), event.Partition{Tenant: "a"}, settled); err != nil || !ok {
-		t.Fatalf("Through: settled %v, %v", ok, err)
+	final := base.Add(time.Hour)
+	l, db = open(t, dir, fixed(final.Add(time.Minute)))
+	if _, ok, err := l.OffsetForTime(t.Context(), event.Partition{Tenant: "a"}, final); err != nil || !ok {
+		t.Fatalf("OffsetForTime: final %v, %v", ok, err)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
@@ -246,44 +245,45 @@ func TestTimesGoOnAfterARestartWithTheClockSetBack(t *testing.T) {
 	l, _ = open(t, dir, fixed(base))
 	publish(t, l, "a", drafts(2, 1, 1))
 	all := content(t, l, event.Partition{Tenant: "a"})
-	if got := all[len(all)-1].Events[0].PublishedAt; !got.After(settled) {
-		t.Errorf("published at %v; everything up to %v was settled", got, settled)
+	if got := all[len(all)-1].Events[0].PublishedAt; !got.After(final) {
+		t.Errorf("published at %v; everything up to %v was final", got, final)
 	}
 }
 
-// What could not be written down is not settled by asking again.
-func TestNothingIsSettledThatIsNotOnDisk(t *testing.T) {
+// If the floor could not be stored, a second call must not report final without storing
+// it.
+func TestNothingIsFinalThatIsNotOnDisk(t *testing.T) {
 	dir := t.TempDir()
-	settled := base.Add(time.Hour)
-	l, db := open(t, dir, fixed(settled.Add(time.Minute)))
+	final := base.Add(time.Hour)
+	l, db := open(t, dir, fixed(final.Add(time.Minute)))
 	p := event.Partition{Tenant: "a"}
 	for what, call := range map[string]func() error{
-		"Through": func() error { _, _, err := l.OffsetForTime(t.Context(), p, settled); return err },
-		// Nor by a stamp that was given and not stored.
+		"OffsetForTime": func() error { _, _, err := l.OffsetForTime(t.Context(), p, final); return err },
+		// Nor does a stamp that was given but not stored count.
 		"Publish": func() error { return l.Publish(t.Context(), "a", 1, drafts(0, 1, 1)) },
 	} {
 		if err := loseGroup(t, db, call); err == nil {
 			t.Errorf("%s: no error, and its group was lost", what)
 		}
 	}
-	if _, ok, err := l.OffsetForTime(t.Context(), p, settled); err != nil || !ok {
-		t.Fatalf("Through: settled %v, %v", ok, err)
+	if _, ok, err := l.OffsetForTime(t.Context(), p, final); err != nil || !ok {
+		t.Fatalf("OffsetForTime: final %v, %v", ok, err)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
 	l, _ = open(t, dir, fixed(base))
 	publish(t, l, "a", drafts(1, 1, 1))
-	if got := content(t, l, p)[0].Events[0].PublishedAt; !got.After(settled) {
-		t.Errorf("published at %v; everything up to %v was settled", got, settled)
+	if got := content(t, l, p)[0].Events[0].PublishedAt; !got.After(final) {
+		t.Errorf("published at %v; everything up to %v was final", got, final)
 	}
 }
 
-func TestStampsFarAheadAreToldOf(t *testing.T) {
+func TestOnAheadIsCalledForStampsFarAhead(t *testing.T) {
 	now := base
 	l, _ := open(t, t.TempDir(), func() time.Time { return now })
-	var told []time.Duration
-	l.OnAhead(func(by time.Duration) { told = append(told, by) })
+	var called []time.Duration
+	l.OnAhead(func(by time.Duration) { called = append(called, by) })
 	for i, at := range []time.Duration{
 		2 * time.Hour, 119 * time.Minute, 118 * time.Minute, 117 * time.Minute, // two hours wrong, then set back
 		59 * time.Minute, 57 * time.Minute, 118 * time.Minute, // and an hour away from that
@@ -293,8 +293,8 @@ func TestStampsFarAheadAreToldOf(t *testing.T) {
 		publish(t, l, "a", drafts(i, 1, 1))
 	}
 	want := []time.Duration{2 * time.Minute, 63 * time.Minute, 2 * time.Minute}
-	if !slices.Equal(told, want) {
-		t.Errorf("told %v, want %v", told, want)
+	if !slices.Equal(called, want) {
+		t.Errorf("called with %v, want %v", called, want)
 	}
 }
 
@@ -354,8 +354,8 @@ func TestFullDisk(t *testing.T) {
 	same("after a restart", l)
 }
 
-// A group that fails before a publish in it ran is over with its cause: the next
-// publish is written. Ready says what a publish would be told, all the time.
+// After a group fails before a publish in it ran, the next publish is written. At all
+// times, Ready returns what a publish would.
 func TestAFailedGroupIsNotTheNextOnes(t *testing.T) {
 	for name, fail := range map[string]func(t *testing.T, db *sqlitedb.DB, dir string) (heal func()){
 		"write lock held by another process": holdWriteLock,
@@ -511,7 +511,7 @@ func TestAbruptStop(t *testing.T) {
 			}
 		}
 		t.Logf("%d events were acknowledged, %d are there", len(want), len(got))
-		publish(t, after, "a", drafts(9_000_000, 1, 1)) // and it goes on
+		publish(t, after, "a", drafts(9_000_000, 1, 1)) // and publishing continues
 	}
 	cancel()
 	wg.Wait()

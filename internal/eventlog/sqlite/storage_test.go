@@ -196,15 +196,15 @@ func TestNumbersAfterAFailure(t *testing.T) {
 		}
 	}
 	if got, err := l.End(t.Context(), event.Partition{Tenant: "a"}); err != nil || got != 1 {
-		t.Errorf("Head: %d, %v, want 1", got, err)
+		t.Errorf("End: %d, %v, want 1", got, err)
 	}
-	if heads := l.Ends(); len(heads) != 1 {
-		t.Errorf("Heads: %v, want that of one partition", heads)
+	if ends := l.Ends(); len(ends) != 1 {
+		t.Errorf("Ends: %v, want that of one partition", ends)
 	}
 	limit(t, db, 1<<30)
 	publish(t, l, "a", drafts(20, 1, 1))
 	publish(t, l, "new", drafts(21, 1, 1))
 	if diff := cmp.Diff(map[event.Partition]uint64{{Tenant: "a"}: 2, {Tenant: "new"}: 1}, l.Ends()); diff != "" {
-		t.Errorf("Heads (-want +got):\n%s", diff)
+		t.Errorf("Ends (-want +got):\n%s", diff)
 	}
 }
