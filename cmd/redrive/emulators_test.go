@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(emulators.Run(m)) }
 
-// account is what an operator works on, in emulators.
+// account holds an operator's resources, in emulators.
 type account struct {
 	t       *testing.T
 	clients clients
@@ -43,7 +43,7 @@ func newAccount(t *testing.T) *account {
 	made, err := a.sqs.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: aws.String("dlq")})
 	a.check(err)
 	a.queue = *made.QueueUrl
-	_, err = a.s3.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("parked"), CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: emulators.Region}})
+	_, err = a.s3.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("quarantine"), CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: emulators.Region}})
 	a.check(err)
 	return a
 }
@@ -63,7 +63,7 @@ func (a *account) ready() {
 	a.check(waiter.Wait(a.t.Context(), &kinesis.DescribeStreamInput{StreamName: aws.String("events")}, time.Minute))
 }
 
-// put returns the sequence number.
+// put puts a record and returns its sequence number.
 func (a *account) put(key string, data []byte) string {
 	a.t.Helper()
 	out, err := a.kinesis.PutRecord(a.t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("events"), PartitionKey: &key, Data: data})
@@ -77,7 +77,7 @@ func (a *account) deadLettered(start, end string, size int) {
 	a.check(err)
 }
 
-// open are the records of the shards that were not closed.
+// open returns the records of the open shards.
 func (a *account) open() []types.Record {
 	a.t.Helper()
 	listed, err := a.kinesis.ListShards(a.t.Context(), &kinesis.ListShardsInput{StreamName: aws.String("events")})
@@ -98,7 +98,7 @@ func (a *account) open() []types.Record {
 
 func (a *account) run(args ...string) (code int, out string) {
 	var o bytes.Buffer
-	code = run(a.t.Context(), append([]string{"--stream", "events", "--yes", "--queue", a.queue, "--bucket", "parked"}, args...), &env{
+	code = run(a.t.Context(), append([]string{"--stream", "events", "--yes", "--queue", a.queue, "--bucket", "quarantine"}, args...), &env{
 		in: strings.NewReader(""), out: &o, err: &o, pause: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 		open: func(context.Context) (clients, error) { return a.clients, nil },
 	})
@@ -119,7 +119,7 @@ func TestAgainstEmulators(t *testing.T) {
 	a.ready()
 	a.deadLettered(numbers[1], numbers[3], 3)
 	a.deadLettered("hello", numbers[3], 3) // is kept
-	_, err = a.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("parked"), Key: aws.String("malformed/s/1.json"), Body: strings.NewReader(quarantinedText("1#acme", data(9)))})
+	_, err = a.s3.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("quarantine"), Key: aws.String("malformed/s/1.json"), Body: strings.NewReader(quarantinedText("1#acme", data(9)))})
 	a.check(err)
 
 	if code, out := a.run("--dry-run"); code != exitKept || len(a.open()) != 0 {

@@ -28,8 +28,8 @@ import (
 
 var errFault = errors.New("the connection was reset")
 
-// world is a queue, a stream of one shard and a bucket. It notes every change
-// in the order in which it was made.
+// world is a fake queue, stream of one shard, and bucket. It records every change in
+// order.
 type world struct {
 	t       *testing.T
 	changes []string
@@ -38,10 +38,10 @@ type world struct {
 	records  []types.Record // of the shard, by number
 	closed   bool           // the shard
 	noShard  bool
-	page     int // records of an answer
+	page     int // records of a response
 	objects  map[string]string
 
-	refuse    func(call int, entry int) bool // an entry of a PutRecords
+	refuse    func(call int, entry int) bool // whether to reject an entry of a PutRecords
 	failing   map[string]error               // by the name of a call
 	puts      int
 	interrupt func()
@@ -60,7 +60,7 @@ func (w *world) note(format string, args ...any) {
 	w.changes = append(w.changes, fmt.Sprintf(format, args...))
 }
 
-// command runs the command against the world.
+// command runs the command on the world.
 func (w *world) command(in string, args ...string) (code int, out, stderr string) {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
@@ -83,7 +83,7 @@ func (w *world) publish(keys ...string) {
 	}
 }
 
-// data are those of a record with one event.
+// data returns the data of a record with one event.
 func data(n int) []byte {
 	return wire.Encode([]event.Event{event.Draft{
 		ID: fmt.Sprintf("01890000-0000-7000-8000-%012d", n), Name: "order.created", Payload: []byte(`{}`),
@@ -95,7 +95,7 @@ func (w *world) deadLettered(id string, start, end, size int) {
 	w.messages = append(w.messages, message{id: id, body: about("arn:aws:kinesis:eu-central-1:123456789012:stream/events", strconv.Itoa(start), strconv.Itoa(end), size)})
 }
 
-// about is a message as Lambda sends it.
+// about returns a message as Lambda sends it.
 func about(stream, start, end string, size int) string {
 	text, err := json.Marshal(map[string]any{
 		"requestContext": map[string]any{"requestId": "c9b8fa9f", "functionArn": "arn:aws:lambda:eu-central-1:123456789012:function:fanout", "condition": "RecordAgeExceeded", "approximateInvokeCount": 1},
@@ -161,8 +161,8 @@ func (w *world) GetShardIterator(_ context.Context, in *kinesis.GetShardIterator
 	return &kinesis.GetShardIteratorOutput{ShardIterator: in.StartingSequenceNumber}, nil
 }
 
-// GetRecords takes the number to read from for an iterator. Before each page it
-// gives an empty one, as Kinesis does now and then.
+// GetRecords takes the number to read from as the iterator. Before each page it returns
+// an empty one, as Kinesis sometimes does.
 func (w *world) GetRecords(_ context.Context, in *kinesis.GetRecordsInput, _ ...func(*kinesis.Options)) (*kinesis.GetRecordsOutput, error) {
 	from, second := strings.CutSuffix(*in.ShardIterator, " again")
 	var left []types.Record
@@ -207,7 +207,7 @@ func (w *world) PutRecords(ctx context.Context, in *kinesis.PutRecordsInput, _ .
 	return out, nil
 }
 
-// name is the partition key and the number of the record that has the same data.
+// name returns the partition key and the number of the record with the same data.
 func (w *world) name(entry types.PutRecordsRequestEntry) string {
 	for _, r := range w.records {
 		if bytes.Equal(r.Data, entry.Data) && *r.PartitionKey == *entry.PartitionKey {
@@ -217,7 +217,7 @@ func (w *world) name(entry types.PutRecordsRequestEntry) string {
 	return *entry.PartitionKey
 }
 
-// bucket is the world's.
+// bucket is the fake bucket of the world.
 type bucket struct{ *world }
 
 func (b bucket) ListObjectsV2(_ context.Context, in *s3.ListObjectsV2Input, _ ...func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
@@ -232,7 +232,7 @@ func (b bucket) ListObjectsV2(_ context.Context, in *s3.ListObjectsV2Input, _ ..
 	}
 	slices.Sort(keys)
 	out := &s3.ListObjectsV2Output{IsTruncated: aws.Bool(len(keys) > 1)}
-	if len(keys) > 0 { // one a page
+	if len(keys) > 0 { // one per page
 		out.Contents, out.NextContinuationToken = []s3types.Object{{Key: &keys[0]}}, &keys[0]
 	}
 	return out, nil

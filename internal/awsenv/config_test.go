@@ -12,7 +12,7 @@ import (
 	"github.com/sluicehq/sluice/internal/settings"
 )
 
-// deployed is what template.yaml sets at least.
+// deployed is the minimum that template.yaml sets.
 func deployed() map[string]string {
 	return map[string]string{
 		"SLUICE_TABLE": "table", "SLUICE_STREAM": "stream", "SLUICE_BUCKET": "bucket", "SLUICE_KEY": "key", "SLUICE_STATE_MACHINE": "arn:machine",
@@ -42,11 +42,11 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// One error says all that is wrong.
+// One error lists everything that is wrong.
 func TestLoadReportsAll(t *testing.T) {
 	_, err := loadFrom(map[string]string{"SLUICE_LOG_LEVEL": "loud", "SLUICE_SEEK_MARGIN": "often", "SLUICE_LANES": "0"})
 	if err == nil {
-		t.Fatal("an empty environment is taken")
+		t.Fatal("an empty environment is accepted")
 	}
 	wanted := []string{`SLUICE_LOG_LEVEL is "loud"; it must be debug, info, warn or error`, "SLUICE_SEEK_MARGIN", "SLUICE_LANES is 0"}
 	for name := range deployed() {
@@ -87,7 +87,7 @@ func TestMisspeltVariables(t *testing.T) {
 	}
 }
 
-// The Runtime API is refused though it is on an address that is allowed.
+// The Runtime API is blocked although its address is allowed.
 func TestGuardKeepsTheRuntimeAPI(t *testing.T) {
 	t.Setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
 	for _, private := range []bool{false, true} {
@@ -115,12 +115,12 @@ func TestGuardKeepsTheRuntimeAPI(t *testing.T) {
 	t.Setenv("AWS_LAMBDA_RUNTIME_API", "runtime")
 	c := defaultConfig()
 	if _, err := newGuard(&c); err == nil || !strings.Contains(err.Error(), `AWS_LAMBDA_RUNTIME_API is "runtime"`) {
-		t.Errorf("an address that is none: %v", err)
+		t.Errorf("an invalid address: %v", err)
 	}
 }
 
-// template.yaml and deployments have these names; the shared settings follow, as
-// package settings has them.
+// template.yaml and deployments use these names. The shared settings of package
+// settings follow them.
 func TestNamesOfTheFunctionsSettings(t *testing.T) {
 	want := []string{
 		"SLUICE_TABLE=", "SLUICE_STREAM=", "SLUICE_BUCKET=", "SLUICE_KEY=", "SLUICE_STATE_MACHINE=", "SLUICE_STAGE=",

@@ -29,7 +29,7 @@ func counting(out io.Writer) *metrics {
 	return &metrics{out: emf.Writer{Out: out, Stage: "dev", Now: time.Now}}
 }
 
-// values takes the metrics of what was written, which is one line or none.
+// values returns the metrics in the output, which has at most one line.
 func values(t *testing.T, out *bytes.Buffer) map[string]float64 {
 	t.Helper()
 	text := out.String()
@@ -58,7 +58,7 @@ func TestFlush(t *testing.T) {
 	m := counting(&out)
 	m.flush()
 	if got := values(t, &out); got != nil {
-		t.Errorf("nothing happened, and %v is written", got)
+		t.Errorf("nothing happened, but %v was written", got)
 	}
 	for outcome, events := range map[sink.Outcome]int{sink.Delivered: 5, sink.Rejected: 1, sink.Retry: 3, sink.Interrupted: 2} {
 		m.AttemptStarted()
@@ -66,18 +66,18 @@ func TestFlush(t *testing.T) {
 	}
 	m.AttemptEnded(nil, sink.Verdict{Outcome: sink.Delivered}, 2, time.Second)
 	m.flush(emf.Metric{Name: metricOverdue, Unit: emf.Count, Value: 4})
-	// The alarms and the dashboard of infra/ have these names.
+	// The alarms and the dashboard in infra/ use these names.
 	want := map[string]float64{"EventsDelivered": 7, "EventsRejected": 1, "EventsRetried": 3, "EventsInterrupted": 2, "OverdueCursors": 4}
 	if diff := cmp.Diff(want, values(t, &out)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	m.flush()
 	if got := values(t, &out); got != nil {
-		t.Errorf("%v is written a second time", got)
+		t.Errorf("%v was written a second time", got)
 	}
 }
 
-// failing is a publisher that publishes two events, or fails.
+// failing is a publisher that publishes two events or fails.
 type failing struct{ err error }
 
 func (p failing) Publish(context.Context, string, publish.Format, []byte) ([]string, error) {
@@ -93,7 +93,7 @@ func TestPublishedEventsAreCounted(t *testing.T) {
 	if ids, err := p.Publish(t.Context(), "acme", publish.JSON, nil); err != nil || len(ids) != 2 {
 		t.Errorf("%q, %v", ids, err)
 	}
-	// The dashboard of infra/ has this name.
+	// The dashboard in infra/ uses this name.
 	if diff := cmp.Diff(map[string]float64{"EventsPublished": 2}, values(t, &out)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -102,11 +102,11 @@ func TestPublishedEventsAreCounted(t *testing.T) {
 		t.Error("the error is lost")
 	}
 	if got := values(t, &out); got != nil {
-		t.Errorf("%v is counted of a call that failed", got)
+		t.Errorf("%v was counted for a failed call", got)
 	}
 }
 
-// The alarms and the dashboard of infra/ have these names.
+// The alarms and the dashboard in infra/ use these names.
 func TestNamesOfMetrics(t *testing.T) {
 	got := []string{
 		metricPublished, metricDelivered, metricRejected, metricRetried,

@@ -125,8 +125,8 @@ func checkProblem(t *testing.T, cause error, want problem.Code) {
 	if !ok || p.Message != message {
 		t.Errorf("the message is %q", p.Message)
 	}
-	if told := problem.MessageOf(err); want == problem.Unavailable && told != p.Message || strings.Contains(told, inner) {
-		t.Errorf("the caller sees %q", told)
+	if message := problem.MessageOf(err); want == problem.Unavailable && message != p.Message || strings.Contains(message, inner) {
+		t.Errorf("the caller sees %q", message)
 	}
 }
 

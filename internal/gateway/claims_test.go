@@ -21,17 +21,17 @@ import (
 	"github.com/sluicehq/sluice/test/aws/httpfront"
 )
 
-// verdict is what a row of the shared claims wants of a token.
+// verdict is the expected result of a row of the shared claims.
 type verdict struct {
 	Tenant  string
 	Scopes  []string
-	Refused string // part of the message, or "authorizer", which refuses by itself
+	Refused string // part of the message, or "authorizer", which rejects the token itself
 }
 
 // The claims of package auth's testdata/claims.json, as signed tokens through the
-// authorizer of an HTTP API. Both shapes give the same verdict but where a row
-// says on_aws: what the gateway hands on there is ambiguous, or it judges before
-// the function does.
+// authorizer of an HTTP API. A single node and AWS give the same verdict unless a row
+// has on_aws: there the gateway passes an ambiguous claim, or decides before the
+// function does.
 func TestSharedClaims(t *testing.T) {
 	text, err := os.ReadFile("../auth/testdata/claims.json")
 	if err != nil {
@@ -75,8 +75,8 @@ func TestSharedClaims(t *testing.T) {
 	}
 }
 
-// playClaims calls in a bubble, where no time passes between the issue of a token and the
-// look at it.
+// playClaims runs in a synctest bubble, where no time passes between the issue of a token
+// and its verification.
 func playClaims(t *testing.T, name string, issuer *httpfront.Issuer, claims map[string]any, times map[string]float64, want verdict) {
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -84,7 +84,7 @@ func playClaims(t *testing.T, name string, issuer *httpfront.Issuer, claims map[
 			for name, seconds := range times {
 				all[name] = float64(time.Now().Unix()) + seconds
 			}
-			id, err := through(t, issuer, all)
+			id, err := verify(t, issuer, all)
 			if want.Refused != "" {
 				if problem.CodeOf(err) != problem.Unauthorized || !strings.Contains(problem.MessageOf(err), want.Refused) {
 					t.Errorf("got %+v, %v; want it refused with %q", id, err, want.Refused)
@@ -98,8 +98,8 @@ func playClaims(t *testing.T, name string, issuer *httpfront.Issuer, claims map[
 	})
 }
 
-// through returns what the Verifier says of a call with these claims.
-func through(t *testing.T, issuer *httpfront.Issuer, claims map[string]any) (id auth.Identity, err error) {
+// verify returns the Verifier's result for a call with these claims.
+func verify(t *testing.T, issuer *httpfront.Issuer, claims map[string]any) (id auth.Identity, err error) {
 	t.Helper()
 	err = problem.New(problem.Unauthorized, "refused by the authorizer")
 	function := lambda{New(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

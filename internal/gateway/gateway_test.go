@@ -20,7 +20,7 @@ import (
 	"github.com/sluicehq/sluice/internal/settings"
 )
 
-// serve hands a request to a handler and returns the answer.
+// serve passes a request to a handler and returns the response.
 func serve(t *testing.T, req events.APIGatewayV2HTTPRequest, handle http.HandlerFunc) events.APIGatewayV2HTTPResponse {
 	t.Helper()
 	if req.RequestContext.HTTP.Method == "" {
@@ -29,7 +29,7 @@ func serve(t *testing.T, req events.APIGatewayV2HTTPRequest, handle http.Handler
 	req.RequestContext.DomainName = "id.execute-api.eu-central-1.amazonaws.com"
 	res, err := New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handle(w, r)
-		_, _ = w.Write(nil) // a 200, if it was nothing else
+		_, _ = w.Write(nil) // a 200, unless another status was written
 	}))(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func TestPaths(t *testing.T) {
 func TestBodies(t *testing.T) {
 	const text = "{\"name\":\"order.created\",\"payload\":{\"a\":\"\\u0000ü\"}}\n"
 	for name, req := range map[string]events.APIGatewayV2HTTPRequest{
-		"as it is":  {Body: text},
+		"plain":     {Body: text},
 		"in Base64": {Body: base64.StdEncoding.EncodeToString([]byte(text)), IsBase64Encoded: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-// A compressed body comes as Base64, and is refused by what its header says.
+// A compressed body arrives as Base64, and is rejected for its Content-Encoding.
 func TestCompressedBodyIsA415(t *testing.T) {
 	api := New(httpapi.New(httpapi.Deps{
 		Verifier: Verifier{TenantClaim: "org"}, Settings: settings.Default(), Log: slog.New(slog.DiscardHandler), Now: time.Now,

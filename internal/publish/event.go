@@ -14,13 +14,13 @@ import (
 // event reads and validates one event.
 func (p *parser) event(at place) error {
 	if len(p.drafts) == p.limits.events {
-		return p.refuse(at, problem.LimitReached, "", "exceeds the limit of %d events per call; send the rest in another call", p.limits.events)
+		return p.reject(at, problem.LimitReached, "", "exceeds the limit of %d events per call; send the rest in another call", p.limits.events)
 	}
 	if kind := p.dec.PeekKind(); kind != jsontext.KindBeginObject {
 		if err := p.skip(at); err != nil { // invalid JSON is the better error
 			return err
 		}
-		return p.refuse(at, problem.InvalidRequest, "", "must be a JSON object with name and payload")
+		return p.reject(at, problem.InvalidRequest, "", "must be a JSON object with name and payload")
 	}
 	if _, err := p.dec.ReadToken(); err != nil {
 		return p.broken(at, err)
@@ -36,13 +36,13 @@ func (p *parser) event(at place) error {
 		return p.broken(at, err)
 	}
 	if size := p.dec.InputOffset() - start; size > p.limits.event {
-		return p.refuse(at, problem.PayloadTooLarge, "", "has %d bytes; the limit is %d", size, p.limits.event)
+		return p.reject(at, problem.PayloadTooLarge, "", "has %d bytes; the limit is %d", size, p.limits.event)
 	}
 	switch {
 	case d.Name == "":
-		return p.refuse(at, problem.InvalidRequest, "name", "is required: the name of the event, such as order.items_cancelled")
+		return p.reject(at, problem.InvalidRequest, "name", "is required: the name of the event, such as order.items_cancelled")
 	case d.Payload == nil:
-		return p.refuse(at, problem.InvalidRequest, "payload", "is required: a JSON object")
+		return p.reject(at, problem.InvalidRequest, "payload", "is required: a JSON object")
 	}
 	p.drafts, p.places = append(p.drafts, d), append(p.places, at)
 	return nil
@@ -62,9 +62,9 @@ func (p *parser) field(at place, d *event.Draft) error {
 	case "payload":
 		return p.payload(at, d)
 	case "published_at", "tenant":
-		return p.refuse(at, problem.InvalidRequest, name, "is set by the service; leave it out")
+		return p.reject(at, problem.InvalidRequest, name, "is set by the service; leave it out")
 	default:
-		return p.refuse(at, problem.UnknownField, name, "is not a known field; an event has id, name and payload")
+		return p.reject(at, problem.UnknownField, name, "is not a known field; an event has id, name and payload")
 	}
 }
 
@@ -77,7 +77,7 @@ func (p *parser) id(at place, d *event.Draft) error {
 		return err
 	}
 	if !event.ValidID(text) {
-		return p.refuse(at, problem.InvalidRequest, "id", "%s is not a UUID; send one such as 01890a5d-ac96-774b-bcce-b302099a8057, or leave it out", quote(text))
+		return p.reject(at, problem.InvalidRequest, "id", "%s is not a UUID; send one such as 01890a5d-ac96-774b-bcce-b302099a8057, or leave it out", quote(text))
 	}
 	d.ID = strings.ToLower(text)
 	return nil
@@ -89,7 +89,7 @@ func (p *parser) name(at place, d *event.Draft) error {
 		return err
 	}
 	if !event.ValidName(text) {
-		return p.refuse(at, problem.InvalidRequest, "name",
+		return p.reject(at, problem.InvalidRequest, "name",
 			"%s is not an event name; use two or more words of a-z, 0-9 and _ that begin with a letter, joined by dots, at most %d characters in all", quote(text), event.MaxNameLength)
 	}
 	d.Name = text
@@ -104,7 +104,7 @@ func (p *parser) payload(at place, d *event.Draft) error {
 		return p.broken(at, err)
 	}
 	if !object {
-		return p.refuse(at, problem.InvalidRequest, "payload", "must be a JSON object")
+		return p.reject(at, problem.InvalidRequest, "payload", "must be a JSON object")
 	}
 	// The decoder reuses its buffer; alias the value in the body instead.
 	end := p.offset + int(p.dec.InputOffset())
@@ -125,7 +125,7 @@ func (p *parser) text(at place, field string) (string, error) {
 		if err := p.skip(at); err != nil {
 			return "", err
 		}
-		return "", p.refuse(at, problem.InvalidRequest, field, "must be a string")
+		return "", p.reject(at, problem.InvalidRequest, field, "must be a string")
 	}
 	t, err := p.dec.ReadToken()
 	if err != nil {
@@ -133,7 +133,7 @@ func (p *parser) text(at place, field string) (string, error) {
 	}
 	text := t.String()
 	if err := usertext.Check(text); err != nil {
-		return "", p.refuse(at, problem.InvalidRequest, field, "%v", err)
+		return "", p.reject(at, problem.InvalidRequest, field, "%v", err)
 	}
 	return text, nil
 }

@@ -60,9 +60,9 @@ func (p place) prefix() string {
 	return ""
 }
 
-// refuse returns a problem with a field of the event, or with the event itself if
+// reject returns a problem with a field of the event, or with the event itself if
 // field is "".
-func (p *parser) refuse(at place, code problem.Code, field, format string, args ...any) error {
+func (p *parser) reject(at place, code problem.Code, field, format string, args ...any) error {
 	subject := at.String()
 	if field != "" {
 		subject = strictjson.Path(at.prefix(), jsontext.Pointer("").AppendToken(field))

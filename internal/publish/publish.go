@@ -100,7 +100,7 @@ func noEvents(format Format) error {
 	if format == NDJSON {
 		return problem.New(problem.InvalidRequest, "The call has no events; send at least one, each on its own line.")
 	}
-	return problem.New(problem.InvalidRequest, "The list events is empty; send at least one event.")
+	return problem.New(problem.InvalidRequest, "The list events has no events; send at least one.")
 }
 
 // uniqueIDs rejects a call with a duplicate id. It skips events without an id, which
@@ -113,7 +113,7 @@ func (p *parser) uniqueIDs() error {
 			continue
 		}
 		if j, ok := first[id]; ok {
-			return p.refuse(p.places[i], problem.InvalidRequest, "id",
+			return p.reject(p.places[i], problem.InvalidRequest, "id",
 				"%s is also the id of %s; ids must be unique within a call", id, p.places[j])
 		}
 		first[id] = i

@@ -44,7 +44,7 @@ const (
 	uuidB = "00000000-0000-0000-0000-000000000000"
 )
 
-func TestPublishTakes(t *testing.T) {
+func TestPublishAccepts(t *testing.T) {
 	tests := []struct {
 		name   string
 		format publish.Format
@@ -116,7 +116,7 @@ func TestMissingIDsAreMadeInOrder(t *testing.T) {
 	}
 }
 
-func TestPublishRefuses(t *testing.T) {
+func TestPublishRejects(t *testing.T) {
 	event := func(fields string) string { return `{"name":"a.b","payload":{}` + fields + `}` }
 	list := func(events ...string) string { return `{"events":[` + strings.Join(events, ",") + `]}` }
 	deep := strings.Repeat(`{"a":`, 150) + strings.Repeat(`[`, 150) + strings.Repeat(`]`, 150) + strings.Repeat(`}`, 150)
@@ -125,11 +125,11 @@ func TestPublishRefuses(t *testing.T) {
 		format  publish.Format
 		body    string
 		code    problem.Code
-		message string // a part of it
+		message string // substring
 	}{
 		{"nothing", publish.JSON, " \n", problem.InvalidRequest, "The call is empty"},
 		{"no lines", publish.NDJSON, "\n\n", problem.InvalidRequest, "The call has no events; send at least one, each on its own line"},
-		{"no events", publish.JSON, list(), problem.InvalidRequest, "The list events is empty; send"},
+		{"no events", publish.JSON, list(), problem.InvalidRequest, "The list events has no events; send"},
 		{"a list", publish.JSON, "[" + event("") + "]", problem.InvalidRequest, `send {"events":[…]}`},
 		{"a string", publish.JSON, `"x"`, problem.InvalidRequest, "The event must be a JSON object"},
 		{"not JSON", publish.JSON, `hello`, problem.InvalidJSON, "line 1, column 1"},
@@ -218,8 +218,8 @@ func TestIDsThatAreUUIDs(t *testing.T) {
 	}
 }
 
-// A refused text is shown, up to 100 characters.
-func TestRefusedTextsAreCut(t *testing.T) {
+// Messages quote a rejected text up to 100 characters.
+func TestRejectedTextsAreTruncated(t *testing.T) {
 	for _, c := range []struct{ text, shown string }{
 		{strings.Repeat("x", 100), strings.Repeat("x", 100)},
 		{strings.Repeat("x", 101), strings.Repeat("x", 100) + "…"},

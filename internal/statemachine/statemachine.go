@@ -35,7 +35,7 @@
 // on; and if its response is lost, Step Functions runs the task again with the
 // previous State, which finds its own move, becomes the shadow of it and, since no
 // other execution moves the cursor, its owner. For the same reason a shadow
-// becomes an owner in a step of its own, without advancing: if it advanced at once
+// becomes an owner in a separate step, without advancing: if it advanced at once
 // and that response were lost, it would run again as a shadow and take its own
 // move for that of another execution.
 //

@@ -290,14 +290,14 @@ func TestFailuresAreProblems(t *testing.T) {
 		r.append(l, "", record(1, 10))
 		r.dynamo.fail(func(string, bool) int { return status })
 		calls := map[string]func() error{
-			"Append":       func() error { _, err := l.Append(t.Context(), part, "", []eventlog.Record{record(2, 10)}); return err },
-			"Read":         func() error { _, err := l.Read(t.Context(), part, 1, 1); return err },
-			"Head":         func() error { _, err := l.End(t.Context(), part); return err },
-			"Seek":         func() error { _, err := l.Seek(t.Context(), part, base); return err },
-			"Through":      func() error { _, _, err := l.OffsetForTime(t.Context(), part, base); return err },
-			"Oldest":       func() error { _, _, err := l.Oldest(t.Context(), part, 0); return err },
-			"Passed":       func() error { return l.Passed(t.Context(), part, base) },
-			"RaiseMarkers": func() error { _, err := l.RaiseMarkers(t.Context(), 1); return err },
+			"Append":        func() error { _, err := l.Append(t.Context(), part, "", []eventlog.Record{record(2, 10)}); return err },
+			"Read":          func() error { _, err := l.Read(t.Context(), part, 1, 1); return err },
+			"End":           func() error { _, err := l.End(t.Context(), part); return err },
+			"Seek":          func() error { _, err := l.Seek(t.Context(), part, base); return err },
+			"OffsetForTime": func() error { _, _, err := l.OffsetForTime(t.Context(), part, base); return err },
+			"Oldest":        func() error { _, _, err := l.Oldest(t.Context(), part, 0); return err },
+			"Passed":        func() error { return l.Passed(t.Context(), part, base) },
+			"RaiseMarkers":  func() error { _, err := l.RaiseMarkers(t.Context(), 1); return err },
 			"another's put": func() error {
 				_, err := r.process().Append(t.Context(), part, "", []eventlog.Record{record(2, 10)})
 				return err

@@ -281,7 +281,7 @@ func TestRequestsOfALargeLog(t *testing.T) {
 		call func(l *Log) (uint64, error)
 	}{
 		"Seek": {halvings + 1, func(l *Log) (uint64, error) { return l.Seek(t.Context(), part, base.Add(4000*time.Second)) }},
-		"Through": {halvings + 1, func(l *Log) (uint64, error) {
+		"OffsetForTime": {halvings + 1, func(l *Log) (uint64, error) {
 			n, _, err := l.OffsetForTime(t.Context(), part, base.Add(3999500*time.Millisecond))
 			return n, err
 		}},
@@ -297,7 +297,7 @@ func TestRequestsOfALargeLog(t *testing.T) {
 			at, _, err := l.Oldest(t.Context(), part, 0)
 			return uint64(at.Sub(base)/time.Second) + 789, err
 		}},
-		"Head": {1, func(l *Log) (uint64, error) {
+		"End": {1, func(l *Log) (uint64, error) {
 			n, err := l.End(t.Context(), part)
 			return n - 1000, err
 		}},

@@ -71,7 +71,7 @@ func TestTheTailIsWhatIsOnDiskAndBounded(t *testing.T) {
 		}
 	}
 	if kept != l.recent.bytes || kept < recentBytes/2 {
-		t.Errorf("%d bytes are in the tails, %d are counted", kept, l.recent.bytes)
+		t.Errorf("%d bytes are cached, %d are counted", kept, l.recent.bytes)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)

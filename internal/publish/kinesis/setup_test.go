@@ -17,15 +17,15 @@ import (
 
 var now = time.Date(2025, 6, 1, 12, 0, 0, 123_456_789, time.UTC)
 
-// stream is a data stream: it keeps what is put, and fails as it is told to.
+// stream is a fake data stream: it records what is put, and fails on demand.
 type stream struct {
 	t       *testing.T
 	calls   int
 	entries []int // of each call
 	records []Record
 	bytes   int // of the largest record
-	// fails says what becomes of a call, and which of its entries fail; nil for
-	// none.
+	// fails returns the error of a call, and which of its entries fail. If it is nil,
+	// none fail.
 	fails func(ctx context.Context, call int, records []Record) (failed []int, err error)
 }
 
@@ -78,7 +78,7 @@ func (s *stream) PutRecords(ctx context.Context, in *kinesis.PutRecordsInput, op
 	return out, nil
 }
 
-// ids are those of the events that are in the stream, by partition.
+// ids returns the ids of the events in the stream, by partition.
 func (s *stream) ids() map[event.Partition][]string {
 	ids := map[event.Partition][]string{}
 	for _, r := range s.records {
@@ -108,7 +108,7 @@ func drafts(n, size int) []event.Draft {
 	return all
 }
 
-// every is each of n entries.
+// every returns all of n entries.
 func every(n int) []int {
 	all := make([]int, n)
 	for i := range all {
