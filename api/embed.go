@@ -1,9 +1,9 @@
-// Package api has the contract of the HTTP API, as it is served.
+// Package api embeds the contract of the HTTP API.
 package api
 
 import _ "embed"
 
-// OpenAPI is the OpenAPI 3.1 document, YAML. It must not be changed.
+// OpenAPI is the OpenAPI 3.1 document, in YAML. Callers must not modify it.
 //
 //go:embed openapi.yaml
 var OpenAPI []byte

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,12 +13,12 @@ import (
 
 const defaultURL = "http://127.0.0.1:8080"
 
-const environmentHelp = `Environment of the commands that talk to the service:
-  SLUICE_URL    where it is, unless --url says so (` + defaultURL + `)
-  SLUICE_TOKEN  the access token, unless --token says so
+const environmentHelp = `Environment of the commands that call the service:
+  SLUICE_URL    URL of the service, unless --url is given (default ` + defaultURL + `)
+  SLUICE_TOKEN  access token, unless --token is given
 `
 
-// api are the flags of every command that talks to the service.
+// api holds the flags of every command that calls the service.
 type api struct {
 	env    *env
 	url    string
@@ -27,15 +26,15 @@ type api struct {
 	asJSON bool
 }
 
-// flags adds the flags to a command and to all below it.
+// flags adds the flags to a command and its subcommands.
 func (a *api) flags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
-	f.StringVar(&a.url, "url", "", "where the service is (SLUICE_URL; "+defaultURL+")")
-	f.StringVar(&a.token, "token", "", "access token, or @FILE, or env:NAME (SLUICE_TOKEN)")
+	f.StringVar(&a.url, "url", "", "URL of the service (SLUICE_URL; default "+defaultURL+")")
+	f.StringVar(&a.token, "token", "", "access token, @FILE or env:NAME (SLUICE_TOKEN)")
 	f.BoolVar(&a.asJSON, "json", false, "print JSON")
 }
 
-// client returns the client that the flags and the environment ask for.
+// client returns a client for the URL and token of the flags or the environment.
 func (a *api) client(cmd *cobra.Command) (*client.Client, error) {
 	url := firstOf(a.url, a.env.getenv("SLUICE_URL"), defaultURL)
 	token, err := a.env.secret(a.token)
@@ -60,16 +59,16 @@ func firstOf(values ...string) string {
 
 const maxSecretFile = 64 << 10
 
-// secret returns what a flag for a secret stands for: the text itself, the
-// content of a file (@FILE) or a variable (env:NAME). The last two keep it out
-// of the shell's history and the list of processes. The line end of a file is not
-// part of the secret; all else in it is.
+// secret resolves the value of a flag for a secret: the text itself, the content
+// of a file (@FILE), or an environment variable (env:NAME). The last two keep it
+// out of the shell history and the process list. A trailing newline of the file is
+// not part of the secret.
 func (e *env) secret(flag string) (string, error) {
 	if name, ok := strings.CutPrefix(flag, "env:"); ok {
 		if value := e.getenv(name); value != "" {
 			return value, nil
 		}
-		return "", fmt.Errorf("the variable %s is not set", name)
+		return "", fmt.Errorf("the environment variable %s is not set", name)
 	}
 	path, ok := strings.CutPrefix(flag, "@")
 	if !ok {
@@ -99,7 +98,7 @@ func readBounded(path string, limit int64) ([]byte, error) {
 func readAtMost(r io.Reader, name string, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err == nil && int64(len(data)) > limit {
-		err = errors.New(name + " is too long")
+		err = fmt.Errorf("%s exceeds the limit of %d bytes", name, limit)
 	}
 	return data, err
 }

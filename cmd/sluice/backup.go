@@ -18,13 +18,13 @@ func backupCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup DIR",
 		Short: "Copy a node's database while it runs",
-		Long: `Copy the database of the node whose data directory is given into DIR, which must be
-empty or not exist yet. The node may be running, and goes on publishing and
-delivering. The backup has every event that was acknowledged before it began, and
-is checked as a whole. Run it as the user that the node runs as.
+		Long: `Copy the database of a node into DIR, which must be empty or not exist. The node
+may be running; it keeps publishing and delivering. The backup contains every event
+acknowledged before it began, and its integrity is checked. Run it as the user that
+the node runs as.
 
-The keys are copied with --keys only. Without secrets.key nobody can read the
-secrets of the integrations that are stored in the database.`,
+Keys are copied only with --keys. Without secrets.key the secrets of the
+integrations in the database cannot be decrypted.`,
 		Example: `  sluice backup /backup/sluice-1 --data /var/lib/sluice
   sluice backup "/backup/sluice-$(date +%F)" --data /var/lib/sluice --keys`,
 		Args: exactArgs("DIR"),
@@ -39,18 +39,18 @@ secrets of the integrations that are stored in the database.`,
 			return e.tellBackup(args[0], from, r)
 		},
 	}
-	cmd.Flags().StringVar(&data, "data", "", "data directory of the node (SLUICE_DATA; "+node.DefaultConfig().Data+")")
-	cmd.Flags().BoolVar(&keys, "keys", false, "copy secrets.key and token.key, too")
+	cmd.Flags().StringVar(&data, "data", "", "data directory of the node (SLUICE_DATA; default "+node.DefaultConfig().Data+")")
+	cmd.Flags().BoolVar(&keys, "keys", false, "also copy secrets.key and token.key")
 	return cmd
 }
 
-// copied shows how far a copy is.
+// copied shows the progress of a copy.
 func (e *env) copied(line *statusLine) backup.Progress {
 	return func(done, total int64) {
 		text := fmt.Sprintf("%s of %s copied", mebibytes(done), mebibytes(total))
 		if done == total {
 			text += ", checking the copy"
-			line.last = time.Time{} // the last line is shown in any case
+			line.last = time.Time{} // always show the last line
 		}
 		line.show(e.now(), text)
 	}
@@ -58,12 +58,12 @@ func (e *env) copied(line *statusLine) backup.Progress {
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
-// tellBackup says what the backup has, what it lacks, and how it is restored.
+// tellBackup prints what the backup contains, what it lacks, and how to restore it.
 func (e *env) tellBackup(dir, data string, r backup.Result) error {
-	keys := "It is without secrets.key and token.key of " + printable(data) + ": keep copies of them elsewhere, or use --keys.\n" +
-		"Without secrets.key the stored secrets of the integrations cannot be read."
+	keys := "It does not contain secrets.key and token.key of " + printable(data) + ": keep copies of them elsewhere, or use --keys.\n" +
+		"Without secrets.key the stored secrets of the integrations cannot be decrypted."
 	if len(r.Keys) > 0 {
-		keys = "It has " + joined(r.Keys) + ": keep it as private as the node."
+		keys = "It contains " + joined(r.Keys) + ": protect it like the node itself."
 	}
 	_, err := fmt.Fprintf(e.out, "Backed up the database of %s to %s: %s, checked.\n%s\nTo restore it: sluice restore %s --data DATA\n",
 		printable(data), printable(dir), mebibytes(r.Bytes), keys, shellWord(dir))

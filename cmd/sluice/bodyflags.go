@@ -12,8 +12,8 @@ import (
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
-const secretFlagsHelp = `A flag for a secret takes @FILE or env:NAME for its content, so that the secret
-is neither in the shell's history nor in the list of processes.`
+const secretFlagsHelp = `Flags for secrets accept @FILE or env:NAME, which keeps the secret out of the
+shell history and the process list.`
 
 const maxBody = 1 << 20
 
@@ -27,21 +27,21 @@ type bodyField struct {
 
 func targetFields() []bodyField {
 	return []bodyField{
-		{flag: "callback-url", path: "callback_parameters.callback_url", doc: "URL that is called with each event"},
-		{flag: "api-key", path: "callback_parameters.api_key", doc: "bearer token of these calls", secret: true},
-		{flag: "signing-secret", path: "callback_parameters.signing_secret", doc: "sign these calls: whsec_ and base64", secret: true},
-		{flag: "s3-bucket", path: "s3_parameters.bucket", doc: "bucket that files are written to"},
+		{flag: "callback-url", path: "callback_parameters.callback_url", doc: "URL to call with each event"},
+		{flag: "api-key", path: "callback_parameters.api_key", doc: "bearer token for these calls", secret: true},
+		{flag: "signing-secret", path: "callback_parameters.signing_secret", doc: "secret to sign these calls with: whsec_ followed by base64", secret: true},
+		{flag: "s3-bucket", path: "s3_parameters.bucket", doc: "bucket to write files to"},
 		{flag: "s3-region", path: "s3_parameters.aws_region", doc: "region of the bucket"},
 		{flag: "s3-access-key-id", path: "s3_parameters.aws_access_key_id", doc: "access key id for the bucket"},
 		{flag: "s3-secret-access-key", path: "s3_parameters.aws_secret_access_key", doc: "secret access key for the bucket", secret: true},
-		{flag: "s3-key-prefix", path: "s3_parameters.key_prefix", doc: "begin of the files' keys"},
-		{flag: "s3-endpoint", path: "s3_parameters.endpoint", doc: "URL of an S3-compatible store"},
-		{flag: "event-filter", path: "filter_conditions.event_filter", doc: "event names to deliver, and/or", list: true},
-		{flag: "entity-filter", path: "filter_conditions.entity_filter", doc: "entities to deliver", list: true},
+		{flag: "s3-key-prefix", path: "s3_parameters.key_prefix", doc: "prefix of the files' keys"},
+		{flag: "s3-endpoint", path: "s3_parameters.endpoint", doc: "URL of an S3-compatible store (default: Amazon S3)"},
+		{flag: "event-filter", path: "filter_conditions.event_filter", doc: "event names to deliver", list: true},
+		{flag: "entity-filter", path: "filter_conditions.entity_filter", doc: "entities to deliver, in addition to --event-filter", list: true},
 	}
 }
 
-// bodyFlags make the body of a call from flags or from a file.
+// bodyFlags builds a request body from flags or reads it from a file.
 type bodyFlags struct {
 	env  *env
 	all  []bodyField
@@ -53,17 +53,17 @@ func (b *bodyFlags) add(cmd *cobra.Command) {
 	for _, f := range b.all {
 		doc := f.doc
 		if f.secret {
-			doc += "; or @FILE, or env:NAME"
+			doc += "; accepts @FILE and env:NAME"
 		}
 		if f.list {
-			doc += ", separated by commas"
+			doc += ", comma-separated"
 		}
 		cmd.Flags().String(f.flag, "", doc)
 	}
-	cmd.Flags().StringVarP(&b.file, "file", "f", "", "file with the JSON body instead of flags; - is standard input")
+	cmd.Flags().StringVarP(&b.file, "file", "f", "", "file with the JSON body, instead of flags; - is standard input")
 }
 
-// body returns what the flags given on the command line say, or the file.
+// body returns the request body from the given flags or the file.
 func (b *bodyFlags) body(cmd *cobra.Command) (any, error) {
 	body := map[string]any{}
 	var failed error
@@ -83,17 +83,17 @@ func (b *bodyFlags) body(cmd *cobra.Command) (any, error) {
 	})
 	switch {
 	case given && b.file != "":
-		return nil, usageErrorf(cmd, "--file has the whole body; leave out the other flags")
+		return nil, usageErrorf(cmd, "--file contains the whole body; omit the other flags")
 	case b.file != "":
 		return b.read()
 	case !given:
-		return nil, usageErrorf(cmd, "nothing is said of the integration; use the flags or --file")
+		return nil, usageErrorf(cmd, "no field is given; use the flags or --file")
 	}
 	return body, failed
 }
 
-// value is what a flag sets its field to; nil, JSON's null, removes it. Text is
-// checked here too: encoding it as JSON would replace what is not UTF-8.
+// value returns the value of a field from its flag: nil, JSON's null, for "". It
+// checks text as the API does, because JSON encoding would replace invalid UTF-8.
 func (b *bodyFlags) value(f bodyField, text string) (any, error) {
 	if text == "" {
 		return nil, nil //nolint:nilnil // null is a value here
@@ -117,7 +117,7 @@ func (b *bodyFlags) value(f bodyField, text string) (any, error) {
 	return names, nil
 }
 
-// set puts a value at a path of one or two names.
+// set stores a value at a path of one or two names.
 func set(body map[string]any, path string, value any) {
 	outer, inner, nested := strings.Cut(path, ".")
 	if !nested {
@@ -147,7 +147,7 @@ func (b *bodyFlags) read() (any, error) {
 		return nil, err
 	}
 	if err := json.Unmarshal(data, new(any)); err != nil {
-		return nil, &invalidError{name + " is not JSON: " + err.Error()}
+		return nil, &invalidError{name + " is not valid JSON: " + err.Error()}
 	}
 	return json.RawMessage(data), nil
 }

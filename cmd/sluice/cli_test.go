@@ -155,25 +155,25 @@ func TestUnreachable(t *testing.T) {
 func TestUsageErrors(t *testing.T) {
 	cli := &cli{t: t}
 	for _, c := range []struct{ args, want string }{
-		{"nope", `there is no command "nope"`},
+		{"nope", `unknown command "nope"`},
 		{"publsh", `did you mean publish?`},
 		{"publsh --file a", `did you mean publish?`},
 		{"integrations lst --url a", "did you mean list"},
 		{"--nope", "unknown flag: --nope"},
-		{"publish a b", `"b" is one argument too many`},
-		{"publish a --file b", "leave one out"},
+		{"publish a b", `unexpected argument "b"`},
+		{"publish a --file b", "omit one"},
 		{"listen --reject order", `"order" is not an event name`},
-		{"integrations", "say what to do: create, delete, get,"},
+		{"integrations", "a subcommand is missing: create, delete, get,"},
 		{"integrations lst", "did you mean list"},
 		{"integrations get", "ID is missing"},
 		{"rejected retry a", "EVENT is missing"},
-		{"integrations list a", `"a" is one argument too many`},
+		{"integrations list a", `unexpected argument "a"`},
 		{"integrations list --nope", "unknown flag: --nope"},
 		{"integrations list --url ftp://a", "the URL of the API must look like"},
-		{"integrations list --url http://user:pw@a", "must not hold a user or password"},
-		{"integrations list --token env:NOT_SET", "the variable NOT_SET is not set"},
-		{"integrations create", "nothing is said of the integration"},
-		{"integrations create --file a --id b", "--file has the whole body"},
+		{"integrations list --url http://user:pw@a", "must not contain a user or password"},
+		{"integrations list --token env:NOT_SET", "the environment variable NOT_SET is not set"},
+		{"integrations create", "no field is given"},
+		{"integrations create --file a --id b", "--file contains the whole body"},
 		{"integrations create --api-key @no-such-file", "--api-key: open no-such-file"},
 		{"integrations create --id a\u200b", "--id: the value has an invisible character (U+200B) at position 2; remove it"},
 		{"integrations create --callback-url https://h/\xff", "--callback-url: the value has a byte (0xFF) at position 11 that is not UTF-8"},
@@ -181,7 +181,7 @@ func TestUsageErrors(t *testing.T) {
 		{"integrations create --starts-at 2026-01-01t00:00:00z\u200e", "--starts-at: the value has an invisible character (U+200E) at position 21"},
 		{"integrations update a --event-filter a.b,\u2060a.c", "--event-filter: the value has an invisible character (U+2060) at position 5"},
 		{"publish --from-line 0", "--from-line is 0"},
-		{"listen --status 99", "99 is not a status"},
+		{"listen --status 99", "the response status 99 is invalid"},
 		{"listen --signing-secret abc", "must be whsec_"},
 	} {
 		code, stdout, stderr := cli.run(nil, strings.Fields(c.args)...)
@@ -258,7 +258,7 @@ func TestCallsOfCommands(t *testing.T) {
 		want string
 	}{
 		{"integrations list", call{"GET", base, ""}, object{"integrations": []any{in}}, "ID  TYPE       STATUS   TARGET\na   permanent  stopped  https://example.com/h\n"},
-		{"integrations list", call{"GET", base, ""}, object{"integrations": []any{}}, "There is no integration yet. Register one with: sluice integrations create --help\n"},
+		{"integrations list", call{"GET", base, ""}, object{"integrations": []any{}}, "There are no integrations yet. Register one; see sluice integrations create --help\n"},
 		{"integrations get a", call{"GET", base + "/a", ""}, in, "id            a\ntype          permanent\nstatus        stopped\ncallback URL  https://example.com/h\n"},
 		{"integrations get a/b", call{"GET", base + "/a%2Fb", ""}, in, ""},
 		{"integrations start a", call{"POST", base + "/a/_start", ""}, object{"id": "a", "status": "running"}, "a is running.\n"},
@@ -271,10 +271,10 @@ func TestCallsOfCommands(t *testing.T) {
 			"TIME  ACTION           REASON\nT     retry_triggered  bad\uFFFD[2Jnews\uFFFDtab\n",
 		},
 		{"rejected list a", call{"GET", base + "/a/rejected_events", ""}, object{"rejected_events": []any{object{"id": "e", "created_at": "T"}}}, "EVENT  REJECTED AT\ne      T\n"},
-		{"rejected list a", call{"GET", base + "/a/rejected_events", ""}, object{"rejected_events": []any{}}, "a has no rejected event.\n"},
+		{"rejected list a", call{"GET", base + "/a/rejected_events", ""}, object{"rejected_events": []any{}}, "a has no rejected events.\n"},
 		{"rejected get a e", call{"GET", base + "/a/rejected_events/e", ""}, object{"id": "e"}, "{\n  \"id\": \"e\"\n}\n"},
-		{"rejected retry a e", call{"POST", base + "/a/rejected_events/e/_retry", ""}, object{}, "The receiver took e.\n"},
-		{"rejected delete a e", call{"DELETE", base + "/a/rejected_events/e", ""}, object{}, "Forgot e.\n"},
+		{"rejected retry a e", call{"POST", base + "/a/rejected_events/e/_retry", ""}, object{}, "The receiver accepted e.\n"},
+		{"rejected delete a e", call{"DELETE", base + "/a/rejected_events/e", ""}, object{}, "Deleted e.\n"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			cli, calls := newCLI(t, func(int, call, http.Header) (int, any) { return http.StatusOK, c.body })

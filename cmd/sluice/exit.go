@@ -26,15 +26,15 @@ const (
 )
 
 const exitCodeHelp = `Exit codes:
-  0  done
-  1  failed
-  2  the command line is wrong
+  0  success
+  1  failure
+  2  invalid command line
   3  not found
-  4  refused as invalid: the input or the state it was meant for
-  5  the token is missing, not accepted, or lacks the scope
-  6  the service cannot be reached or is not available; try again later`
+  4  invalid input, or not possible in the current state
+  5  the token is missing or invalid, or lacks the scope
+  6  the service is unreachable or unavailable; try again later`
 
-// usageError is a command line that cannot be carried out.
+// usageError reports an invalid command line.
 type usageError struct{ message string }
 
 func (e *usageError) Error() string { return e.message }
@@ -43,12 +43,12 @@ func usageErrorf(cmd *cobra.Command, format string, args ...any) error {
 	return &usageError{fmt.Sprintf(format, args...) + "; see " + cmd.CommandPath() + " --help"}
 }
 
-// invalidError is an input that is refused before the service sees it.
+// invalidError reports input that was refused without calling the service.
 type invalidError struct{ message string }
 
 func (e *invalidError) Error() string { return e.message }
 
-// exactArgs wants one argument for each name, none of them empty.
+// exactArgs requires one non-empty argument for each name.
 func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		for i, name := range names {
@@ -57,22 +57,22 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 			}
 		}
 		if len(args) > len(names) {
-			return usageErrorf(cmd, "%q is one argument too many", args[len(names)])
+			return usageErrorf(cmd, "unexpected argument %q", args[len(names)])
 		}
 		return nil
 	}
 }
 
-// noSuchCommand is the Args of a command that only has subcommands.
+// noSuchCommand is the Args of a command with only subcommands.
 func noSuchCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return usageErrorf(cmd, "there is no command %q; did you mean %s?", args[0], strings.Join(near, " or "))
+		return usageErrorf(cmd, "unknown command %q; did you mean %s?", args[0], strings.Join(near, " or "))
 	}
-	return usageErrorf(cmd, "there is no command %q", args[0])
+	return usageErrorf(cmd, "unknown command %q", args[0])
 }
 
 // subcommandMissing is the RunE of a group of commands.
@@ -81,10 +81,10 @@ func subcommandMissing(cmd *cobra.Command, _ []string) error {
 	for _, sub := range cmd.Commands() {
 		names = append(names, sub.Name())
 	}
-	return usageErrorf(cmd, "say what to do: %s", strings.Join(names, ", "))
+	return usageErrorf(cmd, "a subcommand is missing: %s", strings.Join(names, ", "))
 }
 
-// exitCode maps an error to the code that a script sees.
+// exitCode maps an error to an exit code.
 func exitCode(err error) int {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage
@@ -103,12 +103,12 @@ func exitCode(err error) int {
 		return exitFailure
 	}
 	switch {
-	case e.Status == http.StatusNotFound && e.Code != "": // else the URL is wrong
+	case e.Status == http.StatusNotFound && e.Code != "": // without a code it is not from Sluice: the URL is wrong
 		return exitNotFound
 	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
 		return exitUnauthorized
 	case e.Code == string(problem.ReceiverFailed):
-		return exitFailure // of the receiver: the service itself is well
+		return exitFailure // the receiver failed, not the service
 	case e.Status == http.StatusTooManyRequests, e.Status == http.StatusBadGateway,
 		e.Status == http.StatusServiceUnavailable, e.Status == http.StatusGatewayTimeout:
 		return exitUnavailable
@@ -118,17 +118,17 @@ func exitCode(err error) int {
 	return exitFailure
 }
 
-// printError writes one line: what went wrong and, where it helps, what to do.
+// printError writes one line: what failed and, if known, what to do.
 func printError(w io.Writer, err error) {
 	message := strings.ReplaceAll(err.Error(), "\n", "; ") // several errors, joined
 	if errors.Is(err, context.Canceled) {
 		message = errInterrupted.Error()
 	}
 	if e, ok := errors.AsType[*client.Error](err); ok && e.Status == http.StatusUnauthorized {
-		message += "; set SLUICE_TOKEN or --token, for a local node to what `sluice token` prints"
+		message += "; set SLUICE_TOKEN or --token (for a local node: to the output of `sluice token`)"
 	}
 	if _, ok := errors.AsType[*client.UnreachableError](err); ok {
-		message += "; is it running there (`sluice serve --dev`), and is --url or SLUICE_URL right?"
+		message += "; check that it is running (`sluice serve --dev`) and that --url or SLUICE_URL is right"
 	}
 	_, _ = fmt.Fprintln(w, "sluice: "+printable(message))
 }

@@ -15,7 +15,7 @@ func integrationsCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "integrations",
 		Aliases: []string{"integration"},
-		Short:   "Register, change, start and stop integrations",
+		Short:   "Register, update, start and stop integrations",
 		Example: `  sluice integrations list
   sluice integrations create --id my-webhook --type permanent --callback-url https://example.com/hook
   sluice integrations stop my-webhook --wait`,
@@ -31,7 +31,7 @@ func integrationsCommand(e *env) *cobra.Command {
 	return cmd
 }
 
-// printIntegration shows one integration as a list of its fields.
+// printIntegration prints one integration as a list of its fields.
 func printIntegration(w io.Writer, in *client.Integration) error {
 	rows := [][]string{{"id", in.ID}, {"type", in.Type}, {"status", in.Status}}
 	add := func(name, value string) {
@@ -61,7 +61,7 @@ func printIntegration(w io.Writer, in *client.Integration) error {
 	return printTable(w, rows)
 }
 
-// target is where an integration's events go, in one cell of a table.
+// target returns where an integration's events go, for one cell of a table.
 func target(in *client.Integration) string {
 	switch {
 	case in.Callback != nil:
@@ -72,7 +72,7 @@ func target(in *client.Integration) string {
 	return ""
 }
 
-// shown prints the integration as JSON, or as the sentence.
+// shown prints the integration as JSON, or else the formatted sentence.
 func (a *api) shown(in *client.Integration, format string, args ...any) error {
 	if a.asJSON {
 		return printJSON(a.env.out, in)

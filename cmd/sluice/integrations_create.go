@@ -4,17 +4,17 @@ import "github.com/spf13/cobra"
 
 func integrationsCreateCommand(a *api) *cobra.Command {
 	fields := bodyFlags{env: a.env, all: append([]bodyField{
-		{flag: "id", path: "id", doc: "id: 1 to 50 of a-z, 0-9 and -"},
+		{flag: "id", path: "id", doc: "id: 1 to 50 characters of a-z, 0-9 and -"},
 		{flag: "type", path: "integration_type", doc: "permanent or temporary"},
-		{flag: "starts-at", path: "starts_at", doc: "deliver what was published from then on (RFC 3339)"},
-		{flag: "ends-at", path: "ends_at", doc: "end of a temporary one (RFC 3339)"},
+		{flag: "starts-at", path: "starts_at", doc: "deliver events published from this time on (RFC 3339)"},
+		{flag: "ends-at", path: "ends_at", doc: "end of a temporary integration (RFC 3339)"},
 	}, targetFields()...)}
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Register an integration; it starts at once",
 		Long: `Register an integration from flags, or from a JSON body with --file. It starts at
-once. A permanent one runs until it is stopped or deleted; a temporary one is a
-replay of what was published from --starts-at to --ends-at.
+once. A permanent integration runs until it is stopped or deleted; a temporary one
+is a replay of the events published from --starts-at to --ends-at.
 
 ` + secretFlagsHelp,
 		Example: `  sluice integrations create --id my-webhook --type permanent \
@@ -38,7 +38,7 @@ replay of what was published from --starts-at to --ends-at.
 			if err != nil {
 				return err
 			}
-			return a.shown(&in, "Registered %s; it is %s. See what it does with: sluice integrations logs %s", in.ID, in.Status, in.ID)
+			return a.shown(&in, "Registered %s; it is %s. See its log with: sluice integrations logs %s", in.ID, in.Status, in.ID)
 		},
 	}
 	fields.add(cmd)

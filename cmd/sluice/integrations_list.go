@@ -25,7 +25,7 @@ func integrationsListCommand(a *api) *cobra.Command {
 				return printJSON(a.env.out, map[string][]client.Integration{"integrations": list})
 			}
 			if len(list) == 0 {
-				return a.say("There is no integration yet. Register one with: sluice integrations create --help")
+				return a.say("There are no integrations yet. Register one; see sluice integrations create --help")
 			}
 			rows := [][]string{{"ID", "TYPE", "STATUS", "TARGET"}}
 			for i := range list {

@@ -5,10 +5,10 @@ import "github.com/spf13/cobra"
 func integrationsStartCommand(a *api) *cobra.Command {
 	return &cobra.Command{
 		Use:   "start ID",
-		Short: "Start a stopped integration where it stopped",
-		Long: `Start a stopped integration. It is delivered everything that was published since
-it stopped, as far as the log reaches back; after that (30 days) only what is
-published from now on.`,
+		Short: "Start a stopped integration where it left off",
+		Long: `Start a stopped integration. It receives everything published since it was stopped,
+unless that is longer ago than the retention (30 days by default): then it receives
+only what is published from now on.`,
 		Example: "  sluice integrations start my-webhook",
 		Args:    exactArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -10,8 +10,8 @@ import (
 	"github.com/sluicehq/sluice/internal/client"
 )
 
-// How stop --wait waits. A stop takes effect when the longest call in progress
-// is over, well below this.
+// How stop --wait polls. A stop takes effect when the calls in flight have ended,
+// well within stopTimeout.
 const (
 	stopPoll    = 250 * time.Millisecond
 	stopTimeout = 5 * time.Minute
@@ -22,8 +22,8 @@ func integrationsStopCommand(a *api) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stop ID",
 		Short: "Stop an integration",
-		Long: `Stop an integration. Its status is "stopping" while events that are on their way
-may still arrive, then "stopped": from then on nothing is delivered.`,
+		Long: `Stop an integration. Its status is "stopping" while events in flight may still
+arrive, then "stopped": nothing is delivered any more.`,
 		Example: "  sluice integrations stop my-webhook\n  sluice integrations stop my-webhook --wait",
 		Args:    exactArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -39,19 +39,19 @@ may still arrive, then "stopped": from then on nothing is delivered.`,
 				return err
 			}
 			if in.Status != "stopped" {
-				return a.shown(&in, "%s is %s; events may still arrive until it is stopped (--wait waits for it).", in.ID, in.Status)
+				return a.shown(&in, "%s is %s; events may still arrive until it is stopped (use --wait to wait).", in.ID, in.Status)
 			}
 			return a.shown(&in, "%s is stopped. Start it again with: sluice integrations start %s", in.ID, in.ID)
 		},
 	}
-	cmd.Flags().BoolVar(&wait, "wait", false, "return when it is stopped")
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the integration is stopped")
 	return cmd
 }
 
 func (a *api) awaitStopped(ctx context.Context, c *client.Client, in client.Integration) (client.Integration, error) {
 	for waited := time.Duration(0); in.Status == "stopping"; waited += stopPoll {
 		if waited >= stopTimeout {
-			return in, fmt.Errorf("%s is still stopping after %s", in.ID, stopTimeout)
+			return in, fmt.Errorf("%s is still stopping after %s; check it with: sluice integrations get %s", in.ID, stopTimeout, in.ID)
 		}
 		if err := a.env.sleep(ctx, stopPoll); err != nil {
 			return in, err
@@ -62,7 +62,7 @@ func (a *api) awaitStopped(ctx context.Context, c *client.Client, in client.Inte
 		}
 	}
 	if in.Status != "stopped" {
-		return in, fmt.Errorf("%s is %s: somebody started it again meanwhile", in.ID, in.Status)
+		return in, fmt.Errorf("%s is %s: it was started again concurrently", in.ID, in.Status)
 	}
 	return in, nil
 }

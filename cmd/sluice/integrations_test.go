@@ -64,7 +64,7 @@ func TestBodies(t *testing.T) {
 func TestCreateFromBrokenFile(t *testing.T) {
 	cli, calls := newCLI(t, func(int, call, http.Header) (int, any) { return http.StatusOK, object{} })
 	code, _, stderr := cli.run(strings.NewReader("{"), "integrations", "create", "--file", "-")
-	if code != exitInvalid || len(*calls) != 0 || !strings.Contains(stderr, "standard input is not JSON") {
+	if code != exitInvalid || len(*calls) != 0 || !strings.Contains(stderr, "standard input is not valid JSON") {
 		t.Errorf("exit code %d, %d calls, %q", code, len(*calls), stderr)
 	}
 	code, _, stderr = cli.run(nil, "integrations", "create", "--file", "no-such-file")
@@ -78,7 +78,7 @@ func TestUpdateOfARunningIntegration(t *testing.T) {
 		return http.StatusBadRequest, problemBody("not_stopped", "Stop it first.")
 	})
 	code, _, stderr := cli.run(nil, "integrations", "update", "a", "--callback-url", "https://example.com/2")
-	want := "sluice: not_stopped: Stop it first. (request_id req-1); with this command line: sluice integrations stop a --wait\n"
+	want := "sluice: not_stopped: Stop it first. (request_id req-1); run: sluice integrations stop a --wait\n"
 	if code != exitInvalid || stderr != want {
 		t.Errorf("exit code %d, %q, want %q", code, stderr, want)
 	}
@@ -104,7 +104,7 @@ func TestStopWaits(t *testing.T) {
 }
 
 func TestStopWaitGivesUp(t *testing.T) {
-	for status, want := range map[string]string{"stopping": "a is still stopping after 5m0s", "running": "somebody started it again"} {
+	for status, want := range map[string]string{"stopping": "a is still stopping after 5m0s", "running": "it was started again"} {
 		cli, _ := newCLI(t, func(int, call, http.Header) (int, any) { return http.StatusOK, object{"id": "a", "status": status} })
 		code, _, stderr := cli.run(nil, "integrations", "stop", "a", "--wait")
 		if code != exitFailure || !strings.Contains(stderr, want) {

@@ -14,10 +14,10 @@ func integrationsUpdateCommand(a *api) *cobra.Command {
 	fields := bodyFlags{env: a.env, all: targetFields()}
 	cmd := &cobra.Command{
 		Use:   "update ID",
-		Short: "Change a stopped integration",
-		Long: `Change a permanent integration while it is stopped: its target, secrets and
-filters. What no flag names stays as it is; an empty value removes a field. With
---file the body is a JSON merge patch (RFC 7396).
+		Short: "Update a stopped integration",
+		Long: `Update a permanent integration while it is stopped: its target, secrets and
+filters. Fields without a flag keep their value; an empty value removes a field.
+With --file the body is a JSON merge patch (RFC 7396).
 
 ` + secretFlagsHelp,
 		Example: `  sluice integrations update my-webhook --callback-url https://example.com/v2/hook
@@ -35,7 +35,7 @@ filters. What no flag names stays as it is; an empty value removes a field. With
 			}
 			in, err := c.Update(cmd.Context(), args[0], patch)
 			if e, ok := errors.AsType[*client.Error](err); ok && e.Code == string(problem.NotStopped) {
-				return fmt.Errorf("%w; with this command line: sluice integrations stop %s --wait", err, shellWord(args[0]))
+				return fmt.Errorf("%w; run: sluice integrations stop %s --wait", err, shellWord(args[0]))
 			}
 			if err != nil {
 				return err

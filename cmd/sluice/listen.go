@@ -32,10 +32,10 @@ func listenCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "listen",
 		Short: "Run a local webhook receiver that prints what arrives",
-		Long: `Run a webhook receiver on 127.0.0.1 and print each call on a line: time, status
-answered, event name, webhook-id, attempt and, with --signing-secret, whether
-the signature is right. It can answer slowly, or with failures, to see what the
-service makes of that. Stop it with Ctrl-C.`,
+		Long: `Run a webhook receiver on 127.0.0.1 and print each call on a line: time, response
+status, event name, webhook-id, attempt and, with --signing-secret, whether the
+signature is valid. It can respond slowly or with failures, to show how the service
+handles them. Stop it with Ctrl-C.`,
 		Example: `  sluice listen
   sluice listen --port 9001 --status 503,503,200
   sluice listen --reject order.created --delay 2s
@@ -44,12 +44,12 @@ service makes of that. Stop it with Ctrl-C.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&f.port, "port", 9000, "port on 127.0.0.1; 0 takes a free one")
-	flags.DurationVar(&f.delay, "delay", 0, "wait this long before each answer")
-	flags.IntSliceVar(&f.statuses, "status", nil, "status to answer with; of a list each is used once, the last from then on (200)")
-	flags.StringSliceVar(&f.reject, "reject", nil, "event names to refuse with a 400")
-	flags.StringVar(&f.secret, "signing-secret", "", "check signatures with this secret: whsec_…, or @FILE, or env:NAME")
-	flags.BoolVar(&f.asJSON, "json", false, "print the bodies, one a line, and nothing else")
+	flags.IntVar(&f.port, "port", 9000, "port on 127.0.0.1; 0 picks a free one")
+	flags.DurationVar(&f.delay, "delay", 0, "wait this long before each response")
+	flags.IntSliceVar(&f.statuses, "status", nil, "response status; of a list, each is used once and the last one from then on (default 200)")
+	flags.StringSliceVar(&f.reject, "reject", nil, "event names to reject with a 400")
+	flags.StringVar(&f.secret, "signing-secret", "", "verify signatures with this secret: whsec_…, @FILE or env:NAME")
+	flags.BoolVar(&f.asJSON, "json", false, "print only the bodies, one per line")
 	return cmd
 }
 
@@ -70,7 +70,7 @@ func (f *listenFlags) run(cmd *cobra.Command) error {
 		return fmt.Errorf("%w; choose another port with --port", err)
 	}
 	url := "http://" + ln.Addr().String() + "/"
-	_, _ = fmt.Fprintf(f.env.err, "Listening on %s; stop with Ctrl-C. To have events delivered here:\n  sluice integrations create --id my-webhook --type permanent --callback-url %s%s\n", url, url, f.secretForCreate())
+	_, _ = fmt.Fprintf(f.env.err, "Listening on %s; stop with Ctrl-C. To deliver events here:\n  sluice integrations create --id my-webhook --type permanent --callback-url %s%s\n", url, url, f.secretForCreate())
 	if err := serveUntilDone(cmd.Context(), ln, handler); err != nil {
 		return err
 	}
@@ -78,8 +78,8 @@ func (f *listenFlags) run(cmd *cobra.Command) error {
 	return nil
 }
 
-// secretForCreate is the flag that registers the secret, without a secret that
-// was given in clear.
+// secretForCreate returns the flag that registers the secret. It leaves out a
+// secret that was given in clear.
 func (f *listenFlags) secretForCreate() string {
 	switch {
 	case f.secret == "":
@@ -90,8 +90,8 @@ func (f *listenFlags) secretForCreate() string {
 	return " --signing-secret whsec_…"
 }
 
-// serveUntilDone serves until the context is done and then lets the calls in
-// progress end, for a second.
+// serveUntilDone serves until ctx is done, then gives calls in flight a second
+// to end.
 func serveUntilDone(ctx context.Context, ln net.Listener, h http.Handler) error {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
@@ -112,12 +112,12 @@ func serveUntilDone(ctx context.Context, ln net.Listener, h http.Handler) error 
 	return nil
 }
 
-// print shows one call. The handler makes these calls one at a time.
+// print prints one call. The handler calls it sequentially.
 func (f *listenFlags) print(d listener.Delivery) {
 	if f.asJSON {
 		var line bytes.Buffer
 		if json.Compact(&line, d.Body) != nil {
-			_, _ = fmt.Fprintln(f.env.err, "sluice: a call's body is not JSON; left out")
+			_, _ = fmt.Fprintln(f.env.err, "sluice: skipped a call whose body is not JSON")
 			return
 		}
 		line.WriteByte('\n')

@@ -82,7 +82,7 @@ func TestListen(t *testing.T) {
 	if code != exitOK || !want.MatchString(stdout) {
 		t.Errorf("exit code %d, stdout %q", code, stdout)
 	}
-	if want := "3 calls arrived; answered 1 with 200, 1 with 400, 1 with 503; 3 were repeated attempts.\n"; !strings.HasSuffix(stderr, want) {
+	if want := "3 calls received; responses: 1 with 200, 1 with 400, 1 with 503; 3 were repeated attempts.\n"; !strings.HasSuffix(stderr, want) {
 		t.Errorf("stderr %q, want at its end %q", stderr, want)
 	}
 }
@@ -108,7 +108,7 @@ func TestListenPrintsSignatures(t *testing.T) {
 	if code != exitOK || !strings.HasSuffix(stdout, "  signature "+string(listener.Missing)+"\n") || strings.Contains(stdout, "\x1b") {
 		t.Errorf("exit code %d, stdout %q", code, stdout)
 	}
-	if want := "1 had no right signature.\n"; !strings.HasSuffix(stderr, want) {
+	if want := "1 had no valid signature.\n"; !strings.HasSuffix(stderr, want) {
 		t.Errorf("stderr %q, want at its end %q", stderr, want)
 	}
 }
@@ -127,7 +127,7 @@ func TestListenSaysHowToRegister(t *testing.T) {
 		if !strings.Contains(stderr, "--callback-url "+url+" --signing-secret "+want+"\n") || strings.Contains(stderr, secret) {
 			t.Errorf("%q does not end the command with %q", stderr, want)
 		}
-		if want := "\n1 call arrived; answered 1 with 200; 1 was a repeated attempt."; !strings.Contains(stderr, want) {
+		if want := "\n1 call received; responses: 1 with 200; 1 was a repeated attempt."; !strings.Contains(stderr, want) {
 			t.Errorf("%q does not say %q", stderr, want)
 		}
 	}

@@ -1,5 +1,5 @@
-// Command sluice is the event stream as one binary: the service, and the
-// client of its API.
+// Command sluice is Sluice as one binary: the service and the command-line client
+// of its API.
 package main
 
 import (
@@ -18,7 +18,7 @@ func main() { os.Exit(mainCode()) }
 func mainCode() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// The first signal asks to finish; a second one ends the process at once.
+	// The first signal shuts down gracefully; a second one kills the process.
 	context.AfterFunc(ctx, stop)
 	return run(ctx, os.Args[1:], &env{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
@@ -28,7 +28,7 @@ func mainCode() int {
 
 var errInterrupted = errors.New("interrupted")
 
-// sleep waits for d, or returns errInterrupted when ctx is done before.
+// sleep waits for d, or returns errInterrupted if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	if backoff.Wait(ctx, d) != nil {
 		return errInterrupted

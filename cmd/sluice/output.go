@@ -23,7 +23,7 @@ func printJSON(w io.Writer, v any) error {
 	return err
 }
 
-// printTable writes rows in aligned columns, the first row as the head.
+// printTable writes rows in aligned columns.
 func printTable(w io.Writer, rows [][]string) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
@@ -38,8 +38,8 @@ func printTable(w io.Writer, rows [][]string) error {
 	return tab.Flush()
 }
 
-// printable replaces what could steer a terminal: text of others, such as a
-// log entry, is shown in tables and messages.
+// printable replaces unprintable characters, which could control the terminal:
+// tables and messages contain text from elsewhere, such as log entries.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// How often a long command says how far it is.
+// How often a long command reports its progress.
 const (
 	terminalEvery = 500 * time.Millisecond
 	logEvery      = 5 * time.Second
 )
 
-// progress tells of a publish on standard error while it runs: in place on a
-// terminal, else a line now and then.
+// progress reports a running publish on standard error: in place on a terminal,
+// otherwise as a line every logEvery.
 type progress struct {
 	statusLine
 
@@ -24,8 +24,8 @@ type progress struct {
 	begun  time.Time
 	events int
 	calls  int
-	only   string // the id of the event, while there is but one
-	failed error  // to write to standard output
+	only   string // the id of the event, if there is one only
+	failed error  // the first error of writing to standard output
 }
 
 func newProgress(e *env, asJSON bool) *progress {
@@ -43,7 +43,7 @@ func (p *progress) published(ids []string) {
 		p.printIDs(ids)
 	}
 	now := p.env.now()
-	line := fmt.Sprintf("%s published, %.0f a second", count(p.events, "event"), p.rate(now))
+	line := fmt.Sprintf("%s published, %.0f per second", count(p.events, "event"), p.rate(now))
 	if p.terminal {
 		p.show(now, line)
 	} else if now.Sub(p.last) >= logEvery {
@@ -67,10 +67,10 @@ func (p *progress) rate(now time.Time) float64 {
 
 func (p *progress) waiting(cause error, pause time.Duration) {
 	p.clear()
-	_, _ = fmt.Fprintf(p.env.err, "%s; trying again in %s\n", printable(cause.Error()), pause.Round(100*time.Millisecond))
+	_, _ = fmt.Fprintf(p.env.err, "%s; retrying in %s\n", printable(cause.Error()), pause.Round(100*time.Millisecond))
 }
 
-// finish says what was done.
+// finish prints what was published.
 func (p *progress) finish() error {
 	if p.asJSON {
 		return p.failed
@@ -80,12 +80,12 @@ func (p *progress) finish() error {
 		return err
 	}
 	now := p.env.now()
-	_, err := fmt.Fprintf(p.env.out, "Published %s in %s (%s, %.0f a second).\n",
+	_, err := fmt.Fprintf(p.env.out, "Published %s in %s (%s, %.0f per second).\n",
 		count(p.events, "event"), count(p.calls, "call"), now.Sub(p.begun).Round(time.Millisecond), p.rate(now))
 	return err
 }
 
-// count is "1 event" or "2 events".
+// count returns "1 event" or "2 events".
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -93,8 +93,8 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// statusLine is a line of standard error that changes in place, if that is a
-// terminal.
+// statusLine is a line on standard error that is updated in place. It is silent
+// unless standard error is a terminal.
 type statusLine struct {
 	w        io.Writer
 	terminal bool
@@ -106,7 +106,7 @@ func newStatusLine(e *env) statusLine {
 	return statusLine{w: e.err, terminal: isTerminal(e.err), last: e.now()}
 }
 
-// show replaces the line, unless it has just been replaced.
+// show updates the line, at most once per terminalEvery.
 func (s *statusLine) show(now time.Time, line string) {
 	if !s.terminal || now.Sub(s.last) < terminalEvery {
 		return
@@ -115,7 +115,7 @@ func (s *statusLine) show(now time.Time, line string) {
 	_, _ = fmt.Fprintf(s.w, "\r\x1b[K%s", line)
 }
 
-// clear takes the line off the terminal.
+// clear erases the line.
 func (s *statusLine) clear() {
 	if s.shown {
 		_, _ = io.WriteString(s.w, "\r\x1b[K")

@@ -17,14 +17,14 @@ func TestProgress(t *testing.T) {
 		p.published(make([]string, 500))
 	}
 	p.clear()
-	want := "1500 events published, 250 a second\n3000 events published, 250 a second\n"
+	want := "1500 events published, 250 per second\n3000 events published, 250 per second\n"
 	if stderr.String() != want {
 		t.Errorf("stderr %q, want %q", stderr.String(), want)
 	}
 	if err := p.finish(); err != nil {
 		t.Error(err)
 	}
-	if want := "Published 3000 events in 6 calls (12s, 250 a second).\n"; out.String() != want {
+	if want := "Published 3000 events in 6 calls (12s, 250 per second).\n"; out.String() != want {
 		t.Errorf("stdout %q, want %q", out.String(), want)
 	}
 }
@@ -38,7 +38,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	now = now.Add(time.Second)
 	p.published(make([]string, 500))
 	p.waiting(errors.New("busy"), time.Second)
-	want := "\r\x1b[K500 events published, 500 a second\r\x1b[Kbusy; trying again in 1s\n"
+	want := "\r\x1b[K500 events published, 500 per second\r\x1b[Kbusy; retrying in 1s\n"
 	if stderr.String() != want {
 		t.Errorf("stderr %q, want %q", stderr.String(), want)
 	}

@@ -25,13 +25,13 @@ func publishCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "publish [FILE]",
 		Short: "Publish events from a file or from standard input",
-		Long: `Publish events: one JSON object a line, or one object, or a JSON array of them.
-An event is {"name": "order.created", "payload": {…}}, with an "id" (a UUID) if
-you have one; else it is given one here.
+		Long: `Publish events: one JSON object per line, a single object, or a JSON array of
+objects. An event is {"name": "order.created", "payload": {…}}, optionally with an
+"id" (a UUID); if it has none, this command generates one.
 
-A long input is published in calls of up to 500 events. A call that the service
-cannot take at the moment is tried again a few times. If it fails for good,
-everything before it is published, and a message says where to go on.`,
+A long input is published in calls of up to 500 events. A call that fails
+temporarily is retried a few times. If it keeps failing, everything before it is
+published, and a message says how to resume.`,
 		Example: `  sluice publish events.ndjson
   sluice publish --file events.ndjson --from-line 1501
   echo '{"name":"order.created","payload":{"order_id":"A-1001"}}' | sluice publish`,
@@ -39,13 +39,13 @@ everything before it is published, and a message says where to go on.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	f.flags(cmd)
-	cmd.Flags().StringVarP(&f.file, "file", "f", "-", "file with the events; - is standard input")
-	cmd.Flags().IntVar(&f.fromLine, "from-line", 1, "begin at this line or, in a JSON array, at this event, counted from 1")
-	cmd.PersistentFlags().Lookup("json").Usage = `print {"id": …} of each published event, one a line`
+	cmd.Flags().StringVarP(&f.file, "file", "f", "-", "file with events; - is standard input")
+	cmd.Flags().IntVar(&f.fromLine, "from-line", 1, "start at this line or, in a JSON array, at this event, counted from 1")
+	cmd.PersistentFlags().Lookup("json").Usage = `print {"id": …} for each published event, one per line`
 	return cmd
 }
 
-// args takes the file as an argument, too.
+// args accepts the file as an argument as well.
 func (f *publishFlags) args(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -54,7 +54,7 @@ func (f *publishFlags) args(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if cmd.Flags().Changed("file") {
-		return usageErrorf(cmd, "--file names a file, and so does %q; leave one out", args[0])
+		return usageErrorf(cmd, "both --file and %q name a file; omit one", args[0])
 	}
 	f.file = args[0]
 	return nil
@@ -62,7 +62,7 @@ func (f *publishFlags) args(cmd *cobra.Command, args []string) error {
 
 func (f *publishFlags) run(cmd *cobra.Command) error {
 	if f.fromLine < 1 {
-		return usageErrorf(cmd, "--from-line is %d; lines count from 1", f.fromLine)
+		return usageErrorf(cmd, "--from-line is %d; it must be at least 1", f.fromLine)
 	}
 	api, err := f.client(cmd)
 	if err != nil {
@@ -88,14 +88,14 @@ func (f *publishFlags) run(cmd *cobra.Command) error {
 	return p.finish()
 }
 
-// open returns the input. Standard input is read beside, so that an interrupt
-// ends the wait for it.
+// open returns the input. A goroutine reads standard input, so that an interrupt
+// ends a blocked read.
 func (f *publishFlags) open(ctx context.Context) (io.ReadCloser, error) {
 	if f.file != "-" {
 		return os.Open(f.file)
 	}
 	if isTerminal(f.env.in) {
-		_, _ = fmt.Fprintln(f.env.err, "Reading events from the terminal; end them with Ctrl-D.")
+		_, _ = fmt.Fprintln(f.env.err, "Reading events from the terminal; end with Ctrl-D.")
 	}
 	r, w := io.Pipe()
 	context.AfterFunc(ctx, func() { _ = w.CloseWithError(errInterrupted) })
@@ -106,7 +106,7 @@ func (f *publishFlags) open(ctx context.Context) (io.ReadCloser, error) {
 	return r, nil
 }
 
-// explain says what is published and how to publish the rest.
+// explain prints what was published and how to publish the rest.
 func (f *publishFlags) explain(err error, published int) {
 	stop, ok := errors.AsType[*client.ResumeError](err)
 	if !ok {
@@ -119,15 +119,15 @@ func (f *publishFlags) explain(err error, published int) {
 	_, isInput := errors.AsType[*client.InputError](err)
 	switch {
 	case stop.Refused.Number > 0:
-		_, _ = fmt.Fprintf(w, "The refused event is %s; correct it first.\n", stop.Refused)
+		_, _ = fmt.Fprintf(w, "The service refused %s; correct it first.\n", stop.Refused)
 	case isInput:
 		_, _ = fmt.Fprintf(w, "Correct %s first.\n", stop.Place)
 	}
 	if stop.Unsure {
-		_, _ = fmt.Fprintln(w, "The service may have taken the next events already. Those without an id in the input get a new one, so receivers may see them twice.")
+		_, _ = fmt.Fprintln(w, "The service may already have published the next events. Those without an id in the input get a new one, so receivers may see them twice.")
 	}
 	switch {
-	case published == 0: // the same command begins where this one did
+	case published == 0: // the same command starts at the same place
 	case f.file == "-":
 		_, _ = fmt.Fprintf(w, "resume with the same input to: sluice publish --from-line %d\n", stop.Place.Number)
 	default:
@@ -136,7 +136,7 @@ func (f *publishFlags) explain(err error, published int) {
 }
 
 func (f *publishFlags) nothing() error {
-	message := "there is no event in " + f.inputName()
+	message := "there are no events in " + f.inputName()
 	if f.fromLine > 1 {
 		message += fmt.Sprintf(" from line %d on", f.fromLine)
 	}
@@ -150,7 +150,7 @@ func (f *publishFlags) inputName() string {
 	return f.file
 }
 
-// shellWord quotes s for a POSIX shell, if it must be.
+// shellWord quotes s for a POSIX shell if necessary.
 func shellWord(s string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@", r)

@@ -126,7 +126,7 @@ func TestPublishRetriesWithTheSameIDs(t *testing.T) {
 	if len(cli.slept) != 2 || cli.slept[0] > 500*time.Millisecond || cli.slept[0] < 250*time.Millisecond || cli.slept[1] != 7*time.Second {
 		t.Errorf("paused for %v; want about 0.5 s, then the 7 s of Retry-After", cli.slept)
 	}
-	if !strings.Contains(stderr, "unavailable: Try again. (request_id req-1); trying again in") {
+	if !strings.Contains(stderr, "unavailable: Try again. (request_id req-1); retrying in") {
 		t.Errorf("does not say why it waits: %q", stderr)
 	}
 }
@@ -182,7 +182,7 @@ func TestPublishNamesTheRefusedLine(t *testing.T) {
 	code, _, stderr := cli.run(strings.NewReader("\n"+input), "publish")
 	for _, want := range []string{
 		"Published 500 events; stopped before line 502 of the input.\n",
-		"The refused event is line 508; correct it first.\n",
+		"The service refused line 508; correct it first.\n",
 		"resume with the same input to: sluice publish --from-line 502\n",
 		"sluice: invalid_request: line 508: name is missing. (request_id req-1)\n",
 	} {
@@ -201,7 +201,7 @@ func TestPublishNamesTheRefusedEventOfAnArray(t *testing.T) {
 		return http.StatusBadRequest, problemBody("unknown_field", "line 2: nme is not a known field (line 2, column 9).")
 	})
 	code, _, stderr := cli.run(strings.NewReader(`[{"id":"a"},{"id":"b"},{"id":"c"}]`), "publish", "--from-line", "2")
-	want := "The refused event is event 3; correct it first.\nsluice: unknown_field: event 3: nme is not a known field. (request_id req-1)\n"
+	want := "The service refused event 3; correct it first.\nsluice: unknown_field: event 3: nme is not a known field. (request_id req-1)\n"
 	if code != exitInvalid || stderr != want {
 		t.Errorf("exit code %d, %q, want %q", code, stderr, want)
 	}
@@ -245,9 +245,9 @@ func TestPublishBrokenInput(t *testing.T) {
 		published   int
 		want        string
 	}{
-		{"broken line", "{\"id\":\"a\"}\nbroken\n{\"id\":\"c\"}\n", nil, 1, "stopped before line 2 of the input.\nCorrect line 2 first.\nresume with the same input to: sluice publish --from-line 2\nsluice: line 2 is not JSON"},
-		{"empty", "", nil, 0, "sluice: there is no event in the input\n"},
-		{"past the end", "{}\n", []string{"--from-line", "5"}, 0, "sluice: there is no event in the input from line 5 on\n"},
+		{"broken line", "{\"id\":\"a\"}\nbroken\n{\"id\":\"c\"}\n", nil, 1, "stopped before line 2 of the input.\nCorrect line 2 first.\nresume with the same input to: sluice publish --from-line 2\nsluice: line 2 is not valid JSON"},
+		{"empty", "", nil, 0, "sluice: there are no events in the input\n"},
+		{"past the end", "{}\n", []string{"--from-line", "5"}, 0, "sluice: there are no events in the input from line 5 on\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
@@ -266,7 +266,7 @@ func TestPublishLostAnswer(t *testing.T) {
 	for input, warns := range map[string]bool{`{"name":"a.b"}`: true, `{"id":"a"}`: false} {
 		cli, _ := newCLI(t, func(int, call, http.Header) (int, any) { panic(http.ErrAbortHandler) })
 		code, _, stderr := cli.run(strings.NewReader(input), "publish")
-		if code != exitUnavailable || strings.Contains(stderr, "may have taken") != warns {
+		if code != exitUnavailable || strings.Contains(stderr, "may already have published") != warns {
 			t.Errorf("%s: exit code %d, %q; want a warning: %v", input, code, stderr, warns)
 		}
 	}

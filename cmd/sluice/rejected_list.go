@@ -25,7 +25,7 @@ func rejectedListCommand(a *api) *cobra.Command {
 				return printJSON(a.env.out, map[string][]client.RejectedEvent{"rejected_events": events})
 			}
 			if len(events) == 0 {
-				return a.say("%s has no rejected event.", args[0])
+				return a.say("%s has no rejected events.", args[0])
 			}
 			rows := [][]string{{"EVENT", "REJECTED AT"}}
 			for _, e := range events {

@@ -5,10 +5,10 @@ import "github.com/spf13/cobra"
 func rejectedRetryCommand(a *api) *cobra.Command {
 	return &cobra.Command{
 		Use:   "retry ID EVENT",
-		Short: "Send a rejected event again, now",
-		Long: `Send a rejected event again and wait for the receiver's answer. If it takes the
-event, that leaves the list; else it stays and the exit code is 1. It works
-while the integration is stopped, too.`,
+		Short: "Retry a rejected event now",
+		Long: `Send a rejected event again and wait for the receiver's response. If the receiver
+accepts the event, it is removed from the list; otherwise it stays and the exit code
+is 1. This also works while the integration is stopped.`,
 		Example: "  sluice rejected retry my-webhook 0198a2f4-7c1e-7b3a-9d52-3f6c0f7a1b2c",
 		Args:    exactArgs("ID", "EVENT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -19,7 +19,7 @@ while the integration is stopped, too.`,
 			if err := c.RetryRejected(cmd.Context(), args[0], args[1]); err != nil {
 				return err
 			}
-			return a.done("The receiver took %s.", args[1])
+			return a.done("The receiver accepted %s.", args[1])
 		},
 	}
 }

@@ -14,14 +14,14 @@ func restoreCommand(e *env) *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
 		Use:   "restore DIR",
-		Short: "Put a backup into a new data directory",
-		Long: `Put a backup made by sluice backup into a data directory, which must be empty or not
-exist yet; keys may be there already. The backup is checked first. Run it as the user
-that the node is to run as.
+		Short: "Restore a backup into a new data directory",
+		Long: `Restore a backup made by sluice backup into a data directory, which must be empty or
+not exist; it may already contain the keys. The integrity of the backup is checked.
+Run it as the user that the node will run as.
 
-The node then goes on from the time of the backup: what it delivered since is
-delivered again, with the same webhook-id, and what was published since is gone. Make
-sure that the node which the backup is of does not run, or both will deliver.`,
+The node resumes from the time of the backup: events delivered since then are
+delivered again, with the same webhook-id, and events published since then are lost.
+Make sure that the original node no longer runs, or both will deliver.`,
 		Example: `  sluice restore /backup/sluice-1 --data /var/lib/sluice`,
 		Args:    exactArgs("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -35,11 +35,11 @@ sure that the node which the backup is of does not run, or both will deliver.`,
 			return e.tellRestore(args[0], to, r)
 		},
 	}
-	cmd.Flags().StringVar(&data, "data", "", "data directory to fill (SLUICE_DATA; "+node.DefaultConfig().Data+")")
+	cmd.Flags().StringVar(&data, "data", "", "data directory to restore into (SLUICE_DATA; default "+node.DefaultConfig().Data+")")
 	return cmd
 }
 
-// tellRestore says what is there and what is still missing.
+// tellRestore prints what was restored and what is missing.
 func (e *env) tellRestore(dir, data string, r backup.Result) error {
 	keys := ""
 	if len(r.Keys) > 0 {
@@ -47,8 +47,8 @@ func (e *env) tellRestore(dir, data string, r backup.Result) error {
 	}
 	_, err := fmt.Fprintf(e.out, "Restored the database (%s, checked)%s from %s to %s.\n", mebibytes(r.Bytes), keys, printable(dir), printable(data))
 	if err == nil && !r.SecretsKey {
-		_, err = fmt.Fprintf(e.out, "The backup has no secrets.key. Before you start the node, copy that of the node that was backed up into %s, and token.key\n"+
-			"if tokens come from sluice token. Without its secrets.key a node that has secrets stored does not start.\n", printable(data))
+		_, err = fmt.Fprintf(e.out, "The backup does not contain secrets.key. Before you start the node, copy the original node's secrets.key into %s, and token.key too\n"+
+			"if tokens come from sluice token. A node with stored secrets does not start without its secrets.key.\n", printable(data))
 	}
 	if err == nil {
 		_, err = fmt.Fprintf(e.out, "Start it with: sluice serve --data %s\n", shellWord(data))

@@ -10,7 +10,7 @@ import (
 	"github.com/sluicehq/sluice/internal/version"
 )
 
-// env is what a command has of the world, so that a test can give it another.
+// env is the environment of a command. Tests replace it.
 type env struct {
 	in       io.Reader
 	out, err io.Writer
@@ -19,14 +19,13 @@ type env struct {
 	now      func() time.Time
 }
 
-// lookup is getenv for those who tell an empty variable from none.
+// lookup returns a variable and whether it is set; "" counts as not set.
 func (e *env) lookup(name string) (string, bool) {
 	text := e.getenv(name)
 	return text, text != ""
 }
 
-// commands lists every subcommand. A new one has a file of its own and is
-// added here.
+// commands lists every subcommand. Put a new one in its own file and add it here.
 func commands(e *env) []*cobra.Command {
 	return []*cobra.Command{
 		serveCommand(e),
@@ -56,8 +55,8 @@ func rootCommand(e *env) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sluice",
 		Short: "An event stream for integrations",
-		Long: `Sluice takes the events of a platform and delivers every one of them to each
-registered integration: as a webhook call, or in files in an S3 bucket.
+		Long: `Sluice takes the events of a platform and delivers every event to each registered
+integration: as a webhook call, or in files in an S3 bucket.
 
 ` + environmentHelp + `
 ` + exitCodeHelp,
@@ -72,7 +71,7 @@ registered integration: as a webhook call, or in files in an S3 bucket.
 	root.SetErr(e.err)
 	root.SetVersionTemplate(versionLine())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		// A mistyped command leaves its flags unknown; name the command.
+		// The flags of a mistyped command are unknown too; report the command.
 		if args := cmd.Flags().Args(); cmd.HasSubCommands() && len(args) > 0 {
 			return noSuchCommand(cmd, args)
 		}

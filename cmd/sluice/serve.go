@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"log" //nolint:depguard // net/http writes to it, and what it writes has to be filtered
+	"log" //nolint:depguard // net/http writes to it, and its output must be filtered
 	"log/slog"
 	"os"
 
@@ -13,8 +13,7 @@ import (
 	"github.com/sluicehq/sluice/internal/settings"
 )
 
-// serveFlags are the command line of a node: a text for each setting, so that
-// the command line can be told from the environment and the config file.
+// serveFlags holds the command line of serve.
 type serveFlags struct {
 	env    *env
 	config node.Config
@@ -25,12 +24,12 @@ func serveCommand(e *env) *cobra.Command {
 	f := &serveFlags{env: e, config: node.DefaultConfig()}
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Run the service: the API, the log, and the deliveries",
-		Long: `Run the service as one process, with its log and records in the data directory.
+		Short: "Run the service: the API, the log and delivery",
+		Long: `Run the service as one process, with its database in the data directory.
 
 Every flag is also a key of the config file (` + "`max-rejected`" + ` is max_rejected) and an
-environment variable (SLUICE_MAX_REJECTED). A flag counts before the environment,
-and that before the file. Ctrl-C or SIGTERM ends it in good order within 10 s.`,
+environment variable (SLUICE_MAX_REJECTED). Flags override the environment, which
+overrides the config file. Ctrl-C or SIGTERM shuts it down gracefully within 10 s.`,
 		Example: `  sluice serve --dev
   sluice serve --addr 0.0.0.0:8080 --data /var/lib/sluice
   sluice serve --data /var/lib/sluice --issuer https://id.example.com/ --audience sluice
@@ -49,7 +48,7 @@ and that before the file. Ctrl-C or SIGTERM ends it in good order within 10 s.`,
 	return cmd
 }
 
-// load settles each setting: flag, environment, file, default.
+// load sets each setting from flag, environment, file or default, and validates.
 func (f *serveFlags) load(cmd *cobra.Command) error {
 	file := firstOf(f.file, f.env.getenv("SLUICE_CONFIG"))
 	if err := settings.Load(f.config.Rows(), file, f.env.lookup, cmd.Flags().Changed); err != nil {
@@ -83,14 +82,14 @@ func (f *serveFlags) run(cmd *cobra.Command) error {
 	return n.Run(cmd.Context())
 }
 
-// printHints says what to paste next.
+// printHints prints commands to try next.
 func (f *serveFlags) printHints(n *node.Node) {
-	token := "<a token of your issuer>"
+	token := "<a token from your issuer>"
 	if f.config.Issuer == "" {
 		token = "$(" + f.tokenCommand() + ")"
 	}
 	_, _ = fmt.Fprintf(f.env.out, `
-Sluice is at http://%[1]s, with its data in %[2]s. In another terminal:
+Sluice is running at http://%[1]s, with its data in %[2]s. In another terminal:
 
   export SLUICE_URL=http://%[1]s SLUICE_TOKEN=%[3]s
   %[4]s listen &                                           # a receiver on 127.0.0.1:9000
@@ -98,7 +97,7 @@ Sluice is at http://%[1]s, with its data in %[2]s. In another terminal:
   echo '{"name":"order.created","payload":{"order_id":"o-1"}}' | %[4]s publish
   %[4]s integrations logs my-webhook
 
-The contract is at http://%[1]s/openapi.yaml, the metrics at http://%[5]s/metrics.
+The API is described at http://%[1]s/openapi.yaml; metrics are at http://%[5]s/metrics.
 
 `, n.Addr(), f.config.Data, token, self(), n.MetricsAddr())
 }
@@ -107,5 +106,5 @@ func (f *serveFlags) tokenCommand() string {
 	return fmt.Sprintf("%s token --data %s --tenant acme", self(), f.config.Data)
 }
 
-// self is this program as it was called.
+// self returns this program as it was called.
 func self() string { return os.Args[0] }

@@ -23,10 +23,10 @@ func tokenCommand(e *env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "token",
-		Short: "Sign an access token with a node's own key",
-		Long: `Sign an access token with the key of the node whose data directory is given, and
-print it, alone. The node need not run; the key is made on first use. Whoever can
-read the directory can sign tokens.`,
+		Short: "Create an access token with a node's own key",
+		Long: `Sign an access token with the key in a node's data directory and print it. The node
+need not be running; the key is generated on first use. Anyone who can read the
+directory can create tokens for every tenant.`,
 		Example: `  export SLUICE_TOKEN=$(sluice token --data ./.sluice --tenant acme)
   sluice token --data ./.sluice --tenant acme --scope events:publish --ttl 15m`,
 		Args: exactArgs(),
@@ -42,7 +42,7 @@ read the directory can sign tokens.`,
 				return err
 			}
 			if errors.Is(statErr, fs.ErrNotExist) {
-				_, _ = fmt.Fprintf(e.err, "made a new key in %s; a node that runs with another directory will not accept this token\n", path)
+				_, _ = fmt.Fprintf(e.err, "generated a new key in %s; a node with another data directory will not accept this token\n", path)
 			}
 			token, err := key.Sign(tenant, scopes, ttl, e.now())
 			if err != nil {
@@ -53,9 +53,9 @@ read the directory can sign tokens.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&data, "data", "", "data directory of the node (SLUICE_DATA; "+node.DefaultConfig().Data+")")
-	flags.StringVar(&tenant, "tenant", "", "tenant that the token is for")
-	flags.StringSliceVar(&scopes, "scope", auth.Scopes(), "what the token may do")
+	flags.StringVar(&data, "data", "", "data directory of the node (SLUICE_DATA; default "+node.DefaultConfig().Data+")")
+	flags.StringVar(&tenant, "tenant", "", "tenant of the token")
+	flags.StringSliceVar(&scopes, "scope", auth.Scopes(), "scopes of the token")
 	flags.DurationVar(&ttl, "ttl", 24*time.Hour, "how long the token is valid")
 	return cmd
 }

@@ -1,6 +1,6 @@
-// Package auth tells from a bearer access token (RFC 6750, RFC 9068) for which
-// tenant a call is made and what it may do. Tokens are signed by an OpenID
-// Connect issuer (OIDC) or by the node's own key (OwnKey).
+// Package auth verifies bearer access tokens (RFC 6750, RFC 9068), which name the
+// tenant and the scopes of a call. Tokens are signed by an OpenID Connect issuer
+// (OIDC) or with the node's own key (OwnKey).
 package auth
 
 import (
@@ -20,19 +20,20 @@ const (
 // Scopes lists every scope.
 func Scopes() []string { return []string{IntegrationsRead, IntegrationsWrite, EventsPublish} }
 
-// Identity is whom a token stands for. Its tenant has passed CheckTenant.
+// Identity is the tenant and the scopes of a verified token. The tenant has
+// passed CheckTenant.
 type Identity struct {
 	Tenant string
 	Scopes []string
 }
 
-// Has reports whether the token was granted scope, by name or by inclusion.
+// Has reports whether the token has scope, itself or as part of another one.
 func (id Identity) Has(scope string) bool {
 	return slices.Contains(id.Scopes, scope) ||
 		scope == IntegrationsRead && slices.Contains(id.Scopes, IntegrationsWrite)
 }
 
-// RequireScope returns a problem.Forbidden that names the scope, if id lacks it.
+// RequireScope returns problem.Forbidden, which names the scope, if id lacks it.
 func RequireScope(id Identity, scope string) error {
 	if id.Has(scope) {
 		return nil
@@ -40,10 +41,10 @@ func RequireScope(id Identity, scope string) error {
 	return problem.New(problem.Forbidden, "The access token lacks the scope %s. Get a token with that scope.", scope)
 }
 
-// Verifier checks a raw access token: what comes after "Bearer ". It answers
-// problem.Unauthorized, whose message says what is wrong with the token and
-// never repeats it, or problem.Unavailable if the token cannot be checked now.
-// It is safe for concurrent use.
+// Verifier verifies a raw access token, without "Bearer ". Its errors are
+// problem.Unauthorized, whose message says what is wrong with the token and never
+// repeats it, and problem.Unavailable if the token cannot be verified now. It is
+// safe for concurrent use.
 type Verifier interface {
 	Verify(ctx context.Context, rawToken string) (Identity, error)
 }

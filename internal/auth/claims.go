@@ -15,34 +15,35 @@ import (
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
-// Leeway is how far the clock of an issuer may be from ours.
+// Leeway is the tolerated difference between the clocks of the issuer and of this
+// service.
 const Leeway = 30 * time.Second
 
-// MaxTenantBytes is the longest name of a tenant.
+// MaxTenantBytes limits the name of a tenant.
 const MaxTenantBytes = 128
 
-// lastSecond is the end of the year 9999: a time after it is a mistake.
+// lastSecond is the end of the year 9999. Later times are refused as mistakes.
 const lastSecond = 253402300799
 
-// claimRules are what the claims of a token must say.
+// claimRules is what the claims of a token must match.
 type claimRules struct {
 	issuer, audience, tenantClaim string
 }
 
-// Claims are those of an access token, each as JSON.
+// Claims are the claims of an access token, each as raw JSON.
 type Claims map[string]jsontext.Value
 
-// identity judges the payload of a token whose signature has been verified.
+// identity checks the payload of a token whose signature is verified already.
 func (r claimRules) identity(payload []byte, now time.Time) (Identity, error) {
 	var c Claims
 	if err := json.Unmarshal(payload, &c); err != nil || c == nil {
-		return Identity{}, unauthorized("The claims of the access token are not a JSON object with each name once.")
+		return Identity{}, unauthorized("The claims of the access token are not a JSON object with unique names.")
 	}
 	if issuer, ok := c.text("iss"); !ok || issuer != r.issuer {
 		return Identity{}, unauthorized("The access token is from another issuer: its claim iss must be %q.", r.issuer)
 	}
 	if audience, ok := c.texts("aud"); !ok || !slices.Contains(audience, r.audience) {
-		return Identity{}, unauthorized("The access token is for another audience: its claim aud must hold %q.", r.audience)
+		return Identity{}, unauthorized("The access token is for another audience: its claim aud must contain %q.", r.audience)
 	}
 	if err := c.checkTimes(now); err != nil {
 		return Identity{}, err
@@ -50,16 +51,16 @@ func (r claimRules) identity(payload []byte, now time.Time) (Identity, error) {
 	return c.Identity(r.tenantClaim)
 }
 
-// Identity returns whom the claims stand for, where the token's signature,
-// issuer, audience and times have been checked. Every error is a
+// Identity returns the tenant and the scopes of the claims. The caller must have
+// verified the token's signature, issuer, audience and times. Every error is
 // problem.Unauthorized.
 func (c Claims) Identity(tenantClaim string) (Identity, error) {
 	tenant, ok := c.text(tenantClaim)
 	if !ok {
-		return Identity{}, unauthorized("The access token must name the tenant in the claim %s, as a string.", tenantClaim)
+		return Identity{}, unauthorized("The access token must name the tenant in its claim %s, as a string.", tenantClaim)
 	}
 	if err := CheckTenant(tenant); err != nil {
-		return Identity{}, unauthorized("The claim %s of the access token cannot be a tenant: it %v.", tenantClaim, err)
+		return Identity{}, unauthorized("The claim %s of the access token is not a valid tenant: it %v.", tenantClaim, err)
 	}
 	scopes, err := c.scopes()
 	if err != nil {
@@ -74,7 +75,7 @@ func (c Claims) checkTimes(now time.Time) error {
 	case err != nil:
 		return err
 	case !found:
-		return unauthorized("The access token never expires: it needs the claim exp.")
+		return unauthorized("The access token has no expiry: it needs the claim exp.")
 	case !now.Before(exp.Add(Leeway)):
 		return unauthorized("The access token expired at %s. Get a new one.", exp.UTC().Format(time.RFC3339))
 	}
@@ -91,8 +92,8 @@ func (c Claims) checkTimes(now time.Time) error {
 	return nil
 }
 
-// scopes are those of scope (RFC 9068) and of scp, as some issuers have it.
-// Issuers write either as a string or as a list.
+// scopes returns the scopes in the claims scope (RFC 9068) and scp, which some
+// issuers use. Either may be a string or a list.
 func (c Claims) scopes() ([]string, error) {
 	var scopes []string
 	for _, name := range []string{"scope", "scp"} {
@@ -101,7 +102,7 @@ func (c Claims) scopes() ([]string, error) {
 		}
 		texts, ok := c.texts(name)
 		if !ok {
-			return nil, unauthorized("The claim %s of the access token must be a string of scopes with spaces between them, or an array of strings.", name)
+			return nil, unauthorized("The claim %s of the access token must be a string of space-separated scopes or an array of strings.", name)
 		}
 		for _, text := range texts {
 			scopes = append(scopes, strings.Fields(text)...)
@@ -110,7 +111,7 @@ func (c Claims) scopes() ([]string, error) {
 	return scopes, nil
 }
 
-// has reports whether the claim is there; null is as good as absent.
+// has reports whether the claim is present and not null.
 func (c Claims) has(name string) bool {
 	v, ok := c[name]
 	return ok && v.Kind() != 'n'
@@ -122,7 +123,7 @@ func (c Claims) text(name string) (string, bool) {
 	return text, ok
 }
 
-// texts reads a claim that is a string or an array of strings.
+// texts returns a claim that is a string or an array of strings.
 func (c Claims) texts(name string) ([]string, bool) {
 	if text, ok := c.text(name); ok {
 		return []string{text}, true
@@ -134,7 +135,7 @@ func (c Claims) texts(name string) ([]string, bool) {
 	texts := make([]string, len(elements))
 	for i, element := range elements {
 		text, ok := Claims{name: element}.text(name)
-		if !ok { // json would take null for ""
+		if !ok { // json would decode null as ""
 			return nil, false
 		}
 		texts[i] = text
@@ -142,8 +143,7 @@ func (c Claims) texts(name string) ([]string, bool) {
 	return texts, true
 }
 
-// time reads a NumericDate (RFC 7519): seconds since 1970, perhaps with a
-// fraction, which is cut off.
+// time parses a NumericDate (RFC 7519): seconds since 1970. A fraction is dropped.
 func (c Claims) time(name string) (t time.Time, found bool, err error) {
 	if !c.has(name) {
 		return time.Time{}, false, nil
@@ -155,10 +155,10 @@ func (c Claims) time(name string) (t time.Time, found bool, err error) {
 	return time.Unix(int64(seconds), 0), true, nil
 }
 
-// CheckTenant says why tenant cannot name a tenant. Names are part of storage
-// keys and of the keys of S3 files: 1 to 128 bytes that pass usertext.Check,
-// without slashes, and neither "." nor "..". The error continues a sentence
-// about the tenant: "has a slash".
+// CheckTenant returns an error if tenant is not a valid name. Names are part of
+// storage keys and of the keys of S3 files: 1 to MaxTenantBytes bytes that pass
+// usertext.Check, without slashes, and neither "." nor "..". The error completes a
+// sentence about the tenant: "contains a slash".
 func CheckTenant(tenant string) error {
 	switch {
 	case tenant == "":
@@ -166,7 +166,7 @@ func CheckTenant(tenant string) error {
 	case len(tenant) > MaxTenantBytes:
 		return fmt.Errorf("is longer than %d bytes", MaxTenantBytes)
 	case strings.Contains(tenant, "/"):
-		return errors.New("has a slash")
+		return errors.New("contains a slash")
 	case tenant == "." || tenant == "..":
 		return errors.New("is a path (. or ..)")
 	}

@@ -73,12 +73,12 @@ func TestClaimsRefused(t *testing.T) {
 		"issuer with a slash":   {"iss", `"https://issuer.example/"`, "claim iss must be"},
 		"issuer an array":       {"iss", `["https://issuer.example"]`, "claim iss must be"},
 		"no issuer":             {"iss", "", "claim iss must be"},
-		"other audience":        {"aud", `"other-api"`, "claim aud must hold"},
-		"other audiences":       {"aud", `["a","b"]`, "claim aud must hold"},
-		"audience prefix":       {"aud", `"sluice-api2"`, "claim aud must hold"},
-		"no audience":           {"aud", "", "claim aud must hold"},
-		"audience a number":     {"aud", `[1,"sluice-api"]`, "claim aud must hold"},
-		"audience with null":    {"aud", `[null,"sluice-api"]`, "claim aud must hold"},
+		"other audience":        {"aud", `"other-api"`, "claim aud must contain"},
+		"other audiences":       {"aud", `["a","b"]`, "claim aud must contain"},
+		"audience prefix":       {"aud", `"sluice-api2"`, "claim aud must contain"},
+		"no audience":           {"aud", "", "claim aud must contain"},
+		"audience a number":     {"aud", `[1,"sluice-api"]`, "claim aud must contain"},
+		"audience with null":    {"aud", `[null,"sluice-api"]`, "claim aud must contain"},
 		"no exp":                {"exp", "", "needs the claim exp"},
 		"exp null":              {"exp", "null", "needs the claim exp"},
 		"exp a string":          {"exp", `"2000000000"`, notATime},
@@ -92,13 +92,13 @@ func TestClaimsRefused(t *testing.T) {
 		"nbf a string":          {"nbf", `"x"`, notATime},
 		"nbf wrapping":          {"nbf", "9223372036854775807", notATime},
 		"iat in the future":     {"iat", at(31 * time.Second), "claim iat"},
-		"no tenant":             {"tenant", "", "in the claim tenant"},
-		"tenant null":           {"tenant", "null", "in the claim tenant"},
-		"tenant a number":       {"tenant", "7", "in the claim tenant"},
-		"tenant an array":       {"tenant", `["acme"]`, "in the claim tenant"},
+		"no tenant":             {"tenant", "", "in its claim tenant"},
+		"tenant null":           {"tenant", "null", "in its claim tenant"},
+		"tenant a number":       {"tenant", "7", "in its claim tenant"},
+		"tenant an array":       {"tenant", `["acme"]`, "in its claim tenant"},
 		"tenant empty":          {"tenant", `""`, "it is empty"},
 		"tenant too long":       {"tenant", `"` + strings.Repeat("é", 64) + `x"`, "longer than 128 bytes"},
-		"tenant with slash":     {"tenant", `"a/b"`, "has a slash"},
+		"tenant with slash":     {"tenant", `"a/b"`, "contains a slash"},
 		"tenant with control":   {"tenant", `"a\u0000b"`, "control character"},
 		"tenant with newline":   {"tenant", `"a\nb"`, "control character"},
 		"tenant with C1":        {"tenant", `"a\u0085b"`, "control character"},
@@ -142,7 +142,7 @@ func TestTenantClaimSetting(t *testing.T) {
 		t.Errorf("got %+v, %v", id, err)
 	}
 	id, err = rules.identity([]byte(withClaims(nil)), testNow)
-	assertRefused(t, id, err, problem.Unauthorized, "in the claim https://example.com/org", "")
+	assertRefused(t, id, err, problem.Unauthorized, "in its claim https://example.com/org", "")
 }
 
 func FuzzClaims(f *testing.F) {

@@ -20,23 +20,23 @@ import (
 
 const (
 	fetchTimeout  = 10 * time.Second
-	maxFetchBytes = 1 << 20 // of an answer of the issuer
+	maxFetchBytes = 1 << 20 // per response of the issuer
 
-	// A token with an unknown key makes us ask the issuer again, because the
-	// key may be new; these pauses keep bad tokens from becoming a flood there.
+	// A token with an unknown key triggers a fetch, because the key may be new.
+	// These pauses keep invalid tokens from flooding the issuer.
 	pauseAfterSuccess = 10 * time.Second
 	pauseAfterFailure = time.Second
 
-	// Keys are fetched again beside the traffic when they are old, so that a
-	// withdrawn one goes; while the issuer is down the old ones last a day.
+	// Old keys are refreshed in the background, so that withdrawn ones disappear.
+	// While the issuer is down, the old keys stay valid for a day.
 	refreshKeysAfter = time.Hour
 	dropKeysAfter    = 24 * time.Hour
 )
 
-// keySet has the public keys of an issuer. It is go-oidc's discovery with a key
-// set of our own, because go-oidc's asks the issuer for every token with an
-// unknown key, never forgets a withdrawn one, and does not tell an unreachable
-// issuer from a bad signature.
+// keySet caches the public keys of an issuer. It uses go-oidc's discovery but not
+// its key set, which asks the issuer for every token with an unknown key, never
+// drops a withdrawn one, and does not distinguish an unreachable issuer from a bad
+// signature. It is safe for concurrent use.
 type keySet struct {
 	issuer string
 	client *http.Client
@@ -44,9 +44,9 @@ type keySet struct {
 
 	mu      sync.Mutex
 	keys    []jose.JSONWebKey
-	fetched time.Time // when keys came
-	tried   time.Time // when the last try ended
-	err     error     // of the last try
+	fetched time.Time // when keys was fetched
+	tried   time.Time // when the last attempt ended
+	err     error     // of the last attempt
 }
 
 func newKeySet(issuer string) *keySet {
@@ -54,12 +54,12 @@ func newKeySet(issuer string) *keySet {
 		Transport: boundedTransport{http.DefaultTransport},
 		Timeout:   fetchTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse // keys come from where discovery says, from nowhere else
+			return http.ErrUseLastResponse // fetch keys only from where discovery says
 		},
 	}}
 }
 
-// verify returns the payload of a token that one of the keys has signed.
+// verify returns the payload of a token signed with one of the issuer's keys.
 func (s *keySet) verify(ctx context.Context, jws *jose.JSONWebSignature, now func() time.Time) ([]byte, error) {
 	if payload, ok := verifyWith(s.usable(now()), jws); ok {
 		if s.due(now(), refreshKeysAfter) {
@@ -69,7 +69,7 @@ func (s *keySet) verify(ctx context.Context, jws *jose.JSONWebSignature, now fun
 	}
 	keys, err := s.refresh(ctx, now)
 	if err != nil {
-		return nil, problem.Wrap(err, problem.Unavailable, "The access token cannot be checked now, because the keys of the issuer %s cannot be fetched. Try again.", s.issuer)
+		return nil, problem.Wrap(err, problem.Unavailable, "The access token cannot be verified now, because the keys of the issuer %s cannot be fetched; try again.", s.issuer)
 	}
 	if payload, ok := verifyWith(keys, jws); ok {
 		return payload, nil
@@ -93,7 +93,7 @@ func verifyWith(keys []jose.JSONWebKey, jws *jose.JSONWebSignature) ([]byte, boo
 	return nil, false
 }
 
-// usable returns the keys at hand.
+// usable returns the cached keys, nil if they are too old.
 func (s *keySet) usable(now time.Time) []jose.JSONWebKey {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,7 +103,8 @@ func (s *keySet) usable(now time.Time) []jose.JSONWebKey {
 	return s.keys
 }
 
-// due reports whether the keys are older than age and may be fetched again.
+// due reports whether the keys are older than age and the pause after the last
+// attempt is over.
 func (s *keySet) due(now time.Time, age time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,9 +115,9 @@ func (s *keySet) due(now time.Time, age time.Duration) bool {
 	return now.Sub(s.fetched) >= age && (s.tried.IsZero() || now.Sub(s.tried) >= pause)
 }
 
-// refresh fetches the keys, unless that was just tried, and returns them or the
-// error of the last try. Callers at the same time share one fetch, which goes
-// on when one of them gives up.
+// refresh fetches the keys, unless that was just attempted, and returns them or
+// the error of the last attempt. Concurrent callers share one fetch, which
+// continues if one of them gives up.
 func (s *keySet) refresh(ctx context.Context, now func() time.Time) ([]jose.JSONWebKey, error) {
 	done := s.group.DoChan("", func() (any, error) { return nil, s.update(now) })
 	select {
@@ -148,7 +149,7 @@ func (s *keySet) update(now func() time.Time) error {
 func (s *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, s.client), s.issuer)
 	if err != nil {
-		return nil, fmt.Errorf("discovery of the issuer %s failed: %w", s.issuer, shortened(err))
+		return nil, fmt.Errorf("discovery at the issuer %s failed: %w", s.issuer, shortened(err))
 	}
 	var metadata struct {
 		JWKS string `json:"jwks_uri"`
@@ -157,7 +158,7 @@ func (s *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 		return nil, err
 	}
 	if err := checkURL(metadata.JWKS); err != nil {
-		return nil, fmt.Errorf("the jwks_uri %q of the issuer %s cannot be used: it %w", metadata.JWKS, s.issuer, err)
+		return nil, fmt.Errorf("the jwks_uri %q of the issuer %s is invalid: it %w", metadata.JWKS, s.issuer, err)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, metadata.JWKS, nil)
 	if err != nil {
@@ -177,13 +178,13 @@ func (s *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	}
 	keys := parseKeys(body)
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("%s holds no key that can verify a signature", metadata.JWKS)
+		return nil, fmt.Errorf("%s contains no key that can verify a signature", metadata.JWKS)
 	}
 	return keys, nil
 }
 
-// parseKeys returns the public signature keys of a JSON Web Key Set and passes
-// over all others (RFC 7517, section 5).
+// parseKeys returns the public signature keys of a JSON Web Key Set and ignores
+// all others (RFC 7517, section 5).
 func parseKeys(body []byte) []jose.JSONWebKey {
 	var set struct {
 		Keys []jsontext.Value `json:"keys"`
@@ -201,7 +202,7 @@ func parseKeys(body []byte) []jose.JSONWebKey {
 	return keys
 }
 
-// boundedTransport cuts off answers, because go-oidc reads them whole.
+// boundedTransport limits response bodies, because go-oidc reads them whole.
 type boundedTransport struct{ next http.RoundTripper }
 
 func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -212,8 +213,8 @@ func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// shortened keeps a page of HTML, which go-oidc puts into its error, out of the
-// log. Only the text is kept.
+// shortened truncates the text of err: go-oidc includes the whole response, which
+// may be a page of HTML. A truncated error wraps nothing.
 func shortened(err error) error {
 	const most = 300
 	if text := err.Error(); len(text) > most {

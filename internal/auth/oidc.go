@@ -13,20 +13,20 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// oidcAlgorithms are the asymmetric ones: with HS256 a public key would do as
-// the secret, and "none" is no signature.
+// oidcAlgorithms lists only asymmetric algorithms: with HS256 a public key would
+// serve as the secret, and "none" is no signature.
 var oidcAlgorithms = []jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
 	jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
 }
 
-// oidcTypes are the headers typ of an access token: that of RFC 9068, and what
-// issuers wrote before it. A logout token, for one, has another.
+// oidcTypes lists the accepted values of the header typ: that of RFC 9068 and
+// those that issuers used before it. It excludes logout tokens, for example.
 var oidcTypes = []string{"at+jwt", "jwt", ""}
 
-// OIDC verifies access tokens of an OpenID Connect issuer, whose keys it finds
-// by discovery. It does so on the first Verify or Ready and not before, so that
-// a node starts while its issuer is down.
+// OIDC verifies access tokens of an OpenID Connect issuer. It discovers the
+// issuer's keys on the first Verify or Ready, so that a node starts while its
+// issuer is down.
 type OIDC struct {
 	keys  *keySet
 	rules claimRules
@@ -35,21 +35,21 @@ type OIDC struct {
 
 var _ Verifier = (*OIDC)(nil)
 
-// NewOIDC accepts tokens of issuer, an https URL, or http on a loopback
-// address, for audience, which name their tenant in the claim tenantClaim. It
-// does no I/O.
+// NewOIDC returns a verifier of tokens from issuer for audience, whose claim
+// tenantClaim names the tenant. The issuer must be an https URL, or http on a
+// loopback address. NewOIDC does no I/O.
 func NewOIDC(issuer, audience, tenantClaim string) (*OIDC, error) {
 	if err := checkURL(issuer); err != nil {
-		return nil, fmt.Errorf("the issuer %q cannot be used: it %w", issuer, err)
+		return nil, fmt.Errorf("the issuer %q is invalid: it %w", issuer, err)
 	}
 	if strings.ContainsAny(issuer, "?#") {
-		return nil, fmt.Errorf("the issuer %q cannot be used: it has a query or a fragment", issuer)
+		return nil, fmt.Errorf("the issuer %q is invalid: it must not have a query or fragment", issuer)
 	}
 	if audience == "" {
-		return nil, errors.New("an issuer needs an audience: the name by which its access tokens mean this service")
+		return nil, errors.New("the audience is empty; set it to the name of this service in the issuer's access tokens")
 	}
 	if tenantClaim == "" {
-		return nil, errors.New("the name of the claim that holds the tenant is empty")
+		return nil, errors.New("the tenant claim is empty; name the claim that contains the tenant")
 	}
 	return &OIDC{
 		keys:  newKeySet(issuer),
@@ -58,8 +58,8 @@ func NewOIDC(issuer, audience, tenantClaim string) (*OIDC, error) {
 	}, nil
 }
 
-// checkURL refuses what would let somebody on the network put their own keys in
-// the issuer's place.
+// checkURL refuses URLs that would let an attacker on the network substitute the
+// issuer's keys.
 func checkURL(raw string) error {
 	u, err := url.Parse(raw)
 	switch {
@@ -70,17 +70,17 @@ func checkURL(raw string) error {
 	case u.Scheme == "http" && IsLoopback(u.Hostname()):
 		return nil
 	}
-	return errors.New("must be an https URL (http is for loopback addresses alone)")
+	return errors.New("must be an https URL (http is allowed for loopback addresses only)")
 }
 
-// IsLoopback reports whether a host is this machine by its name or address
-// alone, so that what is sent there in clear crosses no network.
+// IsLoopback reports whether host is localhost or a loopback address, so that
+// plain text sent to it crosses no network. It does not resolve names.
 func IsLoopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-// Ready reports whether tokens can be checked: nil, or why the issuer's keys
-// are not there. It tries to fetch them, for ten seconds at most.
+// Ready returns nil if tokens can be verified, or why the issuer's keys are
+// missing. It tries to fetch them, for at most 10 s.
 func (o *OIDC) Ready(ctx context.Context) error {
 	if len(o.keys.usable(o.now())) > 0 {
 		return nil
@@ -89,8 +89,8 @@ func (o *OIDC) Ready(ctx context.Context) error {
 	return err
 }
 
-// Verify implements Verifier. It waits for the issuer at most ten seconds, and
-// only when the token's key is not among those at hand.
+// Verify implements Verifier. It waits for the issuer, for at most 10 s, only if
+// the token's key is not cached.
 func (o *OIDC) Verify(ctx context.Context, rawToken string) (Identity, error) {
 	jws, err := parseToken(rawToken, oidcAlgorithms)
 	if err != nil {

@@ -160,9 +160,9 @@ func TestOIDCRefuses(t *testing.T) {
 	claims := func(name, value string) string {
 		return signedBy(t, jose.ES256, e, typ, withClaims(map[string]string{"iss": fmt.Sprintf("%q", i.URL), name: value}))
 	}
-	const alg, key = "algorithm that is not accepted", "not signed with a key of the issuer"
+	const alg, key = "unsupported algorithm", "not signed with a key of the issuer"
 	for name, c := range map[string]struct{ token, want string }{
-		"huge":               {strings.Repeat("a", MaxTokenBytes+1), "larger than"},
+		"huge":               {strings.Repeat("a", MaxTokenBytes+1), "exceeds the limit"},
 		"garbage":            {"aaaaaaaaaa.bbbbbbbbbb.cccccccccc", "not a signed JWT"},
 		"alg none":           {encoded(`{"alg":"none"}`, i.claims()) + ".", alg},
 		"HS256 with public":  {signedBy(t, jose.HS256, public, typ, i.claims()), alg},

@@ -19,21 +19,21 @@ import (
 	"github.com/sluicehq/sluice/internal/keyfile"
 )
 
-// OwnKeyName is the name of the file of an OwnKey in a data directory.
+// OwnKeyName is the file name of an OwnKey in a data directory.
 const OwnKeyName = "token.key"
 
 const (
 	ownIssuer   = "sluice"
 	ownAudience = "sluice"
-	ownTenant   = "tenant" // the claim, whatever SLUICE_TENANT_CLAIM says: Sign writes it too
+	ownTenant   = "tenant" // the claim, regardless of SLUICE_TENANT_CLAIM
 	ownType     = "at+jwt"
 )
 
 var ownAlgorithms = []jose.SignatureAlgorithm{jose.EdDSA}
 
-// OwnKey signs access tokens with an Ed25519 key in a local file, a JWK, and
-// verifies them. It is for trying Sluice and for small installations without
-// an issuer. Whoever can read the file can act for every tenant.
+// OwnKey signs and verifies access tokens with an Ed25519 key in a local file, a
+// JWK. It is for development and for small installations without an issuer. Anyone
+// who can read the file can act as any tenant. It is safe for concurrent use.
 type OwnKey struct {
 	key   ed25519.PrivateKey
 	id    string
@@ -43,7 +43,7 @@ type OwnKey struct {
 
 var _ Verifier = (*OwnKey)(nil)
 
-// OpenOwnKey uses the key file at path and makes it on first use.
+// OpenOwnKey opens the key file at path, or creates it with a new key.
 func OpenOwnKey(path string) (*OwnKey, error) {
 	content, err := keyfile.ReadOrCreate(path, freshJWK)
 	if err != nil {
@@ -51,8 +51,8 @@ func OpenOwnKey(path string) (*OwnKey, error) {
 	}
 	key, err := parseOwnKey(content)
 	if err != nil {
-		return nil, fmt.Errorf("the key file %s is damaged: it %w. Restore it from a backup; "+
-			"or delete it and make new tokens, because those signed with it will no longer be accepted", path, err)
+		return nil, fmt.Errorf("the key file %s is damaged: it %w. Restore it from a backup, "+
+			"or delete it and create new tokens; those signed with it will no longer be accepted", path, err)
 	}
 	id, err := thumbprint(key)
 	if err != nil {
@@ -75,15 +75,15 @@ func freshJWK() ([]byte, error) {
 	return append(content, '\n'), err
 }
 
-// parseOwnKey never repeats a cause in its error: it might quote the key. That
-// the private and the public half belong together, go-jose checks.
+// parseOwnKey omits causes from its errors, because they might quote the key.
+// go-jose checks that the private and the public half match.
 func parseOwnKey(content []byte) (ed25519.PrivateKey, error) {
 	var jwk jose.JSONWebKey
 	if len(bytes.TrimSpace(content)) == 0 {
 		return nil, errors.New("is empty")
 	}
 	if err := jwk.UnmarshalJSON(content); err != nil {
-		return nil, errors.New("is not a whole JSON Web Key")
+		return nil, errors.New("is not a complete JSON Web Key")
 	}
 	key, ok := jwk.Key.(ed25519.PrivateKey)
 	if !ok {
@@ -92,7 +92,7 @@ func parseOwnKey(content []byte) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// thumbprint is the id of a key by RFC 7638.
+// thumbprint returns the id of a key (RFC 7638).
 func thumbprint(key ed25519.PrivateKey) (string, error) {
 	sum, err := (&jose.JSONWebKey{Key: key.Public()}).Thumbprint(crypto.SHA256)
 	return base64.RawURLEncoding.EncodeToString(sum), err
@@ -110,23 +110,23 @@ type ownClaims struct {
 	Scope    string `json:"scope"`
 }
 
-// Sign makes an access token for tenant that is valid from now on for ttl, of
-// which whole seconds count. It refuses what Verify would not accept.
+// Sign returns an access token for tenant that is valid from now for ttl, in whole
+// seconds. It refuses claims that Verify would not accept.
 func (k *OwnKey) Sign(tenant string, scopes []string, ttl time.Duration, now time.Time) (string, error) {
 	if err := CheckTenant(tenant); err != nil {
-		return "", fmt.Errorf("the tenant %q cannot be used: it %w", tenant, err)
+		return "", fmt.Errorf("the tenant %q is invalid: it %w", tenant, err)
 	}
 	if len(scopes) == 0 {
-		return "", fmt.Errorf("a token needs a scope; there are %s", strings.Join(Scopes(), ", "))
+		return "", fmt.Errorf("a token needs a scope; choose from %s", strings.Join(Scopes(), ", "))
 	}
 	for _, scope := range scopes {
 		if !slices.Contains(Scopes(), scope) {
-			return "", fmt.Errorf("there is no scope %q; there are %s", scope, strings.Join(Scopes(), ", "))
+			return "", fmt.Errorf("unknown scope %q; choose from %s", scope, strings.Join(Scopes(), ", "))
 		}
 	}
 	expires := now.Add(ttl)
 	if ttl < time.Second || expires.Unix() > lastSecond {
-		return "", fmt.Errorf("a token cannot be valid for %v; it must be a second or more, and end before the year 10000", ttl)
+		return "", fmt.Errorf("the ttl %v is invalid; it must be at least 1s and end before the year 10000", ttl)
 	}
 	payload, err := json.Marshal(ownClaims{
 		Issuer: ownIssuer, Audience: ownAudience, Subject: tenant, ClientID: ownIssuer, ID: uuid.NewString(),
@@ -148,14 +148,14 @@ func (k *OwnKey) Sign(tenant string, scopes []string, ttl time.Duration, now tim
 	return jws.CompactSerialize()
 }
 
-// Verify implements Verifier for tokens of Sign. It does no I/O.
+// Verify implements Verifier for tokens from Sign. It does no I/O.
 func (k *OwnKey) Verify(_ context.Context, rawToken string) (Identity, error) {
 	jws, err := parseToken(rawToken, ownAlgorithms)
 	if err != nil {
 		return Identity{}, err
 	}
 	if jws.Signatures[0].Header.KeyID != k.id {
-		return Identity{}, unauthorized("The access token is signed with another key than this node's. Make one with: sluice token --data <this node's directory>.")
+		return Identity{}, unauthorized("The access token is not signed with this node's key. Create one with: sluice token --data <this node's data directory>.")
 	}
 	payload, err := jws.Verify(k.key.Public())
 	if err != nil {

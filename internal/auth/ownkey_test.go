@@ -94,14 +94,14 @@ func TestSignRefusesWhatVerifyWould(t *testing.T) {
 		ttl    time.Duration
 		want   string
 	}{
-		"tenant":    {"a/b", read, time.Hour, "has a slash"},
+		"tenant":    {"a/b", read, time.Hour, "contains a slash"},
 		"unseen":    {"ac\u202eme", read, time.Hour, "has an invisible character (U+202E) at position 3"},
 		"no tenant": {"", read, time.Hour, "is empty"},
 		"no scope":  {"acme", nil, time.Hour, "needs a scope"},
-		"scope":     {"acme", []string{"integrations:raed"}, time.Hour, `no scope "integrations:raed"`},
-		"no time":   {"acme", read, 0, "cannot be valid for 0s"},
-		"too short": {"acme", read, time.Second - 1, "cannot be valid for 999.999999ms"},
-		"past":      {"acme", read, -time.Hour, "cannot be valid for -1h0m0s"},
+		"scope":     {"acme", []string{"integrations:raed"}, time.Hour, `unknown scope "integrations:raed"`},
+		"no time":   {"acme", read, 0, "the ttl 0s"},
+		"too short": {"acme", read, time.Second - 1, "the ttl 999.999999ms"},
+		"past":      {"acme", read, -time.Hour, "the ttl -1h0m0s"},
 	} {
 		token, err := k.Sign(c.tenant, c.scopes, c.ttl, testNow)
 		if err == nil || token != "" || !strings.Contains(err.Error(), c.want) {
@@ -139,10 +139,10 @@ func TestOwnKeyRefuses(t *testing.T) {
 	}
 	publicPEM := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})
 	kid := map[jose.HeaderKey]any{"kid": k.id, "typ": ownType}
-	const alg, jwt, anotherKey = "algorithm that is not accepted", "not a signed JWT", "another key than this node's"
+	const alg, jwt, anotherKey = "unsupported algorithm", "not a signed JWT", "not signed with this node's key"
 	for name, c := range map[string]struct{ token, want string }{
 		"empty":                {"", "is empty"},
-		"huge":                 {strings.Repeat("a", MaxTokenBytes+1), "larger than 16384 bytes"},
+		"huge":                 {strings.Repeat("a", MaxTokenBytes+1), "exceeds the limit of 16384 bytes"},
 		"text":                 {"not-a-token", jwt},
 		"two parts":            {parts[0] + "." + parts[1], jwt},
 		"four parts":           {good + ".x", jwt},

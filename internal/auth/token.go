@@ -9,30 +9,30 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// MaxTokenBytes is the largest access token that is looked at.
+// MaxTokenBytes limits the size of an access token.
 const MaxTokenBytes = 16 << 10
 
-// parseToken reads a JWT in its compact form, with one of the algorithms. Its
-// signature has yet to be verified.
+// parseToken parses a JWT in compact form, signed with one of algorithms. The
+// caller must verify its signature.
 func parseToken(raw string, algorithms []jose.SignatureAlgorithm) (*jose.JSONWebSignature, error) {
 	if raw == "" {
 		return nil, unauthorized("The access token is empty. Send the header Authorization: Bearer <token>.")
 	}
 	if len(raw) > MaxTokenBytes {
-		return nil, unauthorized("The access token is larger than %d bytes.", MaxTokenBytes)
+		return nil, unauthorized("The access token exceeds the limit of %d bytes.", MaxTokenBytes)
 	}
 	jws, err := jose.ParseSignedCompact(raw, algorithms)
 	if _, ok := errors.AsType[*jose.ErrUnexpectedSignatureAlgorithm](err); ok {
-		return nil, unauthorized("The access token is signed with an algorithm that is not accepted here. Accepted: %s.", list(algorithms))
+		return nil, unauthorized("The access token is signed with an unsupported algorithm; use one of %s.", list(algorithms))
 	}
 	if err != nil {
-		return nil, problem.Wrap(err, problem.Unauthorized, "The access token is not a signed JWT: three base64url parts with dots between them.")
+		return nil, problem.Wrap(err, problem.Unauthorized, "The access token is not a signed JWT: it must be three base64url parts separated by dots.")
 	}
 	return jws, nil
 }
 
-// tokenType is the header typ, in lower case and without "application/"
-// (RFC 7515, section 4.1.9); "" where there is none.
+// tokenType returns the header typ in lower case and without "application/"
+// (RFC 7515, section 4.1.9), "" if it is absent.
 func tokenType(jws *jose.JSONWebSignature) string {
 	typ, _ := jws.Signatures[0].Header.ExtraHeaders[jose.HeaderType].(string)
 	return strings.TrimPrefix(strings.ToLower(typ), "application/")

@@ -1,5 +1,5 @@
-// Package client is a small typed client of the HTTP API, and the publishing of
-// long inputs over it. It keeps nothing in memory that grows with an input.
+// Package client is a small typed client of the HTTP API. It also publishes inputs
+// of any length, in bounded memory.
 package client
 
 import (
@@ -21,8 +21,8 @@ const (
 	integrationsPath = "/api/v1/org/integrations/eventstream"
 	eventsPath       = "/api/v1/org/events"
 
-	callTimeout = time.Minute // longer than a receiver's time to answer a retry by hand
-	maxAnswer   = 32 << 20    // bytes of an answer that are read
+	callTimeout = time.Minute // longer than a receiver may take to answer a manual retry
+	maxAnswer   = 32 << 20    // limit of a response in bytes
 )
 
 // Client calls one API as one tenant. It is safe for concurrent use.
@@ -33,30 +33,30 @@ type Client struct {
 }
 
 // New returns a client of the API at base, an http or https URL such as
-// "http://127.0.0.1:8080". The token may be empty: the API then refuses.
+// "http://127.0.0.1:8080". With an empty token the API refuses the calls.
 func New(base, token string) (*Client, error) {
 	u, err := url.Parse(base)
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
 		return nil, errors.New("the URL of the API must look like http://127.0.0.1:8080")
 	case u.User != nil:
-		return nil, errors.New("the URL of the API must not hold a user or password; calls are authorised by the token")
+		return nil, errors.New("the URL of the API must not contain a user or password; use a token")
 	case u.RawQuery != "" || u.Fragment != "":
-		return nil, errors.New("the URL of the API must end before any ? or #")
+		return nil, errors.New("the URL of the API must not have a query or fragment")
 	}
 	return &Client{
 		base:  strings.TrimRight(u.String(), "/"),
 		token: token,
 		http: &http.Client{
-			// The token must not travel to wherever an answer points.
+			// Following a redirect could leak the token.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
 }
 
-// call sends body and decodes the answer into out, unless that is nil. It
-// returns an *Error if the API refused, an *UnreachableError if it could not
-// be asked. It takes at most a minute.
+// call sends body and decodes the response into out, unless out is nil. It returns
+// an *Error if the response is not a 2xx, and an *UnreachableError if there is no
+// complete response. It takes at most callTimeout.
 func (c *Client) call(ctx context.Context, method, path, mediaType string, body []byte, out any) error {
 	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -89,23 +89,23 @@ func (c *Client) call(ctx context.Context, method, path, mediaType string, body 
 		return nil
 	}
 	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("%s answered %s %s with something that is not from this API; check the URL: %w", c.base, method, path, err)
+		return fmt.Errorf("the response of %s to %s %s is not from this API; check the URL: %w", c.base, method, path, err)
 	}
 	return nil
 }
 
-// unreachable tells the caller's own cancellation from a failed call.
+// unreachable returns the error of ctx if it has ended, else an UnreachableError.
 func (c *Client) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err // without the method and URL, which the message has
+		err = e.Err // without method and URL, which UnreachableError adds
 	}
 	return &UnreachableError{URL: c.base, Err: err}
 }
 
-// get and send are call with the media types of most calls.
+// get and send call with the usual media types.
 func (c *Client) get(ctx context.Context, path string, out any) error {
 	return c.call(ctx, http.MethodGet, path, "", nil, out)
 }
@@ -113,7 +113,7 @@ func (c *Client) get(ctx context.Context, path string, out any) error {
 func (c *Client) send(ctx context.Context, method, path, mediaType string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
-		return fmt.Errorf("the body is not JSON: %w", err)
+		return fmt.Errorf("encode body: %w", err)
 	}
 	return c.call(ctx, method, path, mediaType, body, out)
 }

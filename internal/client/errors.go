@@ -10,19 +10,19 @@ import (
 	"github.com/sluicehq/sluice/internal/retryafter"
 )
 
-// maxRetryAfter is what a longer Retry-After counts as.
+// maxRetryAfter caps Retry-After.
 const maxRetryAfter = 24 * time.Hour
 
-// Error is an answer of the API that is not a success.
+// Error is a response that is not a 2xx.
 type Error struct {
-	Status     int           // of HTTP
-	Code       string        // the stable error_code; empty if the answer was not from this API
-	Message    string        // a sentence for the person who called
-	RequestID  string        // to look for in the server's log
-	RetryAfter time.Duration // how long the API asked to be left alone; 0 if it did not
+	Status     int           // HTTP status
+	Code       string        // the stable error_code; empty if the response is not from this API
+	Message    string        // for the user
+	RequestID  string        // to search the server's log for
+	RetryAfter time.Duration // from the header Retry-After; 0 if absent
 }
 
-// Error has the code, the message and the request id.
+// Error returns the code, the message and the request id.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.Code != "" {
@@ -35,8 +35,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// UnreachableError says that the API could not be asked, or that its answer
-// did not arrive: the call may have had its effect.
+// UnreachableError reports that the API could not be reached or that its response
+// was lost. The call may have taken effect.
 type UnreachableError struct {
 	URL string
 	Err error
@@ -61,10 +61,10 @@ func refusal(res *http.Response, answer []byte) *Error {
 		e.Code, e.Message, e.RequestID = body.Code, body.Message, body.RequestID
 		return e
 	}
-	e.Message = strings.TrimSpace(fmt.Sprintf("the answer has HTTP status %d %s", res.StatusCode, http.StatusText(res.StatusCode))) +
-		" and is not from Sluice itself; check the URL, and what stands in front of the service"
+	e.Message = strings.TrimSpace(fmt.Sprintf("the response has HTTP status %d %s", res.StatusCode, http.StatusText(res.StatusCode))) +
+		" and is not from Sluice; check the URL and any proxy in front of the service"
 	if to := res.Header.Get("Location"); to != "" {
-		e.Message = fmt.Sprintf("the answer is a redirect to %s, which is not followed; if that is where the API is, use it as the URL", to)
+		e.Message = fmt.Sprintf("the response redirects to %s, which is not followed; if the API is there, use that URL", to)
 	}
 	return e
 }

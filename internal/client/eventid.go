@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// withID returns the event compacted to one line. One without an id gets a
-// UUIDv7 here, before the first try, so that every try has the same.
+// withID returns the event compacted to one line. It adds a UUIDv7 to an event
+// without an id, so that every retry sends the same id.
 func withID(raw []byte) (body []byte, made bool, err error) {
 	has, nullEnd, err := findID(raw)
 	if err != nil {
@@ -22,7 +22,7 @@ func withID(raw []byte) (body []byte, made bool, err error) {
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return nil, false, fmt.Errorf("make an event id: %w", err)
+		return nil, false, fmt.Errorf("generate an event id: %w", err)
 	}
 	quoted := `"` + id.String() + `"`
 	var whole []byte
@@ -38,8 +38,8 @@ func withID(raw []byte) (body []byte, made bool, err error) {
 	return b.Bytes(), true, err
 }
 
-// findID reports whether the object has a member "id", and where that ends if
-// it is null.
+// findID reports whether the object has a member "id" and, if that is null, the
+// offset of its end.
 func findID(raw []byte) (has bool, nullEnd int, err error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if _, err := dec.Token(); err != nil {

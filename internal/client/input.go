@@ -9,21 +9,21 @@ import (
 	"io"
 )
 
-// MaxEvent is the longest event that is read from an input, in bytes. It is
-// the contract's limit of a call; the limit of an event is the server's to say.
+// MaxEvent limits an event of an input, in bytes. It is the default limit of a
+// call; the server enforces the limit of an event.
 const MaxEvent = 5 << 20
 
-// InputError says what is wrong at one place of an input.
+// InputError reports a fault at one place of an input.
 type InputError struct {
 	Place   Place
 	Message string
 }
 
-// Error names the place.
+// Error returns the place and the message.
 func (e *InputError) Error() string { return fmt.Sprintf("%s %s", e.Place, e.Message) }
 
-// Place is where an event is in an input: the line it begins on or, in a JSON
-// array, its number; both count from 1.
+// Place locates an event in an input: the line it begins on or, in a JSON array,
+// its number. Both count from 1.
 type Place struct {
 	Number int
 	Array  bool
@@ -41,14 +41,14 @@ func (p Place) String() string {
 type InputEvent struct {
 	Place  Place
 	Body   []byte
-	MadeID bool // the id is of our making, not the publisher's
+	MadeID bool // the id was generated here
 }
 
-// Reader splits an input into events as it reads it: one JSON object a line,
-// objects over several lines each, or one JSON array. It judges only the outer
-// shape; what an event must have is the server's to say.
+// Reader reads events from an input: JSON objects, each on one or several lines,
+// or one JSON array of objects. It checks only the outer structure; the server
+// validates the events.
 type Reader struct {
-	from  int // events before this place are left out
+	from  int // events before this place are skipped
 	src   *lineSource
 	dec   *json.Decoder
 	array bool
@@ -56,8 +56,8 @@ type Reader struct {
 	end   int // the line that the latest event ends on
 }
 
-// NewReader returns a reader of src that leaves out what is before the place
-// from: a line or, in a JSON array, an event, counted from 1.
+// NewReader returns a reader of src that skips everything before from: a line or,
+// in a JSON array, an event, counted from 1.
 func NewReader(src io.Reader, from int) *Reader {
 	return &Reader{from: from, src: &lineSource{r: bufio.NewReaderSize(src, 64<<10), line: 1}}
 }
@@ -78,7 +78,7 @@ func (r *Reader) Next() (InputEvent, error) {
 	}
 }
 
-// after is the place that follows the latest event.
+// after returns the place after the last event.
 func (r *Reader) after() Place {
 	if r.array {
 		return Place{max(r.from, r.count+1), true}
@@ -86,7 +86,7 @@ func (r *Reader) after() Place {
 	return Place{Number: max(r.from, r.end+1)}
 }
 
-// begin looks at the first character for the shape of the input.
+// begin determines from the first character whether the input is an array.
 func (r *Reader) begin() error {
 	first, err := r.src.skipSpace()
 	if err != nil {
@@ -126,9 +126,9 @@ func (r *Reader) next() (InputEvent, error) {
 	}
 	switch {
 	case raw[0] != '{':
-		return InputEvent{}, &InputError{place, "is not an event: an event is a JSON object"}
+		return InputEvent{}, &InputError{place, "is not an event; an event is a JSON object"}
 	case !r.array && line == last:
-		return InputEvent{}, &InputError{place, "holds more than one event; write each on a line of its own"}
+		return InputEvent{}, &InputError{place, "contains more than one event; put each on its own line"}
 	}
 	body, made, err := withID(raw)
 	return InputEvent{Place: place, Body: body, MadeID: made}, err
@@ -139,13 +139,13 @@ func (r *Reader) endOfArray() error {
 		return r.broken(err)
 	}
 	if _, err := r.dec.Token(); !errors.Is(err, io.EOF) {
-		return &InputError{Place{r.count + 1, true}, "comes after the end of the array; put every event into it"}
+		return &InputError{Place{r.count + 1, true}, "follows the end of the array; put every event into the array"}
 	}
 	return io.EOF
 }
 
-// broken says where the decoder failed. It reads on over the space before the
-// broken event, to name the line on which that begins.
+// broken converts an error of the decoder to an InputError. It skips the white
+// space before the invalid event to find the line on which that begins.
 func (r *Reader) broken(err error) error {
 	if !r.array && errors.Is(err, io.EOF) {
 		return io.EOF
@@ -157,11 +157,11 @@ func (r *Reader) broken(err error) error {
 	syntax, isSyntax := errors.AsType[*json.SyntaxError](err)
 	switch {
 	case errors.Is(err, errTooLong):
-		return &InputError{place, fmt.Sprintf("begins an event of more than %d bytes", MaxEvent)}
+		return &InputError{place, fmt.Sprintf("begins an event that exceeds the limit of %d bytes", MaxEvent)}
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return &InputError{place, "is cut off: the input ends within an event"}
+		return &InputError{place, "is truncated: the input ends within an event"}
 	case isSyntax:
-		return &InputError{place, "is not JSON: " + syntax.Error()}
+		return &InputError{place, "is not valid JSON: " + syntax.Error()}
 	}
 	return fmt.Errorf("read input: %w", err)
 }

@@ -67,15 +67,15 @@ func TestReaderErrors(t *testing.T) {
 		before      int // events that are read before the error
 		want        string
 	}{
-		{"broken line", "{\"id\":\"a\"}\n\n {\"id\":\n!}\n", 1, "line 3 is not JSON: invalid character '!' looking for beginning of value"},
-		{"not an object", "{\"id\":\"a\"}\n7\n", 1, "line 2 is not an event: an event is a JSON object"},
-		{"two on a line", `{"id":"a"} {"id":"b"}`, 1, "line 1 holds more than one event; write each on a line of its own"},
-		{"cut off", "{\"id\":\"a\"}\n{\"id\":", 1, "line 2 is cut off: the input ends within an event"},
-		{"array cut off", `[{"id":"a"},`, 1, "event 2 is cut off: the input ends within an event"},
-		{"array without a comma", `[{"id":"a"} {"id":"b"}]`, 1, "event 2 is not JSON: expected comma after array element"},
-		{"array of numbers", `[{"id":"a"}, 7]`, 1, "event 2 is not an event: an event is a JSON object"},
-		{"after the array", `[{"id":"a"}] {"id":"b"}`, 1, "event 2 comes after the end of the array; put every event into it"},
-		{"too long", "{\"id\":\"a\"}\n{\"x\":\"" + strings.Repeat("x", MaxEvent+(128<<10)), 1, "line 2 begins an event of more than 5242880 bytes"},
+		{"broken line", "{\"id\":\"a\"}\n\n {\"id\":\n!}\n", 1, "line 3 is not valid JSON: invalid character '!' looking for beginning of value"},
+		{"not an object", "{\"id\":\"a\"}\n7\n", 1, "line 2 is not an event; an event is a JSON object"},
+		{"two on a line", `{"id":"a"} {"id":"b"}`, 1, "line 1 contains more than one event; put each on its own line"},
+		{"cut off", "{\"id\":\"a\"}\n{\"id\":", 1, "line 2 is truncated: the input ends within an event"},
+		{"array cut off", `[{"id":"a"},`, 1, "event 2 is truncated: the input ends within an event"},
+		{"array without a comma", `[{"id":"a"} {"id":"b"}]`, 1, "event 2 is not valid JSON: expected comma after array element"},
+		{"array of numbers", `[{"id":"a"}, 7]`, 1, "event 2 is not an event; an event is a JSON object"},
+		{"after the array", `[{"id":"a"}] {"id":"b"}`, 1, "event 2 follows the end of the array; put every event into the array"},
+		{"too long", "{\"id\":\"a\"}\n{\"x\":\"" + strings.Repeat("x", MaxEvent+(128<<10)), 1, "line 2 begins an event that exceeds the limit of 5242880 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := readAll(c.input, 1)

@@ -7,7 +7,7 @@ import (
 	"net/url"
 )
 
-// Registration is what a client says of an integration. Times are RFC 3339.
+// Registration is the body of a registration. Times are RFC 3339.
 type Registration struct {
 	ID       string    `json:"id"`
 	Type     string    `json:"integration_type"`
@@ -18,14 +18,14 @@ type Registration struct {
 	Filter   *Filter   `json:"filter_conditions,omitzero"`
 }
 
-// Callback is where and how a webhook is called.
+// Callback is the target of a webhook.
 type Callback struct {
 	URL           string `json:"callback_url"`
 	APIKey        string `json:"api_key,omitzero"`
 	SigningSecret string `json:"signing_secret,omitzero"`
 }
 
-// S3 is the bucket that files are written to.
+// S3 is the bucket to write files to.
 type S3 struct {
 	AccessKeyID     string `json:"aws_access_key_id"`
 	SecretAccessKey string `json:"aws_secret_access_key"`
@@ -35,14 +35,15 @@ type S3 struct {
 	Endpoint        string `json:"endpoint,omitzero"`
 }
 
-// Filter lists event names and entities; an event passes by either.
+// Filter lists event names and entities. An event passes if it matches either.
 type Filter struct {
 	Events   []string `json:"event_filter,omitzero"`
 	Entities []string `json:"entity_filter,omitzero"`
 }
 
-// Integration is an integration as the API shows it, its secrets masked. As
-// JSON it is the API's own object, with fields that this client does not know.
+// Integration is an integration as returned by the API, normally with masked
+// secrets. Its JSON is the original object, including fields that this client does
+// not know.
 type Integration struct {
 	Registration
 
@@ -50,7 +51,7 @@ type Integration struct {
 	raw    json.RawMessage
 }
 
-// UnmarshalJSON keeps the object beside the fields read from it.
+// UnmarshalJSON decodes the fields and keeps the original object.
 func (i *Integration) UnmarshalJSON(data []byte) error {
 	type fields Integration
 	var f fields
@@ -62,7 +63,7 @@ func (i *Integration) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON returns the object as it was received.
+// MarshalJSON returns the original object.
 func (i Integration) MarshalJSON() ([]byte, error) {
 	type fields Integration
 	if i.raw == nil {
@@ -71,7 +72,7 @@ func (i Integration) MarshalJSON() ([]byte, error) {
 	return i.raw, nil
 }
 
-// LogEntry is one line of an integration's log.
+// LogEntry is one entry of an integration's log.
 type LogEntry struct {
 	Action    string `json:"action"`
 	Reason    string `json:"reason"`
@@ -94,15 +95,15 @@ func (c *Client) Integration(ctx context.Context, id string) (Integration, error
 	return out, err
 }
 
-// Create registers an integration: a Registration, or any value whose JSON is
-// such a body. It starts at once.
+// Create registers an integration, which starts at once. The body is a
+// Registration or any value with equivalent JSON.
 func (c *Client) Create(ctx context.Context, body any) (Integration, error) {
 	var out Integration
 	err := c.send(ctx, http.MethodPost, integrationsPath, "application/json", body, &out)
 	return out, err
 }
 
-// Update changes a stopped integration by a JSON merge patch (RFC 7396).
+// Update applies a JSON merge patch (RFC 7396) to a stopped integration.
 func (c *Client) Update(ctx context.Context, id string, patch any) (Integration, error) {
 	var out Integration
 	err := c.send(ctx, http.MethodPatch, integrationPath(id), "application/merge-patch+json", patch, &out)
@@ -114,15 +115,15 @@ func (c *Client) Delete(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, integrationPath(id), "", nil, nil)
 }
 
-// Start starts an integration, or does nothing if it runs.
+// Start starts an integration. It has no effect if the integration is running.
 func (c *Client) Start(ctx context.Context, id string) (Integration, error) {
 	var out Integration
 	err := c.call(ctx, http.MethodPost, integrationPath(id)+"/_start", "", nil, &out)
 	return out, err
 }
 
-// Stop stops an integration, or does nothing if it is stopped. Until the
-// status is "stopped", events may still be delivered.
+// Stop stops an integration. It has no effect if the integration is stopped. Until
+// the status is "stopped", events may still be delivered.
 func (c *Client) Stop(ctx context.Context, id string) (Integration, error) {
 	var out Integration
 	err := c.call(ctx, http.MethodPost, integrationPath(id)+"/_stop", "", nil, &out)

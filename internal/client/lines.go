@@ -7,18 +7,18 @@ import (
 
 var errTooLong = errors.New("event too long")
 
-// lineSource reads for a JSON decoder and knows which line each byte is on. It
-// remembers the newlines of what the decoder holds, no more, and fails when one
-// event takes more than MaxEvent bytes: nothing bounds a decoder's buffer.
+// lineSource is the io.Reader of a JSON decoder and tracks which line each byte is
+// on. It remembers only the newlines of what the decoder has buffered. It fails if
+// one event exceeds MaxEvent, because the decoder's buffer is unbounded.
 type lineSource struct {
 	r        *bufio.Reader
 	line     int     // of the byte at offset freed
-	freed    int64   // all before is done with
-	offset   int64   // bytes handed out
-	newlines []int64 // offsets of those handed out and not freed
+	freed    int64   // everything before it is decoded
+	offset   int64   // bytes read
+	newlines []int64 // offsets, from freed to offset
 }
 
-// skipSpace passes over white space and returns, unread, what follows it.
+// skipSpace skips white space and returns the next byte without consuming it.
 func (s *lineSource) skipSpace() (byte, error) {
 	for {
 		c, err := s.r.ReadByte()
@@ -35,8 +35,8 @@ func (s *lineSource) skipSpace() (byte, error) {
 	}
 }
 
-// skipLines passes over the lines before the given one, unparsed: it is how to
-// get past a line that cannot be parsed.
+// skipLines skips the lines before the given one without parsing them, so that an
+// upload can resume after an invalid line.
 func (s *lineSource) skipLines(to int) error {
 	for s.line < to {
 		_, err := s.r.ReadSlice('\n')
@@ -65,7 +65,7 @@ func (s *lineSource) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// lineAt returns the line of an offset that is not freed.
+// lineAt returns the line of an offset, which must not be freed.
 func (s *lineSource) lineAt(offset int64) int {
 	line := s.line
 	for _, at := range s.newlines {
@@ -77,7 +77,7 @@ func (s *lineSource) lineAt(offset int64) int {
 	return line
 }
 
-// free forgets what is before the offset.
+// free drops the newlines before the offset.
 func (s *lineSource) free(offset int64) {
 	before := s.lineAt(offset) - s.line
 	s.line += before

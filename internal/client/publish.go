@@ -14,9 +14,8 @@ import (
 	"github.com/sluicehq/sluice/internal/backoff"
 )
 
-// A call of Upload holds less than the server takes by default (1,000 events,
-// 5 MiB), so that it works where these limits were lowered somewhat, and so
-// that a failed call leaves little to repeat.
+// A call of Upload stays below the server's default limits (1,000 events, 5 MiB),
+// so that it works with somewhat lower limits and a failed call repeats little.
 const (
 	callEvents = 500
 	callBytes  = 1 << 20
@@ -26,8 +25,8 @@ const (
 	maxWait   = time.Minute // a longer Retry-After ends the upload
 )
 
-// Publish publishes events, one JSON object a line, and returns their ids in
-// the same order. All are durable when it returns, or none is.
+// Publish publishes events, one JSON object per line, and returns their ids in the
+// same order. All of them are durable when it returns without an error.
 func (c *Client) Publish(ctx context.Context, ndjson []byte) ([]string, error) {
 	var out struct {
 		Events []struct {
@@ -44,40 +43,39 @@ func (c *Client) Publish(ctx context.Context, ndjson []byte) ([]string, error) {
 	return ids, nil
 }
 
-// Upload publishes a whole input, call by call. A call that the service cannot
-// take at the moment is tried again with back-off, a few times; its events
-// have ids by then, the same in every try.
+// Upload publishes an input in several calls. It retries a call that fails
+// temporarily, up to maxTries times with backoff; every try sends the same event
+// ids. An Upload must not be used concurrently.
 type Upload struct {
 	Client *Client
 
-	Published func(ids []string)                         // unless nil, told of each call that is through
-	Waiting   func(cause error, pause time.Duration)     // unless nil, told of each pause before a new try
-	Sleep     func(context.Context, time.Duration) error // returns early with the error of a context that is done
-	through   bool                                       // a call got an answer
+	Published func(ids []string)                         // unless nil, called after each successful call
+	Waiting   func(cause error, pause time.Duration)     // unless nil, called before each pause
+	Sleep     func(context.Context, time.Duration) error // returns an error early if the context ends
+	reached   bool                                       // a call got a response
 }
 
-// ResumeError is what stopped an upload. Everything before Place is published.
+// ResumeError reports why an upload stopped. Everything before Place is published.
 type ResumeError struct {
 	Place Place
 	Err   error
-	// Refused is the place of the event that the service refused, with a
-	// Number of 0 where it did not name one.
+	// Refused is the place of the event that the service refused. Its Number is 0
+	// if the service did not name one.
 	Refused Place
-	// Unsure is set when nobody knows whether the events from Place on were
-	// taken, and some of them have an id of our making: to publish them again
-	// may bring them twice.
+	// Unsure reports that the events from Place on may already be published and
+	// that some of them have a generated id: publishing them again may duplicate
+	// them.
 	Unsure bool
 }
 
-// Error is the text of the cause.
+// Error returns the text of the cause.
 func (e *ResumeError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the cause.
 func (e *ResumeError) Unwrap() error { return e.Err }
 
-// Run publishes every event of the input. On failure it returns a
-// *ResumeError: what precedes the failure in the input is published by then,
-// as far as the service takes it.
+// Run publishes every event of the input. It returns a *ResumeError on failure; if
+// the input is invalid, it first publishes the events before the fault.
 func (u *Upload) Run(ctx context.Context, in *Reader) error {
 	var b batch
 	for {
@@ -100,7 +98,7 @@ func (u *Upload) Run(ctx context.Context, in *Reader) error {
 	}
 }
 
-// send publishes a batch, with back-off.
+// send publishes a batch, with retries.
 func (u *Upload) send(ctx context.Context, b *batch) error {
 	if len(b.places) == 0 {
 		return nil
@@ -111,18 +109,18 @@ func (u *Upload) send(ctx context.Context, b *batch) error {
 		}
 		ids, err := u.Client.Publish(ctx, b.body)
 		if err == nil {
-			u.through = true
+			u.reached = true
 			if u.Published != nil {
 				u.Published(ids)
 			}
 			return nil
 		}
-		b.unsure = b.unsure || b.made && mayBeTaken(err)
+		b.unsure = b.unsure || b.made && mayBePublished(err)
 		pause := pauseAfter(try, rand.Float64())
 		if e, ok := errors.AsType[*Error](err); ok {
 			pause = max(pause, e.RetryAfter)
 		}
-		if try == maxTries || pause > maxWait || !u.worthAnotherTry(err) {
+		if try == maxTries || pause > maxWait || !u.retryable(err) {
 			return err
 		}
 		if u.Waiting != nil {
@@ -134,11 +132,11 @@ func (u *Upload) send(ctx context.Context, b *batch) error {
 	}
 }
 
-// worthAnotherTry is false for a service that was never reached: that is more
-// likely a wrong URL than a bad moment.
-func (u *Upload) worthAnotherTry(err error) bool {
+// retryable reports whether a call may succeed later. A service that was never
+// reached is not retried: the URL is probably wrong.
+func (u *Upload) retryable(err error) bool {
 	if e, ok := errors.AsType[*Error](err); ok {
-		u.through = true
+		u.reached = true
 		switch e.Status {
 		case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 			return true
@@ -146,7 +144,7 @@ func (u *Upload) worthAnotherTry(err error) bool {
 		return false
 	}
 	_, unreachable := errors.AsType[*UnreachableError](err)
-	return unreachable && u.through
+	return unreachable && u.reached
 }
 
 // pauseAfter is the pause after the given try, from 1: 0.5 s, doubling to at most
@@ -156,12 +154,12 @@ func pauseAfter(try int, random float64) time.Duration {
 	return pause - time.Duration(random*float64(pause/2))
 }
 
-// batch is the events of one call.
+// batch is the body of one call.
 type batch struct {
 	body   []byte
 	places []Place
-	made   bool // an event has an id of our making
-	unsure bool // and a try may have had its effect, though it failed
+	made   bool // an event has a generated id
+	unsure bool // made is set, and a failed try may have taken effect
 }
 
 func (b *batch) fits(e InputEvent) bool {
@@ -189,9 +187,9 @@ func (b *batch) failed(err error) *ResumeError {
 	return out
 }
 
-// mayBeTaken is false after an answer that refuses, and where no connection
-// was made.
-func mayBeTaken(err error) bool {
+// mayBePublished reports whether a failed call may have taken effect: not if the
+// service refused it or no connection was established.
+func mayBePublished(err error) bool {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Status >= 500 && e.Status != http.StatusServiceUnavailable
 	}
@@ -204,8 +202,8 @@ var (
 	columnPattern = regexp.MustCompile(` \(line \d+, column \d+\)`)
 )
 
-// inInput puts the place in the input into a message that names the line of
-// the call. A column is that in the body of the call, so it goes.
+// inInput replaces the line of the call in a message by the place in the input. It
+// removes the column, which refers to the body of the call.
 func inInput(message string, at Place) string {
 	if short := columnPattern.ReplaceAllString(message, ""); linePattern.MatchString(short) {
 		message = short
@@ -214,7 +212,7 @@ func inInput(message string, at Place) string {
 	return message[:found[0]] + at.String() + message[found[1]:]
 }
 
-// refused finds the event that a message speaks of by its line in the call.
+// refused returns the place of the event whose line a message names.
 func (b *batch) refused(message string) Place {
 	m := linePattern.FindStringSubmatch(message)
 	if m == nil {
@@ -227,7 +225,8 @@ func (b *batch) refused(message string) Place {
 	return b.places[n-1]
 }
 
-// inputFailed says where to go on when the input itself is at fault.
+// inputFailed returns a ResumeError for an error of the input, with the place to
+// resume from.
 func inputFailed(err error, next Place) *ResumeError {
 	if e, ok := errors.AsType[*InputError](err); ok {
 		next = e.Place

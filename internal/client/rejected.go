@@ -7,14 +7,13 @@ import (
 	"net/url"
 )
 
-// RejectedEvent is one line of the list of events that a receiver refused.
+// RejectedEvent is an entry in the list of events that a receiver rejected.
 type RejectedEvent struct {
 	ID        string `json:"id"`
 	CreatedAt string `json:"created_at"`
 }
 
-// RejectedEvents lists up to 30 rejected events of an integration, newest
-// first.
+// RejectedEvents lists the rejected events of an integration, newest first.
 func (c *Client) RejectedEvents(ctx context.Context, id string) ([]RejectedEvent, error) {
 	var out struct {
 		Events []RejectedEvent `json:"rejected_events"`
@@ -30,13 +29,13 @@ func (c *Client) RejectedEvent(ctx context.Context, id, eventID string) (json.Ra
 	return out, err
 }
 
-// RetryRejected sends a rejected event again and waits for the receiver. On
-// success it leaves the list.
+// RetryRejected sends a rejected event again and waits for the receiver. On success
+// the event is removed from the list.
 func (c *Client) RetryRejected(ctx context.Context, id, eventID string) error {
 	return c.call(ctx, http.MethodPost, rejectedPath(id, eventID)+"/_retry", "", nil, nil)
 }
 
-// DeleteRejected forgets a rejected event for good.
+// DeleteRejected deletes a rejected event.
 func (c *Client) DeleteRejected(ctx context.Context, id, eventID string) error {
 	return c.call(ctx, http.MethodDelete, rejectedPath(id, eventID), "", nil, nil)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// statuses has the HTTP status of every code: the one place that knows.
+// statuses maps every problem code to its HTTP status.
 var statuses = map[problem.Code]int{
 	problem.InvalidRequest:       http.StatusBadRequest,
 	problem.InvalidJSON:          http.StatusBadRequest,
@@ -35,8 +35,7 @@ var statuses = map[problem.Code]int{
 	problem.Internal:             http.StatusInternalServerError,
 }
 
-// retryAfter is what a caller is asked to wait where trying again may help, in
-// seconds.
+// retryAfter is the Retry-After header of a 429 or 503, in seconds.
 const retryAfter = "5"
 
 type errorDocument struct {
@@ -45,9 +44,9 @@ type errorDocument struct {
 	RequestID string       `json:"request_id"`
 }
 
-// fail answers with an error, whose cause goes to the log alone.
+// fail answers with err. Its cause goes to the log only.
 func (a *api) fail(x *exchange, err error) {
-	err = cutShort(err)
+	err = interrupted(err)
 	x.err = err
 	code := problem.CodeOf(err)
 	status, ok := statuses[code]
@@ -60,31 +59,31 @@ func (a *api) fail(x *exchange, err error) {
 	a.answer(x, status, errorDocument{code, problem.MessageOf(err), x.id})
 }
 
-// cutShort says of a call that ran out of time, or whose client left, that
-// trying again may help. A client that left does not read it.
-func cutShort(err error) error {
+// interrupted turns the error of a request that timed out or was canceled into
+// problem.Unavailable, so that a client that still waits tries again.
+func interrupted(err error) error {
 	ended := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	if ended && problem.CodeOf(err) == problem.Internal {
-		return problem.Wrap(err, problem.Unavailable, "The call ended before it was done; it may have taken effect. Look, and try again.")
+		return problem.Wrap(err, problem.Unavailable, "The request was interrupted and may have taken effect. Check the current state before you try again.")
 	}
 	return err
 }
 
-// empty is the body of every 200 without one of its own.
+// empty is the body of a 200 that returns no data.
 type empty struct{}
 
-// answer writes a JSON body. What cannot be written is for the client to miss.
-func (a *api) answer(w http.ResponseWriter, status int, document any) {
+// answer writes a JSON body. Write errors are ignored: the client is gone.
+func (a *api) answer(x *exchange, status int, document any) {
 	body, err := json.Marshal(document)
 	if err != nil {
-		panic(err) // a document of ours always encodes; the recovery answers
+		panic(err) // our own types always encode; end recovers
 	}
-	a.send(w, status, "application/json", body)
+	a.send(x, status, "application/json", body)
 }
 
-func (a *api) send(w http.ResponseWriter, status int, mediaType string, body []byte) {
-	w.Header().Set("Content-Type", mediaType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body)
+func (a *api) send(x *exchange, status int, mediaType string, body []byte) {
+	x.Header().Set("Content-Type", mediaType)
+	x.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	x.WriteHeader(status)
+	_, _ = x.Write(body)
 }

@@ -11,8 +11,7 @@ import (
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
-// document is an integration as the API takes and shows it. A nil field is
-// not given, or null.
+// document is an integration in the API's JSON. A nil field is absent or null.
 type document struct {
 	ID       *string           `json:"id,omitzero"`
 	Status   *string           `json:"status,omitzero"`
@@ -44,8 +43,8 @@ type filterDocument struct {
 	Entities []*string `json:"entity_filter,omitzero"`
 }
 
-// spec reads what a client asks for. The rules of the fields are those of
-// integration.Spec; here is only what a Spec cannot say.
+// spec converts the document to a Spec, which validates most fields. Only what
+// a Spec cannot express is checked here.
 func (d *document) spec() (integration.Spec, error) {
 	spec := integration.Spec{ID: text(d.ID), Type: integration.Type(text(d.Type))}
 	var err error
@@ -56,9 +55,9 @@ func (d *document) spec() (integration.Spec, error) {
 		return spec, err
 	}
 	if c := d.Callback; c != nil {
-		// To a Spec an empty secret is none: deliveries would go out unsigned.
+		// A Spec treats an empty secret as none: deliveries would go out unsigned.
 		if c.SigningSecret != nil && *c.SigningSecret == "" {
-			return spec, problem.New(problem.InvalidRequest, "callback_parameters.signing_secret is empty; leave it out, or send null, for deliveries without a signature.")
+			return spec, problem.New(problem.InvalidRequest, "callback_parameters.signing_secret is empty; omit it or send null for unsigned deliveries.")
 		}
 		spec.Webhook = &integration.WebhookSpec{
 			URL:           text(c.URL),
@@ -107,7 +106,8 @@ func names(field string, list []*string) ([]string, error) {
 	return out, nil
 }
 
-// timestamp reads a time, in UTC and whole milliseconds; zero if not given.
+// timestamp parses an RFC 3339 time into UTC and whole milliseconds. A nil s is the
+// zero time.
 func timestamp(field string, s *string) (time.Time, error) {
 	if s == nil {
 		return time.Time{}, nil
@@ -117,16 +117,16 @@ func timestamp(field string, s *string) (time.Time, error) {
 	}
 	t, err := event.ParseTime(*s)
 	if err != nil {
-		return t, problem.New(problem.InvalidRequest, "%s is %q; it must be an RFC 3339 time, like 2019-01-17T12:00:00.000Z.", field, clip(*s))
+		return t, problem.New(problem.InvalidRequest, "%s is %q; it must be an RFC 3339 time, such as 2019-01-17T12:00:00.000Z.", field, clip(*s))
 	}
-	// The zero time would be taken for a field that is not given.
+	// A Spec treats the zero time as absent.
 	if t.IsZero() {
-		return t, problem.New(problem.InvalidRequest, "%s is %q; it must not lie before 1970.", field, *s)
+		return t, problem.New(problem.InvalidRequest, "%s is %q; it must not be before 1970.", field, *s)
 	}
 	return t, nil
 }
 
-// masked is the document of an integration, with masks for its secrets.
+// masked returns the integration as a document with masked secrets.
 func (a *api) masked(in *integration.Integration) document {
 	d := document{
 		ID:     &in.ID,
@@ -158,8 +158,8 @@ func (a *api) masked(in *integration.Integration) document {
 	return d
 }
 
-// shown is the document of an integration as it is answered: masked, unless
-// the settings say to reveal.
+// shown returns the integration as a document for an answer: secrets are masked
+// unless Settings.RevealSecrets is on.
 func (a *api) shown(ctx context.Context, in *integration.Integration) (document, error) {
 	d := a.masked(in)
 	if !a.Settings.RevealSecrets {

@@ -15,12 +15,12 @@ type idDocument struct {
 	ID string `json:"id"`
 }
 
-func (a *api) publish(w http.ResponseWriter, r *http.Request, tenant string) error {
+func (a *api) publish(x *exchange, r *http.Request) error {
 	media, err := mediaType(r, mediaJSON, mediaNDJSON)
 	if err != nil {
 		return err
 	}
-	body, err := readBody(w, r, a.Settings.MaxPublishBytes)
+	body, err := readBody(x, r, a.Settings.MaxPublishBytes)
 	if err != nil {
 		return err
 	}
@@ -28,7 +28,7 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request, tenant string) err
 	if media == mediaNDJSON {
 		format = publish.NDJSON
 	}
-	ids, err := a.Publisher.Publish(r.Context(), tenant, format, body)
+	ids, err := a.Publisher.Publish(r.Context(), x.tenant, format, body)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request, tenant string) err
 	for i, id := range ids {
 		documents[i].ID = id
 	}
-	a.answer(w, http.StatusAccepted, struct {
+	a.answer(x, http.StatusAccepted, struct {
 		Events []idDocument `json:"events"`
 	}{documents})
 	return nil
@@ -47,8 +47,8 @@ type rejectedDocument struct {
 	CreatedAt string `json:"created_at"`
 }
 
-func (a *api) rejectedEvents(w http.ResponseWriter, r *http.Request, tenant string) error {
-	entries, err := a.Rejected.List(r.Context(), tenant, r.PathValue("integration_id"))
+func (a *api) rejectedEvents(x *exchange, r *http.Request) error {
+	entries, err := a.Rejected.List(r.Context(), x.tenant, r.PathValue("integration_id"))
 	if err != nil {
 		return err
 	}
@@ -56,72 +56,72 @@ func (a *api) rejectedEvents(w http.ResponseWriter, r *http.Request, tenant stri
 	for i, e := range entries {
 		documents[i] = rejectedDocument{e.EventID, event.FormatTime(e.CreatedAt)}
 	}
-	a.answer(w, http.StatusOK, struct {
+	a.answer(x, http.StatusOK, struct {
 		RejectedEvents []rejectedDocument `json:"rejected_events"`
 	}{documents})
 	return nil
 }
 
-func (a *api) rejectedEvent(w http.ResponseWriter, r *http.Request, tenant string) error {
+func (a *api) rejectedEvent(x *exchange, r *http.Request) error {
 	id, err := eventID(r)
 	if err != nil {
 		return err
 	}
-	rejected, err := a.Rejected.Get(r.Context(), tenant, r.PathValue("integration_id"), id)
+	rejected, err := a.Rejected.Get(r.Context(), x.tenant, r.PathValue("integration_id"), id)
 	if err != nil {
 		return err
 	}
-	a.send(w, http.StatusOK, mediaJSON, rejected.Event.Body)
+	a.send(x, http.StatusOK, mediaJSON, rejected.Event.Body)
 	return nil
 }
 
-func (a *api) deleteRejected(w http.ResponseWriter, r *http.Request, tenant string) error {
+func (a *api) deleteRejected(x *exchange, r *http.Request) error {
 	id, err := eventID(r)
 	if err != nil {
 		return err
 	}
-	return a.done(w, a.Rejected.Delete(r.Context(), tenant, r.PathValue("integration_id"), id))
+	return a.done(x, a.Rejected.Delete(r.Context(), x.tenant, r.PathValue("integration_id"), id))
 }
 
-func (a *api) retryRejected(w http.ResponseWriter, r *http.Request, tenant string) error {
+func (a *api) retryRejected(x *exchange, r *http.Request) error {
 	id, err := eventID(r)
 	if err != nil {
 		return err
 	}
-	return a.done(w, a.Rejected.Retry(r.Context(), tenant, r.PathValue("integration_id"), id))
+	return a.done(x, a.Rejected.Retry(r.Context(), x.tenant, r.PathValue("integration_id"), id))
 }
 
-// eventID returns the event id of the path as ids are kept: in lower case.
+// eventID returns the path's event id in lower case, as ids are stored.
 func eventID(r *http.Request) (string, error) {
 	id := r.PathValue("event_id")
 	if err := usertext.Check(id); err != nil {
-		return "", problem.New(problem.NotFound, "There is no rejected event %q: the id %v.", clip(id), err)
+		return "", problem.New(problem.NotFound, "Rejected event %q does not exist: the id %v.", clip(id), err)
 	}
 	id = strings.ToLower(id)
 	if !event.ValidID(id) {
-		return "", problem.New(problem.NotFound, "There is no rejected event %q; ids of events are UUIDs.", clip(id))
+		return "", problem.New(problem.NotFound, "Rejected event %q does not exist; event ids are UUIDs.", clip(id))
 	}
 	return id, nil
 }
 
-func (a *api) health(w http.ResponseWriter, _ *http.Request, _ string) error {
-	return a.done(w, nil)
+func (a *api) health(x *exchange, _ *http.Request) error {
+	return a.done(x, nil)
 }
 
-func (a *api) readiness(w http.ResponseWriter, r *http.Request, _ string) error {
+func (a *api) readiness(x *exchange, r *http.Request) error {
 	err := a.Ready(r.Context())
 	if err != nil && problem.CodeOf(err) != problem.Unavailable {
-		err = problem.Wrap(err, problem.Unavailable, "The service cannot take calls at the moment.")
+		err = problem.Wrap(err, problem.Unavailable, "The service is not ready; try again.")
 	}
-	return a.done(w, err)
+	return a.done(x, err)
 }
 
-func (a *api) metrics(w http.ResponseWriter, r *http.Request, _ string) error {
-	a.Metrics.ServeHTTP(w, r)
+func (a *api) metrics(x *exchange, r *http.Request) error {
+	a.Metrics.ServeHTTP(x, r)
 	return nil
 }
 
-func (a *api) contract(w http.ResponseWriter, _ *http.Request, _ string) error {
-	a.send(w, http.StatusOK, "application/yaml", openapi.OpenAPI)
+func (a *api) contract(x *exchange, _ *http.Request) error {
+	a.send(x, http.StatusOK, "application/yaml", openapi.OpenAPI)
 	return nil
 }

@@ -14,25 +14,25 @@ import (
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
-// exchange is one request and its answer, with what its log line says. It
-// writes no body for a HEAD.
+// exchange is the http.ResponseWriter of one request, with what handlers and the
+// request's log line need. It drops the body of an answer to HEAD.
 type exchange struct {
 	http.ResponseWriter
 	id     string
 	start  time.Time
 	route  string // the path's pattern
-	tenant string
-	quiet  bool  // a call of the operation, logged for debugging alone
-	err    error // what it failed with
-	head   bool
-	status int // 0: nothing was written yet
-	bytes  int
+	tenant string // "" if the route needs no token
+	quiet  bool   // an operational route, logged at debug level
+	err    error  // why the request failed, nil if it did not
+	head   bool   // the method is HEAD
+	status int    // 0: nothing is written yet
+	bytes  int    // written, of the body
 }
 
 type requestIDKey struct{}
 
-// begin starts an exchange. The request id is always our own: one that came
-// from outside could be made to look like another request's.
+// begin starts an exchange. It always generates the request id: a caller could
+// otherwise send the id of another request.
 func (a *api) begin(w http.ResponseWriter, r *http.Request) (*exchange, *http.Request) {
 	x := &exchange{ResponseWriter: w, id: rand.Text(), start: a.Now(), head: r.Method == http.MethodHead}
 	h := w.Header()
@@ -42,7 +42,7 @@ func (a *api) begin(w http.ResponseWriter, r *http.Request) (*exchange, *http.Re
 	return x, r.WithContext(context.WithValue(r.Context(), requestIDKey{}, x.id))
 }
 
-// end recovers a panic and logs the request. It is to be deferred.
+// end recovers a panic and logs the request. It must be deferred directly.
 func (a *api) end(x *exchange, r *http.Request) {
 	v := recover()
 	started := x.status != 0
@@ -56,7 +56,7 @@ func (a *api) end(x *exchange, r *http.Request) {
 	}
 	a.logRequest(x, r)
 	if aborted || v != nil && started {
-		panic(http.ErrAbortHandler) // the client must not take a part for the whole
+		panic(http.ErrAbortHandler) // the client must not mistake a truncated body for a complete one
 	}
 }
 
@@ -110,8 +110,8 @@ func (x *exchange) Write(b []byte) (int, error) {
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
 // WithRequestID returns a slog.Handler that adds request_id to every record
-// that is logged with the context of a request of this API, in whatever
-// package. A handler that does so already is returned as it is.
+// logged with the context of a request of this API, in any package. It returns h
+// unchanged if h already does so.
 func WithRequestID(h slog.Handler) slog.Handler {
 	if _, ok := h.(requestIDHandler); ok {
 		return h

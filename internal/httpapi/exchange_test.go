@@ -175,7 +175,7 @@ func TestReadiness(t *testing.T) {
 	w.want(t, 200, get("/readyz").as("none"))
 	w.deps.Ready = func(context.Context) error { return errors.New("no disk") }
 	w.api = httpapi.New(w.deps)
-	w.wantError(t, 503, problem.Unavailable, "cannot take calls", get("/readyz").as("none"))
+	w.wantError(t, 503, problem.Unavailable, "The service is not ready", get("/readyz").as("none"))
 	w.deps.Metrics = nil
 	w.api = httpapi.New(w.deps)
 	rec := httptest.NewRecorder()

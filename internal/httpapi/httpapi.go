@@ -1,7 +1,7 @@
-// Package httpapi serves the HTTP API: it authenticates, decodes, calls the
-// service, encodes, and says what went wrong. The contract is
-// api/openapi.yaml, which the tests hold every answer against. Package httpapi
-// alone knows which HTTP status a problem has.
+// Package httpapi serves the HTTP API: it authenticates and decodes requests,
+// calls the service, and encodes results and errors. The contract is
+// api/openapi.yaml; the tests validate every answer against it. Only this
+// package maps problem codes to HTTP statuses.
 package httpapi
 
 import (
@@ -16,43 +16,43 @@ import (
 	"github.com/sluicehq/sluice/internal/settings"
 )
 
-// Integrations is what the API does with integrations: package lifecycle.
-// Every error is of package problem; what another tenant has is
-// problem.NotFound.
+// Integrations manages integrations; package lifecycle implements it. Every error
+// has a problem.Code. Another tenant's integration is problem.NotFound.
 type Integrations interface {
 	List(ctx context.Context, tenant string) ([]*integration.Integration, error)
 	Get(ctx context.Context, tenant, id string) (*integration.Integration, error)
 	Register(ctx context.Context, tenant string, spec integration.Spec) (*integration.Integration, error)
-	// Update asks change for the whole Spec the integration should have; it
-	// may ask again when others have changed it meanwhile.
+	// Update calls change for the complete new Spec. It calls change again
+	// after a concurrent modification.
 	Update(ctx context.Context, tenant, id string, change func(current *integration.Integration) (integration.Spec, error)) (*integration.Integration, error)
 	Delete(ctx context.Context, tenant, id string) error
 	Start(ctx context.Context, tenant, id string) (*integration.Integration, error)
 	Stop(ctx context.Context, tenant, id string) (*integration.Integration, error)
-	// Reveal returns the secrets in clear, for answers where
+	// Reveal returns the secrets in clear. It is called only if
 	// Settings.RevealSecrets is on.
 	Reveal(ctx context.Context, in *integration.Integration) (integration.Secrets, error)
-	// Entries are an integration's log, newest first.
+	// Entries returns the integration's log, newest first.
 	Entries(ctx context.Context, tenant, id string) ([]integration.LogEntry, error)
 }
 
-// Rejected is what the API does with rejected events: package rejected. Errors
-// of Retry besides problem.NotFound: problem.RetryInProgress,
-// problem.ReceiverFailed.
+// Rejected manages rejected events; package rejected implements it. Another
+// tenant's event is problem.NotFound. Retry waits for the receiver and also fails
+// with problem.RetryInProgress or problem.ReceiverFailed.
 type Rejected interface {
 	List(ctx context.Context, tenant, id string) ([]integration.RejectedEntry, error) // newest first
 	Get(ctx context.Context, tenant, id, eventID string) (*integration.Rejected, error)
 	Delete(ctx context.Context, tenant, id, eventID string) error
-	Retry(ctx context.Context, tenant, id, eventID string) error // sends it again
+	Retry(ctx context.Context, tenant, id, eventID string) error
 }
 
-// Publisher makes the events of a body durable: package publish.
+// Publisher makes the events in a body durable and returns their ids, in order;
+// package publish implements it.
 type Publisher interface {
 	Publish(ctx context.Context, tenant string, format publish.Format, body []byte) ([]string, error)
 }
 
-// Deps are what the API is made of. All are required but Metrics, without
-// which there is no /metrics.
+// Deps are the API's dependencies. All are required except Metrics: without it
+// there is no /metrics.
 type Deps struct {
 	Integrations Integrations
 	Rejected     Rejected
@@ -83,9 +83,14 @@ func New(d Deps) http.Handler {
 		byPath[rt.path][rt.method] = rt
 	}
 	for path, methods := range byPath {
-		a.mux.HandleFunc(path, a.byMethod(methods))
+		a.handle(path, a.byMethod(methods))
 	}
-	a.mux.HandleFunc(base+"/{$}", a.byMethod(byPath[base]))
-	a.mux.HandleFunc("/", a.noSuchPath)
+	a.handle(base+"/{$}", a.byMethod(byPath[base]))
+	a.handle("/", a.noSuchPath)
 	return a
+}
+
+// handle registers a pattern. ServeHTTP passes the mux an exchange.
+func (a *api) handle(pattern string, serve func(x *exchange, r *http.Request)) {
+	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { serve(w.(*exchange), r) })
 }

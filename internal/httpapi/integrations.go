@@ -13,8 +13,8 @@ import (
 	"github.com/sluicehq/sluice/internal/strictjson"
 )
 
-func (a *api) list(w http.ResponseWriter, r *http.Request, tenant string) error {
-	all, err := a.Integrations.List(r.Context(), tenant)
+func (a *api) list(x *exchange, r *http.Request) error {
+	all, err := a.Integrations.List(r.Context(), x.tenant)
 	if err != nil {
 		return err
 	}
@@ -24,47 +24,47 @@ func (a *api) list(w http.ResponseWriter, r *http.Request, tenant string) error 
 			return err
 		}
 	}
-	a.answer(w, http.StatusOK, struct {
+	a.answer(x, http.StatusOK, struct {
 		Integrations []document `json:"integrations"`
 	}{documents})
 	return nil
 }
 
-func (a *api) register(w http.ResponseWriter, r *http.Request, tenant string) error {
+func (a *api) register(x *exchange, r *http.Request) error {
 	var d document
-	if _, err := a.decode(w, r, &d, mediaJSON); err != nil {
+	if _, err := a.decode(x, r, &d, mediaJSON); err != nil {
 		return err
 	}
 	if d.Status != nil {
-		return problem.New(problem.InvalidRequest, "status cannot be given: an integration starts as it is registered. Leave it out.")
+		return problem.New(problem.InvalidRequest, "status cannot be set: an integration starts when it is registered. Omit it.")
 	}
 	spec, err := d.spec()
 	if err != nil {
 		return err
 	}
-	in, err := a.Integrations.Register(r.Context(), tenant, spec)
-	return a.answerWith(w, r, in, err)
+	in, err := a.Integrations.Register(r.Context(), x.tenant, spec)
+	return a.answerWith(x, r, in, err)
 }
 
-func (a *api) get(w http.ResponseWriter, r *http.Request, tenant string) error {
-	in, err := a.Integrations.Get(r.Context(), tenant, r.PathValue("integration_id"))
-	return a.answerWith(w, r, in, err)
+func (a *api) get(x *exchange, r *http.Request) error {
+	in, err := a.Integrations.Get(r.Context(), x.tenant, r.PathValue("integration_id"))
+	return a.answerWith(x, r, in, err)
 }
 
-func (a *api) update(w http.ResponseWriter, r *http.Request, tenant string) error {
-	// Decoded for its faults alone: in the merged document they would have no
-	// place in the body, and an unknown field that is null would be gone.
-	patch, err := a.decode(w, r, new(document), mediaJSON, mediaMergePatch)
+func (a *api) update(x *exchange, r *http.Request) error {
+	// Decode only to report faults by their place in the body. The merged
+	// document has no places, and the merge drops an unknown field that is null.
+	patch, err := a.decode(x, r, new(document), mediaJSON, mediaMergePatch)
 	if err != nil {
 		return err
 	}
-	in, err := a.Integrations.Update(r.Context(), tenant, r.PathValue("integration_id"),
+	in, err := a.Integrations.Update(r.Context(), x.tenant, r.PathValue("integration_id"),
 		func(current *integration.Integration) (integration.Spec, error) { return a.merge(current, patch) })
-	return a.answerWith(w, r, in, err)
+	return a.answerWith(x, r, in, err)
 }
 
-// merge applies a JSON merge patch (RFC 7396) to the document of the
-// integration, as a GET shows it, and returns the Spec that comes out.
+// merge applies a JSON merge patch (RFC 7396) to the integration's document with
+// masked secrets, and returns the resulting Spec.
 func (a *api) merge(current *integration.Integration, patch []byte) (integration.Spec, error) {
 	before := a.masked(current)
 	text, err := json.Marshal(before)
@@ -78,10 +78,10 @@ func (a *api) merge(current *integration.Integration, patch []byte) (integration
 	if err := strictjson.Decode(text, &after); err != nil {
 		return integration.Spec{}, err
 	}
-	// Clients send back all of an earlier answer, whose status may be another.
+	// Clients may send back a whole earlier answer, with the status of that time.
 	if after.Status == nil || !validStatus(*after.Status) {
 		return integration.Spec{}, problem.New(problem.InvalidRequest,
-			"status is read-only, and must be running, stopping or stopped where it is sent back; leave it out, and use _start and _stop.")
+			"status is read-only and, if sent back, must be running, stopping or stopped; omit it and use _start and _stop.")
 	}
 	return after.spec()
 }
@@ -95,18 +95,18 @@ func validStatus(s string) bool {
 	}
 }
 
-func (a *api) remove(w http.ResponseWriter, r *http.Request, tenant string) error {
-	return a.done(w, a.Integrations.Delete(r.Context(), tenant, r.PathValue("integration_id")))
+func (a *api) remove(x *exchange, r *http.Request) error {
+	return a.done(x, a.Integrations.Delete(r.Context(), x.tenant, r.PathValue("integration_id")))
 }
 
-func (a *api) start(w http.ResponseWriter, r *http.Request, tenant string) error {
-	in, err := a.Integrations.Start(r.Context(), tenant, r.PathValue("integration_id"))
-	return a.answerWith(w, r, in, err)
+func (a *api) start(x *exchange, r *http.Request) error {
+	in, err := a.Integrations.Start(r.Context(), x.tenant, r.PathValue("integration_id"))
+	return a.answerWith(x, r, in, err)
 }
 
-func (a *api) stop(w http.ResponseWriter, r *http.Request, tenant string) error {
-	in, err := a.Integrations.Stop(r.Context(), tenant, r.PathValue("integration_id"))
-	return a.answerWith(w, r, in, err)
+func (a *api) stop(x *exchange, r *http.Request) error {
+	in, err := a.Integrations.Stop(r.Context(), x.tenant, r.PathValue("integration_id"))
+	return a.answerWith(x, r, in, err)
 }
 
 type entryDocument struct {
@@ -115,8 +115,8 @@ type entryDocument struct {
 	CreatedAt string             `json:"created_at"`
 }
 
-func (a *api) entries(w http.ResponseWriter, r *http.Request, tenant string) error {
-	entries, err := a.Integrations.Entries(r.Context(), tenant, r.PathValue("integration_id"))
+func (a *api) entries(x *exchange, r *http.Request) error {
+	entries, err := a.Integrations.Entries(r.Context(), x.tenant, r.PathValue("integration_id"))
 	if err != nil {
 		return err
 	}
@@ -124,26 +124,26 @@ func (a *api) entries(w http.ResponseWriter, r *http.Request, tenant string) err
 	for i, e := range entries {
 		documents[i] = entryDocument{e.Action, e.Reason, event.FormatTime(e.CreatedAt)}
 	}
-	a.answer(w, http.StatusOK, struct {
+	a.answer(x, http.StatusOK, struct {
 		Entries []entryDocument `json:"entries"`
 	}{documents})
 	return nil
 }
 
-// decode reads the body into d and returns it as it was sent.
-func (a *api) decode(w http.ResponseWriter, r *http.Request, d *document, accepted ...string) ([]byte, error) {
+// decode decodes the body into d and returns the raw body.
+func (a *api) decode(x *exchange, r *http.Request, d *document, accepted ...string) ([]byte, error) {
 	if _, err := mediaType(r, accepted...); err != nil {
 		return nil, err
 	}
-	body, err := readBody(w, r, maxDocumentBytes)
+	body, err := readBody(x, r, maxDocumentBytes)
 	if err != nil {
 		return nil, err
 	}
 	return body, strictjson.Decode(body, d)
 }
 
-// answerWith answers with the integration that a call returned.
-func (a *api) answerWith(w http.ResponseWriter, r *http.Request, in *integration.Integration, err error) error {
+// answerWith answers with an integration, or returns err.
+func (a *api) answerWith(x *exchange, r *http.Request, in *integration.Integration, err error) error {
 	if err != nil {
 		return err
 	}
@@ -151,15 +151,15 @@ func (a *api) answerWith(w http.ResponseWriter, r *http.Request, in *integration
 	if err != nil {
 		return err
 	}
-	a.answer(w, http.StatusOK, d)
+	a.answer(x, http.StatusOK, d)
 	return nil
 }
 
-// done answers for a call that returned nothing but perhaps an error.
-func (a *api) done(w http.ResponseWriter, err error) error {
+// done answers with an empty object, or returns err.
+func (a *api) done(x *exchange, err error) error {
 	if err != nil {
 		return err
 	}
-	a.answer(w, http.StatusOK, empty{})
+	a.answer(x, http.StatusOK, empty{})
 	return nil
 }

@@ -16,15 +16,15 @@ const (
 	oneRejected = one + "/rejected_events/{event_id}"
 )
 
-// route is one call of the API. A handler that returns an error has written
-// nothing.
+// route is one operation of the API. A handler that returns an error must not
+// have written anything.
 type route struct {
 	method, path string
-	scope        string // "": no token is asked for, and tenant is ""
-	handle       func(w http.ResponseWriter, r *http.Request, tenant string) error
+	scope        string // "": the route needs no token and has no tenant
+	handle       func(x *exchange, r *http.Request) error
 }
 
-// routes is the table of the calls, as api/openapi.yaml has them.
+// routes lists the operations of api/openapi.yaml.
 func (a *api) routes() []route {
 	const read, write = auth.IntegrationsRead, auth.IntegrationsWrite
 	routes := []route{
@@ -51,12 +51,12 @@ func (a *api) routes() []route {
 	return routes
 }
 
-// ServeHTTP answers one request, logs it, and survives its panic.
+// ServeHTTP serves and logs one request, and recovers a panic of its handler.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x, r := a.begin(w, r)
 	defer a.end(x, r)
-	// The mux answers a path that it would clean, and the path "*", with pages
-	// of its own.
+	// For a path that is not clean, and for "*", the mux would answer with a
+	// redirect or an error page that is not ours.
 	if p := r.URL.EscapedPath(); p != "/" && path.Clean(p) != strings.TrimSuffix(p, "/") || p[0] != '/' {
 		a.noSuchPath(x, r)
 		return
@@ -64,8 +64,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(x, r)
 }
 
-// byMethod serves one path.
-func (a *api) byMethod(methods map[string]route) http.HandlerFunc {
+// byMethod serves one path by the request's method.
+func (a *api) byMethod(methods map[string]route) func(x *exchange, r *http.Request) {
 	allow := []string{"OPTIONS"}
 	for method := range methods {
 		allow = append(allow, method)
@@ -75,8 +75,7 @@ func (a *api) byMethod(methods map[string]route) http.HandlerFunc {
 	}
 	slices.Sort(allow)
 	allowed := strings.Join(allow, ", ")
-	return func(w http.ResponseWriter, r *http.Request) {
-		x := w.(*exchange)
+	return func(x *exchange, r *http.Request) {
 		method := r.Method
 		if method == http.MethodHead {
 			method = http.MethodGet // the exchange drops the body
@@ -89,50 +88,50 @@ func (a *api) byMethod(methods map[string]route) http.HandlerFunc {
 				a.fail(x, err)
 			}
 		case r.Method == http.MethodOptions:
-			w.Header().Set("Allow", allowed)
-			w.WriteHeader(http.StatusNoContent)
+			x.Header().Set("Allow", allowed)
+			x.WriteHeader(http.StatusNoContent)
 		default:
-			w.Header().Set("Allow", allowed)
-			a.fail(x, problem.New(problem.MethodNotAllowed, "This path takes %s, and not %s.", allowed, clip(r.Method)))
+			x.Header().Set("Allow", allowed)
+			a.fail(x, problem.New(problem.MethodNotAllowed, "Method %s is not allowed here; use %s.", clip(r.Method), allowed))
 		}
 	}
 }
 
-// call authenticates and handles one call.
+// call authenticates the request if the route needs a token, and handles it.
 func (a *api) call(x *exchange, r *http.Request, rt route) error {
-	if rt.scope == "" {
-		return rt.handle(x, r, "")
+	if rt.scope != "" {
+		id, err := a.authenticate(x, r, rt.scope)
+		if err != nil {
+			return err
+		}
+		x.tenant = id.Tenant
 	}
-	id, err := a.authenticate(x, r, rt.scope)
-	if err != nil {
-		return err
-	}
-	x.tenant = id.Tenant
-	return rt.handle(x, r, id.Tenant)
+	return rt.handle(x, r)
 }
 
-func (a *api) noSuchPath(w http.ResponseWriter, r *http.Request) {
-	a.fail(w.(*exchange), problem.New(problem.NotFound, "There is nothing at %s; /openapi.yaml has all paths.", clip(r.URL.Path)))
+func (a *api) noSuchPath(x *exchange, r *http.Request) {
+	a.fail(x, problem.New(problem.NotFound, "Path %s does not exist; /openapi.yaml lists all paths.", clip(r.URL.Path)))
 }
 
-// authenticate returns whom the request is from, if that may use the scope.
-func (a *api) authenticate(w http.ResponseWriter, r *http.Request, scope string) (auth.Identity, error) {
+// authenticate verifies the request's token and checks that it has the scope.
+// On failure it sets WWW-Authenticate (RFC 6750).
+func (a *api) authenticate(x *exchange, r *http.Request, scope string) (auth.Identity, error) {
 	const challenge = `Bearer realm="sluice"`
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		w.Header().Set("WWW-Authenticate", challenge)
-		return auth.Identity{}, problem.New(problem.Unauthorized, "There is no access token; send one in the header Authorization: Bearer …")
+		x.Header().Set("WWW-Authenticate", challenge)
+		return auth.Identity{}, problem.New(problem.Unauthorized, "The access token is missing; send it in the header Authorization: Bearer …")
 	}
 	id, err := a.Verifier.Verify(r.Context(), token)
 	if err != nil {
 		if problem.CodeOf(err) == problem.Unauthorized {
-			w.Header().Set("WWW-Authenticate", challenge+`, error="invalid_token"`)
+			x.Header().Set("WWW-Authenticate", challenge+`, error="invalid_token"`)
 		}
 		return auth.Identity{}, err
 	}
 	if err := auth.RequireScope(id, scope); err != nil {
-		w.Header().Set("WWW-Authenticate", challenge+`, error="insufficient_scope", scope="`+scope+`"`)
+		x.Header().Set("WWW-Authenticate", challenge+`, error="insufficient_scope", scope="`+scope+`"`)
 		return auth.Identity{}, err
 	}
 	return id, nil

@@ -263,7 +263,7 @@ func TestValidateRefusesUnseenText(t *testing.T) {
 			f.good[:3] + "\u0085" + f.good[3:]: "has a control character (U+0085) at position 4; remove it.",
 			f.good[:3] + "\x7f" + f.good[3:]:   "has a control character (U+007F) at position 4; remove it.",
 			f.good[:3] + "\xff" + f.good[3:]:   "has a byte (0xFF) at position 4 that is not UTF-8; send it in UTF-8.",
-			f.good[:3] + "\ufffd" + f.good[3:]: "has a replacement character (U+FFFD) at position 4; it stands for one that was lost; write that again.",
+			f.good[:3] + "\ufffd" + f.good[3:]: "has a replacement character (U+FFFD) at position 4; it replaces a character that was lost; enter that again.",
 			" " + f.good:                       "begins with a space; remove it.",
 			f.good + " ":                       "ends with a space; remove it.",
 		} {

@@ -1,5 +1,5 @@
-// Package listener is a webhook receiver for trying things out: it hands on
-// what arrives and answers as it is told to, slowly or with failures.
+// Package listener is a webhook receiver for development. It reports the calls it
+// receives and responds as configured, for example slowly or with failures.
 package listener
 
 import (
@@ -19,33 +19,33 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 )
 
-// MaxBody is the longest body that is taken, in bytes; a longer one is
-// answered with a 413.
+// MaxBody is the limit of a body in bytes. A larger one gets a 413.
 const MaxBody = 16 << 20
 
-// Options say how the receiver answers. The zero value takes everything with a
-// 200 at once.
+// Options configure how the receiver responds. The zero value responds to
+// everything with an immediate 200.
 type Options struct {
-	Delay    time.Duration // before each answer
-	Statuses []int         // of the answers, in turn; the last one from then on
-	Reject   []string      // event names that are always answered with a 400
-	// SigningSecret checks signatures: "whsec_" and base64, as registered.
+	Delay    time.Duration // before each response
+	Statuses []int         // of the responses, in turn; the last one from then on
+	Reject   []string      // event names that always get a 400
+	// SigningSecret verifies signatures: "whsec_" and base64, as registered.
+	// If empty, signatures are not verified.
 	SigningSecret string
-	// Received, unless nil, is told of each call before it is answered, one
-	// call at a time.
+	// Received, unless nil, is called for each delivery before the response is
+	// sent. Calls are sequential.
 	Received func(Delivery)
-	Now      func() time.Time // nil is time.Now
+	Now      func() time.Time // nil means time.Now
 }
 
-// Delivery is one call as it arrived.
+// Delivery is one received call.
 type Delivery struct {
 	ReceivedAt time.Time
 	ID         string // header webhook-id
 	Name       string // of the event; empty if the body is not an event
 	Attempt    int    // header sluice-attempt; 0 without one
 	Signature  Signature
-	Status     int    // of the answer
-	Body       []byte // the receiver of it may keep it
+	Status     int    // of the response
+	Body       []byte // Received may retain it
 }
 
 // Handler is the receiver. It is safe for concurrent use.
@@ -56,24 +56,24 @@ type Handler struct {
 	mu     sync.Mutex
 	calls  int
 	counts map[int]int // calls by status
-	again  int         // calls with an attempt above 1
+	again  int         // calls with an attempt greater than 1
 	wrong  int         // signatures that are not OK
 }
 
-// New returns a receiver, or an error that names the option at fault.
+// New returns a receiver, or an error that names the invalid option.
 func New(o Options) (*Handler, error) {
 	for _, status := range o.Statuses {
 		if status < 200 || status > 599 {
-			return nil, fmt.Errorf("%d is not a status to answer with; choose one from 200 to 599", status)
+			return nil, fmt.Errorf("the response status %d is invalid; choose one from 200 to 599", status)
 		}
 	}
 	for _, name := range o.Reject {
 		if !event.ValidName(name) {
-			return nil, fmt.Errorf("%q is not an event name to reject; one looks like order.created", name)
+			return nil, fmt.Errorf("%q is not an event name; write it like order.created", name)
 		}
 	}
 	if o.Delay < 0 {
-		return nil, errors.New("the delay is negative")
+		return nil, fmt.Errorf("the delay is %v; it must not be negative", o.Delay)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -89,17 +89,17 @@ func New(o Options) (*Handler, error) {
 	return h, nil
 }
 
-// ServeHTTP takes one call.
+// ServeHTTP receives one call.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "this is a webhook receiver: it takes POST", http.StatusMethodNotAllowed)
+		http.Error(w, "this webhook receiver accepts POST only", http.StatusMethodNotAllowed)
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	if err != nil {
 		if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
-			http.Error(w, "the body is too long", http.StatusRequestEntityTooLarge)
+			http.Error(w, fmt.Sprintf("the body exceeds the limit of %d bytes", MaxBody), http.StatusRequestEntityTooLarge)
 		}
 		return
 	}
@@ -112,12 +112,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(d.Status)
 }
 
-// record counts a call, decides on its answer and hands it on.
+// record counts a call, chooses its status and passes it to Received.
 func (h *Handler) record(header http.Header, body []byte) Delivery {
 	var event struct {
 		Name string `json:"name"`
 	}
-	_ = json.Unmarshal(body, &event) // what is not an event has no name
+	_ = json.Unmarshal(body, &event) // a body that is not an event has no name
 	attempt, _ := strconv.Atoi(header.Get("Sluice-Attempt"))
 	now := h.options.Now()
 	d := Delivery{
@@ -141,7 +141,8 @@ func (h *Handler) record(header http.Header, body []byte) Delivery {
 	return d
 }
 
-// status is the answer to the next call. A refused name takes no turn.
+// status returns the status of the next response. A rejected name uses up none of
+// Statuses.
 func (h *Handler) status(name string) int {
 	if slices.Contains(h.options.Reject, name) {
 		return http.StatusBadRequest
@@ -154,7 +155,7 @@ func (h *Handler) status(name string) int {
 	return h.options.Statuses[min(turn, len(h.options.Statuses)-1)]
 }
 
-// Summary says in a sentence what arrived so far.
+// Summary returns a sentence about the calls received so far.
 func (h *Handler) Summary() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -165,7 +166,7 @@ func (h *Handler) Summary() string {
 		byStatus = append(byStatus, fmt.Sprintf("%d with %d", h.counts[status], status))
 	}
 	if total == 0 {
-		return "No call arrived."
+		return "No calls received."
 	}
 	calls, again := "calls", "were repeated attempts"
 	if total == 1 {
@@ -174,9 +175,9 @@ func (h *Handler) Summary() string {
 	if h.again == 1 {
 		again = "was a repeated attempt"
 	}
-	s := fmt.Sprintf("%d %s arrived; answered %s; %d %s.", total, calls, strings.Join(byStatus, ", "), h.again, again)
+	s := fmt.Sprintf("%d %s received; responses: %s; %d %s.", total, calls, strings.Join(byStatus, ", "), h.again, again)
 	if h.key != nil {
-		s += fmt.Sprintf(" %d had no right signature.", h.wrong)
+		s += fmt.Sprintf(" %d had no valid signature.", h.wrong)
 	}
 	return s
 }

@@ -66,7 +66,7 @@ func TestReceived(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := h.Summary(); s != "No call arrived." {
+	if s := h.Summary(); s != "No calls received." {
 		t.Error(s)
 	}
 	call(t, h, http.Header{"Webhook-Id": {"e1"}, "Sluice-Attempt": {"3"}}, `{"name":"a.b"}`)
@@ -78,7 +78,7 @@ func TestReceived(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if s, want := h.Summary(), "2 calls arrived; answered 2 with 202; 1 was a repeated attempt."; s != want {
+	if s, want := h.Summary(), "2 calls received; responses: 2 with 202; 1 was a repeated attempt."; s != want {
 		t.Errorf("Summary is %q, want %q", s, want)
 	}
 }
@@ -140,7 +140,7 @@ func TestSignatures(t *testing.T) {
 			if got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
-			if wrong := strings.Contains(h.Summary(), " 1 had no right signature."); wrong != (c.want != OK) {
+			if wrong := strings.Contains(h.Summary(), " 1 had no valid signature."); wrong != (c.want != OK) {
 				t.Error(h.Summary())
 			}
 		})
@@ -186,16 +186,16 @@ func TestOtherCalls(t *testing.T) {
 	}
 	w = httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", broken{}))
-	if s := h.Summary(); s != "No call arrived." {
+	if s := h.Summary(); s != "No calls received." {
 		t.Errorf("a call that broke off counts: %s", s)
 	}
 }
 
 func TestBadOptions(t *testing.T) {
 	for want, o := range map[string]Options{
-		"99 is not a status":     {Statuses: []int{200, 99}},
-		"600 is not a status":    {Statuses: []int{600}},
-		"the delay is negative":  {Delay: -1},
+		"the response status 99 is invalid":     {Statuses: []int{200, 99}},
+		"the response status 600 is invalid":    {Statuses: []int{600}},
+		"the delay is -1ns; it must not be negative":  {Delay: -1},
 		"must be whsec_ followe": {SigningSecret: "whsec_!"},
 		"whsec_ followed by bas": {SigningSecret: "MDEy"},
 	} {

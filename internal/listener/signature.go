@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// Signature says what was found of a call's signature.
+// Signature is the result of verifying a call's signature.
 type Signature string
 
-// What a signature can be. Stale is a right one whose time is more than five
-// minutes off: it may be a call that somebody recorded and sends again.
+// The results. Stale is a valid signature whose timestamp is more than five minutes
+// off: the call may be replayed by an attacker.
 const (
 	Unchecked Signature = ""
 	OK        Signature = "ok"
@@ -35,8 +35,8 @@ func signingKey(secret string) ([]byte, error) {
 	return key, nil
 }
 
-// check verifies a call by Standard Webhooks v1: an HMAC-SHA256 over id, time
-// and body, one or several in the header while a secret is being changed.
+// check verifies a call as defined by Standard Webhooks v1: an HMAC-SHA256 over
+// id, timestamp and body. The header has several during a rotation of the secret.
 func (h *Handler) check(header http.Header, body []byte, now time.Time) Signature {
 	if h.key == nil {
 		return Unchecked

@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// Cause says in a few words why an HTTP call gave no answer. The words are
-// fixed: errors of net/http and crypto/tls quote what the other side sent,
-// which can be the secret we sent it.
+// Cause returns a short reason why an HTTP call failed without a response. The texts
+// are fixed, because errors of net/http and crypto/tls quote what the other side
+// sent, which may include the secrets it received.
 func Cause(err error) string {
 	if e := AsAddressError(err); e != nil {
 		return "the target's address is not allowed: it is " + e.Kind
@@ -24,7 +24,7 @@ func Cause(err error) string {
 		if dns.IsNotFound {
 			return "the host name cannot be resolved: no such host"
 		}
-		return "the host name cannot be resolved at the moment"
+		return "temporary failure resolving the host name"
 	}
 	for _, c := range causes {
 		if errors.Is(err, c.is) {
@@ -34,12 +34,12 @@ func Cause(err error) string {
 	if n, ok := errors.AsType[net.Error](err); ok && n.Timeout() {
 		return "the connection timed out"
 	}
-	// The rest has no types to go by.
+	// The other errors have no types.
 	switch text := err.Error(); {
 	case strings.Contains(text, "response headers exceeded"):
-		return "the headers of the answer are too long"
+		return "the response headers are too large"
 	case strings.Contains(text, "malformed"), strings.Contains(text, "bad Content-Length"), strings.Contains(text, "transfer encoding"):
-		return "the answer is not valid HTTP"
+		return "the response is not valid HTTP"
 	case strings.Contains(text, "HTTP response to HTTPS client"):
 		return notTLS
 	case strings.Contains(text, "server closed idle connection"):
@@ -49,8 +49,8 @@ func Cause(err error) string {
 }
 
 const (
-	closedEarly = "the connection was closed before an answer came"
-	notTLS      = "the target does not speak TLS; is the URL meant to begin with http://?"
+	closedEarly = "the connection was closed before a response arrived"
+	notTLS      = "the target does not use TLS; check whether the URL should start with http://"
 )
 
 var causes = []struct {
@@ -63,7 +63,7 @@ var causes = []struct {
 	{syscall.EHOSTUNREACH, "no route to the host"},
 	{syscall.ENETUNREACH, "the network cannot be reached"},
 	{syscall.EADDRNOTAVAIL, "the address cannot be reached from here"},
-	{syscall.EMFILE, "no more connections can be opened here at the moment"},
+	{syscall.EMFILE, "this service has no free file descriptor for a connection"},
 	{io.EOF, closedEarly},
 	{io.ErrUnexpectedEOF, closedEarly},
 }
@@ -90,27 +90,27 @@ func tlsCause(err error) string {
 	return ownCause(err.Error())
 }
 
-// What crypto/tls offers by default: TLS 1.2 and 1.3, and in TLS 1.2 no RSA key
+// What crypto/tls supports by default: TLS 1.2 and 1.3, and in TLS 1.2 no RSA key
 // exchange, 3DES, RC4 or CBC with SHA-256.
 const (
 	needVersion = "the target offers only versions of TLS older than 1.2; it must offer TLS 1.2 or later"
 	needCipher  = "it must offer TLS 1.3, or TLS 1.2 with an ECDHE key exchange (X25519, P-256, P-384 or P-521) and AES-GCM or ChaCha20-Poly1305"
 )
 
-// alertCause puts into words what the target answered to our handshake. The
-// words of an alert are crypto/tls's own.
+// alertCause explains a TLS alert from the target. The texts of alerts are those of
+// crypto/tls.
 func alertCause(alert string) string {
 	switch alert {
 	case "protocol version not supported":
 		return needVersion
 	case "handshake failure", "insufficient security level": // other reasons are rare
-		return "the target refused the TLS handshake (" + alert + "), most likely as it offers no cipher suite that is supported; " + needCipher
+		return "the target refused the TLS handshake (" + alert + "), most likely because it offers no supported cipher suite; " + needCipher
 	}
 	return "the TLS handshake failed (" + alert + ")"
 }
 
-// ownCause puts into words why we refused what the target chose, by the text
-// of an error of crypto/tls, which has no types for it.
+// ownCause explains why crypto/tls refused what the target chose. It matches the
+// error's text, because crypto/tls has no types for these errors.
 func ownCause(text string) string {
 	switch {
 	case strings.Contains(text, "tls: server selected unsupported protocol version"):

@@ -12,24 +12,23 @@ import (
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
-// lookupTimeout bounds the resolving of a host in CheckURL.
+// lookupTimeout limits the DNS lookup of CheckURL.
 const lookupTimeout = 5 * time.Second
 
-// CheckURL checks a target that is about to be registered. It resolves the
-// host, for at most 5 s, and fails with problem.InvalidTarget if the URL is
-// not an absolute http or https one, if its host cannot be resolved, or if any
-// of its addresses is not allowed. The message is the end of a sentence that
-// begins with the field the URL is in. It names the host and what is wrong
-// with it, never the rest of the URL, which may hold secrets. Under the
-// Public policy it does not tell why a name leads to no public address: who
-// may register could ask for every name inside our network.
+// CheckURL checks a target before it is registered. It resolves the host, for at
+// most 5 s, and fails with problem.InvalidTarget if the URL is not an absolute
+// http or https URL, if its host cannot be resolved, or if any of its addresses is
+// not allowed. The message completes a sentence that begins with the field. It names
+// the host and what is wrong with it, never the rest of the URL, which may contain
+// secrets. Under the Public policy it does not say why a name has no public address:
+// a customer could otherwise probe the names of our network.
 func (g *Guard) CheckURL(ctx context.Context, rawURL string) error {
 	u, err := usertext.ParseURL(rawURL)
 	if err != nil {
-		return problem.New(problem.InvalidTarget, "the URL cannot be read; write it like https://example.com/path")
+		return problem.New(problem.InvalidTarget, "the URL is invalid; write it like https://example.com/path")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return problem.New(problem.InvalidTarget, "the URL must be absolute and begin with http:// or https://, followed by a host")
+		return problem.New(problem.InvalidTarget, "the URL must start with http:// or https://, followed by a host")
 	}
 	host := u.Hostname()
 	if addr, err := netip.ParseAddr(host); err == nil {
@@ -44,7 +43,7 @@ func (g *Guard) CheckURL(ctx context.Context, rawURL string) error {
 		if g.policy > Public {
 			return err
 		}
-		return problem.Wrap(err, problem.InvalidTarget, "the host %q does not resolve to public addresses alone; check the name, or try again", host)
+		return problem.Wrap(err, problem.InvalidTarget, "the host %q does not resolve to public addresses only; check the name or try again", host)
 	}
 	return nil
 }
@@ -59,8 +58,8 @@ func (g *Guard) checkAddrs(ctx context.Context, host string) error {
 		return unresolved(host, nil)
 	}
 	for _, addr := range addrs {
-		// net.Resolver hands out IPv4 addresses in their IPv6 form, and the
-		// dialer turns every one of that form back: judge what it will dial.
+		// net.Resolver returns IPv4 addresses in IPv6 form and the dialer converts
+		// them back: check the address that it will dial.
 		if err := g.checkHost(host, addr.Unmap()); err != nil {
 			return err
 		}
@@ -74,11 +73,11 @@ func (g *Guard) checkHost(host string, addr netip.Addr) error {
 		return nil
 	}
 	return problem.Wrap(err, problem.InvalidTarget,
-		"the host %q has %s, which is not allowed; use a host that has public addresses only", host, AsAddressError(err).Kind)
+		"the host %q has %s, which is not allowed; use a host with public addresses only", host, AsAddressError(err).Kind)
 }
 
-// checkName refuses names that different resolvers read differently: numbers
-// (2130706433, 0x7f.1, 127.1 are 127.0.0.1 to some) and letters outside ASCII.
+// checkName refuses names that resolvers interpret differently: numbers (some read
+// 2130706433, 0x7f.1 and 127.1 as 127.0.0.1) and letters outside ASCII.
 func checkName(host string) error {
 	for i := range len(host) {
 		if host[i] >= 0x80 {
@@ -99,7 +98,7 @@ func checkName(host string) error {
 
 func unresolved(host string, err error) error {
 	if dns, ok := errors.AsType[*net.DNSError](err); err != nil && (!ok || !dns.IsNotFound) {
-		return problem.Wrap(err, problem.InvalidTarget, "the host %q cannot be resolved at the moment; check the name and try again", host)
+		return problem.Wrap(err, problem.InvalidTarget, "the host %q cannot be resolved now; check the name or try again", host)
 	}
 	return problem.Wrap(err, problem.InvalidTarget, "the host %q cannot be resolved; check the name", host)
 }

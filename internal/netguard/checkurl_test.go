@@ -30,7 +30,7 @@ func (h hosts) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, err
 }
 
 // notPublic is all that is said of a name under the Public policy.
-const notPublic = "does not resolve to public addresses alone; check the name, or try again"
+const notPublic = "does not resolve to public addresses only; check the name or try again"
 
 func TestCheckURL(t *testing.T) {
 	resolver := hosts{
@@ -94,11 +94,11 @@ func TestCheckURL(t *testing.T) {
 		{"http://münchen.test/", "xn--"},
 		{"http://m%C3%BCnchen.test/", "xn--"},
 		{"ftp://public.test/?token=hush", "http:// or https://"},
-		{"/hook?token=hush", "must be absolute"},
+		{"/hook?token=hush", "must start with http:// or https://"},
 		{"http:///?token=hush", "followed by a host"},
 		{"http://hush:hush@:80/", "followed by a host"},
-		{"http://a b/?token=hush", "cannot be read"},
-		{"http://[::1/?token=hush", "cannot be read"},
+		{"http://a b/?token=hush", "the URL is invalid"},
+		{"http://[::1/?token=hush", "the URL is invalid"},
 	}
 	guard := New(Public, resolver)
 	for _, tt := range tests {
@@ -138,7 +138,7 @@ func TestCheckURLWhereInnerNamesAreMeant(t *testing.T) {
 	for name, want := range map[string]string{
 		"meta.internal": `"meta.internal" has a cloud metadata address`,
 		"none.internal": `"none.internal" cannot be resolved; check the name`,
-		"slow.internal": `"slow.internal" cannot be resolved at the moment`,
+		"slow.internal": `"slow.internal" cannot be resolved now`,
 	} {
 		if err := guard.CheckURL(t.Context(), "http://"+name+"/"); !strings.Contains(problem.MessageOf(err), want) {
 			t.Errorf("%s: %v, want %q", name, err, want)

@@ -2,9 +2,9 @@ package netguard
 
 import "net/netip"
 
-// metadata lists addresses at which clouds hand out credentials or take
-// instructions from their machines. Some lie in ranges that a policy may
-// allow, and one is public, so they are looked at first.
+// metadata lists addresses of cloud services that give credentials to, or take
+// instructions from, their virtual machines. Some are in ranges that a policy may
+// allow, and one is public, so they are checked first.
 var metadata = []netip.Addr{
 	netip.MustParseAddr("169.254.169.254"), // AWS, Azure, Google Cloud and others
 	netip.MustParseAddr("fd00:ec2::254"),   // AWS
@@ -23,12 +23,12 @@ func isMetadata(addr netip.Addr) bool {
 }
 
 // nat64Prefix is the well-known prefix of RFC 6052. Behind DNS64 the resolver
-// gives such an address for each host that has IPv4 alone.
+// returns such an address for a host with only IPv4 addresses.
 var nat64Prefix = netip.MustParsePrefix("64:ff9b::/96")
 
-// nat64 returns the IPv4 address that a NAT64 gateway connects to for addr. RFC
-// 6052 allows public ones alone, so no policy widens what is carried: a gateway
-// has no business on a private network, and its loopback is not ours.
+// nat64 returns the IPv4 address that a NAT64 gateway connects to for addr. RFC 6052
+// allows only public ones, so no policy allows more: a gateway must not connect to a
+// private network, and its loopback is not ours.
 func nat64(addr netip.Addr) (inner netip.Addr, ok bool) {
 	if !nat64Prefix.Contains(addr) {
 		return netip.Addr{}, false
@@ -37,8 +37,8 @@ func nat64(addr netip.Addr) (inner netip.Addr, ok bool) {
 	return netip.AddrFrom4([4]byte(b[12:])), true
 }
 
-// kinds are the ranges that deserve a name of their own, in the order in which
-// they are tried. They only choose words: what is refused is decided in Check.
+// kinds names ranges, in the order in which they are tried, for messages only:
+// Check decides what is refused.
 var kinds = []struct {
 	prefix netip.Prefix
 	kind   string

@@ -5,11 +5,10 @@ import (
 	"io"
 )
 
-// FilterLog returns a writer for package log that drops the lines in which
-// net/http quotes what a receiver sent out of turn. They can hold the secrets
-// it was sent, and a receiver can cause any number of them. net/http gives no
-// other way: a program that calls receivers puts this in front of its log
-// once, after slog.SetDefault:
+// FilterLog returns a writer for package log that drops the lines in which net/http
+// quotes an unsolicited response. They may contain secrets that the receiver was
+// sent, and a receiver can cause any number of them. net/http offers no other way: a
+// program that calls receivers sets this once, after slog.SetDefault:
 //
 //	log.SetOutput(netguard.FilterLog(log.Writer()))
 func FilterLog(w io.Writer) io.Writer { return filter{w} }

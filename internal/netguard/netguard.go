@@ -1,13 +1,13 @@
-// Package netguard keeps Sluice from being used to reach the network it runs
-// in. Customers choose where their events go, so every target is checked
-// twice: when it is registered, by resolving its host (CheckURL), and when a
-// connection is made, on the address that is actually dialled (Control). Only
-// the second check is a guarantee, since DNS may change in between; the first
-// is there to tell the customer at once.
+// Package netguard prevents customers from using Sluice to reach the network it
+// runs in (SSRF). Customers choose the targets of their events, so every target is
+// checked twice: by resolving its host when it is registered (CheckURL), and by the
+// dialed address on every connection (Control). Only the second check is a
+// guarantee, since DNS may change in between; the first gives the customer an early
+// error.
 //
-// Limits: but for one (ForbidLocalPort), the guard judges addresses, not ports, and knows
-// nothing of what a public address forwards to. A proxy would dial in our place and is therefore
-// never used.
+// Limits: the guard checks addresses, not ports, except for ForbidLocalPort, and
+// cannot know what a public address forwards to. Do not use it with a proxy: the
+// proxy would dial instead of the guard's dialer.
 package netguard
 
 import (
@@ -21,16 +21,15 @@ import (
 	"code.dny.dev/ssrf"
 )
 
-// Policy says which addresses may be called beside public ones. Link-local,
-// metadata, multicast, unspecified and reserved addresses, and IPv6 addresses
-// that carry an IPv4 address, are refused under every policy. The one exception
-// is NAT64: an address in 64:ff9b::/96 may be called where it carries a public
-// IPv4 address.
+// Policy selects which addresses may be called besides public ones. Every policy
+// refuses link-local, metadata, multicast, unspecified and reserved addresses, and
+// IPv6 addresses that carry an IPv4 address. The exception is NAT64: an address in
+// 64:ff9b::/96 is allowed if it carries a public IPv4 address.
 type Policy int
 
-// The policies, each allowing more than the one before.
+// The policies. Each allows more than the one before.
 const (
-	Public   Policy = iota // public addresses alone
+	Public   Policy = iota // public addresses only
 	Loopback               // and 127.0.0.0/8 and ::1, for serve --dev
 	Private                // and RFC 1918, 100.64.0.0/10 and fc00::/7, for SLUICE_ALLOW_PRIVATE_TARGETS
 )
@@ -48,10 +47,10 @@ var (
 	private6 = netip.MustParsePrefix("fc00::/7")
 )
 
-// publicOnly judges what a NAT64 address carries, under every policy.
+// publicOnly checks what a NAT64 address carries, under every policy.
 var publicOnly = ssrf.New(ssrf.WithAnyPort())
 
-// Resolver finds the addresses of a host. *net.Resolver is one.
+// Resolver looks up the addresses of a host, as *net.Resolver does.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
@@ -64,7 +63,7 @@ type Guard struct {
 	forbidden uint16 // port on loopback, 0 for none
 }
 
-// New returns the guard of a policy. A nil resolver means net.DefaultResolver.
+// New returns a guard with policy p. A nil resolver means net.DefaultResolver.
 func New(p Policy, r Resolver) *Guard {
 	if r == nil {
 		r = net.DefaultResolver
@@ -83,13 +82,13 @@ func New(p Policy, r Resolver) *Guard {
 	}
 }
 
-// ForbidLocalPort refuses a port of all loopback addresses under every policy, as
-// that of AWS Lambda's Runtime API, which trusts whoever reaches it. It is to be
-// called before the guard is used.
+// ForbidLocalPort makes g refuse a port of all loopback addresses under every policy,
+// such as that of AWS Lambda's Runtime API, which has no authentication. Call it
+// before using g.
 func (g *Guard) ForbidLocalPort(port uint16) { g.forbidden = port }
 
-// dialTimeout bounds one connection attempt. Callers set shorter bounds by
-// context; this one is for those that do not.
+// dialTimeout limits a connection attempt of a caller whose context has no shorter
+// deadline.
 const dialTimeout = 10 * time.Second
 
 // Dialer returns a dialer that connects to allowed addresses only. It resolves
@@ -102,9 +101,9 @@ func (g *Guard) Dialer() *net.Dialer {
 	return d
 }
 
-// Control is a net.Dialer's ControlContext. It is called with the address that
-// is about to be dialled, after all resolving, and fails with an *AddressError
-// if that one is not allowed.
+// Control is a net.Dialer's ControlContext. The dialer calls it with the resolved
+// address before connecting. It returns an *AddressError if the address is not
+// allowed.
 func (g *Guard) Control(_ context.Context, network, address string, _ syscall.RawConn) error {
 	if network != "tcp4" && network != "tcp6" {
 		return &AddressError{Kind: "not reached by TCP"}
@@ -131,13 +130,14 @@ func (g *Guard) Check(addr netip.Addr) error {
 	return nil
 }
 
-// AddressError says that an address is not allowed.
+// AddressError reports that an address is not allowed.
 type AddressError struct {
 	Addr netip.Addr
 	Kind string // what the address is, e.g. "a loopback address"
 }
 
-// Error is for the log: it names the address, which a customer need not learn.
+// Error returns a text for the log. It contains the address, which must not be shown
+// to customers.
 func (e *AddressError) Error() string {
 	if !e.Addr.IsValid() {
 		return "the target's address is " + e.Kind + ", which is not allowed"
@@ -145,7 +145,7 @@ func (e *AddressError) Error() string {
 	return "the address " + e.Addr.String() + " is " + e.Kind + ", which is not allowed"
 }
 
-// AsAddressError finds the AddressError in err's chain, or returns nil.
+// AsAddressError returns the AddressError in err's chain, or nil.
 func AsAddressError(err error) *AddressError {
 	if e, ok := errors.AsType[*AddressError](err); ok {
 		return e

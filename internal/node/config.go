@@ -11,39 +11,39 @@ import (
 	"github.com/sluicehq/sluice/internal/settings"
 )
 
-// Config is what a node is started with: the settings that every shape of
-// Sluice shares, and those of the single binary.
+// Config configures a node: the settings shared with the AWS deployment, and those
+// of the single binary.
 type Config struct {
 	settings.Settings
 
 	Addr        string // host:port to listen on
-	MetricsAddr string // host:port for /metrics alone; "" for the one of the API
+	MetricsAddr string // host:port for /metrics only; "" serves it on Addr
 	Data        string // directory of the database and the keys
-	Dev         bool   // loopback receivers are allowed
-	Issuer      string // OpenID Connect issuer of access tokens; "" for the node's own key
-	Audience    string // that the issuer's tokens must name
+	Dev         bool   // development: allow loopback receivers, listen on loopback only
+	Issuer      string // OpenID Connect issuer of access tokens; "" uses the node's own key
+	Audience    string // required audience of the issuer's tokens
 	LogLevel    string // debug, info, warn or error
 }
 
-// DefaultConfig has the values that are used where nothing is set.
+// DefaultConfig returns the default configuration.
 func DefaultConfig() Config {
 	return Config{Settings: settings.Default(), Addr: "127.0.0.1:8080", Data: "./.sluice", LogLevel: "info"}
 }
 
-// Rows lists every setting of a node.
+// Rows returns a row for every setting of a node. Setting a row sets the field of c.
 func (c *Config) Rows() []settings.Setting {
 	return append([]settings.Setting{
 		settings.Text("addr", "host:port to listen on", &c.Addr),
-		settings.Text("metrics-addr", "host:port to serve /metrics on, and nowhere else (default: where the API is)", &c.MetricsAddr),
+		settings.Text("metrics-addr", "host:port to serve only /metrics on (default: /metrics is on --addr)", &c.MetricsAddr),
 		settings.Text("data", "directory of the database and the keys", &c.Data),
-		settings.Bool("dev", "development: allow loopback receivers, print what to do next", &c.Dev),
+		settings.Bool("dev", "development mode: allow loopback receivers, print commands to try", &c.Dev),
 		settings.Text("issuer", "OpenID Connect issuer of access tokens (default: the node's own key)", &c.Issuer),
-		settings.Text("audience", "audience that the issuer's tokens must have", &c.Audience),
-		settings.Text("log-level", "debug (a line for every delivery), info, warn or error", &c.LogLevel),
+		settings.Text("audience", "required audience of the issuer's tokens", &c.Audience),
+		settings.Text("log-level", "debug (logs every delivery), info, warn or error", &c.LogLevel),
 	}, c.Table()...)
 }
 
-// Validate reports everything in the configuration that cannot be worked with.
+// Validate returns an error that joins every invalid value, or nil.
 func (c *Config) Validate() error {
 	errs := c.Settings.Validate()
 	errs = append(errs, c.validateAddr("SLUICE_ADDR", c.Addr, "127.0.0.1:8080"))
@@ -51,13 +51,13 @@ func (c *Config) Validate() error {
 		errs = append(errs, c.validateAddr("SLUICE_METRICS_ADDR", c.MetricsAddr, "127.0.0.1:9090"))
 	}
 	if c.Data == "" {
-		errs = append(errs, errors.New("SLUICE_DATA is empty; name a directory"))
+		errs = append(errs, errors.New("SLUICE_DATA is empty; set it to a directory"))
 	}
 	if u, err := url.Parse(c.Issuer); c.Issuer != "" && (err != nil || u.Host == "" || u.Scheme != "https" && !auth.IsLoopback(u.Hostname())) {
 		errs = append(errs, fmt.Errorf("SLUICE_ISSUER is %q; it must be an https URL", c.Issuer))
 	}
 	if (c.Issuer == "") != (c.Audience == "") {
-		errs = append(errs, errors.New("SLUICE_ISSUER and SLUICE_AUDIENCE belong together; set both or neither"))
+		errs = append(errs, errors.New("SLUICE_ISSUER and SLUICE_AUDIENCE must be set together; set both or neither"))
 	}
 	if _, err := c.Level(); err != nil {
 		errs = append(errs, err)
@@ -65,7 +65,7 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// validateAddr returns nil if the node can listen there.
+// validateAddr returns an error unless addr is host:port and allowed by Dev.
 func (c *Config) validateAddr(name, addr, example string) error {
 	host, _, err := net.SplitHostPort(addr)
 	switch {
@@ -77,7 +77,7 @@ func (c *Config) validateAddr(name, addr, example string) error {
 	return nil
 }
 
-// Level is the lowest level of lines that are written to the log.
+// Level returns the minimum level of log lines.
 func (c *Config) Level() (slog.Level, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {

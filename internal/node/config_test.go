@@ -26,7 +26,7 @@ func TestConfigValidate(t *testing.T) {
 		{"issuer without a host", func(c *Config) { c.Issuer, c.Audience = "https:///path", "sluice" }, "must be an https URL"},
 		{"issuer that is no URL", func(c *Config) { c.Issuer, c.Audience = "https://id.example.com:x/", "sluice" }, "must be an https URL"},
 		{"issuer on loopback", func(c *Config) { c.Issuer, c.Audience = "http://127.0.0.1:9/", "sluice" }, ""},
-		{"issuer without audience", func(c *Config) { c.Issuer = "https://id.example.com/" }, "belong together"},
+		{"issuer without audience", func(c *Config) { c.Issuer = "https://id.example.com/" }, "must be set together"},
 		{"log level", func(c *Config) { c.LogLevel = "loud" }, "SLUICE_LOG_LEVEL is \"loud\""},
 		{"shared setting", func(c *Config) { c.Lanes = 0 }, "SLUICE_LANES is 0"},
 	} {

@@ -12,19 +12,19 @@ import (
 type lag struct {
 	tenant, integration string
 	events              int
-	oldest              time.Time // publication of the first event it lacks; zero for none
+	oldest              time.Time // published_at of the first event it lacks; zero if none
 }
 
-// lags returns the lag of every running integration, over its lanes.
+// lags returns the lag of every running integration, summed over its lanes.
 func (n *Node) lags(ctx context.Context) ([]lag, error) {
 	cursors, err := n.store.Cursors(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var lags []lag
-	records := make(map[event.Partition]*handoff.PartitionState)
+	states := make(map[event.Partition]*handoff.PartitionState)
 	for _, c := range cursors {
-		at, err := n.offsetOf(ctx, c, records)
+		at, err := n.offsetOf(ctx, c, states)
 		if err != nil {
 			return nil, err
 		}
@@ -44,22 +44,22 @@ func (n *Node) lags(ctx context.Context) ([]lag, error) {
 	return lags, nil
 }
 
-// standing is the position of a cursor, or what it is delivered as a follower.
-// Records that were read are kept.
-func (n *Node) offsetOf(ctx context.Context, c *handoff.Cursor, records map[event.Partition]*handoff.PartitionState) (handoff.Offset, error) {
+// offsetOf returns the offset of a cursor or, while it is live, that of its
+// subscriber. It caches partition states in states.
+func (n *Node) offsetOf(ctx context.Context, c *handoff.Cursor, states map[event.Partition]*handoff.PartitionState) (handoff.Offset, error) {
 	if c.State != handoff.Live {
 		return c.Offset, nil
 	}
 	p := c.Key.Partition()
-	if records[p] == nil {
-		r, err := n.store.Partition(ctx, p)
+	if states[p] == nil {
+		state, err := n.store.Partition(ctx, p)
 		if err != nil {
 			return handoff.Offset{}, err
 		}
-		records[p] = r
+		states[p] = state
 	}
-	if f := records[p].Find(c.Key.Integration); f != nil {
-		return handoff.Offset{Segment: records[p].AckedBy(f)}, nil
+	if sub := states[p].Find(c.Key.Integration); sub != nil {
+		return handoff.Offset{Segment: states[p].AckedBy(sub)}, nil
 	}
 	return c.Offset, nil
 }

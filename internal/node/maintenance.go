@@ -9,20 +9,20 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// trimInterval is how often what is past its time is removed.
+// trimInterval is how often expired events and log entries are deleted.
 const trimInterval = 10 * time.Minute
 
-// keptLonger is by how much events outlive the retention. A start within the
-// retention goes on from where its integration stood when it was stopped, and
-// one that was stopped for its failures stood where they began.
+// keptLonger is how long events are kept beyond the retention. A start within the
+// retention resumes from the offset at the stop; if failures stopped the
+// integration, that offset is up to FailureStopAfter older.
 func (n *Node) keptLonger() time.Duration { return n.config.FailureStopAfter + time.Hour }
 
-// doChores does what has to be done from time to time, until ctx ends. None of
-// it is needed for events to arrive.
+// maintain runs periodic maintenance until ctx ends. Delivery does not depend on
+// it.
 func (n *Node) maintain(ctx context.Context) {
 	if v, ok := n.verifier.(interface{ Ready(context.Context) error }); ok {
 		if err := v.Ready(ctx); err != nil && ctx.Err() == nil {
-			n.logger.Warn("access tokens cannot be checked: calls are answered with 503 until the issuer can be reached", "issuer", n.config.Issuer, "error", err)
+			n.logger.Warn("access tokens cannot be verified; calls get a 503 until the issuer is reachable", "issuer", n.config.Issuer, "error", err)
 		}
 	}
 	n.trim(ctx)
@@ -42,8 +42,8 @@ func (n *Node) maintain(ctx context.Context) {
 	}
 }
 
-// lookAround warns of what is wrong with the environment, beside the start.
-func (n *Node) lookAround(ctx context.Context, newest time.Time) {
+// checkEnvironment logs a warning for every problem of the environment.
+func (n *Node) checkEnvironment(ctx context.Context, newest time.Time) {
 	for _, t := range preflight.Look(ctx, n.config.Data, newest) {
 		n.logger.Warn("the environment needs attention", "check", t.Check, "trouble", t.Text)
 	}
@@ -65,13 +65,13 @@ func (n *Node) trim(ctx context.Context) {
 	n.report(ctx, "trim histories", rows, err)
 }
 
-// report writes a line where there was something to do.
-func (n *Node) report(ctx context.Context, chore string, count int, err error) {
+// report logs the result of a maintenance task, unless it had nothing to do.
+func (n *Node) report(ctx context.Context, task string, count int, err error) {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		n.logger.Error("chore failed; it is tried again", "chore", chore, "error", err)
+		n.logger.Error("maintenance task failed; will retry", "chore", task, "error", err)
 	case count > 0:
-		n.logger.Info("chore done", "chore", chore, "count", count)
+		n.logger.Info("maintenance task done", "chore", task, "count", count)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// metrics counts what happens and serves it to Prometheus. It implements
+// metrics collects metrics and serves them to Prometheus. It implements
 // delivery.Observer.
 type metrics struct {
 	registry *prometheus.Registry
@@ -32,20 +32,20 @@ func newMetrics(lags func(context.Context) ([]lag, error)) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		published: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sluice_events_published_total", Help: "Events that are durable in the log.",
+			Name: "sluice_events_published_total", Help: "Events made durable in the log.",
 		}),
 		publishSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "sluice_publish_seconds", Help: "Time from a publish call's body to its being durable.", Buckets: attemptBuckets,
+			Name: "sluice_publish_seconds", Help: "Time from reading the body of a publish call until its events are durable.", Buckets: attemptBuckets,
 		}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "sluice_in_flight", Help: "Calls to receivers that are under way.",
+			Name: "sluice_in_flight", Help: "Calls to receivers in flight.",
 		}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sluice_events_attempted_total", Help: "Events in attempts, by sink and outcome: delivered, rejected, retry (failed, to be sent again), interrupted.",
+			Name: "sluice_events_attempted_total", Help: "Events in attempts, by sink and outcome: delivered, rejected, retry (failed, will be retried), interrupted.",
 		},
 			[]string{"sink", "outcome"}),
 		attemptSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "sluice_attempt_seconds", Help: "Time of an attempt, by sink: a call or a file.", Buckets: attemptBuckets,
+			Name: "sluice_attempt_seconds", Help: "Duration of an attempt, a call or a file, by sink.", Buckets: attemptBuckets,
 		},
 			[]string{"sink"}),
 	}
@@ -74,7 +74,7 @@ func (m *metrics) AttemptEnded(in *integration.Integration, v sink.Verdict, even
 	m.attemptSeconds.WithLabelValues(sink).Observe(took.Seconds())
 }
 
-// publisher measures publish calls.
+// publisher is a publish.Service that records metrics.
 type publisher struct {
 	*publish.Service
 	metrics *metrics
@@ -91,19 +91,19 @@ func (p publisher) Publish(ctx context.Context, tenant string, format publish.Fo
 	return ids, err
 }
 
-// lagCollector asks for the lags when Prometheus does.
+// lagCollector computes the lags on every scrape.
 type lagCollector struct {
 	lags func(context.Context) ([]lag, error)
 }
 
 var (
 	lagLabels  = []string{"tenant", "integration"}
-	lagEvents  = prometheus.NewDesc("sluice_lag_events", "Events in the log that the running integration has still to be sent or skipped.", lagLabels, nil)
-	lagSeconds = prometheus.NewDesc("sluice_lag_seconds", "Age of the first of them, 0 if there is none.", lagLabels, nil)
+	lagEvents  = prometheus.NewDesc("sluice_lag_events", "Events in the log that the running integration has not acknowledged.", lagLabels, nil)
+	lagSeconds = prometheus.NewDesc("sluice_lag_seconds", "Age of the first event that the running integration has not acknowledged, 0 if there is none.", lagLabels, nil)
 )
 
-// What scrapes may cost, whoever asks: one at a time, for so long. A further
-// one is answered with a 503.
+// Limits on scrapes, so that a client cannot overload the node: maxScrapes at a
+// time, each for at most lagTimeout. Further ones get a 503.
 const (
 	lagTimeout = 5 * time.Second
 	maxScrapes = 1

@@ -1,5 +1,5 @@
-// Package node composes Sluice as one process: the API, the engine, and the log
-// and the records in one SQLite file in the data directory.
+// Package node runs Sluice as one process: the API, the delivery engine, and the
+// log and the store in one SQLite file in the data directory.
 package node
 
 import (
@@ -30,14 +30,14 @@ import (
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
-// A shutdown lasts 10 s at most: calls under way get the first part of it, giving
-// up an upload and what has to be written the rest.
+// A shutdown takes at most shutdownTimeout: shutdownGrace for calls in flight, the
+// rest for aborting uploads and saving state.
 const (
 	shutdownTimeout = 10 * time.Second
 	shutdownGrace   = 5 * time.Second
 )
 
-// exportSlots is how many files may be written at a time; each takes up to 5 MiB.
+// exportSlots limits the files written concurrently; each needs up to 5 MiB of memory.
 const exportSlots = 16
 
 // Node is a running node.
@@ -50,22 +50,21 @@ type Node struct {
 	life     *lifecycle.Service
 	engine   *delivery.Engine
 	schedule *scheduler
-	runner   *runner // nil until everything of an earlier process is taken up
+	runner   *runner // nil until resume has finished
 	verifier auth.Verifier
 	sinks    *catalog.Sinks
 	server   *http.Server
 	listener net.Listener
 
-	metricsServer   *http.Server // nil where the API serves them
+	metricsServer   *http.Server // nil if the API serves the metrics
 	metricsListener net.Listener
 
 	maintenance     sync.WaitGroup
 	stopMaintenance context.CancelFunc
 }
 
-// Open opens the data directory and starts delivering; it serves nothing yet.
-// Errors are sentences for the person who started it. Close must be called when
-// it returned without an error.
+// Open opens the data directory, listens and starts delivery; it does not serve
+// yet. Its errors are written for the operator. If it succeeds, call Run or Close.
 func Open(ctx context.Context, config Config, logger *slog.Logger) (*Node, error) {
 	logger = slog.New(httpapi.WithRequestID(logger.Handler()))
 	n := &Node{config: config, logger: logger, stopMaintenance: func() {}}
@@ -155,8 +154,8 @@ func listen(ctx context.Context, addr, flag string) (net.Listener, error) {
 	return l, nil
 }
 
-// openSealer opens the key of the secrets. A fresh one is made only where no
-// secret was sealed under an earlier one.
+// openSealer opens the key of the secrets. It creates a new key only if the store
+// contains no secret sealed with an earlier one.
 func (n *Node) openSealer(ctx context.Context) (*local.Sealer, error) {
 	path := filepath.Join(n.config.Data, local.Name)
 	sealed, err := n.store.HasSecrets(ctx)
@@ -188,7 +187,7 @@ func (n *Node) policy() netguard.Policy {
 	}
 }
 
-// resume starts what an earlier process left undone.
+// resume continues the work of an earlier process and starts the runner.
 func (n *Node) resume(ctx context.Context) error {
 	tenants, err := n.store.Tenants(ctx)
 	if err != nil {
@@ -199,13 +198,13 @@ func (n *Node) resume(ctx context.Context) error {
 			return err
 		}
 	}
-	for p, head := range n.log.Ends() {
-		r, err := n.store.Partition(ctx, p)
+	for p, end := range n.log.Ends() {
+		state, err := n.store.Partition(ctx, p)
 		if err != nil {
 			return err
 		}
-		if r.LowWatermark < head {
-			n.schedule.Grown(p, head)
+		if state.LowWatermark < end {
+			n.schedule.Grown(p, end)
 		}
 	}
 	const everything = 1 << 30
@@ -213,23 +212,23 @@ func (n *Node) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, k := range keys { // nobody else has the data directory
+	for _, k := range keys { // safe: no other process has the data directory
 		if err := n.engine.Reclaim(ctx, k); err != nil {
 			return err
 		}
 	}
 	n.schedule.Schedule(keys...)
 	n.runner = startRunner(n.engine, n.schedule, n.logger)
-	choresCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	maintenanceCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stopMaintenance = stop
-	n.maintenance.Go(func() { n.maintain(choresCtx) })
-	newest := n.log.Newest() // as it was before anything is published
-	n.maintenance.Go(func() { n.lookAround(choresCtx, newest) })
+	n.maintenance.Go(func() { n.maintain(maintenanceCtx) })
+	newest := n.log.Newest() // before anything is published
+	n.maintenance.Go(func() { n.checkEnvironment(maintenanceCtx, newest) })
 	return nil
 }
 
-// ready reports whether calls can be served: a publish would be written, and
-// access tokens can be checked.
+// ready returns nil if calls can be served: the log accepts events and access
+// tokens can be verified.
 func (n *Node) ready(ctx context.Context) error {
 	if err := n.log.Ready(ctx); err != nil {
 		return err
@@ -240,10 +239,10 @@ func (n *Node) ready(ctx context.Context) error {
 	return nil
 }
 
-// Addr is the address that the node listens on.
+// Addr returns the address that the node listens on.
 func (n *Node) Addr() string { return n.listener.Addr().String() }
 
-// MetricsAddr is the address that has /metrics.
+// MetricsAddr returns the address that serves /metrics.
 func (n *Node) MetricsAddr() string {
 	if n.metricsListener != nil {
 		return n.metricsListener.Addr().String()
@@ -251,7 +250,7 @@ func (n *Node) MetricsAddr() string {
 	return n.Addr()
 }
 
-// Run serves until ctx ends, then closes the node within 10 s.
+// Run serves until ctx ends or serving fails, then closes the node, within 10 s.
 func (n *Node) Run(ctx context.Context) error {
 	served := make(chan error, 2)
 	go func() { served <- n.server.Serve(n.listener) }()
@@ -261,25 +260,25 @@ func (n *Node) Run(ctx context.Context) error {
 	n.logger.Info("listening", "addr", n.Addr(), "metrics_addr", n.MetricsAddr(), "data", n.config.Data, "version", version.Version)
 	select {
 	case err := <-served:
-		return errors.Join(fmt.Errorf("serving on %s or %s ended: %w", n.Addr(), n.MetricsAddr(), err), n.close())
+		return errors.Join(fmt.Errorf("serving on %s or %s failed: %w", n.Addr(), n.MetricsAddr(), err), n.close())
 	case <-ctx.Done():
-		n.logger.Info("shutting down: calls under way may end", "at_most", shutdownTimeout.String())
+		n.logger.Info("shutting down; waiting for calls in flight", "at_most", shutdownTimeout.String())
 		err := n.close()
-		n.logger.Info("ended")
+		n.logger.Info("shut down")
 		return err
 	}
 }
 
-// Close ends a node that is not running.
+// Close closes a node on which Run was not called.
 func (n *Node) Close() error { return n.close() }
 
-// close ends in the reverse order of open: first what brings work in, last the
+// close shuts down in the reverse order of open: first what accepts work, last the
 // database.
 func (n *Node) close() error {
 	var errs []error
 	n.stopMaintenance()
 	delivered := make(chan struct{})
-	go func() { // deliveries end beside the calls of the API
+	go func() { // delivery stops while the API drains
 		defer close(delivered)
 		if n.runner != nil {
 			n.runner.stop()
@@ -295,7 +294,7 @@ func (n *Node) close() error {
 	}
 	for _, l := range []net.Listener{n.listener, n.metricsListener} {
 		if l != nil {
-			_ = l.Close() // its server has closed it already, where there is one
+			_ = l.Close() // its server, if any, has closed it already
 		}
 	}
 	<-delivered

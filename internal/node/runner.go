@@ -12,9 +12,9 @@ import (
 	"github.com/sluicehq/sluice/internal/handoff"
 )
 
-// runner calls the engine for what the scheduler has: one goroutine for each
-// partition that is delivered live, one for each cursor that is advanced. It is
-// what Kinesis and Step Functions are on AWS.
+// runner runs what is scheduled: one goroutine for each partition with live
+// delivery and one for each cursor. It does what Kinesis and Step Functions do on
+// AWS.
 type runner struct {
 	engine    *delivery.Engine
 	scheduler *scheduler
@@ -23,7 +23,7 @@ type runner struct {
 	running   sync.WaitGroup
 }
 
-// startRunner runs what the scheduler has, and will have, until stop.
+// startRunner starts a runner, which runs until stop.
 func startRunner(engine *delivery.Engine, s *scheduler, logger *slog.Logger) *runner {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &runner{engine: engine, scheduler: s, logger: logger, cancel: cancel}
@@ -48,7 +48,7 @@ func (r *runner) run(ctx context.Context) {
 	}
 }
 
-// deliverLive delivers a partition until all of its log is.
+// deliverLive runs live delivery of a partition until the end of its log.
 func (r *runner) deliverLive(ctx context.Context, p event.Partition, end *delivery.LogEnd) {
 	failures := 0
 	for ctx.Err() == nil {
@@ -67,7 +67,7 @@ func (r *runner) deliverLive(ctx context.Context, p event.Partition, end *delive
 	}
 }
 
-// advance takes a cursor on until it need not be.
+// advance advances a cursor until nothing is left to do.
 func (r *runner) advance(ctx context.Context, k handoff.Key, changed chan struct{}) {
 	logged := ""
 	failures := 0
@@ -78,7 +78,7 @@ func (r *runner) advance(ctx context.Context, k handoff.Key, changed chan struct
 			return
 		case err != nil:
 			failures++
-			if logged != err.Error() { // once, however long it goes on
+			if logged != err.Error() { // log a repeated error once
 				logged = err.Error()
 				r.logger.Error("catch-up failed; will retry", "tenant", k.Tenant, "integration", k.Integration, "lane", k.Lane, "error", err)
 			}
@@ -92,7 +92,8 @@ func (r *runner) advance(ctx context.Context, k handoff.Key, changed chan struct
 	}
 }
 
-// pause waits after an error of our own, longer each time, up to 30 s.
+// pause backs off after an internal error: 200 ms, doubling to 30 s. It ends early
+// if the cursor changes or ctx ends.
 func pause(ctx context.Context, failures int, changed <-chan struct{}) {
 	sleep(ctx, backoff.Ceiling(200*time.Millisecond, failures, 30*time.Second), changed)
 }
@@ -110,7 +111,7 @@ func sleep(ctx context.Context, d time.Duration, changed <-chan struct{}) {
 	}
 }
 
-// stop ends everything in good order and returns when nothing runs any more.
+// stop shuts down gracefully and returns when no goroutine is left.
 func (r *runner) stop() {
 	r.scheduler.close()
 	r.cancel()

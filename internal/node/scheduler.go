@@ -8,18 +8,18 @@ import (
 	"github.com/sluicehq/sluice/internal/handoff"
 )
 
-// scheduler keeps what there is to run: partitions whose log has grown, and
-// cursors that are due or have changed. The runner takes it from there. An idle
-// tenant has nothing in it. It is safe for concurrent use.
+// scheduler holds the work for the runner: partitions whose log has grown, and
+// cursors that are due or have changed. An idle tenant has no entry. It is safe for
+// concurrent use.
 type scheduler struct {
 	mu      sync.Mutex
 	closed  bool
-	live    map[event.Partition]*delivery.LogEnd // being delivered
-	cursors map[handoff.Key]chan struct{}        // being advanced; told when the cursor has changed
+	live    map[event.Partition]*delivery.LogEnd // being delivered, or in newLive
+	cursors map[handoff.Key]chan struct{}        // being advanced, or in newCursors; signaled when the cursor changes
 
-	newLive    []event.Partition // in live, and not started yet
-	newCursors []handoff.Key     // in cursors, and not started yet
-	ready      chan struct{}     // told when there is something to start
+	newLive    []event.Partition // not started yet
+	newCursors []handoff.Key     // not started yet
+	ready      chan struct{}     // signaled when newLive or newCursors grows
 }
 
 func newScheduler() *scheduler {
@@ -30,7 +30,7 @@ func newScheduler() *scheduler {
 	}
 }
 
-// Grown says that a partition's log ends with the given segment now.
+// Grown schedules live delivery of a partition whose log now ends with segment.
 func (s *scheduler) Grown(p event.Partition, segment uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,7 +46,7 @@ func (s *scheduler) Grown(p event.Partition, segment uint64) {
 	s.notify()
 }
 
-// Schedule says that cursors are due, or have changed.
+// Schedule schedules cursors that are due or have changed.
 func (s *scheduler) Schedule(keys ...handoff.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +74,7 @@ func (s *scheduler) notify() {
 	}
 }
 
-// take hands over what is to be started.
+// take removes and returns the work that is not started yet.
 func (s *scheduler) take() (live map[event.Partition]*delivery.LogEnd, cursors map[handoff.Key]chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,8 +89,8 @@ func (s *scheduler) take() (live map[event.Partition]*delivery.LogEnd, cursors m
 	return live, cursors
 }
 
-// endLive ends the delivery of a partition, unless its log has grown beyond the
-// given segment meanwhile. It reports whether it did.
+// endLive marks live delivery of a partition as done, unless its log has grown
+// beyond segment. It reports whether it did.
 func (s *scheduler) endLive(p event.Partition, segment uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,8 +101,8 @@ func (s *scheduler) endLive(p event.Partition, segment uint64) bool {
 	return true
 }
 
-// endCursor ends the advancing of a cursor, unless it has changed meanwhile. It
-// reports whether it did.
+// endCursor removes a cursor, unless it has changed since. It reports whether it
+// did.
 func (s *scheduler) endCursor(k handoff.Key) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,7 +115,7 @@ func (s *scheduler) endCursor(k handoff.Key) bool {
 	}
 }
 
-// close lets nothing be started any more.
+// close stops accepting new work.
 func (s *scheduler) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

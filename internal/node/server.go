@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// serveMetrics is the handler of an address that has nothing but /metrics.
+// serveMetrics returns the handler of the separate metrics address.
 func serveMetrics(metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
 	return mux
 }
 
-// newServer bounds how long a client may take, so that none holds a connection
-// for nothing.
+// newServer returns a server with timeouts, so that slow clients cannot hold
+// connections.
 func (n *Node) newServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
-		WriteTimeout:      time.Minute + n.config.WebhookTimeout, // a retry by hand waits for the receiver
+		WriteTimeout:      time.Minute + n.config.WebhookTimeout, // a manual retry waits for the receiver
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(n.logger.Handler(), slog.LevelDebug),

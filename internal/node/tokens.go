@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// rememberFor is how long a token is good without another look at its
-	// signature: a key that the issuer withdraws is trusted for so much longer.
+	// rememberFor is how long a token stays valid without verifying it again. A
+	// key that the issuer withdraws is trusted for that much longer.
 	rememberFor = time.Minute
-	// maxRemembered bounds the memory. Past it all are forgotten, which costs
-	// verifying those in use again.
+	// maxRemembered bounds the cache. When it is full, it is cleared, and the
+	// tokens in use are verified again.
 	maxRemembered = 10_000
 )
 
-// tokens remembers which tokens were verified: the signature takes more time
-// than all else in a publish call of one event. It knows tokens by their hash,
-// and none beyond its expiry. It implements auth.Verifier.
+// tokens caches verified tokens: verifying the signature takes longer than the rest
+// of a publish call with one event. It stores hashes of tokens, and no token beyond
+// its expiry. It implements auth.Verifier.
 type tokens struct {
 	verifier auth.Verifier
 	now      func() time.Time
@@ -69,8 +69,8 @@ func (t *tokens) Verify(ctx context.Context, rawToken string) (auth.Identity, er
 	return identity, nil
 }
 
-// expiryOf is the time in the claim exp of a token that is known to be good,
-// without the leeway that the verifier gives. It is zero if it cannot be read.
+// expiryOf returns the claim exp of a verified token, without the verifier's leeway,
+// or the zero time if it cannot be read.
 func expiryOf(rawToken string) time.Time {
 	_, rest, _ := strings.Cut(rawToken, ".")
 	payload, _, _ := strings.Cut(rest, ".")

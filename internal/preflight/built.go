@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// built returns the time of the commit this program was built from, zero where
-// the toolchain did not record it.
+// built returns the time of the commit this program was built from, or zero if the
+// toolchain did not record it.
 func built() time.Time {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -14,7 +14,7 @@ func built() time.Time {
 	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.time" {
-			at, _ := time.Parse(time.RFC3339, s.Value) // zero where it is none
+			at, _ := time.Parse(time.RFC3339, s.Value) // zero if invalid
 			return at
 		}
 	}

@@ -1,6 +1,6 @@
-// Package preflight looks at what a node runs on: root certificates, clock,
-// resolver, descriptors and disk. What is wrong there shows otherwise as failures
-// of each receiver in turn. It makes no call to the outside.
+// Package preflight checks a node's environment: root certificates, clock, resolver,
+// file descriptors and disk. A problem there would otherwise show up as failures of
+// the receivers. It makes no network calls.
 package preflight
 
 import (
@@ -14,27 +14,27 @@ import (
 	"time"
 )
 
-// Trouble is what a check found.
+// Trouble is a problem found by a check.
 type Trouble struct {
 	Check string // certificates, clock, resolver, descriptors or space
-	Text  string // what is wrong, what comes of it, and what to do
+	Text  string // what is wrong, the consequence, and what to do
 }
 
-// facts are what the checks judge.
+// facts is the input of the checks.
 type facts struct {
 	roots      *x509.CertPool
 	rootsErr   error
 	now        time.Time
-	built      time.Time // the commit this program was built from; zero: not recorded
-	newest     time.Time // stamp in the log; zero: there is none
-	nameserver bool      // one is configured
-	files      uint64    // descriptors this process may have; 0: not known
+	built      time.Time // time of the commit this program was built from; zero if not recorded
+	newest     time.Time // newest timestamp in the log; zero if it is empty
+	nameserver bool      // a nameserver is configured
+	files      uint64    // limit of open descriptors; 0 if unknown
 	dir        string
 	free       uint64 // bytes on the disk of dir
 	freeErr    error
 }
 
-// checks are all that is looked at. Each returns the Text of a Trouble, or "".
+// checks lists all checks. Each returns the Text of a Trouble, or "".
 var checks = []struct {
 	name  string
 	judge func(facts) string
@@ -46,11 +46,11 @@ var checks = []struct {
 	{"space", space},
 }
 
-// timeLimit is how long all checks may take together.
+// timeLimit limits all checks together.
 const timeLimit = 2 * time.Second
 
-// Look returns what is wrong for a node with this data directory, whose log has
-// newest as its latest stamp. It returns within two seconds, or when ctx ends.
+// Look checks the environment of a node with data directory dir, whose log has newest
+// as its latest timestamp. It returns within 2 s, or when ctx ends.
 func Look(ctx context.Context, dir string, newest time.Time) []Trouble {
 	return look(ctx, func() facts { return gather(dir, newest) })
 }
@@ -66,9 +66,9 @@ func look(ctx context.Context, gather func() facts) []Trouble {
 	case <-ctx.Done():
 	}
 	if ctx.Err() == context.Canceled {
-		return nil // the node ends
+		return nil // the node shuts down
 	}
-	return []Trouble{{"space", fmt.Sprintf("the checks did not end within %v, which is where a disk hangs; see to the disks of the data directory and of the certificates", timeLimit)}}
+	return []Trouble{{"space", fmt.Sprintf("the checks did not finish within %v, probably because a disk hangs; check the disks of the data directory and of the certificates", timeLimit)}}
 }
 
 func judge(f facts) []Trouble {
@@ -85,8 +85,8 @@ func certificates(f facts) string {
 	if f.rootsErr == nil && !f.roots.Equal(x509.NewCertPool()) {
 		return ""
 	}
-	return "there are no root certificates, so no https receiver, bucket or issuer can be verified; " +
-		"install the package ca-certificates, mount /etc/ssl/certs from the host, or name a file of them in SSL_CERT_FILE"
+	return "no root certificates are installed, so no https receiver, bucket or issuer can be verified; " +
+		"install the package ca-certificates, mount /etc/ssl/certs from the host, or set SSL_CERT_FILE to a file of certificates"
 }
 
 const (
@@ -94,11 +94,11 @@ const (
 	buildLag = 24 * time.Hour // behind the build: clocks of build machines differ
 )
 
-// earliest is before any build of this release.
+// earliest is earlier than any build of this release.
 var earliest = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func clock(f facts) string {
-	const remedy = "set the clock, and keep it right with NTP"
+	const remedy = "set the clock and keep it synchronized with NTP"
 	now := f.now.UTC().Format(time.RFC3339)
 	floor := earliest
 	if built := f.built.Add(-buildLag); built.After(floor) {
@@ -108,7 +108,7 @@ func clock(f facts) string {
 		return "the clock says " + now + ", which is before this program was built: certificates and access tokens will be refused as not valid yet; " + remedy
 	}
 	if lag := f.newest.Sub(f.now); lag > clockLag {
-		return fmt.Sprintf("the clock says %s, %v before the newest event in the log: events are stamped later than it says until it has caught up; %s", now, lag.Round(time.Second), remedy)
+		return fmt.Sprintf("the clock says %s, %v before the newest event in the log: published_at runs ahead of the clock until it catches up; %s", now, lag.Round(time.Second), remedy)
 	}
 	return ""
 }
@@ -117,7 +117,7 @@ func resolver(f facts) string {
 	if f.nameserver {
 		return ""
 	}
-	return "/etc/resolv.conf names no nameserver, so host names of receivers cannot be resolved; add a line like: nameserver 192.0.2.53"
+	return "/etc/resolv.conf has no nameserver, so host names of receivers cannot be resolved; add a line like: nameserver 192.0.2.53"
 }
 
 func hasNameserver(conf []byte) bool {
@@ -129,14 +129,15 @@ func hasNameserver(conf []byte) bool {
 	return false
 }
 
-// fewFiles is room for 16 calls at a time to 200 integrations, and for clients.
+// fewFiles is enough for 16 concurrent calls to each of 200 integrations, and for
+// clients.
 const fewFiles = 4096
 
 func descriptors(f facts) string {
 	if f.files == 0 || f.files >= fewFiles {
 		return ""
 	}
-	return fmt.Sprintf("this process may have %d files and connections open, and each call to a receiver takes one; "+
+	return fmt.Sprintf("this process may open only %d files and connections, and each call to a receiver needs one; "+
 		"raise the hard limit to %d or more: ulimit -Hn, LimitNOFILE= of systemd, --ulimit nofile= of Docker", f.files, fewFiles)
 }
 
@@ -146,15 +147,15 @@ func space(f facts) string {
 	if f.freeErr != nil || f.free >= littleSpace {
 		return ""
 	}
-	return fmt.Sprintf("%d MiB are free on the disk of the data directory %s; once it is full, publishing is answered with 503. Free or add space, or shorten SLUICE_RETENTION", f.free>>20, f.dir)
+	return fmt.Sprintf("only %d MiB are free on the disk of the data directory %s; when it is full, publishing fails with 503. Free or add space, or shorten SLUICE_RETENTION", f.free>>20, f.dir)
 }
 
 func gather(dir string, newest time.Time) facts {
 	f := facts{now: time.Now(), built: built(), newest: newest, dir: dir}
 	f.roots, f.rootsErr = x509.SystemCertPool()
-	conf, _ := os.ReadFile("/etc/resolv.conf")                     // no file is no nameserver
-	f.nameserver = hasNameserver(conf) || runtime.GOOS == "darwin" // which has another source
-	// The Go runtime has raised the soft limit to the hard one.
+	conf, _ := os.ReadFile("/etc/resolv.conf")                     // a missing file means no nameserver
+	f.nameserver = hasNameserver(conf) || runtime.GOOS == "darwin" // macOS has another source
+	// The Go runtime has raised the soft limit to the hard limit.
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
 		f.files = uint64(limit.Cur)

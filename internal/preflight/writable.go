@@ -9,19 +9,18 @@ import (
 	"syscall"
 )
 
-// probeFile is written and removed again. It has one name, so that a start that
-// was cut short leaves one at most.
+// probeFile is written and removed. Its name is fixed, so that interrupted starts
+// leave at most one.
 const probeFile = ".write-test"
 
-// Writable makes the data directory, if it is not there, and writes a file to it
-// durably. Its error is a sentence that says what to do: without that file a node
-// can do nothing.
+// Writable creates the data directory if it does not exist, and checks that a file
+// can be written to it durably. Its error says what to do.
 func Writable(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("the data directory %s cannot be made: %w; %s", dir, err, remedy(err))
+		return fmt.Errorf("the data directory %s cannot be created: %w; %s", dir, err, remedy(err))
 	}
 	if err := probe(filepath.Join(dir, probeFile)); err != nil {
-		return fmt.Errorf("nothing can be written to the data directory %s: %w; %s", dir, err, remedy(err))
+		return fmt.Errorf("the data directory %s is not writable: %w; %s", dir, err, remedy(err))
 	}
 	return nil
 }
@@ -39,7 +38,7 @@ func probe(path string) error {
 		err = closed
 	}
 	removed := os.Remove(path)
-	if err == nil && !errors.Is(removed, fs.ErrNotExist) { // another process may have been faster
+	if err == nil && !errors.Is(removed, fs.ErrNotExist) { // another process may have removed it
 		err = removed
 	}
 	return err
@@ -51,9 +50,9 @@ func remedy(err error) string {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return "free space on its disk" + elsewhere
 	case errors.Is(err, syscall.EROFS):
-		return "mount its file system for writing" + elsewhere
+		return "mount its file system read-write" + elsewhere
 	case errors.Is(err, fs.ErrPermission):
-		return "give it to the user that runs this program" + elsewhere
+		return "make it writable for the user that runs this program" + elsewhere
 	}
 	return "choose another directory with --data"
 }

@@ -56,10 +56,10 @@ func TestNotWritableSaysWhatToDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dir, words := range map[string][]string{
-		file:                      {"cannot be made", "not a directory", "choose another directory with --data"},
-		filepath.Join(file, "in"): {"cannot be made", "not a directory", "--data"},
-		full:                      {"nothing can be written to the data directory " + full, "no space left on device", "free space on its disk, or choose"},
-		taken:                     {"nothing can be written", "is a directory", "--data"},
+		file:                      {"cannot be created", "not a directory", "choose another directory with --data"},
+		filepath.Join(file, "in"): {"cannot be created", "not a directory", "--data"},
+		full:                      {"the data directory " + full + " is not writable", "no space left on device", "free space on its disk, or choose"},
+		taken:                     {"is not writable", "is a directory", "--data"},
 	} {
 		if dir == full {
 			if _, err := os.Stat("/dev/full"); err != nil {
@@ -83,11 +83,11 @@ func TestRemedies(t *testing.T) {
 	for err, want := range map[error]string{
 		syscall.ENOSPC:   "free space",
 		syscall.EDQUOT:   "free space",
-		syscall.EROFS:    "mount its file system for writing",
-		syscall.EACCES:   "give it to the user",
-		syscall.EPERM:    "give it to the user",
+		syscall.EROFS:    "mount its file system read-write",
+		syscall.EACCES:   "make it writable for the user",
+		syscall.EPERM:    "make it writable for the user",
 		syscall.ENOTDIR:  "choose another directory",
-		fs.ErrPermission: "give it to the user",
+		fs.ErrPermission: "make it writable for the user",
 	} {
 		got := remedy(&fs.PathError{Op: "open", Path: "x", Err: fmt.Errorf("wrapped: %w", err)})
 		if !strings.HasPrefix(got, want) || !strings.Contains(got, "--data") {

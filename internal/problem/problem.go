@@ -1,6 +1,6 @@
-// Package problem is the one error type of Sluice: a stable code for programs,
-// a sentence for the person who caused it, and a cause for the log. Only
-// package httpapi turns a code into an HTTP status.
+// Package problem defines Sluice's error type: a stable code for programs, a
+// message for the caller, and a cause for the log. Only package httpapi maps codes
+// to HTTP statuses.
 package problem
 
 import (
@@ -8,11 +8,11 @@ import (
 	"fmt"
 )
 
-// Code is the stable word that a caller's program may branch on: the
-// error_code of the API. Codes are added, never renamed or reused.
+// Code is the error_code of the API, which callers' programs may branch on. Codes
+// are added, never renamed or reused.
 type Code string
 
-// The catalogue of codes. TestEveryCodeHasAStatus in package httpapi walks it.
+// All codes. Add new ones to Codes and to the statuses of package httpapi.
 const (
 	InvalidRequest       Code = "invalid_request"
 	InvalidJSON          Code = "invalid_json"
@@ -36,7 +36,7 @@ const (
 	Internal             Code = "internal_error"
 )
 
-// Codes lists the catalogue in the order of its declaration.
+// Codes returns all codes in the order of their declaration.
 func Codes() []Code {
 	return []Code{
 		InvalidRequest, InvalidJSON, UnknownField, InvalidTarget, LimitReached,
@@ -48,24 +48,24 @@ func Codes() []Code {
 }
 
 // Error is an error with a code. Message is shown to the caller and must never
-// hold a secret or an internal detail; Err is the cause, for the log alone.
+// contain a secret or an internal detail. Err is the cause, for the log only.
 type Error struct {
 	Code    Code
 	Message string
 	Err     error
 }
 
-// New returns an error whose message is shown to the caller.
+// New returns an Error with a formatted message for the caller.
 func New(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Wrap is New with a cause, which reaches the log and never the caller.
+// Wrap is New with a cause, which is logged and never shown to the caller.
 func Wrap(err error, code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Err: err}
 }
 
-// Error is the text for the log: the message and its cause.
+// Error returns the message and the cause, for the log.
 func (e *Error) Error() string {
 	if e.Err == nil {
 		return e.Message
@@ -88,8 +88,9 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
-// MessageOf returns what a caller may be told of err. An error that nobody
-// gave a code is answered with a fixed sentence: its text is for the log.
+// MessageOf returns the message of err for the caller: that of the outermost
+// Error in its chain, or a fixed one for Internal and for any other error, whose
+// text is for the log only. It is "" for nil.
 func MessageOf(err error) string {
 	if err == nil {
 		return ""
@@ -97,5 +98,5 @@ func MessageOf(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok && e.Code != Internal {
 		return e.Message
 	}
-	return "Something failed on our side. Try again; if it stays, give the request_id to whoever runs this service."
+	return "Internal error. If it persists, contact the operator with this request_id."
 }

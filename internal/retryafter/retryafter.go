@@ -1,5 +1,5 @@
-// Package retryafter reads the HTTP header Retry-After, the same for whoever
-// is asked to wait: the sinks and the client.
+// Package retryafter parses the HTTP header Retry-After for the sinks and the
+// client.
 package retryafter
 
 import (
@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// Parse reads the value of a Retry-After header, whole seconds or an HTTP date,
-// at the given time. What it cannot read, and what has passed, is 0; more than
-// most, also a number too long to count, is most.
+// Parse returns the delay of a Retry-After header, whole seconds or an HTTP date, at
+// time now. Invalid or past values return 0; values above most return most.
 func Parse(value string, now time.Time, most time.Duration) time.Duration {
 	value = strings.TrimSpace(value)
 	if value == "" {

@@ -11,11 +11,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Load sets rows by the order flag, environment, config file, default. The
-// flags have been parsed into the rows before; fromFlag tells which rows one
-// was given for, and those keep their value. An empty path is no config file.
-// Everything that is wrong is reported at once, in a joined error of
-// *SourceError; the rows are then half set, and not to be used.
+// Load sets rows with this precedence: flag, environment, config file, default.
+// The flags must have been parsed into the rows already; fromFlag reports which
+// rows were set by a flag, and those keep their value. An empty path means no
+// config file. The error joins a *SourceError for each fault; the rows are then
+// partly set and must not be used.
 func Load(rows []Setting, path string, lookupEnv func(string) (string, bool), fromFlag func(name string) bool) error {
 	given := map[string]string{}
 	for _, row := range rows {
@@ -36,15 +36,15 @@ func Load(rows []Setting, path string, lookupEnv func(string) (string, bool), fr
 	return errors.Join(errs...)
 }
 
-// SourceError is one thing that is wrong in the config file or the environment.
+// SourceError is a fault in the config file or the environment.
 type SourceError struct {
 	File  string // "" for the environment
-	Line  int    // in the file, from 1; 0 where it concerns the whole file
-	Name  string // the key or the environment variable, if it concerns one
+	Line  int    // in the file, from 1; 0 if the fault is not in one line
+	Name  string // the key or environment variable; "" if the fault is not in one
 	Cause error
 }
 
-// Error says where, which setting, and what: "sluice.yaml:3: lanes: …".
+// Error names the place, the setting and the fault: "sluice.yaml:3: lanes: …".
 func (e *SourceError) Error() string {
 	var where strings.Builder
 	if e.File != "" {
@@ -63,8 +63,8 @@ func (e *SourceError) Error() string {
 // Unwrap returns the cause.
 func (e *SourceError) Unwrap() error { return e.Cause }
 
-// LoadEnv sets the rows whose environment variable is set, an empty one
-// included. Its error joins a *SourceError for each value that cannot be used.
+// LoadEnv sets the rows whose environment variable is set, even if to "". Its
+// error joins a *SourceError for each invalid value.
 func LoadEnv(rows []Setting, lookup func(string) (string, bool)) error {
 	var errs []error
 	for _, row := range rows {
@@ -77,12 +77,12 @@ func LoadEnv(rows []Setting, lookup func(string) (string, bool)) error {
 	return errors.Join(errs...)
 }
 
-// clientEnv are variables that start like settings and are for the commands
-// that talk to a server.
+// clientEnv lists variables with the prefix of settings that are none: they are
+// for the commands that call a server.
 var clientEnv = []string{"SLUICE_URL", "SLUICE_TOKEN"}
 
-// UnknownEnv lists, sorted, the variables of environ ("NAME=value", as of
-// os.Environ) that look like settings and are none: misspelt, most likely.
+// UnknownEnv returns, sorted, the names in environ ("NAME=value", as from
+// os.Environ) that start with SLUICE_ but are no setting: most likely typos.
 func UnknownEnv(rows []Setting, environ []string) []string {
 	var unknown []string
 	for _, entry := range environ {
@@ -97,11 +97,11 @@ func UnknownEnv(rows []Setting, environ []string) []string {
 	return slices.Compact(unknown)
 }
 
-// maxFileBytes is far more than every setting in every spelling needs.
+// maxFileBytes limits the config file; real ones are far smaller.
 const maxFileBytes = 1 << 20
 
 // LoadFile sets rows from a YAML file that maps keys (Setting.Key) to values.
-// Its error joins a *SourceError for each thing that is wrong.
+// Its error joins a *SourceError for each fault.
 func LoadFile(rows []Setting, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -113,7 +113,7 @@ func LoadFile(rows []Setting, path string) error {
 		return fmt.Errorf("cannot read the config file: %w", err)
 	}
 	if len(content) > maxFileBytes {
-		return &SourceError{File: path, Cause: fmt.Errorf("is larger than %d bytes, so it is not a config file", maxFileBytes)}
+		return &SourceError{File: path, Cause: fmt.Errorf("exceeds the limit of %d bytes for a config file", maxFileBytes)}
 	}
 	return loadYAML(rows, path, content)
 }
@@ -127,7 +127,7 @@ func loadYAML(rows []Setting, path string, content []byte) error {
 		return &SourceError{File: path, Cause: fmt.Errorf("is not YAML: %w", err)}
 	}
 	if err := decoder.Decode(&next); !errors.Is(err, io.EOF) {
-		return &SourceError{File: path, Cause: errors.New("must be one YAML document; there is more after the first")}
+		return &SourceError{File: path, Cause: errors.New("must be a single YAML document, but another one follows")}
 	}
 	root := document.Content[0]
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
@@ -156,18 +156,18 @@ func setFromYAML(byKey map[string]Setting, lines map[string]int, key, value *yam
 		return errors.New("a key must be the name of a setting")
 	}
 	if line, ok := lines[key.Value]; ok {
-		return fmt.Errorf("is set twice; it is in line %d too", line)
+		return fmt.Errorf("is set twice, also in line %d; remove one", line)
 	}
 	lines[key.Value] = key.Line
 	row, ok := byKey[key.Value]
-	if !ok { // its value may be a secret that got here by mistake, so it is not shown
+	if !ok { // do not show its value: it may be a misplaced secret
 		return unknownKey(byKey, key.Value)
 	}
 	switch {
 	case value.Kind != yaml.ScalarNode:
-		return fmt.Errorf("must be a single value of type %s, written out in its line", row.Type())
+		return fmt.Errorf("must be a single value of type %s, on the line of its key", row.Type())
 	case value.Tag == "!!null":
-		return fmt.Errorf("has no value; give one of type %s, or leave the key out", row.Type())
+		return fmt.Errorf("has no value; set one of type %s, or remove the key", row.Type())
 	case !slices.Contains(yamlTags[row.Type()], value.Tag):
 		return fmt.Errorf("%q is a YAML %s, but the setting is of type %s%s",
 			value.Value, strings.TrimPrefix(value.Tag, "!!"), row.Type(), yamlHints[row.Type()])
@@ -175,8 +175,8 @@ func setFromYAML(byKey map[string]Setting, lines map[string]int, key, value *yam
 	return row.Set(value.Value)
 }
 
-// yamlTags are the YAML types in which a setting of each type can be written.
-// A duration that is a number is refused by its Set, which says why.
+// yamlTags lists the YAML types allowed for each type of setting. A duration
+// may be a number here: its Set refuses it with a better message.
 var yamlTags = map[string][]string{
 	"count":    {"!!int"},
 	"duration": {"!!str", "!!int"},
@@ -195,7 +195,7 @@ func unknownKey(byKey map[string]Setting, key string) error {
 	likely := strings.ReplaceAll(strings.ToLower(key), "-", "_")
 	likely = strings.TrimPrefix(likely, strings.ToLower(envPrefix))
 	if _, ok := byKey[likely]; ok {
-		return fmt.Errorf("there is no such setting; in a config file it is written %s", likely)
+		return fmt.Errorf("is not a setting; in a config file it is spelled %s", likely)
 	}
-	return errors.New("there is no such setting")
+	return errors.New("is not a setting")
 }

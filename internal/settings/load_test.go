@@ -45,37 +45,37 @@ func TestLoadFile(t *testing.T) {
 // One bad file per rule. Every file below testdata/bad must be listed here.
 func TestLoadFileRefuses(t *testing.T) {
 	wants := map[string][]string{ // file: one text per problem
-		"unknown_key":             {":2: max_integration: there is no such setting"},
-		"unknown_key_with_secret": {":1: aws_secret_access_key: there is no such setting"},
-		"key_spelt_as_flag":       {":1: max-integrations: there is no such setting; in a config file it is written max_integrations"},
-		"key_spelt_as_variable":   {":1: SLUICE_LANES: there is no such setting; in a config file it is written lanes"},
-		"duplicate_key":           {":4: lanes: is set twice; it is in line 1 too"},
+		"unknown_key":             {":2: max_integration: is not a setting"},
+		"unknown_key_with_secret": {":1: aws_secret_access_key: is not a setting"},
+		"key_spelt_as_flag":       {":1: max-integrations: is not a setting; in a config file it is spelled max_integrations"},
+		"key_spelt_as_variable":   {":1: SLUICE_LANES: is not a setting; in a config file it is spelled lanes"},
+		"duplicate_key":           {":4: lanes: is set twice, also in line 1; remove one"},
 		"count_is_text":           {`:1: lanes: "two" is a YAML str, but the setting is of type count; write it as digits`},
 		"count_in_quotes":         {`:1: lanes: "2" is a YAML str, but the setting is of type count; write it as digits, without quotes`},
 		"count_is_float":          {`:1: lanes: "2.5" is a YAML float, but the setting is of type count`},
-		"count_in_hex":            {`:1: lanes: "0x10" is not a whole number`},
+		"count_in_hex":            {`:1: lanes: "0x10" is not an integer`},
 		"duration_without_unit":   {`:1: retention: "300" is not a duration; write it like 300s, 5m or 72h`},
 		"duration_in_words":       {`:1: retention: "5 days" is not a duration`},
-		"size_unit":               {`:1: s3_file_bytes: "50MB" is not a size; write bytes, or like 256KiB or 50MiB`},
+		"size_unit":               {`:1: s3_file_bytes: "50MB" is not a size; write a number of bytes, or use a unit as in 256KiB or 50MiB`},
 		"size_negative":           {`:1: s3_file_bytes: "-1" is not a size`},
 		"size_too_large":          {`:1: s3_file_bytes: "9000000000GiB" is not a size`},
 		"bool_in_quotes":          {`:1: reveal_secrets: "yes" is a YAML str, but the setting is of type bool; write true or false`},
 		"bool_is_number":          {`:1: reveal_secrets: "1" is a YAML int, but the setting is of type bool`},
 		"text_is_number":          {`:1: tenant_claim: "5" is a YAML int, but the setting is of type text; put it in quotes`},
-		"no_value":                {":1: lanes: has no value; give one of type count"},
+		"no_value":                {":1: lanes: has no value; set one of type count, or remove the key"},
 		"value_is_list":           {":1: lanes: must be a single value of type count"},
 		"value_is_map":            {":1: retention: must be a single value of type duration"},
 		"value_is_alias":          {":2: in_flight: must be a single value of type count"},
 		"key_is_list":             {":1: a key must be the name of a setting"},
 		"root_is_list":            {":1: must be lines of the form key: value"},
 		"root_is_text":            {":1: must be lines of the form key: value"},
-		"two_documents":           {": must be one YAML document"},
+		"two_documents":           {": must be a single YAML document"},
 		"tab":                     {": is not YAML: yaml: line 2"},
 		"open_quote":              {": is not YAML: yaml: line"},
 		"not_utf8":                {": is not YAML: yaml"},
 		"several": {
 			`:1: max_integrations: "many"`, `:2: retention: "long"`,
-			":3: bogus: there is no such setting", `:4: reveal_secrets: "maybe"`,
+			":3: bogus: is not a setting", `:4: reveal_secrets: "maybe"`,
 		},
 	}
 	files, err := filepath.Glob("testdata/bad/*.yaml")
@@ -120,7 +120,7 @@ func TestLoadFileUnreadable(t *testing.T) {
 	if err := os.WriteFile(big, []byte(strings.Repeat("#\n", maxFileBytes/2+1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := LoadFile(s.Table(), big); err == nil || !strings.Contains(err.Error(), "larger than") {
+	if err := LoadFile(s.Table(), big); err == nil || !strings.Contains(err.Error(), "exceeds the limit of") {
 		t.Errorf("a large file: %v", err)
 	}
 }
@@ -153,7 +153,7 @@ func TestLoadEnv(t *testing.T) {
 	}
 	err := LoadEnv(got.Table(), env(map[string]string{"SLUICE_LANES": "", "SLUICE_RETRY_MIN": "soon", "SLUICE_REVEAL_SECRETS": "maybe"}))
 	const wantErr = `SLUICE_RETRY_MIN: "soon" is not a duration; write it like 300s, 5m or 72h
-SLUICE_LANES: "" is not a whole number
+SLUICE_LANES: "" is not an integer
 SLUICE_REVEAL_SECRETS: "maybe" is neither true nor false`
 	if err == nil || err.Error() != wantErr {
 		t.Errorf("err = %v\nwant %s", err, wantErr)

@@ -7,35 +7,34 @@ import (
 	"time"
 )
 
-// Setting is one row of a table of settings. It is a flag.Value and a
-// pflag.Value. Make one with Count, Duration, Size, Text or Bool; setting it
-// sets the variable it was made with.
+// Setting is one row of a table of settings. It implements flag.Value and
+// pflag.Value. Create one with Count, Duration, Size, Text or Bool; setting it
+// sets the variable it was created with.
 type Setting struct {
 	Name string // of the flag: "max-integrations"
 	Doc  string
 	value
 }
 
-// value is a variable that reads and writes itself as text: Set takes what
-// String returns.
+// value is a variable in text form. Set accepts what String returns.
 type value interface {
 	String() string
 	Set(text string) error
 	Type() string
 }
 
-// envPrefix begins the name of every environment variable of Sluice.
+// envPrefix starts the name of every environment variable of Sluice.
 const envPrefix = "SLUICE_"
 
-// Env is the name of the environment variable: "SLUICE_MAX_INTEGRATIONS".
+// Env returns the name of the environment variable: "SLUICE_MAX_INTEGRATIONS".
 func (s Setting) Env() string { return envPrefix + strings.ToUpper(s.Key()) }
 
-// Key is the name in the config file: "max_integrations".
+// Key returns the name in the config file: "max_integrations".
 func (s Setting) Key() string { return strings.ReplaceAll(s.Name, "-", "_") }
 
 type count int
 
-// Count is a row that holds a whole number.
+// Count returns a row for an integer.
 func Count(name, doc string, to *int) Setting { return Setting{name, doc, (*count)(to)} }
 
 func (v *count) String() string { return strconv.Itoa(int(*v)) }
@@ -44,7 +43,7 @@ func (v *count) positive() bool { return *v > 0 }
 func (v *count) Set(s string) error {
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		return fmt.Errorf("%q is not a whole number", s)
+		return fmt.Errorf("%q is not an integer", s)
 	}
 	*v = count(n)
 	return nil
@@ -52,7 +51,7 @@ func (v *count) Set(s string) error {
 
 type duration time.Duration
 
-// Duration is a row that holds a time span, written like 300s, 5m or 72h.
+// Duration returns a row for a duration, written like 300s, 5m or 72h.
 func Duration(name, doc string, to *time.Duration) Setting {
 	return Setting{name, doc, (*duration)(to)}
 }
@@ -80,8 +79,8 @@ func (v *duration) Set(s string) error {
 
 type size int64
 
-// Size is a row that holds a number of bytes, written as such or like 256KiB or
-// 50MiB; 4 EiB at most.
+// Size returns a row for a number of bytes, written as such or like 256KiB or
+// 50MiB; at most 4 EiB.
 func Size(name, doc string, to *int64) Setting { return Setting{name, doc, (*size)(to)} }
 
 func (v *size) String() string {
@@ -105,7 +104,7 @@ func (v *size) Set(s string) error {
 	}
 	n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
 	if err != nil || n < 0 || n > maxSize/unit {
-		return fmt.Errorf("%q is not a size; write bytes, or like 256KiB or 50MiB", s)
+		return fmt.Errorf("%q is not a size; write a number of bytes, or use a unit as in 256KiB or 50MiB", s)
 	}
 	*v = size(n * unit)
 	return nil
@@ -120,7 +119,7 @@ var sizeUnits = []struct {
 
 type text string
 
-// Text is a row that holds any text.
+// Text returns a row for any text.
 func Text(name, doc string, to *string) Setting { return Setting{name, doc, (*text)(to)} }
 
 func (v *text) String() string     { return string(*v) }
@@ -129,7 +128,7 @@ func (v *text) Set(s string) error { *v = text(s); return nil }
 
 type boolean bool
 
-// Bool is a row that holds true or false.
+// Bool returns a row for true or false.
 func Bool(name, doc string, to *bool) Setting { return Setting{name, doc, (*boolean)(to)} }
 
 func (v *boolean) String() string   { return strconv.FormatBool(bool(*v)) }

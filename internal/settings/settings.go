@@ -1,5 +1,6 @@
-// Package settings has the settings that every shape of Sluice shares, as one
-// table: each is a flag, a key of the config file and an environment variable.
+// Package settings defines the settings that the node and the AWS deployment
+// share, as one table: each is a flag, a key of the config file and an environment
+// variable.
 package settings
 
 import (
@@ -8,8 +9,8 @@ import (
 	"time"
 )
 
-// Settings are the limits and times of the event stream. Default has the
-// values that are used where nothing is set.
+// Settings are the limits and timeouts of the event stream. Table describes each
+// of them; Default returns the defaults.
 type Settings struct {
 	MaxIntegrations     int
 	Retention           time.Duration
@@ -33,7 +34,7 @@ type Settings struct {
 	AllowPrivateTargets bool
 }
 
-// Default returns the settings of the contract's table.
+// Default returns the default settings.
 func Default() Settings {
 	return Settings{
 		MaxIntegrations:  10,
@@ -57,54 +58,54 @@ func Default() Settings {
 	}
 }
 
-// Table lists every setting; setting a row sets the field in s.
+// Table returns a row for every setting. Setting a row sets the field of s.
 func (s *Settings) Table() []Setting {
 	return []Setting{
-		Count("max-integrations", "integrations a tenant may have", &s.MaxIntegrations),
-		Duration("retention", "how far back the log, a start and a replay reach", &s.Retention),
-		Duration("temporary-grace", "time from the end of a replay to its deletion", &s.TemporaryGrace),
-		Duration("webhook-timeout", "a receiver's time to answer", &s.WebhookTimeout),
-		Count("in-flight", "calls at a time to one integration", &s.InFlight),
-		Duration("follow-budget", "what a batch waits for its slowest follower before that one leaves", &s.FollowBudget),
-		Duration("retry-min", "first pause of the back-off", &s.RetryMin),
-		Duration("retry-max", "longest pause of the back-off", &s.RetryMax),
-		Duration("failure-stop-after", "unbroken failure until an integration is stopped", &s.FailureStopAfter),
-		Count("max-rejected", "rejected events kept an integration", &s.MaxRejected),
-		Duration("s3-file-interval", "wall time after which a new S3 file is started", &s.S3FileInterval),
-		Size("s3-file-bytes", "size at which a new S3 file is started", &s.S3FileBytes),
-		Size("max-event-bytes", "largest event that can be published", &s.MaxEventBytes),
-		Size("max-publish-bytes", "largest publish call", &s.MaxPublishBytes),
-		Count("max-publish-events", "most events in a publish call", &s.MaxPublishEvents),
-		Count("lanes", "lanes a tenant: units of order and of scale", &s.Lanes),
-		Duration("sweep-interval", "time between sweeps for what is overdue", &s.SweepInterval),
-		Text("tenant-claim", "claim of the access token that names the tenant", &s.TenantClaim),
-		Bool("reveal-secrets", "answer with secrets in clear", &s.RevealSecrets),
-		Bool("allow-private-targets", "let receivers be on private addresses", &s.AllowPrivateTargets),
+		Count("max-integrations", "integrations per tenant", &s.MaxIntegrations),
+		Duration("retention", "how long events are kept for starts and replays", &s.Retention),
+		Duration("temporary-grace", "how long a finished replay is kept before it is deleted", &s.TemporaryGrace),
+		Duration("webhook-timeout", "how long a receiver may take to answer", &s.WebhookTimeout),
+		Count("in-flight", "concurrent calls per integration", &s.InFlight),
+		Duration("follow-budget", "how long live delivery waits for a slow integration before moving it to catch-up", &s.FollowBudget),
+		Duration("retry-min", "upper bound of the first retry delay; doubles with each failure", &s.RetryMin),
+		Duration("retry-max", "upper bound of every retry delay", &s.RetryMax),
+		Duration("failure-stop-after", "how long an integration may fail without a success before it is stopped", &s.FailureStopAfter),
+		Count("max-rejected", "rejected events kept per integration", &s.MaxRejected),
+		Duration("s3-file-interval", "age at which an S3 file is closed and a new one started", &s.S3FileInterval),
+		Size("s3-file-bytes", "size at which an S3 file is closed and a new one started", &s.S3FileBytes),
+		Size("max-event-bytes", "largest event accepted", &s.MaxEventBytes),
+		Size("max-publish-bytes", "largest body of a publish call", &s.MaxPublishBytes),
+		Count("max-publish-events", "events per publish call", &s.MaxPublishEvents),
+		Count("lanes", "lanes per tenant: the units of order and of scale", &s.Lanes),
+		Duration("sweep-interval", "time between sweeps for overdue cursors and finished replays", &s.SweepInterval),
+		Text("tenant-claim", "access token claim that names the tenant", &s.TenantClaim),
+		Bool("reveal-secrets", "show secrets in clear in API responses", &s.RevealSecrets),
+		Bool("allow-private-targets", "allow receivers on private and loopback addresses", &s.AllowPrivateTargets),
 	}
 }
 
-// Validate reports every setting that cannot be worked with.
+// Validate returns an error for every invalid setting.
 func (s *Settings) Validate() []error {
 	var errs []error
 	for _, row := range s.Table() {
 		if p, ok := row.value.(interface{ positive() bool }); ok && !p.positive() {
-			errs = append(errs, fmt.Errorf("%s is %s; it must be more than 0", row.Env(), row.String()))
+			errs = append(errs, fmt.Errorf("%s is %s; it must be greater than 0", row.Env(), row.String()))
 		}
 	}
 	if s.RetryMax < s.RetryMin {
-		errs = append(errs, fmt.Errorf("SLUICE_RETRY_MAX is %v, less than SLUICE_RETRY_MIN, %v", s.RetryMax, s.RetryMin))
+		errs = append(errs, fmt.Errorf("SLUICE_RETRY_MAX is %v; it must be at least SLUICE_RETRY_MIN, which is %v", s.RetryMax, s.RetryMin))
 	}
 	if s.MaxPublishBytes < s.MaxEventBytes {
-		errs = append(errs, fmt.Errorf("SLUICE_MAX_PUBLISH_BYTES is %d, less than SLUICE_MAX_EVENT_BYTES, %d", s.MaxPublishBytes, s.MaxEventBytes))
+		errs = append(errs, fmt.Errorf("SLUICE_MAX_PUBLISH_BYTES is %d; it must be at least SLUICE_MAX_EVENT_BYTES, which is %d", s.MaxPublishBytes, s.MaxEventBytes))
 	}
 	if s.S3FileBytes > MaxS3FileBytes {
-		errs = append(errs, fmt.Errorf("SLUICE_S3_FILE_BYTES is %d; it can be at most %d, as S3 takes a file in at most 10,000 parts", s.S3FileBytes, int64(MaxS3FileBytes)))
+		errs = append(errs, fmt.Errorf("SLUICE_S3_FILE_BYTES is %d; it must be at most %d, because S3 limits an upload to 10,000 parts", s.S3FileBytes, int64(MaxS3FileBytes)))
 	}
 	if s.MaxRejected > MaxRejectedEvents {
-		errs = append(errs, fmt.Errorf("SLUICE_MAX_REJECTED is %d; it can be at most %d, as the list of an integration's rejected events is one record", s.MaxRejected, MaxRejectedEvents))
+		errs = append(errs, fmt.Errorf("SLUICE_MAX_REJECTED is %d; it must be at most %d, because the list of an integration's rejected events is stored as one record", s.MaxRejected, MaxRejectedEvents))
 	}
 	if s.Lanes > MaxLanes {
-		errs = append(errs, fmt.Errorf("SLUICE_LANES is %d; it can be at most %d", s.Lanes, MaxLanes))
+		errs = append(errs, fmt.Errorf("SLUICE_LANES is %d; it must be at most %d", s.Lanes, MaxLanes))
 	}
 	if s.TenantClaim == "" {
 		errs = append(errs, errors.New("SLUICE_TENANT_CLAIM is empty; name the claim that holds the tenant"))
@@ -112,15 +113,13 @@ func (s *Settings) Validate() []error {
 	return errs
 }
 
-// MaxS3FileBytes is what fits into the 10,000 parts of 5 MiB in which a file is
-// uploaded at most.
+// MaxS3FileBytes is the most that fits into one upload: 10,000 parts of 5 MiB.
 const MaxS3FileBytes = 10_000 * (5 << 20)
 
-// MaxLanes keeps a start or stop, which writes two records a lane, within one
-// transaction of 100 writes (Amazon DynamoDB's limit).
+// MaxLanes keeps a start or stop, which writes two records per lane, within one
+// transaction of 100 writes (DynamoDB's limit).
 const MaxLanes = 32
 
-// MaxRejectedEvents keeps the index of an integration's rejected events, which is
-// one item of about 100 bytes an event, well below the 400 KB that an item can
-// have (Amazon DynamoDB's limit).
+// MaxRejectedEvents keeps the index of an integration's rejected events, one item
+// with about 100 bytes per event, well below 400 KB (DynamoDB's item limit).
 const MaxRejectedEvents = 1000

@@ -74,15 +74,15 @@ func TestValidate(t *testing.T) {
 		change func(*Settings)
 		want   string
 	}{
-		"zero count":        {func(s *Settings) { s.InFlight = 0 }, "SLUICE_IN_FLIGHT is 0; it must be more than 0"},
+		"zero count":        {func(s *Settings) { s.InFlight = 0 }, "SLUICE_IN_FLIGHT is 0; it must be greater than 0"},
 		"negative count":    {func(s *Settings) { s.MaxRejected = -1 }, "SLUICE_MAX_REJECTED is -1"},
 		"zero duration":     {func(s *Settings) { s.Retention = 0 }, "SLUICE_RETENTION is 0s"},
 		"zero size":         {func(s *Settings) { s.S3FileBytes = 0 }, "SLUICE_S3_FILE_BYTES is 0"},
-		"too large files":   {func(s *Settings) { s.S3FileBytes = 52_428_800_001 }, "SLUICE_S3_FILE_BYTES is 52428800001; it can be at most 52428800000,"},
-		"retry order":       {func(s *Settings) { s.RetryMin = time.Hour }, "SLUICE_RETRY_MAX is 5m0s, less than SLUICE_RETRY_MIN, 1h0m0s"},
-		"publish order":     {func(s *Settings) { s.MaxEventBytes = 6 << 20 }, "SLUICE_MAX_PUBLISH_BYTES is 5242880, less than"},
-		"too many lanes":    {func(s *Settings) { s.Lanes = MaxLanes + 1 }, "SLUICE_LANES is 33; it can be at most 32"},
-		"too many rejected": {func(s *Settings) { s.MaxRejected = 1001 }, "SLUICE_MAX_REJECTED is 1001; it can be at most 1000,"},
+		"too large files":   {func(s *Settings) { s.S3FileBytes = 52_428_800_001 }, "SLUICE_S3_FILE_BYTES is 52428800001; it must be at most 52428800000,"},
+		"retry order":       {func(s *Settings) { s.RetryMin = time.Hour }, "SLUICE_RETRY_MAX is 5m0s; it must be at least SLUICE_RETRY_MIN, which is 1h0m0s"},
+		"publish order":     {func(s *Settings) { s.MaxEventBytes = 6 << 20 }, "SLUICE_MAX_PUBLISH_BYTES is 5242880; it must be at least"},
+		"too many lanes":    {func(s *Settings) { s.Lanes = MaxLanes + 1 }, "SLUICE_LANES is 33; it must be at most 32"},
+		"too many rejected": {func(s *Settings) { s.MaxRejected = 1001 }, "SLUICE_MAX_REJECTED is 1001; it must be at most 1000,"},
 		"no tenant claim":   {func(s *Settings) { s.TenantClaim = "" }, "SLUICE_TENANT_CLAIM is empty"},
 	} {
 		s := Default()

@@ -18,16 +18,16 @@ import (
 
 var errDepth = fmt.Errorf("is nested deeper than %d levels", MaxDepth)
 
-// Place is where in a caller's body a piece of JSON was found, so that what is
-// wrong in the piece is reported by its place in the body.
+// Place locates a part of a caller's body that is decoded separately, so that its
+// errors are reported by their place in the body.
 type Place struct {
 	Body   []byte
-	Offset int    // of the piece, in bytes from the start of Body
-	Prefix string // of the paths in the piece: "events[3]"
+	Offset int    // of the part, in bytes from the start of Body
+	Prefix string // of the paths in the part: "events[3]"
 }
 
-// Problem turns an error of the json and jsontext packages into a
-// problem.Error. Its message has names from the body in it and never a value.
+// Problem converts an error of the packages json and jsontext to a problem.Error.
+// Its message contains names from the body but never values.
 func (p Place) Problem(err error) error {
 	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		return p.syntactic(e)
@@ -38,7 +38,7 @@ func (p Place) Problem(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return problem.New(problem.InvalidJSON, "%s.", p.at("the JSON ends too early", "", len(p.Body)-p.Offset))
 	}
-	return problem.Wrap(err, problem.InvalidJSON, "The body cannot be read as JSON.")
+	return problem.Wrap(err, problem.InvalidJSON, "The body is not valid JSON.")
 }
 
 func (p Place) syntactic(e *jsontext.SyntacticError) error {
@@ -61,7 +61,7 @@ func (p Place) semantic(e *json.SemanticError) error {
 		return problem.New(problem.UnknownField, "%s.",
 			p.at("is not a known field; check its spelling", e.JSONPointer, int(e.ByteOffset)))
 	}
-	what := "has a value that cannot be used"
+	what := "has an invalid value"
 	if want := typeWord(e.GoType); want != "" {
 		what = "must be " + want
 		if got := kindWord(e.JSONKind); got != "" && got != want {
@@ -71,7 +71,7 @@ func (p Place) semantic(e *json.SemanticError) error {
 	return problem.New(problem.InvalidRequest, "%s.", p.at(what, e.JSONPointer, int(e.ByteOffset)))
 }
 
-// at says what is wrong with the value at the pointer, and where that is.
+// at returns a message about the value at pointer, with its line and column.
 func (p Place) at(what string, pointer jsontext.Pointer, offset int) string {
 	path := Path(p.Prefix, pointer)
 	if path == "" {
@@ -81,20 +81,21 @@ func (p Place) at(what string, pointer jsontext.Pointer, offset int) string {
 	return fmt.Sprintf("%s %s (line %d, column %d)", path, what, line, column)
 }
 
-// position returns line and column, both from 1; columns count characters.
+// position returns the line and column of an offset, both counted from 1; columns
+// count characters.
 func (p Place) position(offset int) (line, column int) {
 	before := p.Body[:min(max(p.Offset+offset, 0), len(p.Body))]
 	return 1 + bytes.Count(before, []byte{'\n'}), 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
 }
 
-// Lengths, in bytes, at which names and paths are cut in messages.
+// Limits of names and paths in messages, in bytes.
 const (
 	maxName = 64
 	maxPath = 256
 )
 
-// Path writes a JSON pointer as people write it, after prefix:
-// "filter_conditions.event_filter[2]". Long paths and names are cut.
+// Path returns prefix and a JSON pointer in readable form:
+// "filter_conditions.event_filter[2]". It truncates long paths and names.
 func Path(prefix string, pointer jsontext.Pointer) string {
 	b := []byte(prefix)
 	for token := range pointer.Tokens() {

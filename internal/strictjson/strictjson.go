@@ -1,7 +1,6 @@
-// Package strictjson decodes the JSON that callers send: one object, without
-// unknown members, duplicate names, invalid UTF-8, anything after it, or more
-// nesting than MaxDepth. What it refuses is a problem.Error whose message
-// names the field and its place in the body.
+// Package strictjson decodes JSON from callers: one object, without unknown members,
+// duplicate names, invalid UTF-8, trailing data, or nesting deeper than MaxDepth. Its
+// errors are problem.Errors whose messages name the field and its place in the body.
 package strictjson
 
 import (
@@ -13,15 +12,15 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// MaxDepth is how many objects and arrays may be within each other. It is far
-// above what a document needs and below what common parsers choke on.
+// MaxDepth limits the nesting of objects and arrays. It is far more than a document
+// needs and less than common parsers support.
 const MaxDepth = 256
 
-// Decode stores the JSON object in body into out, a pointer to a struct. Names
-// are case-sensitive, a null leaves a pointer or slice nil, and out may be
-// partly filled when there is an error. The error is problem.InvalidJSON where
-// body is not JSON, problem.UnknownField for a member that out has no field
-// for, and problem.InvalidRequest for a value of another type.
+// Decode decodes the JSON object in body into out, a pointer to a struct. Names are
+// case-sensitive, and null leaves a pointer or slice nil. On error, out may be partly
+// filled. The error is problem.InvalidJSON if body is not valid JSON,
+// problem.UnknownField for a member without a field in out, and
+// problem.InvalidRequest for a value of the wrong type.
 func Decode(body []byte, out any) error {
 	place := Place{Body: body}
 	if err := CheckDepth(body); err != nil {
@@ -36,11 +35,11 @@ func Decode(body []byte, out any) error {
 	return nil
 }
 
-// CheckDepth returns an error if value is nested deeper than MaxDepth. It
-// leaves every other fault in value to whoever decodes it.
+// CheckDepth returns an error if value is nested deeper than MaxDepth. It ignores
+// all other faults of value.
 func CheckDepth(value []byte) error {
 	if bytes.Count(value, []byte{'['})+bytes.Count(value, []byte{'{'}) <= MaxDepth {
-		return nil // the usual case, at the cost of a scan
+		return nil // the usual case, without decoding
 	}
 	dec := jsontext.NewDecoder(bytes.NewReader(value), jsontext.AllowDuplicateNames(true))
 	for {
@@ -57,8 +56,8 @@ func CheckDepth(value []byte) error {
 	}
 }
 
-// checkObject refuses a body that is empty or begins like another value.
-// Whatever else is wrong with it is found by decoding it.
+// checkObject refuses a body that is empty or is another value than an object.
+// Decoding finds all other faults.
 func checkObject(body []byte) error {
 	trimmed := bytes.TrimLeft(body, " \t\r\n")
 	if len(trimmed) == 0 {

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// ParseURL reads a URL as people write it. In path, query and fragment it
-// percent-encodes what RFC 3986 does not allow there: characters outside ASCII as
-// UTF-8, blanks, brackets and the like, and a percent sign that begins no escape.
-// What is encoded already stays as it is. Requests are made with the result; what
-// is stored and shown is the text as it was given.
+// ParseURL parses a URL as people write it. In path, query and fragment it
+// percent-encodes what RFC 3986 does not allow there: characters outside ASCII (as
+// UTF-8), spaces, brackets and the like, and a percent sign that starts no escape.
+// Existing escapes are kept. Use the result for requests; store and show the original
+// text.
 func ParseURL(raw string) (*url.URL, error) {
 	start := authorityEnd(raw)
 	rest := raw[start:]
@@ -26,8 +26,8 @@ func ParseURL(raw string) (*url.URL, error) {
 	return url.Parse(b.String())
 }
 
-// authorityEnd is where host and port end. An escape in a host would change
-// which host is meant, so nothing before it is encoded.
+// authorityEnd returns the end of host and port. Nothing before it is encoded,
+// because an escape would change the host.
 func authorityEnd(raw string) int {
 	_, after, found := strings.Cut(raw, "://")
 	if !found {
@@ -39,7 +39,7 @@ func authorityEnd(raw string) int {
 	return len(raw)
 }
 
-// allowed reports whether RFC 3986 allows the byte as it stands.
+// allowed reports whether RFC 3986 allows the byte s[i] unescaped.
 func allowed(s string, i int) bool {
 	switch c := s[i]; {
 	case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':

@@ -1,11 +1,11 @@
-// Package usertext has the rules for text that people type or paste: the same
-// for every field of the API, for claims of access tokens and for the flags of
-// the command line. Text is refused and never altered: a customer who is told of
-// an invisible character removes it, one who is not looks for it for days.
+// Package usertext validates text that people type or paste, by the same rules for
+// the fields of the API, the claims of access tokens and the flags of the command
+// line. It refuses text and never alters it: an invisible character that nobody
+// reports can take days to find.
 //
-// Errors continue a sentence about the field, as in "callback_url has an
-// invisible character (U+200B) at position 12; remove it". Positions count
-// characters, from 1. No error repeats the text, so the rules suit secrets too.
+// Errors complete a sentence about the field: "callback_url has an invisible
+// character (U+200B) at position 12; remove it". Positions count characters, from 1.
+// Errors never contain the text, so the rules apply to secrets too.
 package usertext
 
 import (
@@ -16,9 +16,9 @@ import (
 	"unicode/utf8"
 )
 
-// Check returns what is wrong with s as text: bytes that are not UTF-8, control
-// characters, invisible characters, white space other than a plain space, and
-// spaces at its ends. Empty text is not wrong.
+// Check returns an error if s contains invalid UTF-8, control characters, invisible
+// characters, white space other than U+0020, or a leading or trailing space. Empty
+// text is valid.
 func Check(s string) error {
 	position := 0
 	for i, r := range s {
@@ -39,10 +39,10 @@ func Check(s string) error {
 	return nil
 }
 
-// CheckHeader returns why s cannot be sent as it is in the value of an HTTP
-// header: what Check refuses, and every character outside ASCII, to which RFC 9110
-// gives no meaning there. Spaces within are part of a value. RFC 6750 lists fewer
-// characters for a bearer token, but receivers in use expect others.
+// CheckHeader returns an error if s cannot be sent unchanged in the value of an HTTP
+// header: if Check refuses it, or if it contains characters outside ASCII, which have
+// no meaning there (RFC 9110). Inner spaces are allowed. RFC 6750 allows fewer
+// characters in a bearer token, but existing receivers expect others.
 func CheckHeader(s string) error {
 	if err := Check(s); err != nil {
 		return err
@@ -51,7 +51,7 @@ func CheckHeader(s string) error {
 	for _, r := range s {
 		position++
 		if r > unicode.MaxASCII {
-			return fmt.Errorf("has a character outside ASCII at position %d, which a header cannot carry; check how it was copied", position)
+			return fmt.Errorf("has a character outside ASCII at position %d, which a header cannot contain; check how it was copied", position)
 		}
 	}
 	return nil
@@ -66,7 +66,7 @@ func Clip(s string, most int) string {
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
-// fault returns what is wrong with one character, and the way out; "" if nothing.
+// fault returns what is wrong with a character and what to do, or "".
 func fault(r rune) (kind, advice string) {
 	switch {
 	case unicode.IsControl(r):
@@ -76,7 +76,7 @@ func fault(r rune) (kind, advice string) {
 	case r != ' ' && unicode.Is(unicode.Z, r):
 		return "a special space", "remove it, or write a plain space"
 	case r == utf8.RuneError:
-		return "a replacement character", "it stands for one that was lost; write that again"
+		return "a replacement character", "it replaces a character that was lost; enter that again"
 	}
 	return "", ""
 }
@@ -87,5 +87,5 @@ var invisible = []*unicode.RangeTable{
 	unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Noncharacter_Code_Point,
 }
 
-// brailleBlank is a symbol to Unicode, and nothing to the eye.
+// brailleBlank is a symbol in Unicode but looks like a space.
 const brailleBlank = '\u2800'

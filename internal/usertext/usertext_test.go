@@ -40,7 +40,7 @@ func TestCheck(t *testing.T) {
 		"aé\xffb":           "has a byte (0xFF) at position 3 that is not UTF-8; send it in UTF-8",
 		"a\xed\xa0\x80b":    "has a byte (0xED) at position 2 that is not UTF-8; send it in UTF-8", // a lone surrogate
 		"a\xc0\x80":         "has a byte (0xC0) at position 2 that is not UTF-8; send it in UTF-8", // a long form of NUL
-		"a\ufffdb":          "has a replacement character (U+FFFD) at position 2; it stands for one that was lost; write that again",
+		"a\ufffdb":          "has a replacement character (U+FFFD) at position 2; it replaces a character that was lost; enter that again",
 		" a":                "begins with a space; remove it",
 		"a ":                "ends with a space; remove it",
 		" ":                 "begins with a space; remove it",
@@ -61,8 +61,8 @@ func TestCheckHeader(t *testing.T) {
 	for text, want := range map[string]string{
 		"a key":            "",
 		"1|aB~!{}\"\\=":    "",
-		"clé":              "has a character outside ASCII at position 3, which a header cannot carry; check how it was copied",
-		"\u201ckey\u201d":  "has a character outside ASCII at position 1, which a header cannot carry; check how it was copied",
+		"clé":              "has a character outside ASCII at position 3, which a header cannot contain; check how it was copied",
+		"\u201ckey\u201d":  "has a character outside ASCII at position 1, which a header cannot contain; check how it was copied",
 		"key\n":            "has a control character (U+000A) at position 4; remove it",
 		"ke\u200by":        "has an invisible character (U+200B) at position 3; remove it",
 		"key ":             "ends with a space; remove it",

@@ -1,11 +1,11 @@
-// Package version has the version of this build.
+// Package version provides the version of this build.
 package version
 
 import "runtime/debug"
 
-// Version is the version of this build, such as "v1.4.0" or "devel". The linker
-// sets it in a release (see Makefile); otherwise it is what the Go toolchain
-// recorded, as after `go install …@v1.4.0`.
+// Version is the version of this build, such as "v1.4.0" or "devel". The linker sets
+// it in a release (see Makefile); otherwise it is the version that the Go toolchain
+// recorded, for example after `go install …@v1.4.0`.
 var Version string
 
 func init() {

@@ -49,7 +49,7 @@ func TestCommandLine(t *testing.T) {
 	}
 	until(t, "the listener prints the event", func() bool { return strings.Contains(received(), `"payload":{"n":1}`) })
 	bad := do(4, `{"name":"order.created","payload":{}}`+"\n"+`{"name":"order","payload":{}}`+"\n", "publish")
-	if !strings.Contains(bad.stderr, "The refused event is line 2; correct it first.") || strings.Contains(bad.stderr, "--from-line") {
+	if !strings.Contains(bad.stderr, "The service refused line 2; correct it first.") || strings.Contains(bad.stderr, "--from-line") {
 		t.Errorf("of a bad line it says %s", bad.stderr)
 	}
 

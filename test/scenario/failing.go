@@ -44,9 +44,9 @@ func failures(t *testing.T, env *Env) {
 			w.Header().Set("Location", "http://169.254.169.254/latest/meta-data/")
 			w.WriteHeader(http.StatusTemporaryRedirect)
 		}},
-		{"closes", "the connection was closed before an answer came", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
+		{"closes", "the connection was closed before a response arrived", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
 		{"hangs", fmt.Sprintf("no answer within %v", env.Settings.WebhookTimeout), hang},
-		{"no HTTP", "the answer is not valid HTTP", func(w http.ResponseWriter, _ *http.Request) {
+		{"no HTTP", "the response is not valid HTTP", func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, err := http.NewResponseController(w).Hijack()
 			if err == nil {
 				_, _ = conn.Write([]byte("220 mail.example.com ESMTP\r\n\r\n"))

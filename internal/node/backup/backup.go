@@ -1,6 +1,6 @@
-// Package backup copies the data directory of a node to a directory that can be
-// restored, and back. A directory has a database only if it is whole: until then
-// the database has another name, under which no node starts.
+// Package backup backs up and restores the data directory of a node. The database
+// gets its name only when the copy is complete; a node does not start with one under
+// its temporary name.
 package backup
 
 import (
@@ -18,19 +18,19 @@ import (
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
-// Progress is called now and then with the bytes copied and how many there are.
+// Progress is called repeatedly with the number of bytes copied and in total.
 type Progress func(done, total int64)
 
-// Result is what was written.
+// Result describes what was written.
 type Result struct {
 	Bytes      int64    // of the database
 	Keys       []string // the names of the key files that were copied
-	SecretsKey bool     // the directory has the key of the stored secrets
+	SecretsKey bool     // the directory contains the key of the stored secrets
 }
 
-// Create writes a backup of the data directory, whose node may be running, into
-// dir, which must be empty or not exist. Of a failure nothing is left; of a
-// process that was killed, nothing that Restore takes for a backup.
+// Create backs up the data directory, whose node may be running, into dir, which
+// must be empty or not exist. On failure it removes what it wrote. If the process is
+// killed, Restore does not accept the remains.
 func Create(ctx context.Context, data, dir string, keys bool, progress Progress) (Result, error) {
 	if err := checkApart(dir, data); err != nil {
 		return Result{}, err
@@ -58,15 +58,15 @@ func (w *writer) create(ctx context.Context, keys bool, progress Progress) (_ Re
 	return w.fill(ctx, keys, progress)
 }
 
-// Restore puts a backup into a data directory, which must be empty or not exist.
-// Keys that are there already stay if they do not differ from those of the
-// backup. What is left of a restore that was cut short is overwritten.
+// Restore restores a backup into a data directory, which must be empty or not exist.
+// It may contain keys if they equal those of the backup. The remains of an
+// interrupted restore are overwritten.
 func Restore(ctx context.Context, dir, data string, progress Progress) (Result, error) {
 	if err := checkApart(dir, data); err != nil {
 		return Result{}, err
 	}
 	if _, err := os.Stat(filepath.Join(dir, sqlitedb.FileName)); err != nil {
-		return Result{}, fmt.Errorf("there is no backup in %s: %w", dir, err)
+		return Result{}, fmt.Errorf("%s does not contain a backup: %w", dir, err)
 	}
 	w := &writer{source: dir, dir: data}
 	return w.restore(ctx, progress)
@@ -92,8 +92,8 @@ func (w *writer) restore(ctx context.Context, progress Progress) (_ Result, err 
 	return w.fill(ctx, true, progress)
 }
 
-// checkApart refuses directories of which one lies in the other: a backup in the
-// data directory is lost with it.
+// checkApart refuses a directory within the other: a backup in the data directory
+// would be lost with it.
 func checkApart(dir, data string) error {
 	a, err := realPath(dir)
 	if err != nil {
@@ -104,7 +104,7 @@ func checkApart(dir, data string) error {
 		return err
 	}
 	if within(a, b) || within(b, a) {
-		return fmt.Errorf("the backup %s and the data directory %s must be apart, neither in the other; choose another directory", dir, data)
+		return fmt.Errorf("the backup %s and the data directory %s must not contain each other; choose another directory", dir, data)
 	}
 	return nil
 }
@@ -114,7 +114,7 @@ func within(path, dir string) bool {
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
 }
 
-// realPath is a path without symbolic links. Its last part need not exist.
+// realPath resolves the symbolic links of a path. Its last element need not exist.
 func realPath(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -126,12 +126,12 @@ func realPath(path string) (string, error) {
 	}
 	parent, err := filepath.EvalSymlinks(filepath.Dir(path))
 	if err != nil {
-		return "", fmt.Errorf("the directory %s cannot be used: %w", path, err)
+		return "", fmt.Errorf("the directory %s cannot be created: %w", path, err)
 	}
 	return filepath.Join(parent, filepath.Base(path)), nil
 }
 
-// checkEmpty refuses a directory that has anything but the files allowed.
+// checkEmpty refuses a directory that contains other files than allowed.
 func checkEmpty(dir string, allowed ...string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -139,18 +139,18 @@ func checkEmpty(dir string, allowed ...string) error {
 	}
 	for _, entry := range entries {
 		if !slices.Contains(allowed, entry.Name()) {
-			return fmt.Errorf("the directory %s is not empty: it has %s. Nothing is overwritten; choose an empty or a new directory", dir, entry.Name())
+			return fmt.Errorf("the directory %s is not empty: it contains %s. Nothing was overwritten; choose an empty or a new directory", dir, entry.Name())
 		}
 	}
 	return nil
 }
 
-// checkKeys refuses a data directory without the key of its secrets. That of the
-// tokens is not there where an issuer makes them.
+// checkKeys refuses a data directory without the key of its secrets. The key of the
+// tokens is optional: it does not exist if an issuer signs the tokens.
 func checkKeys(data string) error {
 	_, err := os.Stat(filepath.Join(data, local.Name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no %s in the data directory %s to back up; put it back, or leave out --keys", local.Name, data)
+		return fmt.Errorf("the data directory %[2]s does not contain %[1]s; restore the key, or omit --keys", local.Name, data)
 	}
 	return err
 }

@@ -151,26 +151,26 @@ func TestRefusalsChangeNothing(t *testing.T) {
 		restore bool
 		want    string
 	}{
-		{"backup into a directory with something", func(t *testing.T, _, b string) { write(t, b+"/notes", "x") }, false, "not empty: it has notes"},
-		{"backup over a backup", func(t *testing.T, _, b string) { write(t, b+"/sluice.db", "x") }, false, "not empty: it has sluice.db"},
+		{"backup into a directory with something", func(t *testing.T, _, b string) { write(t, b+"/notes", "x") }, false, "not empty: it contains notes"},
+		{"backup over a backup", func(t *testing.T, _, b string) { write(t, b+"/sluice.db", "x") }, false, "not empty: it contains sluice.db"},
 		{"backup beside one that was cut short", func(t *testing.T, _, b string) { write(t, b+"/sluice.db.partial", "x") }, false, "sluice.db.partial"},
 		{"backup of nothing", func(t *testing.T, d, _ string) { remove(t, d+"/sluice.db") }, false, "there is no database"},
-		{"backup without the key of the secrets", func(t *testing.T, d, _ string) { remove(t, d+"/secrets.key") }, false, "leave out --keys"},
+		{"backup without the key of the secrets", func(t *testing.T, d, _ string) { remove(t, d+"/secrets.key") }, false, "omit --keys"},
 		{"backup of a damaged key", func(t *testing.T, d, _ string) { write(t, d+"/secrets.key", "{}") }, false, "secrets.key is damaged"},
 		{"backup of another damaged key", func(t *testing.T, d, _ string) { write(t, d+"/token.key", "{}") }, false, "token.key is damaged"},
-		{"restore of nothing", func(*testing.T, string, string) {}, true, "there is no backup in"},
-		{"restore of what was cut short", func(t *testing.T, _, b string) { write(t, b+"/sluice.db.partial", "x") }, true, "there is no backup in"},
+		{"restore of nothing", func(*testing.T, string, string) {}, true, "does not contain a backup"},
+		{"restore of what was cut short", func(t *testing.T, _, b string) { write(t, b+"/sluice.db.partial", "x") }, true, "does not contain a backup"},
 		{"restore of no database", func(t *testing.T, d, b string) {
 			empty(t, d)
 			write(t, b+"/sluice.db", strings.Repeat("text", 1000))
 		}, true, "damaged"},
-		{"restore over a database", func(t *testing.T, _, b string) { write(t, b+"/sluice.db", "x") }, true, "not empty: it has sluice.db"},
+		{"restore over a database", func(t *testing.T, _, b string) { write(t, b+"/sluice.db", "x") }, true, "not empty: it contains sluice.db"},
 		{"restore beside other files", func(t *testing.T, d, b string) {
 			empty(t, d)
 			remove(t, d+"/lock")
 			write(t, d+"/notes", "x")
 			write(t, b+"/sluice.db", "x")
-		}, true, "not empty: it has notes"},
+		}, true, "not empty: it contains notes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			data, backup := dataDir(t), t.TempDir()
@@ -224,12 +224,12 @@ func TestBackupAndDataAreApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{data, data + "/backup", link + "/backup", filepath.Dir(data)} {
-		if _, err := Create(t.Context(), data, dir, false, ignore); err == nil || !strings.Contains(err.Error(), "must be apart") {
+		if _, err := Create(t.Context(), data, dir, false, ignore); err == nil || !strings.Contains(err.Error(), "must not contain each other") {
 			t.Errorf("backup into %s: got %v", dir, err)
 		}
 	}
 	backup := backupOf(t, data, true)
-	if _, err := Restore(t.Context(), backup, backup+"/data", ignore); err == nil || !strings.Contains(err.Error(), "must be apart") {
+	if _, err := Restore(t.Context(), backup, backup+"/data", ignore); err == nil || !strings.Contains(err.Error(), "must not contain each other") {
 		t.Errorf("restore into the backup: got %v", err)
 	}
 }
@@ -319,7 +319,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 	}
 	rest := filepath.Join(t.TempDir(), "backup")
 	killed("create", data, rest)
-	if _, err := Restore(t.Context(), rest, filepath.Join(t.TempDir(), "data"), ignore); err == nil || !strings.Contains(err.Error(), "no backup in") {
+	if _, err := Restore(t.Context(), rest, filepath.Join(t.TempDir(), "data"), ignore); err == nil || !strings.Contains(err.Error(), "does not contain a backup") {
 		t.Errorf("restoring what a killed backup left: got %v", err)
 	}
 
@@ -414,7 +414,7 @@ func TestTwoBackupsAtOnce(t *testing.T) {
 func TestClaimRefusesABackupThatHasJustEnded(t *testing.T) {
 	data := dataDir(t)
 	w := &writer{source: data, dir: backupOf(t, data, false)}
-	if err := w.claim(sqlitedb.CreatePartial, sqlitedb.PartialName); err == nil || !strings.Contains(err.Error(), "not empty: it has sluice.db") {
+	if err := w.claim(sqlitedb.CreatePartial, sqlitedb.PartialName); err == nil || !strings.Contains(err.Error(), "not empty: it contains sluice.db") {
 		t.Errorf("got %v, want that it is not empty", err)
 	}
 }

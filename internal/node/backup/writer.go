@@ -16,15 +16,15 @@ import (
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
-// writer fills a directory with what is in another one.
+// writer copies a database and keys from source to dir.
 type writer struct {
 	source, dir string
 	partial     *sqlitedb.Partial
-	made        []string // what to remove if it fails, the last first
+	made        []string // paths to remove on failure, last first
 }
 
-// makeDir makes the directory if it does not exist. Its parent must: a disk that
-// is not mounted is better found out.
+// makeDir creates the directory if it does not exist. Its parent must exist, so that
+// a disk that is not mounted is noticed.
 func (w *writer) makeDir() error {
 	err := os.Mkdir(w.dir, 0o700)
 	if errors.Is(err, fs.ErrExist) {
@@ -37,9 +37,8 @@ func (w *writer) makeDir() error {
 	return keyfile.SyncDir(filepath.Dir(w.dir))
 }
 
-// claim marks the directory as one without a whole database, so that no other
-// backup begins there, and refuses it if one has ended there since it was found
-// empty.
+// claim creates the partial database, so that no other backup starts in the
+// directory. It then checks again that no other one has finished there since.
 func (w *writer) claim(create func(dir string) (*sqlitedb.Partial, error), allowed ...string) error {
 	partial, err := create(w.dir)
 	if err != nil {
@@ -52,7 +51,7 @@ func (w *writer) claim(create func(dir string) (*sqlitedb.Partial, error), allow
 	return checkEmpty(w.dir, allowed...)
 }
 
-// fill copies everything; the database gets its name last.
+// fill copies everything and renames the database last.
 func (w *writer) fill(ctx context.Context, keys bool, progress Progress) (Result, error) {
 	var r Result
 	if err := sqlitedb.Copy(ctx, w.source, w.partial.Path(), progress); err != nil {
@@ -74,7 +73,7 @@ func (w *writer) fill(ctx context.Context, keys bool, progress Progress) (Result
 	return r, w.partial.Finish()
 }
 
-// copyKeys copies the key files that there are.
+// copyKeys copies the key files that exist and returns their names.
 func (w *writer) copyKeys() ([]string, error) {
 	var names []string
 	for _, name := range []string{local.Name, auth.OwnKeyName} {
@@ -110,7 +109,7 @@ func (w *writer) copyKey(name string) (bool, error) {
 		return false, err
 	}
 	if !bytes.Equal(there, content) {
-		return false, fmt.Errorf("%s is there already and differs from %s; move away the one that is wrong", to, from)
+		return false, fmt.Errorf("%s already exists and differs from %s; move the wrong one away", to, from)
 	}
 	if created {
 		w.made = append(w.made, to)
@@ -118,8 +117,8 @@ func (w *writer) copyKey(name string) (bool, error) {
 	return true, nil
 }
 
-// checkKey refuses a damaged key: the mistake is better found with the original
-// at hand.
+// checkKey refuses a damaged key: the damage is easier to repair while the original
+// exists.
 func checkKey(name, path string) error {
 	if name == local.Name {
 		_, err := local.Open(path)
@@ -129,8 +128,8 @@ func checkKey(name, path string) error {
 	return err
 }
 
-// undo removes what was made if it failed, but for a directory that has other
-// files by now.
+// undo removes everything in made if *failed is not nil. It keeps dir if that has
+// other files by now.
 func (w *writer) undo(failed *error) {
 	if *failed == nil {
 		return

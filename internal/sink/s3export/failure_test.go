@@ -47,7 +47,7 @@ func failures() []failure {
 			w.WriteHeader(502)
 			_, _ = io.WriteString(w, "<html>"+secretKey)
 		}), 502, "bad gateway (HTTP status code 502)"},
-		{"closes", abrupt, 0, "the connection was closed before an answer came"},
+		{"closes", abrupt, 0, "the connection was closed before a response arrived"},
 	}
 }
 

@@ -59,7 +59,7 @@ func badDays() []badDay {
 	return []badDay{
 		{"hangs", hang, within(50 * time.Millisecond), "no answer within 50ms"},
 		{"slow headers", trickle, within(50 * time.Millisecond), "no answer within 50ms"},
-		{"closes", raw(""), nil, "the connection was closed before an answer came"},
+		{"closes", raw(""), nil, "the connection was closed before a response arrived"},
 		{"resets", func(t *testing.T) string {
 			return rawReceiver(t, func(c net.Conn, _ *bufio.Reader) { _ = c.(*net.TCPConn).SetLinger(0) })
 		}, nil, "connection reset by the target"},
@@ -68,18 +68,18 @@ func badDays() []badDay {
 			defer l.Close()
 			return "http://" + l.Addr().String()
 		}, nil, "connection refused"},
-		{"not HTTP", raw(echo + "\r\n\r\n"), nil, "the answer is not valid HTTP"},
-		{"invalid status line", raw("HTTP/1.1 " + echo + "\r\n\r\n"), nil, "the answer is not valid HTTP"},
-		{"status of four digits", raw("HTTP/1.1 2000 OK\r\n\r\n"), nil, "the answer is not valid HTTP"},
-		{"malformed header", raw("HTTP/1.1 200 OK\r\n" + echo + "\r\n\r\n"), nil, "the answer is not valid HTTP"},
-		{"bad length", raw("HTTP/1.1 200 OK\r\nContent-Length: " + echo + "\r\n\r\n"), nil, "the answer is not valid HTTP"},
-		{"bad encoding", raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: " + echo + "\r\n\r\n"), nil, "the answer is not valid HTTP"},
-		{"huge headers", raw("HTTP/1.1 200 OK\r\nEcho: " + strings.Repeat(echo, 2000) + "\r\n\r\n"), nil, "the headers of the answer are too long"},
+		{"not HTTP", raw(echo + "\r\n\r\n"), nil, "the response is not valid HTTP"},
+		{"invalid status line", raw("HTTP/1.1 " + echo + "\r\n\r\n"), nil, "the response is not valid HTTP"},
+		{"status of four digits", raw("HTTP/1.1 2000 OK\r\n\r\n"), nil, "the response is not valid HTTP"},
+		{"malformed header", raw("HTTP/1.1 200 OK\r\n" + echo + "\r\n\r\n"), nil, "the response is not valid HTTP"},
+		{"bad length", raw("HTTP/1.1 200 OK\r\nContent-Length: " + echo + "\r\n\r\n"), nil, "the response is not valid HTTP"},
+		{"bad encoding", raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: " + echo + "\r\n\r\n"), nil, "the response is not valid HTTP"},
+		{"huge headers", raw("HTTP/1.1 200 OK\r\nEcho: " + strings.Repeat(echo, 2000) + "\r\n\r\n"), nil, "the response headers are too large"},
 		{"redirect with secrets", raw("HTTP/1.1 307 " + echo + "\r\nLocation: http://169.254.169.254/?" + urlToken + "\r\nContent-Length: 0\r\n\r\n"), nil, "redirects are not followed, and the answer was temporary redirect (HTTP status code 307)"},
 		{"error that echoes", raw("HTTP/1.1 503 " + echo + "\r\nEcho: " + echo + "\r\nContent-Length: 5\r\n\r\nhello"), nil, "service unavailable (HTTP status code 503)"},
 		{"TLS to plain HTTP", func(t *testing.T) string {
 			return strings.Replace(rawReceiver(t, answer("")), "http:", "https:", 1)
-		}, nil, "the connection was closed before an answer came"},
+		}, nil, "the connection was closed before a response arrived"},
 		{"HTTP in place of TLS", func(t *testing.T) string {
 			return strings.Replace(receiver(t, func(http.ResponseWriter, *http.Request) {}), "http:", "https:", 1)
 		}, nil, "the target does not speak TLS"},

@@ -125,7 +125,7 @@ func TestWaitsBeforeAnAnswerAreBounded(t *testing.T) {
 		serve  func(net.Conn, *bufio.Reader)
 		reason string
 	}{
-		"interim answers":              {"http://example.com/", flood(0), "the headers of the answer are too long"},
+		"interim answers":              {"http://example.com/", flood(0), "the response headers are too large"},
 		"interim answers now and then": {"http://example.com/", flood(time.Second), "no answer within 10s"},
 		"TLS that does not begin":      {"https://example.com/", silent, ""}, // that of the handshake or that of the call
 		"TLS that dribbles":            {"https://example.com/", dribble, "no answer within 10s"},
