@@ -191,8 +191,8 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
-// A secret arrives as it is in its file, but for the line end, or not at all: what
-// nobody sees is for a person to remove.
+// A secret is sent exactly as in its file, without the trailing newline. One with
+// invisible characters is refused, for the user to correct.
 func TestSecretOfAFileIsNotAltered(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")
 	cli := &cli{t: t}

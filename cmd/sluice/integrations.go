@@ -72,7 +72,7 @@ func target(in *client.Integration) string {
 	return ""
 }
 
-// shown prints the integration as JSON, or else the formatted sentence.
+// shown prints the integration as JSON, otherwise the formatted sentence.
 func (a *api) shown(in *client.Integration, format string, args ...any) error {
 	if a.asJSON {
 		return printJSON(a.env.out, in)

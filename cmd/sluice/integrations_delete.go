@@ -21,7 +21,7 @@ func integrationsDeleteCommand(a *api) *cobra.Command {
 	}
 }
 
-// done prints an empty JSON object, or else the formatted sentence.
+// done prints an empty JSON object, otherwise the formatted sentence.
 func (a *api) done(format string, args ...any) error {
 	if a.asJSON {
 		return printJSON(a.env.out, struct{}{})

@@ -260,7 +260,7 @@ func TestPublishBrokenInput(t *testing.T) {
 	}
 }
 
-// When an answer is lost, nobody knows whether the events were taken. Only
+// If a response is lost, it is unknown whether the events were published. Only
 // where ids were made here is that a matter for the user.
 func TestPublishLostAnswer(t *testing.T) {
 	for input, warns := range map[string]bool{`{"name":"a.b"}`: true, `{"id":"a"}`: false} {

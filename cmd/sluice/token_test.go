@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// A key that is made for a token is likely not the node's: the user is told,
-// beside the token.
+// A newly generated key is probably not the node's: standard error says so.
 func TestTokenTellsOfANewKey(t *testing.T) {
 	cli := &cli{t: t}
 	dir := filepath.Join(t.TempDir(), "data")

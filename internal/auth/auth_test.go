@@ -53,7 +53,7 @@ func assertRefused(t *testing.T, id Identity, err error, code problem.Code, want
 		return
 	}
 	if id.Tenant != "" || id.Scopes != nil {
-		t.Errorf("an identity beside an error: %+v", id)
+		t.Errorf("an identity together with an error: %+v", id)
 	}
 	if problem.CodeOf(err) != code || !strings.Contains(problem.MessageOf(err), want) {
 		t.Errorf("got %s: %q; want %s with %q", problem.CodeOf(err), problem.MessageOf(err), code, want)

@@ -94,7 +94,7 @@ func (i *testIssuer) token(t *testing.T, alg jose.SignatureAlgorithm, kid string
 	return signedBy(t, alg, jose.JSONWebKey{Key: key, KeyID: kid}, map[jose.HeaderKey]any{"typ": "at+jwt"}, i.claims())
 }
 
-// verifier is an OIDC with a clock of its own.
+// verifier is an OIDC with its own clock.
 func (i *testIssuer) verifier(t *testing.T) (*OIDC, *atomic.Int64) {
 	t.Helper()
 	o, err := NewOIDC(i.URL, "sluice-api", "tenant")
@@ -254,13 +254,13 @@ func TestOIDCFollowsKeyRotation(t *testing.T) {
 	if err := verify("2", after); err != nil {
 		t.Errorf("a new key after the pause: %v", err)
 	}
-	// The old key is withdrawn. Nobody sends an unknown one, so age alone finds it out.
+	// The old key is withdrawn. No token has an unknown key, so only age triggers a fetch.
 	i.set(func(i *testIssuer) { i.keys = map[string]any{"2": after} })
 	if err := verify("1", before); err != nil {
 		t.Errorf("a key at hand: %v", err)
 	}
 	elapsed.Store(int64(2 * refreshKeysAfter))
-	if err := verify("2", after); err != nil { // starts the fetch beside it
+	if err := verify("2", after); err != nil { // starts the fetch in the background
 		t.Errorf("a kept key: %v", err)
 	}
 	<-o.keys.group.DoChan("", func() (any, error) { return nil, nil }) // ends no earlier than that fetch

@@ -158,7 +158,7 @@ func (r *repeat) Read(p []byte) (int, error) {
 }
 
 // FuzzReader: no input may panic it; what it yields is one JSON object a line
-// with an id, in order; and to go on from any event yields the rest.
+// with an id, in order; and resuming from any event yields the rest.
 func FuzzReader(f *testing.F) {
 	for _, seed := range []string{
 		"", "[]", "{}", "{\"id\":\"a\"}\n{\"id\":\"b\"}\n", `[{"id":"a"},{"id":"b"}]`,

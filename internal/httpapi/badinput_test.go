@@ -185,8 +185,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// A body may be as large as the limit says, whether its length is told before
-// or not.
+// A body may be exactly as large as the limit, with a Content-Length and without.
 func TestLimitsOfBodiesAreInclusive(t *testing.T) {
 	const documents, calls = 64 << 10, 5 << 20
 	event := `{"name":"order.created","payload":{}}`

@@ -54,7 +54,7 @@ func inUTF16(order binary.ByteOrder, text string) string {
 	return string(b)
 }
 
-// A body that is not plain UTF-8 is told so, and not that it is broken JSON.
+// The error of a body that is not plain UTF-8 says so, and not that it is invalid JSON.
 func TestBodyInAnotherEncodingIsA415(t *testing.T) {
 	const document = `{"id":"a"}`
 	encoding := func(values ...string) http.Header { return http.Header{"Content-Encoding": values} }
@@ -96,7 +96,7 @@ func TestBodyInAnotherEncodingIsA415(t *testing.T) {
 	}
 }
 
-// What changes nothing in the body is no reason to refuse it.
+// Headers and byte order marks that do not change the body are accepted.
 func TestBodyAsItIsIsTaken(t *testing.T) {
 	const event = `{"name":"order.created","payload":{}}`
 	for _, c := range []struct {

@@ -21,7 +21,7 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// failing is a service whose List does as it is told.
+// failing is a service whose List calls list.
 type failing struct {
 	httpapi.Integrations
 	list func(ctx context.Context) error

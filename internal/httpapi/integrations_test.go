@@ -188,8 +188,8 @@ func TestRejectedEvents(t *testing.T) {
 	if got := w.want(t, 200, get(rejected+"/"+strings.ToUpper(uuidA))); got != string(e.Body) {
 		t.Errorf("%s, sent %s", got, e.Body)
 	}
-	w.retry = problem.New(problem.RetryInProgress, "A retry is under way.")
-	w.wantError(t, 409, problem.RetryInProgress, "under way", post(rejected+"/"+uuidA+"/_retry", ""))
+	w.retry = problem.New(problem.RetryInProgress, "A retry is in progress.")
+	w.wantError(t, 409, problem.RetryInProgress, "in progress", post(rejected+"/"+uuidA+"/_retry", ""))
 	w.retry = problem.New(problem.ReceiverFailed, "The receiver failed again.")
 	w.wantError(t, 502, problem.ReceiverFailed, "failed again", post(rejected+"/"+uuidA+"/_retry", ""))
 	w.retry = nil

@@ -249,10 +249,10 @@ func (w *world) state(t fataler, tenant string) string {
 		w.api.ServeHTTP(rec, get(path).as(tenant+all).request())
 		b.WriteString(rec.Body.String())
 	}
-	head, err := w.log.End(context.Background(), event.Partition{Tenant: tenant})
+	end, err := w.log.End(context.Background(), event.Partition{Tenant: tenant})
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	b.WriteString(strings.Repeat("#", int(head)))
+	b.WriteString(strings.Repeat("#", int(end)))
 	return requestID.ReplaceAllString(b.String(), "")
 }

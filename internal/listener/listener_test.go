@@ -193,11 +193,11 @@ func TestOtherCalls(t *testing.T) {
 
 func TestBadOptions(t *testing.T) {
 	for want, o := range map[string]Options{
-		"the response status 99 is invalid":     {Statuses: []int{200, 99}},
-		"the response status 600 is invalid":    {Statuses: []int{600}},
-		"the delay is -1ns; it must not be negative":  {Delay: -1},
-		"must be whsec_ followe": {SigningSecret: "whsec_!"},
-		"whsec_ followed by bas": {SigningSecret: "MDEy"},
+		"the response status 99 is invalid":          {Statuses: []int{200, 99}},
+		"the response status 600 is invalid":         {Statuses: []int{600}},
+		"the delay is -1ns; it must not be negative": {Delay: -1},
+		"must be whsec_ followe":                     {SigningSecret: "whsec_!"},
+		"whsec_ followed by bas":                     {SigningSecret: "MDEy"},
 	} {
 		if _, err := New(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New(%v) = %v, want %q", o, err, want)

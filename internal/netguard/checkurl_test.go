@@ -118,7 +118,7 @@ func TestCheckURL(t *testing.T) {
 	}
 }
 
-// Whoever asks learns nothing of the names inside our network: what is there
+// A caller learns nothing about the names inside our network: what is there
 // reads like what is not.
 func TestCheckURLTellsNothingOfInnerNames(t *testing.T) {
 	resolver := hosts{"db.internal": {"10.0.0.5"}, "meta.internal": {"169.254.169.254"}, "local.internal": {"127.0.0.1"}, "mixed.internal": {"8.8.8.8", "fe80::1"}, "slow.internal": {"timeout"}, "empty.internal": {}}

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// tlsServer is an HTTPS server with a configuration of its own.
+// tlsServer is an HTTPS server with its own configuration.
 func tlsServer(t *testing.T, config *tls.Config) *httptest.Server {
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)

@@ -88,7 +88,7 @@ func TestNamesOfTheNodesSettings(t *testing.T) {
 	}
 }
 
-// Each row sets a field of its own: setting it changes that and nothing else.
+// Each row sets its own field and no other.
 func TestEveryRowOfTheNodeSetsItsOwnField(t *testing.T) {
 	config := DefaultConfig()
 	for text, field := range map[string]*string{

@@ -14,7 +14,7 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// Where an integration stood that failed until it was stopped is still in the
+// The offset of an integration that failed until it was stopped is still in the
 // log as long as it can be started again.
 func TestTrimKeepsWhatAStartMayNeed(t *testing.T) {
 	n := openNodeWith(t, t.TempDir(), func(c *Config) { c.Retention, c.FailureStopAfter = time.Hour, 72*time.Hour })
@@ -58,7 +58,7 @@ func TestTrimOfEntries(t *testing.T) {
 	}
 }
 
-// Whoever waits to drive a cursor does not wait for one that is gone.
+// No goroutine waits for a cursor that no longer exists.
 func TestDeletedReplaysLeaveNobodyWaiting(t *testing.T) {
 	n := openNode(t, t.TempDir())
 	defer closeNode(t, n)
@@ -83,7 +83,7 @@ func TestDeletedReplaysLeaveNobodyWaiting(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	until(t, "no cursor of a deleted replay is driven", func() bool {
+	until(t, "no cursor of a deleted replay is scheduled", func() bool {
 		n.schedule.mu.Lock()
 		defer n.schedule.mu.Unlock()
 		return len(n.schedule.cursors) == 0

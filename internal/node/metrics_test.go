@@ -86,7 +86,7 @@ func TestNamesOfMetrics(t *testing.T) {
 	})
 }
 
-// A database that cannot be read takes the lags away, and not the rest.
+// If the database cannot be read, only the lags are missing.
 func TestMetricsWithoutLags(t *testing.T) {
 	m := newMetrics(func(context.Context) ([]lag, error) { return nil, errors.New("the disk is gone") })
 	m.published.Add(5)

@@ -107,7 +107,7 @@ func TestNodeDeliversAcrossRestarts(t *testing.T) {
 	closeNode(t, n)
 
 	n = openNode(t, dir)
-	// Published past the node's own follow loop: as if it had stopped between
+	// Published past the node's own live loop: as if it had stopped between
 	// the append and the delivery.
 	n.log.OnAppend(nil)
 	publishTo(t, n, 3)
@@ -141,7 +141,7 @@ func TestLagsTellHowFarBehind(t *testing.T) {
 	})
 }
 
-// until waits for what happens on other goroutines and tells nobody.
+// until waits for an effect of another goroutine that sends no signal.
 func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	look := time.NewTicker(10 * time.Millisecond)

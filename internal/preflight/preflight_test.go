@@ -85,7 +85,7 @@ func TestNameservers(t *testing.T) {
 	}
 }
 
-// A disk that hangs costs the start nothing, and is told of.
+// A disk that hangs does not delay the start, and is reported.
 func TestLookEndsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hangs := make(chan struct{})

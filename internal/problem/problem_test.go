@@ -49,7 +49,7 @@ func TestCodesAreStable(t *testing.T) {
 	}
 }
 
-// What a caller is told, what the log is told, and what a program is told.
+// The text for the caller, the text for the log, and the code for programs.
 func TestAnErrorSaysToEachWhatIsForThem(t *testing.T) {
 	ours := problem.MessageOf(errors.New("open /var/lib/sluice.db: denied"))
 	if strings.Contains(ours, "sluice.db") || !strings.Contains(ours, "request_id") {

@@ -50,7 +50,7 @@ func TestTableIsTheContract(t *testing.T) {
 	}
 }
 
-// Each row sets a field of its own: setting it changes that and nothing else.
+// Each row sets its own field and no other.
 func TestEveryRowSetsItsOwnField(t *testing.T) {
 	texts := map[string]string{"count": "3", "duration": "3ns", "size": "3", "text": "other", "bool": "true"}
 	seen := map[string]string{}
@@ -63,7 +63,7 @@ func TestEveryRowSetsItsOwnField(t *testing.T) {
 		}
 		changed := fmt.Sprintf("%+v", s)
 		if other, taken := seen[changed]; taken || changed == plain {
-			t.Errorf("%s sets nothing of its own (same as %q)", row.Name, other)
+			t.Errorf("%s does not set its own field (same as %q)", row.Name, other)
 		}
 		seen[changed] = row.Name
 	}

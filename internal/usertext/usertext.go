@@ -1,7 +1,7 @@
 // Package usertext validates text that people type or paste, by the same rules for
 // the fields of the API, the claims of access tokens and the flags of the command
-// line. It refuses text and never alters it: an invisible character that nobody
-// reports can take days to find.
+// line. It refuses text and never alters it: finding an unreported
+// invisible character can take a customer days.
 //
 // Errors complete a sentence about the field: "callback_url has an invisible
 // character (U+200B) at position 12; remove it". Positions count characters, from 1.

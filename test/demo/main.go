@@ -1,6 +1,6 @@
-// Command demo plays the whole tour of Sluice by itself, with the real binary, a
-// webhook receiver and an S3 server on free loopback ports, and says what it
-// sees at each step. It exits with 1 if anything is not as told.
+// Command demo runs a tour of Sluice with the real binary, a webhook receiver and an
+// S3 server on free loopback ports, and prints the result of each step. It exits
+// with 1 if a step fails.
 //
 //	go run ./test/demo bin/sluice
 package main
@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// demoTimeout bounds the whole tour.
+// demoTimeout limits the whole tour.
 const demoTimeout = 90 * time.Second
 
 func main() { os.Exit(mainCode()) }
@@ -37,7 +37,7 @@ func mainCode() int {
 	return 0
 }
 
-// play runs the steps one after the other.
+// play runs the steps in order.
 func play(ctx context.Context, binary string) error {
 	s, err := newStage(ctx, binary)
 	if err != nil {
@@ -49,13 +49,13 @@ func play(ctx context.Context, binary string) error {
 		run   func(context.Context) error
 	}{
 		{"Register a webhook and an S3 integration", s.register},
-		{"Publish the sample events; the receiver refuses one and fails for a while", s.publish},
+		{"Publish the sample events; the receiver rejects one and fails for a while", s.publish},
 		{"Read the webhook's log", s.readLog},
 		{"Stop the webhook, publish, start it: nothing is lost", s.stopAndStart},
 		{"Retry the rejected event", s.retryRejected},
 		{"Replay the day to a second webhook", s.replay},
 		{"List the files in the bucket", s.listFiles},
-		{"Shut down in good order", s.shutDown},
+		{"Shut down gracefully", s.shutDown},
 	} {
 		s.say("\n== %s", step.title)
 		if err := step.run(ctx); err != nil {

@@ -26,7 +26,7 @@ const (
 	bucket = "acme-events"
 )
 
-// stage is what the tour plays on.
+// stage holds the processes and state of the tour.
 type stage struct {
 	node   *exec.Cmd
 	exited chan error
@@ -40,11 +40,11 @@ type stage struct {
 	servers  []*http.Server
 
 	mu       sync.Mutex
-	refused  string              // id of the event that is answered with a 400
-	failFrom int                 // from this call on the receiver answers 503
-	failTill time.Time           // until then, once it began
+	refused  string              // id of the event that gets a 400
+	failFrom int                 // the first call that gets a 503
+	failTill time.Time           // when the failure ends, once it has begun
 	calls    int                 // at the webhook
-	seen     map[string][]string // by path: ids of the events taken, in order
+	seen     map[string][]string // by path: ids of the accepted events, in order
 	events   int                 // published so far
 	started  time.Time
 }
@@ -114,12 +114,12 @@ func (s *stage) startNode(ctx context.Context, binary string) error {
 		return err == nil, nil
 	})
 	if err == nil {
-		s.say("Sluice is at http://%s, the receiver at %s, the S3 server at %s.", addr, s.receiver, s.store)
+		s.say("Sluice is running at http://%s, the receiver at %s, the S3 server at %s.", addr, s.receiver, s.store)
 	}
 	return err
 }
 
-// clear ends what newStage started.
+// clear stops what newStage started.
 func (s *stage) clear() {
 	if s.node != nil && s.node.Process != nil && s.node.ProcessState == nil {
 		_ = s.node.Process.Kill()
@@ -138,8 +138,8 @@ func (s *stage) receive(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(s.judge(r.URL.Path, r.Header.Get("webhook-id")))
 }
 
-// judge decides what a call is answered with, and counts it: the receiver
-// refuses one event and fails for a while.
+// judge counts a call and returns its status: the receiver rejects one event and
+// fails for a while.
 func (s *stage) judge(path, id string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,7 +160,7 @@ func (s *stage) judge(path, id string) int {
 	return http.StatusOK
 }
 
-// arrived returns how many events arrived at a path, and how many different.
+// arrived returns how many events arrived at a path, in total and distinct.
 func (s *stage) arrived(path string) (all, different int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,7 +190,7 @@ func (s *stage) until(ctx context.Context, atMost time.Duration, what string, co
 	}
 }
 
-// samples reads the sample events, one JSON object a line.
+// samples reads the sample events, one JSON object per line.
 func samples() ([][]byte, error) {
 	files, err := filepath.Glob("events/samples/*.ndjson")
 	if err != nil || len(files) == 0 {

@@ -16,7 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/client"
 )
 
-// callLimit is how many events a publish call may have.
+// callLimit limits the events of a publish call.
 const callLimit = 500
 
 func (s *stage) register(ctx context.Context) error {
@@ -71,7 +71,7 @@ func (s *stage) publish(ctx context.Context) error {
 	return err
 }
 
-// send publishes events in calls of the size that is allowed.
+// send publishes events in calls of at most callLimit events.
 func (s *stage) send(ctx context.Context, lines [][]byte) error {
 	for len(lines) > 0 {
 		n := min(callLimit, len(lines))
@@ -119,7 +119,7 @@ func (s *stage) stopAndStart(ctx context.Context) error {
 		return err
 	}
 	select {
-	case <-time.After(300 * time.Millisecond): // time enough for an event to arrive
+	case <-time.After(300 * time.Millisecond): // long enough for an event to arrive
 	case <-ctx.Done():
 	}
 	_, while := s.arrived("/orders")

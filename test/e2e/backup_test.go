@@ -88,7 +88,7 @@ func mustPublishLarge(t *testing.T, c *client, n int) {
 	}
 }
 
-// A backup without keys is told to be one, on both sides, and a node that has
+// Backup and restore report that the keys are missing, and a node that has
 // secrets does not start on it until secrets.key is back.
 func TestBackupWithoutKeys(t *testing.T) {
 	t.Parallel()

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestCommandLine goes through the life of an integration with the commands
+// TestCommandLine covers the life of an integration with the commands
 // alone, as a script would: by their output and exit codes.
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
@@ -126,7 +126,7 @@ func listen(t *testing.T) (printed func() string, url string, end func() int) {
 		_ = cmd.Process.Signal(os.Interrupt)
 		select {
 		case <-exited:
-		case <-time.After(patience):
+		case <-time.After(waitLimit):
 			t.Fatal("the listener does not end")
 		}
 		return cmd.ProcessState.ExitCode()

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestDiskFull runs TestFullDisk in a mount namespace of its own.
+// TestDiskFull runs TestFullDisk in a separate mount namespace.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	runInNamespace(t, "TestFullDisk")
@@ -48,7 +48,7 @@ func runInNamespace(t *testing.T, name string) {
 		}
 	case len(out) == 0 || strings.Contains(text, noMount):
 		if os.Getenv("CI") != "" {
-			t.Fatalf("no file system can be mounted here, not even in a namespace of its own, so it was not tested: %v %s", err, out)
+			t.Fatalf("no file system can be mounted here, not even in a separate namespace, so this is not tested: %v %s", err, out)
 		}
 		t.Skipf("no file system can be mounted here: %v %s", err, out)
 	default:
@@ -57,7 +57,7 @@ func runInNamespace(t *testing.T, name string) {
 }
 
 // binaryVariable names the binary in the environment of the test that runs in
-// a namespace of its own.
+// a separate namespace.
 const binaryVariable = "E2E_BINARY_IN_NAMESPACE"
 
 const noMount = "no small file system"

@@ -74,7 +74,7 @@ func TestKill(t *testing.T) {
 		t.Errorf("the replay lacks %d of %d acknowledged events", lacks, len(acked))
 	}
 
-	// A kill repeats what was in hand. It does so once.
+	// After a kill, events in flight are repeated, once.
 	for id, s := range sinks {
 		t.Logf("%-8s %d events acknowledged, %d repeats, an event at most %d times, in %d kills", id, len(acked), s.repeats(), s.most(), kills)
 		if id != "toggled" && s.most() > kills+1 {
@@ -106,7 +106,7 @@ func TestKillAtRest(t *testing.T) {
 func (c *client) deliveredTo(t *testing.T, ids []string, sinks map[string]*sink, look func()) {
 	t.Helper()
 	lacks := ""
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(waitLimit)
 	until(t, "every sink is asked", func() bool {
 		look()
 		lacks = ""

@@ -19,7 +19,7 @@ const memoryLimit = 150 << 20
 // stopped and one lags. Then the stopped one catches up.
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, plain, nil, "--dev") // the race detector needs memory of its own
+	n := newNode(t, plain, nil, "--dev") // the race detector needs extra memory
 	c := newClient(n, "acme")
 	fast, stopped, lagging := newSink(t), newSink(t), newSink(t)
 	lagging.delay = 200 * time.Millisecond

@@ -17,11 +17,11 @@ import (
 	"github.com/sluicehq/sluice/internal/auth"
 )
 
-// patience is how long to wait for what has to happen. Only a failure uses it up.
-const patience = 45 * time.Second
+// waitLimit limits the wait for an expected effect. Only a failure takes that long.
+const waitLimit = 45 * time.Second
 
 // fast are settings that make waiting short.
-// The sweep is left as it is: nothing may need it.
+// The sweep keeps its interval: nothing may depend on it.
 var fast = map[string]string{
 	"SLUICE_RETRY_MIN":        "50ms",
 	"SLUICE_RETRY_MAX":        "500ms",
@@ -45,7 +45,7 @@ type node struct {
 	exited chan struct{}
 }
 
-// newNode starts a node in a directory of its own.
+// newNode starts a node in a new directory.
 func newNode(t *testing.T, binary string, env map[string]string, args ...string) *node {
 	t.Helper()
 	n := &node{t: t, binary: binary, data: filepath.Join(t.TempDir(), "data"), env: env, args: args}
@@ -139,7 +139,7 @@ func (n *node) end() (int, time.Duration) {
 	}
 	select {
 	case <-n.exited:
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		n.t.Fatal("the node does not end")
 	}
 	return n.cmd.ProcessState.ExitCode(), time.Since(began)
@@ -184,7 +184,7 @@ func (n *node) checkStderr() {
 }
 
 // noErrors fails the test if there are log lines of level ERROR, but for work
-// that was under way when its integration was deleted.
+// that was in flight when its integration was deleted.
 func (n *node) noErrors() {
 	n.t.Helper()
 	for _, line := range n.lines(0) {
@@ -217,7 +217,7 @@ func (n *node) until(what string, ok func() bool) {
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(waitLimit)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -225,7 +225,7 @@ func until(t *testing.T, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			t.Fatalf("waited %v, and not: %s", patience, what)
+			t.Fatalf("waited %v in vain: %s", waitLimit, what)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func TestScenarios(t *testing.T) {
 					s.Add(token)
 					return token
 				},
-				Patience: patience,
+				Patience: waitLimit,
 				S3:       bucketeer,
 				Secret:   s.Add,
 				Restart: func() {
@@ -73,7 +73,7 @@ func TestRequestID(t *testing.T) {
 		ids[e.RequestID] = e.Code
 	}
 	if len(ids) != 4 {
-		t.Fatalf("the request ids are not of their own: %v", ids)
+		t.Fatalf("the request ids are not unique: %v", ids)
 	}
 	found := 0
 	until(t, "each request has a line in the log", func() bool {

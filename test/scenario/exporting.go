@@ -243,7 +243,7 @@ func filesFailing(t *testing.T, env *Env) {
 	wrong["s3_parameters"].(object)["aws_secret_access_key"] = env.secret("wrong-", 40)
 	all := c.witness()
 	ids := c.publish("order.created", 20)
-	all.has(ids) // they are in the log, so they are not for whoever comes now
+	all.has(ids) // they are in the log, so an integration registered now does not get them
 	c.register("wrong", wrong)
 	ids2 := c.publish("order.created", 5)
 	failed := func(id string, words ...string) {

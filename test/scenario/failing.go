@@ -14,7 +14,7 @@ var failing = []scenario{
 	{"whatever fails is tried again", failures},
 	{"a receiver that cannot be connected to", refusing},
 	{"Retry-After is honoured", retryAfter},
-	{"a receiver that hangs holds up nobody else", hanging},
+	{"a receiver that hangs does not delay others", hanging},
 	{"a failing receiver gets all in the end", flaky},
 	{"an answer without an end", endless},
 }
@@ -139,7 +139,7 @@ func retryAfter(t *testing.T, env *Env) {
 	}
 }
 
-// hanging has a receiver that never answers beside one that does. An event takes
+// hanging has a receiver that never answers next to one that does. An event takes
 // hardly longer to the latter than it did without the former.
 func hanging(t *testing.T, env *Env) {
 	c := newTenant(t, env)
@@ -165,8 +165,8 @@ func hanging(t *testing.T, env *Env) {
 	}
 	stuck.handles(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
 	ids = nil
-	if beside, most := longest(), 3*alone+env.Settings.FollowBudget/2; beside > most {
-		t.Errorf("a publication took up to %v to arrive, and up to %v beside a receiver that hangs", alone, beside)
+	if both, most := longest(), 3*alone+env.Settings.FollowBudget/2; both > most {
+		t.Errorf("a publication took up to %v to arrive, and up to %v next to a receiver that hangs", alone, both)
 	}
 	if n := len(stuck.all()); n == 0 || n > rounds*env.Settings.InFlight {
 		t.Errorf("the receiver that hangs got %d calls", n)

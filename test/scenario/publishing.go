@@ -83,7 +83,7 @@ func publishRefused(t *testing.T, env *Env) {
 		{"published_at given", list(`{"published_at":"2026-01-01T00:00:00.000Z","name":"order.created","payload":{}}`), "", 400, "invalid_request", []string{"published_at"}},
 		{"tenant given", list(`{"tenant":"other","name":"order.created","payload":{}}`), "", 400, "invalid_request", []string{"tenant"}},
 		{"unknown field", list(`{"nme":"order.created","payload":{}}`), "", 400, "unknown_field", []string{"events[1]", "nme"}},
-		{"unknown field beside", `{"events":[` + good + `],"more":1}`, "", 400, "unknown_field", []string{"more"}},
+		{"unknown field next to events", `{"events":[` + good + `],"more":1}`, "", 400, "unknown_field", []string{"more"}},
 		{"one name twice", list(`{"name":"order.created","name":"order.paid","payload":{}}`), "", 400, "invalid_json", []string{"events[1]"}},
 		{"one id twice", fmt.Sprintf(`{"events":[{"id":"%[1]s","name":"a.b","payload":{}},{"id":"%[1]s","name":"a.b","payload":{}}]}`, id), "", 400, "invalid_request", []string{"id", id}},
 		{"bad line", good + "\n\n" + `{"name":"order","payload":{}}`, "application/x-ndjson", 400, "invalid_request", []string{"line 3", "name"}},

@@ -119,7 +119,7 @@ func replayFuture(t *testing.T, env *Env) {
 }
 
 // replayBusy has a replay whose end passes while it is still catching up. It
-// stops itself when it is through, as any other.
+// stops itself when it is finished, like any other.
 func replayBusy(t *testing.T, env *Env) {
 	c := newTenant(t, env)
 	all := c.witness()

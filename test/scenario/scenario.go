@@ -1,8 +1,7 @@
-// Package scenario has what every shape of Sluice must do, seen from outside:
-// through the HTTP API, at webhook receivers and in S3 buckets, and by nothing
-// else. A shape is an Env; Run plays every scenario against it. Each has a
-// tenant of its own, so that they run side by side and against a service that
-// holds data already.
+// Package scenario tests a running Sluice from outside only: through its HTTP API,
+// webhook receivers and S3 buckets. An Env describes the deployment; Run runs every
+// scenario against it. Each scenario has its own tenant, so that scenarios run
+// concurrently and against a service that already contains data.
 package scenario
 
 import (
@@ -12,36 +11,36 @@ import (
 	"github.com/sluicehq/sluice/internal/settings"
 )
 
-// Env is what a shape offers.
+// Env describes the deployment under test.
 type Env struct {
 	URL      string            // of the service, without a path
-	Settings settings.Settings // in force there
+	Settings settings.Settings // of the service
 
 	// Token returns an access token of the tenant with these scopes, valid for
 	// as long as the scenarios run.
 	Token func(tenant string, scopes ...string) string
 
-	// Patience is how long to wait for what has to happen. It is only ever used
-	// up by a failure, so it can be long.
+	// Patience limits the wait for an expected effect. Only a failure takes that
+	// long, so it can be generous.
 	Patience time.Duration
 
-	// Gateway says that access tokens are checked by an API Gateway in front of
-	// the service, whose 401 has a shape of its own that cannot be changed.
+	// Gateway is set if an API Gateway in front of the service verifies access
+	// tokens. The format of its 401 is fixed.
 	Gateway bool
 
 	// S3 is an S3 server that the service can reach.
 	S3 Bucketeer
 
-	// ReceiverURL is the address at which the service reaches a receiver, which
-	// listens at the local one. Nil: it is the same.
+	// ReceiverURL returns the URL at which the service reaches the receiver that
+	// listens on local. If nil, it is the same.
 	ReceiverURL func(local string) string
 
-	// Secret is told every secret that the scenarios give to the service, so
-	// that its logs can be searched for them. Nil: nobody asks.
+	// Secret, unless nil, is called with every secret that the scenarios give to
+	// the service, so that its logs can be searched for them.
 	Secret func(clear string)
 
-	// Restart ends the service in whatever way and starts it again with the
-	// same data, at the same URL. Nil where a shape has nothing to restart.
+	// Restart stops the service in any way and starts it again with the same data,
+	// at the same URL. It is nil if the deployment cannot be restarted.
 	Restart func()
 }
 

@@ -89,7 +89,7 @@ type answer struct {
 	body   []byte
 }
 
-// call makes a call. A body is an object to encode, or a text to send as it is.
+// call makes a call. A body is an object to encode, or text to send unchanged.
 // Options are headers, by name and value.
 func (c *tenant) call(method, path string, body any, headers ...string) *answer {
 	c.t.Helper()
@@ -201,7 +201,7 @@ func (a *answer) unauthorized(env *Env) {
 	}
 }
 
-// document is an integration as it is answered.
+// document is an integration as returned by the API.
 type document struct {
 	ID       string            `json:"id"`
 	Status   string            `json:"status"`
@@ -370,7 +370,7 @@ func (a *answer) ids() []string {
 	return ids
 }
 
-// secret is a secret of n letters that nobody else has.
+// secret is a secret of n letters that occurs nowhere else.
 func (e *Env) secret(prefix string, n int) string {
 	clear := prefix
 	for len(clear) < n {

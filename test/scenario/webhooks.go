@@ -196,7 +196,7 @@ func startsInThePast(t *testing.T, env *Env) {
 
 // firstEvent publishes right after a registration, while the integration is on
 // its way from its own cursor to the live stream. That costs hardly more time
-// than the next event does. (Half a budget is after what the follow loop looks
+// than the next event does. (Half a budget is after what the live loop looks
 // anew by itself.)
 func firstEvent(t *testing.T, env *Env) {
 	const rounds = 12

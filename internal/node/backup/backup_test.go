@@ -153,7 +153,7 @@ func TestRefusalsChangeNothing(t *testing.T) {
 	}{
 		{"backup into a directory with something", func(t *testing.T, _, b string) { write(t, b+"/notes", "x") }, false, "not empty: it contains notes"},
 		{"backup over a backup", func(t *testing.T, _, b string) { write(t, b+"/sluice.db", "x") }, false, "not empty: it contains sluice.db"},
-		{"backup beside one that was cut short", func(t *testing.T, _, b string) { write(t, b+"/sluice.db.partial", "x") }, false, "sluice.db.partial"},
+		{"backup next to an interrupted one", func(t *testing.T, _, b string) { write(t, b+"/sluice.db.partial", "x") }, false, "sluice.db.partial"},
 		{"backup of nothing", func(t *testing.T, d, _ string) { remove(t, d+"/sluice.db") }, false, "there is no database"},
 		{"backup without the key of the secrets", func(t *testing.T, d, _ string) { remove(t, d+"/secrets.key") }, false, "omit --keys"},
 		{"backup of a damaged key", func(t *testing.T, d, _ string) { write(t, d+"/secrets.key", "{}") }, false, "secrets.key is damaged"},
@@ -165,7 +165,7 @@ func TestRefusalsChangeNothing(t *testing.T) {
 			write(t, b+"/sluice.db", strings.Repeat("text", 1000))
 		}, true, "damaged"},
 		{"restore over a database", func(t *testing.T, _, b string) { write(t, b+"/sluice.db", "x") }, true, "not empty: it contains sluice.db"},
-		{"restore beside other files", func(t *testing.T, d, b string) {
+		{"restore next to other files", func(t *testing.T, d, b string) {
 			empty(t, d)
 			remove(t, d+"/lock")
 			write(t, d+"/notes", "x")
@@ -329,7 +329,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 		_ = db.Close()
 		t.Error("a node starts on what a killed restore left")
 	}
-	for _, name := range sqlitedb.PartialNames() { // as it is killed at other moments
+	for _, name := range sqlitedb.PartialNames() { // as if it were killed at other times
 		write(t, filepath.Join(restored, name), "left over")
 	}
 	if _, err := Restore(t.Context(), good, restored, ignore); err != nil {

@@ -112,7 +112,7 @@ func TestTargetsThatCannotBeReached(t *testing.T) {
 		nobody:                    "connection refused",
 		"http://10.0.0.1":         "the target's address is not allowed: it is a private address",
 		"http://169.254.169.254/": "the target's address is not allowed: it is a cloud metadata address",
-		strings.Replace(plain, "http:", "https:", 1): "the target does not speak TLS",
+		strings.Replace(plain, "http:", "https:", 1): "the target does not use TLS",
 	} {
 		v := open(t, exportTo(endpoint)).Export(t.Context(), toFile(lines(1, 100)), yes)
 		if v.Outcome != sink.Retry || !strings.Contains(v.Reason, want) {

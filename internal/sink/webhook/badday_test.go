@@ -82,12 +82,12 @@ func badDays() []badDay {
 		}, nil, "the connection was closed before a response arrived"},
 		{"HTTP in place of TLS", func(t *testing.T) string {
 			return strings.Replace(receiver(t, func(http.ResponseWriter, *http.Request) {}), "http:", "https:", 1)
-		}, nil, "the target does not speak TLS"},
+		}, nil, "the target does not use TLS"},
 		{"unknown authority", stranger, nil, "the TLS certificate is signed by an unknown authority"},
 		{"loopback", fixed("http://127.0.0.1:9/"), public, "the target's address is not allowed: it is a loopback address"},
 		{"metadata", fixed("http://169.254.169.254/"), nil, "the target's address is not allowed: it is a cloud metadata address"},
 		{"private", fixed("http://10.0.0.1/"), nil, "the target's address is not allowed: it is a private address"},
-		{"no such host", fixed("http://" + urlToken + ".invalid./"), resolver(&net.DNSError{Err: echo, IsNotFound: true}), "the host name cannot be resolved"},
+		{"no such host", fixed("http://" + urlToken + ".invalid./"), resolver(&net.DNSError{Err: echo, IsNotFound: true}), "temporary failure resolving the host name"},
 	}
 }
 
