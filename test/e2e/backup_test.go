@@ -33,7 +33,7 @@ func TestBackupOfABusyNode(t *testing.T) {
 	if got.code != 0 || got.stderr != "" {
 		t.Fatalf("backup: %+v", got)
 	}
-	for _, words := range []string{"checked", "secrets.key and token.key", "as private as the node", "sluice restore " + backup} {
+	for _, words := range []string{"checked", "secrets.key and token.key", "protect it like the node", "sluice restore " + backup} {
 		if !strings.Contains(got.stdout, words) {
 			t.Errorf("it does not say %q: %s", words, got.stdout)
 		}
@@ -95,11 +95,11 @@ func TestBackupWithoutKeys(t *testing.T) {
 	data := goodData(t)
 	backup, restored := filepath.Join(t.TempDir(), "backup"), filepath.Join(t.TempDir(), "restored")
 	got := run(t, plain, map[string]string{"SLUICE_DATA": data}, "", "backup", backup)
-	if got.code != 0 || !strings.Contains(got.stdout, "Without secrets.key the stored secrets of the integrations cannot be read") {
+	if got.code != 0 || !strings.Contains(got.stdout, "Without secrets.key the stored secrets of the integrations cannot be decrypted") {
 		t.Fatalf("backup: %+v", got)
 	}
 	got = run(t, plain, nil, "", "restore", backup, "--data", restored)
-	if got.code != 0 || !strings.Contains(got.stdout, "has no secrets.key. Before you start the node, copy that") || !strings.Contains(got.stdout, restored) {
+	if got.code != 0 || !strings.Contains(got.stdout, "does not contain secrets.key. Before you start the node, copy the original") || !strings.Contains(got.stdout, restored) {
 		t.Fatalf("restore: %+v", got)
 	}
 	serve := []string{"serve", "--addr", "127.0.0.1:0", "--data", restored}
@@ -137,8 +137,8 @@ func TestBackupRefusals(t *testing.T) {
 		{[]string{"restore"}, 2, []string{"DIR is missing", "--help"}},
 		{[]string{"backup", full, "--data", data}, 1, []string{full, "not empty", "notes"}},
 		{[]string{"backup", none, "--data", full}, 1, []string{"no database", full}},
-		{[]string{"backup", data + "/backup", "--data", data}, 1, []string{"apart", data}},
-		{[]string{"restore", full, "--data", none}, 1, []string{"no backup", full}},
+		{[]string{"backup", data + "/backup", "--data", data}, 1, []string{"must not contain each other", data}},
+		{[]string{"restore", full, "--data", none}, 1, []string{"does not contain a backup", full}},
 		{[]string{"restore", data, "--data", n.data}, 1, []string{n.data, "not empty", "sluice.db"}},
 	} {
 		checkRefusal(t, run(t, plain, nil, "", c.args...), c.code, c.words)
