@@ -3,8 +3,8 @@
 GOLANGCI_VERSION := v2.15.0
 VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo devel)
 
-# Processors to use, a time-out for each package's tests, and the seconds that
-# all fuzz targets share. They are set for a small machine.
+# Number of parallel jobs, the timeout of each package's tests, and the seconds
+# shared by all fuzz targets. The defaults suit a small machine.
 JOBS         ?= 2
 TEST_TIMEOUT ?= 10m
 FUZZ_SECONDS ?= 60
@@ -12,11 +12,11 @@ FUZZ_SECONDS ?= 60
 BIN     := bin/sluice
 LDFLAGS := -s -w -X github.com/sluicehq/sluice/internal/version.Version=$(VERSION)
 
-# The linter is built once for each Go release and shared by all checkouts.
+# The linter is built once per Go release and shared by all checkouts.
 TOOLS    = $(shell go env GOCACHE)/sluice-tools
 GOLANGCI = $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)-$(shell go env GOVERSION)
 
-# The race detector needs cgo, and so a C compiler; nothing else does.
+# Only the race detector needs cgo, and therefore a C compiler.
 CC_FOUND = $(shell command -v $(firstword $(shell go env CC)) 2>/dev/null)
 
 export CGO_ENABLED = 0
@@ -33,7 +33,7 @@ build: ## build bin/sluice, a static binary
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/sluice
 
 .PHONY: build-functions
-build-functions: ## build the Lambda functions into build/, as they are deployed
+build-functions: ## build the Lambda functions for deployment into build/
 	@for dir in functions/*/; do \
 		name=$$(basename $$dir); echo "==> build/$$name/bootstrap"; \
 		GOOS=linux GOARCH=arm64 go build -buildvcs=false -tags lambda.norpc -trimpath \
@@ -42,19 +42,19 @@ build-functions: ## build the Lambda functions into build/, as they are deployed
 	done
 
 .PHONY: run
-run: build ## build and start a node for trying things out, data in .sluice
+run: build ## build and start a development node with its data in .sluice
 	$(BIN) serve --dev
 
 .PHONY: demo
-demo: build ## play the whole tour by itself, in under a minute
+demo: build ## run the whole tour unattended, in under a minute
 	@go run ./test/demo $(BIN)
 
 .PHONY: test
-test: tidy vet lint aws-tools race scenarios-aws fuzz-short lint-template test-infra ## everything that must pass: vet, lint, tests, short fuzz, the deployment
+test: tidy vet lint aws-tools race scenarios-aws fuzz-short lint-template test-infra ## run every required check: vet, lint, tests, short fuzzing, deployment
 	@echo "==> all passed"
 
 .PHONY: tidy
-tidy: ## check that go.mod and go.sum are as `go mod tidy` leaves them
+tidy: ## check that go.mod and go.sum are tidy
 	@echo "==> go mod tidy -diff"
 	@go mod tidy -diff || { echo "go.mod or go.sum is not tidy: run 'go mod tidy'" >&2; exit 1; }
 
@@ -64,13 +64,13 @@ vet: ## run go vet
 	@go vet ./...
 
 .PHONY: lint
-lint: $(GOLANGCI) ## run golangci-lint, at a fixed version
+lint: $(GOLANGCI) ## run the pinned golangci-lint
 	@echo "==> golangci-lint $(GOLANGCI_VERSION)"
 	@$(GOLANGCI) run --concurrency $(JOBS) --timeout 10m ./...
 	@cd infra && $(GOLANGCI) run --concurrency $(JOBS) --timeout 10m ./...
 
 .PHONY: fmt
-fmt: $(GOLANGCI) ## format the code as lint wants it
+fmt: $(GOLANGCI) ## format the code with the linter's formatters
 	@$(GOLANGCI) fmt ./...
 
 $(GOLANGCI):
@@ -79,39 +79,38 @@ $(GOLANGCI):
 	@GOFLAGS= GOBIN=$(TOOLS)/new go install -p $(JOBS) github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@mv $(TOOLS)/new/golangci-lint $@
 
-# Results are not taken from the cache, which does not see the binary that
-# test/e2e builds.
-# The scenarios and faults of the AWS shape are many processes for two processors,
-# and several times slower with the detector: they are played without it, by
-# scenarios-aws. test/aws/golden has the functions under it.
+# -count=1 because the test cache does not track the binary that test/e2e builds.
+# The AWS scenarios and faults start many processes and run several times slower
+# under the race detector, so scenarios-aws runs them without it.
+# test/aws/golden runs the functions with it.
 RACED = $$(go list ./... | grep -v '/test/aws$$')
 
 .PHONY: race
-race: ## run the tests under the race detector, all but those of scenarios-aws
+race: ## run the tests under the race detector, except scenarios-aws
 ifneq ($(CC_FOUND),)
 	@echo "==> go test -race"
 	@CGO_ENABLED=1 go test -race -count=1 -p $(JOBS) -timeout $(TEST_TIMEOUT) $(RACED)
 else ifdef CI
-	@echo "==> go test -race needs a C compiler and there is none" >&2; exit 1
+	@echo "==> go test -race needs a C compiler; none was found" >&2; exit 1
 else
 	@echo "==> go test"
-	@echo "!!! There is no C compiler: the tests run WITHOUT the race detector." >&2
-	@echo "!!! Install gcc or clang for what 'make test' promises." >&2
+	@echo "!!! No C compiler found: the tests run WITHOUT the race detector." >&2
+	@echo "!!! Install gcc or clang to run 'make test' in full." >&2
 	@go test -count=1 -p $(JOBS) -timeout $(TEST_TIMEOUT) $(RACED)
 endif
 
 .PHONY: aws-tools
-aws-tools: ## install what the tests of the AWS shape run against into .aws-tools
+aws-tools: ## install the AWS emulators and template linters into .aws-tools
 	@test/aws/tools/install.sh
 
 .PHONY: scenarios-aws
-scenarios-aws: aws-tools ## play the scenarios and the faults against the AWS shape
-	@echo "==> go test, scenarios and faults of the AWS shape"
+scenarios-aws: aws-tools ## run the scenarios and fault tests against the AWS deployment, on emulators
+	@echo "==> go test, AWS scenarios and faults"
 	@go test -count=1 -timeout $(TEST_TIMEOUT) ./test/aws
 
 .PHONY: test-aws
-test-aws: aws-tools ## run the tests of the AWS shape alone; `make test` has them too
-	@echo "==> go test, AWS shape"
+test-aws: aws-tools ## run only the AWS tests; `make test` includes them
+	@echo "==> go test, AWS"
 	@go test -count=1 -p 1 -timeout $(TEST_TIMEOUT) ./internal/store/dynamo ./internal/eventlog/dynamo ./cmd/redrive ./test/aws/...
 
 .PHONY: lint-template
@@ -119,14 +118,14 @@ lint-template: aws-tools ## lint template.yaml, its SAM translation and the stat
 	@echo "==> lint template.yaml and statemachine/"
 	@infra/lint-template.sh
 
-# Without the cache of results, which does not see the template.
+# -count=1 because the test cache does not track the template.
 .PHONY: test-infra
 test-infra: ## test the template and the CDK app
 	@echo "==> go test, infra"
 	@cd infra && go vet ./... && go test -count=1 -timeout $(TEST_TIMEOUT) ./...
 
 .PHONY: synth
-synth: build-functions ## make the CDK's templates, in infra/cdk.out
+synth: build-functions ## synthesize the CDK templates into infra/cdk.out
 	@cd infra && JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 go run .
 	@echo "==> infra/cdk.out has the templates; next: make deploy-cdk STAGE=$(STAGE)"
 
@@ -136,14 +135,14 @@ STAGE ?= dev
 deploy-sam: build-functions ## deploy STAGE (dev) to AWS with the SAM CLI
 	@sed -n '/^\[$(STAGE)\./,/^\]/p' samconfig.toml | grep -q '"Issuer=' || { echo "samconfig.toml has no stage $(STAGE)" >&2; exit 1; }
 	@! sed -n '/^\[$(STAGE)\./,/^\]/p' samconfig.toml | grep -q issuer.example || { echo "first set Issuer and Audience of $(STAGE) in samconfig.toml" >&2; exit 1; }
-	@command -v sam >/dev/null || { echo "the SAM CLI is missing: install aws-sam-cli, or use 'make deploy-cdk', which needs Node.js alone" >&2; exit 1; }
+	@command -v sam >/dev/null || { echo "the SAM CLI is missing: install aws-sam-cli, or use 'make deploy-cdk', which needs only Node.js" >&2; exit 1; }
 	sam deploy --template-file template.yaml --config-env $(STAGE)
 
 .PHONY: deploy-cdk
 deploy-cdk: build-functions ## deploy STAGE (dev) to AWS with the CDK, with alarms and a dashboard
 	@sed -n '/"$(STAGE)": {/,/^      }/p' infra/cdk.json | grep -q '"Issuer"' || { echo "infra/cdk.json has no stage $(STAGE)" >&2; exit 1; }
 	@! sed -n '/"$(STAGE)": {/,/^      }/p' infra/cdk.json | grep -q issuer.example || { echo "first set Issuer and Audience of $(STAGE) in infra/cdk.json" >&2; exit 1; }
-	@sed -n '/"$(STAGE)": {/,/^      }/p' infra/cdk.json | grep -q 'alarm_topic_arn": "arn' || echo "==> alarms of $(STAGE) will reach nobody: infra/cdk.json names no alarm_topic_arn"
+	@sed -n '/"$(STAGE)": {/,/^      }/p' infra/cdk.json | grep -q 'alarm_topic_arn": "arn' || echo "==> the alarms of $(STAGE) will not notify anyone: set alarm_topic_arn in infra/cdk.json"
 	cd infra && npm ci --ignore-scripts --no-audit --no-fund && JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 npx cdk deploy sluice-$(STAGE)
 
 .PHONY: invoke
@@ -151,12 +150,12 @@ invoke: ## run one Lambda function on one sample input: FN=fanout CASE=one-event
 	@go run ./test/aws/invoke $(FN) $(CASE)
 
 .PHONY: test-stack
-test-stack: ## play the scenarios against a deployment, or AWS services at ENDPOINT
+test-stack: ## run the scenarios against a deployed stack, or the AWS services at ENDPOINT
 	@SLUICE_TEST_ENDPOINT=$(ENDPOINT) go test -count=1 -v -timeout 30m ./test/aws/live
 
-# Every fuzz target of the tree gets an equal share of FUZZ_SECONDS, from 1 to
-# 5 seconds. A run whose time ends while a worker is busy can fail with nothing
-# but "context deadline exceeded": that is Go's, and finds nothing.
+# Every fuzz target gets an equal share of FUZZ_SECONDS, between 1 and 5 seconds.
+# A run that times out while a fuzz worker is busy can fail with only "context
+# deadline exceeded". That is a Go artifact, not a finding, and is ignored.
 .PHONY: fuzz-short
 fuzz-short: ## run every fuzz target for a few seconds
 	@files=$$(grep -rlE --include='*_test.go' '^func Fuzz' . | sort); \
@@ -176,18 +175,18 @@ fuzz-short: ## run every fuzz target for a few seconds
 	done
 
 .PHONY: bench
-bench: build ## measure throughput, latency and cost against a plain HTTP client loop, in six minutes
+bench: build ## measure throughput, latency and cost against a plain HTTP client loop (six minutes)
 	@go run ./bench $(ARGS)
 
 .PHONY: bench-aws
-bench-aws: aws-tools ## measure what the functions cost
+bench-aws: aws-tools ## measure the cost of the Lambda functions
 	@SLUICE_BENCH=1 go test ./test/aws/bench -run 'TestBench$$' -count=1 -v -timeout 60m -args $(ARGS)
 
 .PHONY: cover
-cover: ## write cover.out and print the coverage of the whole
+cover: ## write cover.out and print the total coverage
 	go test -p $(JOBS) -timeout $(TEST_TIMEOUT) -coverpkg ./... -coverprofile cover.out ./...
 	@go tool cover -func cover.out | tail -1
 
 .PHONY: clean
-clean: ## remove what was built; data in .sluice stays
+clean: ## remove build output; keep the data in .sluice
 	rm -rf bin build cover.out

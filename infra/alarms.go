@@ -13,63 +13,63 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// alarm goes off when the metric has been at the threshold or above it in some
-// of the last periods. docs/operations.md says what to do.
+// alarm fires when the metric was at or above the threshold in some of the last
+// periods. docs/operations.md says what to do about it.
 type alarm struct {
-	id          string // its name is the stack's name, a hyphen and this
+	id          string // the alarm's name without the prefix "<stack>-"
 	means       string
 	metric      awscloudwatch.IMetric
 	threshold   float64
 	some, of    float64                          // periods
 	comparison  awscloudwatch.ComparisonOperator // "" for at or above
-	missingBad  bool                             // no data is bad, too
-	minutesEach float64                          // length of a period; 0 for 5 minutes
+	missingBad  bool                             // missing data counts as breaching
+	minutesEach float64                          // period in minutes; 0 for 5
 }
 
-// alarmsOf lists every alarm that is not of a single function. One failure that
-// has been made good, by a retry or by the next sweep, is no alarm.
+// alarmsOf returns the alarms that do not belong to a single function. A single
+// failure that a retry or the next sweep repairs raises no alarm.
 func alarmsOf(m metrics) []alarm {
 	return []alarm{
 		{
-			id: "iterator-age", means: "Events wait in the stream for a minute and more: fanout fails, is throttled or is too slow.",
+			id: "iterator-age", means: "Events have waited in the stream for over a minute: fanout is failing, throttled or too slow.",
 			metric: m.function("Fanout", "IteratorAge", maximum), threshold: 60_000, some: 5, of: 5, minutesEach: 1,
 		},
 		{
-			id: "oldest-lag", means: "An integration is more than a day behind: its receiver fails, or its deliveries are not driven fast enough.",
+			id: "oldest-lag", means: "An integration is more than a day behind: its receiver is failing, or its deliveries are too slow.",
 			metric: m.sluice("OldestLagSeconds", maximum), threshold: 86_400, some: 3, of: 3,
 		},
 		{
-			id: "overdue-cursors", means: "Three sweeps in a row found cursors that nobody drove.",
+			id: "overdue-cursors", means: "Three sweeps in a row found overdue cursors.",
 			metric: m.sluice("OverdueCursors", maximum), threshold: 1, some: 3, of: 3,
 		},
 		{
-			id: "malformed-records", means: "The stream had records that cannot be read; they are in the bucket under malformed/.",
+			id: "malformed-records", means: "The stream held unreadable records; they are quarantined in the bucket under malformed/.",
 			metric: m.sluice("MalformedRecords", sum), threshold: 1, some: 1, of: 1,
 		},
 		{
-			id: "dead-letters", means: "Fanout gave up a batch; its records are in the stream for 6 more days. Redrive it.",
+			id: "dead-letters", means: "Fanout gave up on a batch; its records stay in the stream for 6 more days. Redrive it.",
 			metric: m.queued("DeadLetterQueue"), threshold: 1, some: 1, of: 1,
 		},
 		{
-			id: "sweep-failures", means: "Sweeps failed, or could not be started.",
+			id: "sweep-failures", means: "Sweeps failed or could not start.",
 			metric: m.queued("SweepFailures"), threshold: 1, some: 1, of: 1,
 		},
 		{
-			id: "sweep-missing", means: "There was no sweep for 15 minutes: what a crash left behind is not driven.",
+			id: "sweep-missing", means: "No sweep has run for 15 minutes: cursors left behind by a crash are not being advanced.",
 			metric: m.function("Sweep", "Invocations", sum), threshold: 1, some: 3, of: 3,
 			comparison: awscloudwatch.ComparisonOperator_LESS_THAN_THRESHOLD, missingBad: true,
 		},
 		{
-			id: "http-5xx", means: "The API answers with errors of its own.",
+			id: "http-5xx", means: "The API returns server errors.",
 			metric: m.httpAPI("5xx", sum), threshold: 5, some: 1, of: 1,
 		},
 		{
-			id: "table-throttles", means: "DynamoDB refuses requests: a key is too hot, or traffic has grown faster than the table.",
+			id: "table-throttles", means: "DynamoDB is throttling requests: a key is too hot, or traffic has grown faster than the table.",
 			metric:    total("throttled requests", m.table("ReadThrottleEvents"), m.table("WriteThrottleEvents")),
 			threshold: 10, some: 2, of: 3,
 		},
 		{
-			id: "stream-throttles", means: "Kinesis refuses what is published: the stream has too few shards.",
+			id: "stream-throttles", means: "Kinesis is throttling writes: the stream has too few shards.",
 			metric: m.stream("WriteProvisionedThroughputExceeded"), threshold: 10, some: 2, of: 3,
 		},
 		{
@@ -80,22 +80,22 @@ func alarmsOf(m metrics) []alarm {
 	}
 }
 
-// alarmsOfFunction lists the alarms that every function has.
+// alarmsOfFunction returns the alarms of one function.
 func alarmsOfFunction(m metrics, id string) []alarm {
 	name := strings.ToLower(id)
 	return []alarm{
 		{
-			id: name + "-errors", means: "The function " + name + " fails again and again; its log says why.",
+			id: name + "-errors", means: "The function " + name + " fails repeatedly; its log says why.",
 			metric: m.function(id, "Errors", sum), threshold: 1, some: 2, of: 3,
 		},
 		{
-			id: name + "-throttles", means: "The function " + name + " is at its limit of concurrency, or the account is.",
+			id: name + "-throttles", means: "The function " + name + " or the account has reached its concurrency limit.",
 			metric: m.function(id, "Throttles", sum), threshold: 1, some: 2, of: 3,
 		},
 	}
 }
 
-// addAlarms adds every alarm. They are sent to the stage's topic, if it has one.
+// addAlarms adds every alarm. Alarms notify the stage's topic, if it has one.
 func addAlarms(st awscdk.Stack, s stage, m metrics, functions map[string]awssam.CfnFunction) {
 	alarms := alarmsOf(m)
 	for _, id := range slices.Sorted(maps.Keys(functions)) {

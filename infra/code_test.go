@@ -16,15 +16,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What a function cannot do without, and what the template decides.
+// environment is the variables that functions need or that the template sets.
 var environment = []string{
 	"SLUICE_ALLOW_PRIVATE_TARGETS", "SLUICE_BUCKET", "SLUICE_KEY", "SLUICE_LANES", "SLUICE_MAX_PUBLISH_BYTES",
 	"SLUICE_RETENTION", "SLUICE_STAGE", "SLUICE_STATE_MACHINE", "SLUICE_STREAM", "SLUICE_TABLE", "SLUICE_TENANT_CLAIM",
 }
 
-// The functions are given the variables they need, all of which the code knows:
-// it only warns of others. The code is that of another module, whose packages
-// are internal, so it is read and not called.
+// The functions get the variables they need, and the code knows each of them: it
+// only warns about unknown ones. The code is in internal packages of another
+// module, so the test parses it instead of calling it.
 func TestEnvironment(t *testing.T) {
 	template := readTemplate(t)
 	variables := at(template, "Globals", "Function", "Environment", "Variables").(object)
@@ -34,7 +34,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	for id, p := range ofType(template, "AWS::Serverless::Function") {
 		if p["Environment"] != nil {
-			t.Errorf("%s has variables of its own: %v", id, p["Environment"])
+			t.Errorf("%s sets its own variables: %v", id, p["Environment"])
 		}
 	}
 	known := map[string]bool{}
@@ -44,17 +44,17 @@ func TestEnvironment(t *testing.T) {
 		}
 	}
 	if len(known) < 20 {
-		t.Fatalf("the code knows only %v: this test reads it wrongly", known)
+		t.Fatalf("found only %v in the code; fix how this test parses it", known)
 	}
 	for _, name := range got {
 		if !known[name] {
-			t.Errorf("no setting of the code is called %s", name)
+			t.Errorf("the code has no setting %s", name)
 		}
 	}
 }
 
-// firstStrings returns the first argument of every call of the functions, by
-// whichever package, where it is a string.
+// firstStrings returns the first argument of every call to one of the functions,
+// of any package, where it is a string literal.
 func firstStrings(t *testing.T, file string, functions ...string) []string {
 	t.Helper()
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
@@ -86,33 +86,33 @@ func firstStrings(t *testing.T, file string, functions ...string) []string {
 	return found
 }
 
-// The dashboard and the alarms show metrics that the functions write.
+// The dashboard and the alarms use only metrics that the functions write.
 func TestMetricNames(t *testing.T) {
 	written := map[string]bool{}
 	for _, match := range regexp.MustCompile(`(?m)^\tmetric\w+\s+= "(\w+)"$`).FindAllStringSubmatch(read(t, "../internal/awsenv/metrics.go"), -1) {
 		written[match[1]] = true
 	}
 	if len(written) == 0 {
-		t.Fatal("the code has no metrics: this test reads it wrongly")
+		t.Fatal("found no metrics in the code; fix how this test parses it")
 	}
 	shown := 0
 	for _, file := range []string{"alarms.go", "dashboard.go"} {
 		for _, name := range firstStrings(t, file, "sluice") {
 			shown++
 			if !written[name] {
-				t.Errorf("%s has the metric %s, which no function writes", file, name)
+				t.Errorf("%s uses the metric %s, which no function writes", file, name)
 			}
 		}
 	}
 	if shown < 6 {
-		t.Errorf("only %d metrics are shown: this test reads the code wrongly", shown)
+		t.Errorf("found only %d metrics in use; fix how this test parses the code", shown)
 	}
 	if !strings.Contains(read(t, "../internal/emf/emf.go"), `Namespace = "Sluice"`) {
 		t.Error("the functions write their metrics to another namespace")
 	}
 }
 
-// The two tools deploy a stage with the same parameters, under the same name.
+// SAM and CDK deploy a stage under the same name with the same parameters.
 func TestStagesAgree(t *testing.T) {
 	context, err := contextOf("cdk.json")
 	if err != nil {
@@ -158,7 +158,7 @@ func TestStagesAgree(t *testing.T) {
 	}
 }
 
-// The contract's default for the retention is the template's.
+// The template's default retention is that of the API contract.
 func TestRetention(t *testing.T) {
 	template := readTemplate(t)
 	days := at(template, "Parameters", "RetentionDays", "Default").(string)

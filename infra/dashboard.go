@@ -10,8 +10,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// addDashboard adds a dashboard with the stack's name: what customers see first,
-// then what it rests on.
+// addDashboard adds a dashboard named after the stack: first what customers see,
+// then the services behind it.
 func addDashboard(st awscdk.Stack, m metrics, functions map[string]awssam.CfnFunction) {
 	each := func(name string, s statistic) []awscloudwatch.IMetric {
 		var all []awscloudwatch.IMetric

@@ -12,15 +12,15 @@ import (
 const (
 	records  = "dynamodb:BatchGetItem DeleteItem GetItem PutItem Query: Table.Arn"
 	traces   = "xray:PutTelemetryRecords PutTraceSegments: *"
-	driving  = "states:StartExecution: arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-delivery"
+	starting  = "states:StartExecution: arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-delivery"
 	directly = "Key.Arn if ForAnyValue:StringEquals kms:EncryptionContextKeys=tenant if Null kms:ViaService=true"
 )
 
-// What every role may do, literally. To widen it, change it here too.
+// The exact permissions of every role. Change them here too to widen a role.
 var permissions = map[string][]string{
 	"ApiRole": {
 		"logs:CreateLogStream PutLogEvents: ${ApiLogs.Arn}", traces,
-		records, "kinesis:PutRecords: Stream.Arn", driving,
+		records, "kinesis:PutRecords: Stream.Arn", starting,
 		"kms:Decrypt Encrypt: " + directly,
 		"kms:Decrypt: " + via("dynamodb"), "kms:GenerateDataKey: " + via("kinesis"),
 	},
@@ -28,14 +28,14 @@ var permissions = map[string][]string{
 		"logs:CreateLogStream PutLogEvents: ${FanoutLogs.Arn}", traces,
 		"kinesis:DescribeStream DescribeStreamSummary GetRecords GetShardIterator ListShards: Stream.Arn",
 		"sqs:SendMessage: DeadLetterQueue.Arn",
-		records, driving,
+		records, starting,
 		"s3:GetObject PutObject: ${Bucket.Arn}/log/*", "s3:ListBucket: Bucket.Arn", "s3:PutObject: ${Bucket.Arn}/malformed/*",
 		"kms:Decrypt: " + directly,
 		"kms:Decrypt: " + via("dynamodb", "kinesis", "s3", "sqs"), "kms:GenerateDataKey: " + via("s3", "sqs"),
 	},
 	"AdvanceRole": {
 		"logs:CreateLogStream PutLogEvents: ${AdvanceLogs.Arn}", traces,
-		records, "kinesis:PutRecords: Stream.Arn", driving,
+		records, "kinesis:PutRecords: Stream.Arn", starting,
 		"s3:GetObject: ${Bucket.Arn}/log/*", "s3:ListBucket: Bucket.Arn",
 		"kms:Decrypt: " + directly,
 		"kms:Decrypt: " + via("dynamodb", "s3"), "kms:GenerateDataKey: " + via("kinesis"),
@@ -43,7 +43,7 @@ var permissions = map[string][]string{
 	"SweepRole": {
 		"logs:CreateLogStream PutLogEvents: ${SweepLogs.Arn}", traces,
 		"dynamodb:BatchGetItem BatchWriteItem DeleteItem GetItem PutItem Query UpdateItem: Table.Arn",
-		"dynamodb:Query: ${Table.Arn}/index/timetable", driving,
+		"dynamodb:Query: ${Table.Arn}/index/" + "timetable", starting,
 		"sqs:SendMessage: SweepFailures.Arn",
 		"kms:Decrypt: " + via("dynamodb", "sqs"), "kms:GenerateDataKey: " + via("sqs"),
 	},
@@ -52,7 +52,7 @@ var permissions = map[string][]string{
 		"kms:Decrypt: " + via("sqs"), "kms:GenerateDataKey: " + via("sqs"),
 	},
 	"DeliveryRole": {
-		"lambda:InvokeFunction: Advance.Arn", driving,
+		"lambda:InvokeFunction: Advance.Arn", starting,
 		"logs:CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies GetLogDelivery ListLogDeliveries PutResourcePolicy UpdateLogDelivery: *",
 		"xray:GetSamplingRules GetSamplingTargets PutTelemetryRecords PutTraceSegments: *",
 	},
@@ -69,7 +69,7 @@ func TestPermissions(t *testing.T) {
 	got := map[string][]string{}
 	for id, p := range ofType(readTemplate(t), "AWS::IAM::Role") {
 		if p["ManagedPolicyArns"] != nil {
-			t.Errorf("%s has managed policies; write its permissions out", id)
+			t.Errorf("%s has managed policies; list its permissions in the template instead", id)
 		}
 		for _, policy := range p["Policies"].([]any) {
 			for _, s := range at(policy, "PolicyDocument", "Statement").([]any) {
@@ -86,7 +86,7 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-// statement writes a statement as "service:Action Action: resource if condition".
+// statement formats a statement as "service:Action Action: resource if condition".
 func statement(t *testing.T, s object) string {
 	t.Helper()
 	if s["Effect"] != "Allow" {
@@ -100,7 +100,7 @@ func statement(t *testing.T, s object) string {
 		}
 		prefix, action, _ := strings.Cut(a, ":")
 		if service != "" && service != prefix {
-			t.Errorf("statement %v is of several services", s["Sid"])
+			t.Errorf("statement %v covers several services", s["Sid"])
 		}
 		service = prefix
 		actions = append(actions, action)
@@ -118,8 +118,8 @@ func statement(t *testing.T, s object) string {
 	return text + strings.Join(all, "")
 }
 
-// listOf returns a string, or a list of them, with the argument of functions in
-// their place.
+// listOf returns a string or a list of strings as a list, with each intrinsic
+// function replaced by its argument.
 func listOf(value any) []string {
 	switch v := value.(type) {
 	case []any:
@@ -136,8 +136,7 @@ func listOf(value any) []string {
 	return []string{fmt.Sprint(value)}
 }
 
-// Every function and the state machine have the role that is theirs, so that
-// SAM makes none.
+// Every function and the state machine names its role, so SAM creates none.
 func TestRoles(t *testing.T) {
 	template := readTemplate(t)
 	used := map[string]string{}
@@ -145,7 +144,7 @@ func TestRoles(t *testing.T) {
 		for id, p := range ofType(template, kind) {
 			used[id] = strings.Join(listOf(p["Role"]), ",")
 			if p["Policies"] != nil {
-				t.Errorf("%s has Policies, which SAM ignores beside a role", id)
+				t.Errorf("%s has Policies, which SAM ignores when Role is set", id)
 			}
 		}
 	}
@@ -167,12 +166,12 @@ func TestRoles(t *testing.T) {
 		"SweepRole": "lambda.amazonaws.com", "SweepScheduleRole": "scheduler.amazonaws.com", "DeliveryRole": "states.amazonaws.com",
 	}
 	if diff := cmp.Diff(wantTrusts, trusts); diff != "" {
-		t.Errorf("who may take a role (-want +got):\n%s", diff)
+		t.Errorf("services that may assume the roles (-want +got):\n%s", diff)
 	}
 }
 
-// The policies of resources: the account's administrators and the logs may use
-// the key; the others only refuse.
+// Of the resource policies, only that of the key grants anything: to the
+// account's administrators and to CloudWatch Logs. The others only deny.
 func TestResourcePolicies(t *testing.T) {
 	template := readTemplate(t)
 	for _, s := range at(template, "Resources", "Key", "Properties", "KeyPolicy", "Statement").([]any) {
@@ -196,12 +195,12 @@ func TestResourcePolicies(t *testing.T) {
 			for _, s := range at(p, "PolicyDocument", "Statement").([]any) {
 				refusing++
 				if at(s, "Effect") != "Deny" || at(s, "Condition", "Bool", "aws:SecureTransport") != "false" {
-					t.Errorf("%s does something else than refuse what is not TLS: %v", id, s)
+					t.Errorf("%s does more than deny requests without TLS: %v", id, s)
 				}
 			}
 		}
 	}
 	if refusing != 3 {
-		t.Errorf("%d statements refuse what is not TLS; want one for the bucket and one for each queue", refusing)
+		t.Errorf("%d statements deny requests without TLS; want one for the bucket and one for each queue", refusing)
 	}
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Lints template.yaml, what SAM makes of it, and the state machine's definition.
-# Each check finds what the others do not. The tools are those that
-# `make aws-tools` puts into .aws-tools; nothing is asked of AWS.
+# Lints template.yaml, its SAM translation and the state machine's definition.
+# Each check finds errors that the others miss. `make aws-tools` installs the
+# tools into .aws-tools; nothing calls AWS.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,7 @@ cfn_lint=.aws-tools/venv/bin/cfn-lint
 asl_validator=.aws-tools/node_modules/.bin/asl-validator
 for tool in $python $cfn_lint $asl_validator; do
     [ -x "$tool" ] && continue
-    echo "NOT LINTED: $tool is missing; 'make aws-tools' installs it, given Python and Node.js" >&2
+    echo "NOT LINTED: $tool is missing; install Python and Node.js, then run 'make aws-tools'" >&2
     [ -z "${CI:-}" ] && exit 0 || exit 1
 done
 
@@ -18,7 +18,7 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 failed=0
 
-# check NAME COMMAND...: its output is shown if it fails.
+# check NAME COMMAND... runs the command and prints its output if it fails.
 check() {
     echo "==> $1"
     shift

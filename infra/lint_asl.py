@@ -1,9 +1,9 @@
-"""Check definitions of state machines with the grammar of moto's interpreter.
+"""Check state machine definitions against the grammar of moto's interpreter.
 
 usage: lint_asl.py statemachine/*.asl.json
 
-It finds misspelt fields and errors, which asl-validator lets pass; that one
-finds what is wrong with the graph.
+This finds misspelt fields and error names, which asl-validator accepts;
+asl-validator checks the graph.
 """
 
 import pathlib
@@ -13,12 +13,12 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguagePa
 
 
 def main(paths):
-    """Parse every file; tell of each that does not parse."""
+    """Parse every file; report each that does not parse."""
     failed = False
     for path in paths:
         try:
             AmazonStateLanguageParser.parse(pathlib.Path(path).read_text())
-        except Exception as error:  # the parser has several, of no common kind
+        except Exception as error:  # the parser's errors share no base class
             failed = True
             print(f"{path}: {error}", file=sys.stderr)
     return failed

@@ -1,6 +1,6 @@
 // Command infra is the AWS CDK app of Sluice. It includes ../template.yaml, the
-// one definition of the deployment, and adds what a template cannot have: code
-// as assets, a set of parameters for each stage, a dashboard and alarms.
+// single definition of the deployment, and adds what a template cannot express:
+// code as assets, parameters for each stage, a dashboard and alarms.
 package main
 
 import (
@@ -21,8 +21,8 @@ func main() {
 	}
 }
 
-// run writes the cloud assembly: to where the command line wants it, or to
-// cdk.out. It runs in the folder infra.
+// run writes the cloud assembly to the directory that the CDK command line asks
+// for, or to cdk.out. It must run in the folder infra.
 func run() error {
 	context, err := contextOf("cdk.json")
 	if err != nil {
@@ -44,13 +44,13 @@ func run() error {
 	return nil
 }
 
-// contextOf reads the context from the app's configuration, which the command
-// line does too: without it, "go run ." works alike. What the command line
-// gives (-c) comes before it.
+// contextOf reads the context from the app's configuration file, as the CDK
+// command line does, so that "go run ." works without it. Context given on the
+// command line (-c) takes precedence.
 func contextOf(path string) (map[string]any, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the configuration of the app: %w", err)
+		return nil, fmt.Errorf("read the app's configuration: %w", err)
 	}
 	var config struct {
 		Context map[string]any `json:"context"`

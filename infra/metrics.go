@@ -7,7 +7,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// statistic is one of CloudWatch's.
+// statistic is a CloudWatch statistic.
 type statistic string
 
 const (
@@ -17,8 +17,8 @@ const (
 	p99     statistic = "p99"
 )
 
-// metrics makes the metrics of what the template has, which it names by logical
-// IDs. Each has a period of five minutes unless an alarm says otherwise.
+// metrics builds the metrics of the template's resources, which it refers to by
+// logical ID. The period is five minutes unless an alarm sets another.
 type metrics struct {
 	inc   cloudformationinclude.CfnInclude
 	stage string
@@ -28,7 +28,7 @@ func metricsOf(inc cloudformationinclude.CfnInclude, stage string) metrics {
 	return metrics{inc: inc, stage: stage}
 }
 
-// sluice is a metric that the functions write to their logs (internal/emf).
+// sluice returns a metric that the functions write to their logs (internal/emf).
 func (m metrics) sluice(name string, s statistic) awscloudwatch.Metric {
 	return metric("Sluice", name, s, "Stage", &m.stage)
 }
@@ -70,7 +70,7 @@ func metric(namespace, name string, s statistic, dimension string, value *string
 	})
 }
 
-// total adds up metrics of which each may be missing at any time.
+// total sums metrics; missing data counts as 0.
 func total(label string, of ...awscloudwatch.Metric) awscloudwatch.IMetric {
 	using, expression := map[string]awscloudwatch.IMetric{}, ""
 	for i, m := range of {

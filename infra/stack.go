@@ -13,15 +13,15 @@ import (
 )
 
 // newStack adds the stack "sluice-<stage>" to the app: the template in the
-// folder root, changed in nothing but the defaults of its parameters and the
-// places of the code, and the alarms and the dashboard beside it.
+// folder root, the alarms and the dashboard. It changes only the template's
+// parameter defaults and code locations.
 func newStack(app constructs.Construct, root string, s stage) awscdk.Stack {
 	st := awscdk.NewStack(app, jsii.String("sluice-"+s.Name), &awscdk.StackProps{
-		// Tags of the stack, which CloudFormation hands on to what is in it,
+		// CloudFormation propagates stack tags to the resources,
 		// so that the included resources stay as they are.
 		Tags: &map[string]*string{"Application": jsii.String("sluice"), "Stage": jsii.String(s.Name)},
 	})
-	// The parameters stay, with other defaults: replaced by values they would
+	// Parameters are kept, with new defaults: replacing them by values would
 	// leave conditions that are constant, and warnings about those.
 	inc := cloudformationinclude.NewCfnInclude(st, jsii.String("App"), &cloudformationinclude.CfnIncludeProps{
 		TemplateFile: jsii.String(filepath.Join(root, "template.yaml")),
@@ -37,7 +37,8 @@ func newStack(app constructs.Construct, root string, s stage) awscdk.Stack {
 	return st
 }
 
-// setDefault sets a number as a number, as it is among the allowed values.
+// setDefault sets a parameter's default, a number as a number: the allowed
+// values of such a parameter are numbers too.
 func setDefault(p awscdk.CfnParameter, value string) {
 	if n, err := strconv.ParseFloat(value, 64); err == nil && *p.Type() == "Number" {
 		p.SetDefault(n)
@@ -46,7 +47,7 @@ func setDefault(p awscdk.CfnParameter, value string) {
 	p.SetDefault(value)
 }
 
-// addAssets makes assets of the local paths in the template. It returns the
+// addAssets replaces local paths in the template by assets. It returns the
 // functions by logical ID.
 func addAssets(st awscdk.Stack, inc cloudformationinclude.CfnInclude, root string) map[string]awssam.CfnFunction {
 	asset := func(id, path string) awss3assets.Asset {

@@ -12,16 +12,16 @@ import (
 // stage is one deployment: an entry of "stages" in the context.
 type stage struct {
 	Name string `json:"-"`
-	// Parameters are those of the template that differ from its defaults.
+	// Parameters are the template parameters that differ from their defaults.
 	Parameters map[string]string `json:"parameters"`
-	// AlarmTopicARN is the SNS topic that alarms are sent to; "" for none.
+	// AlarmTopicARN is the SNS topic that alarms notify; "" for none.
 	AlarmTopicARN string `json:"alarm_topic_arn"`
 }
 
-// stagesOf reads "stages" of the context, sorted by name.
+// stagesOf returns the "stages" of the context, sorted by name.
 func stagesOf(context any) ([]stage, error) {
 	if context == nil {
-		return nil, errors.New(`the context has no "stages"; cdk.json has an example`)
+		return nil, errors.New(`the context has no "stages"; see cdk.json for an example`)
 	}
 	text, err := json.Marshal(context)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestMain turns off the validator of the library, which takes ten seconds a
-// stack; `make synth` has it on.
+// TestMain turns off the CDK validator, which takes ten seconds per stack;
+// `make synth` runs it.
 func TestMain(m *testing.M) {
 	for name, value := range map[string]string{"CDK_VALIDATION": "false", "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20"} {
 		if err := os.Setenv(name, value); err != nil {
@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// synth returns what CDK makes of the template for the stage: the template it
-// would deploy. Functions need not be built for it.
+// synth returns the template that CDK would deploy for the stage. The functions
+// need not be built.
 func synth(t *testing.T, s stage) object {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
@@ -78,8 +78,8 @@ var testStage = stage{
 	AlarmTopicARN: "arn:aws:sns:eu-west-1:111122223333:alarms",
 }
 
-// CDK changes nothing of the template but where the code is and the defaults of
-// parameters, and adds nothing but alarms, a dashboard and its own bookkeeping.
+// CDK changes only code locations and parameter defaults in the template, and
+// adds only alarms, a dashboard and its own bookkeeping.
 func TestCDKKeepsTheTemplate(t *testing.T) {
 	want, got := readTemplate(t), synth(t, testStage)
 	places(t, want, func(place any) bool { _, isPath := place.(string); return isPath })
@@ -114,7 +114,7 @@ func TestCDKKeepsTheTemplate(t *testing.T) {
 	compareParameters(t, want["Parameters"].(object), got["Parameters"].(object))
 }
 
-// places checks the places of code and definition, and removes them.
+// places checks the locations of code and definition, and removes them.
 func places(t *testing.T, template object, isRight func(any) bool) {
 	t.Helper()
 	for kind, property := range map[string]string{"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::StateMachine": "DefinitionUri"} {
@@ -133,7 +133,7 @@ func compareParameters(t *testing.T, want, got object) {
 	for name, value := range testStage.Parameters {
 		values[name] = value
 	}
-	values["LogRetentionDays"] = 90.0 // a number among numbers
+	values["LogRetentionDays"] = 90.0 // AllowedValues are numbers
 	delete(got, "BootstrapVersion")
 	for name, value := range values {
 		if got := at(got, name, "Default"); got != value {
@@ -147,8 +147,7 @@ func compareParameters(t *testing.T, want, got object) {
 	}
 }
 
-// Every alarm, and what it looks at. A name that AWS or the functions do not
-// know would be an alarm that never goes off.
+// Every alarm with its metric. An alarm on a misspelt metric would never fire.
 func TestAlarms(t *testing.T) {
 	const ok = "notBreaching"
 	want := map[string]string{
@@ -176,10 +175,10 @@ func TestAlarms(t *testing.T) {
 		id := strings.TrimPrefix(p["AlarmName"].(string), "sluice-test-")
 		got[id] = describe(p)
 		if diff := cmp.Diff([]any{topic, topic}, []any{p["AlarmActions"], p["OKActions"]}); diff != "" {
-			t.Errorf("whom %s tells (-want +got):\n%s", id, diff)
+			t.Errorf("actions of %s (-want +got):\n%s", id, diff)
 		}
 		if means, _ := p["AlarmDescription"].(string); len(means) < 30 {
-			t.Errorf("%s does not say what it means: %q", id, means)
+			t.Errorf("the description of %s is too short: %q", id, means)
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -187,7 +186,7 @@ func TestAlarms(t *testing.T) {
 	}
 }
 
-// Without a topic there is nobody to tell, and the alarms are there all the same.
+// Without a topic the alarms still exist, without actions.
 func TestAlarmsWithoutATopic(t *testing.T) {
 	s := testStage
 	s.AlarmTopicARN = ""
@@ -202,7 +201,7 @@ func TestAlarmsWithoutATopic(t *testing.T) {
 	}
 }
 
-// describe writes an alarm in a line.
+// describe formats an alarm on one line.
 func describe(p object) string {
 	text := ""
 	if p["Metrics"] == nil {

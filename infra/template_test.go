@@ -16,8 +16,8 @@ import (
 // object is a JSON object.
 type object = map[string]any
 
-// readTemplate reads ../template.yaml as JSON values, with the short tags of
-// CloudFormation written out.
+// readTemplate reads ../template.yaml as JSON values, with CloudFormation's
+// short tags expanded.
 func readTemplate(t *testing.T) object {
 	t.Helper()
 	content, err := os.ReadFile("../template.yaml")
@@ -31,7 +31,7 @@ func readTemplate(t *testing.T) object {
 	return normal(t, valueOf(t, document.Content[0])).(object)
 }
 
-// valueOf turns a node into a value: !Ref X is {"Ref": X}, !Sub X is
+// valueOf converts a node to a value: !Ref X to {"Ref": X}, !Sub X to
 // {"Fn::Sub": X}, and so on.
 func valueOf(t *testing.T, n *yaml.Node) any {
 	t.Helper()
@@ -67,8 +67,8 @@ func valueOf(t *testing.T, n *yaml.Node) any {
 	}
 }
 
-// normal makes values comparable: numbers as JSON has them, and one form of
-// Fn::GetAtt, "A.B".
+// normal makes values comparable: numbers as in JSON, and Fn::GetAtt always as
+// "A.B".
 func normal(t *testing.T, value any) any {
 	t.Helper()
 	text, err := json.Marshal(value)
@@ -99,7 +99,7 @@ func oneGetAtt(value any) any {
 	return value
 }
 
-// at returns what is at the path, nil if nothing is.
+// at returns the value at the path, or nil.
 func at(value any, path ...string) any {
 	for _, key := range path {
 		m, ok := value.(object)
@@ -111,7 +111,7 @@ func at(value any, path ...string) any {
 	return value
 }
 
-// ofType returns the properties of the resources of the type, by logical ID.
+// ofType returns the properties of all resources of a type, by logical ID.
 func ofType(template object, kind string) map[string]object {
 	found := map[string]object{}
 	for id, r := range template["Resources"].(object) {
@@ -122,8 +122,8 @@ func ofType(template object, kind string) map[string]object {
 	return found
 }
 
-// The functions in functions/ and in the template are the same, and built to
-// where the template looks for them.
+// functions/ and the template have the same functions, and each is built to the
+// path that the template names.
 func TestFunctions(t *testing.T) {
 	entries, err := os.ReadDir("../functions")
 	if err != nil {
@@ -149,7 +149,7 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
-// cfn-lint knows neither a misspelt "issuer" nor a path without a slash.
+// cfn-lint detects neither a misspelt "issuer" nor a path without a slash.
 func TestRoutesAndAuthorizer(t *testing.T) {
 	template := readTemplate(t)
 	auth := at(template, "Resources", "HttpApi", "Properties", "Auth")
@@ -182,7 +182,7 @@ func TestRoutesAndAuthorizer(t *testing.T) {
 	}
 	want := map[string]string{"": "Api", "GET /healthz": "Api NONE", "GET /openapi.yaml": "Api NONE"}
 	if diff := cmp.Diff(want, routes); diff != "" {
-		t.Errorf("routes: function and authorizer, the default one if none (-want +got):\n%s", diff)
+		t.Errorf("routes, with function and any non-default authorizer (-want +got):\n%s", diff)
 	}
 	if stage := at(template, "Resources", "HttpApi", "Properties", "StageName"); stage != "$default" {
 		t.Errorf("StageName is %v: a stage with a name is part of every path", stage)
@@ -193,12 +193,12 @@ func TestRoutesAndAuthorizer(t *testing.T) {
 	}
 	for _, secret := range []string{"header", "queryString", "authorizer.claims", "authorizer.principalId"} {
 		if strings.Contains(log, secret) {
-			t.Errorf("the access log has %s", secret)
+			t.Errorf("the access log contains %s", secret)
 		}
 	}
 }
 
-// Nothing that was published is lost on the way to fanout.
+// No published event is lost between the stream and fanout.
 func TestEventSource(t *testing.T) {
 	got := at(readTemplate(t), "Resources", "Fanout", "Properties", "Events", "Stream")
 	want := object{"Type": "Kinesis", "Properties": object{
@@ -220,8 +220,8 @@ func TestEventSource(t *testing.T) {
 	}
 }
 
-// What holds customers' data is encrypted, and what is not only passing through
-// stays when the stack goes.
+// Every resource that holds customer data is encrypted, and all but the transient
+// ones are retained when the stack is deleted.
 func TestDataIsKept(t *testing.T) {
 	resources := readTemplate(t)["Resources"].(object)
 	for _, id := range []string{"Table", "Bucket", "Key"} {

@@ -4,8 +4,8 @@ import software.amazon.dynamodb.services.local.main.ServerRunner;
 import software.amazon.dynamodb.services.local.server.DynamoDBProxyServer;
 
 /**
- * Starts DynamoDB Local on loopback alone and on a free port, which its command
- * cannot do, and says where once it listens. It takes that command's arguments.
+ * Starts DynamoDB Local on a free port of loopback only, which its command cannot
+ * do, and prints its URL once it listens. It takes the command's arguments.
  */
 public final class StartDynamoDB {
     public static void main(String[] args) throws Exception {

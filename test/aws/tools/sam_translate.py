@@ -1,11 +1,10 @@
-"""Print the CloudFormation template that AWS SAM makes of a SAM template.
+"""Print the CloudFormation template that AWS SAM generates from a SAM template.
 
 usage: sam_translate.py template.yaml [Parameter=value ...] > translated.json
 
-It calls nothing: the account is not asked for the managed policies, of which
-the template should use none, and code that would be uploaded is named by a
-placeholder. A state machine's definition is put into the template from its
-file, so that a linter sees its substitutions.
+It makes no AWS calls: managed policies are not looked up (the template should
+use none), and a placeholder stands for uploaded code. A state machine's
+definition is inlined from its file, so that a linter sees its substitutions.
 """
 
 import json
@@ -18,12 +17,12 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
-# The translator wants a value for every parameter that has no default.
+# The translator needs a value for every parameter without a default.
 PARAMETERS = {"Issuer": "https://issuer.example/", "Audience": "sluice"}
 
 
 def package(document, folder):
-    """Do what packaging would: replace local paths."""
+    """Replace local paths, as packaging would."""
     for resource in document["Resources"].values():
         properties = resource.get("Properties", {})
         if resource["Type"] == "AWS::Serverless::Function" and isinstance(properties.get("CodeUri"), str):
@@ -34,7 +33,7 @@ def package(document, folder):
 
 def main(path, *parameters):
     """Translate the template at path."""
-    # The region decides nothing but must be one; telemetry is not wanted.
+    # The region must be set but does not matter.
     session = boto3.session.Session(region_name=os.environ.get("AWS_REGION", "eu-west-1"))
     source = pathlib.Path(path)
     document = yaml_parse(source.read_text())

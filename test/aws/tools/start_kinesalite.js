@@ -1,8 +1,8 @@
 'use strict'
-// Starts kinesalite on loopback alone, which its command cannot do, and says
-// where once it listens.
+// Starts kinesalite on loopback only, which its command cannot do, and prints
+// its URL once it listens.
 
-// A client that goes away while it waits must not end the server for all.
+// A client that disconnects while it waits must not crash the server.
 process.on('uncaughtException', function (err) {
   if (err.code === 'ECONNRESET' || err.code === 'EPIPE') return
   console.error(err.stack)
@@ -16,7 +16,7 @@ const server = require('kinesalite')({
   shardLimit: 10000,
 })
 
-server.keepAliveTimeout = 0 // the client decides when a connection ends
+server.keepAliveTimeout = 0 // the client closes connections
 
 server.listen(0, '127.0.0.1', function () {
   console.log('ready http://127.0.0.1:' + server.address().port)

@@ -1,7 +1,7 @@
-"""Starts moto on loopback and says where once it listens.
+"""Starts moto on loopback and prints its URL once it listens.
 
-MOTO_PORT, if set, is the port at which its state machines call services: that of
-the front that stands before it. Without it they call moto itself.
+MOTO_PORT, if set, is the port on which moto's state machines call services: the
+port of the proxy in front of it. By default they call moto itself.
 """
 
 import logging
@@ -18,23 +18,23 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
 from moto.stepfunctions.parser.backend.execution import Execution
 from werkzeug.serving import make_server
 
-# State machines really run, and functions never in containers.
+# Execute state machines; never run functions in containers.
 default_user_config["stepfunctions"] = {"execute_state_machine": True}
 default_user_config["lambda"] = {"use_docker": False}
 
-# moto 5.2.1 copies the running execution to answer a second StartExecution, and
-# cannot, for it holds a lock (its issue 10077). The execution itself will do.
+# moto 5.2.1 deep-copies the running execution to answer a second StartExecution,
+# which fails because it holds a lock (moto issue 10077). Return it uncopied.
 Execution.__deepcopy__ = lambda self, memo: self
 
-# Nor can its machines start an execution: it hands on the parameters as the
-# definition spells them, and takes only names that begin with a small letter, and
-# it cannot write the time in the answer.
+# Nor can its state machines start an execution: it passes the parameters as the
+# definition spells them but accepts only names that begin in lower case, and it
+# cannot serialize the time in the response.
 task = state_task_service_sfn.StateTaskServiceSfn
 call = task._eval_service_task
 
 
 def spelt(self, env, resource_runtime_part, normalised_parameters, state_credentials):
-    """Calls with names that begin with a small letter, answers with a text."""
+    """Call with lower-case parameter names; return the start date as text."""
     parameters = {k[0].lower() + k[1:]: v for k, v in normalised_parameters.items()}
     call(self, env, resource_runtime_part, parameters, state_credentials)
     env.stack[-1]["startDate"] = env.stack[-1]["startDate"].isoformat()
@@ -42,7 +42,7 @@ def spelt(self, env, resource_runtime_part, normalised_parameters, state_credent
 
 task._eval_service_task = spelt
 
-logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request
+logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no log line per request
 
 server = make_server(
     "127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True
