@@ -10,15 +10,15 @@ import (
 	"sync"
 )
 
-// bucketReady is what the process of the S3 server says first.
+// bucketReady is the first message of the S3 server's process.
 type bucketReady struct{ URL, Control string }
 
-// bucket is as much of an S3 server as an upload needs. It counts the bytes and
-// throws them away.
+// bucket is the part of an S3 server that an upload needs. It counts the bytes
+// and discards them.
 type bucket struct {
 	mu      sync.Mutex
-	uploads map[string]int64 // bytes by key, of files that are not whole yet
-	files   []int64          // bytes of the files that are
+	uploads map[string]int64 // bytes by key, of incomplete files
+	files   []int64          // bytes of complete files
 }
 
 func bucketPart(ctx context.Context, _ []byte, say func(any) error) error {
@@ -38,14 +38,14 @@ func bucketPart(ctx context.Context, _ []byte, say func(any) error) error {
 	return nil
 }
 
-// list answers with the sizes of the files.
+// list responds with the sizes of the complete files.
 func (b *bucket) list(w http.ResponseWriter, _ *http.Request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	_ = json.NewEncoder(w).Encode(b.files)
 }
 
-// ServeHTTP takes one call of the S3 protocol.
+// ServeHTTP handles one S3 request.
 func (b *bucket) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	n, err := io.Copy(io.Discard, req.Body)
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 )
 
-// measureCatchUp compares how fast one webhook is served live, in catch-up, and
-// in replays whose filter passes little, where the receiver costs nothing. It
-// also compares short replays from a small and from a large log.
+// measureCatchUp compares the throughput to one webhook live, in catch-up, and in
+// replays whose filter passes few events, so that the receiver costs nothing. It
+// also compares short replays of a small and of a large log.
 func (b *bench) measureCatchUp(ctx context.Context) error {
 	s, err := b.newStage(ctx, 1)
 	if err != nil {
@@ -44,7 +44,7 @@ func (b *bench) measureCatchUp(ctx context.Context) error {
 	if err := s.node.publish(ctx, tenant, publisherConfig{Batch: 500, Callers: 4, Events: size, RareEvery: 100}); err != nil {
 		return err
 	}
-	total := sum(live.counts) + waiting + size // at least: the warm-up is not in it
+	total := sum(live.counts) + waiting + size // a lower bound: it excludes the warm-up
 	var read [2]float64
 	for i, filter := range []string{"nothing.passes", rareName} {
 		took, err := s.replay(ctx, tenant, started, filter)
@@ -63,15 +63,15 @@ func (b *bench) measureCatchUp(ctx context.Context) error {
 	return b.measureSeek(ctx, s, total)
 }
 
-// measureSeek compares replays of the last events of a large log and of a log
-// that has nothing else.
+// measureSeek compares a replay of the last events of a large log with a replay
+// of a log that has only these.
 func (b *bench) measureSeek(ctx context.Context, s *stage, total int64) error {
 	const last, times = 1000, 20
 	var took [2][]float64
 	tenants := [2]string{"small", tenant}
 	var from [2]time.Time
 	for i, t := range tenants {
-		if err := pause(ctx, 10*time.Millisecond); err != nil { // past the last event before
+		if err := pause(ctx, 10*time.Millisecond); err != nil { // move past the previous event
 			return err
 		}
 		from[i] = time.Now()
@@ -95,8 +95,8 @@ func (b *bench) measureSeek(ctx context.Context, s *stage, total int64) error {
 	return nil
 }
 
-// replay registers a replay of everything since a time, up to now, waits until
-// it has stopped itself, and deletes it.
+// replay registers a replay of everything from the given time until now, waits
+// until it completes, and deletes it.
 func (s *stage) replay(ctx context.Context, tenant string, from time.Time, filter string) (time.Duration, error) {
 	api, err := s.client(tenant)
 	if err != nil {

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// costs are the rounds of measureCPU.
+// costs holds the results of measureCPU, one element per round.
 type costs struct {
 	loop, live, catchUp          []float64 // CPU time of a delivery, ns
 	loopRate, liveRate, lateRate []float64 // deliveries a second
 	publish                      []float64 // CPU time of publishing an event, ns
 }
 
-// measureCPU compares the CPU time of a delivery with that of the plain loop,
-// one right after the other, several times.
+// measureCPU compares the CPU time per delivery with that of the plain loop. It
+// measures one right after the other, for several rounds.
 func (b *bench) measureCPU(ctx context.Context) error {
 	s, err := b.newStage(ctx, webhooks)
 	if err != nil {
@@ -50,7 +50,7 @@ func (c *costs) round(ctx context.Context, s *stage, d time.Duration) error {
 	}
 	c.live, c.liveRate = append(c.live, w.cost()), append(c.liveRate, w.rate(webhooks))
 
-	// As many events as keep the catch-up busy for about as long.
+	// Enough events to keep catch-up busy for about d.
 	events := int64(w.rate(webhooks)/webhooks*d.Seconds()/liveBatch) * liveBatch
 	if err := s.stopAll(ctx, webhooks); err != nil {
 		return err
@@ -66,7 +66,7 @@ func (c *costs) round(ctx context.Context, s *stage, d time.Duration) error {
 		return err
 	}
 	c.catchUp, c.lateRate = append(c.catchUp, w.cost()), append(c.lateRate, w.rate(webhooks))
-	return s.settle(ctx, webhooks)
+	return s.drain(ctx, webhooks)
 }
 
 func (c *costs) tell(r *report) {
@@ -75,7 +75,7 @@ func (c *costs) tell(r *report) {
 		ratio := pairwise(costs, c.loop)
 		r.add(what, "≤ 1.5 × plain loop", ratio.times(), metIf(ratio.median <= target))
 	}
-	alone := make([]float64, len(c.live)) // of the live delivery without the publishing
+	alone := make([]float64, len(c.live)) // live delivery, without publishing
 	for i := range alone {
 		alone[i] = c.live[i] - c.publish[i]/webhooks
 	}

@@ -9,9 +9,8 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 )
 
-// measureS3 measures the memory that exports take: of a file of two parts, and
-// after it of the largest file. What the second takes more is what grows with a
-// file.
+// measureS3 measures the memory of exports: first of a file of two parts, then of
+// the largest file. The difference is what grows with the file.
 func (b *bench) measureS3(ctx context.Context) error {
 	s, err := b.newStage(ctx, 0)
 	if err != nil {
@@ -32,7 +31,7 @@ func (b *bench) measureS3(ctx context.Context) error {
 	if err := s.node.publish(ctx, tenant, load); err != nil {
 		return err
 	}
-	if err := s.restart(ctx); err != nil { // so that nothing is left of the publishing
+	if err := s.restart(ctx); err != nil { // discard the memory that publishing used
 		return err
 	}
 	if s.api, err = s.client(tenant); err != nil {
@@ -65,9 +64,9 @@ func (b *bench) measureS3(ctx context.Context) error {
 	return nil
 }
 
-// exported is one file that was exported.
+// exported describes one exported file.
 type exported struct {
-	size, memory int64 // bytes; of memory, what was needed at the peak beyond that before
+	size, memory int64 // bytes; memory is the peak minus the usage before
 	took         time.Duration
 }
 

@@ -69,7 +69,7 @@ func TestHistogramsMergeAndTravel(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := got.total(); n != 3 {
-		t.Errorf("there are %d, want 3", n)
+		t.Errorf("total is %d, want 3", n)
 	}
 	if p := got.percentile(0.3); bucketOf(p) != bucketOf(time.Millisecond) {
 		t.Errorf("the lowest is %v", p)
@@ -78,7 +78,7 @@ func TestHistogramsMergeAndTravel(t *testing.T) {
 		t.Errorf("the highest is %v", p)
 	}
 	if err := json.Unmarshal([]byte(`{"99999":1}`), &got); err == nil {
-		t.Error("a bucket that does not exist is taken")
+		t.Error("a bucket that does not exist was accepted")
 	}
 }
 
@@ -117,7 +117,7 @@ func TestSpread(t *testing.T) {
 }
 
 func TestPairwiseDividesWithinARound(t *testing.T) {
-	// The machine is half as fast in the second round: the ratio stays.
+	// The machine is half as fast in the second round; the ratio is unchanged.
 	got := pairwise([]float64{3, 6, 4, 1}, []float64{2, 4, 2, 0})
 	if diff := cmp.Diff(spread{1.5, 1.5, 2}, got, cmp.AllowUnexported(spread{})); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Times are counted in buckets of which each power of two has perOctave, so
-// that a percentile is exact to 3 %.
+// Each power of two is divided into perOctave buckets, so that a percentile is
+// exact to 3 %.
 const (
 	octaveBits = 5
 	perOctave  = 1 << octaveBits
@@ -20,14 +20,14 @@ const (
 // histogram counts durations. It is safe for concurrent use.
 type histogram struct{ counts [buckets]atomic.Int64 }
 
-// bucketOf is the bucket of a duration; a negative one counts as 0.
+// bucketOf returns the bucket of a duration; a negative one counts as 0.
 func bucketOf(d time.Duration) int {
 	v := uint64(max(d, 0))
 	octave := max(bits.Len64(v)-octaveBits-1, 0)
 	return octave<<octaveBits + int(v>>octave)
 }
 
-// startOf is the shortest duration in a bucket.
+// startOf returns the shortest duration in a bucket.
 func startOf(bucket int) time.Duration {
 	if bucket < 2*perOctave {
 		return time.Duration(bucket)
@@ -38,7 +38,7 @@ func startOf(bucket int) time.Duration {
 
 func (h *histogram) add(d time.Duration) { h.counts[bucketOf(d)].Add(1) }
 
-// merge adds what the other has counted.
+// merge adds the counts of the other histogram.
 func (h *histogram) merge(other *histogram) {
 	for i := range other.counts {
 		h.counts[i].Add(other.counts[i].Load())
@@ -59,8 +59,8 @@ func (h *histogram) total() int64 {
 	return n
 }
 
-// percentile is the shortest duration that at least the given part of all, from
-// 0 to 1, does not exceed by more than the width of a bucket; 0 without any.
+// percentile returns the given percentile, part in [0, 1], to the width of a
+// bucket; 0 if the histogram is empty.
 func (h *histogram) percentile(part float64) time.Duration {
 	total := h.total()
 	if total == 0 {
@@ -75,7 +75,7 @@ func (h *histogram) percentile(part float64) time.Duration {
 	return startOf(buckets - 1)
 }
 
-// between is how many are in [from, to), to the width of a bucket.
+// between returns the count in [from, to), to the width of a bucket.
 func (h *histogram) between(from, to time.Duration) int64 {
 	n := int64(0)
 	for i := bucketOf(from); i < bucketOf(to); i++ {
@@ -84,7 +84,7 @@ func (h *histogram) between(from, to time.Duration) int64 {
 	return n
 }
 
-// MarshalJSON has the buckets that are not empty.
+// MarshalJSON encodes the buckets that are not empty.
 func (h *histogram) MarshalJSON() ([]byte, error) {
 	filled := make(map[int]int64)
 	for i := range h.counts {
@@ -95,7 +95,7 @@ func (h *histogram) MarshalJSON() ([]byte, error) {
 	return json.Marshal(filled)
 }
 
-// UnmarshalJSON takes what MarshalJSON made.
+// UnmarshalJSON decodes the output of MarshalJSON.
 func (h *histogram) UnmarshalJSON(data []byte) error {
 	var filled map[int]int64
 	if err := json.Unmarshal(data, &filled); err != nil {

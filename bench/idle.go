@@ -13,9 +13,9 @@ const (
 	idleEach    = 10 // integrations
 )
 
-// measureIdle measures what a thousand idle integrations cost, by themselves
-// and beside a tenant that is busy: on a node that has them and on one that has
-// not, in turn.
+// measureIdle measures the cost of a thousand idle integrations, alone and next
+// to a busy tenant, alternating between a node that has them and one that does
+// not.
 func (b *bench) measureIdle(ctx context.Context) error {
 	alone, err := b.newStage(ctx, webhooks)
 	if err != nil {
@@ -61,15 +61,14 @@ func (b *bench) measureIdle(ctx context.Context) error {
 		}
 	}
 	cpu, ratio := quiet.cpu.Seconds()/quiet.took.Seconds(), pairwise(with, without)
-	b.say("idle: %.2f %% of a processor; a delivery beside them costs %s one without", 100*cpu, ratio.times())
+	b.say("idle: %.2f %% of a processor; a delivery alongside them costs %s one without", 100*cpu, ratio.times())
 	b.report.add("1,000 idle integrations of 100 tenants: CPU", "about 0", fmt.Sprintf("%.2f %% of a processor", 100*cpu), metIf(cpu < 0.005))
 	b.report.add("1,000 idle integrations: CPU time of a delivery beside them", "as without", ratio.times(), metIf(ratio.median <= 1.1))
 	b.report.add("1,000 idle integrations: memory", "", mib(max(0, after.now-before.now)), nothing)
 	return nil
 }
 
-// registerIdle registers the integrations of tenants for whom nothing is
-// published.
+// registerIdle registers integrations of tenants for which nothing is published.
 func (s *stage) registerIdle(ctx context.Context) error {
 	calls, callsCtx := errgroup.WithContext(ctx)
 	calls.SetLimit(16)

@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// measureLatency measures the time from the beginning of a publish call with
-// one event to the arrival at each of ten webhooks, at a tenth of the saturated
-// rate.
+// measureLatency measures the time from the start of a publish call with one
+// event to its arrival at each of ten webhooks, at a tenth of the saturated rate.
 func (b *bench) measureLatency(ctx context.Context) error {
 	rate, err := b.rateOfLive(ctx)
 	if err != nil {

@@ -15,15 +15,15 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 )
 
-// loopConfig is that of the plain client that the node is compared with.
+// loopConfig configures the plain client that the node is compared with.
 type loopConfig struct {
 	URLs     []string
 	InFlight int // calls at a time to each
 }
 
 // loopPart posts the sample events to each receiver until ctx ends, with one
-// http.Client: keep-alive, a connection for each call at a time, the headers
-// that the node sends, no signature, no time-out, no retry.
+// http.Client: keep-alive, a connection per concurrent call, the headers that the
+// node sends, no signature, no timeout, no retry.
 func loopPart(ctx context.Context, config []byte, say func(any) error) error {
 	var c loopConfig
 	if err := json.Unmarshal(config, &c); err != nil {

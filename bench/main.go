@@ -1,11 +1,11 @@
-// Command bench measures a node, bin/sluice, against the figures that it has to
-// reach, and prints a report in Markdown. Where it can it measures ratios, side
-// by side in one run, because absolute times do not repeat on shared machines.
+// Command bench measures a node, bin/sluice, against its performance targets and
+// prints a report in Markdown. Where possible it measures ratios, side by side in
+// one run, because absolute times are not reproducible on shared machines.
 //
 // The node, the receivers, the publisher, the plain client loop and the S3
-// server are processes of their own, so that the CPU time and the memory of
-// each can be told apart. All of them are on loopback, are started by this
-// program, and end with it. It needs Linux, for /proc.
+// server are separate processes, so that CPU time and memory can be attributed
+// to each. This program starts all of them on loopback and they exit with it. It
+// needs /proc, and therefore Linux.
 package main
 
 import (
@@ -52,7 +52,7 @@ type bench struct {
 	saturated float64 // events/s to ten webhooks, 0 as long as it is not known
 }
 
-// section is one of the things that are measured.
+// section is one group of measurements.
 type section struct {
 	name string
 	run  func(*bench, context.Context) error
@@ -77,9 +77,9 @@ func runBench(ctx context.Context, args []string) error {
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := flags.String("only", strings.Join(names, ","), "what to measure, separated by commas")
-	flags.BoolVar(&b.short, "short", false, "measure for a shorter time; the figures are rough")
+	flags.BoolVar(&b.short, "short", false, "run shorter measurements; the figures are rough")
 	flags.StringVar(&b.binary, "binary", "bin/sluice", "the node to measure")
-	flags.StringVar(&b.profile, "profile", "", "directory for pprof files of the nodes, which then run in this program in place of -binary")
+	flags.StringVar(&b.profile, "profile", "", "directory for pprof profiles of the nodes, which then run in this program instead of -binary")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -106,12 +106,12 @@ func runBench(ctx context.Context, args []string) error {
 	return b.report.write(os.Stdout, b.short, time.Since(b.started))
 }
 
-// say reports what is going on.
+// say prints progress.
 func (b *bench) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(os.Stderr, "%4.0f s  %s\n", time.Since(b.started).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// lasting is a time of measuring, less of it in a short run.
+// lasting returns how long to measure: d, or less in a short run.
 func (b *bench) lasting(d time.Duration) time.Duration {
 	if b.short {
 		return d / 3
@@ -119,7 +119,7 @@ func (b *bench) lasting(d time.Duration) time.Duration {
 	return d
 }
 
-// pause waits, or returns the error of a context that is done.
+// pause waits for d, or returns the context's error once that is done.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -131,7 +131,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// until waits for a condition, looking often enough for times of seconds.
+// until waits for a condition, polling often enough for times of seconds.
 func until(ctx context.Context, atMost time.Duration, what string, holds func() (bool, error)) error {
 	return untilEvery(ctx, 5*time.Millisecond, atMost, what, holds)
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// measureMemory watches the memory under load while one integration lags
-// further and further behind, and while it catches up.
+// measureMemory watches memory under load while one integration falls further and
+// further behind, and while it catches up.
 func (b *bench) measureMemory(ctx context.Context) error {
 	s, err := b.newStage(ctx, webhooks)
 	if err != nil {
@@ -64,8 +64,8 @@ func (b *bench) measureMemory(ctx context.Context) error {
 	return nil
 }
 
-// fillCaches writes and reads more than the database's caches hold, which would
-// otherwise fill slowly: they are of a fixed size.
+// fillCaches writes and reads more than the database's fixed-size caches hold;
+// otherwise they would fill slowly during the measurement.
 func (s *stage) fillCaches(ctx context.Context) error {
 	const other = "other"
 	started := time.Now()
@@ -80,7 +80,7 @@ func (s *stage) fillCaches(ctx context.Context) error {
 	return nil
 }
 
-// memoryIn is the memory of the node after a while, in bytes.
+// memoryIn returns the memory of the node after d, in bytes.
 func (s *stage) memoryIn(ctx context.Context, d time.Duration) (float64, error) {
 	if err := pause(ctx, d); err != nil {
 		return 0, err

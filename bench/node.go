@@ -15,11 +15,11 @@ import (
 	"github.com/sluicehq/sluice/internal/client"
 )
 
-// node is a running node with a data directory of its own.
+// node is a running node with its own data directory.
 type node struct {
 	*process
 	bench *bench
-	dir   string // holds the data directory and what the node logs
+	dir   string // holds the data directory and the node's log
 	url   string
 	key   *auth.OwnKey
 }
@@ -38,7 +38,7 @@ func (b *bench) startNode(ctx context.Context) (*node, error) {
 	return n, nil
 }
 
-// run starts the process and waits until it answers.
+// run starts the process and waits until it serves requests.
 func (n *node) run(ctx context.Context) error {
 	addr, err := freeAddr(ctx)
 	if err != nil {
@@ -77,14 +77,13 @@ func (n *node) run(ctx context.Context) error {
 	return err
 }
 
-// restart ends the node and starts it again on what it has.
+// restart stops the node and starts it again on the same data.
 func (n *node) restart(ctx context.Context) error {
 	n.end()
 	return n.run(ctx)
 }
 
-// close ends the node, by force since nothing of it is needed any more, and
-// removes what it wrote.
+// close kills the node, whose data is no longer needed, and removes its files.
 func (n *node) close() {
 	if n.process != nil && n.bench.profile == "" {
 		_ = n.cmd.Process.Kill()
@@ -120,7 +119,7 @@ func (n *node) publish(ctx context.Context, tenant string, c publisherConfig) er
 	return nil
 }
 
-// publisher starts to publish.
+// publisher starts a publisher process.
 func (n *node) publisher(ctx context.Context, tenant string, c publisherConfig) (*process, error) {
 	var err error
 	c.URL = n.url
@@ -130,7 +129,7 @@ func (n *node) publisher(ctx context.Context, tenant string, c publisherConfig) 
 	return startPart(ctx, "part-publisher", c, nil)
 }
 
-// freeAddr is an address that nobody listens on at the moment.
+// freeAddr returns a loopback address that is not in use.
 func freeAddr(ctx context.Context) (string, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -145,7 +144,7 @@ func webhook(ctx context.Context, c *client.Client, id, at string) error {
 	return err
 }
 
-// profiled is the command of a node in this program, with profiles.
+// profiled returns the command that runs a profiled node in this program.
 func profiled(ctx context.Context, c nodeConfig) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// parts are the processes that this program starts itself again as, by their
-// first argument. The second is their configuration, as JSON.
+// parts are the processes that this program starts from its own executable, by
+// first argument. The second argument is their configuration, as JSON.
 var parts = map[string]partFunc{
 	"part-receivers": receiversPart,
 	"part-loop":      loopPart,
@@ -22,11 +22,11 @@ var parts = map[string]partFunc{
 	"part-node":      nodePart,
 }
 
-// partFunc runs until ctx ends. What it says, the parent reads.
+// partFunc runs until ctx ends. Its messages go to the parent.
 type partFunc func(ctx context.Context, config []byte, say func(any) error) error
 
-// runPart runs a part until its standard input ends: with its parent, that is,
-// however that one ends.
+// runPart runs a part until its standard input closes, which happens however the
+// parent exits.
 func runPart(ctx context.Context, part partFunc, config string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -46,7 +46,7 @@ type process struct {
 	err     error // valid once exited is closed
 }
 
-// startPart starts a part and reads what it says first into ready, unless that
+// startPart starts a part and decodes its first message into ready, unless that
 // is nil.
 func startPart(ctx context.Context, name string, config, ready any) (*process, error) {
 	text, err := json.Marshal(config)
@@ -83,7 +83,7 @@ func start(cmd *exec.Cmd) (*process, error) {
 		return nil, err
 	}
 	cmd.Stdout = writer
-	// A group of its own keeps Ctrl-C with the parent, which ends it in order.
+	// A separate process group keeps Ctrl-C from the part; the parent ends it in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
@@ -101,10 +101,10 @@ func start(cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-// pid is the process's id.
+// pid returns the process id.
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// finish ends a part and reads what it says last into result.
+// finish ends a part and decodes its last message into result.
 func (p *process) finish(result any) error {
 	_ = p.in.Close()
 	err := p.answers.Decode(result)
@@ -112,8 +112,8 @@ func (p *process) finish(result any) error {
 	return errors.Join(err, p.err)
 }
 
-// end ends the process, with force if it takes too long. It may be called more
-// than once.
+// end stops the process, and kills it if that takes too long. It may be called
+// more than once.
 func (p *process) end() {
 	_ = p.in.Close()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)

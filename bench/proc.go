@@ -12,7 +12,7 @@ import (
 // tick is the unit of the times in /proc/PID/stat, on every Linux.
 const tick = 10 * time.Millisecond
 
-// cpuTime is the CPU time that a process has used, in the kernel too.
+// cpuTime returns the CPU time that a process has used, user and kernel.
 func cpuTime(pid int) (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -21,8 +21,8 @@ func cpuTime(pid int) (time.Duration, error) {
 	return parseStat(stat)
 }
 
-// parseStat takes the times from a line of /proc/PID/stat. The name of the
-// program, in parentheses, can hold anything.
+// parseStat parses the times in a line of /proc/PID/stat. The program's name, in
+// parentheses, can contain any character.
 func parseStat(stat []byte) (time.Duration, error) {
 	_, rest, _ := bytes.Cut(stat[max(bytes.LastIndexByte(stat, ')'), 0):], []byte(" "))
 	fields := strings.Fields(string(rest))
@@ -40,11 +40,11 @@ func parseStat(stat []byte) (time.Duration, error) {
 	return time.Duration(user+system) * tick, nil
 }
 
-// memory is what a process holds in memory, in bytes.
+// memory is the resident memory of a process, in bytes.
 type memory struct{ now, peak int64 }
 
-// memoryOf returns what the process holds, and the most that it held since the
-// start or the last clearPeak.
+// memoryOf returns a process's resident memory and its peak since the start or
+// the last clearPeak.
 func memoryOf(pid int) (memory, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -58,12 +58,12 @@ func memoryOf(pid int) (memory, error) {
 	return memory{now, peak}, err
 }
 
-// clearPeak makes the present memory the peak.
+// clearPeak resets the peak to the current memory.
 func clearPeak(pid int) error {
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 }
 
-// parseStatus takes a size from /proc/PID/status.
+// parseStatus parses a size in /proc/PID/status.
 func parseStatus(status []byte, name string) (int64, error) {
 	for line := range strings.Lines(string(status)) {
 		key, value, _ := strings.Cut(line, ":")

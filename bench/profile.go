@@ -14,11 +14,11 @@ import (
 	nodes "github.com/sluicehq/sluice/internal/node"
 )
 
-// nodeConfig is that of a node which is profiled.
+// nodeConfig configures a profiled node.
 type nodeConfig struct{ Addr, Data, Profile string }
 
-// nodePart runs a node as `sluice serve --dev` does and writes profiles of its
-// whole life: cpu-PID, allocs-PID and mutex-PID.
+// nodePart runs a node as `sluice serve --dev` does and writes profiles of the
+// whole run: cpu-PID, allocs-PID and mutex-PID.
 func nodePart(ctx context.Context, config []byte, _ func(any) error) error {
 	var c nodeConfig
 	if err := json.Unmarshal(config, &c); err != nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// measurePublish measures publishing by itself: nobody is registered.
+// measurePublish measures publishing alone, with no integration registered.
 func (b *bench) measurePublish(ctx context.Context) error {
 	s, err := b.newStage(ctx, 0)
 	if err != nil {

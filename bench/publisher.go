@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// publisherConfig says what is published.
+// publisherConfig says what to publish and how fast.
 type publisherConfig struct {
 	URL, Token string
 	Batch      int     // events a call
 	Callers    int     // calls at a time
 	Rate       float64 // calls a second; 0: one after the other
-	Events     int64   // to publish; 0: until it is told to end
-	Size       int     // bytes of a payload at least
-	RareEvery  int     // each so many-th event is named rareName; 0: none
+	Events     int64   // to publish; 0: until stopped
+	Size       int     // minimum payload size, in bytes
+	RareEvery  int     // every n-th event is named rareName; 0: none
 
-	// Control, unless empty, is that of receivers that must not fall back: of the
-	// events published, the slowest of the first First lacks at most Window.
+	// Control, unless empty, is the control URL of the receivers to keep pace
+	// with: the slowest of the first First is at most Window events behind.
 	Control string
 	First   int
 	Window  int64
@@ -31,12 +31,12 @@ type publisherConfig struct {
 
 const rareName = "rare.event"
 
-// publisherResult is what came of it.
+// publisherResult is the outcome of publishing.
 type publisherResult struct {
 	Events int64
 	Took   time.Duration
-	Calls  *histogram // their times
-	Held   int64      // calls that began late because too many were under way
+	Calls  *histogram // call durations
+	Held   int64      // calls that started late because too many were in flight
 }
 
 // publisher publishes the sample events again and again.
@@ -44,9 +44,9 @@ type publisher struct {
 	publisherConfig
 	samples []sample
 	client  *http.Client
-	begun   atomic.Int64 // events in calls that have begun
+	begun   atomic.Int64 // events in calls that have started
 	done    atomic.Int64 // events published
-	allowed atomic.Int64 // events that may be begun
+	allowed atomic.Int64 // events that may be started
 	calls   histogram
 	held    int64
 }
@@ -92,7 +92,7 @@ func publisherPart(ctx context.Context, config []byte, say func(any) error) erro
 	return nil
 }
 
-// regulate keeps what is published close to what the receivers have taken.
+// regulate keeps publishing at most Window events ahead of the receivers.
 func (p *publisher) regulate(ctx context.Context, fail context.CancelCauseFunc) error {
 	taken := func() (int64, error) {
 		var counts []int64
@@ -119,7 +119,7 @@ func (p *publisher) regulate(ctx context.Context, fail context.CancelCauseFunc) 
 	return nil
 }
 
-// saturate has so many calls under way at any time.
+// saturate keeps Callers calls in flight.
 func (p *publisher) saturate(ctx context.Context, fail context.CancelCauseFunc) {
 	var callers sync.WaitGroup
 	for range p.Callers {
@@ -140,7 +140,7 @@ func (p *publisher) saturate(ctx context.Context, fail context.CancelCauseFunc) 
 	callers.Wait()
 }
 
-// evenly begins calls at a fixed rate, whatever becomes of those before.
+// evenly starts calls at a fixed rate, whether or not earlier ones have finished.
 func (p *publisher) evenly(ctx context.Context, fail context.CancelCauseFunc) {
 	var callers sync.WaitGroup
 	room := make(chan struct{}, p.Callers)
@@ -167,7 +167,7 @@ func (p *publisher) evenly(ctx context.Context, fail context.CancelCauseFunc) {
 	callers.Wait()
 }
 
-// publish publishes the batch that ends with the event of that number.
+// publish publishes the batch that ends with event number.
 func (p *publisher) publish(last int64, at time.Time) error {
 	var body bytes.Buffer
 	for n := last - int64(p.Batch); n < last; n++ {
@@ -195,7 +195,7 @@ func (p *publisher) publish(last int64, at time.Time) error {
 		return err
 	}
 	if res.StatusCode != http.StatusAccepted {
-		return fmt.Errorf("publishing was answered with %s: %.300s", res.Status, answer)
+		return fmt.Errorf("publish returned %s: %.300s", res.Status, answer)
 	}
 	p.calls.add(time.Since(started))
 	p.done.Add(int64(p.Batch))

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// spread is what several measurements of one thing gave.
+// spread summarizes several measurements of one quantity.
 type spread struct{ min, median, max float64 }
 
-// spreadOf is the spread of the values; of none it is zero.
+// spreadOf returns the spread of the values, zero if there are none.
 func spreadOf(values []float64) spread {
 	if len(values) == 0 {
 		return spread{}
@@ -18,8 +18,8 @@ func spreadOf(values []float64) spread {
 	return spread{min: v[0], median: (v[(n-1)/2] + v[n/2]) / 2, max: v[n-1]}
 }
 
-// pairwise is the spread of a[i] / b[i]: of pairs that were measured one right
-// after the other. Pairs without a b are left out.
+// pairwise returns the spread of a[i] / b[i], pairs measured one right after the
+// other. It skips pairs whose b is 0.
 func pairwise(a, b []float64) spread {
 	var ratios []float64
 	for i := range min(len(a), len(b)) {
@@ -30,12 +30,12 @@ func pairwise(a, b []float64) spread {
 	return spreadOf(ratios)
 }
 
-// times shows a spread of ratios.
+// times formats a spread of ratios.
 func (s spread) times() string {
 	return fmt.Sprintf("%.2f × (%.2f–%.2f)", s.median, s.min, s.max)
 }
 
-// share shows a spread of parts of a whole.
+// share formats a spread of fractions as percentages.
 func (s spread) share() string {
 	return fmt.Sprintf("%.0f %% (%.0f–%.0f)", 100*s.median, 100*s.min, 100*s.max)
 }

@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// receiversReady is what the process of the receivers says first.
+// receiversReady is the first message of the receivers' process.
 type receiversReady struct {
 	Control string   // URL
-	URLs    []string // of the receivers, each on a port of its own
+	URLs    []string // of the receivers, each on its own port
 }
 
-// receiver takes events: it drains the body and answers.
+// receiver accepts events: it drains the body and responds.
 type receiver struct {
 	count   atomic.Int64
 	latency histogram    // from the time in the id to the call's arrival
@@ -29,7 +29,7 @@ type receiver struct {
 	delay   atomic.Int64 // before each, ns; negative: it never answers
 }
 
-// ServeHTTP takes one call.
+// ServeHTTP handles one call.
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if sent, ok := sentAt(req.Header.Get("Webhook-Id")); ok {
 		r.latency.add(time.Since(sent))
@@ -47,13 +47,13 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.WriteHeader(status)
 }
 
-// timedID is a UUID that holds a time and a number.
+// timedID returns a UUID that encodes a time and a number.
 func timedID(at time.Time, number uint64) string {
 	text := fmt.Sprintf("%016x%016x", uint64(at.UnixNano()), number)
 	return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:]
 }
 
-// sentAt is the time in a timedID.
+// sentAt returns the time in a timedID.
 func sentAt(id string) (time.Time, bool) {
 	if len(id) != 36 {
 		return time.Time{}, false
@@ -108,7 +108,8 @@ func serve(ctx context.Context, h http.Handler) (string, error) {
 	return "http://" + listener.Addr().String(), nil
 }
 
-// controlOf lets the parent see and change the receivers.
+// controlOf returns a handler through which the parent inspects and changes the
+// receivers.
 func controlOf(all []*receiver) http.Handler {
 	number := func(req *http.Request, name string) int {
 		n, _ := strconv.Atoi(req.URL.Query().Get(name))
@@ -145,7 +146,7 @@ func controlOf(all []*receiver) http.Handler {
 	return mux
 }
 
-// ask gets a JSON value from a part's HTTP server.
+// ask fetches a JSON value from a part's HTTP server.
 func ask(ctx context.Context, at string, out any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, http.NoBody)
 	if err != nil {
@@ -177,14 +178,14 @@ func startReceivers(ctx context.Context, n int) (*receivers, error) {
 	return r, err
 }
 
-// counts is how many events each receiver has taken.
+// counts returns how many events each receiver has accepted.
 func (r *receivers) counts(ctx context.Context) ([]int64, error) {
 	var counts []int64
 	err := ask(ctx, r.Control+"/counts", &counts)
 	return counts, err
 }
 
-// latency is that of the first n receivers since the last reset.
+// latency returns the latencies of the first n receivers since the last reset.
 func (r *receivers) latency(ctx context.Context, n int) (*histogram, error) {
 	h := new(histogram)
 	return h, ask(ctx, r.Control+"/latency?first="+strconv.Itoa(n), h)
@@ -192,8 +193,8 @@ func (r *receivers) latency(ctx context.Context, n int) (*histogram, error) {
 
 func (r *receivers) reset(ctx context.Context) error { return ask(ctx, r.Control+"/reset", new(int)) }
 
-// behave makes a receiver answer with the status, and late: with a negative
-// delay, never.
+// behave makes a receiver respond with the status after the delay, or never if
+// the delay is negative.
 func (r *receivers) behave(ctx context.Context, receiver, status int, delay time.Duration) error {
 	q := url.Values{"receiver": {strconv.Itoa(receiver)}, "status": {strconv.Itoa(status)}, "delay": {delay.String()}}
 	return ask(ctx, r.Control+"/behave?"+q.Encode(), new(int))

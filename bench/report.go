@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// report is what was found.
+// report collects the results.
 type report struct {
 	rows   []row
 	titles []string
 	texts  []string
 }
 
-// row is one figure beside its target.
+// row is one figure and its target.
 type row struct {
 	what, target, reached string
 	met                   verdict
 }
 
-// verdict says whether a target is met.
+// verdict says whether a target was met.
 type verdict string
 
 const (
@@ -67,7 +67,7 @@ func (r *report) write(w io.Writer, short bool, took time.Duration) error {
 	return err
 }
 
-// machine says what the figures were taken on.
+// machine describes the machine that ran the measurements.
 func machine() string {
 	facts := []string{fmt.Sprintf("%d processors", runtime.NumCPU()), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 	var name syscall.Utsname
@@ -87,7 +87,7 @@ func machine() string {
 	return strings.Join(facts, ", ")
 }
 
-// syncTime is the median time to append 4 KiB to a file and have them on disk.
+// syncTime returns the median time to append 4 KiB to a file and sync it to disk.
 func syncTime() (time.Duration, error) {
 	dir, err := os.MkdirTemp("", "sluice-bench-")
 	if err != nil {

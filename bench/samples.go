@@ -19,7 +19,7 @@ type sample struct {
 func readSamples() ([]sample, error) {
 	files, err := filepath.Glob("events/samples/*.ndjson")
 	if err != nil || len(files) == 0 {
-		return nil, errors.Join(err, errors.New("no events/samples/*.ndjson: run this in the root of the repository"))
+		return nil, errors.Join(err, errors.New("no events/samples/*.ndjson: run this from the root of the repository"))
 	}
 	var samples []sample
 	for _, file := range files {
@@ -38,7 +38,7 @@ func readSamples() ([]sample, error) {
 	return samples, nil
 }
 
-// padded puts so much more into the payload that it has about the given size.
+// padded returns the sample with its payload padded to about the given size.
 func (s sample) padded(size int) sample {
 	if more := size - len(s.Payload); more > 0 {
 		payload := append([]byte(`{"padding":"`), bytes.Repeat([]byte("x"), more)...)

@@ -10,34 +10,32 @@ import (
 )
 
 const (
-	// fast is how many of the receivers answer at once, beside a slow one.
+	// fast is the number of receivers that respond at once, next to a slow one.
 	fast = webhooks - 1
-	// belowBatch is how many events a call has below saturation.
+	// belowBatch is the number of events per call below saturation.
 	belowBatch = 10
-	// alike is how much longer a p99 may be and still be called the same. The
-	// control, two nodes without a slow receiver, shows by how much they differ
-	// by chance.
+	// alike is the ratio up to which two p99s count as equal. The control, two
+	// nodes without a slow receiver, shows how much they differ by chance.
 	alike = 1.2
 )
 
-// tenth is what the last receiver does: nothing, being deleted, or it answers
-// late, with a negative delay never.
+// tenth describes the last receiver: deleted, or responding after a delay, never
+// if the delay is negative.
 type tenth struct {
 	name    string
 	deleted bool
 	delay   time.Duration
 }
 
-// side is how the other nine did.
+// side is the performance of the other nine.
 type side struct {
 	rate float64       // deliveries/s, of the nine together
 	p99  time.Duration // from publishing to arrival
 }
 
-// measureSlow measures how nine receivers do beside one that is slow, and how
-// nine do alone: on two nodes at the same time, so that both have the same
-// share of the machine. Below saturation the latency counts, at it the
-// throughput.
+// measureSlow measures nine receivers next to a slow one and nine alone, on two
+// nodes at the same time, so that both have the same share of the machine. It
+// compares latency below saturation and throughput at saturation.
 func (b *bench) measureSlow(ctx context.Context) error {
 	rate, err := b.rateOfLive(ctx)
 	if err != nil {
@@ -59,7 +57,7 @@ func (b *bench) measureSlow(ctx context.Context) error {
 	return nil
 }
 
-// load is how much is published on each of two nodes.
+// load is the publish rate on each of the two nodes.
 type load struct {
 	name string
 	rate float64 // events/s; 0 saturates
@@ -81,7 +79,7 @@ func (b *bench) measureTenth(ctx context.Context, t tenth, load load) error {
 	ratio := pairwise(with, without)
 	b.report.add(what+"throughput of the nine", "≥ 95 % of that without", ratio.share(), metIf(ratio.median >= 0.95))
 	if load.rate == 0 {
-		return nil // the latency is that of the queue which the publisher keeps
+		return nil // at saturation, latency only measures the publisher's queue
 	}
 	ratio = pairwise(withP99, withoutP99)
 	target, verdict := "that without", metIf(ratio.median <= alike)
@@ -92,8 +90,8 @@ func (b *bench) measureTenth(ctx context.Context, t tenth, load load) error {
 	return nil
 }
 
-// sideBySide measures the nine beside the tenth, and without it. The rate is
-// that of each node, in events/s; 0 saturates both.
+// sideBySide measures the nine with the tenth and without it. The rate is per
+// node, in events/s; 0 saturates both.
 func (b *bench) sideBySide(ctx context.Context, t tenth, rate float64) (with, without side, err error) {
 	results := []*side{&with, &without}
 	var stages [2]*stage
@@ -130,7 +128,7 @@ func (b *bench) stageWith(ctx context.Context, t tenth) (*stage, error) {
 	return s, nil
 }
 
-// nine measures the nine from their first event on.
+// nine measures the nine from their first event.
 func (s *stage) nine(ctx context.Context, rate float64, d time.Duration) (side, error) {
 	c := publisherConfig{Batch: liveBatch, Callers: 4, Control: s.receivers.Control, First: fast, Window: liveAhead}
 	if rate > 0 {

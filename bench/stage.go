@@ -15,8 +15,8 @@ const (
 	inFlight = 16 // calls at a time to one receiver: the default of SLUICE_IN_FLIGHT
 	warmUp   = time.Second
 
-	// A saturating publisher sends batches and keeps so many events ahead of the
-	// slowest receiver: enough that nobody waits for it.
+	// A saturating publisher sends batches of liveBatch events and stays up to
+	// liveAhead events ahead of the slowest receiver, so that none is ever idle.
 	liveBatch = 100
 	liveAhead = 2000
 )
@@ -28,8 +28,8 @@ type stage struct {
 	api       *client.Client
 }
 
-// newStage starts a node and so many receivers, each registered as hook-0,
-// hook-1 and so on.
+// newStage starts a node and the given number of receivers, and registers them
+// as hook-0, hook-1 and so on.
 func (b *bench) newStage(ctx context.Context, hooks int) (*stage, error) {
 	s := new(stage)
 	var err error
@@ -62,20 +62,20 @@ func (s *stage) close() {
 	}
 }
 
-// window is what happened in a while.
+// window is the result of measuring for a while.
 type window struct {
 	took   time.Duration
-	cpu    time.Duration // of the process looked at
+	cpu    time.Duration // of the process being watched
 	counts []int64       // deliveries by receiver
 }
 
-// rate is the deliveries a second, of the first n receivers together.
+// rate returns deliveries per second to the first n receivers together.
 func (w window) rate(n int) float64 { return float64(sum(w.counts[:n])) / w.took.Seconds() }
 
-// cost is the CPU time of a delivery, in ns.
+// cost returns the CPU time per delivery, in ns.
 func (w window) cost() float64 { return float64(w.cpu) / float64(max(sum(w.counts), 1)) }
 
-// watch looks at a process and the receivers while it does something.
+// watch measures a process and the receivers while something runs.
 func (s *stage) watch(ctx context.Context, pid int, something func() error) (window, error) {
 	before, err := s.receivers.counts(ctx)
 	if err != nil {
@@ -103,8 +103,8 @@ func (s *stage) watch(ctx context.Context, pid int, something func() error) (win
 	return w, nil
 }
 
-// saturated publishes as fast as the first n receivers take the events, and
-// watches the node for d.
+// saturated publishes as fast as the first n receivers accept events, and watches
+// the node for d.
 func (s *stage) saturated(ctx context.Context, n int, d time.Duration) (window, error) {
 	p, err := s.publisher(ctx, tenant, publisherConfig{
 		Batch: liveBatch, Callers: 4, Control: s.receivers.Control, First: n, Window: liveAhead,
@@ -123,12 +123,12 @@ func (s *stage) saturated(ctx context.Context, n int, d time.Duration) (window, 
 	if err := p.finish(new(publisherResult)); err != nil {
 		return w, err
 	}
-	return w, s.settle(ctx, n)
+	return w, s.drain(ctx, n)
 }
 
-// settle waits until the first n receivers have all that was published for a
-// while: until nothing arrives any more.
-func (s *stage) settle(ctx context.Context, n int) error {
+// drain waits until the first n receivers have everything that was published:
+// until nothing has arrived for a while.
+func (s *stage) drain(ctx context.Context, n int) error {
 	last, since := int64(-1), time.Now()
 	return until(ctx, 30*time.Second, "the receivers have everything", func() (bool, error) {
 		counts, err := s.receivers.counts(ctx)
@@ -142,8 +142,7 @@ func (s *stage) settle(ctx context.Context, n int) error {
 	})
 }
 
-// stopAll stops the first n webhooks, so that what is published waits in the
-// log.
+// stopAll stops the first n webhooks, so that published events wait in the log.
 func (s *stage) stopAll(ctx context.Context, n int) error {
 	for i := range n {
 		if _, err := s.api.Stop(ctx, hook(i)); err != nil {
@@ -160,8 +159,8 @@ func (s *stage) stopAll(ctx context.Context, n int) error {
 	return nil
 }
 
-// catchUp starts the first n webhooks, which were stopped, and watches the node
-// until each has taken so many events more.
+// catchUp starts the first n webhooks, which are stopped, and watches the node
+// until each has received the given number of further events.
 func (s *stage) catchUp(ctx context.Context, n int, events int64) (window, error) {
 	before, err := s.receivers.counts(ctx)
 	if err != nil {
@@ -186,7 +185,8 @@ func (s *stage) catchUp(ctx context.Context, n int, events int64) (window, error
 	})
 }
 
-// rateOfLive is the events a second that the node delivers to ten webhooks.
+// rateOfLive returns the events per second that the node delivers to ten
+// webhooks.
 func (b *bench) rateOfLive(ctx context.Context) (float64, error) {
 	if b.saturated > 0 {
 		return b.saturated, nil
@@ -204,7 +204,7 @@ func (b *bench) rateOfLive(ctx context.Context) (float64, error) {
 	return b.saturated, nil
 }
 
-// loop watches the plain client for d.
+// loop watches the plain client loop for d.
 func (s *stage) loop(ctx context.Context, d time.Duration) (window, error) {
 	p, err := startPart(ctx, "part-loop", loopConfig{URLs: s.receivers.URLs, InFlight: inFlight}, nil)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 const (
 	records  = "dynamodb:BatchGetItem DeleteItem GetItem PutItem Query: Table.Arn"
 	traces   = "xray:PutTelemetryRecords PutTraceSegments: *"
-	starting  = "states:StartExecution: arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-delivery"
+	starting = "states:StartExecution: arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-delivery"
 	directly = "Key.Arn if ForAnyValue:StringEquals kms:EncryptionContextKeys=tenant if Null kms:ViaService=true"
 )
 
