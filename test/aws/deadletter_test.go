@@ -22,8 +22,8 @@ func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, stack.Options{Interpreter: true, RecordAge: 3 * time.Second})
 	r := w.newRound(t)
-	beside := w.newRoundBeside(t, r)
-	to, other := r.register("one", nil), beside.register("one", nil)
+	separate := w.newRoundInOtherLane(t, r)
+	to, other := r.register("one", nil), separate.register("one", nil)
 	r.publish(3, 0)
 	w.until(t, "all arrived", func() bool { return r.lacks(to) == 0 })
 	repair := w.Front.Inject(front.Fault{Kind: front.Error500, Match: func(service, op string, body []byte) bool {
@@ -31,8 +31,8 @@ func TestDeadLetters(t *testing.T) {
 	}})
 	r.publish(3, 0)
 	r.publish(3, 0)
-	beside.publish(3, 0)
-	w.until(t, "the other tenant's arrived", func() bool { return beside.lacks(other) == 0 })
+	separate.publish(3, 0)
+	w.until(t, "the other tenant's arrived", func() bool { return separate.lacks(other) == 0 })
 	w.until(t, "what cannot be appended was given up", func() bool { return w.waiting(t) > 0 && w.Poller.Idle() })
 	repair()
 	if n := r.lacks(to); n != 6 {

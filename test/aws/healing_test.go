@@ -36,7 +36,7 @@ func (w *world) heal(t *testing.T, rounds ...*round) {
 	if failed := w.executions(t, types.ExecutionStatusFailed); len(failed) > 0 {
 		t.Errorf("%d executions failed, the last is %s", len(failed), *failed[0].Name)
 	}
-	if !eventually(patience, func() bool { return len(w.executions(t, types.ExecutionStatusRunning)) == 0 }) {
+	if !eventually(waitTimeout, func() bool { return len(w.executions(t, types.ExecutionStatusRunning)) == 0 }) {
 		t.Errorf("%d executions are still under way although there is nothing to do", len(w.executions(t, types.ExecutionStatusRunning)))
 	}
 	for _, r := range rounds {

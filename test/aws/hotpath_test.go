@@ -21,14 +21,14 @@ import (
 
 // TestHotPath holds fanout to what a batch may cost in requests: of each
 // partition one consistent read of its record and two puts, whatever the number
-// of its followers, and one object if its segment is large. A batch that was
+// of its subscribers, and one object if its segment is large. A batch that was
 // appended before writes nothing.
 func TestHotPath(t *testing.T) {
 	h := newHotPath(t)
-	for _, followers := range []int{1, 10} {
-		tenant := fmt.Sprintf("with-%d", followers)
-		h.register(tenant, followers)
-		t.Run(fmt.Sprintf("%d followers", followers), func(t *testing.T) {
+	for _, subscribers := range []int{1, 10} {
+		tenant := fmt.Sprintf("with-%d", subscribers)
+		h.register(tenant, subscribers)
+		t.Run(fmt.Sprintf("%d subscribers", subscribers), func(t *testing.T) {
 			h.warm(tenant)
 			h.wantRequests(t, h.Batch(small(tenant)), "GetItem P#0#T RECORD consistent", "PutItem S#0#T segment", "PutItem P#0#T RECORD")
 		})
@@ -85,7 +85,7 @@ func (h *hotPath) register(tenant string, webhooks int) {
 	h.Register(h.t, tenant, webhooks, h.receiver)
 }
 
-// warm lets fanout's process know the partition's head, its record's followers
+// warm lets fanout's process know the partition's head, its record's subscribers
 // and their integrations.
 func (h *hotPath) warm(tenant string) {
 	h.t.Helper()

@@ -78,7 +78,7 @@ func held(t *testing.T, w *world) {
 		r.publish(1, 0)
 		select {
 		case <-held:
-		case <-time.After(patience):
+		case <-time.After(waitTimeout):
 			t.Fatalf("%s: the call did not come", c.function)
 		}
 		if n := w.Host.Kill(c.function); n == 0 {

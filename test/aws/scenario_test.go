@@ -24,8 +24,8 @@ var fast = map[string]string{
 	"SLUICE_SEEK_MARGIN":      "1s",
 }
 
-// patience is only ever used up by a failure.
-const patience = 2 * time.Minute
+// waitTimeout is only ever used up by a failure.
+const waitTimeout = 2 * time.Minute
 
 // TestScenarios plays the scenarios of every shape against the AWS shape. At the
 // end no secret may be in anything that a function logged.
@@ -55,7 +55,7 @@ func TestScenarios(t *testing.T) {
 					secrets.Add(token)
 					return token
 				},
-				Patience: patience,
+				Patience: waitTimeout,
 				S3:       bucketeer,
 				Secret:   secrets.Add,
 				Restart: func() {

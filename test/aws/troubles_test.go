@@ -72,7 +72,7 @@ func (w *world) sweptUntil(t *testing.T, what string, ok func() bool) {
 // waits, and others do not.
 func bucketGone(t *testing.T, w *world) {
 	large := w.newRound(t)
-	small := w.newRoundBeside(t, large)
+	small := w.newRoundInOtherLane(t, large)
 	live, behind, other := large.register("live", nil), large.register("behind", nil), small.register("other", nil)
 	behind.answers(func(int, call) int { return 503 })
 	large.publish(2, 150<<10)
@@ -93,8 +93,8 @@ func bucketGone(t *testing.T, w *world) {
 	w.sweptUntil(t, "all arrived", func() bool { return large.lacks(live)+large.lacks(behind) == 0 })
 }
 
-// newRoundBeside returns one whose events are in other batches of the stream.
-func (w *world) newRoundBeside(t *testing.T, other *round) *round {
+// newRoundInOtherLane returns one whose events are in other batches of the stream.
+func (w *world) newRoundInOtherLane(t *testing.T, other *round) *round {
 	for {
 		if r := w.newRound(t); lane(r.name) != lane(other.name) {
 			return r
@@ -126,7 +126,7 @@ func foreignRecords(t *testing.T, w *world) {
 		r.publish(3, 0)
 	}
 	w.until(t, "all arrived", func() bool { return r.lacks(to) == 0 })
-	if !eventually(patience, func() bool { return len(w.quarantined(t)) >= len(foreign) }) {
+	if !eventually(waitTimeout, func() bool { return len(w.quarantined(t)) >= len(foreign) }) {
 		t.Errorf("%d records are parked, want %d", len(w.quarantined(t)), len(foreign))
 	}
 	for _, text := range w.quarantined(t) {

@@ -82,8 +82,8 @@ func (w *world) report(seed uint64) {
 }
 
 // eventually polls until ok, and reports whether that came to pass in time.
-func eventually(patience time.Duration, ok func() bool) bool {
-	deadline := time.NewTimer(patience)
+func eventually(timeout time.Duration, ok func() bool) bool {
+	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -100,8 +100,8 @@ func eventually(patience time.Duration, ok func() bool) bool {
 // until ends the goroutine with an error unless ok comes to pass.
 func (w *world) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	if !eventually(patience, ok) {
-		fatal(t, "waited %v, and not: %s", patience, what)
+	if !eventually(waitTimeout, ok) {
+		fatal(t, "waited %v, and not: %s", waitTimeout, what)
 	}
 }
 

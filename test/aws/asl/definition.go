@@ -1,10 +1,10 @@
 // Package asl runs the state machine of statemachine/delivery.asl.json in the
-// test's process, on the timers of package time: in a bubble of testing/synctest
-// days of waiting take no time.
+// test process, on the timers of package time: in a testing/synctest bubble, days
+// of waiting take no time.
 //
-// It knows the states, fields and values that this definition uses, and New
-// refuses all others, so that a change of the definition cannot be half-run in
-// silence. Everything else about a definition is asl-validator's to check.
+// It supports the states, fields and values that this definition uses. New
+// refuses all others, so that a changed definition is never silently run in part.
+// asl-validator checks everything else about a definition.
 package asl
 
 import (
@@ -26,7 +26,7 @@ func Fill(definition []byte, machineARN, functionARN string) []byte {
 	return []byte(values.Replace(string(definition)))
 }
 
-// state has the fields of all types of states.
+// state has the fields of all state types.
 type state struct {
 	Type, Comment, Next string
 
@@ -45,7 +45,7 @@ type state struct {
 	Error, Cause string // of a Fail
 }
 
-// rule is one of a Choice. It has exactly one comparison.
+// rule is one rule of a Choice. It has exactly one comparison.
 type rule struct {
 	Variable                 path
 	StringEquals             *string
@@ -65,7 +65,7 @@ type catcher struct {
 	Next        string
 }
 
-// The resources of tasks, with the parameters that each must have.
+// The resources of tasks and the parameters that each requires.
 const (
 	lambdaInvoke   = "arn:aws:states:::lambda:invoke"
 	startExecution = "arn:aws:states:::states:startExecution"
@@ -76,7 +76,7 @@ var parameters = map[string][]string{
 	startExecution: {"Input", "Name.$", "StateMachineArn"},
 }
 
-// required and optional are the fields by the type of a state.
+// required and optional are the fields of a state, by its type.
 var (
 	required = map[string][]string{
 		"Wait":    {"SecondsPath", "Next"},
@@ -88,10 +88,10 @@ var (
 	optional = map[string][]string{"Task": {"OutputPath", "Catch"}}
 )
 
-// parse reads a definition whose placeholders are filled.
+// parse parses a definition whose placeholders are filled.
 func parse(text []byte) (startAt string, states map[string]*state, err error) {
 	if bytes.Contains(text, []byte("${")) {
-		return "", nil, fmt.Errorf("the definition has a placeholder that Fill does not know")
+		return "", nil, fmt.Errorf("the definition has a placeholder that Fill did not replace")
 	}
 	var top struct {
 		Comment, StartAt string
@@ -136,7 +136,7 @@ func parseState(text []byte) (*state, error) {
 	return s, s.check()
 }
 
-// check refuses values that the runner does not know.
+// check rejects values that the runner does not support.
 func (s *state) check() error {
 	for _, r := range s.Choices {
 		if r.Variable == "" || (r.StringEquals == nil) == (r.NumericGreaterThanEquals == nil) {
@@ -166,7 +166,7 @@ func (s *state) check() error {
 	return nil
 }
 
-// check refuses whatever is left to the defaults of Step Functions.
+// check rejects retriers that rely on defaults of Step Functions.
 func (r *retrier) check() error {
 	switch {
 	case r.MaxAttempts == nil || *r.MaxAttempts < 0:
@@ -178,13 +178,13 @@ func (r *retrier) check() error {
 	return r.ErrorEquals.check()
 }
 
-// pause is how long to wait before a retry, after so many others.
+// pause returns how long to wait before a retry, given the number of earlier ones.
 func (r *retrier) pause(done int, jitter float64) time.Duration {
 	seconds := min(r.IntervalSeconds*math.Pow(r.BackoffRate, float64(done)), r.MaxDelaySeconds)
 	return time.Duration(jitter * seconds * float64(time.Second))
 }
 
-// names are those of an ErrorEquals.
+// names are the error names of an ErrorEquals.
 type names []string
 
 const errAll, errRuntime, errTimeout = "States.ALL", "States.Runtime", "States.Timeout"
@@ -196,7 +196,7 @@ func (n names) check() error {
 	return nil
 }
 
-// match reports whether the error is meant. States.ALL leaves out an error of
+// match reports whether the names cover the error. States.ALL excludes errors in
 // the definition or the data.
 func (n names) match(e *Error) bool {
 	return e.Name == n[0] || n[0] == errAll && e.Name != errRuntime
@@ -217,7 +217,7 @@ func (p *path) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// of returns what the path leads to in the data.
+// of returns the value at the path in the data.
 func (p path) of(data any) (any, error) {
 	name, isName := strings.CutPrefix(string(p), "$.")
 	if !isName {
@@ -226,7 +226,7 @@ func (p path) of(data any) (any, error) {
 	object, _ := data.(map[string]any)
 	value, ok := object[name]
 	if !ok {
-		return nil, runtime("the path %s leads nowhere", p)
+		return nil, runtime("the path %s matches nothing", p)
 	}
 	return value, nil
 }
@@ -256,7 +256,7 @@ func fill(template map[string]any, data any) (map[string]any, error) {
 	return filled, nil
 }
 
-// decode refuses fields that the target does not have.
+// decode rejects fields that the target does not have.
 func decode(text []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()

@@ -12,9 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Three days of back-off take three days: each step comes at its time with all
-// of its data, one execution runs at a time, and each is renewed before its
-// history is full.
+// Three days of back-off: each step runs on time with all of its data, one
+// execution runs at a time, and each is renewed before its history is full.
 func TestDaysOfBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const pause = 5 * time.Minute
@@ -26,7 +25,7 @@ func TestDaysOfBackOff(t *testing.T) {
 			want := first
 			want.Count, want.Renewal, want.WaitSeconds = got.Count, got.Renewal, got.WaitSeconds
 			if at := time.Since(began); *got != want || at != time.Duration(number-1)*pause {
-				t.Errorf("step %d was given %+v at %v", number, *got, at)
+				t.Errorf("step %d got %+v at %v", number, *got, at)
 			}
 			if n := len(m.Executions(types.ExecutionStatusRunning)); n != 1 {
 				t.Errorf("at step %d %d executions run", number, n)
@@ -55,8 +54,8 @@ func TestDaysOfBackOff(t *testing.T) {
 	})
 }
 
-// Even if each step, and the renewal, needs its last retry, the history does
-// not fill up.
+// The history does not fill up even if each step and the renewal need their last
+// retry.
 func TestWorstHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failures := 0
@@ -85,7 +84,7 @@ func TestWorstHistory(t *testing.T) {
 	})
 }
 
-// A history that is full fails the execution.
+// A full history fails the execution.
 func TestFullHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine(t, func(payload []byte) ([]byte, string, error) { return payload, "", nil }) // count stays 0
@@ -98,7 +97,7 @@ func TestFullHistory(t *testing.T) {
 	})
 }
 
-// Whatever goes wrong with the function, it is called again.
+// Every failure of the function is retried.
 func TestFaultsAreRetried(t *testing.T) {
 	failed := func(result string) invokeFunc {
 		return func([]byte) ([]byte, string, error) { return []byte(result), "Unhandled", nil }
@@ -145,8 +144,7 @@ func TestFaultsAreRetried(t *testing.T) {
 	}
 }
 
-// A function that fails for long ends the execution, under the name of its
-// last error.
+// A function that keeps failing fails the execution with its last error.
 func TestExhaustion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
@@ -163,12 +161,12 @@ func TestExhaustion(t *testing.T) {
 		}
 		// Half of 1, 2, 4 ... 256 and 7 times 300 seconds.
 		if d, want := x.Stopped.Sub(x.Started), (511+7*300)*time.Second/2; d != want {
-			t.Errorf("it gave up after %v, want %v", d, want)
+			t.Errorf("gave up after %v, want %v", d, want)
 		}
 	})
 }
 
-// A malformed answer fails the execution at once and says why.
+// A malformed response fails the execution immediately, with a cause.
 func TestMalformedAnswers(t *testing.T) {
 	for name, c := range map[string]struct{ answer, cause string }{
 		"null":            {`null`, "$.next"},
@@ -180,7 +178,7 @@ func TestMalformedAnswers(t *testing.T) {
 		"negative wait":   {`{"next":"wait","count":1,"wait_seconds":-1}`, "whole seconds"},
 		"wait as text":    {`{"next":"wait","count":1,"wait_seconds":"1"}`, "whole seconds"},
 		"unknown next":    {`{"next":"later","count":1,"wait_seconds":1}`, "different releases"},
-		"no renewal":      {`{"next":"wait","count":250,"wait_seconds":1}`, "leads nowhere"},
+		"no renewal":      {`{"next":"wait","count":250,"wait_seconds":1}`, "matches nothing"},
 		"renewal's name":  {`{"tenant":"a","integration":"b","lane":1,"version":"1","shadow":true,"next":"wait","count":250,"wait_seconds":1,"renewal":""}`, "no name"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,8 +196,8 @@ func TestMalformedAnswers(t *testing.T) {
 	}
 }
 
-// One renewal is one execution, however often it is asked for, and wherever the
-// answer was lost.
+// A renewal starts one execution, however often it is requested and whichever
+// response is lost.
 func TestRenewalWithLostAnswer(t *testing.T) {
 	for name, pause := range map[string]int{"the new one runs": 3600, "the new one has ended": 0} {
 		t.Run(name, func(t *testing.T) {
@@ -231,7 +229,7 @@ func TestRenewalWithLostAnswer(t *testing.T) {
 	}
 }
 
-// A renewal that is not possible fails the execution.
+// A failed renewal fails the execution.
 func TestRenewalFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine(t, steps(func(int, *step) error { return nil }))
@@ -245,7 +243,7 @@ func TestRenewalFails(t *testing.T) {
 	})
 }
 
-// What the runner does not know is refused, and not run in part.
+// Unsupported constructs are refused, never run in part.
 func TestUnknownConstructsAreRefused(t *testing.T) {
 	for name, c := range map[string]struct{ old, replaced, want string }{
 		"field of a state":            {`"SecondsPath"`, `"TimestampPath"`, "TimestampPath"},
@@ -288,8 +286,8 @@ func TestUnknownConstructsAreRefused(t *testing.T) {
 	}
 }
 
-// refusal is why New refuses a definition, or else its executions fail, which
-// go through all states.
+// refusal returns why New refuses a definition, or why one of its executions, which
+// go through all states, fails.
 func refusal(t *testing.T, definition string) (why string) {
 	synctest.Test(t, func(t *testing.T) {
 		m, err := New(arn, []byte(definition), steps(func(number int, s *step) error {

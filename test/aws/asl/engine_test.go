@@ -28,8 +28,8 @@ import (
 	store "github.com/sluicehq/sluice/internal/store/memory"
 )
 
-// What was published while a receiver was down for three days arrives. One
-// execution waits all the time, renewed now and then, and the sweep has nothing
+// Events published while a receiver was down for three days arrive. A single
+// execution waits the whole time, renewed now and then, and the sweep has nothing
 // to do.
 func TestReceiverDownForDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestReceiverDownForDays(t *testing.T) {
 		w.publish(2)
 		w.wantAll()
 		if w.most > 1 || w.overdue > 0 {
-			t.Errorf("%d executions at once, %d times overdue", w.most, w.overdue)
+			t.Errorf("%d concurrent executions, %d times overdue", w.most, w.overdue)
 		}
 		all := w.machine.Executions(types.ExecutionStatusSucceeded)
 		if len(all) < 3*24*60/5/limit || len(all) != len(w.machine.Executions("")) {
@@ -60,9 +60,9 @@ func TestReceiverDownForDays(t *testing.T) {
 	})
 }
 
-// While the function fails, executions give up, the sweep starts others, and
-// there are never many of them. When it is repaired everything arrives, and one
-// execution is left where there is still something to drive.
+// While the function fails, executions give up and the sweep starts others, but
+// never many. Once it is repaired everything arrives, and one execution is left
+// for the cursor that still needs advancing.
 func TestSweepRestartsAfterFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -79,7 +79,7 @@ func TestSweepRestartsAfterFailure(t *testing.T) {
 			t.Errorf("%d executions run, want one while the receiver is down", n)
 		}
 		if w.most > 10 {
-			t.Errorf("%d executions at once", w.most)
+			t.Errorf("%d concurrent executions", w.most)
 		}
 		w.set(func() { w.up = time.Now() })
 		pass(20 * time.Minute)
@@ -89,9 +89,9 @@ func TestSweepRestartsAfterFailure(t *testing.T) {
 
 const tenant = "acme"
 
-// world is the engine over ports in memory, with the state machine for its
-// scheduler, and one integration, called orders. It is the integration's sink as
-// well, and lives in a synctest bubble.
+// world is the engine over in-memory stores, with the state machine as its
+// scheduler and one integration named orders. It is also the integration's sink,
+// and runs in a synctest bubble.
 type world struct {
 	t        *testing.T
 	ctx      context.Context
@@ -105,9 +105,9 @@ type world struct {
 	mu        sync.Mutex
 	published int
 	got       map[string]int // calls by event
-	up        time.Time      // when the receiver is up again
-	broken    bool           // the function advance fails before it begins
-	most      int            // executions at once
+	up        time.Time      // when the receiver recovers
+	broken    bool           // the function advance fails before it starts
+	most      int            // the most concurrent executions
 	overdue   int            // cursors that the sweeps found
 }
 
@@ -123,9 +123,9 @@ func newWorld(t *testing.T) *world {
 		CheckTarget: func(context.Context, string) error { return nil },
 		Schedule:    scheduler.Schedule, QuietAfter: delivery.QuietAfter(w.settings),
 	}
-	w.log.OnAppend(func(p event.Partition, head uint64) {
+	w.log.OnAppend(func(p event.Partition, end uint64) {
 		w.work.Go(func() {
-			if err := live.DeliverLive(ctx, p, delivery.NewLogEnd(head)); err != nil && ctx.Err() == nil {
+			if err := live.DeliverLive(ctx, p, delivery.NewLogEnd(end)); err != nil && ctx.Err() == nil {
 				t.Errorf("live delivery: %v", err)
 			}
 		})
@@ -164,7 +164,7 @@ func (w *world) engine(scheduler *statemachine.Scheduler) *delivery.Engine {
 	}
 }
 
-// sweep is the function of that name on its schedule.
+// sweep runs the function sweep on its schedule.
 func (w *world) sweep() {
 	ticker := time.NewTicker(w.settings.SweepInterval)
 	defer ticker.Stop()
@@ -184,7 +184,7 @@ func (w *world) sweep() {
 	}
 }
 
-// advance is the function of that name. Each call is a process of its own.
+// advance is the function advance. Each call acts as a new process.
 func (w *world) advance(payload []byte) ([]byte, string, error) {
 	running, broken := len(w.machine.Executions(types.ExecutionStatusRunning)), false
 	w.set(func() { w.most, broken = max(w.most, running), w.broken })
@@ -193,11 +193,11 @@ func (w *world) advance(payload []byte) ([]byte, string, error) {
 	}
 	var state step
 	if err := json.Unmarshal(payload, &state); err != nil {
-		w.t.Errorf("the function was given %s: %v", payload, err)
+		w.t.Errorf("the function got %s: %v", payload, err)
 	}
 	scheduler := w.scheduler("")
-	driver := statemachine.Task{Advance: w.engine(scheduler).Advance, Cursors: w.records, Now: time.Now}
-	next, err := driver.Step(w.ctx, state)
+	task := statemachine.Task{Advance: w.engine(scheduler).Advance, Cursors: w.records, Now: time.Now}
+	next, err := task.Step(w.ctx, state)
 	scheduler.Wait()
 	if err != nil {
 		return []byte(`{"errorType":"Error","errorMessage":"the step failed"}`), "Unhandled", nil
@@ -242,8 +242,8 @@ func (w *world) set(change func()) {
 	change()
 }
 
-// wantAll fails unless every event arrives once, and the integration follows
-// with no execution left.
+// wantAll fails unless every event arrives once and the integration is live, with
+// no execution left.
 func (w *world) wantAll() {
 	w.t.Helper()
 	pass(time.Minute)

@@ -14,29 +14,28 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 )
 
-// Error is an error as a state machine knows it: a name, by which it is retried
-// or caught, and a cause for people.
+// Error is an error of a state machine: a name, by which it is retried or caught,
+// and a cause for people.
 type Error struct{ Name, Cause string }
 
 func (e *Error) Error() string { return e.Name + ": " + e.Cause }
 
-// runtime is an error of the definition or of the data. Nothing retries it.
+// runtime is an error in the definition or the data. It is never retried.
 func runtime(format string, args ...any) *Error {
 	return &Error{errRuntime, fmt.Sprintf(format, args...)}
 }
 
-// Invoker runs Lambda functions. The functionError is not empty where the
-// function failed; the result then has errorType and errorMessage. An err is
-// that the function did not run, or its answer was lost.
+// Invoker runs Lambda functions. If the function fails, functionError is not empty
+// and the result has errorType and errorMessage. An err means that the function
+// did not run or that its response was lost.
 type Invoker interface {
 	Invoke(ctx context.Context, function string, payload []byte) (result []byte, functionError string, err error)
 }
 
-// maxEvents is how many events the history of an execution can have. One more
-// fails it.
+// maxEvents limits the history of an execution. One more event fails it.
 const maxEvents = 25_000
 
-// Execution is what can be told of an execution.
+// Execution describes an execution.
 type Execution struct {
 	ARN, Name    string
 	Status       types.ExecutionStatus
@@ -47,8 +46,8 @@ type Execution struct {
 	Stopped      time.Time // zero while it runs
 }
 
-// Machine is a state machine with its executions, each in a goroutine. It is an
-// http.Handler of the calls that are about executions.
+// Machine is a state machine with its executions, each in its own goroutine. It is
+// an http.Handler for the calls about executions.
 type Machine struct {
 	arn     string
 	startAt string
@@ -61,10 +60,10 @@ type Machine struct {
 	running sync.WaitGroup
 
 	mu         sync.Mutex
-	executions []*execution // as they were started
+	executions []*execution // in the order of their start
 }
 
-// New returns the state machine of a definition that was filled. Close ends it.
+// New returns the state machine of a filled definition. Close ends it.
 func New(arn string, definition []byte, invoker Invoker) (*Machine, error) {
 	m := &Machine{arn: arn, invoker: invoker, jitter: rand.Float64}
 	m.tasks = map[string]func(map[string]any) (any, error){lambdaInvoke: m.invoke, startExecution: m.renew}
@@ -76,15 +75,15 @@ func New(arn string, definition []byte, invoker Invoker) (*Machine, error) {
 	return m, nil
 }
 
-// Close ends every execution and returns when nothing runs any more.
+// Close stops every execution and waits for them to end.
 func (m *Machine) Close() {
 	m.close()
 	m.running.Wait()
 }
 
-// Start begins an execution. One of that name and input that runs is returned
-// as it is; a name that is taken otherwise is ExecutionAlreadyExists. Names stay
-// taken.
+// Start starts an execution. If one with the same name and input is running, Start
+// returns that one; any other use of a taken name is ExecutionAlreadyExists. Names
+// stay taken.
 func (m *Machine) Start(name string, input []byte) (Execution, error) {
 	var data any
 	if err := json.Unmarshal(input, &data); err != nil {
@@ -122,7 +121,7 @@ func (m *Machine) find(arn string) *execution {
 	return nil
 }
 
-// Executions returns those of one status, the oldest first; all for "".
+// Executions returns the executions with the status, or all for "", oldest first.
 func (m *Machine) Executions(status types.ExecutionStatus) []Execution {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -135,8 +134,8 @@ func (m *Machine) Executions(status types.ExecutionStatus) []Execution {
 	return list
 }
 
-// invoke is the task that runs a function. The function goes on when the execution
-// is stopped or has waited too long.
+// invoke is the task that runs a function. The function keeps running if the
+// execution is stopped or times out.
 func (m *Machine) invoke(input map[string]any) (any, error) {
 	function, _ := input["FunctionName"].(string)
 	result, functionError, err := m.invoker.Invoke(m.ctx, function, encode(input["Payload"]))
@@ -177,7 +176,7 @@ func encode(v any) []byte {
 	return text
 }
 
-// execution is one execution. The machine's mu guards what is told about it.
+// execution is one execution. The machine's mu guards its Execution.
 type execution struct {
 	machine *Machine
 	ctx     context.Context // ends when it is stopped
@@ -185,9 +184,9 @@ type execution struct {
 	about   Execution
 }
 
-// run executes states until there is none left, or an error that nothing caught.
-// The history has one event for the start, one for entering and one for leaving
-// each state, three for each try of a task, and one for the end.
+// run executes states until the last one or an uncaught error. The history has one
+// event for the start, one for entering and one for leaving each state, three for
+// each attempt of a task, and one for the end.
 func (x *execution) run(data any) {
 	err := x.record(1)
 	for name := x.machine.startAt; name != "" && err == nil; {
@@ -203,7 +202,7 @@ func (x *execution) run(data any) {
 	x.end(status, failed.Name, failed.Cause)
 }
 
-// end notes how the execution ended, if it runs.
+// end records how the execution ended, if it is running.
 func (x *execution) end(status types.ExecutionStatus, name, cause string) {
 	x.machine.mu.Lock()
 	defer x.machine.mu.Unlock()
@@ -215,7 +214,7 @@ func (x *execution) end(status types.ExecutionStatus, name, cause string) {
 	x.stop()
 }
 
-// record adds events to the history, which always has room for the end.
+// record adds events to the history and always leaves room for the end.
 func (x *execution) record(events int) error {
 	x.machine.mu.Lock()
 	defer x.machine.mu.Unlock()
@@ -290,8 +289,7 @@ func (s *state) choose(input any) (string, error) {
 	return s.Default, nil
 }
 
-// task runs a task with its retries. An error that is caught takes the place of
-// the data.
+// task runs a task with its retries. A caught error replaces the data.
 func (x *execution) task(s *state, input any) (any, string, error) {
 	given, err := fill(s.Parameters, input)
 	if err != nil {
@@ -312,8 +310,8 @@ func (x *execution) task(s *state, input any) (any, string, error) {
 	return result, s.Next, err
 }
 
-// try makes the first try and the retries. Each has three events in the
-// history: scheduled, started, and how it ended.
+// try makes the first attempt and the retries. Each has three events in the
+// history: scheduled, started and the result.
 func (x *execution) try(s *state, input map[string]any) (any, error) {
 	retries := make([]int, len(s.Retry))
 next:

@@ -20,15 +20,14 @@ type request struct {
 	Error, Cause    string
 }
 
-// ServeHTTP serves the part of the API of Step Functions that is about
-// executions: StartExecution, DescribeExecution, ListExecutions, in one page,
-// and StopExecution.
+// ServeHTTP serves the Step Functions calls about executions: StartExecution,
+// DescribeExecution, ListExecutions (in one page) and StopExecution.
 func (m *Machine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 	answer, err := m.serve(r)
 	if err != nil {
 		named := &Error{"ValidationException", err.Error()}
-		_ = errors.As(err, &named) // any other error is one of the request
+		_ = errors.As(err, &named) // any other error is the request's fault
 		w.WriteHeader(http.StatusBadRequest)
 		answer = map[string]any{"__type": named.Name, "message": named.Cause}
 	}
@@ -74,7 +73,7 @@ func (m *Machine) describe(arn string) (Execution, error) {
 	return Execution{}, &Error{"ExecutionDoesNotExist", arn}
 }
 
-// halt stops an execution. A function that runs goes on.
+// halt stops an execution. A running function continues.
 func (m *Machine) halt(q request) (map[string]any, error) {
 	m.mu.Lock()
 	x := m.find(q.ExecutionARN)
@@ -94,5 +93,5 @@ func brief(x Execution) map[string]any {
 	return about
 }
 
-// seconds is a time as AWS JSON has it.
+// seconds returns a time as AWS JSON encodes it.
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -20,8 +20,8 @@ import (
 	"github.com/sluicehq/sluice/test/aws/front"
 )
 
-// inProcess answers requests by a handler, without a network, so that it can be
-// used in a bubble.
+// inProcess serves requests by a handler, without a network, so that it works in a
+// synctest bubble.
 type inProcess struct{ handler http.Handler }
 
 func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -36,7 +36,7 @@ func clientOf(m *Machine) *sfn.Client {
 	return sfn.NewFromConfig(config)
 }
 
-// The client of the SDK finds what it expects, and a name is used once.
+// The SDK's client works against the server, and a name can be used only once.
 func TestServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, calls := t.Context(), 0
@@ -102,8 +102,8 @@ func TestServer(t *testing.T) {
 	})
 }
 
-// moto's interpreter takes the deployed definition as this one does: the same
-// retries and renewals, and as many events in the history.
+// moto's interpreter runs the deployed definition like this one: with the same
+// retries, renewals and number of history events.
 func TestMotoAgrees(t *testing.T) {
 	// function fails once. The second step of all is the last.
 	function := func() invokeFunc {
@@ -148,8 +148,8 @@ func TestMotoAgrees(t *testing.T) {
 	}
 }
 
-// play lets an execution renew itself and returns, where the service tells, how
-// many events each has when both have succeeded.
+// play lets an execution renew itself once and returns the number of history
+// events of both, if the service reports it, when both have succeeded.
 func play(t *testing.T, client *sfn.Client) map[string]int {
 	t.Helper()
 	input := first

@@ -22,13 +22,13 @@ const (
 	advance = "arn:aws:lambda:" + emulators.Region + ":" + emulators.Account + ":function:advance"
 )
 
-// What the definition says.
+// Values in the definition.
 const (
 	limit   = 250 // steps of one execution
 	retries = 16
 )
 
-// deployed is the definition that is deployed.
+// deployed returns the deployed definition.
 func deployed(t testing.TB) []byte {
 	t.Helper()
 	text, err := os.ReadFile("../../../statemachine/delivery.asl.json")
@@ -61,10 +61,10 @@ type step = statemachine.State
 
 var first = step{Tenant: "acme", Integration: "orders", Lane: 1, Version: "18446744073709551615", Shadow: true, Next: "wait"}
 
-// steps is a function that counts, and names renewals by the number of the
-// step; do says what the step with that number comes to.
+// steps is a function that counts its steps and names renewals by step number; do
+// returns the result of the step with that number.
 func steps(do func(number int, s *step) error) invokeFunc {
-	number := 0 // one execution after the other: no two calls at a time
+	number := 0 // executions run one after the other: no concurrent calls
 	return func(payload []byte) ([]byte, string, error) {
 		var s step
 		if err := json.Unmarshal(payload, &s); err != nil {
@@ -81,7 +81,7 @@ func steps(do func(number int, s *step) error) invokeFunc {
 	}
 }
 
-// start starts the execution called orders-0.
+// start starts the execution named orders-0.
 func start(t testing.TB, m *Machine) {
 	t.Helper()
 	if _, err := m.Start("orders-0", encode(first)); err != nil {
@@ -89,13 +89,13 @@ func start(t testing.TB, m *Machine) {
 	}
 }
 
-// pass lets time pass in a bubble, and everything come to rest.
+// pass lets time pass in a bubble and waits until every goroutine is blocked.
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// wantSucceeded fails unless there are so many executions, all succeeded.
+// wantSucceeded fails unless there are n executions and all have succeeded.
 func wantSucceeded(t testing.TB, m *Machine, n int) []Execution {
 	t.Helper()
 	all := m.Executions("")

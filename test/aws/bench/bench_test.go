@@ -21,7 +21,7 @@ import (
 	"github.com/sluicehq/sluice/test/aws/stack"
 )
 
-var jsonFile = flag.String("json", "", "file for the figures, such as measured.json")
+var jsonFile = flag.String("json", "", "file to write the figures to, such as measured.json")
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
@@ -31,11 +31,11 @@ func testMain(m *testing.M) int {
 	return emulators.Run(m)
 }
 
-// TestBench measures, if it is asked to, and prints a report in Markdown. A
+// TestBench measures if SLUICE_BENCH is set, and prints a report in Markdown. A
 // short run is rough.
 func TestBench(t *testing.T) {
 	if os.Getenv("SLUICE_BENCH") == "" {
-		t.Skip("set SLUICE_BENCH to measure, which takes some minutes; or run 'make bench-aws'")
+		t.Skip("set SLUICE_BENCH or run 'make bench-aws' to measure; it takes some minutes")
 	}
 	command, rounds, turns := "make bench-aws", 3, 60
 	if testing.Short() {
@@ -65,15 +65,15 @@ func TestBench(t *testing.T) {
 	}
 }
 
-// load is the machine's load of the last minute, where the system tells.
+// load returns the machine's load average of the last minute, if available.
 func load() string {
 	text, _ := os.ReadFile("/proc/loadavg")
 	average, _, _ := strings.Cut(string(text), " ")
 	return average
 }
 
-// stage is a deployment with receivers, which take events by TLS, as those of
-// customers do. The path of a call is its tenant.
+// stage is a deployment with receivers, which use TLS as customers' do. The path
+// of a call is its tenant.
 type stage struct {
 	*stack.Stack
 	t         *testing.T
@@ -95,7 +95,7 @@ func newStage(t *testing.T) *stage {
 	if err := os.WriteFile(root, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// Go's own variable makes the functions trust the receivers.
+	// SSL_CERT_FILE makes the functions trust the receivers.
 	s.Stack = stack.Deploy(t, stack.Options{Settings: map[string]string{"SSL_CERT_FILE": root}, Interpreter: true})
 	return s
 }
@@ -105,7 +105,7 @@ func (s *stage) register(tenant string, webhooks int) *client.Client {
 	return s.Register(s.t, tenant, webhooks, s.receivers+"/"+tenant)
 }
 
-// say reports what is going on.
+// say prints progress.
 func (s *stage) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(os.Stderr, "%4.0f s  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
 }

@@ -29,7 +29,7 @@ import (
 	"github.com/sluicehq/sluice/test/aws/stack"
 )
 
-// trivial are invocations with next to nothing to do, of all functions.
+// trivial has an invocation of each function with next to nothing to do.
 var trivial = map[string]string{
 	"api": `{"version":"2.0","routeKey":"GET /healthz","rawPath":"/healthz","headers":{},
 		"requestContext":{"http":{"method":"GET","path":"/healthz","protocol":"HTTP/1.1"},"stage":"$default"}}`,
@@ -57,8 +57,8 @@ func (s *stage) functions() []Function {
 	return list
 }
 
-// zipped is the size in an archive of a function that is built as make
-// build-functions does.
+// zipped returns the archive size of a function built as make build-functions
+// does.
 func zipped(t testing.TB, name string) int64 {
 	path := filepath.Join(t.TempDir(), name)
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-tags", "lambda.norpc", "-trimpath",
@@ -89,13 +89,13 @@ func zipped(t testing.TB, name string) int64 {
 
 const (
 	fullRecords = 100
-	// fullData is how much data each of these has, so that all of them, base64 in
-	// JSON, take the 6 MB of an invocation.
+	// fullData is the data size of each record such that all of them, base64 in
+	// JSON, fill the 6 MB of an invocation.
 	fullData = 46_500
 )
 
-// fullBatches gives fanout as much as one invocation can have, in records of one
-// partition with ten followers.
+// fullBatches invokes fanout with the largest possible batches, in records of one
+// partition with ten subscribers.
 func (s *stage) fullBatches() []FullBatch {
 	kinds := []struct {
 		what string
@@ -134,18 +134,18 @@ func (s *stage) fullBatches() []FullBatch {
 		s.invoke("fanout", []byte(trivial["fanout"]))
 		r := s.invoke("fanout", payload)
 		full.Payload, full.RSS, full.BilledMS = len(payload), r.MaxRSS, r.BilledMS
-		full.Left = 10 - s.Followers(s.t.Context(), tenant)
+		full.Left = 10 - s.Subscribers(s.t.Context(), tenant)
 		list = append(list, full)
 		s.Quiet(s.t)
 	}
 	return list
 }
 
-// hotPath takes a warm invocation to pieces: what each costs, each partition in
-// it, and each delivery. Three kinds of batches, in turn, give three equations.
+// hotPath breaks down the cost of a warm invocation into invocation, partitions and
+// deliveries. Three kinds of batches, in turn, give three equations.
 func (s *stage) hotPath(turns int) HotPath {
 	const many = 20
-	s.say("warm invocations: 1 partition, %d partitions, 10 followers, %d of each", many, turns)
+	s.say("warm invocations: 1 partition, %d partitions, 10 subscribers, %d of each", many, turns)
 	s.register("ten", 10)
 	var singles []string
 	for i := range many {
@@ -188,8 +188,8 @@ func (s *stage) hotPath(turns int) HotPath {
 	}
 }
 
-// itemBytes is the size of an item as DynamoDB counts it, or of the last segment
-// of a log.
+// itemBytes returns the size of an item as DynamoDB counts it, or of the last
+// segment of a log.
 func (s *stage) itemBytes(pk, sk string) int {
 	condition, values := "pk = :pk AND sk < :sk", map[string]types.AttributeValue{
 		":pk": &types.AttributeValueMemberS{Value: pk}, ":sk": &types.AttributeValueMemberS{Value: "A"},
@@ -260,8 +260,8 @@ func (s *stage) publishing(turns int) []Publish {
 	return list
 }
 
-// catchUp lets a thousand events wait for a webhook that is stopped, and starts
-// it, once a round.
+// catchUp publishes a thousand events for a stopped webhook and then starts it,
+// once per round.
 func (s *stage) catchUp(rounds int) CatchUp {
 	api := s.register("waiting", 1)
 	var billed, cpu []float64
@@ -301,7 +301,7 @@ func (s *stage) publish(api *client.Client, n int) {
 	}
 }
 
-// receive is all receivers. The tenant of a catch-up waits for 50 ms.
+// receive handles calls to all receivers. Those of the catch-up tenant take 50 ms.
 func (s *stage) receive(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	if r.URL.Path == "/waiting" {
@@ -315,8 +315,7 @@ func (s *stage) receive(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// order is a payload like those of a shop, of about 1,000 bytes, of which no two
-// are alike.
+// order returns a shop order of about 1,000 bytes; no two are alike.
 func order(i int) []byte {
 	var items []string
 	for n := range 5 {
@@ -327,23 +326,22 @@ func order(i int) []byte {
 		uuid.NewString(), uuid.NewString(), i%1000, strings.Join(items, ","), 20+i%400)
 }
 
-// noise is a payload of about so many bytes that compresses no better than any
-// text of random characters does.
+// noise returns a payload of about n bytes that compresses no better than random
+// text.
 func noise(size int) []byte {
 	random := make([]byte, size*3/4)
 	_, _ = rand.Read(random) // it cannot fail
 	return fmt.Appendf(nil, `{"blob":%q}`, base64.RawURLEncoding.EncodeToString(random))
 }
 
-// monotone is a payload of about so many bytes that compresses as well as
-// anything does.
+// monotone returns a payload of about n bytes that compresses as well as possible.
 func monotone(size int) []byte {
 	return fmt.Appendf(nil, `{"blob":%q}`, strings.Repeat("sluice ", size/7))
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// median of values, of which there are some.
+// median returns the median of one or more values.
 func median(values []float64) float64 {
 	v := slices.Sorted(slices.Values(values))
 	n := len(v)

@@ -1,15 +1,15 @@
-// Package bench measures the AWS shape on the local stand-ins of package stack:
-// what Lambda would bill for. From that, from list prices and from assumptions it
-// calculates what a deployment costs, and makes the tables of docs/benchmarks.md
-// and docs/cost.md. Measuring is a test that must be asked for:
+// Package bench measures what Lambda would bill for the AWS deployment, on the
+// local emulators of package stack. From that, list prices and assumptions it
+// calculates the cost of a deployment and generates the tables of
+// docs/benchmarks.md and docs/cost.md. The measurement is an opt-in test:
 //
 //	SLUICE_BENCH=1 go test ./test/aws/bench -run TestBench -v -timeout 60m
 package bench
 
-// Measured is one run. Times of CPU are those of the machine that it ran on, at
-// full speed.
+// Measured is the result of one run. CPU times are those of the machine it ran on,
+// at full speed.
 type Measured struct {
-	Command string // that took the figures
+	Command string // that produced the figures
 	Date    string // as 2006-01-02
 	Machine string
 	Load    string // average over a minute, at the beginning and at the end
@@ -22,7 +22,7 @@ type Measured struct {
 	CatchUp     CatchUp
 }
 
-// Function is a function by itself.
+// Function is the overhead of one function.
 type Function struct {
 	Name     string
 	ZipBytes int64   // of the arm64 build
@@ -31,7 +31,7 @@ type Function struct {
 	RSS      int64   // bytes, peak, with one small invocation
 }
 
-// FullBatch is an invocation of fanout with as much as it can get.
+// FullBatch is an invocation of fanout with the largest possible batch.
 type FullBatch struct {
 	What     string
 	Payload  int   // bytes of the invocation
@@ -39,23 +39,23 @@ type FullBatch struct {
 	Bodies   int   // bytes of the events
 	RSS      int64 // bytes, peak
 	BilledMS int64
-	Left     int // followers of ten that left for being slower than the budget
+	Left     int // subscribers of ten that were evicted as slower than the budget
 }
 
-// HotPath is what a warm invocation of fanout is made of, for events that come
-// one by one to webhooks that answer at once.
+// HotPath is the cost breakdown of a warm invocation of fanout, for events that
+// come one by one to webhooks that respond immediately.
 type HotPath struct {
 	InvocationCPU float64 // ms, each invocation
 	PartitionCPU  float64 // ms more, each partition in it
 	DeliveryCPU   float64 // ms more, each delivery
-	BilledMS      float64 // of one partition with one follower, on this machine
+	BilledMS      float64 // for one partition with one subscriber, on this machine
 	LogBytes      float64 // that an invocation writes
 	EventBytes    int     // of the body that is delivered
 	SegmentBytes  int     // of the item with one event
-	RecordBytes   [2]int  // of a partition's record, with one follower and with ten
+	RecordBytes   [2]int  // of a partition state, with one subscriber and with ten
 }
 
-// Publish is the publishing of calls of so many events.
+// Publish is the cost of publish calls with the given number of events.
 type Publish struct {
 	Events   int
 	BilledMS float64 // a call
@@ -64,19 +64,19 @@ type Publish struct {
 	LogBytes float64 // that the function writes
 }
 
-// CatchUp is a webhook that answers in 50 ms and takes what it has missed, a
-// thousand deliveries.
+// CatchUp is the cost of a thousand catch-up deliveries to a webhook that responds
+// in 50 ms.
 type CatchUp struct {
 	BilledMS float64
 	CPU      float64 // ms
 }
 
-// Share is the part of a processor that Lambda gives a function of so many MB:
-// a whole one at 1,769 MB.
+// Share returns the share of a processor that Lambda gives a function with the
+// given memory: a whole one at 1,769 MB.
 func Share(mb float64) float64 { return min(mb/1769, 1) }
 
-// Model is what Lambda would bill, in ms, for what took so long here and used so
-// much CPU time: the longer one of the waiting and of the CPU time at the
-// function's share of a processor. It is a model: it takes Lambda's processors
-// to be as fast as the machine's.
+// Model returns what Lambda would bill, in ms, for an invocation that took
+// billedMS and cpuMS of CPU time here: the longer of its duration and its CPU time
+// at the function's share of a processor. It assumes that Lambda's processors are
+// as fast as this machine's.
 func Model(billedMS, cpuMS, mb float64) float64 { return max(billedMS, cpuMS/Share(mb)) }

@@ -2,7 +2,7 @@ package bench
 
 import "math"
 
-// Size is a deployment with its traffic, even over the day.
+// Size is a deployment and its traffic, constant over the day.
 type Size struct {
 	Name          string
 	Tenants       float64
@@ -10,25 +10,25 @@ type Size struct {
 	EventsPerCall float64 // 1, 10 or 100: what was measured
 	Webhooks      float64 // of each tenant
 	ReceiverMS    float64
-	Peak          float64 // the highest rate, as a multiple of the average; shards are for it
+	Peak          float64 // peak rate as a multiple of the average; sizes the shards
 }
 
-// Sizes are the three of the page.
+// Sizes are the three deployments of docs/cost.md.
 var Sizes = []Size{
 	{Name: "1 tenant", Tenants: 1, EventsPerDay: 10_000, EventsPerCall: 1, Webhooks: 2, ReceiverMS: 100, Peak: 3},
 	{Name: "100 tenants", Tenants: 100, EventsPerDay: 10_000, EventsPerCall: 1, Webhooks: 2, ReceiverMS: 100, Peak: 3},
 	{Name: "10,000 tenants", Tenants: 10_000, EventsPerDay: 10_000, EventsPerCall: 1, Webhooks: 2, ReceiverMS: 100, Peak: 3},
 }
 
-// What is assumed and was not measured.
+// Assumptions, not measured.
 const (
 	days, hours  = 30.4, 730.0 // of a month
-	keptDays     = 33.0        // the retention, and 3 days for integrations that stopped for their failures
+	keptDays     = 33.0        // the retention, and 3 days for integrations stopped for their failures
 	seconds      = hours * 3600
 	memoryMB     = 512.0 // of api, fanout and advance
-	inFlight     = 16.0  // calls at a time to a webhook
+	inFlight     = 16.0  // concurrent calls to a webhook
 	lanesAShard  = 10.0  // ParallelizationFactor
-	headerBytes  = 700.0 // of a delivery beside its body: headers, and TLS
+	headerBytes  = 700.0 // of a delivery besides its body: headers and TLS
 	answerBytes  = 600.0 // of an API call
 	platformLog  = 400.0 // bytes that Lambda writes for each invocation: START, END, REPORT
 	accessLog    = 450.0 // bytes of a line of the gateway's access log
@@ -38,8 +38,8 @@ const (
 	metricsBusy  = 8 + 18 // of the functions; of the gateway's three routes
 	metricsIdle  = 1      // which the sweep writes
 	alarms       = 19     // of infra
-	keyCalls     = 0.1    // million calls of KMS a month, by the services in the functions' name
-	outageSteps  = 40     // of an hour in which a webhook fails, with what it missed after that
+	keyCalls     = 0.1    // million KMS calls a month, by services on behalf of the functions
+	outageSteps  = 40     // of an hour in which a webhook fails, with the catch-up after it
 )
 
 // Line is a row of a bill.
@@ -55,8 +55,8 @@ type Bill struct {
 	Invocations        float64 // of fanout
 	Segments           float64
 	Shards             float64
-	Stale              float64 // part of the segments whose process does not know the log's head
-	OnDemand           float64 // what the stream would cost in that mode, in place of its line
+	Stale              float64 // share of the segments whose process does not know the log's end
+	OnDemand           float64 // cost of the stream in that mode, instead of its line
 	AccessLog          float64 // the gateway's part of the logs
 }
 
@@ -124,23 +124,23 @@ func (m *Measured) Month(s Size) *Bill {
 	return b
 }
 
-// batches calculates how often fanout is invoked and what it gets. Lambda reads
-// a shard once a second, and hands what it finds to as many lanes as the mapping
-// has; a tenant is in one of them.
+// batches calculates how often fanout is invoked and with what. Lambda reads each
+// shard once a second and distributes the records over the lanes of the event
+// source mapping; a tenant is in one of them.
 func (m *Measured) batches(b *Bill, s Size, calls float64) {
 	rate := calls / seconds
 	b.Shards = max(1, math.Ceil(rate*s.Peak/1000))
 	lanes := b.Shards * lanesAShard
 	b.Segments = busy(s.Tenants, rate) * seconds
 	b.Invocations = min(busy(lanes, rate)*seconds, b.Segments)
-	// The batches of a second come at once, to as many processes. Which one gets
-	// a tenant's next batch is chance, and only the one that had its last knows
-	// the head: another one has learnt that it must read it first.
+	// The batches of a second arrive together, each at its own process. Which one
+	// gets a tenant's next batch is random, and only the one that had the last
+	// batch knows the log's end; any other must read it first.
 	b.Stale = 1 - 1/max(1, b.Invocations/seconds)
 }
 
-// busy is how many of n get something in a second, when so many things come in a
-// second, by chance.
+// busy returns how many of n get something in a second if so many things arrive at
+// random.
 func busy(n, rate float64) float64 { return n * (1 - math.Exp(-rate/n)) }
 
 func (m *Measured) stream(b *Bill, s Size, calls float64) {
@@ -160,7 +160,7 @@ func (m *Measured) fanout(b *Bill, s Size) {
 	b.add(lineFanout, lambda(b.Invocations, billed, memoryMB))
 }
 
-// segmentBytes is the size of what a segment of so many events is stored as.
+// segmentBytes returns the stored size of a segment with so many events.
 func (m *Measured) segmentBytes(events float64) float64 {
 	hundred := m.publish(100)
 	if events <= 1 {
@@ -187,7 +187,7 @@ func (m *Measured) table(b *Bill, s Size) {
 	b.add(lineObjects, millions(objects)*usdObjectPut+month*stored/1e9*usdObjectGB)
 }
 
-// outages is one hour a month in which a webhook fails, and the catch-up after
+// outages adds one hour a month in which a webhook fails, and the catch-up after
 // it.
 func (m *Measured) outages(b *Bill, s Size) {
 	integrations := s.Tenants * s.Webhooks
@@ -198,7 +198,7 @@ func (m *Measured) outages(b *Bill, s Size) {
 	b.add(lineOutages, millions(transitions)*usdTransition+lambda(steps, 500+caught/steps*each, memoryMB))
 }
 
-// Idle is what a month costs in which nothing happens.
+// Idle returns the cost of a month without traffic.
 func Idle() *Bill {
 	b := new(Bill)
 	b.add(lineStream, hours*(usdShardHour+usdShardWeek))
@@ -210,26 +210,26 @@ func Idle() *Bill {
 	return b
 }
 
-// Bus is the same traffic on EventBridge: an event each, and an API destination
+// Bus returns the cost of the same traffic on EventBridge, with an API destination
 // for each webhook.
 func Bus(s Size) float64 {
 	events := s.Tenants * s.EventsPerDay * days
 	return millions(events) * (usdBusEvent + s.Webhooks*usdBusDelivery)
 }
 
-// Topic is the same traffic on SNS with HTTP subscriptions.
+// Topic returns the cost of the same traffic on SNS with HTTP subscriptions.
 func Topic(s Size) float64 {
 	events := s.Tenants * s.EventsPerDay * days
 	return millions(events) * (usdTopicPublish + s.Webhooks*usdTopicHTTP)
 }
 
-// lambda is the price of so many invocations of so many ms.
+// lambda returns the price of invocations of the given duration.
 func lambda(invocations, billedMS, mb float64) float64 {
 	return millions(invocations)*usdLambdaCall + invocations*math.Ceil(billedMS)/1000*mb/1024*usdLambdaGBs
 }
 
-// traced is how many of a month's invocations X-Ray records: one a second, and
-// 5 % of what is beyond.
+// traced returns how many of a month's invocations X-Ray records: one a second and
+// 5 % of the rest.
 func traced(invocations float64) float64 {
 	rate := invocations / seconds
 	return (min(rate, 1) + 0.05*max(rate-1, 0)) * seconds

@@ -26,7 +26,7 @@ func recorded(t *testing.T) *Measured {
 	return m
 }
 
-// TestPages holds the tables of the pages to what the recorded measurement makes.
+// The tables of the pages are those generated from the recorded measurement.
 func TestPages(t *testing.T) {
 	tables := recorded(t).Tables()
 	for _, page := range []string{"../../../docs/benchmarks.md", "../../../docs/cost.md"} {
@@ -46,7 +46,7 @@ func TestPages(t *testing.T) {
 			delete(tables, name)
 		}
 		if diff := cmp.Diff(want, string(text)); diff != "" && !*update {
-			t.Errorf("%s is not what the measurement makes; run 'go test ./test/aws/bench -update' (-want +got):\n%s", page, diff)
+			t.Errorf("%s is out of date; run 'go test ./test/aws/bench -update' (-want +got):\n%s", page, diff)
 		}
 		if !*update {
 			continue
@@ -60,7 +60,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestClaims holds to what the page says in words of its table claim.
+// What docs/cost.md says about its table "claim" is true.
 func TestClaims(t *testing.T) {
 	m := recorded(t)
 	for _, tt := range []struct {
@@ -94,11 +94,11 @@ func TestClaims(t *testing.T) {
 		t.Error("an idle deployment does not mostly cost its shard")
 	}
 	if base := m.Month(Sizes[1]); m.HotPath.RecordBytes[1] <= 1024 || base.Of(lineObjects) > 0 {
-		t.Error("ten followers fit into a write unit, or single events go to S3")
+		t.Error("ten subscribers fit into a write unit, or single events go to S3")
 	}
 }
 
-// plain are figures that can be followed by hand.
+// plain returns figures that can be calculated by hand.
 func plain() *Measured {
 	return &Measured{
 		HotPath: HotPath{
@@ -117,8 +117,8 @@ func wantUSD(t *testing.T, what string, got, want float64) {
 	}
 }
 
-// A tenant with one call a second, whose every second makes a segment of its own
-// but for chance: 1 - 1/e of the seconds have one.
+// A tenant with one call a second at random times: 1 - 1/e of the seconds have a
+// segment.
 func TestABillByHand(t *testing.T) {
 	s := Size{Tenants: 1, EventsPerDay: seconds / days, EventsPerCall: 1, Webhooks: 2, ReceiverMS: 100, Peak: 1}
 	b := plain().Month(s)
@@ -164,9 +164,9 @@ func TestLargeSegmentsAreObjects(t *testing.T) {
 	}
 }
 
-// Where many processes take turns, most of them do not know the head: they pay
-// another read.
-func TestManyProcessesForgetTheHead(t *testing.T) {
+// If many processes take turns, most do not know the log's end and pay for another
+// read.
+func TestManyProcessesReadTheEnd(t *testing.T) {
 	b := plain().Month(Sizes[2])
 	each := b.Of(lineWrites) / millions(b.Segments)
 	wantUSD(t, "a million segments", each, 2*0.625+(1+b.Stale)*0.125)

@@ -1,7 +1,7 @@
 package bench
 
-// List prices in USD of us-east-1, without the free tier, which ends or is used
-// up by whatever else runs in an account.
+// List prices in USD for us-east-1, without the free tier, which expires or may be
+// used up by other workloads of the account.
 const (
 	usdAPICall      = 1.00         // HTTP API, a million calls of up to 512 KB
 	usdLambdaCall   = 0.20         // a million

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Tables are the tables of the pages by the names that mark them there: aws in
-// docs/benchmarks.md, the others in docs/cost.md.
+// Tables returns the tables of the pages, by the names in their comments there: aws
+// in docs/benchmarks.md, the others in docs/cost.md.
 func (m *Measured) Tables() map[string]string {
 	return map[string]string{
 		"aws":      m.report(),
@@ -28,7 +28,7 @@ func (t *table) row(cells ...string) { t.WriteString("| " + strings.Join(cells, 
 
 func (t *table) line(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\n", args...) }
 
-func (t *table) head(cells ...string) {
+func (t *table) header(cells ...string) {
 	t.row(cells...)
 	t.WriteString("|" + strings.Repeat("---|", len(cells)) + "\n")
 }
@@ -63,7 +63,7 @@ func grouped(v float64) string {
 
 func prices() string {
 	var t table
-	t.head("price, us-east-1", "USD", "a")
+	t.header("price, us-east-1", "USD", "a")
 	for _, r := range []struct {
 		what string
 		usd  float64
@@ -101,15 +101,15 @@ func prices() string {
 func (m *Measured) figures() string {
 	var t table
 	h := m.HotPath
-	t.head("measured", "figure")
-	t.row("when, and by what", fmt.Sprintf("%s, `%s`, %s, load %s", m.Date, m.Command, m.Machine, m.Load))
+	t.header("measured", "figure")
+	t.row("date, command and machine", fmt.Sprintf("%s, `%s`, %s, load %s", m.Date, m.Command, m.Machine, m.Load))
 	t.row("CPU of an invocation of `fanout`, warm", fmt.Sprintf("%.2f ms", h.InvocationCPU))
 	t.row("… more for each partition (tenant) in it", fmt.Sprintf("%.2f ms", h.PartitionCPU))
 	t.row("… more for each delivery, over TLS", fmt.Sprintf("%.3f ms", h.DeliveryCPU))
-	t.row("billed, one event to one webhook that answers at once", fmt.Sprintf("%.0f ms, with local stand-ins for DynamoDB", h.BilledMS))
+	t.row("billed, one event to one webhook that responds immediately", fmt.Sprintf("%.0f ms, with a local emulator of DynamoDB", h.BilledMS))
 	t.row("body of an event", fmt.Sprintf("%d bytes", h.EventBytes))
 	t.row("item of a segment with one event", fmt.Sprintf("%d bytes: %.0f write unit(s)", h.SegmentBytes, math.Ceil(float64(h.SegmentBytes)/1024)))
-	t.row("partition record, one follower; ten", fmt.Sprintf("%d; %d bytes: one write unit up to 1,024", h.RecordBytes[0], h.RecordBytes[1]))
+	t.row("partition state, one subscriber; ten", fmt.Sprintf("%d; %d bytes: one write unit up to 1,024", h.RecordBytes[0], h.RecordBytes[1]))
 	t.row("log of an invocation of `fanout`", fmt.Sprintf("%.0f bytes", h.LogBytes))
 	for _, p := range m.Publish {
 		t.row(fmt.Sprintf("publish call of %d events: CPU; billed; record; log", p.Events),
@@ -121,7 +121,7 @@ func (m *Measured) figures() string {
 func idle() string {
 	var t table
 	b := Idle()
-	t.head("a month in which nothing happens", "USD")
+	t.header("a month without traffic", "USD")
 	for _, l := range b.Lines {
 		t.row(l.Name, usd(l.USD))
 	}
@@ -137,7 +137,7 @@ func (m *Measured) sizes() string {
 		bills, cells = append(bills, m.Month(s)), append(cells, s.Name)
 	}
 	var t table
-	t.head(cells...)
+	t.header(cells...)
 	row := func(name string, of func(*Bill) string) {
 		cells := []string{name}
 		for _, b := range bills {
@@ -174,7 +174,7 @@ func grid() []Size {
 
 func (m *Measured) perMillion() string {
 	var t table
-	t.head("webhooks a tenant", "events a publish call", "a million deliveries", "of it transfer", "most is")
+	t.header("webhooks a tenant", "events a publish call", "a million deliveries", "of it transfer", "most is")
 	for _, s := range grid() {
 		b := m.Month(s)
 		d := millions(b.Deliveries)
@@ -183,7 +183,7 @@ func (m *Measured) perMillion() string {
 	return t.String()
 }
 
-// most names the three largest lines with their part of the whole.
+// most names the three largest lines with their share of the total.
 func (b *Bill) most() string {
 	lines := append([]Line(nil), b.Lines...)
 	var words []string
@@ -200,11 +200,11 @@ func (b *Bill) most() string {
 	return strings.Join(words, ", ")
 }
 
-// claim compares without the lines that the others have, too, or leave to whoever
-// uses them: transfer, and what stands idle.
+// claim compares costs without data transfer, which the other services charge too
+// or leave to their user.
 func (m *Measured) claim() string {
 	var t table
-	t.head("tenants", "webhooks", "events a call", "Sluice, all but transfer", "EventBridge", "is", "SNS", "is")
+	t.header("tenants", "webhooks", "events a call", "Sluice, all but transfer", "EventBridge", "is", "SNS", "is")
 	var list []Size
 	list = append(list, Sizes[0])
 	list = append(list, grid()...)
@@ -227,49 +227,49 @@ func (m *Measured) claim() string {
 
 func times(v float64) string { return fmt.Sprintf("%.2g ×", v) }
 
-// knobs are what a change saves of the bill of 100 tenants.
+// knobs shows what each change saves on the bill of 100 tenants.
 func (m *Measured) knobs() string {
 	base, ten, hundred := Sizes[1], Sizes[1], Sizes[1]
 	ten.EventsPerCall, hundred.EventsPerCall = 10, 100
 	bill := m.Month(base)
 	var t table
-	t.head("of the "+usd(bill.Total())+" of "+base.Name, "saves")
+	t.header("of the "+usd(bill.Total())+" of "+base.Name, "saves")
 	for _, r := range []struct {
 		what  string
 		saves float64
 	}{
 		{"publish ten events a call", bill.Total() - m.Month(ten).Total()},
 		{"publish a hundred events a call", bill.Total() - m.Month(hundred).Total()},
-		{"`Tracing: PassThrough` for `Active` in the template: no traces", bill.Of(lineTraces)},
+		{"`Tracing: PassThrough` instead of `Active` in the template: no traces", bill.Of(lineTraces)},
 		{"no detailed metrics of the gateway's routes", 18 * usdMetricMonth},
 		{"no access log of the gateway", bill.AccessLog},
-		{"no point-in-time recovery (operations.md rests on it)", bill.Of(lineStorage) * usdRecoveryGB / (usdTableGB + usdRecoveryGB)},
-		{"a day of retention on the stream for seven (a day to repair fanout)", bill.Shards * hours * usdShardWeek},
+		{"no point-in-time recovery (operations.md relies on it)", bill.Of(lineStorage) * usdRecoveryGB / (usdTableGB + usdRecoveryGB)},
+		{"one day of stream retention instead of seven (leaves a day to repair fanout)", bill.Shards * hours * usdShardWeek},
 	} {
 		t.row(r.what, usd(r.saves))
 	}
 	return t.String()
 }
 
-// exports is what an S3 integration costs while events come: by the definition
-// of the state machine, as no bench has one.
+// exports shows the cost of an S3 integration with events, calculated from the
+// definition of the state machine because it is not measured.
 func exports() string {
-	const steps = 2 // of each interval: it is woken, and it writes its file
+	const steps = 2 // per interval: one when it is woken, one that writes its file
 	intervals := 12 * hours
 	transitions := intervals * (steps*3 + 1)
 	var t table
-	t.head("an S3 integration with events in every five minutes, a month", "USD")
+	t.header("an S3 integration with events in every five minutes, a month", "USD")
 	t.row(fmt.Sprintf("Step Functions, %s transitions", grouped(transitions)), usd(millions(transitions)*usdTransition))
 	t.row("Lambda advance, 200 ms a step (assumed)", usd(lambda(intervals*steps, 200, memoryMB)))
 	t.row("PUTs, paid by the owner of the bucket", usd(millions(intervals)*usdObjectPut))
 	return t.String()
 }
 
-// report is the measurement by itself.
+// report shows the measurement.
 func (m *Measured) report() string {
 	var t table
 	t.line("%s, %s; %s; load %s; catch-up is the median of %d round(s).\n", m.Command, m.Date, m.Machine, m.Load, m.Rounds)
-	t.head("what", "target", "reached", "met")
+	t.header("what", "target", "reached", "met")
 	for _, f := range m.Functions {
 		t.row(f.Name+": init", "≤ 50 ms", fmt.Sprintf("%.0f ms", f.InitMS), met(f.InitMS <= 50))
 		t.row(f.Name+": zip", "≤ 12 MiB", mib(f.ZipBytes), met(f.ZipBytes <= 12<<20))
@@ -278,23 +278,23 @@ func (m *Measured) report() string {
 		t.row("fanout: memory for a full batch, "+b.What, "≤ 128 MiB", mib(b.RSS), met(b.RSS <= 128<<20))
 	}
 	t.line("")
-	t.head("function", "zip, arm64", "init", "CPU of a cold start", "peak memory")
+	t.header("function", "zip, arm64", "init", "CPU of a cold start", "peak memory")
 	for _, f := range m.Functions {
 		t.row(f.Name, mib(f.ZipBytes), fmt.Sprintf("%.0f ms", f.InitMS), fmt.Sprintf("%.0f ms", f.InitCPU), mib(f.RSS))
 	}
 	t.line("")
-	t.head("full batch of fanout, ten followers", "invocation", "events", "bodies", "peak memory", "billed", "followers that left")
+	t.header("full batch of fanout, ten subscribers", "invocation", "events", "bodies", "peak memory", "billed", "subscribers evicted")
 	for _, b := range m.FullBatches {
 		t.row(b.What, mib(int64(b.Payload)), fmt.Sprint(b.Events), mib(int64(b.Bodies)), mib(b.RSS), fmt.Sprintf("%d ms", b.BilledMS), fmt.Sprint(b.Left))
 	}
 	h, c := m.HotPath, m.CatchUp
 	t.line("\nA warm invocation of fanout: %.2f ms of CPU, %.2f ms more a partition, %.3f ms more a delivery; with one of each it takes %.0f ms and writes %.0f bytes of log.",
 		h.InvocationCPU, h.PartitionCPU, h.DeliveryCPU, h.BilledMS, h.LogBytes)
-	t.line("An event of %d bytes makes an item of %d bytes. The record of a partition has %d bytes with one follower, %d with ten.",
+	t.line("An event of %d bytes makes an item of %d bytes. A partition state has %d bytes with one subscriber, %d with ten.",
 		h.EventBytes, h.SegmentBytes, h.RecordBytes[0], h.RecordBytes[1])
-	t.line("A thousand deliveries in the catch-up of one webhook that answers in 50 ms: billed %.0f ms, %.0f ms of CPU, %.0f ms by the model.\n",
+	t.line("A thousand catch-up deliveries to one webhook that responds in 50 ms: billed %.0f ms, %.0f ms of CPU, %.0f ms by the model.\n",
 		c.BilledMS, c.CPU, Model(c.BilledMS, c.CPU, memoryMB))
-	t.head("publish call", "billed", "CPU", "on the stream", "log")
+	t.header("publish call", "billed", "CPU", "on the stream", "log")
 	for _, p := range m.Publish {
 		t.row(fmt.Sprintf("%d events", p.Events), fmt.Sprintf("%.1f ms", p.BilledMS), fmt.Sprintf("%.2f ms", p.CPU), fmt.Sprintf("%d B", p.Bytes), fmt.Sprintf("%.0f B", p.LogBytes))
 	}

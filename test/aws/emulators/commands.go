@@ -7,13 +7,13 @@ import (
 	"path/filepath"
 )
 
-// command is how to start an emulator.
+// command is the command that starts an emulator.
 type command struct {
 	args []string
 	env  []string // besides the path and the home
 }
 
-// The commands return an error that names what is not there.
+// The commands return an error that names what is missing.
 
 func dynamoCommand(tools string) (command, error) {
 	java, err := exec.LookPath("java")
@@ -50,7 +50,7 @@ func kinesaliteCommand(tools string) (command, error) {
 
 func motoCommand(tools string, port int) (command, error) {
 	python := filepath.Join(tools, "venv", "bin", "python")
-	// It is the last thing that the installation writes.
+	// The installation writes it last.
 	if err := exists(filepath.Join(tools, "venv.stamp")); err != nil {
 		return command{}, err
 	}
@@ -60,7 +60,7 @@ func motoCommand(tools string, port int) (command, error) {
 	return command{args: []string{python, script(tools, "start_moto.py")}, env: append(motoPort(port), "TZ=UTC")}, nil
 }
 
-// script is the path of a script of this repository that starts an emulator.
+// script returns the path of a script in this repository that starts an emulator.
 func script(tools, name string) string {
 	return filepath.Join(filepath.Dir(tools), "test", "aws", "tools", name)
 }

@@ -1,11 +1,11 @@
-// Package emulators starts what stands in for AWS in tests: DynamoDB Local,
-// kinesalite for Kinesis, and moto for S3, SQS, KMS and Step Functions, as `make
-// aws-tools` installs them into .aws-tools of the repository.
+// Package emulators starts the AWS emulators for tests: DynamoDB Local, kinesalite
+// for Kinesis, and moto for S3, SQS, KMS and Step Functions. `make aws-tools`
+// installs them into .aws-tools of the repository.
 //
-// Each starts when a test first asks for it, once for the test process, listens
-// on a free port of loopback and holds its data in memory. It ends with the test
-// process, however that ends. A test whose emulator is not installed is skipped
-// and says what is missing; where CI is set in the environment it fails.
+// Each starts once per test process, when a test first needs it, listens on a free
+// port of loopback and keeps its data in memory. It exits with the test process,
+// however that ends. A test whose emulator is not installed is skipped and says
+// what is missing; if CI is set in the environment, it fails.
 package emulators
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 )
 
-// Region is the region of all clients; the emulators take any.
+// Region is the region of all clients; the emulators accept any.
 const Region = "eu-central-1"
 
 // Account is the account that moto and kinesalite put into ARNs.
@@ -35,9 +35,9 @@ var (
 	motoAll sync.Map // the port that moto calls, 0 for its own: *emulator
 )
 
-// Config is for clients of the endpoint, a URL: with credentials that every
-// emulator takes and the SDK's standard retries. A client of S3 needs
-// UsePathStyle besides.
+// Config returns a configuration for clients of the endpoint, a URL, with
+// credentials that every emulator accepts and the SDK's standard retries. An S3
+// client also needs UsePathStyle.
 func Config(endpoint string) aws.Config {
 	return aws.Config{
 		Region:       Region,
@@ -47,7 +47,7 @@ func Config(endpoint string) aws.Config {
 	}
 }
 
-// DynamoDB returns a client of DynamoDB Local. Make tables by NewTable.
+// DynamoDB returns a client of DynamoDB Local. Create tables with NewTable.
 func DynamoDB(t testing.TB) *dynamodb.Client {
 	t.Helper()
 	return dynamodb.NewFromConfig(Config(DynamoDBURL(t)))
@@ -80,9 +80,9 @@ func Moto(t testing.TB) aws.Config {
 	return Config(MotoBehind(t, 0))
 }
 
-// MotoBehind is the endpoint of a moto whose state machines call every service
-// and every function at this port of localhost, where a front stands. Each port
-// has a moto of its own, in the time zone UTC.
+// MotoBehind is the endpoint of a moto whose state machines call every service and
+// function at this port of localhost, on which a front listens. Each port has its
+// own moto, in the time zone UTC.
 func MotoBehind(t testing.TB, port int) string {
 	t.Helper()
 	return motoAt(port).endpoint(t)
@@ -99,7 +99,7 @@ func motoAt(port int) *emulator {
 // URLs are endpoints.
 type URLs struct{ DynamoDB, Kinesis, Moto string }
 
-// All starts all emulators side by side, with the moto of MotoBehind.
+// All starts all emulators concurrently, with the moto of MotoBehind.
 func All(t testing.TB, port int) URLs {
 	t.Helper()
 	var starting sync.WaitGroup
@@ -110,8 +110,8 @@ func All(t testing.TB, port int) URLs {
 	return URLs{DynamoDB: DynamoDBURL(t), Kinesis: KinesisURL(t), Moto: MotoBehind(t, port)}
 }
 
-// Run runs the tests of a package, for its TestMain, and ends the emulators. It
-// returns once they have ended.
+// Run runs the tests of a package, for its TestMain, then stops the emulators and
+// waits until they have exited.
 func Run(m *testing.M) int {
 	code := m.Run()
 	dynamo.stop()
@@ -123,7 +123,7 @@ func Run(m *testing.M) int {
 	return code
 }
 
-// emulator is started by the first who asks for its endpoint.
+// emulator starts when its endpoint is first needed.
 type emulator struct {
 	name, needs string
 	command     func(tools string) (command, error)
@@ -133,7 +133,7 @@ type emulator struct {
 	err     error
 }
 
-// errNotInstalled is why an emulator cannot start for now.
+// errNotInstalled says that an emulator is not installed.
 var errNotInstalled = errors.New("not installed")
 
 func (e *emulator) endpoint(t testing.TB) string {
@@ -179,7 +179,7 @@ func toolsDir() (string, error) {
 	return filepath.Join(dir, ".aws-tools"), err
 }
 
-// repository is the folder that the working directory's module lies in.
+// repository is the root folder of the working directory's module.
 func repository() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {

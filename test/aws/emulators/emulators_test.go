@@ -34,7 +34,7 @@ func TestTableHasTheTemplatesKeys(t *testing.T) {
 	for _, index := range out.Table.GlobalSecondaryIndexes {
 		got[*index.IndexName] = describe(index.KeySchema) + " " + string(index.Projection.ProjectionType)
 	}
-	want := map[string]string{"": "pk HASH, sk RANGE", "timetable": "timetable HASH, due RANGE KEYS_ONLY"}
+	want := map[string]string{"": "pk HASH, sk RANGE", "timetable": "timetable" + " HASH, due RANGE KEYS_ONLY"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("keys of the table and its indexes (-want +got):\n%s", diff)
 	}
@@ -78,8 +78,8 @@ func TestOneProcessForAll(t *testing.T) {
 	}
 }
 
-// orphanVariable makes the test binary a process that starts all emulators,
-// writes where they are and waits to be killed.
+// orphanVariable makes the test binary start all emulators, print their endpoints
+// and wait to be killed.
 const orphanVariable = "SLUICE_TEST_ORPHANS"
 
 func TestKilledParentLeavesNoneBehind(t *testing.T) {
@@ -126,7 +126,7 @@ func TestKilledParentLeavesNoneBehind(t *testing.T) {
 	}
 }
 
-// closes waits until nobody listens there.
+// closes waits until nothing listens on the address.
 func closes(where string) bool {
 	address, err := url.Parse(where)
 	if err != nil {
@@ -150,7 +150,7 @@ func closes(where string) bool {
 	}
 }
 
-// A client that hangs up while it waits must not end kinesalite for all.
+// A client that disconnects while it waits must not crash kinesalite.
 func TestKinesisBearsHangingUp(t *testing.T) {
 	t.Parallel()
 	client := Kinesis(t)
@@ -178,7 +178,7 @@ func TestKinesisBearsHangingUp(t *testing.T) {
 	}
 }
 
-// outcome takes what a test is told.
+// outcome records how a test was skipped or failed.
 type outcome struct {
 	testing.TB
 	skipped, failed string

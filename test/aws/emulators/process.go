@@ -13,14 +13,13 @@ import (
 	"time"
 )
 
-// startTime is how long an emulator may take to start. It is only ever used up
-// by a failure.
+// startTime limits how long an emulator may take to start. Only a failure takes
+// that long.
 const startTime = 2 * time.Minute
 
-// keeper runs the command given to it and kills it as soon as the standard input
-// ends: when the test process stops it, and when that process is no more, for
-// its end of the pipe is closed then even if it was killed. An interrupt from the
-// terminal is for the test process to act on.
+// keeper runs the command given to it and kills it when standard input closes:
+// when the test process stops it or exits, which closes the pipe even if it is
+// killed. It ignores interrupts from the terminal; the test process handles them.
 const keeper = `trap '' HUP INT TERM
 exec 3<&0
 "$@" </dev/null 3<&- &
@@ -35,11 +34,11 @@ type process struct {
 	ended chan struct{}
 }
 
-// start returns once the emulator has said that it listens.
+// start returns once the emulator reports that it listens.
 func start(c command) (*process, error) {
 	args := append([]string{"-c", keeper, "sh"}, c.args...)
 	cmd := exec.CommandContext(context.Background(), "/bin/sh", args...) // it outlives the test that asks for it
-	// Nothing of the user's AWS set-up, nor a proxy, is to reach it.
+	// Keep the user's AWS configuration and proxy settings away from it.
 	cmd.Env = slices.Concat(c.env, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir()})
 	out := &output{ready: make(chan string, 1)}
 	cmd.Stdout, cmd.Stderr = out, out
@@ -71,14 +70,14 @@ func start(c command) (*process, error) {
 	}
 }
 
-// stop kills the emulator and returns when it has ended. It may be called again.
+// stop kills the emulator and waits until it has exited. It may be called again.
 func (p *process) stop() {
 	_ = p.stdin.Close() // closed already where it was stopped before
 	<-p.ended
 }
 
-// output takes what an emulator writes: it finds the line that says where it
-// listens, and keeps the end for a message.
+// output receives what an emulator writes: it finds the line with its URL, and
+// keeps the end for an error message.
 type output struct {
 	ready chan string
 
@@ -114,7 +113,7 @@ func (o *output) find() {
 	}
 }
 
-// String is the end of what was written.
+// String returns the end of what was written.
 func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -15,9 +15,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// NewTable creates a table with a name of its own and with the keys and indexes
-// of the one in template.yaml, and returns the name when the table is ready. The
-// table goes with the test.
+// NewTable creates a table with a unique name and the keys and indexes of the one
+// in template.yaml, and returns its name once it is ready. The table is deleted at
+// the end of the test.
 func NewTable(t testing.TB, client *dynamodb.Client) string {
 	t.Helper()
 	schema, err := tableSchema()
@@ -46,7 +46,7 @@ func NewTable(t testing.TB, client *dynamodb.Client) string {
 	return name
 }
 
-// schema is what matters here of an AWS::DynamoDB::Table.
+// schema is the part of an AWS::DynamoDB::Table that the emulators need.
 type schema struct {
 	AttributeDefinitions   []attribute  `yaml:"AttributeDefinitions"`
 	KeySchema              []key        `yaml:"KeySchema"`
@@ -72,7 +72,7 @@ type tableIndex struct {
 	} `yaml:"Projection"`
 }
 
-// tableSchema reads the one table of template.yaml.
+// tableSchema reads the schema of the only table in template.yaml.
 func tableSchema() (*schema, error) {
 	dir, err := repository()
 	if err != nil {

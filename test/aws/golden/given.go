@@ -129,7 +129,7 @@ func (w *World) api(ctx context.Context, what string, body []byte) (int, []byte,
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+w.Token(tenant, "integrations:write", "events:publish"))
-	res, err := (&http.Client{Timeout: patience}).Do(req)
+	res, err := (&http.Client{Timeout: waitTimeout}).Do(req)
 	if err != nil {
 		return 0, nil, err
 	}

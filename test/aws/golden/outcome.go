@@ -115,7 +115,7 @@ func (o *Outcome) add(r request) error {
 				p.Events = append(p.Events, content.Events[i].Name)
 			}
 			if !content.Marker.IsZero() {
-				p.Events = append(p.Events, "(barrier)")
+				p.Events = append(p.Events, "(watermark marker)")
 			}
 			o.Published = append(o.Published, p)
 		}

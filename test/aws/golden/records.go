@@ -19,7 +19,7 @@ import (
 type record struct {
 	PartitionKey string       `json:"partition_key"`
 	Events       []plainEvent `json:"events,omitempty"`
-	Barrier      *time.Time   `json:"barrier,omitempty"`
+	Watermark    *time.Time   `json:"barrier"`
 	Raw          string       `json:"raw,omitempty"` // data that Sluice did not make
 }
 
@@ -71,8 +71,8 @@ func batch(records []record, first int) ([]byte, error) {
 
 func (r *record) encode() ([]byte, error) {
 	switch {
-	case r.Barrier != nil:
-		return kinesis.EncodeMarker(*r.Barrier), nil
+	case r.Watermark != nil:
+		return kinesis.EncodeMarker(*r.Watermark), nil
 	case len(r.Events) == 0:
 		return []byte(r.Raw), nil
 	}

@@ -214,5 +214,5 @@ func (w *World) receive(rw http.ResponseWriter, r *http.Request) {
 	rw.WriteHeader(status)
 }
 
-// patience bounds a case. It is only ever used up by a failure.
-const patience = time.Minute
+// waitTimeout bounds a case. It is only ever used up by a failure.
+const waitTimeout = time.Minute

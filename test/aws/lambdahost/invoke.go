@@ -35,7 +35,7 @@ type invocation struct {
 	payload  []byte
 	deadline time.Time
 	answered chan answer
-	settled  bool // under the environment's lock
+	finished bool // under the environment's lock
 }
 
 type answer struct {

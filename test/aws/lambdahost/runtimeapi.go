@@ -52,7 +52,7 @@ func (e *environment) response(w http.ResponseWriter, r *http.Request) {
 	case len(body) > maxPayload:
 		message := "Response payload size (" + strconv.Itoa(len(body)) + " bytes) exceeded maximum allowed payload size (" +
 			strconv.Itoa(maxPayload) + " bytes)."
-		e.settle(r.PathValue("id"), errorPayload("Function.ResponseSizeTooLarge", message), true)
+		e.finish(r.PathValue("id"), errorPayload("Function.ResponseSizeTooLarge", message), true)
 		refuse(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", message)
 	default:
 		e.answer(w, r, body, false)
@@ -82,7 +82,7 @@ func (e *environment) initError(w http.ResponseWriter, r *http.Request) {
 }
 
 func (e *environment) answer(w http.ResponseWriter, r *http.Request, payload []byte, failed bool) {
-	if !e.settle(r.PathValue("id"), payload, failed) {
+	if !e.finish(r.PathValue("id"), payload, failed) {
 		refuse(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
 		return
 	}
@@ -91,14 +91,14 @@ func (e *environment) answer(w http.ResponseWriter, r *http.Request, payload []b
 
 // settle notes the answer of the invocation, if that is what the process is
 // busy with and it has not answered yet.
-func (e *environment) settle(id string, payload []byte, failed bool) bool {
+func (e *environment) finish(id string, payload []byte, failed bool) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	i := e.current
-	if i == nil || i.id != id || i.settled {
+	if i == nil || i.id != id || i.finished {
 		return false
 	}
-	i.settled = true
+	i.finished = true
 	i.answered <- answer{payload, failed, time.Now()}
 	return true
 }

@@ -63,14 +63,14 @@ func (s *Stack) Register(t testing.TB, tenant string, webhooks int, url string) 
 			t.Fatal(err)
 		}
 	}
-	Until(t, "all webhooks follow", func(ctx context.Context) bool { return s.Followers(ctx, tenant) == webhooks })
+	Until(t, "all webhooks follow", func(ctx context.Context) bool { return s.Subscribers(ctx, tenant) == webhooks })
 	s.Quiet(t)
 	return api
 }
 
-// Followers is how many integrations of a tenant follow, -1 where that cannot be
+// Subscribers is how many integrations of a tenant follow, -1 where that cannot be
 // read.
-func (s *Stack) Followers(ctx context.Context, tenant string) int {
+func (s *Stack) Subscribers(ctx context.Context, tenant string) int {
 	r, err := store.New(s.DynamoDB, s.Table, time.Now).Partition(ctx, event.Partition{Tenant: tenant})
 	if err != nil {
 		return -1
@@ -97,13 +97,13 @@ func (s *Stack) Quiet(t testing.TB) {
 	})
 }
 
-// patience is only ever used up by a failure.
-const patience = 3 * time.Minute
+// waitTimeout is only ever used up by a failure.
+const waitTimeout = 3 * time.Minute
 
 // Until looks every 50 ms whether something holds. It fails the test in the end.
 func Until(t testing.TB, what string, holds func(context.Context) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -111,7 +111,7 @@ func Until(t testing.TB, what string, holds func(context.Context) bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("waited %v until %s", patience, what)
+			t.Fatalf("waited %v until %s", waitTimeout, what)
 		}
 	}
 }

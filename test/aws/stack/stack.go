@@ -114,7 +114,7 @@ func (s *Stack) deploy(t testing.TB, o Options) error {
 	if err := s.listen(t, definition); err != nil {
 		return err
 	}
-	return s.follow(t, definition, o)
+	return s.startPoller(t, definition, o)
 }
 
 // open starts the front and makes clients that go through it.
@@ -256,8 +256,8 @@ func (s *Stack) listen(t testing.TB, definition *template) error {
 	return nil
 }
 
-// follow starts the event source mapping of fanout.
-func (s *Stack) follow(t testing.TB, definition *template, o Options) error {
+// startPoller starts the event source mapping of fanout.
+func (s *Stack) startPoller(t testing.TB, definition *template, o Options) error {
 	mapping, err := definition.functions["fanout"].stream()
 	if err != nil {
 		return err

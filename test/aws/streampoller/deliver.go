@@ -131,7 +131,7 @@ func (l *lane) judge(ctx context.Context, p piece, last bool) []piece {
 		return []piece{left, right}
 	}
 	if p.response > 0 {
-		l.reader.settle(p.records[:p.response])
+		l.reader.finish(p.records[:p.response])
 		p.records = p.records[p.response:]
 	}
 	if limit := poller.options.MaximumRetryAttempts; limit >= 0 && p.attempts > limit {
@@ -153,14 +153,14 @@ func (l *lane) succeed(p piece, last bool) []piece {
 		return []piece{{records: p.records, again: true}}
 	case Overlap:
 		half := len(p.records) / 2
-		l.reader.settle(p.records[:half])
+		l.reader.finish(p.records[:half])
 		p.records = p.records[half:]
 		if last {
 			p.records = l.extend(p.records)
 		}
 		return []piece{{records: p.records, again: true}}
 	}
-	l.reader.settle(p.records)
+	l.reader.finish(p.records)
 	return nil
 }
 
@@ -182,7 +182,7 @@ func (l *lane) giveUp(ctx context.Context, p piece, condition string) bool {
 	poller.mu.Lock()
 	poller.stats.Discarded += len(p.records)
 	poller.mu.Unlock()
-	l.reader.settle(p.records)
+	l.reader.finish(p.records)
 	return true
 }
 

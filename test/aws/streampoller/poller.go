@@ -113,7 +113,7 @@ type Stats struct {
 	Invocations int
 	Failures    int // invocations after which something was to be sent again, or given up
 	Refusals    int // invocations that did not come about
-	Settled     int // records that have succeeded or were given up; again after a restart, if it repeats them
+	Finished    int // records that have succeeded or were given up; again after a restart, if it repeats them
 	Discarded   int // of those, the ones that were given up
 }
 

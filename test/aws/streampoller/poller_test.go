@@ -152,7 +152,7 @@ func TestResponses(t *testing.T) {
 				}
 				p := r.run(time.Minute, "a", "b", "c")
 				r.want(c.want...)
-				if s := p.Stats(); s.Settled != 3 || s.Discarded != 0 {
+				if s := p.Stats(); s.Finished != 3 || s.Discarded != 0 {
 					t.Errorf("stats %+v", s)
 				}
 			})
@@ -197,7 +197,7 @@ func TestRetriesRunOut(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("the invocation record (-want +got):\n%s", diff)
 		}
-		if s := p.Stats(); s.Discarded != 2 || s.Settled != 3 || s.Invocations != 4 || s.Failures != 3 || s.Refusals != 2 {
+		if s := p.Stats(); s.Discarded != 2 || s.Finished != 3 || s.Invocations != 4 || s.Failures != 3 || s.Refusals != 2 {
 			t.Errorf("stats %+v", s)
 		}
 	})

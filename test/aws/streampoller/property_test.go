@@ -25,20 +25,20 @@ type world struct {
 	stream  *fakeStream
 	options streampoller.Options
 
-	mu      sync.Mutex
-	rng     *rand.Rand
-	trouble float64             // how likely each failure is
-	keys    map[string][]string // numbers of a key's records, in the order in which they were put
-	key     map[string]string
-	poison  map[string]bool
-	settled map[string]bool // succeeded, or given up
-	failed  map[string]bool // given up
-	lanes   map[string]bool // those with an invocation under way
-	batches [][]string      // sent and answered
-	broken  []string
+	mu       sync.Mutex
+	rng      *rand.Rand
+	trouble  float64             // how likely each failure is
+	keys     map[string][]string // numbers of a key's records, in the order in which they were put
+	key      map[string]string
+	poison   map[string]bool
+	finished map[string]bool // succeeded, or given up
+	failed   map[string]bool // given up
+	lanes    map[string]bool // those with an invocation under way
+	batches  [][]string      // sent and answered
+	broken   []string
 }
 
-func TestEveryRecordIsSettledInOrder(t *testing.T) {
+func TestRecordsFinishInOrder(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		o := streampoller.Options{
 			StreamARN:                  streamARN,
@@ -66,15 +66,15 @@ func TestEveryRecordIsSettledInOrder(t *testing.T) {
 
 func newWorld(o streampoller.Options, shards int, trouble float64, seed uint64) *world {
 	w := &world{
-		stream:  newStream(shards),
-		rng:     rand.New(rand.NewPCG(seed, 1)),
-		trouble: trouble,
-		keys:    map[string][]string{},
-		key:     map[string]string{},
-		poison:  map[string]bool{},
-		settled: map[string]bool{},
-		failed:  map[string]bool{},
-		lanes:   map[string]bool{},
+		stream:   newStream(shards),
+		rng:      rand.New(rand.NewPCG(seed, 1)),
+		trouble:  trouble,
+		keys:     map[string][]string{},
+		key:      map[string]string{},
+		poison:   map[string]bool{},
+		finished: map[string]bool{},
+		failed:   map[string]bool{},
+		lanes:    map[string]bool{},
 	}
 	w.stream.flaky = func() bool { return w.chance(trouble) }
 	o.Stream, o.Invoker, o.OnFailure = w.stream, invokerFunc(w.invoke), w.giveUp
@@ -113,7 +113,7 @@ func (w *world) run(steps []int) {
 	}
 	w.poller.Stop()
 	for number := range w.key {
-		if !w.settled[number] {
+		if !w.finished[number] {
 			w.fault("record %s of %s is not settled", number, w.key[number])
 		}
 		if w.failed[number] && w.options.MaximumRetryAttempts < 0 {
@@ -153,7 +153,7 @@ func (w *world) before(b streampoller.Batch) {
 			if earlier >= rec.Sequence {
 				break
 			}
-			if !w.settled[earlier] && !slices.Contains(numbers, earlier) {
+			if !w.finished[earlier] && !slices.Contains(numbers, earlier) {
 				w.fault("%s was sent before %s of the same key was settled", rec.Sequence, earlier)
 			}
 		}
@@ -173,7 +173,7 @@ func (w *world) checkpoints() {
 	defer w.stream.mu.Unlock()
 	for id, point := range points {
 		for _, rec := range w.stream.shard(id).records {
-			if *rec.SequenceNumber <= point && !w.settled[*rec.SequenceNumber] {
+			if *rec.SequenceNumber <= point && !w.finished[*rec.SequenceNumber] {
 				w.fault("the checkpoint of %s is beyond %s, which is not settled", id, *rec.SequenceNumber)
 			}
 		}
@@ -230,16 +230,16 @@ func (w *world) invoke(payload []byte) (string, string, error) {
 		if !w.options.ReportBatchItemFailures {
 			return "", "Unhandled", nil
 		}
-		w.settle(event.Records[:i])
+		w.finish(event.Records[:i])
 		return fmt.Sprintf(`{"batchItemFailures":[{"itemIdentifier":%q}]}`, number), "", nil
 	}
-	w.settle(event.Records)
+	w.finish(event.Records)
 	return "null", "", nil
 }
 
-func (w *world) settle(records []events.KinesisEventRecord) {
+func (w *world) finish(records []events.KinesisEventRecord) {
 	for _, rec := range records {
-		w.settled[rec.Kinesis.SequenceNumber] = true
+		w.finished[rec.Kinesis.SequenceNumber] = true
 	}
 }
 
@@ -262,7 +262,7 @@ func (w *world) giveUp(_ context.Context, text []byte) error {
 			continue
 		}
 		for _, number := range batch[from : to+1] {
-			w.settled[number], w.failed[number] = true, true
+			w.finished[number], w.failed[number] = true, true
 		}
 		if to+1-from != info.BatchSize {
 			w.fault("a batch of %d was given up as %d", to+1-from, info.BatchSize)

@@ -106,17 +106,17 @@ type record struct {
 
 // reader reads one shard, from its checkpoint until the poller stops.
 type reader struct {
-	poller  *Poller
-	shard   *shard
-	lanes   []*lane
-	settled chan struct{} // some record was
+	poller   *Poller
+	shard    *shard
+	lanes    []*lane
+	progress chan struct{} // signalled when a record finishes
 
 	pending []*record // in the shard's order, from the first that is not settled; under the poller's lock
 	last    string    // number of the last record read
 }
 
 func newReader(p *Poller, s *shard) *reader {
-	r := &reader{poller: p, shard: s, settled: make(chan struct{}, 1), last: s.checkpoint}
+	r := &reader{poller: p, shard: s, progress: make(chan struct{}, 1), last: s.checkpoint}
 	for i := range p.options.ParallelizationFactor {
 		r.lanes = append(r.lanes, &lane{reader: r, number: i, more: make(chan struct{}, 1)})
 	}
@@ -178,7 +178,7 @@ func (r *reader) await(ctx context.Context, n int) bool {
 			return ctx.Err() == nil
 		}
 		select {
-		case <-r.settled:
+		case <-r.progress:
 		case <-ctx.Done():
 			return false
 		}
@@ -236,20 +236,20 @@ func (r *reader) take(out *kinesis.GetRecordsOutput) {
 
 // settle notes that records have succeeded or were given up, and moves the
 // checkpoint on as far as there is no gap.
-func (r *reader) settle(records []*record) {
+func (r *reader) finish(records []*record) {
 	r.poller.mu.Lock()
 	defer r.poller.mu.Unlock()
 	for _, rec := range records {
 		rec.done = true
 	}
-	r.poller.stats.Settled += len(records)
+	r.poller.stats.Finished += len(records)
 	n := 0
 	for n < len(r.pending) && r.pending[n].done {
 		r.shard.checkpoint = r.pending[n].Sequence
 		n++
 	}
 	r.pending = r.pending[n:]
-	signal(r.settled)
+	signal(r.progress)
 }
 
 // signal wakes whoever waits on the channel, now or when they next do.
