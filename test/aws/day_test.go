@@ -9,8 +9,8 @@ import (
 	"github.com/sluicehq/sluice/test/aws/stack"
 )
 
-// TestDay plays longer rounds on moto's state machines, where one call in 50
-// goes wrong in some way.
+// TestDay plays longer rounds on moto's state machines while one call in 50 fails
+// in some way.
 func TestDay(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
@@ -31,7 +31,7 @@ func TestDay(t *testing.T) {
 		end()
 	}
 	if len(w.Front.Injected()) == 0 {
-		t.Error("nothing went wrong")
+		t.Error("no fault was injected")
 	}
 	w.heal(t, rounds...)
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/sluicehq/sluice/test/aws/stack"
 )
 
-// TestDeadLetters lets fanout fail for a tenant for longer than the stream waits
-// for it. An operator puts back what was given up, and it arrives.
+// TestDeadLetters makes fanout fail for a tenant until the event source mapping
+// gives up. An operator redrives the dead-lettered batches, and all events arrive.
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, stack.Options{Interpreter: true, RecordAge: 3 * time.Second})
@@ -33,13 +33,13 @@ func TestDeadLetters(t *testing.T) {
 	r.publish(3, 0)
 	separate.publish(3, 0)
 	w.until(t, "the other tenant's arrived", func() bool { return separate.lacks(other) == 0 })
-	w.until(t, "what cannot be appended was given up", func() bool { return w.waiting(t) > 0 && w.Poller.Idle() })
+	w.until(t, "the batches that cannot be appended are dead-lettered", func() bool { return w.waiting(t) > 0 && w.Poller.Idle() })
 	repair()
 	if n := r.lacks(to); n != 6 {
-		t.Fatalf("%d events wait to be put back, want 6", n)
+		t.Fatalf("%d events wait for a redrive, want 6", n)
 	}
 	if d := w.Poller.Stats().Discarded; d != 2 {
-		t.Errorf("%d records were given up, want 2", d)
+		t.Errorf("%d records were dead-lettered, want 2", d)
 	}
 	w.redrive(t)
 	w.until(t, "all arrived", func() bool { return r.lacks(to) == 0 })
@@ -49,7 +49,7 @@ func TestDeadLetters(t *testing.T) {
 	}
 }
 
-// waiting is how many messages the dead-letter queue has.
+// waiting returns the number of messages in the dead-letter queue.
 func (w *world) waiting(t *testing.T) int {
 	t.Helper()
 	out, err := w.SQS.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{QueueUrl: &w.Queue, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll}})

@@ -14,9 +14,8 @@ import (
 	"github.com/sluicehq/sluice/test/aws/stack"
 )
 
-// TestExecutionsStopped stops every execution there is, again and again while
-// rounds are played, and once more when that is over: what has to be driven is
-// then driven by nobody.
+// TestExecutionsStopped repeatedly stops every execution while rounds are played,
+// and once more at the end, so that nothing advances the cursors that are due.
 func TestExecutionsStopped(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, stack.Options{Interpreter: true})
@@ -63,7 +62,7 @@ func TestExecutionsStopped(t *testing.T) {
 	}
 }
 
-// stopExecutions stops those that are under way.
+// stopExecutions stops every running execution.
 func (w *world) stopExecutions(t *testing.T) int {
 	t.Helper()
 	running := w.executions(t, types.ExecutionStatusRunning)
@@ -75,8 +74,8 @@ func (w *world) stopExecutions(t *testing.T) int {
 	return len(running)
 }
 
-// TestSweepUnderFaults lets every call fail that a sweep makes, as often as the
-// sweep makes it. The next sweep without faults does all that is to be done.
+// TestSweepUnderFaults makes every call of a sweep fail, as often as the sweep
+// makes it. The next sweep without faults does all of the work.
 func TestSweepUnderFaults(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, stack.Options{Interpreter: true, Settings: map[string]string{"SLUICE_TEMPORARY_GRACE": "1s"}})
@@ -100,7 +99,7 @@ func TestSweepUnderFaults(t *testing.T) {
 	pause(t.Context(), 2*w.quietAfter)
 
 	if len(behind.all()) > calls {
-		t.Fatal("something drives what is to be swept")
+		t.Fatal("the cursor advances without a sweep")
 	}
 
 	before := w.Front.Counts()
@@ -113,7 +112,7 @@ func TestSweepUnderFaults(t *testing.T) {
 	} {
 		for _, kind := range []front.Kind{front.Throttle, front.Error500, front.Conflict, front.TimeoutAfterSuccess} {
 			end := w.Front.Inject(front.Fault{Match: group, Kind: kind})
-			t.Logf("a sweep where all is answered with %q: %.200v", kind, w.Sweep(t.Context()))
+			t.Logf("a sweep in which every call gets %q: %.200v", kind, w.Sweep(t.Context()))
 			end()
 		}
 	}
@@ -123,16 +122,16 @@ func TestSweepUnderFaults(t *testing.T) {
 	}
 	for operation := range w.Front.Counts().Since(before) {
 		if !injected[operation] && !slices.Contains(pollers, operation) {
-			t.Errorf("%s was never answered with an error", operation)
+			t.Errorf("no fault was injected into %s", operation)
 		}
 	}
 	if err := w.Sweep(t.Context()); err != nil {
 		t.Errorf("the sweep failed: %v", err)
 	}
 	if !eventually(afterSweep, func() bool { return other.lacks(behind) == 0 }) {
-		t.Error("one sweep did not start what is overdue")
+		t.Error("one sweep did not start the overdue cursor")
 	}
 	if status := r.try(http.MethodGet, integrationsPath+"/replay", nil, nil); status != http.StatusNotFound {
-		t.Errorf("the replay past its grace is still there: %d", status)
+		t.Errorf("the expired replay still exists: %d", status)
 	}
 }

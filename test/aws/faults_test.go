@@ -13,8 +13,8 @@ import (
 	"github.com/sluicehq/sluice/test/aws/stack"
 )
 
-// TestFaults lets every call fail that a round makes of AWS, in every way and at
-// several places. Which calls there are, a round without faults tells.
+// TestFaults makes every AWS call of a round fail, in every way and at several
+// places. A round without faults shows which calls there are.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
@@ -40,17 +40,18 @@ func TestFaults(t *testing.T) {
 	w.wantInjected(t, operations)
 }
 
-// roundsAtOnce is how many rounds are played side by side; most of the time they
-// wait until an integration is stopped.
+// roundsAtOnce is the number of concurrent rounds; most of the time they wait until
+// an integration is stopped.
 const roundsAtOnce = 40
 
-// pattern is where among a round's calls of one operation faults are.
+// pattern says which of a round's calls of one operation fail.
 type pattern struct {
 	name string
 	at   []front.Fault
 }
 
-// patterns have faults that the SDK makes up for, and bursts that it gives up.
+// patterns have single faults, which the SDK's retries cover, and bursts, which
+// they do not.
 func patterns() []pattern {
 	all := []pattern{
 		{"burst", []front.Fault{{Count: 4}, {After: 5, Count: 4}}},
@@ -70,7 +71,7 @@ func kindsOf(operation string) []front.Kind {
 	return kinds
 }
 
-// operations are those of a round without faults.
+// operations returns the operations that a round without faults calls.
 func (w *world) operations(t *testing.T) []string {
 	t.Helper()
 	before := w.Front.Counts()
@@ -83,10 +84,10 @@ func (w *world) operations(t *testing.T) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(counts)), func(operation string) bool { return slices.Contains(pollers, operation) })
 }
 
-// pollers are the calls that AWS itself makes to read the stream.
+// pollers are the calls of the event source mapping.
 var pollers = []string{"kinesis.GetRecords", "kinesis.GetShardIterator", "kinesis.ListShards"}
 
-// playUnder plays a round whose calls of one operation are faulty.
+// playUnder plays a round while its calls of one operation fail.
 func (r *round) playUnder(operation string, kind front.Kind, p pattern) {
 	for _, f := range p.at {
 		f.Kind = kind
@@ -97,14 +98,14 @@ func (r *round) playUnder(operation string, kind front.Kind, p pattern) {
 	eventually(15*time.Second, func() bool { return r.missing() == "" })
 }
 
-// of is a Match for a round's calls of an operation.
+// of returns a Match for a round's calls of an operation.
 func (r *round) of(operation string) func(string, string, []byte) bool {
 	return func(service, op string, body []byte) bool {
 		return service+"."+op == operation && bytes.Contains(body, []byte(r.name))
 	}
 }
 
-// wantInjected fails the test if a fault never happened.
+// wantInjected fails the test if some fault was never injected.
 func (w *world) wantInjected(t *testing.T, operations []string) {
 	t.Helper()
 	happened := map[string]bool{}
@@ -114,7 +115,7 @@ func (w *world) wantInjected(t *testing.T, operations []string) {
 	for _, operation := range operations {
 		for _, kind := range kindsOf(operation) {
 			if !happened[operation+" "+string(kind)] {
-				t.Errorf("%s was never answered with %q", operation, kind)
+				t.Errorf("%s never failed with %q", operation, kind)
 			}
 		}
 	}

@@ -19,10 +19,9 @@ import (
 	"github.com/sluicehq/sluice/test/aws/stack"
 )
 
-// TestHotPath holds fanout to what a batch may cost in requests: of each
-// partition one consistent read of its record and two puts, whatever the number
-// of its subscribers, and one object if its segment is large. A batch that was
-// appended before writes nothing.
+// TestHotPath checks the number of requests per batch: for each partition, one
+// consistent read of its state and two puts, whatever the number of subscribers,
+// plus one object if its segment is large. A redelivered batch writes nothing.
 func TestHotPath(t *testing.T) {
 	h := newHotPath(t)
 	for _, subscribers := range []int{1, 10} {
@@ -48,18 +47,18 @@ func TestHotPath(t *testing.T) {
 	t.Run("a large segment", func(t *testing.T) {
 		h.wantRequests(t, h.Batch(large("with-1")), "PutObject", "GetItem P#0#T RECORD consistent", "PutItem S#0#T segment", "PutItem P#0#T RECORD")
 	})
-	t.Run("a batch seen before", func(t *testing.T) {
+	t.Run("a redelivered batch", func(t *testing.T) {
 		batch := h.Batch(small("with-10"))
 		h.invoke(t, batch)
 		h.wantRequests(t, batch, "Query S#0#T", "GetItem P#0#T RECORD consistent")
 	})
-	t.Run("nobody follows", func(t *testing.T) {
+	t.Run("no subscribers", func(t *testing.T) {
 		h.invoke(t, h.Batch(small("alone")))
 		h.wantRequests(t, h.Batch(small("alone")), "GetItem P#0#T RECORD consistent", "PutItem S#0#T segment", "PutItem P#0#T RECORD")
 	})
 }
 
-// hotPath is a stack whose fanout the test invokes itself.
+// hotPath is a stack whose fanout only the test invokes.
 type hotPath struct {
 	*stack.Stack
 	t        *testing.T
@@ -70,7 +69,7 @@ type hotPath struct {
 }
 
 func newHotPath(t *testing.T) *hotPath {
-	// A batch that takes half of its budget reads the record again.
+	// A batch that takes half of its budget reads the partition state again.
 	s := stack.Deploy(t, stack.Options{Settings: map[string]string{"SLUICE_FOLLOW_BUDGET": "30s"}, Interpreter: true})
 	s.Poller.Stop()
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -96,7 +95,7 @@ func small(tenant string) []event.Event {
 	return stack.Events(tenant, 3, func(int) []byte { return []byte(`{"n":1}`) })
 }
 
-// large is a record whose segment has no room in an item.
+// large returns a record whose segment is too large for an item.
 func large(tenant string) []event.Event {
 	random := make([]byte, 64<<10)
 	_, _ = rand.Read(random)
@@ -113,9 +112,8 @@ func (h *hotPath) invoke(t *testing.T, batch []byte) {
 	}
 }
 
-// wantRequests compares what fanout asks for a batch with what it may: all
-// requests of DynamoDB and S3, and nothing of any other service. T stands for
-// the tenant.
+// wantRequests compares the requests that fanout makes for a batch with want. All
+// of them must go to DynamoDB or S3. T stands for the tenant.
 func (h *hotPath) wantRequests(t *testing.T, batch []byte, want ...string) {
 	t.Helper()
 	h.Quiet(h.t)
@@ -140,7 +138,7 @@ func (h *hotPath) wantRequests(t *testing.T, batch []byte, want ...string) {
 	}
 }
 
-// note writes down a request. It is the match of a fault that never happens.
+// note records a request. It is the Match of a fault that never happens.
 func (h *hotPath) note(service, op string, body []byte) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -152,7 +150,8 @@ func (h *hotPath) note(service, op string, body []byte) bool {
 	return false
 }
 
-// describe is the operation, the keys without the tenant, and how it reads.
+// describe returns the operation, the keys without the tenant, and "consistent" for
+// a consistent read.
 func describe(op string, body []byte) string {
 	type texts map[string]struct{ S string }
 	var request struct {

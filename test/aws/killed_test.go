@@ -11,8 +11,8 @@ import (
 	"github.com/sluicehq/sluice/test/aws/stack"
 )
 
-// TestKilled ends the processes of all functions again and again in the middle
-// of whatever they do, while rounds are played.
+// TestKilled repeatedly kills the processes of all functions in the middle of their
+// work, while rounds are played.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
@@ -54,8 +54,8 @@ func TestKilled(t *testing.T) {
 	w.heal(t, rounds...)
 }
 
-// held ends fanout, and advance, when a receiver has the event and has not
-// answered.
+// held kills fanout, and then advance, when a receiver has the event and has not
+// responded.
 func held(t *testing.T, w *world) {
 	for _, c := range []struct {
 		function string
@@ -87,7 +87,7 @@ func held(t *testing.T, w *world) {
 		to.release(release)
 		before := len(to.all())
 		if !eventually(4*w.quietAfter, func() bool { return len(to.all()) > before }) {
-			t.Errorf("%s was killed before it knew the answer, and the event did not come again", c.function)
+			t.Errorf("%s was killed before it got the response, and the event was not sent again", c.function)
 		}
 		r.publish(5, 0)
 		w.until(t, "all arrived at both", func() bool {
@@ -96,7 +96,7 @@ func held(t *testing.T, w *world) {
 	}
 }
 
-// release lets held calls be answered.
+// release lets the receiver respond to held calls.
 func (r *receiver) release(hold chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -104,7 +104,7 @@ func (r *receiver) release(hold chan struct{}) {
 	r.hold = nil
 }
 
-// lacks is how many of the acknowledged events a receiver has not taken.
+// lacks returns how many of the published events a receiver has not accepted.
 func (r *round) lacks(to *receiver) int {
 	taken := to.taken()
 	r.mu.Lock()

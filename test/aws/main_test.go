@@ -1,6 +1,6 @@
-// Package aws has the tests of the AWS shape: the real functions, deployed from
-// template.yaml to stand-ins of the services they use. They are skipped where
-// `make aws-tools` has not installed these, and fail if CI is set.
+// Package aws tests the AWS deployment: the real functions, deployed from
+// template.yaml to emulators of the services they use. If `make aws-tools` has not
+// installed these, the tests are skipped, or fail if CI is set.
 package aws
 
 import (
@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
-// atOnce is how many tests run at a time. They wait more than they compute.
+// atOnce is the number of parallel tests. They wait more than they compute.
 const atOnce = "16"
 
 func testMain(m *testing.M) int {

@@ -17,13 +17,13 @@ import (
 	"github.com/sluicehq/sluice/test/aws/streampoller"
 )
 
-// unhurried are settings with which nobody leaves the follow loop because this
-// machine is slow: who leaves may get again what was under way.
+// unhurried has settings with which no subscriber is evicted because this machine
+// is slow: an evicted subscriber may get the events in flight twice.
 var unhurried = map[string]string{"SLUICE_FOLLOW_BUDGET": "20s", "SLUICE_WEBHOOK_TIMEOUT": "20s"}
 
-// TestRepeats hands batches over again, whole or overlapping with what follows,
-// and splits and merges the stream's shards while events flow. What was appended
-// is known, and nobody gets it twice.
+// TestRepeats redelivers batches, whole or overlapping with later records, and
+// splits and merges the stream's shards while events flow. Events already appended
+// are recognized, and no receiver gets one twice.
 func TestRepeats(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -52,7 +52,7 @@ func TestRepeats(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if repeated[streampoller.Duplicate] == 0 || repeated[streampoller.Overlap] == 0 {
-		t.Errorf("repeated were %v (seed %d); that proves nothing", repeated, seed)
+		t.Errorf("redeliveries were %v (seed %d); that proves nothing", repeated, seed)
 	}
 	open := w.openShards(t)
 	if len(open) != 1 || *open[0].ShardId == "shardId-000000000000" {
@@ -60,8 +60,8 @@ func TestRepeats(t *testing.T) {
 	}
 }
 
-// publishOnce publishes calls of several tenants side by side, and fails the
-// test if an event does not arrive exactly once.
+// publishOnce publishes for several tenants concurrently and fails the test unless
+// every event arrives exactly once.
 func (w *world) publishOnce(t *testing.T, calls int) {
 	t.Helper()
 	var rounds []*round
@@ -87,7 +87,7 @@ func (w *world) publishOnce(t *testing.T, calls int) {
 		}
 		return true
 	})
-	w.until(t, "nothing is left on the stream", w.Poller.Idle)
+	w.until(t, "the stream is drained", w.Poller.Idle)
 	for _, r := range rounds {
 		for id, to := range r.receivers {
 			for event, n := range to.taken() {
@@ -99,7 +99,7 @@ func (w *world) publishOnce(t *testing.T, calls int) {
 	}
 }
 
-// reshard splits the one shard, splits one of the two again, and merges all.
+// reshard splits the only shard, splits one of the two again, and merges all.
 func (w *world) reshard(ctx context.Context, t *testing.T) {
 	steps := []func([]types.Shard) error{
 		func(s []types.Shard) error { return w.split(ctx, s[0], "170141183460469231731687303715884105728") },
@@ -137,7 +137,7 @@ func (w *world) merge(ctx context.Context, a, b types.Shard) error {
 	return err
 }
 
-// openShards are those that take records, by their hash keys.
+// openShards returns the shards that accept records, ordered by hash key.
 func (w *world) openShards(t *testing.T) []types.Shard {
 	t.Helper()
 	list, err := w.Kinesis.ListShards(context.Background(), &kinesis.ListShardsInput{StreamName: aws.String(w.Stream)})

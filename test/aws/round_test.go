@@ -15,9 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// round is what one tenant lives through: integrations of every kind, one that
-// is stopped and started, one that comes later, and a replay, while events flow.
-// It notes what has to arrive where.
+// round is the story of one tenant: integrations of every kind, one that is stopped
+// and started, one registered later, and a replay, while events flow. It records
+// what must arrive where.
 type round struct {
 	*tenant
 	receivers map[string]*receiver
@@ -26,10 +26,10 @@ type round struct {
 	mu       sync.Mutex
 	orders   []string // acknowledged
 	returns  []string
-	late     []string // those of both after which "late" was there
+	late     []string // those of both published after "late" was registered
 	replayed []string
 	began    time.Time
-	gaps     [][2]time.Time // in which "paused" was stopped
+	gaps     [][2]time.Time // while "paused" was stopped
 	played   bool           // to its end
 	whole    bool           // nothing is missing
 }
@@ -64,14 +64,14 @@ func (r *round) register(id string, fields object) *receiver {
 		r.mu.Unlock()
 	}
 	status := r.call(http.MethodPost, integrationsPath, body, nil)
-	if status != http.StatusOK && status != http.StatusConflict { // of one whose answer was lost
+	if status != http.StatusOK && status != http.StatusConflict { // of a call whose response was lost
 		fatal(r.t, "register %s: %d", id, status)
 	}
 	return to
 }
 
-// publish publishes n orders, a tenth of them returns, and notes those that are
-// acknowledged. What is not, is published again, as clients do.
+// publish publishes n orders, a tenth of them returns, and records those that the
+// API accepts. It publishes the others again, as clients do.
 func (r *round) publish(n, bytes int) {
 	r.t.Helper()
 	events := make([]object, n)
@@ -81,7 +81,7 @@ func (r *round) publish(n, bytes int) {
 			events[i]["name"] = "return.created"
 		}
 	}
-	if bytes > 0 { // that cannot be compressed
+	if bytes > 0 { // incompressible
 		noise := make([]byte, bytes)
 		_, _ = rand.Read(noise)
 		events[0]["payload"] = object{"noise": base64.StdEncoding.EncodeToString(noise)}
@@ -104,11 +104,11 @@ func (r *round) publish(n, bytes int) {
 	}
 }
 
-// noise is the size of an event whose segment does not go into an item.
+// noise is the size of an event whose segment is too large for an item.
 const noise = 40 << 10
 
-// play lives the round. Bursts is how often events are published before and
-// after the stop, and for how long that pauses.
+// play runs the round. bursts is how often it publishes before and after the stop;
+// it pauses after each burst.
 func (r *round) play(bursts int, between time.Duration) {
 	r.t.Helper()
 	r.began = time.Now()
@@ -158,7 +158,7 @@ func (r *round) play(bursts int, between time.Duration) {
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
-// stop stops an integration and returns when it can be read that it is stopped.
+// stop stops an integration and returns once the API reports it as stopped.
 func (r *round) stop(id string) {
 	r.t.Helper()
 	r.call(http.MethodPost, integrationsPath+"/"+id+"/_stop", nil, nil)
@@ -171,7 +171,7 @@ func (r *round) status(id string) string {
 	return d.Status
 }
 
-// missing says what has not yet come where it has to, "" if nothing.
+// missing says which events have not arrived yet, or "" if none are missing.
 func (r *round) missing() string {
 	r.mu.Lock()
 	if r.whole {
@@ -180,7 +180,7 @@ func (r *round) missing() string {
 	}
 	if !r.played {
 		r.mu.Unlock()
-		return "the round was not played to its end"
+		return "the round did not finish"
 	}
 	all := slices.Concat(r.orders, r.returns)
 	want := map[string][]string{
@@ -231,12 +231,12 @@ func (r *round) files() map[string]int {
 	return there
 }
 
-// check has what must hold of a round when nothing is missing.
+// check checks what must hold for a round once nothing is missing.
 func (r *round) check(t *testing.T) {
 	t.Helper()
 	for _, gap := range r.gaps {
 		if n := r.receivers["paused"].between(gap[0], gap[1]); n > 0 {
-			t.Errorf("%s: %d calls after it could be read that it was stopped", r.name, n)
+			t.Errorf("%s: %d calls after it was reported as stopped", r.name, n)
 		}
 	}
 	acknowledged := map[string]bool{}
@@ -256,7 +256,7 @@ func (r *round) check(t *testing.T) {
 	for _, e := range list.Rejected {
 		rejected[e.ID] = true
 		if acknowledged[e.ID] {
-			t.Errorf("%s: the list of rejected events has %s, which was taken", r.name, e.ID)
+			t.Errorf("%s: the list of rejected events has %s, which was accepted", r.name, e.ID)
 		}
 	}
 	for _, id := range r.returns {
@@ -272,7 +272,7 @@ func (r *round) check(t *testing.T) {
 	}
 }
 
-// life are the actions of an integration's log that are not about deliveries,
+// life returns the actions in an integration's log that are not about deliveries,
 // oldest first.
 func (r *round) life(id string) []string {
 	var list struct{ Entries []struct{ Action string } }

@@ -11,8 +11,8 @@ import (
 	"github.com/sluicehq/sluice/test/scenario"
 )
 
-// fast are settings that make waiting short, as test/e2e has them for the
-// binary. What is here and not there is of the AWS shape alone.
+// fast has settings that make waits short, like those of test/e2e for the binary.
+// Those that test/e2e lacks apply only to AWS.
 var fast = map[string]string{
 	"SLUICE_RETRY_MIN":        "50ms",
 	"SLUICE_RETRY_MAX":        "500ms",
@@ -24,11 +24,11 @@ var fast = map[string]string{
 	"SLUICE_SEEK_MARGIN":      "1s",
 }
 
-// waitTimeout is only ever used up by a failure.
+// waitTimeout limits every wait. Only a failure takes that long.
 const waitTimeout = 2 * time.Minute
 
-// TestScenarios plays the scenarios of every shape against the AWS shape. At the
-// end no secret may be in anything that a function logged.
+// TestScenarios plays the shared scenarios against the AWS deployment. No function
+// may have logged a secret.
 func TestScenarios(t *testing.T) {
 	for name, o := range map[string]struct {
 		lanes       string
@@ -68,9 +68,8 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// sweepOn sweeps until the test ends, oftener than the schedule does: a process
-// that is killed between a commit and the start of an execution leaves work for
-// the sweep.
+// sweepOn sweeps until the test ends, more often than the schedule does: a process
+// killed between a commit and the start of an execution leaves work for the sweep.
 func sweepOn(t *testing.T, s *stack.Stack) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
@@ -94,7 +93,7 @@ func sweepOn(t *testing.T, s *stack.Stack) {
 	})
 }
 
-// inForce reads settings as the functions do.
+// inForce parses settings as the functions do.
 func inForce(t *testing.T, s *stack.Stack, env map[string]string) settings.Settings {
 	t.Helper()
 	in := settings.Default()

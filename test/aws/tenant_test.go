@@ -34,7 +34,7 @@ func (w *world) newTenant(t *testing.T) *tenant {
 
 var caller = &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
-// try makes a call. The status is 0 if there was no answer.
+// try makes a call. The status is 0 if there was no response.
 func (c *tenant) try(method, path string, body any, into any) int {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -66,7 +66,7 @@ func (c *tenant) try(method, path string, body any, into any) int {
 	return res.StatusCode
 }
 
-// call makes a call until it is answered otherwise than by a 5xx, as clients do.
+// call retries a call until the response is not a 5xx, as clients do.
 func (c *tenant) call(method, path string, body, into any) int {
 	c.t.Helper()
 	status := 0

@@ -18,13 +18,13 @@ import (
 	"github.com/sluicehq/sluice/test/aws/stack"
 )
 
-// TestTroubles gives each tenant of one deployment a trouble of its own.
+// TestTroubles causes different trouble for each tenant of one deployment.
 func TestTroubles(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, stack.Options{Interpreter: true})
 	for name, test := range map[string]func(*testing.T, *world){
 		"key denied": keyDenied, "bucket gone": bucketGone, "foreign records": foreignRecords,
-		"killed while a receiver holds the call": held,
+		"killed while a call is in flight": held,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -33,15 +33,15 @@ func TestTroubles(t *testing.T) {
 	}
 }
 
-// keyDenied takes the permission to decrypt away. Integrations with secrets
-// wait for it, and others do not.
+// keyDenied revokes the permission to decrypt. Integrations with secrets wait, and
+// others do not.
 func keyDenied(t *testing.T, w *world) {
 	r := w.newRound(t)
 	keyed, open := r.register("keyed", nil), r.register(withoutSecret, nil)
 	r.publish(5, 0)
 	w.until(t, "all arrived", func() bool { return r.lacks(keyed)+r.lacks(open) == 0 })
 	allow := w.Front.Inject(front.Fault{Match: r.of("kms.Decrypt"), Kind: front.Denied})
-	w.Restart() // nobody remembers the secret
+	w.Restart() // clear cached secrets
 	before := len(keyed.all())
 	r.publish(5, 0)
 	w.until(t, "all arrived where there is no secret", func() bool { return r.lacks(open) == 0 })
@@ -54,11 +54,11 @@ func keyDenied(t *testing.T, w *world) {
 	w.sweptUntil(t, "all arrived", func() bool { return r.lacks(keyed) == 0 })
 }
 
-// sweptUntil is heal for what is no whole round.
+// sweptUntil is heal for a condition instead of whole rounds.
 func (w *world) sweptUntil(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	if !eventually(2*w.quietAfter+time.Second, ok) {
-		t.Log("to be swept")
+		t.Log("left for the sweep")
 	}
 	if err := w.Sweep(t.Context()); err != nil {
 		t.Errorf("the sweep failed: %v", err)
@@ -68,8 +68,8 @@ func (w *world) sweptUntil(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// bucketGone takes away where large segments are. The tenant that has them
-// waits, and others do not.
+// bucketGone removes the bucket of large segments. The tenant that has some waits,
+// and others do not.
 func bucketGone(t *testing.T, w *world) {
 	large := w.newRound(t)
 	small := w.newRoundInOtherLane(t, large)
@@ -81,7 +81,7 @@ func bucketGone(t *testing.T, w *world) {
 		return service == front.S3 && bytes.Contains(path, []byte(large.name))
 	}})
 	behind.answers(nil)
-	w.Restart() // nobody remembers what was in the bucket
+	w.Restart() // clear cached segments
 	large.publish(2, 150<<10)
 	small.publish(5, 0)
 	w.until(t, "small segments are delivered", func() bool { return small.lacks(other) == 0 })
@@ -93,7 +93,8 @@ func bucketGone(t *testing.T, w *world) {
 	w.sweptUntil(t, "all arrived", func() bool { return large.lacks(live)+large.lacks(behind) == 0 })
 }
 
-// newRoundInOtherLane returns one whose events are in other batches of the stream.
+// newRoundInOtherLane returns a round whose events never share a batch with those
+// of the other round.
 func (w *world) newRoundInOtherLane(t *testing.T, other *round) *round {
 	for {
 		if r := w.newRound(t); lane(r.name) != lane(other.name) {
@@ -102,15 +103,15 @@ func (w *world) newRoundInOtherLane(t *testing.T, other *round) *round {
 	}
 }
 
-// lane is where the poller has a tenant's records.
+// lane returns the poller's lane for a tenant's records.
 func lane(tenant string) uint32 {
 	hash := fnv.New32a()
 	_, _ = hash.Write([]byte("0#" + tenant)) // it cannot fail
 	return hash.Sum32() % 10
 }
 
-// foreignRecords puts on the stream what is no record of Sluice's, among
-// those that are.
+// foreignRecords puts records on the stream that Sluice did not write, among its
+// own.
 func foreignRecords(t *testing.T, w *world) {
 	r := w.newRound(t)
 	to := r.register("one", nil)
@@ -127,7 +128,7 @@ func foreignRecords(t *testing.T, w *world) {
 	}
 	w.until(t, "all arrived", func() bool { return r.lacks(to) == 0 })
 	if !eventually(waitTimeout, func() bool { return len(w.quarantined(t)) >= len(foreign) }) {
-		t.Errorf("%d records are parked, want %d", len(w.quarantined(t)), len(foreign))
+		t.Errorf("%d records are quarantined, want %d", len(w.quarantined(t)), len(foreign))
 	}
 	for _, text := range w.quarantined(t) {
 		var p struct {
@@ -136,19 +137,19 @@ func foreignRecords(t *testing.T, w *world) {
 			Data         []byte `json:"data"`
 		}
 		if err := json.Unmarshal([]byte(text), &p); err != nil || p.Reason == "" {
-			t.Errorf("parked is %s", text)
+			t.Errorf("a quarantined object has %s", text)
 		}
 		if foreign[string(p.Data)] != p.PartitionKey {
-			t.Errorf("parked is %q under %q", p.Data, p.PartitionKey)
+			t.Errorf("quarantined is %q under %q", p.Data, p.PartitionKey)
 		}
 		delete(foreign, string(p.Data))
 	}
 	if len(foreign) > 0 {
-		t.Errorf("not parked are %q", foreign)
+		t.Errorf("not quarantined: %q", foreign)
 	}
 }
 
-// parked are the objects under malformed/.
+// quarantined returns the objects under malformed/.
 func (w *world) quarantined(t *testing.T) []string {
 	t.Helper()
 	list, err := w.S3.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &w.Bucket, Prefix: aws.String("malformed/")})

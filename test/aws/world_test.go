@@ -36,8 +36,8 @@ type world struct {
 	receivers map[string]*receiver // by path
 }
 
-// newWorld deploys with the settings of the scenarios and those given. What was
-// injected is in the log of a test that fails.
+// newWorld deploys with the settings of the scenarios and those given. The log of a
+// failed test has the injected faults.
 func newWorld(t *testing.T, o stack.Options) *world {
 	t.Helper()
 	env := maps.Clone(fast)
@@ -58,8 +58,8 @@ func newWorld(t *testing.T, o stack.Options) *world {
 	return w
 }
 
-// reported is how many faults, and how much of the functions' log in bytes, a
-// failed test shows.
+// reported limits the faults, and reportedLog the bytes of the functions' log, that
+// a failed test shows.
 const (
 	reportedFaults = 200
 	reportedLog    = 16 << 10
@@ -78,10 +78,10 @@ func (w *world) report(seed uint64) {
 		}
 	}
 	text := troubled.String()
-	w.t.Logf("the functions wrote, last:\n%s", text[max(0, len(text)-reportedLog):])
+	w.t.Logf("end of the functions' log:\n%s", text[max(0, len(text)-reportedLog):])
 }
 
-// eventually polls until ok, and reports whether that came to pass in time.
+// eventually polls until ok, and reports whether that happened within the timeout.
 func eventually(timeout time.Duration, ok func() bool) bool {
 	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
@@ -97,11 +97,12 @@ func eventually(timeout time.Duration, ok func() bool) bool {
 	return true
 }
 
-// until ends the goroutine with an error unless ok comes to pass.
+// until waits for ok; if that takes too long, it fails the test and ends the
+// goroutine.
 func (w *world) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	if !eventually(waitTimeout, ok) {
-		fatal(t, "waited %v, and not: %s", waitTimeout, what)
+		fatal(t, "timed out after %v waiting until %s", waitTimeout, what)
 	}
 }
 
@@ -112,7 +113,7 @@ func fatal(t *testing.T, format string, args ...any) {
 	t.FailNow() // of any goroutine it ends that one alone; sideBySide waits for all
 }
 
-// sideBySide runs functions, so many at a time.
+// sideBySide runs functions concurrently, at most n at a time.
 func sideBySide(atOnce int, functions ...func()) {
 	var g sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
@@ -126,7 +127,7 @@ func sideBySide(atOnce int, functions ...func()) {
 	g.Wait()
 }
 
-// pause lets time pass that nothing else can shorten: leases and margins.
+// pause waits for time that nothing can shorten: leases and margins.
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
@@ -134,7 +135,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// receive is all receivers.
+// receive handles calls to all receivers.
 func (w *world) receive(rw http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
@@ -145,26 +146,26 @@ func (w *world) receive(rw http.ResponseWriter, req *http.Request) {
 	w.mu.Unlock()
 	var e struct{ ID, Tenant, Name string }
 	if r == nil || json.Unmarshal(body, &e) != nil || !strings.HasPrefix(req.URL.Path, "/"+e.Tenant+"/") {
-		w.t.Errorf("a call that should not be: %s %.200s", req.URL.Path, body)
+		w.t.Errorf("unexpected call: %s %.200s", req.URL.Path, body)
 		return
 	}
 	r.serve(rw, call{id: e.ID, name: e.Name, at: time.Now()})
 }
 
-// call is one that a receiver got.
+// call is a call that a receiver got.
 type call struct {
 	id, name string
 	at       time.Time
 	status   int
 }
 
-// receiver takes the events of one integration, and remembers them.
+// receiver accepts the events of one integration and records them.
 type receiver struct {
 	delay time.Duration
 
 	mu     sync.Mutex
 	answer func(n int, c call) int // n is 0 for its first call; nil: 200
-	hold   chan struct{}           // unless nil, answers wait until it is closed
+	hold   chan struct{}           // unless nil, responses wait until it is closed
 	calls  []call
 }
 
@@ -199,7 +200,7 @@ func (r *receiver) all() []call {
 	return append([]call(nil), r.calls...)
 }
 
-// taken counts how often each event was taken.
+// taken returns how often each event was accepted.
 func (r *receiver) taken() map[string]int {
 	taken := map[string]int{}
 	for _, c := range r.all() {
@@ -210,7 +211,7 @@ func (r *receiver) taken() map[string]int {
 	return taken
 }
 
-// between counts the calls that came within a span.
+// between counts the calls within a time span.
 func (r *receiver) between(from, until time.Time) int {
 	n := 0
 	for _, c := range r.all() {
@@ -227,7 +228,7 @@ func (r *receiver) answers(f func(n int, c call) int) {
 	r.answer = f
 }
 
-// executions are those with a status.
+// executions returns the executions with the status.
 func (w *world) executions(t *testing.T, status types.ExecutionStatus) []types.ExecutionListItem {
 	t.Helper()
 	var all []types.ExecutionListItem
@@ -242,7 +243,7 @@ func (w *world) executions(t *testing.T, status types.ExecutionStatus) []types.E
 	return all
 }
 
-// objects are the contents of a tenant's bucket.
+// objects returns the contents of a tenant's bucket.
 func (w *world) objects(bucket string) []string {
 	var texts []string
 	list, err := w.buckets.ListBucket(bucket, &gofakes3.Prefix{}, gofakes3.ListBucketPage{})

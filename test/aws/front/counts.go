@@ -2,18 +2,18 @@ package front
 
 import "maps"
 
-// Counts are requests by service and operation, as "dynamodb.PutItem", those
-// that a fault befell among them.
+// Counts are the numbers of requests by service and operation, such as
+// "dynamodb.PutItem", including those with a fault.
 type Counts map[string]int
 
-// Counts returns what was asked since the front began.
+// Counts returns the requests since the front started.
 func (f *Front) Counts() Counts {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return maps.Clone(f.counts)
 }
 
-// Since returns what was asked after an earlier count.
+// Since returns the requests after an earlier count.
 func (c Counts) Since(earlier Counts) Counts {
 	since := Counts{}
 	for name, n := range c {

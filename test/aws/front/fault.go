@@ -12,46 +12,46 @@ type Kind string
 const (
 	none Kind = ""
 
-	// Throttle answers with the service's own error of throttling; a transaction
-	// of DynamoDB is canceled, which the SDK does not retry by itself. Of Kinesis'
-	// PutRecords every other record is put and the rest are throttled, a single
-	// one always.
+	// Throttle responds with the service's throttling error. It cancels a DynamoDB
+	// transaction, which the SDK does not retry. It puts every other record of a
+	// Kinesis PutRecords and throttles the rest; a single record is always
+	// throttled.
 	Throttle Kind = "throttle"
 
-	// Conflict answers a write of DynamoDB with the error of a transaction that
-	// holds the item; any other call is throttled.
+	// Conflict fails a DynamoDB write with the error for an item in another
+	// transaction; it throttles any other call.
 	Conflict Kind = "conflict"
 
-	// Error500 answers that the service failed.
+	// Error500 responds with an internal error of the service.
 	Error500 Kind = "500"
 
-	// TimeoutAfterSuccess lets the call happen and cuts the connection without
-	// an answer.
+	// TimeoutAfterSuccess executes the call and cuts the connection without a
+	// response.
 	TimeoutAfterSuccess Kind = "timeout after success"
 
-	// Denied answers that the caller has no permission.
+	// Denied responds that the caller lacks permission.
 	Denied Kind = "denied"
 
-	// Gone answers that the table, stream, bucket, key, queue, state machine or
-	// function is not there.
+	// Gone responds that the table, stream, bucket, key, queue, state machine or
+	// function does not exist.
 	Gone Kind = "gone"
 
-	// Latency lets the call happen after Fault.Latency.
+	// Latency delays the call by Fault.Latency.
 	Latency Kind = "latency"
 )
 
-// Fault is a rule for requests. The first rule injected that applies decides;
-// the time of those of Kind Latency adds up, whatever another does.
+// Fault is a rule for requests. The first injected rule that applies decides;
+// latencies add up, whatever the other rules do.
 type Fault struct {
-	// Match tells which requests are meant: by service, operation and body, which
-	// of S3 is the path instead. Nil means all. It is called with nothing else under way, so
-	// it may keep state, and must not call the front.
+	// Match selects requests by service, operation and body; for S3, body is the
+	// path. Nil selects all. Calls are serialized, so Match may keep state; it must
+	// not call the front.
 	Match func(service, op string, body []byte) bool
 
 	Kind        Kind
-	After       int           // so many that match go through first
-	Count       int           // it happens at most so often; 0 is without limit
-	Probability float64       // of each that matches, above 0 and below 1; 0 is always
+	After       int           // this many matching requests pass first
+	Count       int           // how often it happens at most; 0 is no limit
+	Probability float64       // per matching request, between 0 and 1; 0 is always
 	Latency     time.Duration // for Kind Latency
 }
 
@@ -65,14 +65,14 @@ func Service(service string) func(string, string, []byte) bool {
 	return func(s, _ string, _ []byte) bool { return s == service }
 }
 
-// Injected is a fault that happened.
+// Injected is a fault that was applied to a request.
 type Injected struct {
-	At          time.Duration // since the front began
+	At          time.Duration // since the front started
 	Service, Op string
 	Kind        Kind
 }
 
-// String is the line of it for a log.
+// String formats the fault as a log line.
 func (i Injected) String() string {
 	return fmt.Sprintf("%8.3f s  %s.%s: %s", i.At.Seconds(), i.Service, i.Op, i.Kind)
 }
@@ -82,7 +82,7 @@ type rule struct {
 	matched, happened int
 }
 
-// Inject lets a fault happen from now on, until the function returned is called.
+// Inject enables a fault until the returned function is called.
 func (f *Front) Inject(fault Fault) (remove func()) {
 	if fault.Kind == none {
 		panic("front: a fault without a Kind")
@@ -98,14 +98,14 @@ func (f *Front) Inject(fault Fault) (remove func()) {
 	}
 }
 
-// Injected returns the faults that happened, in their order.
+// Injected returns the faults that were applied, in order.
 func (f *Front) Injected() []Injected {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.injected)
 }
 
-// judge tells what happens to a call.
+// judge decides what happens to a call.
 func (f *Front) judge(c call) (kind Kind, wait time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

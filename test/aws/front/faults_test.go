@@ -28,8 +28,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// alone returns a front whose backends answer "{}" to all, and the clients'
-// configuration, without retries.
+// alone returns a front whose backends respond "{}" to everything, and a client
+// configuration without retries.
 func alone(t *testing.T, seed uint64) (*Front, aws.Config) {
 	t.Helper()
 	f, err := Listen(seed)
@@ -49,7 +49,7 @@ func alone(t *testing.T, seed uint64) (*Front, aws.Config) {
 	return f, config
 }
 
-// calls is one call of each kind by its name in Counts.
+// calls has one call of each kind, by its name in Counts.
 func calls(config aws.Config) map[string]func(context.Context) error {
 	tables, streams := dynamodb.NewFromConfig(config), kinesis.NewFromConfig(config)
 	keys, queues, machines := kms.NewFromConfig(config), sqs.NewFromConfig(config), sfn.NewFromConfig(config)
@@ -156,7 +156,7 @@ func TestWhatTheSDKSeesOfAFault(t *testing.T) {
 	}
 	for name, do := range call {
 		if err := do(t.Context()); err != nil {
-			t.Errorf("%s when no fault is left: %v", name, err)
+			t.Errorf("%s after the fault: %v", name, err)
 		}
 	}
 }
@@ -181,7 +181,7 @@ func TestReasonsOfACanceledTransaction(t *testing.T) {
 	}
 }
 
-// quick is for clients that retry at once.
+// quick makes clients retry immediately.
 func quick(f *Front) aws.Config {
 	config := f.Config()
 	config.Retryer = func() aws.Retryer {
@@ -196,7 +196,7 @@ func TestRetriesOfTheSDKOutlastAFault(t *testing.T) {
 	for _, kind := range []Kind{Throttle, Error500, TimeoutAfterSuccess} {
 		for name, do := range calls(config) {
 			if name == "dynamodb.TransactWriteItems" && kind == Throttle {
-				continue // the SDK leaves every canceled transaction to its caller
+				continue // the SDK does not retry canceled transactions
 			}
 			defer f.Inject(Fault{Kind: kind, Count: 1})()
 			before := f.Counts()

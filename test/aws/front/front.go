@@ -1,6 +1,6 @@
-// Package front is one endpoint for all of AWS in tests, what AWS_ENDPOINT_URL
-// would name: it hands each request to the emulator or the host that stands in
-// for the service, counts it, and does to it what the faults ask for.
+// Package front is a single endpoint for all of AWS in tests, as in
+// AWS_ENDPOINT_URL: it counts each request, applies injected faults and forwards it
+// to the emulator of the service or to the function host.
 package front
 
 import (
@@ -19,14 +19,14 @@ import (
 	"github.com/sluicehq/sluice/test/aws/emulators"
 )
 
-// Invoker runs Lambda functions by their name or ARN. The function's own failure
-// is a functionError, as Unhandled, and result then describes it; err is that
-// the function did not run, which is answered with 500.
+// Invoker runs Lambda functions by name or ARN. If the function fails,
+// functionError is set, such as Unhandled, and result describes the failure; err
+// means that the function did not run, and the front responds 500.
 type Invoker interface {
 	Invoke(ctx context.Context, function string, payload []byte) (result []byte, functionError string, err error)
 }
 
-// Backends is who answers for which service. Forward makes one of an endpoint.
+// Backends are the handlers of the services. Forward makes one from an endpoint.
 type Backends struct {
 	DynamoDB      http.Handler
 	Kinesis       http.Handler
@@ -34,8 +34,7 @@ type Backends struct {
 	Rest          http.Handler // S3 with the bucket in the path, SQS, KMS
 }
 
-// Front is a server on loopback. All its methods may be called at any time, from
-// many goroutines.
+// Front is a server on loopback. Its methods are safe for concurrent use.
 type Front struct {
 	listener net.Listener
 	server   *http.Server
@@ -50,10 +49,9 @@ type Front struct {
 	injected []Injected
 }
 
-// Start starts a front before emulators, which are started if they do not run,
-// with a moto of its own, whose state machines call at the front. It ends with
-// the test. Functions are invoked once Invoke has named who runs them. The seed is
-// for faults with a probability.
+// Start starts a front for the emulators, which it starts if necessary, with its own
+// moto, whose state machines call the front. It stops with the test. Functions can
+// be invoked after a call of Invoke. The seed is for faults with a probability.
 func Start(t testing.TB, seed uint64) *Front {
 	t.Helper()
 	f, err := Listen(seed)
@@ -72,7 +70,7 @@ func Start(t testing.TB, seed uint64) *Front {
 	return f
 }
 
-// Listen returns a front on a free port, which Serve lets answer.
+// Listen returns a front on a free port. It responds after a call of Serve.
 func Listen(seed uint64) (*Front, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
@@ -89,7 +87,7 @@ func Listen(seed uint64) (*Front, error) {
 	return f, nil
 }
 
-// Serve begins to answer. It is called once.
+// Serve starts serving requests. Call it once.
 func (f *Front) Serve(backends Backends) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -97,14 +95,14 @@ func (f *Front) Serve(backends Backends) {
 	go func() { _ = f.server.Serve(f.listener) }() // it ends by Close
 }
 
-// Invoke names who runs the functions from now on.
+// Invoke sets the invoker of functions.
 func (f *Front) Invoke(invoker Invoker) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.invoker = invoker
 }
 
-// Close cuts all connections. It may be called again.
+// Close stops the server and cuts all connections. It may be called again.
 func (f *Front) Close() {
 	_ = f.server.Close()
 	_ = f.listener.Close() // where nothing was served
@@ -116,9 +114,9 @@ func (f *Front) URL() string { return "http://127.0.0.1:" + strconv.Itoa(f.Port(
 // Port is the endpoint's port.
 func (f *Front) Port() int { return f.listener.Addr().(*net.TCPAddr).Port }
 
-// Config is for clients of the front; see emulators.Config.
+// Config returns a configuration for clients of the front; see emulators.Config.
 func (f *Front) Config() aws.Config { return emulators.Config(f.URL()) }
 
-// quiet is the log of what happens to connections that faults and the ends of
-// tests cut.
+// quiet discards log lines about connections cut by faults and at the ends of
+// tests.
 var quiet = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)

@@ -12,8 +12,8 @@ const (
 	invocationsPath = "/invocations"
 )
 
-// invoke answers POST /2015-03-31/functions/{name or ARN}/invocations and waits
-// for the function; there is no other invocation type.
+// invoke handles POST /2015-03-31/functions/{name or ARN}/invocations and waits for
+// the function; it supports no other invocation type.
 func (f *Front) invoke(w http.ResponseWriter, r *http.Request) {
 	name, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.EscapedPath(), functionsPath), invocationsPath)
 	name, err := url.PathUnescape(name)

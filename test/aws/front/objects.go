@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// objectOperation names the operation of a request of S3, as its API does. The
-// SDKs name it themselves wherever method and path do not tell.
+// objectOperation returns the name of the S3 operation of a request. Where method
+// and path are ambiguous, the SDK names the operation in the query.
 func objectOperation(r *http.Request) string {
 	query := r.URL.Query()
 	if id := query.Get("x-id"); id != "" {
@@ -24,10 +24,10 @@ func objectOperation(r *http.Request) string {
 	return r.Method
 }
 
-// operations are in the order in which they are tried.
+// operations are in matching order.
 var operations = []struct {
 	method string
-	object bool // the path names an object, and not a bucket alone
+	object bool // the path names an object, not just a bucket
 	query  string
 	name   string
 }{

@@ -9,8 +9,8 @@ import (
 	"strconv"
 )
 
-// throttleRecords puts every other record of a PutRecords and answers that the
-// first, the third and so on were throttled.
+// throttleRecords puts every other record of a PutRecords and reports the first,
+// the third and so on as throttled.
 func (f *Front) throttleRecords(w http.ResponseWriter, r *http.Request, c call, backend http.Handler) {
 	var request map[string]json.RawMessage
 	var records []json.RawMessage
@@ -52,7 +52,7 @@ func (f *Front) throttleRecords(w http.ResponseWriter, r *http.Request, c call, 
 	answer(w, http.StatusOK, "application/x-amz-json-1.1", map[string]any{"FailedRecordCount": failed, "Records": results})
 }
 
-// forwardBody hands a request on with another body.
+// forwardBody forwards a request with another body.
 func forwardBody(r *http.Request, body []byte, backend http.Handler) *httptest.ResponseRecorder {
 	changed := r.Clone(r.Context())
 	changed.Body = io.NopCloser(bytes.NewReader(body))

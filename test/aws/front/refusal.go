@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// refusal is the error that a service answers with.
+// refusal is an error response of a service.
 type refusal struct {
 	status int
 	code   string
-	text   string // of the message; "" says that the test injected it
+	text   string // of the message; "" for one that says that the test injected it
 }
 
-// refusals are those of each service. "" is for one that is not named here.
+// refusals are the errors of each service; "" is the default.
 var refusals = map[string]map[Kind]refusal{
 	"": {
 		Throttle: {status: 400, code: "ThrottlingException"},
@@ -51,7 +51,7 @@ var refusals = map[string]map[Kind]refusal{
 	},
 }
 
-// spaces are the namespaces of the services that name errors in full.
+// spaces are the namespaces of services that qualify error names.
 var spaces = map[string]string{
 	DynamoDB: "com.amazonaws.dynamodb.v20120810#",
 	SQS:      "com.amazonaws.sqs#",
@@ -81,8 +81,8 @@ func refuse(w http.ResponseWriter, r *http.Request, c call, kind Kind) {
 	}
 }
 
-// canceled is the error of a transaction that is throttled or in conflict, or of
-// a write that a transaction is in the way of. The first item is the culprit.
+// canceled returns the error of a throttled or conflicting transaction, or of a
+// write that conflicts with one. The first item is the cause.
 func canceled(c call, kind Kind) (code string, reasons []reason) {
 	switch c.op {
 	case "TransactWriteItems", "TransactGetItems":
@@ -139,7 +139,7 @@ func writeJSON(w http.ResponseWriter, c call, with refusal, reasons []reason) {
 		if code == "QueueDoesNotExist" {
 			code = "AWS.SimpleQueueService.NonExistentQueue"
 		}
-		w.Header().Set("X-Amzn-Query-Error", code+";Sender") // by which older programs know it
+		w.Header().Set("X-Amzn-Query-Error", code+";Sender") // read by older clients
 	}
 	answer(w, with.status, "application/x-amz-json-"+version, body)
 }
@@ -171,7 +171,7 @@ func writeXML(w http.ResponseWriter, r *http.Request, with refusal) {
 	_, _ = w.Write(append([]byte(xml.Header), body...)) // the caller is gone, if anything
 }
 
-// requestID is that of every answer of the front itself.
+// requestID is the request ID of all responses by the front itself.
 const requestID = "00000000-0000-0000-0000-00000000f00d"
 
 func answer(w http.ResponseWriter, status int, kind string, body any) {

@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// The services, as faults and counts name them.
+// The names of the services in faults and counts.
 const (
 	DynamoDB      = "dynamodb"
 	Kinesis       = "kinesis"
 	KMS           = "kms"
-	Lambda        = "lambda" // its one operation here is Invoke
+	Lambda        = "lambda" // Invoke is its only operation here
 	S3            = "s3"
 	SQS           = "sqs"
 	StepFunctions = "states"
 )
 
-// targets are the services by what their header X-Amz-Target begins with.
+// targets maps the prefix of the header X-Amz-Target to the service.
 var targets = map[string]string{
 	"DynamoDB":         DynamoDB,
 	"Kinesis":          Kinesis,
@@ -32,17 +32,17 @@ var targets = map[string]string{
 	"AmazonSQS":        SQS,
 }
 
-// maxBody is the most that a request may have which is held in memory, in
-// bytes. The largest is 16 MiB, of DynamoDB's BatchWriteItem.
+// maxBody limits the bodies held in memory, in bytes. The largest is 16 MiB, of
+// DynamoDB's BatchWriteItem.
 const maxBody = 20 << 20
 
-// call is a request that was understood.
+// call is a parsed request.
 type call struct {
 	service, op string
-	body        []byte // of S3 the path, as its bodies are not held
+	body        []byte // for S3 the path: its bodies are not held in memory
 }
 
-// ServeHTTP answers one request of AWS.
+// ServeHTTP handles one AWS request.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/moto-api/") {
 		f.now().Rest.ServeHTTP(w, r)
@@ -63,7 +63,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case none:
 		backend.ServeHTTP(w, r)
 	case TimeoutAfterSuccess:
-		// It happens even if the caller hangs up meanwhile.
+		// The call completes even if the caller disconnects.
 		backend.ServeHTTP(&nowhere{header: http.Header{}}, r.WithContext(context.WithoutCancel(r.Context())))
 		panic(http.ErrAbortHandler)
 	default:
@@ -121,7 +121,7 @@ func (f *Front) now() Backends {
 	return f.backends
 }
 
-// pause waits and reports whether the context is still alive.
+// pause waits and reports whether the context is not done.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -137,11 +137,11 @@ func pause(ctx context.Context, d time.Duration) bool {
 var connections = &http.Transport{
 	MaxIdleConnsPerHost: 256,
 	IdleConnTimeout:     time.Minute,
-	DisableCompression:  true, // an answer goes through as it is
+	DisableCompression:  true, // pass responses through unchanged
 }
 
-// Forward returns a handler that hands requests on to an endpoint. It panics on
-// one that is no URL.
+// Forward returns a handler that forwards requests to an endpoint. It panics if
+// the endpoint is not a URL.
 func Forward(endpoint string) http.Handler {
 	to, err := url.Parse(endpoint)
 	if err != nil {
@@ -152,7 +152,7 @@ func Forward(endpoint string) http.Handler {
 		ErrorLog:  quiet,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(to)
-			r.Out.Host = r.In.Host // it is signed, and queues are named after it
+			r.Out.Host = r.In.Host // Host is signed, and queue URLs contain it
 			r.Out.Header.Del("Expect")
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
@@ -163,7 +163,7 @@ func Forward(endpoint string) http.Handler {
 	}
 }
 
-// nowhere is where an answer goes that nobody is to get.
+// nowhere discards a response.
 type nowhere struct{ header http.Header }
 
 func (n *nowhere) Header() http.Header            { return n.header }

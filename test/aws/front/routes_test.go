@@ -38,7 +38,7 @@ func throughDynamoDB(t *testing.T, f *Front) {
 	key := map[string]types.AttributeValue{
 		"pk": &types.AttributeValueMemberS{Value: "p"}, "sk": &types.AttributeValueMemberS{Value: "s"},
 	}
-	// An addition whose answer is lost happens, and once more when it is retried.
+	// An addition whose response is lost takes effect, and again when it is retried.
 	defer f.Inject(Fault{Match: Operation(DynamoDB, "UpdateItem"), Kind: TimeoutAfterSuccess, Count: 1})()
 	_, err := client.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
 		TableName: &table, Key: key, UpdateExpression: aws.String("ADD n :one"),
@@ -139,13 +139,13 @@ func throughS3(t *testing.T, f *Front) {
 	before := f.Counts()
 	content := bytes.Repeat([]byte("0123456789"), 200_000)
 	key := aws.String("log/a b+c%2F/ü")
-	// A put whose answer is lost happened: the condition of the retry fails.
+	// A put whose response is lost takes effect: the condition of the retry fails.
 	remove := f.Inject(Fault{Match: Operation(S3, "PutObject"), Kind: TimeoutAfterSuccess, Count: 1})
 	_, err = client.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: key, Body: bytes.NewReader(content), IfNoneMatch: aws.String("*")})
 	remove()
 	var response interface{ HTTPStatusCode() int }
 	if !errors.As(err, &response) || response.HTTPStatusCode() != 412 {
-		t.Errorf("a conditional put whose first answer was lost: %v, want status 412", err)
+		t.Errorf("a conditional put whose first response was lost: %v, want status 412", err)
 	}
 	remove = f.Inject(Fault{Match: Operation(S3, "PutObject"), Kind: Throttle, Count: 1})
 	_, err = client.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: aws.String("other"), Body: bytes.NewReader(content)})
