@@ -32,7 +32,7 @@ func TestDeadLetters(t *testing.T) {
 	r.publish(3, 0)
 	r.publish(3, 0)
 	separate.publish(3, 0)
-	w.until(t, "the other tenant's arrived", func() bool { return separate.lacks(other) == 0 })
+	w.until(t, "the other tenant's events arrived", func() bool { return separate.lacks(other) == 0 })
 	w.until(t, "the batches that cannot be appended are dead-lettered", func() bool { return w.waiting(t) > 0 && w.Poller.Idle() })
 	repair()
 	if n := r.lacks(to); n != 6 {
@@ -43,7 +43,7 @@ func TestDeadLetters(t *testing.T) {
 	}
 	w.redrive(t)
 	w.until(t, "all arrived", func() bool { return r.lacks(to) == 0 })
-	w.until(t, "nothing is left on the stream", w.Poller.Idle)
+	w.until(t, "the stream is drained", w.Poller.Idle)
 	if n := w.waiting(t); n > 0 {
 		t.Errorf("%d messages are still in the queue", n)
 	}

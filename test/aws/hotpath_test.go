@@ -84,8 +84,8 @@ func (h *hotPath) register(tenant string, webhooks int) {
 	h.Register(h.t, tenant, webhooks, h.receiver)
 }
 
-// warm lets fanout's process know the partition's head, its record's subscribers
-// and their integrations.
+// warm fills the caches of fanout's process: the log's end, the live set and its
+// integrations.
 func (h *hotPath) warm(tenant string) {
 	h.t.Helper()
 	h.invoke(h.t, h.Batch(small(tenant)))

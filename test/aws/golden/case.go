@@ -1,6 +1,6 @@
-// Package golden runs the sample inputs in events/ through the real functions:
-// what was there before is in a file beside the input, and what comes of it in
-// a golden file. The tests and `make invoke` use it.
+// Package golden runs the sample inputs in events/ through the real functions. A
+// file next to the input has the preconditions, and a golden file the expected
+// outcome. The tests and `make invoke` use it.
 package golden
 
 import (
@@ -18,9 +18,9 @@ import (
 // The files of a case begin with its name:
 //
 //	<name>.json          the input
-//	<name>.golden.json   the outcome
-//	<name>.given.json    what happens before; may be missing
-//	<name>.records.json  of fanout: what the input is made from
+//	<name>.golden.json   the expected outcome
+//	<name>.given.json    the preconditions; optional
+//	<name>.records.json  fanout only: the records that the input is generated from
 const (
 	goldenEnd  = ".golden.json"
 	givenEnd   = ".given.json"
@@ -34,13 +34,13 @@ type Case struct {
 	dir            string
 }
 
-// String is the case's name in full.
+// String returns the case's full name.
 func (c Case) String() string { return c.Function + "/" + c.Name }
 
-// Folder is the folder of the samples; it has one for each function.
+// Folder returns the folder of the samples, which has a folder for each function.
 func Folder() string { return filepath.Join(stack.Root(), "events") }
 
-// Functions are the names of those that have samples.
+// Functions returns the names of the functions with samples.
 func Functions() ([]string, error) {
 	entries, err := os.ReadDir(Folder())
 	if err != nil {
@@ -55,7 +55,7 @@ func Functions() ([]string, error) {
 	return names, nil
 }
 
-// Cases returns the cases of a function by name. A file that belongs to none is
+// Cases returns the cases of a function by name. A file that belongs to no case is
 // an error.
 func Cases(function string) ([]Case, error) {
 	dir := filepath.Join(Folder(), function)
@@ -68,11 +68,11 @@ func Cases(function string) ([]Case, error) {
 	for _, e := range entries {
 		name, isJSON := strings.CutSuffix(e.Name(), inputEnd)
 		if !isJSON {
-			return nil, fmt.Errorf("%s is in the way: samples end in %s", filepath.Join(dir, e.Name()), inputEnd)
+			return nil, fmt.Errorf("%s is not a sample: the names of samples end in %s", filepath.Join(dir, e.Name()), inputEnd)
 		}
 		if base, end, more := strings.Cut(name, "."); more {
 			if !slices.Contains([]string{goldenEnd, givenEnd, recordsEnd}, "."+end+inputEnd) {
-				return nil, fmt.Errorf("%s is neither an input nor beside one", filepath.Join(dir, e.Name()))
+				return nil, fmt.Errorf("%s is neither an input nor belongs to one", filepath.Join(dir, e.Name()))
 			}
 			belongs[e.Name()] = base
 			if "."+end+inputEnd != recordsEnd {
@@ -87,13 +87,13 @@ func Cases(function string) ([]Case, error) {
 	}
 	for file, name := range belongs {
 		if !slices.ContainsFunc(cases, func(c Case) bool { return c.Name == name }) {
-			return nil, fmt.Errorf("%s has no input %s beside it", filepath.Join(dir, file), name+inputEnd)
+			return nil, fmt.Errorf("%s has no input %s next to it", filepath.Join(dir, file), name+inputEnd)
 		}
 	}
 	return cases, nil
 }
 
-// Find returns the case of that name.
+// Find returns the case with the name.
 func Find(function, name string) (Case, error) {
 	cases, err := Cases(function)
 	if err != nil {
@@ -109,16 +109,16 @@ func Find(function, name string) (Case, error) {
 
 func (c Case) path(end string) string { return filepath.Join(c.dir, c.Name+end) }
 
-// Golden is what the outcome is to be. There may be none.
+// Golden returns the expected outcome, nil if there is none.
 func (c Case) Golden() ([]byte, error) { return os.ReadFile(c.path(goldenEnd)) }
 
-// WriteGolden keeps an outcome.
+// WriteGolden writes an outcome to the golden file.
 func (c Case) WriteGolden(text []byte) error { return os.WriteFile(c.path(goldenEnd), text, 0o600) }
 
-// Input is the sample input.
+// Input returns the sample input.
 func (c Case) Input() ([]byte, error) { return os.ReadFile(c.path(inputEnd)) }
 
-// WriteInput keeps an input that was made.
+// WriteInput writes a generated input.
 func (c Case) WriteInput(text []byte) error { return os.WriteFile(c.path(inputEnd), text, 0o600) }
 
 // optional returns the text of a file that may be missing.
@@ -130,7 +130,7 @@ func (c Case) optional(end string) ([]byte, error) {
 	return text, err
 }
 
-// decodeStrict decodes JSON that has nothing unknown in it.
+// decodeStrict decodes JSON and rejects unknown fields.
 func decodeStrict(text []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()

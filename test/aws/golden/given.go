@@ -23,24 +23,24 @@ import (
 	"github.com/sluicehq/sluice/test/aws/emulators"
 )
 
-// step is one thing that happens before a case. It has one field.
+// step is one precondition of a case. It has exactly one field.
 type step struct {
 	// Call calls the API as the tenant: "POST /api/…", with Body.
 	Call string          `json:"call,omitempty"`
 	Body json.RawMessage `json:"body,omitempty"`
-	// Deliver hands records to fanout, as the stream does.
+	// Deliver invokes fanout with records, as the stream does.
 	Deliver []record `json:"deliver,omitempty"`
 	// Run runs a function on the input of another case: "fanout/one-event".
 	Run string `json:"run,omitempty"`
 	// Advance takes the cursor of an integration on, in lane 0, until it has
 	// nothing to do or has to wait.
 	Advance string `json:"advance,omitempty"`
-	// Receiver is how the receiver answers from now on, in turn; the last
+	// Receiver sets the receiver's next response statuses, in order; the last
 	// status stays.
 	Receiver []int `json:"receiver,omitempty"`
-	// Bucket makes a bucket.
+	// Bucket creates a bucket.
 	Bucket string `json:"bucket,omitempty"`
-	// Later lets what is due be due so much earlier, as if time went by.
+	// Later moves all due times back by this much, as if time had passed.
 	Later string `json:"later,omitempty"`
 }
 
@@ -109,10 +109,10 @@ func (w *World) take(ctx context.Context, number int, s *step) error {
 	case s.Later != "":
 		return w.later(ctx, s.Later)
 	}
-	return fmt.Errorf("it says nothing")
+	return fmt.Errorf("the step is empty")
 }
 
-// call makes a call of the API, which must be answered with a 2xx.
+// call calls the API, which must respond with a 2xx.
 func (w *World) call(ctx context.Context, what string, body []byte) error {
 	status, text, err := w.api(ctx, what, body)
 	if err == nil && status/100 != 2 {
@@ -149,7 +149,7 @@ func (w *World) invoke(ctx context.Context, function string, input []byte, answe
 	return err
 }
 
-// mostSteps is how often advance is run before a case at most.
+// mostSteps limits how often advance runs before a case.
 const mostSteps = 20
 
 func (w *World) advance(ctx context.Context, integration string) error {
@@ -166,7 +166,7 @@ func (w *World) advance(ctx context.Context, integration string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the cursor of %s goes on after %d steps", integration, mostSteps)
+	return fmt.Errorf("the cursor of %s still has work after %d steps", integration, mostSteps)
 }
 
 func (w *World) bucket(ctx context.Context, name string) error {
@@ -176,7 +176,7 @@ func (w *World) bucket(ctx context.Context, name string) error {
 	return err
 }
 
-// later moves what is in the timetable.
+// later moves the due times in the due index.
 func (w *World) later(ctx context.Context, by string) error {
 	d, err := time.ParseDuration(by)
 	if err != nil {

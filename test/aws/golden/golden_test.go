@@ -16,7 +16,7 @@ import (
 	"github.com/sluicehq/sluice/test/aws/stack"
 )
 
-var update = flag.Bool("update", false, "write the inputs that are made from records, and the golden files")
+var update = flag.Bool("update", false, "write the inputs that are generated from records, and the golden files")
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
@@ -26,7 +26,7 @@ func testMain(m *testing.M) int {
 	return emulators.Run(m)
 }
 
-// Each function has samples, and each sample is one of a function.
+// Every function has samples, and every sample belongs to a function.
 func TestFunctionsHaveSamples(t *testing.T) {
 	functions, err := filepath.Glob(filepath.Join(stack.Root(), "functions", "*"))
 	if err != nil {
@@ -44,8 +44,7 @@ func TestFunctionsHaveSamples(t *testing.T) {
 	}
 }
 
-// Inputs are JSON, and the records of the stream in them those that the code
-// makes.
+// Inputs are JSON, and their stream records are as the code encodes them.
 func TestSampleRecordsAreMade(t *testing.T) {
 	made := 0
 	for _, c := range all(t) {
@@ -55,7 +54,7 @@ func TestSampleRecordsAreMade(t *testing.T) {
 		}
 		if want == nil {
 			if input, err := c.Input(); c.Function == "fanout" || err != nil || !json.Valid(input) {
-				t.Errorf("%s has no records in a form to read, and its input must be JSON: %v", c, err)
+				t.Errorf("%s has no readable records, so its input must be JSON: %v", c, err)
 			}
 			continue
 		}
@@ -66,11 +65,11 @@ func TestSampleRecordsAreMade(t *testing.T) {
 			}
 		}
 		if got, err := c.Input(); err != nil || !bytes.Equal(want, got) {
-			t.Errorf("%s is not what is made of its records: %v; run this test with -update", c, err)
+			t.Errorf("%s does not match its records: %v; run this test with -update", c, err)
 		}
 	}
 	if made == 0 {
-		t.Error("no sample is made from records; the search for them is broken")
+		t.Error("no sample is generated from records; the search for them is broken")
 	}
 }
 
@@ -98,7 +97,7 @@ func TestSamples(t *testing.T) {
 			}
 			want, err := c.Golden()
 			if err != nil {
-				t.Fatalf("%v; run this test with -update, and read what it writes", err)
+				t.Fatalf("%v; run this test with -update and review what it writes", err)
 			}
 			if diff := cmp.Diff(string(want), string(got)); diff != "" {
 				t.Errorf("the outcome differs (-want +got):\n%s\nthe function wrote:\n%s", diff, ran.Log)

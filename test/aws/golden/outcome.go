@@ -20,10 +20,10 @@ import (
 	"github.com/sluicehq/sluice/test/aws/lambdahost"
 )
 
-// Outcome is what a function answered and what is to be seen afterwards.
+// Outcome is a function's result and its observable effects.
 type Outcome struct {
 	Answer       any                    `json:"answer"`
-	Failed       bool                   `json:"failed,omitempty"`   // the answer is an error
+	Failed       bool                   `json:"failed,omitempty"`   // the result is an error
 	Calls        []call                 `json:"receiver,omitempty"` // calls that it got
 	Published    []published            `json:"stream,omitempty"`   // records that were put there
 	Objects      map[string]any         `json:"objects,omitempty"`  // new ones, by key
@@ -50,7 +50,7 @@ type integration struct {
 	Rejected int      `json:"rejected_events,omitempty"`
 }
 
-// observe gathers the outcome of an invocation.
+// observe collects the outcome of an invocation.
 func (w *World) observe(ctx context.Context, r lambdahost.Result, requests front.Counts, old map[string]any) (*Outcome, error) {
 	o := &Outcome{Failed: r.FunctionError != "", Requests: map[string]int{}}
 	for name, n := range requests {
@@ -123,14 +123,14 @@ func (o *Outcome) add(r request) error {
 	return nil
 }
 
-// readable decodes an answer, and the body in it.
+// readable decodes a result and the body in it.
 func readable(payload []byte) (any, error) {
 	if len(payload) == 0 {
 		return nil, nil
 	}
 	var answer any
 	if err := json.Unmarshal(payload, &answer); err != nil {
-		return nil, fmt.Errorf("the answer %q: %w", payload, err)
+		return nil, fmt.Errorf("the result %q: %w", payload, err)
 	}
 	if fields, ok := answer.(map[string]any); ok {
 		if text, ok := fields["body"].(string); ok {
@@ -181,8 +181,8 @@ func (w *World) get(ctx context.Context, what string, into any) error {
 	return json.Unmarshal(text, into)
 }
 
-// objects are those of both buckets by key, with their content: parsed where it
-// is JSON, and else its lines or its size.
+// objects returns the contents of both buckets by key: parsed if it is JSON,
+// otherwise the number of lines or the size.
 func (w *World) objects(ctx context.Context) (map[string]any, error) {
 	all := map[string]any{}
 	for _, bucket := range []string{w.Bucket, exports} {
@@ -234,7 +234,7 @@ func (w *World) content(ctx context.Context, bucket, key string) (any, error) {
 	return fmt.Sprintf("%d bytes", len(text)), nil
 }
 
-// ownIDs is how the ids of events begin that are fixed in the samples.
+// ownIDs is the prefix of the event ids that the samples fix.
 const ownIDs = "01977a"
 
 var volatile = []struct {
@@ -251,8 +251,8 @@ var volatile = []struct {
 	{regexp.MustCompile(`"wait_seconds": [1-9]\d*`), `"wait_seconds": "<seconds>"`},
 }
 
-// Text is the outcome for a golden file: what the input does not determine has
-// a placeholder.
+// Text returns the outcome for a golden file, with placeholders for what the input
+// does not determine.
 func (w *World) Text(c Case, o *Outcome) ([]byte, error) {
 	input, err := c.Input()
 	if err != nil {

@@ -14,13 +14,13 @@ import (
 	"github.com/sluicehq/sluice/test/aws/streampoller"
 )
 
-// record is a stream record as a person can read it. Exactly one of Events,
-// Barrier and Raw is given.
+// record is a stream record in readable form. Exactly one of Events, Watermark and
+// Raw is set.
 type record struct {
 	PartitionKey string       `json:"partition_key"`
 	Events       []plainEvent `json:"events,omitempty"`
 	Watermark    *time.Time   `json:"barrier"`
-	Raw          string       `json:"raw,omitempty"` // data that Sluice did not make
+	Raw          string       `json:"raw,omitempty"` // data not written by Sluice
 }
 
 type plainEvent struct {
@@ -28,16 +28,16 @@ type plainEvent struct {
 	Name        string          `json:"name"`
 	PublishedAt time.Time       `json:"published_at"`
 	Payload     json.RawMessage `json:"payload,omitempty"`
-	// Filler is so many characters that cannot be compressed to much less than
-	// half, in place of a payload.
+	// Filler replaces the payload by this many characters, which compress to no
+	// less than about half.
 	Filler int `json:"filler,omitempty"`
 }
 
 // firstSequence is the number of the first record; the others follow.
 const firstSequence = 100
 
-// InputOf makes the input of a case of fanout from its readable records. It is
-// nil where the case has none.
+// InputOf generates the input of a fanout case from its readable records. It is nil
+// if the case has none.
 func (c Case) InputOf() ([]byte, error) {
 	text, err := c.optional(recordsEnd)
 	if text == nil || err != nil {
@@ -50,7 +50,7 @@ func (c Case) InputOf() ([]byte, error) {
 	return batch(records, firstSequence)
 }
 
-// batch encodes records as the event source mapping hands them over.
+// batch encodes records as the event source mapping does.
 func batch(records []record, first int) ([]byte, error) {
 	list := make([]streampoller.Record, len(records))
 	for i := range records {
@@ -97,7 +97,7 @@ func (r *record) encode() ([]byte, error) {
 	return kinesis.Encode(events), nil
 }
 
-// filler is the same text every time.
+// filler always returns the same text.
 func filler(n int) string {
 	var text strings.Builder
 	sum := sha256.Sum256([]byte("filler"))

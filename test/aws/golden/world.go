@@ -21,7 +21,7 @@ import (
 	"github.com/sluicehq/sluice/test/aws/stack"
 )
 
-// What the samples call things, whose addresses differ from run to run.
+// The names in the samples of what has a different address in every run.
 const (
 	tenant       = "acme"
 	receiverName = "http://127.0.0.1:8080" // the one webhook receiver
@@ -29,17 +29,17 @@ const (
 	exports      = "acme-exports"          // their bucket
 )
 
-// settings of the functions: as they are deployed, but for what would make a
-// case wait, and for retries, which are due long after a case.
+// settings are the deployed ones, except those that would make a case wait, and
+// retries, which are due long after a case.
 var settings = map[string]string{
 	"SLUICE_SEEK_MARGIN": "1s", "SLUICE_S3_FILE_INTERVAL": "1ms", "SLUICE_TEMPORARY_GRACE": "1ms",
 	"SLUICE_FOLLOW_BUDGET": "2s", "SLUICE_RETRY_MIN": "1h", "SLUICE_RETRY_MAX": "1h", "SLUICE_LOG_LEVEL": "debug",
 	"SLUICE_IN_FLIGHT": "1", // so that calls have an order
 }
 
-// World is a deployment in which nothing happens by itself: the stream is not
-// read, and executions of the state machine end at once. So whatever is seen
-// comes from the function that a case runs.
+// World is a deployment in which nothing happens by itself: nothing reads the
+// stream, and executions of the state machine end immediately. Every effect comes
+// from the function that a case runs.
 type World struct {
 	*stack.Stack
 	receiver *httptest.Server
@@ -50,13 +50,13 @@ type World struct {
 	requests []request
 }
 
-// request is one of a kind that the outcome tells about.
+// request is a request that the outcome shows.
 type request struct {
 	op   string
 	body []byte
 }
 
-// New deploys a world. It goes with the test.
+// New deploys a world. It is removed with the test.
 func New(t testing.TB) *World {
 	t.Helper()
 	w := &World{Stack: stack.Deploy(t, stack.Options{Settings: settings})}
@@ -76,7 +76,7 @@ func (standstill) Invoke(context.Context, string, []byte) (result []byte, functi
 	return []byte(`{"next":"done"}`), "", nil
 }
 
-// note remembers requests whose content the outcome shows. It matches none.
+// note records requests whose content the outcome shows. It matches none.
 func (w *World) note(service, op string, body []byte) bool {
 	if service+"."+op == front.Kinesis+".PutRecords" || service+"."+op == front.StepFunctions+".StartExecution" {
 		w.mu.Lock()
@@ -86,15 +86,15 @@ func (w *World) note(service, op string, body []byte) bool {
 	return false
 }
 
-// Ran is a case that was run.
+// Ran is the result of running a case.
 type Ran struct {
 	Result  lambdahost.Result
-	Log     []byte // what the function wrote
+	Log     []byte // the function's log
 	Outcome *Outcome
 }
 
-// Run plays what is given, runs the function once, from a cold start, with
-// the input, and tells what came of it.
+// Run applies the preconditions, runs the function once with the input, from a cold
+// start, and returns the outcome.
 func (w *World) Run(ctx context.Context, c Case) (*Ran, error) {
 	if err := w.clear(ctx); err != nil {
 		return nil, fmt.Errorf("make the deployment empty: %w", err)
@@ -124,7 +124,7 @@ func (w *World) Run(ctx context.Context, c Case) (*Ran, error) {
 	return ran, err
 }
 
-// toWorld puts addresses for the names of the samples.
+// toWorld replaces the names in the samples by addresses.
 func (w *World) toWorld(text string) string {
 	return strings.NewReplacer(receiverName, w.receiver.URL, s3Name, w.Front.URL()).Replace(text)
 }
@@ -135,14 +135,14 @@ func (w *World) fromWorld(text string) string {
 		w.Stream, "<stream>", w.Key, "<key>").Replace(text)
 }
 
-// forget begins a new record of what happens.
+// forget clears the recorded requests and calls.
 func (w *World) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls, w.requests = nil, nil
 }
 
-// clear removes what the case before has left.
+// clear removes what the previous case left behind.
 func (w *World) clear(ctx context.Context) error {
 	for _, f := range []string{"api", "fanout", "advance", "sweep"} {
 		w.Host.Recycle(f)
@@ -214,5 +214,5 @@ func (w *World) receive(rw http.ResponseWriter, r *http.Request) {
 	rw.WriteHeader(status)
 }
 
-// waitTimeout bounds a case. It is only ever used up by a failure.
+// waitTimeout limits a case. Only a failure takes that long.
 const waitTimeout = time.Minute

@@ -18,15 +18,15 @@ import (
 type Authorizer struct {
 	Issuer   string
 	Audience []string
-	Keys     jose.JSONWebKeySet // where API Gateway asks the issuer for them
+	Keys     jose.JSONWebKeySet // API Gateway fetches them from the issuer
 }
 
-// rsaAlgorithms are those that are supported: "Currently, only RSA-based
-// algorithms are supported."
+// rsaAlgorithms are the supported algorithms: "Currently, only RSA-based algorithms
+// are supported."
 var rsaAlgorithms = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512}
 
-// authorize verifies the request's token, which may be preceded by Bearer. It
-// returns the claims, or else the www-authenticate header of a refusal.
+// authorize verifies the request's token, with or without the prefix Bearer. It
+// returns the claims, or the www-authenticate header of a refusal.
 func (a *Authorizer) authorize(r *http.Request, now time.Time) (*jwtContext, string) {
 	token := strings.TrimSpace(r.Header.Get("Authorization"))
 	if len(token) > 7 && strings.EqualFold(token[:7], "Bearer ") {
@@ -80,7 +80,7 @@ func (a *Authorizer) verify(token string, now time.Time) (map[string]any, string
 	return claims, badTime(claims, now)
 }
 
-// badTime tells what is wrong with the times of a token. exp must be there.
+// badTime returns what is wrong with the times of a token. exp is required.
 func badTime(claims map[string]any, now time.Time) string {
 	seconds := float64(now.UnixNano()) / 1e9
 	expires, ok := number(claims["exp"])
@@ -108,8 +108,8 @@ func number(v any) (float64, bool) {
 	return f, err == nil
 }
 
-// claimText returns a claim as the function gets it: every claim is text. A
-// list is in brackets with spaces between, a number in decimal.
+// claimText returns a claim as the function gets it, as text: a list in brackets,
+// separated by spaces, and a number in decimal.
 func claimText(v any) string {
 	switch v := v.(type) {
 	case string:

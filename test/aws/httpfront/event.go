@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// event is the request in payload format 2.0. The types of aws-lambda-go would
-// write fields that API Gateway leaves out.
+// event is the request in payload format 2.0. The types of aws-lambda-go would add
+// fields that API Gateway omits.
 type event struct {
 	Version               string            `json:"version"`
 	RouteKey              string            `json:"routeKey"`
@@ -44,8 +44,8 @@ type authorizer struct {
 	JWT *jwtContext `json:"jwt"`
 }
 
-// jwtContext is what the function is told of a verified token. Scopes are null, as
-// no route asks for any.
+// jwtContext is what the function gets of a verified token. Scopes are null because
+// no route requires any.
 type jwtContext struct {
 	Claims map[string]string `json:"claims"`
 	Scopes []string          `json:"scopes"`
@@ -59,7 +59,7 @@ type httpContext struct {
 	UserAgent string `json:"userAgent"`
 }
 
-// request is what has been found out about a request.
+// request is a parsed request.
 type request struct {
 	id       string
 	routeKey string
@@ -116,14 +116,14 @@ func (f *Front) event(r *http.Request, q request) []byte {
 	return text
 }
 
-// hopByHop are the headers that are between two parties on the way.
+// hopByHop are the hop-by-hop headers.
 var hopByHop = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Te": true,
 	"Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "Expect": true,
 }
 
-// headers returns the request's headers: names in lower case, repeated ones
-// joined, cookies apart, and what a gateway adds.
+// headers returns the request's headers with names in lower case and repeated ones
+// joined, without cookies, plus those that a gateway adds.
 func headers(r *http.Request, source string, size int) map[string]string {
 	h := map[string]string{}
 	for name, values := range r.Header {
@@ -145,8 +145,8 @@ func headers(r *http.Request, source string, size int) map[string]string {
 	return h
 }
 
-// isText tells whether a body of that type is passed on as it is, as opposed to
-// in Base64.
+// isText reports whether a body of that type is passed on as text rather than in
+// Base64.
 func isText(contentType string) bool {
 	kind, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -159,9 +159,9 @@ func isText(contentType string) bool {
 	return strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "+json") || strings.HasSuffix(kind, "+xml")
 }
 
-// respond answers with what the function gave back, an object with a statusCode,
-// and reports whether that was possible. API Gateway takes other JSON for the body
-// of a 200, which no function here gives. Format 2.0 has no multiValueHeaders.
+// respond writes the function's result, an object with a statusCode, and reports
+// whether it could. API Gateway takes any other JSON as the body of a 200, which no
+// function here uses. Format 2.0 has no multiValueHeaders.
 func respond(w http.ResponseWriter, result []byte) bool {
 	var response struct {
 		StatusCode      int               `json:"statusCode"`

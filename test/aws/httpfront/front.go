@@ -1,10 +1,10 @@
-// Package httpfront is the API Gateway HTTP API of template.yaml in front of one
-// Lambda function: it verifies the token, but on open routes, makes the event of
-// payload format 2.0, and makes an HTTP answer of what the function gives back.
+// Package httpfront emulates the API Gateway HTTP API of template.yaml in front of
+// one Lambda function: it verifies the token, except on open routes, builds the
+// event of payload format 2.0 and converts the function's result to a response.
 //
 // The formats are those of
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html.
-// There are no scopes, stages, parameters in paths, CORS or throttling.
+// Scopes, stages, path parameters, CORS and throttling are not supported.
 package httpfront
 
 import (
@@ -30,8 +30,8 @@ const (
 	maxDuration = 30 * time.Second
 )
 
-// Invoker invokes a function and waits for its answer. functionError is not
-// empty where the function failed; err is not nil where it was not run at all.
+// Invoker invokes a function and waits for its result. functionError is not empty
+// if the function failed; err is not nil if it did not run.
 type Invoker interface {
 	Invoke(ctx context.Context, function string, payload []byte) (result []byte, functionError string, err error)
 }
@@ -45,13 +45,13 @@ type Options struct {
 }
 
 // Front is the API: the route $default with a JWT authorizer, and open routes. It
-// is an http.Handler.
+// implements http.Handler.
 type Front struct {
 	options Options
 	now     func() time.Time
 }
 
-// New returns the API. A route that is more than a method and a path is refused.
+// New returns the API. It rejects a route that is more than a method and a path.
 func New(o Options) (*Front, error) {
 	for _, route := range o.Open {
 		method, path, _ := strings.Cut(route, " ")
@@ -62,7 +62,7 @@ func New(o Options) (*Front, error) {
 	return &Front{options: o, now: time.Now}, nil
 }
 
-// ServeHTTP answers one request.
+// ServeHTTP handles one request.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := requestID()
 	w.Header().Set("Apigw-Requestid", id)
@@ -91,8 +91,8 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.integrate(r.Context(), w, payload)
 }
 
-// integrate invokes the function and answers. The function goes on when the
-// time is over, or the client has hung up.
+// integrate invokes the function and responds. The function keeps running after a
+// timeout or if the client disconnects.
 func (f *Front) integrate(ctx context.Context, w http.ResponseWriter, payload []byte) {
 	ctx, cancel := context.WithTimeout(ctx, maxDuration)
 	defer cancel()
@@ -122,7 +122,7 @@ func refuse(w http.ResponseWriter, status int, message string) {
 	_, _ = io.WriteString(w, `{"message":"`+message+`"}`)
 }
 
-// requestID returns what looks like API Gateway's extended request IDs.
+// requestID returns an ID like API Gateway's extended request IDs.
 func requestID() string {
 	id := make([]byte, 11)
 	_, _ = rand.Read(id) // it cannot fail

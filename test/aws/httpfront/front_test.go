@@ -18,7 +18,7 @@ import (
 	"github.com/sluicehq/sluice/test/aws/httpfront"
 )
 
-// function is an Invoker that keeps what it was given.
+// function is an Invoker that records its payloads.
 type function struct {
 	result        string
 	functionError string
@@ -231,7 +231,7 @@ func TestTimeLimit(t *testing.T) {
 		if w.Code != 503 || w.Body.String() != `{"message":"Service Unavailable"}` || time.Since(started) != 30*time.Second {
 			t.Errorf("answered %d %s after %v", w.Code, w.Body, time.Since(started))
 		}
-		time.Sleep(time.Second) // the function goes on to its end
+		time.Sleep(time.Second) // the function finishes anyway
 	})
 }
 
@@ -303,7 +303,7 @@ func TestClaims(t *testing.T) {
 	ask := func(path string) *events.APIGatewayV2HTTPRequestContextAuthorizerDescription {
 		r := httptest.NewRequest("GET", path, http.NoBody)
 		r.Header.Set("Authorization", "Bearer "+token)
-		// None of these may become part of the authorizer's context.
+		// None of these may reach the authorizer's context.
 		r.Header.Set("X-Tenant", "evil")
 		r.Header.Set("X-Amzn-Request-Context", `{"authorizer":{"jwt":{"claims":{"tenant":"evil"}}}}`)
 		r.Header.Set("Requestcontext", `{"authorizer":{}}`)

@@ -11,7 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Issuer is who issues the tokens of a test.
+// Issuer issues the tokens of a test.
 type Issuer struct {
 	URL      string
 	Audience string
@@ -19,7 +19,7 @@ type Issuer struct {
 	signer   jose.Signer
 }
 
-// NewIssuer returns an issuer with a key of its own.
+// NewIssuer returns an issuer with a new key.
 func NewIssuer(url, audience string) (*Issuer, error) {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -39,13 +39,13 @@ func (i *Issuer) Keys() jose.JSONWebKeySet {
 	return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{i.key.Public()}}
 }
 
-// Authorizer returns an authorizer that takes the issuer's tokens.
+// Authorizer returns an authorizer that accepts the issuer's tokens.
 func (i *Issuer) Authorizer() *Authorizer {
 	return &Authorizer{Issuer: i.URL, Audience: []string{i.Audience}, Keys: i.Keys()}
 }
 
-// Token returns a signed token that is good for an hour from now. The claims
-// given come over its own; nil takes one away.
+// Token returns a signed token that is valid for an hour. The given claims override
+// the defaults; nil removes a claim.
 func (i *Issuer) Token(claims map[string]any) (string, error) {
 	now := time.Now()
 	all := map[string]any{

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// life is what a deployment asks of its test: somebody to tell when it cannot
-// be, and somebody who says when it is over. A program has no test, and testing.TB
-// can be had only by embedding it; what is not here is not asked for.
+// life is the part of testing.TB that a deployment uses: failing and cleaning up. A
+// program has no test, and testing.TB can only be implemented by embedding it; no
+// other method is called.
 type life struct {
 	testing.TB
 	ctx      context.Context
@@ -40,7 +40,7 @@ func (t *life) end() {
 
 func (t *life) fail(err error) { t.err = errors.Join(t.err, err) }
 
-// The methods are those of testing.TB.
+// The methods implement testing.TB.
 
 func (t *life) Helper()                  {}
 func (t *life) Context() context.Context { return t.ctx }
@@ -56,5 +56,5 @@ func (t *life) Fatalf(format string, args ...any) {
 
 func (t *life) Fatal(args ...any) { t.Fatalf("%s", fmt.Sprint(args...)) }
 
-// Skipf is where an emulator is not installed.
+// Skipf is called if an emulator is not installed.
 func (t *life) Skipf(format string, args ...any) { t.Fatalf(format, args...) }

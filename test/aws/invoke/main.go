@@ -1,6 +1,5 @@
-// Command invoke runs one function on one sample input, in a local deployment,
-// and shows what it answered, what it wrote and what it asked of AWS. It is
-// what `make invoke` runs.
+// Command invoke runs one function on one sample input, in a local deployment, and
+// shows its result, its log and its requests to AWS. `make invoke` runs it.
 package main
 
 import (
@@ -25,9 +24,9 @@ const usage = `Run the real function once on a sample input of events/, in a loc
 
 Examples
     make invoke FN=fanout CASE=one-event         one event, one webhook
-    make invoke FN=fanout CASE=malformed-record  a record that cannot be read
-    make invoke FN=advance CASE=catch-up         a cursor goes through the log
-    make invoke FN=fanout                        the cases of fanout
+    make invoke FN=fanout CASE=malformed-record  an unreadable record
+    make invoke FN=advance CASE=catch-up         a cursor reads the log
+    make invoke FN=fanout                        list the cases of fanout
 `
 
 func main() {
@@ -43,7 +42,7 @@ func main() {
 	}
 }
 
-// errUsage says that what is wanted was not clear, and what can be was shown.
+// errUsage means that the arguments were wrong and the usage was printed.
 var errUsage = errors.New("usage")
 
 func run(ctx context.Context, out io.Writer, args []string) error {
@@ -65,7 +64,7 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 	return invoke(ctx, p, c)
 }
 
-// list prints the cases of a function, or of all where it has none.
+// list prints the cases of a function, or all cases if it has none.
 func list(p *printer, function string) error {
 	functions, err := golden.Functions()
 	if err != nil {
@@ -89,7 +88,7 @@ func list(p *printer, function string) error {
 }
 
 func invoke(ctx context.Context, p *printer, c golden.Case) error {
-	p.print("%s: starting a local deployment, which takes some seconds …\n", c)
+	p.print("%s: starting a local deployment (this takes some seconds) …\n", c)
 	return whileRunning(ctx, func(t *life) error {
 		defer stack.RemoveBuilt()
 		w := golden.New(t)
@@ -106,7 +105,7 @@ func invoke(ctx context.Context, p *printer, c golden.Case) error {
 	})
 }
 
-// printer writes to a terminal, whose errors have nobody to be told to.
+// printer writes to a terminal and ignores errors.
 type printer struct{ out io.Writer }
 
 func (p *printer) print(format string, args ...any) { _, _ = fmt.Fprintf(p.out, format, args...) }
@@ -129,28 +128,28 @@ func (p *printer) show(ran *golden.Ran) {
 	if len(names) == 0 {
 		p.print("    none\n")
 	}
-	p.print("\nAnswer, after %d ms billed and %d ms for the cold start", r.BilledMS, r.InitDuration.Milliseconds())
+	p.print("\nResult, after %d ms billed and %d ms of cold start", r.BilledMS, r.InitDuration.Milliseconds())
 	if r.FunctionError != "" {
 		p.print(": THE FUNCTION FAILED")
 	}
 	p.print("\n    %s\n", r.Payload)
 }
 
-// compare shows the outcome, and whether it is the golden one.
+// compare shows the outcome and whether it matches the golden file.
 func (p *printer) compare(c golden.Case, outcome []byte) error {
-	p.print("\nOutcome, as golden files have it\n%s\n", outcome)
+	p.print("\nOutcome, in the form of golden files\n%s\n", outcome)
 	want, err := c.Golden()
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		p.print("There is no golden file. If this is right, write it:\n")
+		p.print("There is no golden file. If the outcome is right, write it:\n")
 	case err != nil:
 		return err
 	case bytes.Equal(want, outcome):
-		p.print("It is the golden outcome. Next: try another case (make invoke FN=%s), or make one of your own:\n"+
-			"events/README.md says how, and %s* is this one.\n", c.Function, filepath.Join("events", c.Function, c.Name))
+		p.print("It matches the golden file. Next: try another case (make invoke FN=%s), or write your own:\n"+
+			"events/README.md explains how; this case is in %s*.\n", c.Function, filepath.Join("events", c.Function, c.Name))
 		return nil
 	default:
-		p.print("It is NOT the golden outcome. Compare, and if this one is right, write it:\n")
+		p.print("It does NOT match the golden file. Compare, and if the outcome is right, write it:\n")
 	}
 	p.print("    go test ./test/aws/golden -update && git diff events\n")
 	return nil

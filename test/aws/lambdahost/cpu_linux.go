@@ -6,9 +6,8 @@ import (
 	"unsafe"
 )
 
-// cpuTime returns the CPU time that a process has used so far, its own and the
-// kernel's in its name: what clock_getcpuclockid(3) gives the clock of. It is 0
-// if the process is gone.
+// cpuTime returns the CPU time that a process has used, user and kernel: that of
+// its clock_getcpuclockid(3) clock. It is 0 if the process is gone.
 func cpuTime(pid int) time.Duration {
 	const scheduler = 2 // CPUCLOCK_SCHED, of all threads
 	clock := uintptr(int32(^pid<<3 | scheduler))

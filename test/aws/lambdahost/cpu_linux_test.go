@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// The kernel's own account of the process is compared, which counts what is
-// used in between and is in steps.
-func TestCPUTimeIsTheProcesss(t *testing.T) {
+// The test compares with the kernel's accounting of the process, which is taken
+// later and in steps.
+func TestCPUTimeOfProcess(t *testing.T) {
 	used := func() time.Duration {
 		var u syscall.Rusage
 		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -25,7 +25,7 @@ func TestCPUTimeIsTheProcesss(t *testing.T) {
 	}
 	took, want := cpuTime(os.Getpid())-before, used()-began
 	if took < want-20*time.Millisecond || took > want+20*time.Millisecond {
-		t.Errorf("it used %v by its clock and %v by its account", took, want)
+		t.Errorf("it used %v by its clock and %v by the kernel's accounting", took, want)
 	}
 	if got := cpuTime(1 << 22); got != 0 { // no process has such a number
 		t.Errorf("a process that is not there used %v", got)

@@ -4,5 +4,5 @@ package lambdahost
 
 import "time"
 
-// cpuTime does not tell where it is not known how.
+// cpuTime is not supported on this system.
 func cpuTime(int) time.Duration { return 0 }

@@ -15,21 +15,21 @@ import (
 	"time"
 )
 
-// environment is one process of a function with a Runtime API of its own.
+// environment is one process of a function, with its own Runtime API.
 type environment struct {
 	fn       *function
-	life     int // of the function, when it was started
+	life     int // the function's life when the process started
 	cmd      *exec.Cmd
 	server   *http.Server
 	started  time.Time
-	polls    chan time.Time   // the process asks for its next invocation
-	work     chan *invocation // which it gets from here
-	failed   chan []byte      // its report that it could not start
+	polls    chan time.Time   // the process polls for its next invocation
+	work     chan *invocation // and receives it from here
+	failed   chan []byte      // it reports that it could not start
 	dead     chan struct{}    // closed when the process has ended
-	gone     chan struct{}    // closed when nothing of it is left
+	gone     chan struct{}    // closed when all of it is cleaned up
 	exit     error            // of the process, once it is dead
 	killOnce sync.Once
-	spent    time.Duration // CPU time of the process up to the end of its last invocation; of whoever runs one
+	spent    time.Duration // CPU time of the process up to the end of its last invocation; owned by the current invocation
 
 	mu      sync.Mutex
 	current *invocation
@@ -104,7 +104,7 @@ func (e *environment) setCurrent(i *invocation) {
 	e.current = i
 }
 
-// freeze stops the whole process, and thaw lets it go on.
+// freeze stops the whole process; thaw resumes it.
 func (e *environment) freeze() {
 	if e.signal(syscall.SIGSTOP) {
 		awaitStop(e.cmd.Process.Pid)
@@ -121,7 +121,7 @@ func (e *environment) signal(s syscall.Signal) bool {
 	return err == nil
 }
 
-// exitReason tells in Lambda's words how the process ended.
+// exitReason returns how the process ended, in Lambda's words.
 func (e *environment) exitReason() string {
 	if e.exit == nil {
 		return "Runtime exited without providing a reason"
@@ -129,8 +129,7 @@ func (e *environment) exitReason() string {
 	return "Runtime exited with error: " + e.exit.Error()
 }
 
-// peakRSS returns the most memory that the process ever had, in bytes; 0 where
-// there is no /proc.
+// peakRSS returns the peak memory of the process, in bytes; 0 without /proc.
 func (e *environment) peakRSS() int64 {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(e.cmd.Process.Pid) + "/status")
 	if err != nil {

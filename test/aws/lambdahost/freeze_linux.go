@@ -11,8 +11,8 @@ const (
 	wStopped = 2 // WSTOPPED
 )
 
-// awaitStop waits until every thread of the process has stopped, or the process
-// has ended: a signal takes its time.
+// awaitStop waits until every thread of the process has stopped, or the process has
+// exited: signals are asynchronous.
 func awaitStop(pid int) {
 	for {
 		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, pPID, uintptr(pid), 0, wStopped, 0, 0)

@@ -2,5 +2,5 @@
 
 package lambdahost
 
-// awaitStop does not wait where it is not known how: the process stops soon.
+// awaitStop cannot wait on this system; the process stops soon anyway.
 func awaitStop(int) {}

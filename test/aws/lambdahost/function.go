@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// Stats are the figures of a function since it was added.
+// Stats are a function's figures since it was added.
 type Stats struct {
 	Invocations int
 	BilledMS    int64         // every invocation rounded up to a millisecond
-	CPU         time.Duration // of all processes, user and system; without those that did not survive their invocation
+	CPU         time.Duration // of all processes, user and system, except those that died in an invocation
 }
 
 // Error is Lambda's refusal to run a function:
@@ -40,7 +40,8 @@ type function struct {
 	stats        Stats
 }
 
-// acquire returns a free environment, or starts one, and tells whether it did.
+// acquire returns a free environment or starts one, and reports whether it started
+// one.
 func (f *function) acquire() (*environment, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -48,7 +49,7 @@ func (f *function) acquire() (*environment, bool, error) {
 		return nil, false, errClosed
 	}
 	for e, free := range f.environments {
-		if free && !e.alive() { // somebody else ended it
+		if free && !e.alive() { // it was ended from outside
 			delete(f.environments, e)
 			continue
 		}
@@ -64,8 +65,8 @@ func (f *function) acquire() (*environment, bool, error) {
 	return e, true, err
 }
 
-// release ends an invocation. The environment is free again if its process is
-// frozen, waiting for work.
+// release ends an invocation. The environment is free again if its process waits
+// for work, frozen.
 func (f *function) release(e *environment, frozen bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -117,8 +118,8 @@ func (f *function) count(r Result) {
 }
 
 // environ returns the variables of
-// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html, and
-// nothing of the process that runs the tests.
+// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html, and none
+// of the test process.
 func (f *function) environ(address string) []string {
 	list := []string{
 		"AWS_LAMBDA_RUNTIME_API=" + address,
@@ -146,9 +147,9 @@ func (f *function) environ(address string) []string {
 	return list
 }
 
-// openLog returns a file without a name, which goes when the process does,
-// however it ends. The processes inherit it, and with it one common position,
-// so that they write one after the other.
+// openLog returns an unlinked file, which disappears with this process, however it
+// exits. The functions' processes inherit it and share its offset, so they append
+// to it.
 func openLog() (*os.File, error) {
 	log, err := os.CreateTemp("", "lambdahost-log-")
 	if err != nil {
@@ -161,8 +162,7 @@ func openLog() (*os.File, error) {
 	return log, nil
 }
 
-// bareName returns a function's name without what an ARN, or a version, puts
-// around it.
+// bareName returns a function's name without the ARN and the version around it.
 func bareName(name string) string {
 	if _, rest, ok := strings.Cut(name, ":function:"); ok {
 		name = rest

@@ -9,11 +9,11 @@ import (
 	"syscall"
 )
 
-// guardScript keeps a list of processes ("+ 12", "- 12"), and ends them when
-// its input ends. So they go even when the process that runs the tests is
-// killed: one that waits for the Runtime API would notice by itself, one that is
-// frozen never would. The guard has a process group of its own, so that an
-// interrupt from the terminal does not end it first.
+// guardScript keeps a list of processes ("+ 12", "- 12") and kills them when its
+// input ends, so that they end even if the test process is killed: one that waits
+// for the Runtime API would notice by itself, a frozen one never would. The guard
+// runs in a separate process group, so that an interrupt from the terminal does not
+// end it first.
 const guardScript = `trap '' HUP INT TERM
 pids=''
 while read -r what pid; do
@@ -33,7 +33,7 @@ type guard struct {
 	input io.WriteCloser
 }
 
-// start starts the guard if it does not run.
+// start starts the guard if it is not running.
 func (g *guard) start() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -1,18 +1,16 @@
-// Package lambdahost runs real Lambda bootstraps: it is the side of AWS Lambda
-// that a function sees, the Runtime API, and the side that a caller sees,
-// Invoke.
+// Package lambdahost runs real Lambda bootstraps. It provides both sides of AWS
+// Lambda: the Runtime API for functions and Invoke for callers.
 //
-// Each concurrent invocation has a process of its own, which is used again when
-// it is free, and which is stopped (SIGSTOP) from the moment it asks for its
-// next invocation until it has one, as Lambda freezes execution environments:
+// Each concurrent invocation has its own process. A free process is reused; it is
+// stopped (SIGSTOP) from when it polls for its next invocation until it gets one, as
+// Lambda freezes execution environments:
 // https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html.
 // The Runtime API is that of
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
 //
-// It differs from Lambda in this: memory is measured and not limited; a failed
-// start is not tried a second time within the same invocation; and Invoke
-// returns only when the process has been frozen, or is gone, so that what a test
-// looks at next does not depend on chance.
+// It differs from Lambda in three ways: memory is measured but not limited; a failed
+// start is not retried within the same invocation; and Invoke returns only once the
+// process is frozen or gone, so that tests are deterministic.
 package lambdahost
 
 import (
@@ -25,34 +23,33 @@ import (
 	"time"
 )
 
-// Options says where the functions seem to run. The zero value is good.
+// Options says where the functions appear to run. The zero value is usable.
 type Options struct {
 	Region  string // eu-west-1 when empty
 	Account string // 123456789012 when empty
 }
 
-// Function is what a function is deployed with.
+// Function is the configuration of a function.
 type Function struct {
 	Name     string
 	Path     string // of its bootstrap, built for this machine
 	Env      map[string]string
 	Timeout  time.Duration // of one invocation; 3 s when 0
-	MemoryMB int           // what the function is told that it has; 128 when 0
+	MemoryMB int           // the memory reported to the function; 128 when 0
 }
 
-// Host has functions and their processes. Its methods may be called side by
-// side.
+// Host has functions and their processes. Its methods are safe for concurrent use.
 type Host struct {
 	options Options
 	guard   guard
-	running sync.WaitGroup // invocations under way
+	running sync.WaitGroup // invocations in progress
 
 	mu        sync.Mutex
 	functions map[string]*function
 	closed    bool
 }
 
-// New returns a host without functions. It must be closed.
+// New returns a host without functions. The caller must close it.
 func New(o Options) *Host {
 	if o.Region == "" {
 		o.Region = "eu-west-1"
@@ -63,12 +60,12 @@ func New(o Options) *Host {
 	return &Host{options: o, functions: map[string]*function{}}
 }
 
-// ARN returns the name in full of a function.
+// ARN returns the ARN of a function.
 func (h *Host) ARN(name string) string {
 	return fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", h.options.Region, h.options.Account, name)
 }
 
-// AddFunction adds a function. Nothing is started before its first invocation.
+// AddFunction adds a function. It starts no process before the first invocation.
 func (h *Host) AddFunction(f Function) error {
 	if f.Timeout <= 0 {
 		f.Timeout = 3 * time.Second
@@ -97,9 +94,8 @@ func (h *Host) AddFunction(f Function) error {
 	return nil
 }
 
-// Kill ends the processes that are busy with an invocation right now, as when
-// Lambda loses a machine, and returns how many those were. Their invocations
-// fail with Runtime.ExitError.
+// Kill kills the processes that are busy with an invocation, as when Lambda loses a
+// machine, and returns their number. Their invocations fail with Runtime.ExitError.
 func (h *Host) Kill(name string) int {
 	f, err := h.function(name)
 	if err != nil {
@@ -115,16 +111,17 @@ func (h *Host) Kill(name string) int {
 	return killed
 }
 
-// Recycle lets every later invocation start a process of its own: those that
-// are free are ended, those that are busy when they have finished.
+// Recycle makes later invocations start new processes: it ends free processes, and
+// busy ones when they finish.
 func (h *Host) Recycle(name string) {
 	if f, err := h.function(name); err == nil {
 		f.recycle()
 	}
 }
 
-// Log returns what the function's processes have written so far, to either
-// output. What a process wrote before it answered is there when Invoke returns.
+// Log returns what the function's processes have written to standard output and
+// standard error. When Invoke returns, it has all that the process wrote before it
+// responded.
 func (h *Host) Log(name string) []byte {
 	f, err := h.function(name)
 	if err != nil {
@@ -145,8 +142,8 @@ func (h *Host) Stats(name string) Stats {
 	return f.stats
 }
 
-// Close ends all processes and waits until they are gone. Invocations under
-// way fail. Log and Stats still answer.
+// Close kills all processes and waits until they are gone. Invocations in progress
+// fail. Log and Stats keep working.
 func (h *Host) Close() {
 	h.mu.Lock()
 	h.closed = true
@@ -172,7 +169,7 @@ func (h *Host) function(name string) (*function, error) {
 	return f, nil
 }
 
-// enter counts an invocation, for Close to wait for.
+// enter registers an invocation for Close to wait for.
 func (h *Host) enter() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -183,9 +180,9 @@ func (h *Host) enter() error {
 	return nil
 }
 
-// Invoker invokes a function and waits for its answer. functionError is empty,
-// or "Unhandled" where the function failed and result tells why; err is not nil
-// where it was not run at all.
+// Invoker invokes a function and waits for its result. functionError is empty, or
+// "Unhandled" if the function failed and result says why; err is not nil if it did
+// not run.
 type Invoker interface {
 	Invoke(ctx context.Context, function string, payload []byte) (result []byte, functionError string, err error)
 }

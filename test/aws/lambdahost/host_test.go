@@ -21,7 +21,7 @@ import (
 
 var bootstrap string
 
-// asHost makes the test binary one that has a frozen function and waits to be
+// asHost makes the test binary start a function, leave it frozen and wait to be
 // killed.
 const asHost = "LAMBDAHOST_TEST_FREEZE"
 
@@ -47,7 +47,7 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
-// answer is what testdata/bootstrap answers, or the error that Lambda gives.
+// answer is the response of testdata/bootstrap, or Lambda's error.
 type answer struct {
 	Text     string
 	PID      int
@@ -135,7 +135,7 @@ func TestInvoke(t *testing.T) {
 	}
 	if first.ARN != "arn:aws:lambda:eu-west-1:123456789012:function:fn" || first.Memory != "512" ||
 		first.ID != cold.RequestID || first.ID == second.ID || !strings.HasPrefix(first.Trace, "Root=1-") {
-		t.Errorf("the function was told %+v", first)
+		t.Errorf("the function got %+v", first)
 	}
 	s := r.Stats("fn")
 	if s.Invocations != 2 || s.BilledMS != cold.BilledMS+warm.BilledMS || s.CPU != cold.CPU+warm.CPU {
@@ -229,7 +229,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Between invocations nothing of the process runs.
+// The process is frozen between invocations.
 func TestFrozen(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, lambdahost.Function{})
@@ -240,7 +240,7 @@ func TestFrozen(t *testing.T) {
 	if err := r.AddFunction(lambdahost.Function{Name: "other", Path: bootstrap}); err != nil {
 		t.Fatal(err)
 	}
-	// Time passes, of which the goroutine must see nothing.
+	// The goroutine must not run during this time.
 	if _, err := r.Invoke(t.Context(), "other", []byte(`{"do":"sleep","ms":100}`)); err != nil {
 		t.Error(err)
 	}
@@ -283,7 +283,7 @@ func TestKillAndRecycle(t *testing.T) {
 	r := newRig(t, lambdahost.Function{Timeout: time.Minute})
 	_, idle := r.ask(ask{Do: "echo"})
 	if n := r.Kill("fn"); n != 0 {
-		t.Errorf("%d were killed, and none was busy", n)
+		t.Errorf("%d were killed although none was busy", n)
 	}
 	done := make(chan answer, 1)
 	go func() {
@@ -331,7 +331,7 @@ func TestLogAndMemory(t *testing.T) {
 	}
 }
 
-// The caller hangs up; the function finishes all the same.
+// If the caller disconnects, the function still finishes.
 func TestCallerHangsUp(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, lambdahost.Function{Timeout: time.Minute})
@@ -353,7 +353,7 @@ func TestCallerHangsUp(t *testing.T) {
 	}
 }
 
-// A frozen process goes when the process that runs the tests is killed.
+// A frozen process ends when the test process is killed.
 func TestNothingIsLeftBehind(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command(os.Args[0])
@@ -371,7 +371,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		t.Fatalf("the host said %q, %v", line, err)
 	}
 	if err := syscall.Kill(pid, 0); err != nil {
-		t.Errorf("the function's process was not there at all: %v", err)
+		t.Errorf("the function's process does not exist: %v", err)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -379,7 +379,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	_ = cmd.Wait()
 	rig{t: t}.until("the function's process has ended", func() bool {
 		if state := stateOf(pid); state != "?" {
-			return state == "gone" || state == "Z" // nobody has to wait for it
+			return state == "gone" || state == "Z" // a zombie is good enough
 		}
 		return syscall.Kill(pid, 0) != nil
 	})
@@ -422,13 +422,13 @@ func (r rig) until(what string, holds func() bool) {
 		select {
 		case <-tick.C:
 		case <-end:
-			r.t.Fatalf("waited in vain until %s", what)
+			r.t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }
 
-// stateOf returns the letter that the kernel gives to what the process does,
-// "gone", or "?" where the kernel does not tell.
+// stateOf returns the kernel's letter for the state of the process, "gone", or "?"
+// if it is unknown.
 func stateOf(pid int) string {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		return "?"

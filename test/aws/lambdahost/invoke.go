@@ -10,23 +10,23 @@ import (
 	"github.com/google/uuid"
 )
 
-// initTimeout is how long a process may take until it asks for its first
+// initTimeout limits how long a process may take until it polls for its first
 // invocation: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html.
 const initTimeout = 10 * time.Second
 
 // unhandled is the X-Amz-Function-Error of every function that fails.
 const unhandled = "Unhandled"
 
-// Result is what came of an invocation.
+// Result is the result of an invocation.
 type Result struct {
 	Payload       []byte
 	FunctionError string // "" or "Unhandled"; then Payload has errorType and errorMessage
 	RequestID     string
-	Duration      time.Duration // from handing out to the answer
+	Duration      time.Duration // from dispatch to the response
 	BilledMS      int64         // Duration, rounded up to a millisecond
 	InitDuration  time.Duration // of a cold start: from the start of the process to its first poll; not in Duration
-	CPU           time.Duration // of the process for this invocation, with its start if that was cold; 0 as MaxRSS
-	MaxRSS        int64         // of the process so far, in bytes; 0 where the system does not tell, or the process is gone
+	CPU           time.Duration // of the process in this invocation, including a cold start; 0 when MaxRSS is
+	MaxRSS        int64         // of the process so far, in bytes; 0 if unknown or the process is gone
 }
 
 type invocation struct {
@@ -35,7 +35,7 @@ type invocation struct {
 	payload  []byte
 	deadline time.Time
 	answered chan answer
-	finished bool // under the environment's lock
+	finished bool // guarded by the environment's lock
 }
 
 type answer struct {
@@ -44,10 +44,9 @@ type answer struct {
 	at      time.Time
 }
 
-// Invoke runs the function, named by its name or its ARN, and waits for its
-// answer. An *Error tells that it was not run. When the context ends Invoke
-// returns its error, and the function goes on, as Lambda does when its caller
-// hangs up.
+// Invoke runs the function with the name or ARN and waits for its result. It returns
+// an *Error if the function did not run. When the context ends, Invoke returns its
+// error and the function keeps running, as in Lambda when the caller disconnects.
 func (h *Host) Invoke(ctx context.Context, name string, payload []byte) (Result, error) {
 	f, err := h.function(name)
 	if err != nil {
@@ -105,8 +104,8 @@ func (f *function) invoke(payload []byte) (Result, error) {
 	return r, nil
 }
 
-// initialize waits until the new process asks for its first invocation, and
-// tells whether it did.
+// initialize waits until the new process polls for its first invocation, and
+// reports whether it did.
 func (e *environment) initialize(i *invocation, r *Result) bool {
 	limit := time.NewTimer(initTimeout)
 	defer limit.Stop()
@@ -131,8 +130,8 @@ func (e *environment) initialize(i *invocation, r *Result) bool {
 	return false
 }
 
-// run hands the invocation to the process, which waits for one, and tells
-// whether it waits for the next and is frozen.
+// run dispatches the invocation to the waiting process, and reports whether the
+// process is waiting for the next one, frozen.
 func (e *environment) run(i *invocation, r *Result) bool {
 	started := time.Now()
 	i.deadline = started.Add(e.fn.Timeout)
@@ -144,7 +143,7 @@ func (e *environment) run(i *invocation, r *Result) bool {
 		r.fail(i.error("Runtime.ExitError", e.exitReason()))
 		e.end()
 		return false
-	case <-limit.C: // it hung up without a word
+	case <-limit.C: // it exited without a response
 		r.timeOut(e, i)
 		return false
 	}
@@ -165,7 +164,7 @@ func (e *environment) run(i *invocation, r *Result) bool {
 		r.timeOut(e, i)
 		return false
 	}
-	// An invocation is complete when the next is asked for.
+	// An invocation is complete when the process polls for the next.
 	select {
 	case <-e.polls:
 	case <-e.dead: // after a panic
@@ -182,7 +181,7 @@ func (e *environment) run(i *invocation, r *Result) bool {
 	return true
 }
 
-// end ends the process and waits until nothing of it is left.
+// end kills the process and waits until it is cleaned up.
 func (e *environment) end() {
 	e.kill()
 	<-e.gone
@@ -213,7 +212,7 @@ func timedOut(limit time.Duration) string {
 	return fmt.Sprintf("Task timed out after %.2f seconds", limit.Seconds())
 }
 
-// newTrace returns a tracing header that asks for nothing to be recorded:
+// newTrace returns a tracing header for an unsampled trace:
 // https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader.
 func newTrace() string {
 	return fmt.Sprintf("Root=1-%08x-%s;Parent=%s;Sampled=0", time.Now().Unix(), newID(12), newID(8))

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// maxPayload is the most that Lambda takes or gives in one invocation:
+// maxPayload limits the request and the response of an invocation:
 // https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html.
 const maxPayload = 6291556
 
-// runtimeAPI is what the process talks to.
+// runtimeAPI returns the Runtime API of the process.
 func (e *environment) runtimeAPI() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", e.next)
@@ -89,8 +89,8 @@ func (e *environment) answer(w http.ResponseWriter, r *http.Request, payload []b
 	accept(w)
 }
 
-// settle notes the answer of the invocation, if that is what the process is
-// busy with and it has not answered yet.
+// finish records the response to an invocation. It reports false if that is not the
+// current one or already has a response.
 func (e *environment) finish(id string, payload []byte, failed bool) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -115,8 +115,8 @@ func refuse(w http.ResponseWriter, status int, kind, message string) {
 	_, _ = w.Write(errorPayload(kind, message))
 }
 
-// errorPayload is the form in which Lambda tells what went wrong with a
-// function: https://docs.aws.amazon.com/lambda/latest/dg/golang-exceptions.html.
+// errorPayload returns Lambda's error object for a failed function:
+// https://docs.aws.amazon.com/lambda/latest/dg/golang-exceptions.html.
 func errorPayload(kind, message string) []byte {
 	text, err := json.Marshal(struct {
 		Message string `json:"errorMessage"`

@@ -22,12 +22,12 @@ import (
 	"github.com/sluicehq/sluice/test/scenario"
 )
 
-// waitTimeout is only ever used up by a failure.
+// waitTimeout limits every wait. Only a failure takes that long.
 const waitTimeout = 2 * time.Minute
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
-// atOnce is how many scenarios run at a time. They wait more than they compute.
+// atOnce is the number of parallel scenarios. They wait more than they compute.
 const atOnce = "16"
 
 func testMain(m *testing.M) int {
@@ -39,11 +39,11 @@ func testMain(m *testing.M) int {
 	return emulators.Run(m)
 }
 
-// TestDeployment plays the scenarios against what stands at SLUICE_TEST_URL.
+// TestDeployment plays the scenarios against the deployment at SLUICE_TEST_URL.
 func TestDeployment(t *testing.T) {
 	at := os.Getenv("SLUICE_TEST_URL")
 	if at == "" {
-		t.Skip("no deployment is named: set SLUICE_TEST_URL to the address of its API, and what else docs/testing.md lists")
+		t.Skip("no deployment: set SLUICE_TEST_URL to the URL of its API, and the other variables listed in docs/testing.md")
 	}
 	in := settings.Default()
 	if err := settings.LoadEnv(in.Table(), os.LookupEnv); err != nil {
@@ -71,7 +71,7 @@ func TestDeployment(t *testing.T) {
 	})
 }
 
-// tunnel listens for the receivers, if there is a tunnel to them.
+// tunnel starts the local end of the tunnel to the receivers, if there is one.
 func tunnel(t *testing.T) func(string) string {
 	public := os.Getenv("SLUICE_TEST_RECEIVER_URL")
 	if public == "" {
@@ -97,7 +97,7 @@ func tunnel(t *testing.T) func(string) string {
 	}
 }
 
-// fast are settings that make waiting short, much as those of TestScenarios in
+// fast has settings that make waits short, similar to those of TestScenarios in
 // test/aws.
 var fast = map[string]string{
 	"SLUICE_RETRY_MIN": "50ms", "SLUICE_RETRY_MAX": "500ms", "SLUICE_WEBHOOK_TIMEOUT": "2s",
@@ -110,7 +110,7 @@ var fast = map[string]string{
 func TestEndpoint(t *testing.T) {
 	endpoint := os.Getenv("SLUICE_TEST_ENDPOINT")
 	if endpoint == "" {
-		t.Skip("no endpoint of AWS services is named: make test-stack ENDPOINT=http://127.0.0.1:4566")
+		t.Skip("no endpoint of AWS services: run 'make test-stack ENDPOINT=http://127.0.0.1:4566'")
 	}
 	s := stack.Deploy(t, stack.Options{Settings: fast, Endpoint: endpoint})
 	in := settings.Default()
@@ -128,7 +128,7 @@ func TestEndpoint(t *testing.T) {
 	})
 }
 
-// A tunnel leads to each receiver by its port, and an abort stays one.
+// The tunnel forwards to each receiver by port and preserves aborted connections.
 func TestTunnel(t *testing.T) {
 	got := ""
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -157,7 +157,7 @@ func TestTunnel(t *testing.T) {
 	}
 	if res, err := post(t, base+"/abort"); err == nil {
 		_ = res.Body.Close()
-		t.Errorf("a receiver that hangs up answers %d", res.StatusCode)
+		t.Errorf("a receiver that disconnects gave status %d", res.StatusCode)
 	}
 }
 
@@ -170,8 +170,8 @@ func post(t *testing.T, to string) (*http.Response, error) {
 	return http.DefaultClient.Do(req)
 }
 
-// Tokens of a key are those that an authorizer takes, and a command gets the
-// tenant and the scopes.
+// An authorizer accepts tokens signed by a key, and a token command gets the tenant
+// and the scopes.
 func TestTokens(t *testing.T) {
 	key, jwks := newKey(t)
 	public, err := jwks.Keys[0].MarshalJSON()
@@ -200,7 +200,7 @@ func TestTokens(t *testing.T) {
 	req.Header.Set("Authorization", "Bearer "+text)
 	rec := httptest.NewRecorder()
 	if api.ServeHTTP(rec, req); rec.Code != http.StatusOK {
-		t.Errorf("the gateway answers %d %s to a token", rec.Code, rec.Body)
+		t.Errorf("the gateway responds %d %s to a token", rec.Code, rec.Body)
 	}
 	said, err := fromCommand(t.Context(), `echo "$1/$2"`)("acme", "a:b", "c:d")
 	if err != nil || said != "acme/a:b c:d" {
@@ -208,7 +208,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// answers is a function that is called with valid tokens only.
+// answers is a function that is reached only with valid tokens.
 type answers struct{}
 
 func (answers) Invoke(context.Context, string, []byte) ([]byte, string, error) {

@@ -1,6 +1,6 @@
-// Package live plays the scenarios against a deployment that exists already,
-// which is told by environment variables, or against functions on this machine
-// whose AWS services are at an endpoint. docs/testing.md has the variables.
+// Package live plays the scenarios against an existing deployment, or against
+// functions on this machine that use the AWS services at an endpoint. Environment
+// variables configure it; docs/testing.md lists them.
 package live
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// required returns variables of the environment, all of which must be set.
+// required returns environment variables, all of which must be set.
 func required(names ...string) ([]string, error) {
 	var values, missing []string
 	for _, name := range names {
@@ -30,22 +30,22 @@ func required(names ...string) ([]string, error) {
 		values = append(values, value)
 	}
 	if missing != nil {
-		return nil, fmt.Errorf("set %s: docs/testing.md says how", strings.Join(missing, ", "))
+		return nil, fmt.Errorf("set %s; see docs/testing.md", strings.Join(missing, ", "))
 	}
 	return values, nil
 }
 
-// token makes an access token for a tenant with scopes.
+// token returns an access token for a tenant with scopes.
 type token func(tenant string, scopes ...string) (string, error)
 
-// tokens chooses where tokens come from.
+// tokens chooses the source of tokens.
 func tokens(ctx context.Context, tenantClaim string) (token, error) {
 	if command := os.Getenv("SLUICE_TEST_TOKEN_COMMAND"); command != "" {
 		return fromCommand(ctx, command), nil
 	}
 	values, err := required("SLUICE_TEST_ISSUER", "SLUICE_TEST_AUDIENCE", "SLUICE_TEST_KEY")
 	if err != nil {
-		return nil, fmt.Errorf("there are no access tokens: set SLUICE_TEST_TOKEN_COMMAND, or, for an issuer of your own, %w", err)
+		return nil, fmt.Errorf("no source of access tokens: set SLUICE_TEST_TOKEN_COMMAND or, for your own issuer, %w", err)
 	}
 	text, err := os.ReadFile(values[2])
 	if err != nil {
@@ -54,11 +54,11 @@ func tokens(ctx context.Context, tenantClaim string) (token, error) {
 	return fromKey(values[0], values[1], tenantClaim, text)
 }
 
-// commandTime bounds one run of the command.
+// commandTime limits one run of the token command.
 const commandTime = time.Minute
 
-// fromCommand runs a shell command with the tenant and the scopes, separated by
-// blanks, as $1 and $2. It prints the token.
+// fromCommand runs a shell command that prints a token. It gets the tenant as $1 and
+// the scopes, separated by spaces, as $2.
 func fromCommand(ctx context.Context, command string) token {
 	return func(tenant string, scopes ...string) (string, error) {
 		ctx, cancel := context.WithTimeout(ctx, commandTime)
@@ -77,12 +77,12 @@ func fromCommand(ctx context.Context, command string) token {
 	}
 }
 
-// fromKey signs tokens with a private RSA key, a JWK, whose public half the
-// issuer's JWKS has.
+// fromKey signs tokens with a private RSA key, a JWK, whose public key is in the
+// issuer's JWKS.
 func fromKey(issuer, audience, tenantClaim string, text []byte) (token, error) {
 	var key jose.JSONWebKey
 	if err := key.UnmarshalJSON(text); err != nil || key.IsPublic() || key.KeyID == "" {
-		return nil, errors.New("SLUICE_TEST_KEY must be the file of a private JWK with a kid")
+		return nil, errors.New("SLUICE_TEST_KEY must name a file with a private JWK that has a kid")
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key}, (&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {
@@ -97,8 +97,8 @@ func fromKey(issuer, audience, tenantClaim string, text []byte) (token, error) {
 	}, nil
 }
 
-// publicURL is a receiver's address from outside: below the tunnel's, its port
-// is the first part of the path.
+// publicURL returns a receiver's external URL: below the tunnel's URL, with its port
+// as the first part of the path.
 func publicURL(tunnel, local string) (string, error) {
 	at, err := url.Parse(local)
 	if err != nil {
@@ -107,8 +107,8 @@ func publicURL(tunnel, local string) (string, error) {
 	return strings.TrimSuffix(tunnel, "/") + "/" + at.Port(), nil
 }
 
-// receivers is the end of the tunnel: it hands on what publicURL has made. A
-// receiver that hangs up, or is not there, is a call without an answer.
+// receivers is the local end of the tunnel: it forwards requests for a publicURL. If
+// the receiver disconnects or does not exist, the call gets no response.
 func receivers() http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
