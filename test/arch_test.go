@@ -1,6 +1,5 @@
-// Package test has the checks that belong to no single package: that imports
-// point inwards, that the documents name what exists, that the samples are
-// valid.
+// Package test has the checks that belong to no single package: that imports point
+// inwards, documents name what exists, and samples are valid.
 package test
 
 import (
@@ -19,8 +18,8 @@ const (
 	module = "github.com/sluicehq/sluice/"
 )
 
-// domain are the packages that could be read by somebody who has never used
-// AWS, SQL or an HTTP server.
+// domain are the packages that a reader can understand without knowing AWS, SQL or
+// HTTP servers.
 var domain = []string{
 	"internal/delivery", "internal/event", "internal/eventlog", "internal/handoff",
 	"internal/integration", "internal/lifecycle", "internal/problem",
@@ -28,14 +27,14 @@ var domain = []string{
 	"internal/store", "internal/usertext", "internal/worker",
 }
 
-// outer must not be reached from the domain, by whatever way.
+// outer are the packages that the domain must not reach, directly or indirectly.
 var outer = []string{
 	"database/sql", "net/http", "modernc.org/", "github.com/aws/",
 	module + "internal/httpapi", module + "internal/node",
 	module + "internal/sink/catalog", module + "internal/sink/s3export", module + "internal/sink/webhook",
 }
 
-// uuidValue has only interfaces, which google/uuid implements.
+// uuidValue is allowed: it has only interfaces, which google/uuid implements.
 const uuidValue = "database/sql/driver"
 
 // sqliteUsers are the only packages that may import an SQLite adapter. The
@@ -47,7 +46,7 @@ func TestDomainReachesNothingOutside(t *testing.T) {
 	for _, name := range domain {
 		p, ok := packages[module+name]
 		if !ok {
-			t.Errorf("%s does not exist; take it off the list of the domain", name)
+			t.Errorf("%s does not exist; remove it from domain", name)
 		}
 		for _, dep := range p.deps {
 			if dep == uuidValue {
@@ -75,10 +74,10 @@ func TestSQLiteStaysInTheNode(t *testing.T) {
 	}
 }
 
-// programs are what is delivered, and what must not be linked into them beside
-// what tests are made of: the binary needs of AWS its customers' S3 alone, and
-// functions neither a database nor the SDK's search for credentials, which costs
-// a megabyte and a cold start.
+// programs are the released programs, each with the packages that must not be linked
+// into it, in addition to test packages. Of AWS the binary needs only S3, for its
+// customers; functions need neither a database nor the SDK's credential chain, which
+// costs a megabyte and start-up time.
 var programs = map[string][]string{
 	"cmd/sluice":        {aws + "service/dynamodb", aws + "service/kinesis", "github.com/aws/aws-lambda-go/"},
 	"cmd/redrive":       nil,
@@ -103,13 +102,13 @@ func TestProgramsLinkWhatTheyNeed(t *testing.T) {
 		forbidden = append(forbidden, "testing", "github.com/google/go-cmp", "pgregory.net/rapid", module+"test/")
 		for _, dep := range p.deps {
 			if slices.ContainsFunc(forbidden, func(f string) bool { return within(dep, f) }) {
-				t.Errorf("%s has %s linked in", name, dep)
+				t.Errorf("%s links %s", name, dep)
 			}
 		}
 	}
 }
 
-// maxMain is how long the main of a function may be: it starts what package
+// maxMain limits the lines of a function's main, which only starts what package
 // awsenv has composed.
 const maxMain = 40
 
@@ -129,8 +128,8 @@ func TestFunctionsAreThin(t *testing.T) {
 	}
 }
 
-// A test may sleep where that takes no time: in a bubble of testing/synctest,
-// which another file of the package may make.
+// Tests may sleep only in a testing/synctest bubble, where it takes no time. Another
+// file of the package may create the bubble.
 func TestNoSleepsOutsideBubbles(t *testing.T) {
 	sleeps, bubbles := map[string]string{}, map[string]bool{}
 	tests := 0
@@ -153,7 +152,7 @@ func TestNoSleepsOutsideBubbles(t *testing.T) {
 	}
 	for dir, path := range sleeps {
 		if !bubbles[dir] {
-			t.Errorf("%s sleeps; use testing/synctest, or wait for what happens", path)
+			t.Errorf("%s sleeps; use testing/synctest, or wait for a condition", path)
 		}
 	}
 }
@@ -190,8 +189,8 @@ func isSQLite(path string) bool {
 
 type listed struct{ imports, deps []string }
 
-// goList returns the packages of the module, their imports and all that they
-// reach. Test files do not count.
+// goList returns the packages of the module with their imports and dependencies,
+// without test files.
 func goList(t *testing.T) map[string]listed {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-f",

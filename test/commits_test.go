@@ -8,19 +8,19 @@ import (
 	"testing"
 )
 
-// checkedFrom is the commit after which subjects are checked: those before it
-// were written under no rule.
+// checkedFrom is the commit after which subjects are checked: earlier ones predate
+// the rule.
 const checkedFrom = "06cc98f0546e"
 
 const maxSubject = 72 // characters
 
 var subjectPattern = regexp.MustCompile(`^[a-z][a-z0-9/, .-]*: \S.*[^.\s]$`)
 
-// The subject of a commit is "area: what is different now", of at most 72
-// characters: CONTRIBUTING.md says so, and people read the log by it.
+// A commit subject is "area: what is different now", at most 72 characters long, as
+// CONTRIBUTING.md requires.
 func TestCommitSubjects(t *testing.T) {
 	if _, err := os.Stat(root + "/.git"); err != nil {
-		t.Skip("this is no git checkout")
+		t.Skip("not a git checkout")
 	}
 	if git(t, "rev-parse", "--is-shallow-repository") == "true\n" {
 		t.Skip("this clone is shallow; fetch the history with git fetch --unshallow")
@@ -54,7 +54,7 @@ func TestCheckSubject(t *testing.T) {
 		"webhook: " + strings.Repeat("long ", 13): false,
 	} {
 		if got := checkSubject(subject) == ""; got != good {
-			t.Errorf("%q is good: %v, want %v", subject, got, good)
+			t.Errorf("%q is accepted: %v, want %v", subject, got, good)
 		}
 	}
 }

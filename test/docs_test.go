@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// planned are paths that the documents speak of before they exist. One that
-// exists by now must leave the list.
+// planned are paths that documents mention before they exist. Remove a path from the
+// list once it exists.
 var planned = []string{}
 
-// made are paths that a build or a run makes, so that no checkout has them.
+// made are paths that a build or a run creates, so that they are not in a checkout.
 var made = []string{"bin", "build", ".sluice", ".aws-tools", "cover.out"}
 
 // Every path and every make target that a document names exists.
@@ -21,7 +21,7 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 	targets := makeTargets(t)
 	for _, p := range planned {
 		if exists(p) {
-			t.Errorf("%s exists; take it off the list of what is planned", p)
+			t.Errorf("%s exists; remove it from planned", p)
 		}
 	}
 	named := 0
@@ -34,7 +34,7 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 		for _, target := range namedTargets(code) {
 			named++
 			if !slices.Contains(targets, target) {
-				t.Errorf("%s names `make %s`, and there is no such target", doc, target)
+				t.Errorf("%s names `make %s`, which does not exist", doc, target)
 			}
 		}
 		for _, path := range namedPaths(code) {
@@ -51,7 +51,7 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 		}
 	}
 	if named < 10 {
-		t.Errorf("the documents name %d paths and targets; the search for them is broken", named)
+		t.Errorf("found only %d paths and targets in the documents; the search for them is broken", named)
 	}
 }
 
@@ -90,8 +90,7 @@ var (
 	targetPattern = regexp.MustCompile(`(?m)^([a-z][a-z-]*):`)
 )
 
-// mentions returns the code in a document, spans and fences, and the relative
-// links.
+// mentions returns a document's code, in spans and fences, and its relative links.
 func mentions(text string) (code, links []string) {
 	for _, m := range fencePattern.FindAllStringSubmatch(text, -1) {
 		code = append(code, m[1])
@@ -118,8 +117,8 @@ func namedTargets(code []string) []string {
 	return targets
 }
 
-// namedPaths returns the words of the code that are paths of this repository:
-// those that begin with one of its folders, and the names of documents.
+// namedPaths returns the words of code that are paths in this repository: those that
+// start with one of its folders, and the names of documents.
 func namedPaths(code []string) []string {
 	var paths []string
 	for _, word := range strings.Fields(strings.Join(code, "\n")) {
@@ -135,8 +134,8 @@ func namedPaths(code []string) []string {
 	return paths
 }
 
-// folders are the first parts of paths: all of the tree as it is designed, so
-// that one which was removed is still looked for.
+// folders are the top-level folders of the designed tree. A removed folder stays in
+// the list, so that mentions of it are found.
 var folders = []string{"api", "bench", "cmd", "docs", "events", "functions", "infra", "internal", "model", "statemachine", "test", ".ci"}
 
 func makeTargets(t *testing.T) []string {

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// An operator searches the logs for what the runbook says: the texts of log lines,
-// their keys and the metrics must be those that the code writes.
+// Operators search the logs for what the runbook says, so the messages, keys and
+// metrics in it must be those that the code writes.
 func TestRunbookNamesWhatIsLogged(t *testing.T) {
 	runbook, err := os.ReadFile(filepath.Join(root, "docs", "operations.md"))
 	if err != nil {
@@ -29,11 +29,11 @@ func TestRunbookNamesWhatIsLogged(t *testing.T) {
 			return s == want.text || want.part && strings.Contains(s, want.text)
 		})
 		if !found {
-			t.Errorf("docs/operations.md names %q, and no string of the code is that", want.text)
+			t.Errorf("docs/operations.md names %q, which is no string in the code", want.text)
 		}
 	}
 	if named < 15 {
-		t.Errorf("the runbook names %d lines, keys and metrics; the search for them is broken", named)
+		t.Errorf("found only %d messages, keys and metrics in the runbook; the search for them is broken", named)
 	}
 }
 
@@ -46,7 +46,7 @@ func TestLoggedNames(t *testing.T) {
 	}
 }
 
-// loggedName is a text that the code has as a string, or as part of one.
+// loggedName is a text that is a string in the code, or part of one.
 type loggedName struct {
 	text string
 	part bool
@@ -58,8 +58,8 @@ var (
 	metricName   = regexp.MustCompile("`([A-Z][A-Za-z]+)`")
 )
 
-// loggedNames are those in the tables of the chapters Metrics and Logs. Of the
-// metrics it takes the first column, of the logs what is in quotes and keys.
+// loggedNames returns the names in the tables of the chapters Metrics and Logs: the
+// first column for metrics, quoted messages and keys for logs.
 func loggedNames(doc string) []loggedName {
 	var names []loggedName
 	for line := range strings.Lines(chapter(doc, "Metrics")) {
@@ -70,7 +70,7 @@ func loggedNames(doc string) []loggedName {
 		}
 	}
 	for line := range strings.Lines(chapter(doc, "Logs")) {
-		if !strings.HasPrefix(line, "| `") || strings.HasPrefix(line, "| `level = ") { // levels are package slog's
+		if !strings.HasPrefix(line, "| `") || strings.HasPrefix(line, "| `level = ") { // levels are defined by package slog
 			continue
 		}
 		for _, m := range loggedQuoted.FindAllStringSubmatch(line, -1) {
@@ -83,7 +83,7 @@ func loggedNames(doc string) []loggedName {
 	return names
 }
 
-// chapter is the text below a heading of the second level.
+// chapter returns the text below a second-level heading.
 func chapter(doc, name string) string {
 	_, text, _ := strings.Cut(doc, "\n## "+name+"\n")
 	if strings.HasPrefix(doc, "## "+name+"\n") {
@@ -93,7 +93,7 @@ func chapter(doc, name string) string {
 	return text
 }
 
-// stringsInCode are the string literals of the code that runs.
+// stringsInCode returns the string literals of all code except tests.
 func stringsInCode(t *testing.T) []string {
 	t.Helper()
 	var all []string

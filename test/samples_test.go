@@ -13,15 +13,15 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 )
 
-// The sample events can be published as they are: each file has the events of
-// the entity it is named after, with ids that are used once.
+// The sample events can be published unchanged: each file has the events of the
+// entity it is named after, with unique ids.
 func TestSampleEvents(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(root, "events", "samples", "*.ndjson"))
 	if err != nil || len(files) < 6 {
 		t.Fatalf("found %d files of sample events, %v; want one for each of six entities", len(files), err)
 	}
 	ids := map[string]bool{}
-	orders := map[string]int{} // files that an order is mentioned in
+	orders := map[string]int{} // number of files that mention an order
 	for _, file := range files {
 		mentioned := map[string]bool{}
 		for i, line := range lines(t, file) {
@@ -37,10 +37,10 @@ func TestSampleEvents(t *testing.T) {
 			}
 			entity := strings.TrimSuffix(filepath.Base(file), ".ndjson")
 			if !event.ValidName(e.Name) || event.Entity(e.Name) != entity || len(e.Payload) == 0 {
-				t.Errorf("%s line %d: %q with a payload of %d fields is no event of its entity", file, i+1, e.Name, len(e.Payload))
+				t.Errorf("%s line %d: %q with a payload of %d fields is not an event of its entity", file, i+1, e.Name, len(e.Payload))
 			}
 			if id, err := uuid.Parse(e.ID); err != nil || id.Version() != 7 || ids[e.ID] {
-				t.Errorf("%s line %d: %q is not a UUIDv7 of its own", file, i+1, e.ID)
+				t.Errorf("%s line %d: %q is not a unique UUIDv7", file, i+1, e.ID)
 			}
 			ids[e.ID] = true
 			if order, ok := e.Payload["order_id"].(string); ok && !mentioned[order] {
@@ -50,7 +50,7 @@ func TestSampleEvents(t *testing.T) {
 		}
 	}
 	if len(ids) < 300 {
-		t.Errorf("%d sample events; the demo and the benchmarks want at least 300", len(ids))
+		t.Errorf("%d sample events; the demo and the benchmarks need at least 300", len(ids))
 	}
 	whole := 0
 	for _, n := range orders {
@@ -59,7 +59,7 @@ func TestSampleEvents(t *testing.T) {
 		}
 	}
 	if whole < 20 {
-		t.Errorf("%d orders are found in three files or more; the files should belong together", whole)
+		t.Errorf("only %d orders are in three files or more; the files should belong together", whole)
 	}
 }
 

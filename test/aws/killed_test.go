@@ -28,8 +28,7 @@ func TestKilled(t *testing.T) {
 		}
 		sideBySide(len(plays), plays...)
 	}, func() {
-		// Each is killed so often at most: on a slow machine no call would ever be
-		// answered else.
+		// Limit the kills: on a slow machine no call would complete otherwise.
 		left := map[string]int{"api": 60, "fanout": 100, "advance": 100}
 		for len(left) > 0 {
 			select {

@@ -8,15 +8,15 @@ import (
 	"sync"
 )
 
-// names are those of the functions, of their folders in functions/ and of their
-// folders in build/.
+// names are the names of the functions and of their folders in functions/ and
+// build/.
 var names = []string{"api", "fanout", "advance", "sweep"}
 
-// builtIn is where they were built, for RemoveBuilt, which builds none.
+// builtIn is the folder of the built functions, for RemoveBuilt.
 var builtIn string
 
-// bootstraps builds the functions for this machine, once for the process. They
-// have the race detector where the tests have it.
+// bootstraps builds the functions for this machine, once per process, with the race
+// detector if the tests use it.
 var bootstraps = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "sluice-functions-")
 	if err != nil {
@@ -45,7 +45,7 @@ func buildOne(name, path string) error {
 	return nil
 }
 
-// RemoveBuilt removes the functions that were built. It is for TestMain.
+// RemoveBuilt removes the built functions. Call it in TestMain.
 func RemoveBuilt() {
 	if builtIn != "" {
 		_ = os.RemoveAll(builtIn)

@@ -19,8 +19,8 @@ import (
 	"github.com/sluicehq/sluice/test/aws/streampoller"
 )
 
-// Events makes so many events of a tenant that are published now, each with
-// what payload returns, a JSON object.
+// Events returns events of a tenant, published now, whose payloads are the JSON
+// objects that payload returns.
 func Events(tenant string, n int, payload func(i int) []byte) []event.Event {
 	list := make([]event.Event, n)
 	for i := range list {
@@ -29,8 +29,8 @@ func Events(tenant string, n int, payload func(i int) []byte) []event.Event {
 	return list
 }
 
-// Batch is the payload with which the event source mapping invokes fanout for
-// records, each with events of one tenant. Sequence numbers go up from batch to
+// Batch returns the payload with which the event source mapping invokes fanout for
+// records, each with events of one tenant. Sequence numbers increase from batch to
 // batch.
 func (s *Stack) Batch(records ...[]event.Event) []byte {
 	list := make([]streampoller.Record, len(records))
@@ -48,8 +48,8 @@ func (s *Stack) streamARN() string {
 	return "arn:aws:kinesis:" + emulators.Region + ":" + emulators.Account + ":stream/" + s.Stream
 }
 
-// Register registers so many webhooks of a tenant, called hook-0 and so on, and
-// waits until all of them follow and no function makes a request any more.
+// Register registers webhooks of a tenant, named hook-0 and so on, and waits until
+// all are live and no function makes requests any more.
 func (s *Stack) Register(t testing.TB, tenant string, webhooks int, url string) *client.Client {
 	t.Helper()
 	api, err := client.New(s.URL, s.Token(tenant, "integrations:read", "integrations:write", "events:publish"))
@@ -63,13 +63,13 @@ func (s *Stack) Register(t testing.TB, tenant string, webhooks int, url string) 
 			t.Fatal(err)
 		}
 	}
-	Until(t, "all webhooks follow", func(ctx context.Context) bool { return s.Subscribers(ctx, tenant) == webhooks })
+	Until(t, "all webhooks are live", func(ctx context.Context) bool { return s.Subscribers(ctx, tenant) == webhooks })
 	s.Quiet(t)
 	return api
 }
 
-// Subscribers is how many integrations of a tenant follow, -1 where that cannot be
-// read.
+// Subscribers returns the size of the live set in a tenant's lane 0, or -1 if it
+// cannot be read.
 func (s *Stack) Subscribers(ctx context.Context, tenant string) int {
 	r, err := store.New(s.DynamoDB, s.Table, time.Now).Partition(ctx, event.Partition{Tenant: tenant})
 	if err != nil {
@@ -78,12 +78,12 @@ func (s *Stack) Subscribers(ctx context.Context, tenant string) int {
 	return len(r.Live)
 }
 
-// Quiet waits until no function makes a request any more: none for a third of a
-// second, and the stream is read.
+// Quiet waits until the stream is drained and no function has made a request for a
+// third of a second.
 func (s *Stack) Quiet(t testing.TB) {
 	t.Helper()
 	last, same := front.Counts{}, 0
-	Until(t, "no request is made any more", func(context.Context) bool {
+	Until(t, "no function makes requests any more", func(context.Context) bool {
 		now := s.Front.Counts()
 		for _, op := range []string{"GetRecords", "GetShardIterator", "ListShards"} { // the event source mapping's
 			delete(now, front.Kinesis+"."+op)
@@ -97,10 +97,10 @@ func (s *Stack) Quiet(t testing.TB) {
 	})
 }
 
-// waitTimeout is only ever used up by a failure.
+// waitTimeout limits every wait. Only a failure takes that long.
 const waitTimeout = 3 * time.Minute
 
-// Until looks every 50 ms whether something holds. It fails the test in the end.
+// Until polls a condition every 50 ms. It fails the test after waitTimeout.
 func Until(t testing.TB, what string, holds func(context.Context) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
@@ -111,7 +111,7 @@ func Until(t testing.TB, what string, holds func(context.Context) bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("waited %v until %s", waitTimeout, what)
+			t.Fatalf("timed out after %v waiting until %s", waitTimeout, what)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/sluicehq/sluice/test/aws/lambdahost"
 )
 
-// invoker is how the services of AWS invoke functions.
+// invoker is how AWS services invoke functions.
 func (s *Stack) invoker(o Options) lambdahost.Invoker {
 	if o.InvokeThroughFront {
 		return throughFront(s.Front.URL())
@@ -19,8 +19,8 @@ func (s *Stack) invoker(o Options) lambdahost.Invoker {
 	return s.Host.Invoker()
 }
 
-// throughFront invokes functions by calls of the Lambda API at an endpoint. It
-// makes each call once: trying again is the caller's, as it is on AWS.
+// throughFront invokes functions through the Lambda API at an endpoint. It makes
+// each call once: the caller retries, as on AWS.
 type throughFront string
 
 var once = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}}
@@ -31,7 +31,7 @@ func (endpoint throughFront) Invoke(ctx context.Context, function string, payloa
 	if err != nil {
 		return nil, "", err
 	}
-	res, err := once.Do(req) // without GetBody it is not sent again on a connection that was cut
+	res, err := once.Do(req) // without GetBody, net/http does not resend it after a cut connection
 	if err != nil {
 		return nil, "", err
 	}

@@ -1,6 +1,6 @@
-// Package stack deploys Sluice to the local stand-ins of AWS: what template.yaml
-// describes, with the real functions as processes of their own, behind one
-// endpoint (package front) that counts and breaks the calls between them.
+// Package stack deploys template.yaml to local emulators of AWS, with the real
+// functions as separate processes, behind one endpoint (package front) that counts
+// calls and injects faults.
 package stack
 
 import (
@@ -34,28 +34,28 @@ import (
 	"github.com/sluicehq/sluice/test/aws/streampoller"
 )
 
-// Options are what a stack can have of its own. The zero value is good.
+// Options configure a stack. The zero value is usable.
 type Options struct {
 	// Settings are added to the functions' environment: SLUICE_….
 	Settings map[string]string
-	// Interpreter executes the state machine by package asl instead of moto,
-	// which takes a tenth of the time.
+	// Interpreter executes the state machine with package asl instead of moto, in a
+	// tenth of the time.
 	Interpreter bool
 	Shards      int // of the stream; 1 when 0
 	Hooks       streampoller.Hooks
-	// InvokeThroughFront lets fanout and advance be invoked by calls that the
-	// front counts and breaks; else they are invoked beside it. Moto always
-	// calls the front.
+	// InvokeThroughFront sends the invocations of fanout and advance through the
+	// front, which counts them and injects faults. Otherwise they bypass it. Moto
+	// always calls the front.
 	InvokeThroughFront bool
-	RecordAge          time.Duration // the most of the event source mapping; template.yaml's when 0
-	Seed               uint64        // of faults with a probability
-	// Endpoint, if set, is where table, stream, bucket, key and queue are made,
-	// instead of at the emulators. State machines there could not call the
-	// functions here: package asl executes them.
+	RecordAge          time.Duration // MaximumRecordAge of the event source mapping; template.yaml's when 0
+	Seed               uint64        // for faults with a probability
+	// Endpoint, if set, is used instead of the emulators to create table, stream,
+	// bucket, key and queue. State machines there could not call the functions
+	// here, so package asl executes them.
 	Endpoint string
 }
 
-// Stack is a deployment. It goes with its test.
+// Stack is a deployment. It is removed at the end of its test.
 type Stack struct {
 	URL    string // of the API
 	Issuer *httpfront.Issuer
@@ -74,12 +74,12 @@ type Stack struct {
 
 	Env map[string]string // of the functions
 
-	machine  *asl.Machine // nil: moto has it
+	machine  *asl.Machine // nil if moto executes it
 	sequence int          // of the last record of a Batch
 }
 
-// Deploy makes a stack. The test is skipped where an emulator is not installed,
-// and fails if CI is set.
+// Deploy creates a stack. If an emulator is not installed, the test is skipped, or
+// fails if CI is set.
 func Deploy(t testing.TB, o Options) *Stack {
 	t.Helper()
 	name := fmt.Sprintf("sluice-%d", time.Now().UnixNano())
@@ -117,7 +117,7 @@ func (s *Stack) deploy(t testing.TB, o Options) error {
 	return s.startPoller(t, definition, o)
 }
 
-// open starts the front and makes clients that go through it.
+// open starts the front and creates clients that use it.
 func (s *Stack) open(t testing.TB, o Options) error {
 	var err error
 	if s.Front, err = front.Listen(o.Seed); err != nil {
@@ -151,7 +151,7 @@ func (s *Stack) open(t testing.TB, o Options) error {
 	return nil
 }
 
-// create makes what is not a function.
+// create creates all resources but the functions.
 func (s *Stack) create(t testing.TB, o Options) error {
 	ctx := t.Context()
 	name := s.Stream
@@ -180,8 +180,7 @@ func (s *Stack) create(t testing.TB, o Options) error {
 	return s.createMachine(ctx)
 }
 
-// addFunctions adds the functions with the environment that template.yaml gives
-// them.
+// addFunctions adds the functions with their environment in template.yaml.
 func (s *Stack) addFunctions(definition *template, o Options) error {
 	dir, err := bootstraps()
 	if err != nil {
@@ -205,7 +204,7 @@ func (s *Stack) addFunctions(definition *template, o Options) error {
 	return nil
 }
 
-// environment resolves what the template refers to.
+// environment resolves the references in the template's environment.
 func (s *Stack) environment(definition *template) (map[string]string, error) {
 	env := map[string]string{
 		"AWS_ENDPOINT_URL": s.Front.URL(),
@@ -221,13 +220,13 @@ func (s *Stack) environment(definition *template) (map[string]string, error) {
 		}
 		value := definition.variables[name]
 		if value.Tag != "!!str" && value.Tag != "!!int" {
-			return nil, fmt.Errorf("template.yaml gives the functions %s, which this stack does not know", name)
+			return nil, fmt.Errorf("template.yaml sets %s, which this stack does not support", name)
 		}
 		env[name] = value.Value
 	}
 	for name := range env {
 		if name != "AWS_ENDPOINT_URL" && !slices.Contains(given, name) {
-			return nil, fmt.Errorf("template.yaml does not give the functions %s", name)
+			return nil, fmt.Errorf("template.yaml does not set %s", name)
 		}
 	}
 	return env, nil
@@ -280,13 +279,13 @@ func (s *Stack) startPoller(t testing.TB, definition *template, o Options) error
 	return nil
 }
 
-// giveUp is the on-failure destination.
+// giveUp implements the on-failure destination.
 func (s *Stack) giveUp(ctx context.Context, record []byte) error {
 	_, err := s.SQS.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &s.Queue, MessageBody: aws.String(string(record))})
 	return err
 }
 
-// Token returns an access token of the tenant.
+// Token returns an access token of the tenant with the scopes.
 func (s *Stack) Token(tenant string, scopes ...string) string {
 	token, err := s.Issuer.Token(map[string]any{"tenant": tenant, "scope": strings.Join(scopes, " ")})
 	if err != nil {
@@ -308,13 +307,13 @@ func (s *Stack) Sweep(ctx context.Context) error {
 	return err
 }
 
-// definition is that of the state machine, for this deployment.
+// definition returns the state machine's definition for this deployment.
 func (s *Stack) definition() ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(Root(), "statemachine", "delivery.asl.json"))
 	return asl.Fill(text, s.StateMachine, s.Host.ARN("advance")), err
 }
 
-// createMachine creates the state machine at moto.
+// createMachine creates the state machine in moto.
 func (s *Stack) createMachine(ctx context.Context) error {
 	definition, err := s.definition()
 	if err != nil || s.machine != nil {
@@ -330,8 +329,8 @@ func (s *Stack) createMachine(ctx context.Context) error {
 	return err
 }
 
-// Restart takes away every process that runs a function, as an update of the
-// functions does, those that are busy in the middle of what they do.
+// Restart ends every function process, as an update of the functions does, and kills
+// busy ones in the middle of their work.
 func (s *Stack) Restart() {
 	for _, name := range names {
 		s.Host.Kill(name)
@@ -339,7 +338,7 @@ func (s *Stack) Restart() {
 	}
 }
 
-// Log is what all functions have written.
+// Log returns everything that the functions have written.
 func (s *Stack) Log() string {
 	var text strings.Builder
 	for _, name := range names {

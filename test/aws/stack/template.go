@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// function is what matters here of an AWS::Serverless::Function.
+// function is the part of an AWS::Serverless::Function that a stack needs.
 type function struct {
 	CodeURI    string             `yaml:"CodeUri"`
 	MemorySize int                `yaml:"MemorySize"` // MB
@@ -36,13 +36,13 @@ type trigger struct {
 	} `yaml:"Properties"`
 }
 
-// template is what a stack is made from: the deployment's own definition.
+// template is the part of template.yaml that a stack needs.
 type template struct {
 	variables map[string]yaml.Node // of every function's environment
 	functions map[string]function  // by the last part of CodeUri
 }
 
-// Root is the folder of the repository.
+// Root returns the root folder of the repository.
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..", "..")

@@ -8,25 +8,25 @@ import (
 	"github.com/google/uuid"
 )
 
-// piece is a batch, or what is left of one.
+// piece is a batch or the rest of one.
 type piece struct {
 	records  []*record
-	invoked  int  // times that the function has run with them
-	attempts int  // of those, the ones that count
-	refused  int  // times in a row that it could not be run
-	again    bool // it is delivered a second time
+	invoked  int  // number of invocations with these records
+	attempts int  // of those, the ones that count as attempts
+	refused  int  // consecutive times that the function could not run
+	again    bool // it is a redelivery
 	outcome  Outcome
 	response int // index of the first record that failed; -1 for none, or unknown for all
 }
 
-// Indices that a response may stand for.
+// Special values of piece.response.
 const (
 	none = -1
 	all  = -2
 )
 
-// deliver sends the records until each is settled, or the poller stops. Pieces
-// are sent one after the other, so that a key's records stay in order.
+// deliver sends the records until each is finished or the poller stops. It sends
+// pieces one after the other, so that the records of a key stay in order.
 func (l *lane) deliver(ctx context.Context, records []*record) {
 	pieces := []piece{{records: records}}
 	for len(pieces) > 0 && ctx.Err() == nil {
@@ -44,8 +44,8 @@ func (l *lane) deliver(ctx context.Context, records []*record) {
 	}
 }
 
-// withoutAged gives up the records that are too old to be sent at all, which
-// are the first ones.
+// withoutAged gives up on the records that are too old to be sent, which are the
+// first ones.
 func (l *lane) withoutAged(ctx context.Context, p piece) (piece, bool) {
 	limit := l.reader.poller.options.MaximumRecordAge
 	n := 0
@@ -60,7 +60,7 @@ func (l *lane) withoutAged(ctx context.Context, p piece) (piece, bool) {
 	return p, l.giveUp(ctx, aged, "RecordAgeExceeded")
 }
 
-// invoke runs the function. It is not stopped when the poller is.
+// invoke runs the function. Stopping the poller does not interrupt it.
 func (l *lane) invoke(ctx context.Context, p *piece) {
 	poller := l.reader.poller
 	o := poller.options
@@ -101,7 +101,7 @@ func (l *lane) invoke(ctx context.Context, p *piece) {
 	}
 }
 
-// batch is a piece as hooks are told of it.
+// batch returns a piece in the form that hooks get.
 func (l *lane) batch(p piece) Batch {
 	b := Batch{Shard: l.reader.shard.id, Lane: l.number, Records: make([]Record, len(p.records))}
 	for i, rec := range p.records {
@@ -110,12 +110,12 @@ func (l *lane) batch(p piece) Batch {
 	return b
 }
 
-// judge returns what is to be sent next of a piece that was sent. If it is the
-// last one, the queue comes after it.
+// judge returns what must be sent next of a piece that was sent. If it is the last
+// piece, records from the queue may be added.
 func (l *lane) judge(ctx context.Context, p piece, last bool) []piece {
 	poller := l.reader.poller
 	switch {
-	case p.refused > 0: // not one of the attempts
+	case p.refused > 0: // not an attempt
 		pause(ctx, poller.backOff(p.refused))
 		return []piece{p}
 	case p.response == none:
@@ -142,7 +142,7 @@ func (l *lane) judge(ctx context.Context, p piece, last bool) []piece {
 	return []piece{p}
 }
 
-// succeed settles a piece, unless a test wants to see it again.
+// succeed finishes a piece, unless a test wants a redelivery.
 func (l *lane) succeed(p piece, last bool) []piece {
 	again := Once
 	if hook := l.reader.poller.options.Hooks.Again; hook != nil && !p.again {
@@ -164,8 +164,8 @@ func (l *lane) succeed(p piece, last bool) []piece {
 	return nil
 }
 
-// giveUp sends the invocation record of a piece to the on-failure destination,
-// and reports whether it has it.
+// giveUp sends the invocation record of a piece to the on-failure destination, and
+// reports whether that succeeded.
 func (l *lane) giveUp(ctx context.Context, p piece, condition string) bool {
 	poller := l.reader.poller
 	if send := poller.options.OnFailure; send != nil {
@@ -186,7 +186,7 @@ func (l *lane) giveUp(ctx context.Context, p piece, condition string) bool {
 	return true
 }
 
-// invocationRecord is the JSON of
+// invocationRecord returns the JSON described in
 // https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html.
 func (p *Poller) invocationRecord(shard string, from piece, condition string) []byte {
 	const layout = "2006-01-02T15:04:05.000Z"

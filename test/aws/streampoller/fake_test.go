@@ -18,7 +18,7 @@ import (
 
 const streamARN = "arn:aws:kinesis:eu-west-1:123456789012:stream/events"
 
-// fakeStream is a stream in memory.
+// fakeStream is an in-memory stream.
 type fakeStream struct {
 	mu       sync.Mutex
 	shards   []*fakeShard
@@ -34,7 +34,7 @@ type fakeShard struct {
 	records  []types.Record
 }
 
-var errFlaky = errors.New("the stream has a bad day")
+var errFlaky = errors.New("the stream failed")
 
 func newStream(shards int) *fakeStream {
 	s := &fakeStream{flaky: func() bool { return false }}
@@ -54,7 +54,7 @@ func (s *fakeStream) add(from, to uint32, parents ...string) {
 	s.shards = append(s.shards, &fakeShard{id: id, from: from, to: to, parents: parents})
 }
 
-// put returns the number of the new record.
+// put adds a record and returns its sequence number.
 func (s *fakeStream) put(key string, data []byte) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,7 +75,7 @@ func (s *fakeStream) put(key string, data []byte) string {
 	panic("no shard for " + key)
 }
 
-// split splits the open shard of that index, of those that are open.
+// split splits the open shard with the index among the open ones.
 func (s *fakeStream) split(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,7 +90,7 @@ func (s *fakeStream) split(n int) {
 	s.add(half+1, shard.to, shard.id)
 }
 
-// merge merges the open shard of that index with the one after it.
+// merge merges the open shard with the index with the next one.
 func (s *fakeStream) merge(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +121,7 @@ func (s *fakeStream) ListShards(_ context.Context, in *kinesis.ListShardsInput, 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// Pages of two, so that somebody must turn them.
+	// Pages of two, so that the poller must page.
 	start, _ := strconv.Atoi(aws.ToString(in.NextToken))
 	out := &kinesis.ListShardsOutput{}
 	for i := start; i < len(s.shards); i++ {

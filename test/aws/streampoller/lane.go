@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// maxPayload is the most that an invocation takes:
+// maxPayload limits the payload of an invocation:
 // https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html.
 const maxPayload = 6291556
 
@@ -14,10 +14,10 @@ const maxPayload = 6291556
 type lane struct {
 	reader *reader
 	number int
-	more   chan struct{} // something was put
+	more   chan struct{} // signalled when a record is added
 
 	queue []*record // under the poller's lock
-	since time.Time // when the first of the queue came; under the poller's lock
+	since time.Time // arrival of the first record in the queue; guarded by the poller's lock
 }
 
 // put adds a record. The caller holds the poller's lock.
@@ -39,7 +39,7 @@ func (l *lane) run(ctx context.Context) {
 	}
 }
 
-// next waits for a batch; nil is the end.
+// next waits for a batch; it returns nil when the poller stops.
 func (l *lane) next(ctx context.Context) []*record {
 	for {
 		batch, wait := l.ready()
@@ -59,8 +59,8 @@ func (l *lane) next(ctx context.Context) []*record {
 	}
 }
 
-// ready takes a batch off the queue if it is full or has waited long enough, or
-// tells how long to wait at most.
+// ready takes a batch off the queue if it is full or has waited long enough.
+// Otherwise it returns how long to wait at most.
 func (l *lane) ready() ([]*record, time.Duration) {
 	p := l.reader.poller
 	p.mu.Lock()
@@ -76,8 +76,8 @@ func (l *lane) ready() ([]*record, time.Duration) {
 	return l.cut(n), 0
 }
 
-// fits returns how many of the records fit into a batch that has some already,
-// and whether it is full then.
+// fits returns how many of the records fit into a partly filled batch, and whether
+// that makes it full.
 func (l *lane) fits(records []*record, already int, sizes ...int) (int, bool) {
 	size := len(emptyFrame)
 	for _, s := range sizes {
@@ -103,7 +103,7 @@ func (l *lane) cut(n int) []*record {
 	return batch
 }
 
-// extend returns the records with those after them that still fit.
+// extend returns the records plus those after them that still fit into a batch.
 func (l *lane) extend(records []*record) []*record {
 	l.reader.poller.mu.Lock()
 	defer l.reader.poller.mu.Unlock()

@@ -1,22 +1,20 @@
-// Package streampoller does what Lambda's event source mapping does between a
-// Kinesis stream and a function: it reads every shard, makes batches, invokes
-// the function and answers for every record until it has succeeded or has gone
-// to the on-failure destination.
+// Package streampoller emulates Lambda's event source mapping between a Kinesis
+// stream and a function: it reads every shard, forms batches and invokes the
+// function until every record has succeeded or gone to the on-failure destination.
 //
 // The rules are those of
 // https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html,
 // https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html,
 // https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html
 // and https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html.
-// Where these leave something open, the harsher reading is taken: attempts are
-// counted on when a part of a batch succeeded, and a partial response never cuts
-// what failed in halves.
+// Where these are ambiguous, the poller takes the harsher reading: a partial success
+// does not reset the attempts, and a partial response never bisects the rest.
 //
-// A shard with a parallelization factor has as many lanes. A record's partition
-// key decides on its lane, and a lane has one batch at a time, so that the
-// records of a key stay in order. A batch that fails holds up its lane alone,
-// until so many records of the shard wait that the shard is not read on. The
-// checkpoint is the shard's: everything up to it is settled.
+// A shard has as many lanes as the parallelization factor. A record's partition key
+// determines its lane, and a lane has one batch in flight, so that the records of a
+// key stay in order. A failing batch blocks only its lane, until so many records of
+// the shard are waiting that reading pauses. Each shard has one checkpoint: all
+// records up to it are finished.
 package streampoller
 
 import (
@@ -29,21 +27,20 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 )
 
-// Stream is what is used of a *kinesis.Client.
+// Stream is the part of *kinesis.Client that the poller uses.
 type Stream interface {
 	ListShards(ctx context.Context, in *kinesis.ListShardsInput, o ...func(*kinesis.Options)) (*kinesis.ListShardsOutput, error)
 	GetShardIterator(ctx context.Context, in *kinesis.GetShardIteratorInput, o ...func(*kinesis.Options)) (*kinesis.GetShardIteratorOutput, error)
 	GetRecords(ctx context.Context, in *kinesis.GetRecordsInput, o ...func(*kinesis.Options)) (*kinesis.GetRecordsOutput, error)
 }
 
-// Invoker invokes a function and waits for its answer. functionError is not
-// empty where the function failed; err is not nil where it was not run at all,
-// as when it is throttled.
+// Invoker invokes a function and waits for its result. functionError is not empty if
+// the function failed; err is not nil if it did not run, such as when throttled.
 type Invoker interface {
 	Invoke(ctx context.Context, function string, payload []byte) (result []byte, functionError string, err error)
 }
 
-// Options are those of an event source mapping. The first four are needed.
+// Options are the options of an event source mapping. The first four are required.
 type Options struct {
 	Stream    Stream
 	StreamARN string
@@ -55,38 +52,37 @@ type Options struct {
 	ParallelizationFactor      int           // 1 when 0
 	ReportBatchItemFailures    bool
 	BisectBatchOnFunctionError bool
-	MaximumRetryAttempts       int           // -1 for no limit, as is Lambda's default; 0 for none
+	MaximumRetryAttempts       int           // -1 for no limit, Lambda's default; 0 for no retries
 	MaximumRecordAge           time.Duration // no limit when 0
-	// OnFailure takes the invocation records of what is given up. It is asked
-	// again until it succeeds. Nil is a mapping without a destination.
+	// OnFailure receives the invocation records of discarded batches. It is retried
+	// until it succeeds. Nil means no destination.
 	OnFailure func(ctx context.Context, invocationRecord []byte) error
 
-	PollInterval time.Duration // between reads of a shard that had nothing; 1 s when 0
-	RetryDelay   time.Duration // after a first failure; it doubles up to 64 times that; 100 ms when 0
+	PollInterval time.Duration // between reads of an empty shard; 1 s when 0
+	RetryDelay   time.Duration // after the first failure; doubles up to 64 times that; 100 ms when 0
 	Hooks        Hooks
 }
 
-// Hooks are for the faults that a test wants. They are called from several
-// goroutines at a time; each may be nil.
+// Hooks let a test inject faults. They are called concurrently; each may be nil.
 type Hooks struct {
 	Before func(Batch)
 	After  func(Batch, Outcome)
-	// Again is asked once for each batch that has succeeded.
+	// Again is called once for each batch that has succeeded.
 	Again func(Batch) Redelivery
 }
 
-// Redelivery is how a batch that has succeeded comes a second time, as happens
-// when Lambda's own poller fails before its checkpoint.
+// Redelivery says how a batch that has succeeded is sent a second time, as happens
+// when Lambda's poller fails before its checkpoint.
 type Redelivery int
 
 // The kinds of Redelivery.
 const (
 	Once      Redelivery = iota
 	Duplicate            // the same batch
-	Overlap              // its second half, with records after it
+	Overlap              // its second half and the records after it
 )
 
-// Batch is what one invocation gets.
+// Batch is the input of one invocation.
 type Batch struct {
 	Shard   string
 	Lane    int
@@ -101,23 +97,23 @@ type Record struct {
 	Arrival      time.Time
 }
 
-// Outcome is what an Invoker answered.
+// Outcome is the result of an Invoker.
 type Outcome struct {
 	Result        []byte
 	FunctionError string
 	Err           error
 }
 
-// Stats are the figures since the poller was made.
+// Stats are the figures since the poller was created.
 type Stats struct {
 	Invocations int
-	Failures    int // invocations after which something was to be sent again, or given up
-	Refusals    int // invocations that did not come about
-	Finished    int // records that have succeeded or were given up; again after a restart, if it repeats them
-	Discarded   int // of those, the ones that were given up
+	Failures    int // invocations after which records were retried or discarded
+	Refusals    int // invocations that did not run
+	Finished    int // records that succeeded or were discarded; counted again if a restart repeats them
+	Discarded   int // of those, the ones that were discarded
 }
 
-// Poller is an event source mapping. Its methods may be called side by side.
+// Poller is an event source mapping. Its methods are safe for concurrent use.
 type Poller struct {
 	options Options
 	stream  string // name
@@ -126,10 +122,10 @@ type Poller struct {
 
 	mu     sync.Mutex
 	shards map[string]*shard
-	listed bool // shards has all there are
+	listed bool // shards is complete
 	stats  Stats
 	cancel context.CancelFunc // nil while stopped
-	found  chan struct{}      // a shard has come to its end
+	found  chan struct{}      // signalled when a shard reaches its end
 	done   sync.WaitGroup
 }
 
@@ -137,7 +133,7 @@ type Poller struct {
 func New(o Options) (*Poller, error) {
 	parts := strings.Split(o.StreamARN, ":")
 	if len(parts) != 6 || !strings.HasPrefix(parts[5], "stream/") {
-		return nil, fmt.Errorf("%q is not the ARN of a stream", o.StreamARN)
+		return nil, fmt.Errorf("%q is not a stream ARN", o.StreamARN)
 	}
 	setDefault(&o.BatchSize, 100)
 	setDefault(&o.ParallelizationFactor, 1)
@@ -159,8 +155,8 @@ func setDefault[T int | time.Duration](value *T, standard T) {
 	}
 }
 
-// Start begins to read, or goes on from the checkpoints if the poller was
-// stopped. What was settled beyond a checkpoint comes again then.
+// Start starts reading, or resumes at the checkpoints if the poller was stopped.
+// Records finished beyond a checkpoint are then redelivered.
 func (p *Poller) Start() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -175,8 +171,8 @@ func (p *Poller) Start() {
 	p.done.Go(func() { p.discover(ctx) })
 }
 
-// Stop stops reading and waits for the invocations under way, whose outcome
-// still counts.
+// Stop stops reading and waits for the invocations in flight, whose outcomes still
+// count.
 func (p *Poller) Stop() {
 	p.mu.Lock()
 	cancel := p.cancel
@@ -198,8 +194,8 @@ func (p *Poller) Stats() Stats {
 	return p.stats
 }
 
-// Idle reports whether all that was in the stream when each shard was last read
-// is settled, or that it is stopped.
+// Idle reports whether the poller is stopped, or all records found when each shard
+// was last read are finished.
 func (p *Poller) Idle() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -214,8 +210,8 @@ func (p *Poller) Idle() bool {
 	return p.listed
 }
 
-// Checkpoints returns the number of each shard's last record that is settled
-// with all before it; shards without one are left out.
+// Checkpoints returns each shard's checkpoint: the sequence number up to which all
+// records are finished. It omits shards without one.
 func (p *Poller) Checkpoints() map[string]string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -228,7 +224,7 @@ func (p *Poller) Checkpoints() map[string]string {
 	return m
 }
 
-// pause waits, and reports whether the poller goes on.
+// pause waits, and reports whether the poller is still running.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -240,7 +236,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// backOff returns how long to wait after that many failures in a row.
+// backOff returns how long to wait after that many consecutive failures.
 func (p *Poller) backOff(failures int) time.Duration {
 	return p.options.RetryDelay << min(max(failures-1, 0), 6)
 }

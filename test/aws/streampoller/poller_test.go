@@ -17,7 +17,7 @@ import (
 	"github.com/sluicehq/sluice/test/aws/streampoller"
 )
 
-// rig is a stream of one shard and a function that answers as it is told.
+// rig is a stream of one shard and a function with scripted replies.
 type rig struct {
 	t       *testing.T
 	stream  *fakeStream
@@ -34,8 +34,8 @@ type reply struct {
 	err                   error
 }
 
-// newRig has a function that gives the replies in turn, and then succeeds. A
-// reply "fail x" names the record with the data x.
+// newRig returns a rig whose function gives the replies in order and then succeeds.
+// The reply "fail x" names the record with the data x.
 func newRig(t *testing.T, replies ...reply) *rig {
 	r := &rig{t: t, stream: newStream(1)}
 	r.options = streampoller.Options{
@@ -82,7 +82,7 @@ func newRig(t *testing.T, replies ...reply) *rig {
 	return r
 }
 
-// run puts records of one key, and lets the poller run for so long.
+// run puts records of one key and lets the poller run for d.
 func (r *rig) run(d time.Duration, data ...string) *streampoller.Poller {
 	r.t.Helper()
 	for _, text := range data {
@@ -203,7 +203,7 @@ func TestRetriesRunOut(t *testing.T) {
 	})
 }
 
-// A destination that fails is asked again; the records wait.
+// A failing destination is retried while the records wait.
 func TestDestinationFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -330,8 +330,8 @@ func TestRedelivery(t *testing.T) {
 	}
 }
 
-// Stop waits for the invocation under way, whose outcome counts; Start goes on
-// from there.
+// Stop waits for the invocation in flight, whose outcome counts; Start resumes
+// after it.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -347,7 +347,7 @@ func TestStop(t *testing.T) {
 		p.Start()
 		time.Sleep(time.Minute)
 		if !p.Idle() {
-			t.Error("not idle with all settled")
+			t.Error("not idle with all records finished")
 		}
 		p.Stop()
 		r.want("a", "b")

@@ -18,8 +18,8 @@ import (
 	"github.com/sluicehq/sluice/test/aws/streampoller"
 )
 
-// world is a stream that is written and resharded while a poller reads it, and
-// a function that fails in every way. It knows what may be invoked with what.
+// world is a stream that is written and resharded while a poller reads it, and a
+// function that fails in every way. It checks which records each invocation gets.
 type world struct {
 	poller  *streampoller.Poller
 	stream  *fakeStream
@@ -27,13 +27,13 @@ type world struct {
 
 	mu       sync.Mutex
 	rng      *rand.Rand
-	trouble  float64             // how likely each failure is
-	keys     map[string][]string // numbers of a key's records, in the order in which they were put
+	trouble  float64             // probability of each failure
+	keys     map[string][]string // sequence numbers by key, in the order of the puts
 	key      map[string]string
 	poison   map[string]bool
-	finished map[string]bool // succeeded, or given up
-	failed   map[string]bool // given up
-	lanes    map[string]bool // those with an invocation under way
+	finished map[string]bool // succeeded or discarded
+	failed   map[string]bool // discarded
+	lanes    map[string]bool // with an invocation in flight
 	batches  [][]string      // sent and answered
 	broken   []string
 }
@@ -114,7 +114,7 @@ func (w *world) run(steps []int) {
 	w.poller.Stop()
 	for number := range w.key {
 		if !w.finished[number] {
-			w.fault("record %s of %s is not settled", number, w.key[number])
+			w.fault("record %s of %s is not finished", number, w.key[number])
 		}
 		if w.failed[number] && w.options.MaximumRetryAttempts < 0 {
 			w.fault("record %s was given up", number)
@@ -154,7 +154,7 @@ func (w *world) before(b streampoller.Batch) {
 				break
 			}
 			if !w.finished[earlier] && !slices.Contains(numbers, earlier) {
-				w.fault("%s was sent before %s of the same key was settled", rec.Sequence, earlier)
+				w.fault("%s was sent before %s of the same key was finished", rec.Sequence, earlier)
 			}
 		}
 		numbers = append(numbers, rec.Sequence)
@@ -164,7 +164,7 @@ func (w *world) before(b streampoller.Batch) {
 	}
 }
 
-// checkpoints looks whether all before each checkpoint is settled.
+// checkpoints checks that all records before each checkpoint are finished.
 func (w *world) checkpoints() {
 	points := w.poller.Checkpoints()
 	w.mu.Lock()
@@ -174,7 +174,7 @@ func (w *world) checkpoints() {
 	for id, point := range points {
 		for _, rec := range w.stream.shard(id).records {
 			if *rec.SequenceNumber <= point && !w.finished[*rec.SequenceNumber] {
-				w.fault("the checkpoint of %s is beyond %s, which is not settled", id, *rec.SequenceNumber)
+				w.fault("the checkpoint of %s is beyond %s, which is not finished", id, *rec.SequenceNumber)
 			}
 		}
 	}
@@ -201,8 +201,7 @@ func (w *world) again(streampoller.Batch) streampoller.Redelivery {
 	return streampoller.Overlap
 }
 
-// invoke is the function: it settles records one after the other, and fails in
-// between.
+// invoke is the function: it finishes records in order and fails in between.
 func (w *world) invoke(payload []byte) (string, string, error) {
 	w.mu.Lock()
 	pause := time.Duration(w.rng.IntN(300)) * time.Millisecond
@@ -243,8 +242,8 @@ func (w *world) finish(records []events.KinesisEventRecord) {
 	}
 }
 
-// giveUp finds the batch that an invocation record is of: the last one that had
-// its first and its last record.
+// giveUp finds the batch of an invocation record: the last one with its first and
+// last records.
 func (w *world) giveUp(_ context.Context, text []byte) error {
 	if w.chance(w.trouble) {
 		return errors.New("no queue")
@@ -279,7 +278,8 @@ func (w *world) chance(p float64) bool {
 	return w.rng.Float64() < p
 }
 
-// fault notes what must not be. The caller holds the lock, or is alone.
+// fault records a violation. The caller must hold the lock or have no concurrent
+// callers.
 func (w *world) fault(format string, args ...any) {
 	w.broken = append(w.broken, fmt.Sprintf(format, args...))
 }

@@ -10,18 +10,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 )
 
-// shard is what outlives a stop. It is under the poller's lock.
+// shard is the state that outlives a stop, guarded by the poller's lock.
 type shard struct {
 	id         string
 	parents    []string
 	checkpoint string
 	running    bool
-	idle       bool // at its end so far, with nothing unsettled
-	finished   bool // closed, and all of it settled
+	idle       bool // read to its current end, with no unfinished records
+	finished   bool // closed, with all records finished
 }
 
-// discover starts every shard whose parents are finished, and looks again when
-// one has finished, since only then there are new ones to be read.
+// discover starts every shard whose parents are finished. It looks again whenever a
+// shard finishes, because only then are there new ones to read.
 func (p *Poller) discover(ctx context.Context) {
 	for failures := 0; ; {
 		if err := p.list(ctx); err != nil {
@@ -77,8 +77,8 @@ func (p *Poller) know(s types.Shard) {
 	p.shards[id] = known
 }
 
-// startReady starts the shards whose turn it is. A parent that the stream does
-// not list any more has expired with all its records.
+// startReady starts the shards whose parents are finished. A parent that is no longer
+// listed has expired with all its records.
 func (p *Poller) startReady(ctx context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -97,10 +97,10 @@ func (p *Poller) startReady(ctx context.Context) {
 	}
 }
 
-// record is a record on its way. done is under the poller's lock.
+// record is a record in progress. The poller's lock guards done.
 type record struct {
 	Record
-	event []byte // as it stands in the function's payload
+	event []byte // as in the function's payload
 	done  bool
 }
 
@@ -111,7 +111,7 @@ type reader struct {
 	lanes    []*lane
 	progress chan struct{} // signalled when a record finishes
 
-	pending []*record // in the shard's order, from the first that is not settled; under the poller's lock
+	pending []*record // in the shard's order, from the first unfinished; guarded by the poller's lock
 	last    string    // number of the last record read
 }
 
@@ -123,8 +123,7 @@ func newReader(p *Poller, s *shard) *reader {
 	return r
 }
 
-// maxWaiting is how many full batches of a shard may wait before it is not read
-// on.
+// maxWaiting is the number of waiting full batches at which reading a shard pauses.
 const maxWaiting = 10
 
 func (r *reader) run(ctx context.Context) {
@@ -168,7 +167,7 @@ func (r *reader) run(ctx context.Context) {
 	signal(r.poller.found)
 }
 
-// await waits until fewer than n records are unsettled.
+// await waits until fewer than n records are unfinished.
 func (r *reader) await(ctx context.Context, n int) bool {
 	for {
 		r.poller.mu.Lock()
@@ -204,14 +203,14 @@ func (r *reader) read(ctx context.Context, iterator **string) (*kinesis.GetRecor
 	return o.Stream.GetRecords(ctx, &kinesis.GetRecordsInput{ShardIterator: *iterator, Limit: aws.Int32(int32(limit))})
 }
 
-// unknown notes that nobody knows what the shard has.
+// unknown records that the shard may have unread records.
 func (r *reader) unknown() {
 	r.poller.mu.Lock()
 	defer r.poller.mu.Unlock()
 	r.shard.idle = false
 }
 
-// take hands what was read to the lanes.
+// take distributes the records read to the lanes.
 func (r *reader) take(out *kinesis.GetRecordsOutput) {
 	records := make([]*record, len(out.Records))
 	for i, from := range out.Records {
@@ -234,8 +233,8 @@ func (r *reader) take(out *kinesis.GetRecordsOutput) {
 	}
 }
 
-// settle notes that records have succeeded or were given up, and moves the
-// checkpoint on as far as there is no gap.
+// finish records that records have succeeded or were discarded, and advances the
+// checkpoint up to the first unfinished record.
 func (r *reader) finish(records []*record) {
 	r.poller.mu.Lock()
 	defer r.poller.mu.Unlock()
@@ -252,7 +251,7 @@ func (r *reader) finish(records []*record) {
 	signal(r.progress)
 }
 
-// signal wakes whoever waits on the channel, now or when they next do.
+// signal wakes the goroutine waiting on the channel, now or at its next wait.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

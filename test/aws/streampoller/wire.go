@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// InvocationRecord is what the on-failure destination gets: where the records
-// are, and not the records.
+// InvocationRecord is what the on-failure destination gets: the position of the
+// records in the stream, not the records.
 type InvocationRecord struct {
 	RequestContext   RequestContext   `json:"requestContext"`
-	ResponseContext  *ResponseContext `json:"responseContext,omitempty"` // nil if the function was not run
+	ResponseContext  *ResponseContext `json:"responseContext,omitempty"` // nil if the function did not run
 	Version          string           `json:"version"`
 	Timestamp        string           `json:"timestamp"`
 	KinesisBatchInfo KinesisBatchInfo `json:"KinesisBatchInfo"`
 }
 
-// RequestContext tells what was given up, and why: RetryAttemptsExhausted or
+// RequestContext says what was discarded and why: RetryAttemptsExhausted or
 // RecordAgeExceeded.
 type RequestContext struct {
 	RequestID              string `json:"requestId"`
@@ -26,14 +26,14 @@ type RequestContext struct {
 	ApproximateInvokeCount int    `json:"approximateInvokeCount"`
 }
 
-// ResponseContext tells what the function last answered.
+// ResponseContext describes the function's last response.
 type ResponseContext struct {
 	StatusCode      int     `json:"statusCode"`
 	ExecutedVersion string  `json:"executedVersion"`
 	FunctionError   *string `json:"functionError"` // nil after a partial response
 }
 
-// KinesisBatchInfo tells where in the stream the records are.
+// KinesisBatchInfo is the position of the records in the stream.
 type KinesisBatchInfo struct {
 	ShardID                         string `json:"shardId"`
 	StartSequenceNumber             string `json:"startSequenceNumber"`
@@ -44,8 +44,8 @@ type KinesisBatchInfo struct {
 	StreamARN                       string `json:"streamArn"`
 }
 
-// eventRecord is a record as the function gets it. The types of aws-lambda-go
-// would write its time with rounding errors.
+// eventRecord is a record as the function gets it. The types of aws-lambda-go would
+// encode its time with rounding errors.
 type eventRecord struct {
 	Kinesis           kinesisRecord `json:"kinesis"`
 	EventSource       string        `json:"eventSource"`
@@ -65,8 +65,8 @@ type kinesisRecord struct {
 	ApproximateArrivalTimestamp float64 `json:"approximateArrivalTimestamp"` // s since 1970
 }
 
-// encode encodes a record as
-// https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html shows it.
+// encode encodes a record as shown in
+// https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html.
 func encode(streamARN, function, shard string, r Record) []byte {
 	arn := strings.Split(streamARN, ":")
 	event, err := json.Marshal(eventRecord{
@@ -91,8 +91,8 @@ func encode(streamARN, function, shard string, r Record) []byte {
 	return event
 }
 
-// Payload is what the mapping of a stream invokes a function with for records of
-// one shard.
+// Payload returns the payload with which a stream's event source mapping invokes a
+// function for records of one shard.
 func Payload(streamARN, function, shard string, records []Record) []byte {
 	list := make([][]byte, len(records))
 	for i, r := range records {
@@ -101,7 +101,7 @@ func Payload(streamARN, function, shard string, records []Record) []byte {
 	return frame(list)
 }
 
-// emptyFrame is what is around the records.
+// emptyFrame is the JSON around the records.
 const emptyFrame = `{"Records":[]}`
 
 func frame(records [][]byte) []byte {
@@ -109,10 +109,10 @@ func frame(records [][]byte) []byte {
 }
 
 // firstFailure returns the index of the first record that a response with
-// ReportBatchItemFailures names, none, or all. Success are an empty or null
-// response and an empty or null list; failure of the whole batch are an
-// identifier that is empty, null, misspelt or of no record of the batch, and
-// what is no such response at all. Names are compared exactly.
+// ReportBatchItemFailures names, none, or all. An empty or null response and an empty
+// or null list mean success. An identifier that is empty, null, misspelt or not in
+// the batch, and any other response, mean that the whole batch failed. Names are
+// compared exactly.
 func firstFailure(response []byte, records []*record) int {
 	response = bytes.TrimSpace(response)
 	if len(response) == 0 || string(response) == "null" {
