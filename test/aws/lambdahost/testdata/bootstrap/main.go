@@ -1,4 +1,4 @@
-// Command bootstrap is a Lambda function that does what it is asked to.
+// Command bootstrap is a Lambda function that runs the command in its input, for tests.
 package main
 
 import (
