@@ -1,5 +1,5 @@
-// Package event has the event, its name, the filter over names, and the
-// partition it belongs to.
+// Package event defines the event, its name, the filter that integrations apply
+// to events, and the partition an event belongs to.
 package event
 
 import (
@@ -9,25 +9,25 @@ import (
 	"time"
 )
 
-// Event is one published event. It is immutable once stamped: Body is shared
-// by every delivery of it and must not be written to.
+// Event is one published event. It is immutable once stamped: all deliveries
+// share Body, which must not be modified.
 type Event struct {
 	ID          string    // UUID in lower case
 	Tenant      string    //
 	Name        string    // e.g. "order.items_cancelled"
 	PublishedAt time.Time // UTC, whole milliseconds
-	Body        []byte    // the JSON object as it is sent, without a newline in it
+	Body        []byte    // the JSON object that receivers get; contains no newline
 }
 
-// Draft is an event that is valid but not published yet: it gets its tenant
-// and time from the service when it is stamped.
+// Draft is a valid event that is not published yet: Stamp adds its tenant and
+// time.
 type Draft struct {
 	ID      string
 	Name    string
 	Payload []byte // compact JSON object
 }
 
-// Stamp makes the event of a draft. The time is cut to milliseconds.
+// Stamp returns the draft as an event. The time is truncated to milliseconds.
 func (d Draft) Stamp(tenant string, at time.Time) Event {
 	at = at.UTC().Truncate(time.Millisecond)
 	body := make([]byte, 0, len(d.Payload)+len(d.ID)+len(tenant)+len(d.Name)+96)
@@ -45,8 +45,8 @@ func (d Draft) Stamp(tenant string, at time.Time) Event {
 	return Event{ID: d.ID, Tenant: tenant, Name: d.Name, PublishedAt: at, Body: body}
 }
 
-// appendString appends s as a JSON string. A tenant comes from an access
-// token's claim, so unlike ids and names it can hold any character.
+// appendString appends s as a JSON string. A tenant comes from a claim of an
+// access token, so unlike ids and names it can contain any character.
 func appendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
@@ -63,14 +63,14 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// Entity is the part of an event name before the first dot: "order" of
+// Entity returns the part of an event name before the first dot: "order" for
 // "order.items_cancelled".
 func Entity(name string) string {
 	entity, _, _ := strings.Cut(name, ".")
 	return entity
 }
 
-// MaxNameLength is the longest event or entity name, in bytes.
+// MaxNameLength is the maximum length of an event or entity name, in bytes.
 const MaxNameLength = 128
 
 // ValidName reports whether s is an event name: at least two words of
@@ -104,17 +104,17 @@ func validWord(s string) bool {
 	return true
 }
 
-// Partition is the unit of order and of scale: one lane of one tenant.
+// Partition is one lane of one tenant: the unit of ordering and of scale.
 type Partition struct {
 	Tenant string
 	Lane   int // from 0
 }
 
-// Key is the partition as one text, for keys outside of the process: the lane
-// and the tenant, as 0#acme. PartitionOf reads it again.
+// Key returns the partition as a string for keys outside the process: lane and
+// tenant, as in 0#acme. PartitionOf parses it.
 func (p Partition) Key() string { return strconv.Itoa(p.Lane) + "#" + p.Tenant }
 
-// PartitionOf returns the partition with the given Key; false if it is none.
+// PartitionOf parses the Key of a partition; false if it is not one.
 func PartitionOf(key string) (Partition, bool) {
 	number, tenant, found := strings.Cut(key, "#")
 	lane, err := strconv.Atoi(number)
@@ -125,8 +125,8 @@ func PartitionOf(key string) (Partition, bool) {
 	return p, true
 }
 
-// LaneOf returns the lane of an event id among the tenant's lanes. It is a
-// stable hash: the same id lands in the same lane on every host and release.
+// LaneOf returns the lane of an event id, in [0, lanes). It is a stable hash: an
+// id has the same lane on every host and in every release.
 func LaneOf(id string, lanes int) int {
 	if lanes <= 1 {
 		return 0

@@ -16,8 +16,8 @@ const (
 	idB = "6f1c4f0e-0000-4000-8000-000000000001"
 )
 
-// Lanes of stored events never change: an event must be found, in its order,
-// where the release that published it put it.
+// The lane of an id never changes: a later release must find an event where an
+// earlier one stored it.
 func TestLanesAreStable(t *testing.T) {
 	for _, c := range []struct {
 		id    string
@@ -55,7 +55,7 @@ func TestLanesAreStable(t *testing.T) {
 	}
 }
 
-// The body is what receivers parse and sign, byte for byte.
+// Receivers parse the body and verify its signature, so every byte matters.
 func TestStampWritesTheBody(t *testing.T) {
 	at := time.Date(2026, 3, 1, 13, 0, 0, 123_999_999, time.FixedZone("", 3600))
 	for _, c := range []struct{ name, tenant, json string }{
@@ -90,13 +90,13 @@ func TestStampWritesTheBody(t *testing.T) {
 			Tenant string `json:"tenant"`
 		}
 		if err := json.Unmarshal(got.Body, &read); err != nil || read.Tenant != c.tenant {
-			t.Errorf("%s: the tenant %q is read back as %q, %v", c.name, c.tenant, read.Tenant, err)
+			t.Errorf("%s: tenant %q is read back as %q, %v", c.name, c.tenant, read.Tenant, err)
 		}
 	}
 }
 
-// A body is shared by all deliveries: it must not grow into the next one's room
-// and must not be the payload's memory.
+// All deliveries share a body: it must share no memory with another body or with
+// the payload.
 func TestStampLeavesThePayloadAlone(t *testing.T) {
 	payload := append(make([]byte, 0, 500), `{"n":1}`...)
 	d := event.Draft{ID: idA, Name: "order.created", Payload: payload}
@@ -135,7 +135,7 @@ func TestEntity(t *testing.T) {
 	}
 }
 
-func TestNamesThatAreValid(t *testing.T) {
+func TestValidName(t *testing.T) {
 	longest := "a." + strings.Repeat("b", 126) // 128
 	for name, want := range map[string]bool{
 		"order.created": true, "order.items_cancelled": true, "a.b": true, "a.b.c.d": true, "a_.b_": true, "a0.b9": true, "az.za": true,
@@ -155,7 +155,7 @@ func TestNamesThatAreValid(t *testing.T) {
 	}
 }
 
-func TestEntitiesThatAreValid(t *testing.T) {
+func TestValidEntity(t *testing.T) {
 	longest := strings.Repeat("a", 128)
 	for name, want := range map[string]bool{
 		"order": true, "refund_request": true, "a": true, "z": true, "a9": true, "a0_z": true,
@@ -169,7 +169,7 @@ func TestEntitiesThatAreValid(t *testing.T) {
 	}
 }
 
-// Keys of partitions are stored, and are the stream's partition keys.
+// Partition keys are stored, and are also the partition keys of the stream.
 func TestPartitionKeysAreStable(t *testing.T) {
 	for key, p := range map[string]event.Partition{
 		"0#acme":      {Tenant: "acme"},
@@ -181,7 +181,7 @@ func TestPartitionKeysAreStable(t *testing.T) {
 		"2147483647#": {Lane: 2147483647},
 	} {
 		if got := p.Key(); got != key {
-			t.Errorf("the key of %+v is %q, want %q", p, got, key)
+			t.Errorf("key of %+v is %q, want %q", p, got, key)
 		}
 		if got, ok := event.PartitionOf(key); p.Tenant != "" && (!ok || got != p) {
 			t.Errorf("PartitionOf(%q) = %+v, %v, want %+v", key, got, ok, p)

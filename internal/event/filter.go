@@ -2,17 +2,17 @@ package event
 
 import "time"
 
-// Filter is what an integration wants of the log. The zero Filter passes
-// every event.
+// Filter selects the events of an integration. The zero Filter passes every
+// event.
 type Filter struct {
-	Names    []string  `json:"names,omitzero"`    // event names, and/or
-	Entities []string  `json:"entities,omitzero"` // entities; an event passes by either
+	Names    []string  `json:"names,omitzero"`    // event names
+	Entities []string  `json:"entities,omitzero"` // entity names; an event passes if either list has it
 	From     time.Time `json:"from,omitzero"`     // published at or after, unless zero
 	Until    time.Time `json:"until,omitzero"`    // published at or before, unless zero
 }
 
-// Pass reports whether the event is wanted. The lists are short (at most 100
-// names each), so they are searched as they stand.
+// Pass reports whether the event passes the filter. The lists are short (at most
+// 100 names each), so a linear search is enough.
 func (f *Filter) Pass(e *Event) bool {
 	if !f.From.IsZero() && e.PublishedAt.Before(f.From) {
 		return false

@@ -39,8 +39,8 @@ func TestFilterPasses(t *testing.T) {
 	}
 }
 
-// A replay has both of its ends: [starts_at, ends_at].
-func TestTheEndsOfAFilterAreInIt(t *testing.T) {
+// A replay includes both ends of its time span: [starts_at, ends_at].
+func TestFilterIncludesItsEnds(t *testing.T) {
 	from := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	until := from.Add(time.Hour)
 	for _, c := range []struct {

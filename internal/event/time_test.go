@@ -25,8 +25,8 @@ func TestParseTime(t *testing.T) {
 		"2019-01-17T12:00:00.Z":        "",
 		"2019-01-17T24:00:00Z":         "",
 		"2019-01-17T12:00:61Z":         "",
-		"2019-01-17T12:00:60Z":         "", // no end of a day
-		"2019-01-17T23:59:60Z":         "", // no end of a month
+		"2019-01-17T12:00:60Z":         "", // not the end of a day
+		"2019-01-17T23:59:60Z":         "", // not the end of a month
 		"2016-12-31T23:59:60+01:00":    "", // not in UTC
 		"2019-01-17T12:00:00+0200":     "",
 		"2019-01-17T12:00:00+02":       "",
@@ -50,7 +50,8 @@ func TestParseTime(t *testing.T) {
 	}
 }
 
-// Every decoder is fed anything: what is read reads the same again.
+// Whatever the input, a time that parses also parses in its formatted form, to
+// the same time.
 func FuzzParseTime(f *testing.F) {
 	f.Add("2016-12-31T23:59:60Z")
 	f.Add("2019-01-17t12:00:00.5+02:00")

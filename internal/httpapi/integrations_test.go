@@ -122,17 +122,17 @@ func TestUpdateRefuses(t *testing.T) {
 		code     problem.Code
 		message  string
 	}{
-		{"hook", `{"id":"other"}`, problem.InvalidRequest, "id is fixed"},
-		{"hook", `{"id":null}`, problem.InvalidRequest, "id is fixed"},
-		{"hook", `{"integration_type":"temporary"}`, problem.InvalidRequest, "integration_type is fixed"},
-		{"hook", `{"starts_at":"2026-02-01T00:00:00Z"}`, problem.InvalidRequest, "starts_at is fixed"},
-		{"since", `{"starts_at":null}`, problem.InvalidRequest, "starts_at is fixed"},
-		{"hook", `{"ends_at":"2026-02-01T00:00:00Z"}`, problem.InvalidRequest, "ends_at is fixed"},
+		{"hook", `{"id":"other"}`, problem.InvalidRequest, "id cannot be changed"},
+		{"hook", `{"id":null}`, problem.InvalidRequest, "id cannot be changed"},
+		{"hook", `{"integration_type":"temporary"}`, problem.InvalidRequest, "integration_type cannot be changed"},
+		{"hook", `{"starts_at":"2026-02-01T00:00:00Z"}`, problem.InvalidRequest, "starts_at cannot be changed"},
+		{"since", `{"starts_at":null}`, problem.InvalidRequest, "starts_at cannot be changed"},
+		{"hook", `{"ends_at":"2026-02-01T00:00:00Z"}`, problem.InvalidRequest, "ends_at cannot be changed"},
 		{"hook", `{"status":"paused"}`, problem.InvalidRequest, "status is read-only"},
 		{"hook", `{"status":null}`, problem.InvalidRequest, "status is read-only"},
-		{"hook", `{"s3_parameters":` + s3 + `}`, problem.InvalidRequest, "s3_parameters cannot be given to a webhook"},
-		{"hook", `{"callback_parameters":null,"s3_parameters":` + s3 + `}`, problem.InvalidRequest, "s3_parameters cannot be given to a webhook"},
-		{"bucket", `{"callback_parameters":{"callback_url":"http://a.example.com"}}`, problem.InvalidRequest, "callback_parameters cannot be given to an S3"},
+		{"hook", `{"s3_parameters":` + s3 + `}`, problem.InvalidRequest, "s3_parameters does not apply to a webhook"},
+		{"hook", `{"callback_parameters":null,"s3_parameters":` + s3 + `}`, problem.InvalidRequest, "s3_parameters does not apply to a webhook"},
+		{"bucket", `{"callback_parameters":{"callback_url":"http://a.example.com"}}`, problem.InvalidRequest, "callback_parameters does not apply to an S3"},
 		{"hook", `{"callback_parameters":null}`, problem.InvalidRequest, "callback_parameters cannot be removed"},
 		{"hook", `{"callback_parameters":{"callback_url":null}}`, problem.InvalidRequest, "callback_parameters.callback_url"},
 		{"bucket", `{"s3_parameters":{"bucket":null}}`, problem.InvalidRequest, "s3_parameters.bucket"},
@@ -145,7 +145,7 @@ func TestUpdateRefuses(t *testing.T) {
 		{"hook", `null`, problem.InvalidRequest, "must be a JSON object"},
 		{"hook", `[]`, problem.InvalidRequest, "must be a JSON object"},
 		{"replay", `{}`, problem.InvalidRequest, "temporary"},
-		{"since", `{"starts_at":"2026-02-01T00:00:00.001Z"}`, problem.InvalidRequest, "starts_at is fixed"},
+		{"since", `{"starts_at":"2026-02-01T00:00:00.001Z"}`, problem.InvalidRequest, "starts_at cannot be changed"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.id+" "+tt.body, func(t *testing.T) {

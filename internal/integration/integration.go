@@ -1,5 +1,5 @@
-// Package integration has the Integration: the rules of its registration,
-// update and life, and the entries of its log.
+// Package integration defines the Integration, the rules for registering and
+// updating one, its states, and the entries of its log.
 package integration
 
 import (
@@ -21,11 +21,11 @@ const (
 	Temporary Type = "temporary" // a replay of [StartsAt, EndsAt]
 )
 
-// Status is the state an integration is in, as the API shows it.
+// Status is the state of an integration, as the API shows it.
 type Status string
 
-// The states. Stopping lasts until no actor that read an earlier state can
-// still emit anything.
+// The states. Stopping lasts until nothing that read an earlier state can still
+// send events.
 const (
 	Running  Status = "running"
 	Stopping Status = "stopping"
@@ -38,43 +38,43 @@ type Integration struct {
 	Tenant   string       `json:"tenant"`
 	ID       string       `json:"id"`
 	Type     Type         `json:"type"`
-	StartsAt time.Time    `json:"starts_at,omitzero"` // zero: from its registration on
+	StartsAt time.Time    `json:"starts_at,omitzero"` // zero: from registration on
 	EndsAt   time.Time    `json:"ends_at,omitzero"`   // zero: permanent
 	Webhook  *Webhook     `json:"webhook,omitzero"`
 	S3       *S3          `json:"s3,omitzero"`
-	Filter   event.Filter `json:"filter,omitzero"` // names and entities; EventFilter adds the times
+	Filter   event.Filter `json:"filter,omitzero"` // names and entities only; EventFilter adds the times
 
 	Running bool      `json:"running"`
-	QuietAt time.Time `json:"quiet_at,omitzero"` // after a stop: from then on nobody emits for it
+	QuietAt time.Time `json:"quiet_at,omitzero"` // after a stop: nothing is sent for it from then on
 
-	// Generation goes up with every start, stop, update and registration, and
-	// is never used twice in a tenant. A roster entry, cursor or worker with
-	// another generation belongs to an earlier life.
+	// Generation increases with every registration, start, stop and update, and
+	// is never reused in a tenant. A subscriber, cursor or worker with another
+	// generation is stale.
 	Generation uint64 `json:"generation"`
-	// Incarnation is the generation of the registration. Log entries and
-	// rejected events are stored under it, so those of a deleted namesake are
-	// never seen.
+	// Incarnation is the generation at registration. Log entries and rejected
+	// events are stored under it, so an integration never sees those of a deleted
+	// one with the same id.
 	Incarnation uint64 `json:"incarnation"`
 
 	Lanes       int       `json:"lanes"`                 // how many cursors it has
 	OpenLanes   int       `json:"open_lanes"`            // of a replay: lanes not yet read to the end
 	CreatedAt   time.Time `json:"created_at"`            //
 	StoppedAt   time.Time `json:"stopped_at,omitzero"`   // of the latest stop
-	CompletedAt time.Time `json:"completed_at,omitzero"` // a replay that is through
+	CompletedAt time.Time `json:"completed_at,omitzero"` // of a replay; zero until it has finished
 	Version     uint64    `json:"-"`                     // of the record, for compare-and-set
 }
 
-// Webhook is where and how a webhook integration is called.
+// Webhook is the target of a webhook integration.
 type Webhook struct {
 	URL    string        `json:"url"`
 	APIKey secret.Sealed `json:"api_key,omitzero"`
 
 	SigningSecret   secret.Sealed `json:"signing_secret,omitzero"`
-	PreviousSecret  secret.Sealed `json:"previous_secret,omitzero"` // signs too until PreviousExpires
+	PreviousSecret  secret.Sealed `json:"previous_secret,omitzero"` // also signs, until PreviousExpires
 	PreviousExpires time.Time     `json:"previous_expires,omitzero"`
 }
 
-// S3 is the customer's bucket.
+// S3 is the target of an S3 integration: the customer's bucket.
 type S3 struct {
 	AccessKeyID     string        `json:"access_key_id"`
 	SecretAccessKey secret.Sealed `json:"secret_access_key"`
@@ -84,14 +84,14 @@ type S3 struct {
 	Endpoint        string        `json:"endpoint,omitzero"`   // of an S3-compatible store
 }
 
-// Field names under which secrets are sealed: secret.Owner.Field.
+// Values of secret.Owner.Field: the names that secrets are sealed under.
 const (
 	FieldAPIKey          = "api_key"
 	FieldSigningSecret   = "signing_secret"
 	FieldSecretAccessKey = "aws_secret_access_key"
 )
 
-// StatusAt is the status that a client may read at the given time.
+// StatusAt returns the status that clients see at the given time.
 func (i *Integration) StatusAt(now time.Time) Status {
 	switch {
 	case i.Running:
@@ -103,16 +103,16 @@ func (i *Integration) StatusAt(now time.Time) Status {
 	}
 }
 
-// QuietNotBefore says that calls begun before the given time may go on for so
-// long: the integration is stopping until then. The zero time says nothing.
+// QuietNotBefore extends QuietAt for a call that began at the given time and may
+// take as long as longest. The zero time changes nothing.
 func (i *Integration) QuietNotBefore(begun time.Time, longest time.Duration) {
 	if quiet := begun.Add(longest); !begun.IsZero() && quiet.After(i.QuietAt) {
 		i.QuietAt = quiet
 	}
 }
 
-// FinishLane says that a replay has read one of its lanes to the end. With the
-// last one it stops the integration and reports true.
+// FinishLane records that a replay has read one of its lanes to the end. On the
+// last lane it stops the integration and reports true.
 func (i *Integration) FinishLane(now time.Time) (complete bool) {
 	if i.OpenLanes--; i.OpenLanes > 0 {
 		return false
@@ -122,8 +122,8 @@ func (i *Integration) FinishLane(now time.Time) (complete bool) {
 	return true
 }
 
-// EventFilter is the whole condition an event must meet: the integration's
-// filter and its span of time.
+// EventFilter returns the complete filter: the integration's names and entities
+// plus its time span.
 func (i *Integration) EventFilter() event.Filter {
 	f := i.Filter
 	f.From, f.Until = i.StartsAt, i.EndsAt
@@ -146,8 +146,8 @@ const (
 	ActionEventsSkipped   Action = "events_skipped"
 )
 
-// LogEntry is one line of an integration's log. Reason is a sentence for
-// people and never holds a secret.
+// LogEntry is one line of an integration's log. Reason is a sentence for people
+// and never contains a secret.
 type LogEntry struct {
 	Action    Action    `json:"action"`
 	Reason    string    `json:"reason"`
@@ -171,18 +171,18 @@ func Span(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s"
 }
 
-// Rejected is an event that the receiver refused with a 400.
+// Rejected is an event that the receiver rejected with a 400.
 type Rejected struct {
 	Event     event.Event
-	CreatedAt time.Time // when it was refused
-	Attempts  int       // calls made with it so far
-	// RetryUntil is the lease of a retry by hand that is under way.
+	CreatedAt time.Time // when it was rejected
+	Attempts  int       // calls made so far
+	// RetryUntil is the lease of a manual retry in progress.
 	RetryUntil time.Time
 	Version    uint64 // of the record, for compare-and-set
 }
 
-// RejectedIndex lists an integration's rejected events, oldest first. It is
-// one small record, so that its limit holds under concurrent rejections.
+// RejectedIndex lists an integration's rejected events, oldest first. It is one
+// small record, so that concurrent rejections cannot exceed its limit.
 type RejectedIndex struct {
 	Entries []RejectedEntry
 	Version uint64 // of the record, for compare-and-set
@@ -193,7 +193,7 @@ func (x *RejectedIndex) Contains(eventID string) bool {
 	return slices.ContainsFunc(x.Entries, func(e RejectedEntry) bool { return e.EventID == eventID })
 }
 
-// Remove takes the event off the list, if it is there.
+// Remove removes the event from the list, if it is there.
 func (x *RejectedIndex) Remove(eventID string) {
 	x.Entries = slices.DeleteFunc(x.Entries, func(e RejectedEntry) bool { return e.EventID == eventID })
 }

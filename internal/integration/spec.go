@@ -6,8 +6,8 @@ import (
 	"github.com/sluicehq/sluice/internal/secret"
 )
 
-// Spec is what a client asks an integration to be: the body of a registration,
-// or an integration as it would be after an update.
+// Spec is an integration as a client asks for it: the body of a registration, or
+// the full state after an update.
 type Spec struct {
 	ID       string
 	Type     Type
@@ -34,21 +34,21 @@ type S3Spec struct {
 	Endpoint        string // "": Amazon S3
 }
 
-// FilterSpec is the filter_conditions of a Spec. A nil list was not given; an
-// empty one was given and is empty, which is refused.
+// FilterSpec is the filter_conditions of a Spec. A nil list was not given; a
+// list that is empty but not nil is invalid.
 type FilterSpec struct{ Names, Entities []string }
 
-// Secrets are the secrets of an integration in clear. A zero one is not set.
+// Secrets are an integration's secrets in clear text. A zero one is not set.
 type Secrets struct{ APIKey, SigningSecret, SecretAccessKey secret.String }
 
-// NameURL and NameEndpoint are the fields that say where events go, as the API
-// names them.
+// NameURL and NameEndpoint are the API names of the fields that hold a target
+// URL.
 const (
 	NameURL      = nameWebhook + ".callback_url"
 	NameEndpoint = nameS3 + ".endpoint"
 )
 
-// Fields as the API names them, for messages and for the log.
+// API names of the fields, for messages and for the log.
 const (
 	nameID       = "id"
 	nameType     = "integration_type"
@@ -72,7 +72,7 @@ const (
 	nameEntityFilter = "filter_conditions.entity_filter"
 )
 
-// Limits of the fields, in bytes where nothing else is said.
+// Limits of the fields, in bytes unless noted.
 const (
 	MaxIDLength          = 50
 	MaxURLLength         = 2048 // characters
@@ -81,5 +81,5 @@ const (
 	maxAccessKeyIDLength = 128
 	maxSecretKeyLength   = 1024
 	maxRegionLength      = 64
-	maxKeyPrefixLength   = 512 // an S3 key has 1,024, and the tenant and file name follow
+	maxKeyPrefixLength   = 512 // of the 1,024 of an S3 key; the tenant and the file name follow
 )

@@ -12,8 +12,8 @@ import (
 	"github.com/sluicehq/sluice/internal/secret"
 )
 
-// Clients and the database have these words.
-func TestWordsOfTheAPI(t *testing.T) {
+// Clients and databases depend on these names.
+func TestAPINames(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{string(integration.Permanent), "permanent"},
 		{string(integration.Temporary), "temporary"},
@@ -29,7 +29,7 @@ func TestWordsOfTheAPI(t *testing.T) {
 		{string(integration.ActionRejectedRetried), "rejected_event_retried"},
 		{string(integration.ActionRejectedEvicted), "rejected_event_evicted"},
 		{string(integration.ActionEventsSkipped), "events_skipped"},
-		// A ciphertext opens only under the name it was sealed under.
+		// A ciphertext opens only under the field name it was sealed under.
 		{integration.FieldAPIKey, "api_key"},
 		{integration.FieldSigningSecret, "signing_secret"},
 		{integration.FieldSecretAccessKey, "aws_secret_access_key"},
@@ -40,8 +40,8 @@ func TestWordsOfTheAPI(t *testing.T) {
 	}
 }
 
-// storedAs expects that a record is stored as the text, and that what an earlier
-// release stored so is read again.
+// storedAs checks that a record is stored as the text, and that the text, as an
+// earlier release wrote it, is read back as the record.
 func storedAs[T any](t *testing.T, record T, text string) {
 	t.Helper()
 	if got, err := json.Marshal(record); err != nil || string(got) != text {
@@ -105,8 +105,8 @@ func TestVersionsAreNotStored(t *testing.T) {
 	}
 }
 
-// A client that reads "stopped" gets no more events, so the last moment of the
-// stop is the first at which it may be read.
+// A client that reads "stopped" gets no more events, so it must not read it
+// before QuietAt.
 func TestStatusAtTheEndOfAStop(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -126,7 +126,7 @@ func TestStatusAtTheEndOfAStop(t *testing.T) {
 	}
 }
 
-// A replay's span is part of its filter, with both of its ends.
+// A replay's time span is part of its filter, both ends included.
 func TestEventFilterHasTheSpan(t *testing.T) {
 	in := integration.Integration{StartsAt: now, EndsAt: now.Add(time.Hour), Filter: event.Filter{Names: []string{"order.created"}, Entities: []string{"return"}}}
 	want := event.Filter{Names: []string{"order.created"}, Entities: []string{"return"}, From: now, Until: now.Add(time.Hour)}

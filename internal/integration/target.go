@@ -27,7 +27,7 @@ func (w *WebhookSpec) validate(kept Kept) error {
 	return validateSigningSecret(w.SigningSecret)
 }
 
-// A signing secret has the form of Standard Webhooks.
+// The form of a signing secret is that of Standard Webhooks.
 const (
 	signingPrefix   = "whsec_"
 	minSigningBytes = 24
@@ -42,7 +42,7 @@ func validateSigningSecret(s secret.String) error {
 	}
 	text, prefixed := strings.CutPrefix(s.Reveal(), signingPrefix)
 	key, err := base64.StdEncoding.DecodeString(text)
-	// The decoder skips line breaks and spare bits; the receiver's may not.
+	// Our decoder ignores line breaks and spare bits; a receiver's may not.
 	canonical := err == nil && base64.StdEncoding.EncodeToString(key) == text
 	if !prefixed || !canonical || len(key) < minSigningBytes || len(key) > maxSigningBytes {
 		return refuse("%s is not a signing secret; it must be %s followed by the standard base64, with padding, of %d to %d random bytes.",
@@ -54,15 +54,15 @@ func validateSigningSecret(s secret.String) error {
 func (p *S3Spec) validate(kept Kept) error {
 	switch {
 	case !validAccessKeyID(p.AccessKeyID):
-		return invalid(nameAccessKeyID, p.AccessKeyID, "it must be the id of an access key: 1 to 128 visible ASCII characters without / , or =")
+		return invalid(nameAccessKeyID, p.AccessKeyID, "it must be an access key id: 1 to 128 visible ASCII characters other than / , and =")
 	case p.SecretAccessKey.IsZero():
 		return refuse("%s is missing or empty; give the secret of the access key.", nameSecretAccessKey)
 	case !validRegion(p.Region, p.Endpoint != ""):
-		return invalid(nameRegion, p.Region, "it must be the region of the bucket, like eu-central-1: 1 to 64 characters, each of them a-z, 0-9 or a hyphen, and with an endpoint A-Z too")
+		return invalid(nameRegion, p.Region, "it must be the bucket's region, such as eu-central-1: 1 to 64 characters from a-z, 0-9 and hyphen, and also A-Z if an endpoint is given")
 	case !validBucket(p.Bucket):
-		return invalid(nameBucket, p.Bucket, "it must be the name of a bucket: 3 to 63 characters of a-z, 0-9, dots and hyphens, with a letter or digit first, last and beside every dot, and not an IP address")
+		return invalid(nameBucket, p.Bucket, "it must be a bucket name: 3 to 63 characters from a-z, 0-9, dot and hyphen, with a letter or digit first, last and next to every dot, and not an IP address")
 	case !validKeyPrefix(p.KeyPrefix):
-		return invalid(nameKeyPrefix, p.KeyPrefix, "it can have at most 512 bytes, without spaces at its ends, and no part of it between slashes can be . or ..")
+		return invalid(nameKeyPrefix, p.KeyPrefix, "it can have at most 512 bytes, no leading or trailing spaces, and no path segment that is . or ..")
 	}
 	if !kept.SecretAccessKey {
 		if err := validateSecret(nameSecretAccessKey, p.SecretAccessKey, maxSecretKeyLength, usertext.Check); err != nil {
@@ -76,16 +76,17 @@ func (p *S3Spec) validate(kept Kept) error {
 		return err
 	}
 	if strings.Contains(p.Endpoint, "?") {
-		return invalid(nameEndpoint, showURL(p.Endpoint), "it must be a URL without a query, like https://s3.example.com")
+		return invalid(nameEndpoint, showURL(p.Endpoint), "it must be a URL without a query, such as https://s3.example.com")
 	}
-	// The SDK takes it as it stands.
+	// The SDK gets the endpoint unchanged, so net/url must parse it.
 	if _, err := url.Parse(p.Endpoint); err != nil {
-		return invalid(nameEndpoint, showURL(p.Endpoint), "it must have %25 for a percent sign that begins no escape")
+		return invalid(nameEndpoint, showURL(p.Endpoint), "write a literal percent sign as %25")
 	}
 	return nil
 }
 
-// validAccessKeyID leaves out what would break the header it is sent in.
+// validAccessKeyID excludes the characters that would break the Authorization
+// header.
 func validAccessKeyID(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c > '~' || c == '/' || c == ',' || c == '=' {
@@ -95,10 +96,10 @@ func validAccessKeyID(s string) bool {
 	return s != "" && len(s) <= maxAccessKeyIDLength
 }
 
-// validRegion lets stores other than Amazon S3 have capitals, as in OpenStack's
-// RegionOne.
-func validRegion(s string, ofStore bool) bool {
-	if ofStore {
+// validRegion allows capitals for stores other than Amazon S3, as in
+// OpenStack's RegionOne.
+func validRegion(s string, otherStore bool) bool {
+	if otherStore {
 		s = strings.ToLower(s)
 	}
 	return len(s) <= maxRegionLength && lowerAndHyphens(s)
@@ -123,13 +124,13 @@ func validKeyPrefix(s string) bool {
 			return false
 		}
 	}
-	return len(s) <= maxKeyPrefixLength && strings.Trim(s, " ") == s // slashes around them were trimmed
+	return len(s) <= maxKeyPrefixLength && strings.Trim(s, " ") == s // the slashes at its ends are trimmed already
 }
 
-// validateURL takes every URL whose meaning is plain, also where it has
-// characters that are percent-encoded before it is called.
+// validateURL accepts every unambiguous URL, including one with characters that
+// are percent-encoded only when it is called.
 func validateURL(field, raw string) error {
-	const rule = "it must be an absolute http or https URL, like https://example.com/events"
+	const rule = "it must be an absolute http or https URL, such as https://example.com/events"
 	if n := utf8.RuneCountInString(raw); n > MaxURLLength {
 		return refuse("%s has %d characters; it can have at most %d.", field, n, MaxURLLength)
 	}
@@ -138,23 +139,23 @@ func validateURL(field, raw string) error {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		return invalid(field, showURL(raw), rule)
 	case u.User != nil:
-		return refuse("%s has a user name or password in it; leave it out, a receiver knows us by api_key and signing_secret.", field)
+		return refuse("%s contains a user name or password; remove it, receivers authenticate us by api_key and signing_secret.", field)
 	case !validPort(u.Port()):
 		return invalid(field, showURL(raw), "its port must be a number from 1 to 65535")
 	}
-	return validateMarks(field, raw)
+	return validateURLChars(field, raw)
 }
 
-// validateMarks refuses what would not arrive as it was meant: a fragment, which
-// is not sent, and a backslash, which some take for a slash.
-func validateMarks(field, raw string) error {
+// validateURLChars rejects what would not arrive as intended: a fragment, which
+// is never sent, and a backslash, which some servers treat as a slash.
+func validateURLChars(field, raw string) error {
 	if i := strings.IndexByte(raw, '#'); i >= 0 {
-		return refuse("%s has a # at position %d, and what follows a # is never sent; remove it, or write %%23 if it belongs to the URL.",
+		return refuse("%s has a # at position %d, and a URL fragment is never sent; remove it, or write %%23 for a literal #.",
 			field, utf8.RuneCountInString(raw[:i])+1)
 	}
 	path, _, _ := strings.Cut(raw, "?")
 	if i := strings.IndexByte(path, '\\'); i >= 0 {
-		return refuse("%s has a backslash at position %d; write a slash, or %%5C if a backslash is meant.",
+		return refuse("%s has a backslash at position %d; write a slash, or %%5C for a literal backslash.",
 			field, utf8.RuneCountInString(raw[:i])+1)
 	}
 	return nil
@@ -168,10 +169,10 @@ func validPort(s string) bool {
 	return err == nil && n >= 1 && n <= 65535
 }
 
-// showURL leaves out what of a URL may be secret: query and user information.
+// showURL omits the parts of a URL that may be secret: query and user info.
 func showURL(raw string) string {
 	if strings.Contains(raw, "@") {
-		return "(not shown, as it may have a password in it)"
+		return "(not shown: it may contain a password)"
 	}
 	if before, _, found := strings.Cut(raw, "?"); found {
 		return before + "?…"

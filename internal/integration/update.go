@@ -8,28 +8,28 @@ import (
 	"github.com/sluicehq/sluice/internal/secret"
 )
 
-// Updatable returns nil if the integration can be updated at the given time,
-// else what is in the way.
+// Updatable returns nil if the integration can be updated at the given time, or
+// a problem that says why not: InvalidRequest for a temporary one, NotStopped.
 func (i *Integration) Updatable(now time.Time) error {
 	if i.Type == Temporary {
 		return refuse("Integration %q is temporary and cannot be updated; delete it and register another.", i.ID)
 	}
 	switch i.StatusAt(now) {
 	case Running:
-		return problem.New(problem.NotStopped, "Integration %q is running; stop it first with POST %s/_stop, wait until its status is stopped, and update it then.", i.ID, i.ID)
+		return problem.New(problem.NotStopped, "Integration %q is running; stop it with POST %s/_stop, wait until its status is stopped, then update it.", i.ID, i.ID)
 	case Stopping:
-		return problem.New(problem.NotStopped, "Integration %q is still stopping; wait until its status is stopped, and update it then.", i.ID)
+		return problem.New(problem.NotStopped, "Integration %q is still stopping; wait until its status is stopped, then update it.", i.ID)
 	default:
 		return nil
 	}
 }
 
-// Kept says which secrets of an update are those that are stored already.
+// Kept says which secrets an update leaves as they are stored.
 type Kept struct{ APIKey, SigningSecret, SecretAccessKey bool }
 
-// ValidateUpdate checks what current would become by an update, and brings it
-// into the form that is stored, as Validate does. A secret that is the mask of
-// the stored one stands for it. The error is a problem.InvalidRequest.
+// ValidateUpdate checks s as an update of current and normalises it, as Validate
+// does. A secret that equals the mask of the stored one keeps the stored one.
+// The error is a problem.InvalidRequest.
 func (s *Spec) ValidateUpdate(current *Integration) (Kept, error) {
 	if err := s.validateText(); err != nil {
 		return Kept{}, err
@@ -45,13 +45,13 @@ func (s *Spec) ValidateUpdate(current *Integration) (Kept, error) {
 	case !s.EndsAt.Equal(current.EndsAt):
 		return Kept{}, fixed(nameEndsAt, "")
 	case current.Webhook != nil && s.S3 != nil:
-		return Kept{}, refuse("%s cannot be given to a webhook integration; register another for S3.", nameS3)
+		return Kept{}, refuse("%s does not apply to a webhook integration; register another one for S3.", nameS3)
 	case current.S3 != nil && s.Webhook != nil:
-		return Kept{}, refuse("%s cannot be given to an S3 integration; register another for a webhook.", nameWebhook)
+		return Kept{}, refuse("%s does not apply to an S3 integration; register another one for a webhook.", nameWebhook)
 	case current.Webhook != nil && s.Webhook == nil:
-		return Kept{}, refuse("%s cannot be removed; it says where events go.", nameWebhook)
+		return Kept{}, refuse("%s cannot be removed; it is where events are sent.", nameWebhook)
 	case current.S3 != nil && s.S3 == nil:
-		return Kept{}, refuse("%s cannot be removed; it says where events go.", nameS3)
+		return Kept{}, refuse("%s cannot be removed; it is where events are sent.", nameS3)
 	}
 	kept := s.keptIn(current)
 	return kept, s.validateParts(kept)
@@ -59,9 +59,9 @@ func (s *Spec) ValidateUpdate(current *Integration) (Kept, error) {
 
 func fixed(field, value string) error {
 	if value != "" {
-		return refuse("%s is fixed for life, here to %q; leave it out of the update, or register another integration.", field, value)
+		return refuse("%s cannot be changed from %q; omit it from the update, or register another integration.", field, value)
 	}
-	return refuse("%s is fixed for life; leave it out of the update, or register another integration.", field)
+	return refuse("%s cannot be changed; omit it from the update, or register another integration.", field)
 }
 
 func (s *Spec) keptIn(current *Integration) Kept {
@@ -77,8 +77,8 @@ func (s *Spec) keptIn(current *Integration) Kept {
 	}
 }
 
-// Changes names the fields in which a valid update differs from current, as
-// the API names them.
+// Changes returns the fields in which a valid update differs from current, by
+// their API names.
 func (s *Spec) Changes(current *Integration, kept Kept) []string {
 	var names []string
 	note := func(field string, changed bool) {

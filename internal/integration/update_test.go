@@ -33,7 +33,7 @@ func currentS3() *integration.Integration {
 	}
 }
 
-// read is what a client that reads the integration can send back.
+// read returns the integration as a client reads it and can send it back.
 func read(in *integration.Integration) *integration.Spec {
 	s := &integration.Spec{
 		ID: in.ID, Type: in.Type, StartsAt: in.StartsAt, EndsAt: in.EndsAt,
@@ -96,20 +96,20 @@ func TestUpdateRefuses(t *testing.T) {
 		change  func(*integration.Spec)
 		want    string
 	}{
-		{"id", currentWebhook(), func(s *integration.Spec) { s.ID = "other" }, `id is fixed for life, here to "orders"; leave it out`},
-		{"type", currentWebhook(), func(s *integration.Spec) { s.Type = integration.Temporary }, "integration_type is fixed"},
-		{"starts_at", currentWebhook(), func(s *integration.Spec) { s.StartsAt = now }, "starts_at is fixed for life; leave it out"},
-		{"starts_at removed", currentWebhook(), func(s *integration.Spec) { s.StartsAt = time.Time{} }, "starts_at is fixed"},
-		{"ends_at", currentWebhook(), func(s *integration.Spec) { s.EndsAt = now }, "ends_at is fixed"},
-		{"to S3", currentWebhook(), func(s *integration.Spec) { s.Webhook, s.S3 = nil, s3Spec().S3 }, "s3_parameters cannot be given to a webhook"},
-		{"S3 beside", currentWebhook(), func(s *integration.Spec) { s.S3 = s3Spec().S3 }, "s3_parameters cannot be given to a webhook"},
-		{"to webhook", currentS3(), func(s *integration.Spec) { s.Webhook, s.S3 = webhookSpec().Webhook, nil }, "callback_parameters cannot be given to an S3"},
+		{"id", currentWebhook(), func(s *integration.Spec) { s.ID = "other" }, `id cannot be changed from "orders"; omit it`},
+		{"type", currentWebhook(), func(s *integration.Spec) { s.Type = integration.Temporary }, "integration_type cannot be changed"},
+		{"starts_at", currentWebhook(), func(s *integration.Spec) { s.StartsAt = now }, "starts_at cannot be changed; omit it"},
+		{"starts_at removed", currentWebhook(), func(s *integration.Spec) { s.StartsAt = time.Time{} }, "starts_at cannot be changed"},
+		{"ends_at", currentWebhook(), func(s *integration.Spec) { s.EndsAt = now }, "ends_at cannot be changed"},
+		{"to S3", currentWebhook(), func(s *integration.Spec) { s.Webhook, s.S3 = nil, s3Spec().S3 }, "s3_parameters does not apply to a webhook"},
+		{"S3 besides the webhook", currentWebhook(), func(s *integration.Spec) { s.S3 = s3Spec().S3 }, "s3_parameters does not apply to a webhook"},
+		{"to webhook", currentS3(), func(s *integration.Spec) { s.Webhook, s.S3 = webhookSpec().Webhook, nil }, "callback_parameters does not apply to an S3"},
 		{"no webhook", currentWebhook(), func(s *integration.Spec) { s.Webhook = nil }, "callback_parameters cannot be removed"},
 		{"no S3", currentS3(), func(s *integration.Spec) { s.S3 = nil }, "s3_parameters cannot be removed"},
 		{"bad url", currentWebhook(), func(s *integration.Spec) { s.Webhook.URL = "x" }, "callback_parameters.callback_url is"},
-		{"mask of nothing", noKey, func(s *integration.Spec) { s.Webhook.APIKey = secret.NewString("********cdef") }, "callback_parameters.api_key is the mask"},
-		{"mask of another", currentWebhook(), func(s *integration.Spec) { s.Webhook.APIKey = secret.NewString("********abcd") }, "callback_parameters.api_key is the mask"},
-		{"mask of another signing secret", currentWebhook(), func(s *integration.Spec) { s.Webhook.SigningSecret = secret.NewString("********abcd") }, "callback_parameters.signing_secret is the mask"},
+		{"mask of nothing", noKey, func(s *integration.Spec) { s.Webhook.APIKey = secret.NewString("********cdef") }, "callback_parameters.api_key is a mask"},
+		{"mask of another", currentWebhook(), func(s *integration.Spec) { s.Webhook.APIKey = secret.NewString("********abcd") }, "callback_parameters.api_key is a mask"},
+		{"mask of another signing secret", currentWebhook(), func(s *integration.Spec) { s.Webhook.SigningSecret = secret.NewString("********abcd") }, "callback_parameters.signing_secret is a mask"},
 		{"secret key removed", currentS3(), func(s *integration.Spec) { s.S3.SecretAccessKey = secret.String{} }, "s3_parameters.aws_secret_access_key is missing"},
 		{"empty filter", currentWebhook(), func(s *integration.Spec) { s.Filter.Names = []string{} }, "filter_conditions.event_filter is empty"},
 	} {

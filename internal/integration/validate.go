@@ -10,18 +10,18 @@ import (
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
-// Validate checks the Spec of a registration against every rule of the
-// contract, those of package usertext for text among them, and brings it into the form that is stored: times in UTC and whole
-// milliseconds, no slashes at the ends of the key prefix. The error is a
-// problem.InvalidRequest about the first field that breaks a rule. It does not
-// look at where a URL leads; that takes the network.
+// Validate checks the Spec of a registration against every rule of the API,
+// including those of package usertext for text, and normalises it for storage:
+// times in UTC and whole milliseconds, no slashes at the ends of the key prefix.
+// The error is a problem.InvalidRequest about the first field that breaks a
+// rule. Validate does not resolve URLs: it makes no network calls.
 func (s *Spec) Validate(now time.Time) error {
 	if err := s.validateText(); err != nil {
 		return err
 	}
 	s.normalise()
 	if !ValidID(s.ID) {
-		return invalid(nameID, s.ID, "it must have 1 to 50 characters, each of them a-z, 0-9 or a hyphen")
+		return invalid(nameID, s.ID, "it must have 1 to 50 characters from a-z, 0-9 and hyphen")
 	}
 	if err := s.validateTimes(now); err != nil {
 		return err
@@ -34,9 +34,9 @@ func ValidID(s string) bool {
 	return len(s) <= MaxIDLength && lowerAndHyphens(s)
 }
 
-// validateText checks the fields whose other rules differ, before normalise
-// moves what is in them. Secrets and the names of filters are checked with their
-// other rules.
+// validateText checks the text of every field but secrets and filter names,
+// which have it among their own rules. It runs before normalise, so that the
+// positions in its messages are those of the text as it was sent.
 func (s *Spec) validateText() error {
 	type field struct{ name, value string }
 	fields := []field{{nameID, s.ID}, {nameType, string(s.Type)}}
@@ -62,8 +62,8 @@ func (s *Spec) normalise() {
 	}
 }
 
-// wholeMilliseconds makes a time what it will read like in every answer, so
-// that sending it back is no change.
+// wholeMilliseconds returns a time as every response shows it, so that sending
+// it back changes nothing.
 func wholeMilliseconds(t time.Time) time.Time {
 	if t.IsZero() {
 		return time.Time{}
@@ -71,8 +71,7 @@ func wholeMilliseconds(t time.Time) time.Time {
 	return t.UTC().Truncate(time.Millisecond)
 }
 
-// Times outside of these years cannot be meant, and arithmetic with them would
-// overflow somewhere.
+// Times outside these years are mistakes, and arithmetic on them may overflow.
 var (
 	earliest = time.Unix(0, 0).UTC()
 	latest   = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -86,32 +85,32 @@ func (s *Spec) validateTimes(now time.Time) error {
 	case s.Type != Permanent && s.Type != Temporary:
 		return invalid(nameType, string(s.Type), "it must be permanent or temporary")
 	case !s.StartsAt.IsZero() && s.StartsAt.After(now):
-		return invalid(nameStartsAt, startsAt, "it must not lie in the future; it is now "+event.FormatTime(now))
+		return invalid(nameStartsAt, startsAt, "it must not be in the future; it is now "+event.FormatTime(now))
 	case !s.StartsAt.IsZero() && s.StartsAt.Before(earliest):
-		return invalid(nameStartsAt, startsAt, "it must not lie before 1970")
+		return invalid(nameStartsAt, startsAt, "it must not be before 1970")
 	case s.Type == Permanent && !s.EndsAt.IsZero():
-		return invalid(nameEndsAt, endsAt, "a permanent integration has no end; leave it out, or register a temporary one")
+		return invalid(nameEndsAt, endsAt, "a permanent integration has no end; omit it, or register a temporary one")
 	case s.Type == Permanent:
 		return nil
 	case s.StartsAt.IsZero():
-		return refuse("%s is missing; a temporary integration needs the time from which events are replayed.", nameStartsAt)
+		return refuse("%s is missing; a temporary integration must give the time from which to replay events.", nameStartsAt)
 	case s.EndsAt.IsZero():
-		return refuse("%s is missing; a temporary integration needs the time up to which events are replayed.", nameEndsAt)
+		return refuse("%s is missing; a temporary integration must give the time up to which to replay events.", nameEndsAt)
 	case !s.EndsAt.After(s.StartsAt):
-		return invalid(nameEndsAt, endsAt, "it must lie after starts_at, "+startsAt)
+		return invalid(nameEndsAt, endsAt, "it must be after starts_at, "+startsAt)
 	case !s.EndsAt.Before(latest):
-		return invalid(nameEndsAt, endsAt, "it must lie before the year 2200; for events without an end register a permanent integration")
+		return invalid(nameEndsAt, endsAt, "it must be before the year 2200; to receive events without an end, register a permanent integration")
 	}
 	return nil
 }
 
-// validateParts checks what an update can change too.
+// validateParts checks the fields that an update can change.
 func (s *Spec) validateParts(kept Kept) error {
 	switch {
 	case s.Webhook != nil && s.S3 != nil:
-		return refuse("%s and %s are both given; an integration has one of them. Leave the other out.", nameWebhook, nameS3)
+		return refuse("%s and %s are both given; give only one of them.", nameWebhook, nameS3)
 	case s.Webhook == nil && s.S3 == nil:
-		return refuse("%s and %s are both missing; give the one that says where events go.", nameWebhook, nameS3)
+		return refuse("%s and %s are both missing; give one of them.", nameWebhook, nameS3)
 	}
 	if s.Webhook != nil {
 		if err := s.Webhook.validate(kept); err != nil {
@@ -128,20 +127,20 @@ func (s *Spec) validateParts(kept Kept) error {
 
 func (f *FilterSpec) validate() error {
 	err := validateNames(nameEventFilter, f.Names, event.ValidName,
-		"it must be an event name: at least two words of a-z, 0-9 and _, each starting with a letter, joined by dots, like order.created, of at most 128 characters")
+		"it must be an event name such as order.created: two or more words joined by dots, each of a-z, 0-9 and _ and starting with a letter, at most 128 characters in all")
 	if err != nil {
 		return err
 	}
 	return validateNames(nameEntityFilter, f.Entities, event.ValidEntity,
-		"it must be an entity name: one word of a-z, 0-9 and _, starting with a letter, like order, of at most 128 characters")
+		"it must be an entity name such as order: one word of a-z, 0-9 and _, starting with a letter, at most 128 characters")
 }
 
-// validateNames lets a name be there twice: it changes nothing, and the answer
-// shows the list as it was given.
+// validateNames allows duplicates: they change nothing, and the response shows
+// the list as it was sent.
 func validateNames(field string, names []string, valid func(string) bool, rule string) error {
 	switch {
 	case names != nil && len(names) == 0:
-		return refuse("%s is empty; name 1 to %d, or leave it out.", field, MaxFilterNames)
+		return refuse("%s is empty; give 1 to %d names, or omit it.", field, MaxFilterNames)
 	case len(names) > MaxFilterNames:
 		return refuse("%s has %d names; it can have at most %d.", field, len(names), MaxFilterNames)
 	}
@@ -156,7 +155,7 @@ func validateNames(field string, names []string, valid func(string) bool, rule s
 	return nil
 }
 
-// invalid says of a field what it is and what it must be.
+// invalid names a field, its value and the rule it breaks.
 func invalid(field, value, rule string) error {
 	if value == "" {
 		return refuse("%s is missing or empty; %s.", field, rule)
@@ -181,15 +180,15 @@ func lowerAndHyphens(s string) bool {
 	return s != ""
 }
 
-// stars is how the mask of every secret begins. Nobody's secret does.
+// stars is the prefix of every mask. No real secret starts with it.
 var stars = secret.String{}.Mask()
 
-// validateSecret never shows what it refuses.
+// validateSecret never quotes the secret.
 func validateSecret(field string, s secret.String, maxLength int, check func(string) error) error {
 	clear := s.Reveal()
 	switch {
 	case strings.HasPrefix(clear, stars):
-		return refuse("%s is the mask of a secret, and not of the one that is stored here; send the secret itself.", field)
+		return refuse("%s is a mask, but not that of the stored secret; send the secret itself.", field)
 	case len(clear) > maxLength:
 		return refuse("%s has %d bytes; it can have at most %d.", field, len(clear), maxLength)
 	}

@@ -15,7 +15,7 @@ import (
 
 var now = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
 
-// hidden is a part of every secret here: no message may have it.
+// hidden is part of every secret here: no message may contain it.
 const hidden = "H1dden"
 
 func signing(n int) secret.String {
@@ -94,8 +94,8 @@ func TestValidateAccepts(t *testing.T) {
 	}
 }
 
-// The longest, the shortest and the last of what each field takes; one more is
-// refused by the tests below.
+// The longest, shortest and last value that each field accepts; the tests below
+// check that one more is rejected.
 func TestValidateAcceptsTheBounds(t *testing.T) {
 	for name, s := range map[string]*integration.Spec{
 		"id of the last letters and digits": with(webhookSpec(), func(s *integration.Spec) { s.ID = "az-09" }),
@@ -116,8 +116,8 @@ func TestValidateAcceptsTheBounds(t *testing.T) {
 	}
 }
 
-// A message shows at most 100 characters of what it refuses.
-func TestMessagesAreCut(t *testing.T) {
+// A message quotes at most 100 characters of an invalid value.
+func TestMessagesAreTruncated(t *testing.T) {
 	for _, c := range []struct{ name, shown string }{
 		{strings.Repeat("Ü", 100), strings.Repeat("Ü", 100)},
 		{strings.Repeat("Ü", 101), strings.Repeat("Ü", 100) + "…"},
@@ -155,7 +155,7 @@ func TestValidateNormalises(t *testing.T) {
 }
 
 type refusal struct {
-	name, field string // the field, as the message must begin
+	name, field string // the message must begin with this field
 	change      func(*integration.Spec)
 }
 
@@ -231,9 +231,9 @@ func TestValidateRefusesS3(t *testing.T) {
 	check(t, s3Spec, cases)
 }
 
-// Every field that has text refuses every kind of it that cannot be seen, says
-// which character it is and where, and keeps a secret to itself.
-func TestValidateRefusesUnseenText(t *testing.T) {
+// Every text field rejects every kind of invisible character, names it and its
+// position, and never quotes a secret.
+func TestValidateRefusesInvisibleText(t *testing.T) {
 	fields := map[string]struct {
 		base func() *integration.Spec
 		set  func(*integration.Spec, string)

@@ -1,7 +1,6 @@
-// Package keyfile reads and creates the small files that only their owner
-// may read: keys. A file is created whole or not at all, and of several
-// processes that create the same file at once exactly one wins; the others
-// read what it wrote.
+// Package keyfile reads and creates key files: small files that only their owner
+// may read. A file is created whole or not at all. If several processes create the
+// same file concurrently, exactly one wins and the others read what it wrote.
 package keyfile
 
 import (
@@ -17,12 +16,12 @@ import (
 // MaxBytes is the largest file that Read accepts: a key is a few hundred bytes.
 const MaxBytes = 64 << 10
 
-// Read returns the content of the file at path. It refuses what is not a
-// regular file, what is larger than MaxBytes, and a file that others than its
-// owner may read, with a sentence that says what to do. The error of a missing
-// file satisfies errors.Is(err, fs.ErrNotExist).
+// Read returns the content of the file at path. It rejects anything that is not a
+// regular file, is larger than MaxBytes, or is accessible to users other than its
+// owner; the error says what to do. For a missing file the error satisfies
+// errors.Is(err, fs.ErrNotExist).
 func Read(path string) ([]byte, error) {
-	// Asked before opening, because opening a named pipe would wait for a writer.
+	// Checked before opening: opening a named pipe would wait for a writer.
 	if err := check(os.Stat(path)); err != nil {
 		return nil, named(path, err)
 	}
@@ -39,15 +38,15 @@ func Read(path string) ([]byte, error) {
 		return nil, named(path, err)
 	}
 	if len(content) > MaxBytes {
-		return nil, fmt.Errorf("%s is larger than %d bytes, so it is not a key file; put the right file in its place", path, MaxBytes)
+		return nil, fmt.Errorf("%s is larger than %d bytes, so it is not a key file; replace it with the right file", path, MaxBytes)
 	}
 	return content, nil
 }
 
-// ReadOrCreate is Read; where there is no file it writes what fresh returns,
-// with mode 0600, and returns that. A missing directory is created with mode
-// 0700. When it returns, the file survives a power failure. Safe for
-// concurrent use, between processes too: all callers get the same content.
+// ReadOrCreate is Read, but creates a missing file with what fresh returns, mode
+// 0600, and a missing directory with mode 0700. When it returns, the file survives
+// a power failure. It is safe for concurrent use, also by several processes: all
+// callers get the same content.
 func ReadOrCreate(path string, fresh func() ([]byte, error)) ([]byte, error) {
 	content, err := Read(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -61,7 +60,7 @@ func ReadOrCreate(path string, fresh func() ([]byte, error)) ([]byte, error) {
 		return nil, err
 	}
 	err = create(path, content)
-	if errors.Is(err, fs.ErrExist) { // somebody else was faster
+	if errors.Is(err, fs.ErrExist) { // another process was faster
 		if content, err = Read(path); err != nil {
 			return nil, err
 		}
@@ -74,15 +73,15 @@ func ReadOrCreate(path string, fresh func() ([]byte, error)) ([]byte, error) {
 	return content, nil
 }
 
-// create writes a temporary file and gives it its name with a hard link, which
-// unlike a rename fails where the name is taken, and unlike O_EXCL on the name
-// itself never shows a half-written file.
+// create writes a temporary file and hard-links it to path. Unlike a rename, a
+// link fails if path exists; unlike O_EXCL on path itself, it never exposes a
+// partly written file.
 func create(path string, content []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(tmp.Name()) }() // a link to it stays
+	defer func() { _ = os.Remove(tmp.Name()) }() // the link at path stays
 	_, err = tmp.Write(content)
 	if err == nil {
 		err = tmp.Sync()
@@ -93,7 +92,7 @@ func create(path string, content []byte) error {
 	return os.Link(tmp.Name(), path)
 }
 
-// SyncDir makes the names in a directory survive a power failure.
+// SyncDir syncs a directory, so that the names in it survive a power failure.
 func SyncDir(dir string) error {
 	if runtime.GOOS == "windows" { // a directory cannot be synced there
 		return nil
@@ -108,7 +107,7 @@ func SyncDir(dir string) error {
 type permissionError struct{ mode fs.FileMode }
 
 func (e *permissionError) Error() string {
-	return fmt.Sprintf("others than its owner may access it (mode %#o)", e.mode)
+	return fmt.Sprintf("users other than its owner can access it (mode %#o)", e.mode)
 }
 
 var errNotRegular = errors.New("it is not a regular file")
@@ -125,13 +124,13 @@ func check(info fs.FileInfo, err error) error {
 	return nil
 }
 
-// named says what is wrong with the file, and what to do.
+// named adds to an error the path and what to do.
 func named(path string, err error) error {
 	if perm, ok := errors.AsType[*permissionError](err); ok {
 		return fmt.Errorf("%s holds a key, but %w; run: chmod 600 %s", path, perm, path)
 	}
-	if errors.Is(err, fs.ErrNotExist) { // the caller knows what a missing one means
+	if errors.Is(err, fs.ErrNotExist) { // the caller adds what to do
 		return fmt.Errorf("cannot read the key file %s: %w", path, err)
 	}
-	return fmt.Errorf("cannot read the key file %s: %w; it must be a file that belongs to the user who runs this program, with mode 600", path, err)
+	return fmt.Errorf("cannot read the key file %s: %w; it must be a file owned by the user that runs this program, with mode 600", path, err)
 }

@@ -40,8 +40,8 @@ func TestReadOrCreateMakesAPrivateFileOnce(t *testing.T) {
 	onlyFile(t, path)
 }
 
-// Of many creators at once one wins, and the others use its content: two keys
-// for one data directory would lose what was sealed under the first.
+// Of many concurrent creators one wins, and the others use its content: a second
+// key for a data directory could not open what was sealed with the first.
 func TestReadOrCreateManyAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.key")
 	const creators = 16
@@ -51,7 +51,7 @@ func TestReadOrCreateManyAtOnce(t *testing.T) {
 	for i := range creators {
 		done.Go(func() {
 			content, err := keyfile.ReadOrCreate(path, func() ([]byte, error) {
-				made.Done() // everybody has seen that there is no file before anybody writes one
+				made.Done() // all see that the file is missing before any of them writes it
 				made.Wait()
 				return fmt.Appendf(nil, "from %d", i), nil
 			})
@@ -96,7 +96,7 @@ func TestReadRefuses(t *testing.T) {
 	for _, c := range []struct{ path, want string }{
 		{missing, "no such file"},
 		{big, "larger than 65536 bytes"},
-		{dir, "not a regular file; it must be a file that belongs to the user who runs this program, with mode 600"},
+		{dir, "not a regular file; it must be a file owned by the user that runs this program, with mode 600"},
 	} {
 		_, err := keyfile.Read(c.path)
 		if err == nil || !strings.Contains(err.Error(), c.path) || !strings.Contains(err.Error(), c.want) {

@@ -32,7 +32,7 @@ const (
 
 var began = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
 
-// bundle is a Service over the ports in memory, and what it called.
+// bundle is a Service over in-memory ports; it records the calls made.
 type bundle struct {
 	*lifecycle.Service
 	t     testing.TB
@@ -44,7 +44,7 @@ type bundle struct {
 	scheduled []handoff.Key
 	checked   []string
 	sealed    int
-	private   string // a host that is refused
+	private   string // CheckTarget rejects this host
 	opening   error  // of Open
 }
 
@@ -72,7 +72,7 @@ func setup(t testing.TB) *bundle {
 	return b
 }
 
-// rejects is the rejected events over the same ports.
+// rejects returns the service for rejected events over the same ports.
 func (b *bundle) rejects() *rejected.Service {
 	return rejected.New(rejected.Options{Store: b.store, Integrations: b.Service, Settings: b.Settings, Now: b.now})
 }
@@ -89,7 +89,7 @@ func (b *bundle) pass(d time.Duration) {
 	b.clock = b.clock.Add(d)
 }
 
-// Seal implements secret.Sealer with a "ciphertext" that names its owner.
+// Seal implements secret.Sealer with a "ciphertext" that contains its owner.
 func (b *bundle) Seal(_ context.Context, o secret.Owner, clear secret.String) (secret.Sealed, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -118,8 +118,8 @@ type faulty struct {
 	// before is called with the number of each Commit, from 1; if it fails, so
 	// does the Commit.
 	before func(n int) error
-	// listed is called when the graces were listed, reading before the cursor of
-	// a lane is read.
+	// listed is called after the expired replays are listed; reading before the
+	// cursor of a lane is read.
 	listed  func()
 	reading func(lane int)
 }
@@ -140,7 +140,7 @@ func (f *faulty) Rejected(ctx context.Context, h store.History, eventID string) 
 	return f.Store.Rejected(ctx, h, eventID)
 }
 
-// Graces implements store.Store.
+// ExpiredReplays implements store.Store.
 func (f *faulty) ExpiredReplays(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
 	over, err := f.Store.ExpiredReplays(ctx, before, limit)
 	if f.listed != nil {
@@ -168,7 +168,7 @@ func (f *faulty) Commit(ctx context.Context, writes ...store.Write) error {
 	return f.Store.Commit(ctx, writes...)
 }
 
-// The clear secrets of every test: none may show up anywhere.
+// The clear text of the tests' secrets, which must not appear anywhere.
 var clears = []string{"api-key-in-clear", "whsec_c2lnbmluZy1zZWNyZXQtaW4tY2xlYXItMTI=", "whsec_YW5vdGhlci1zaWduaW5nLXNlY3JldC0xMjM=", "aws-secret-in-clear"}
 
 func webhook(id string) integration.Spec {
@@ -238,7 +238,7 @@ func (b *bundle) partition(lane int) *handoff.PartitionState {
 	return r
 }
 
-// follow does what the engine does with a cursor that has caught up.
+// goLive does what the engine does with a cursor that has caught up.
 func (b *bundle) goLive(id string, lane int) {
 	b.t.Helper()
 	r, c := b.partition(lane), b.cursor(id, lane)
@@ -248,7 +248,7 @@ func (b *bundle) goLive(id string, lane int) {
 	b.ok(b.store.Store.Commit(b.t.Context(), store.PutPartition{State: r}, store.PutCursor{Cursor: c}))
 }
 
-// actions are those of the log, oldest first.
+// actions returns the actions in the log, oldest first.
 func (b *bundle) actions(id string) []integration.Action {
 	b.t.Helper()
 	entries, err := b.Entries(b.t.Context(), tenant, id)
@@ -260,7 +260,7 @@ func (b *bundle) actions(id string) []integration.Action {
 	return actions
 }
 
-// state is what is stored of a tenant.
+// state returns everything that is stored of a tenant.
 type state struct {
 	Tenant       *store.Tenant
 	Integrations []*integration.Integration

@@ -17,17 +17,17 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// change is one call of the Service, on an integration that set prepares.
+// change is one call of the Service on an integration that set prepares.
 type change struct {
 	name      string
 	set       func(*bundle)
 	call      func(*bundle) error
-	records   bool // it depends on what the follow loop does meanwhile
-	schedules bool // whoever drives its cursors must look at them
+	records   bool // it conflicts with concurrent live delivery
+	schedules bool // it must tell the scheduler about the cursors
 }
 
 func changes() []change {
-	following := func(b *bundle) {
+	live := func(b *bundle) {
 		b.register(webhook("x"))
 		b.goLive("x", 0)
 		b.publish(0)
@@ -35,12 +35,12 @@ func changes() []change {
 	stopped := func(b *bundle) { b.stopped(webhook("x")) }
 	return []change{
 		{"register", func(*bundle) {}, func(b *bundle) error { _, err := b.Register(b.t.Context(), tenant, webhook("x")); return err }, false, true},
-		{"stop", following, func(b *bundle) error { _, err := b.Stop(b.t.Context(), tenant, "x"); return err }, true, true},
-		{"stop failing", following, func(b *bundle) error { return b.StopFailing(b.t.Context(), tenant, "x", 1, "It failed.") }, true, true},
-		{"delete", following, func(b *bundle) error { return b.Delete(b.t.Context(), tenant, "x") }, true, true},
+		{"stop", live, func(b *bundle) error { _, err := b.Stop(b.t.Context(), tenant, "x"); return err }, true, true},
+		{"stop failing", live, func(b *bundle) error { return b.StopFailing(b.t.Context(), tenant, "x", 1, "It failed.") }, true, true},
+		{"delete", live, func(b *bundle) error { return b.Delete(b.t.Context(), tenant, "x") }, true, true},
 		{"start", stopped, func(b *bundle) error { _, err := b.Start(b.t.Context(), tenant, "x"); return err }, false, true},
 		{"start with more lanes", func(b *bundle) { stopped(b); b.Settings.Lanes = 4 }, func(b *bundle) error { _, err := b.Start(b.t.Context(), tenant, "x"); return err }, false, true},
-		{"grow lanes", func(b *bundle) { following(b); b.Settings.Lanes = 4 }, func(b *bundle) error { return b.GrowLanes(b.t.Context(), tenant) }, false, false},
+		{"grow lanes", func(b *bundle) { live(b); b.Settings.Lanes = 4 }, func(b *bundle) error { return b.GrowLanes(b.t.Context(), tenant) }, false, false},
 		{"update", stopped, func(b *bundle) error {
 			_, err := b.Update(b.t.Context(), tenant, "x", edit(func(s *integration.Spec) { s.Webhook.SigningSecret = secret.NewString(clears[2]) }))
 			return err
@@ -49,8 +49,8 @@ func changes() []change {
 	}
 }
 
-// TestOneCommit: each change is one transaction. Where it does not get through,
-// nothing has changed, and the caller hears why.
+// Each change is one transaction. If it fails, nothing changes and the error says
+// why.
 func TestOneCommit(t *testing.T) {
 	down := problem.New(problem.Unavailable, "the store is down")
 	for _, c := range changes() {
@@ -79,9 +79,9 @@ func TestOneCommit(t *testing.T) {
 					t.Errorf("changed: %s", diff)
 				}
 				// A Commit that failed without a conflict may have happened.
-				drives := fail.err == nil && c.name == "grow lanes" || fail.want != problem.Conflict && c.schedules
-				if drives != (b.scheduled != nil) {
-					t.Errorf("driven %v, want any: %v", b.scheduled, drives)
+				schedules := fail.err == nil && c.name == "grow lanes" || fail.want != problem.Conflict && c.schedules
+				if schedules != (b.scheduled != nil) {
+					t.Errorf("scheduled %v, want any: %v", b.scheduled, schedules)
 				}
 				if fail.err == nil && diff == "" {
 					t.Error("nothing has changed")
@@ -96,8 +96,7 @@ func TestOneCommit(t *testing.T) {
 	}
 }
 
-// A caller that goes away while its Commit is under way does not undo it; one
-// that was gone before does not begin one.
+// A caller that disconnects during its Commit does not abort it.
 func TestTheCallerGoesAway(t *testing.T) {
 	for _, c := range changes() {
 		t.Run(c.name, func(t *testing.T) {
@@ -117,7 +116,7 @@ func TestTheCallerGoesAway(t *testing.T) {
 	}
 }
 
-// ended has a context of its own for the calls of a test.
+// ended is a testing.TB with a different context.
 type ended struct {
 	testing.TB
 	ctx context.Context
@@ -125,7 +124,7 @@ type ended struct {
 
 func (e ended) Context() context.Context { return e.ctx }
 
-// interferences are what others commit between a change's reads and its Commit.
+// interferences are commits by others between a change's reads and its Commit.
 var interferences = map[string]func(*bundle) []store.Write{
 	"tenant": func(b *bundle) []store.Write {
 		tn, err := b.Store.Tenant(b.t.Context(), tenant)
@@ -198,8 +197,8 @@ func TestConflictsAreDecidedAnew(t *testing.T) {
 	}
 }
 
-// Deleted after the integration was read and before its cursors are: the answer
-// is that it is not there, not that the store is damaged.
+// If an integration is deleted between the reads of it and of its cursors, the
+// error is NotFound and does not report a damaged store.
 func TestDeletedWhileItIsRead(t *testing.T) {
 	for _, c := range changes() {
 		if c.name == "register" || c.name == "grow lanes" || c.name == "delete rejected" {
@@ -224,8 +223,8 @@ func TestDeletedWhileItIsRead(t *testing.T) {
 	}
 }
 
-// Of two lanes only one is there any more when the cursors are read: the
-// integration is another, and that one is stopped.
+// If an integration is replaced by one with fewer lanes before its cursors are
+// read, the call stops the new one.
 func TestReplacedWhileItIsRead(t *testing.T) {
 	b := setup(t)
 	b.Settings.Lanes = 2
@@ -252,7 +251,7 @@ func TestMissingCursorIsDamage(t *testing.T) {
 	b.is(err, problem.Internal)
 }
 
-// sound checks what must hold of a tenant at every moment.
+// sound checks the invariants of a tenant.
 func (b *bundle) sound(tenant string) {
 	b.t.Helper()
 	s := b.state(tenant)
@@ -283,17 +282,18 @@ func (b *bundle) sound(tenant string) {
 		for _, f := range r.Live {
 			in := byID[f.ID]
 			if in == nil || !in.Running || in.Generation != f.Generation || r.Partition.Lane >= in.Lanes || seen[f.ID] {
-				b.t.Fatalf("stale on the roster of lane %d: %+v of %+v", r.Partition.Lane, f, in)
+				b.t.Fatalf("stale subscriber in lane %d: %+v of %+v", r.Partition.Lane, f, in)
 			}
 			seen[f.ID] = true
 		}
 	}
 }
 
-// owned checks that exactly one of roster and cursor has the integration.
+// owned checks that the integration is in the live set if and only if its cursor
+// is live, and that the cursor's state is allowed.
 func (b *bundle) owned(in *integration.Integration, c *handoff.Cursor, r *handoff.PartitionState) {
 	b.t.Helper()
-	onRoster := r.Find(in.ID) != nil
+	subscribed := r.Find(in.ID) != nil
 	allowed := map[bool][]handoff.State{
 		true:  {handoff.Scheduled, handoff.Live, handoff.Finished},
 		false: {handoff.Paused, handoff.Finished},
@@ -303,7 +303,7 @@ func (b *bundle) owned(in *integration.Integration, c *handoff.Cursor, r *handof
 		ok = ok || c.State == state
 	}
 	switch {
-	case !ok, c.Generation != in.Generation, onRoster != (c.State == handoff.Live), (c.State == handoff.Scheduled) != !c.DueAt.IsZero():
-		b.t.Fatalf("running %v, generation %d, on the roster %v: cursor %+v", in.Running, in.Generation, onRoster, c)
+	case !ok, c.Generation != in.Generation, subscribed != (c.State == handoff.Live), (c.State == handoff.Scheduled) != !c.DueAt.IsZero():
+		b.t.Fatalf("running %v, generation %d, in the live set %v: cursor %+v", in.Running, in.Generation, subscribed, c)
 	}
 }

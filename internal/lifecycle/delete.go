@@ -10,13 +10,14 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// Delete removes an integration, whatever its status, and all that is kept of
-// it. An integration that is registered under the same id later has none of it.
+// Delete deletes an integration, whatever its status, with its log, its rejected
+// events and its cursors. An integration registered later under the same id
+// inherits none of them.
 func (s *Service) Delete(ctx context.Context, tenant, id string) error {
 	return s.delete(ctx, tenant, id, func(*integration.Integration) bool { return true })
 }
 
-// delete leaves alone an integration that the condition does not hold for.
+// delete does nothing if the condition does not hold for the integration.
 func (s *Service) delete(ctx context.Context, tenant, id string, condition func(*integration.Integration) bool) error {
 	var gone *integration.Integration
 	err := transact(id, func() error {
@@ -53,25 +54,25 @@ func (s *Service) delete(ctx context.Context, tenant, id string, condition func(
 	return err
 }
 
-// ExpireGraces deletes the replays that were completed longer ago than the
-// grace. One that cannot be deleted does not hold up the others; the next call
-// tries it again.
+// DeleteExpiredReplays deletes the replays that completed longer than
+// Settings.TemporaryGrace ago. One that cannot be deleted does not block the
+// others; the next call retries it.
 func (s *Service) DeleteExpiredReplays(ctx context.Context) error {
 	const page = 100
 	before := s.now().Add(-s.Settings.TemporaryGrace)
 	for {
-		over, err := s.Store.ExpiredReplays(ctx, before, page)
+		expired, err := s.Store.ExpiredReplays(ctx, before, page)
 		if err != nil {
 			return err
 		}
 		var errs []error
-		for _, in := range over {
+		for _, in := range expired {
 			err := s.delete(ctx, in.Tenant, in.ID, func(now *integration.Integration) bool { return now.Incarnation == in.Incarnation })
 			if err != nil && problem.CodeOf(err) != problem.NotFound {
 				errs = append(errs, err)
 			}
 		}
-		if len(errs) > 0 || len(over) < page {
+		if len(errs) > 0 || len(expired) < page {
 			return errors.Join(errs...)
 		}
 	}

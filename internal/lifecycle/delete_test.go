@@ -42,7 +42,7 @@ func (b *bundle) rejected(id string) []string {
 
 func TestDelete(t *testing.T) {
 	for name, set := range map[string]func(*bundle){
-		"driven":    func(*bundle) {},
+		"scheduled": func(*bundle) {},
 		"following": func(b *bundle) { b.goLive("orders", 0); b.goLive("orders", 1) },
 		"stopping":  func(b *bundle) { b.stop("orders") },
 	} {
@@ -107,7 +107,7 @@ func TestNamesakeOfADeletedOne(t *testing.T) {
 	}
 }
 
-func TestExpireGraces(t *testing.T) {
+func TestDeleteExpiredReplays(t *testing.T) {
 	b := setup(t)
 	b.Settings.MaxIntegrations = 300
 	complete := func(id string, at time.Time) {
@@ -128,7 +128,7 @@ func TestExpireGraces(t *testing.T) {
 	}
 }
 
-func TestExpireGracesSparesANamesake(t *testing.T) {
+func TestDeleteExpiredReplaysSparesANewOneOfTheSameID(t *testing.T) {
 	b := setup(t)
 	in := b.register(b.replay("replay"))
 	in.Running, in.CompletedAt = false, began
@@ -144,7 +144,7 @@ func TestExpireGracesSparesANamesake(t *testing.T) {
 	}
 }
 
-func TestExpireGracesGoesOnPastAnError(t *testing.T) {
+func TestDeleteExpiredReplaysContinuesAfterAnError(t *testing.T) {
 	b := setup(t)
 	for _, id := range []string{"a", "b", "c"} {
 		in := b.register(b.replay(id))

@@ -8,8 +8,8 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// Entries returns an integration's newest 50 log entries, newest first, none
-// older than 30 days.
+// Entries returns an integration's log entries of the last 30 days, newest
+// first, at most 50.
 func (s *Service) Entries(ctx context.Context, tenant, id string) ([]integration.LogEntry, error) {
 	in, err := s.Get(ctx, tenant, id)
 	if err != nil {

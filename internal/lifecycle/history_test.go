@@ -64,8 +64,8 @@ func TestRejectedEvents(t *testing.T) {
 	}
 }
 
-// Every call about an integration that is not there, or is another tenant's, is
-// answered the same, whatever the id.
+// Every call on an integration that does not exist or belongs to another tenant
+// returns the same error, whatever the id.
 func TestNotFound(t *testing.T) {
 	b := setup(t)
 	b.reject(b.register(webhook("orders")), "e1")

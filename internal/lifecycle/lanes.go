@@ -14,15 +14,15 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// lane is an integration's part in one partition.
+// lane is an integration's cursor in one partition, and the partition's state.
 type lane struct {
 	cursor *handoff.Cursor
 	state  *handoff.PartitionState
 }
 
-// lanes reads the cursors and partition records of an integration, all lanes
-// at once: a busy partition's record changes with every batch, so the time from
-// this read to the Commit must be short, or the Commit hardly ever holds.
+// lanes reads an integration's cursors and partition states, all lanes
+// concurrently: the state of a busy partition changes with every batch, so the
+// time from this read to the Commit must be short, or most Commits conflict.
 func (s *Service) lanes(ctx context.Context, in *integration.Integration) ([]lane, error) {
 	lanes := make([]lane, in.Lanes)
 	var g errgroup.Group
@@ -39,8 +39,8 @@ func (s *Service) lanes(ctx context.Context, in *integration.Integration) ([]lan
 	return lanes, g.Wait()
 }
 
-// gone explains a cursor that is missing: mostly the integration was deleted
-// since it was read, and the transaction must begin anew.
+// gone returns the error for a missing cursor. Usually the integration was
+// deleted after it was read: then it is ErrConflict, to retry the transaction.
 func (s *Service) gone(ctx context.Context, in *integration.Integration, err error) error {
 	if problem.CodeOf(err) != problem.NotFound {
 		return err
@@ -49,11 +49,11 @@ func (s *Service) gone(ctx context.Context, in *integration.Integration, err err
 	if readErr != nil || now.Version != in.Version {
 		return store.ErrConflict
 	}
-	return problem.Wrap(err, problem.Internal, "integration %q has no cursor in one of its %d lanes", in.ID, in.Lanes)
+	return problem.Wrap(err, problem.Internal, "integration %q lacks a cursor in one of its %d lanes", in.ID, in.Lanes)
 }
 
-// park stops every lane for the given generation. The records it leaves are
-// among the writes.
+// pause pauses the cursor of every lane for the given generation and takes the
+// integration out of the live sets. It returns the writes for all of that.
 func pause(lanes []lane, generation uint64) []store.Write {
 	var writes []store.Write
 	for _, l := range lanes {
@@ -65,27 +65,27 @@ func pause(lanes []lane, generation uint64) []store.Write {
 	return writes
 }
 
-// usedLanes is how many of a tenant's lanes may hold events: as many as are set
-// now, or more if more were set once.
+// usedLanes returns how many of a tenant's lanes may hold events: Settings.Lanes,
+// or more if the setting was higher once.
 func (s *Service) usedLanes(ctx context.Context, tenant string) (int, error) {
-	var heads [settings.MaxLanes]uint64
+	var ends [settings.MaxLanes]uint64
 	var g errgroup.Group
-	for i := s.Settings.Lanes; i < len(heads); i++ {
+	for i := s.Settings.Lanes; i < len(ends); i++ {
 		g.Go(func() (err error) {
-			heads[i], err = s.Log.End(ctx, event.Partition{Tenant: tenant, Lane: i})
+			ends[i], err = s.Log.End(ctx, event.Partition{Tenant: tenant, Lane: i})
 			return err
 		})
 	}
 	err := g.Wait()
-	used := len(heads)
-	for used > s.Settings.Lanes && heads[used-1] == 0 {
+	used := len(ends)
+	for used > s.Settings.Lanes && ends[used-1] == 0 {
 		used--
 	}
 	return used, err
 }
 
-// newCursors makes the cursors of the lanes [from, in.Lanes), driven at once.
-// They stand at the given time in the log, or at its end if that is zero.
+// newCursors returns writes for cursors in the lanes [from, in.Lanes), due now.
+// They start at the given time in the log, or at its end if since is zero.
 func (s *Service) newCursors(ctx context.Context, in *integration.Integration, from int, since, now time.Time) ([]store.Write, error) {
 	var writes []store.Write
 	for i := from; i < in.Lanes; i++ {
@@ -109,7 +109,7 @@ func (s *Service) newCursors(ctx context.Context, in *integration.Integration, f
 	return writes, nil
 }
 
-// bornAt is the time from which on an integration's events count.
+// bornAt returns the time from which an integration gets events.
 func bornAt(in *integration.Integration) time.Time {
 	if !in.StartsAt.IsZero() {
 		return in.StartsAt
@@ -118,14 +118,13 @@ func bornAt(in *integration.Integration) time.Time {
 }
 
 // GrowLanes gives every running integration of a tenant a cursor in each lane
-// that was added to Settings.Lanes since it was registered, from the
-// registration (or starts_at) on, so that nothing published there before is
-// missed; Start does the same for a stopped one. It reads one record an
-// integration and writes nothing where there is nothing to add.
+// by which Settings.Lanes has grown since it was registered. The cursor starts at
+// the registration (or starts_at), so the integration misses nothing published
+// there before; Start does the same for a stopped one. GrowLanes reads one record
+// per integration and writes only where lanes are missing.
 //
-// It is to be called once in a process and tenant, before the first of the
-// tenant's events is delivered: a replay that ends before it would miss those
-// in new lanes.
+// Call it once per process and tenant, before the tenant's first event is
+// delivered: a replay that finishes earlier misses the events in new lanes.
 func (s *Service) GrowLanes(ctx context.Context, tenant string) error {
 	all, err := s.Store.Integrations(ctx, tenant)
 	if err != nil {
@@ -168,7 +167,8 @@ func (s *Service) lacksLanes(in *integration.Integration) bool {
 	return in.Running && in.Lanes < s.Settings.Lanes
 }
 
-// grow adds to an integration the lanes it has not, and returns their cursors.
+// grow adds the missing lanes to an integration and returns the writes for their
+// cursors.
 func (s *Service) grow(ctx context.Context, in *integration.Integration, since, now time.Time) ([]store.Write, error) {
 	had := in.Lanes
 	in.Lanes = max(had, s.Settings.Lanes)

@@ -1,11 +1,11 @@
-// Package lifecycle has the transactions of an integration's life:
-// registration, update, start, stop and deletion, and what is kept of it. Each
-// is one Commit of the store, computed from records read just before; where one
-// of them changed meanwhile, all is read and decided again.
+// Package lifecycle registers, updates, starts, stops and deletes integrations.
+// Each change is one Commit of the store, computed from records read just
+// before; if one of them has changed by then, the change is computed again from
+// new reads.
 //
-// A call whose Commit fails otherwise may have taken effect all the same, as
-// its answer may be all that was lost. To repeat a start, stop, update or
-// deletion is harmless; to repeat a registration is an error, AlreadyExists.
+// A call that returns another error may still have taken effect: only its
+// response may be lost. Repeating a start, stop, update or deletion is harmless;
+// repeating a registration returns AlreadyExists.
 package lifecycle
 
 import (
@@ -23,11 +23,11 @@ import (
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
-// Service makes the changes. Every field but Quiesce is required. Its methods
-// are safe for concurrent use, by several processes too. Their errors are of
-// package problem: NotFound where there is no such integration, Conflict where
-// others kept changing the same records, those of the ports as they are.
-// Integrations that are returned belong to the caller, with secrets sealed.
+// Service makes the changes. Every field but Quiesce is required. Methods are
+// safe for concurrent use, also by several processes. Errors are of package
+// problem: NotFound if there is no such integration, Conflict if the same records
+// kept changing concurrently, and those of the ports, unchanged. Returned
+// integrations belong to the caller; their secrets are sealed.
 type Service struct {
 	Store    store.Store
 	Log      eventlog.Log
@@ -35,44 +35,43 @@ type Service struct {
 	Settings settings.Settings
 	Now      func() time.Time
 
-	// CheckTarget looks up where a URL leads and refuses an address that must
-	// not be called, with problem.InvalidTarget. Its message is the end of a
-	// sentence about the field, without the full stop.
+	// CheckTarget resolves a URL and rejects an address that must not be called,
+	// with problem.InvalidTarget. Its message completes a sentence about the
+	// field and has no full stop.
 	CheckTarget func(ctx context.Context, url string) error
 
 	// Schedule tells the scheduler, after a Commit, that these cursors are due or
-	// have changed: one that was paused or deleted need not be waited for. It
-	// returns at once. A lost call is healed by the sweep.
+	// have changed: it can stop waiting for one that was paused or deleted. It
+	// returns at once. If a call is lost, the sweep finds the cursors.
 	Schedule func(keys ...handoff.Key)
 
-	// Quiesce ends every actor of this process that may still emit for a
-	// generation of the integration below the given one. It reports whether
-	// there can be no such actor anywhere any more, as on a single node. Nil
-	// where that cannot be told.
+	// Quiesce ends all work of this process that may still send events for a
+	// lower generation of the integration. It reports whether no such work is
+	// left anywhere, as on a single node. Nil if that cannot be known.
 	Quiesce func(ctx context.Context, tenant, id string, generation uint64) bool
 
-	// QuietAfter is how long after a stop an actor that read the state before
-	// it may still emit.
+	// QuietAfter is how long after a stop events may still be sent by work that
+	// read the state before the stop.
 	QuietAfter time.Duration
 }
 
 const (
 	maxEntries    = 50
-	secretOverlap = 24 * time.Hour // for which a replaced signing secret signs too
+	secretOverlap = 24 * time.Hour // how long a replaced signing secret still signs
 )
 
-// EntryRetention is how long log entries can be read, whatever the retention of
-// events is.
+// EntryRetention is how long log entries can be read, independent of the
+// retention of events.
 const EntryRetention = 30 * 24 * time.Hour
 
-// List returns a tenant's integrations, by id.
+// List returns a tenant's integrations, sorted by id.
 func (s *Service) List(ctx context.Context, tenant string) ([]*integration.Integration, error) {
 	return s.Store.Integrations(ctx, tenant)
 }
 
 // Get returns one integration.
 func (s *Service) Get(ctx context.Context, tenant, id string) (*integration.Integration, error) {
-	if !integration.ValidID(id) { // it could be too long for the store's keys
+	if !integration.ValidID(id) { // it may be too long for a key of the store
 		return nil, notFound(id)
 	}
 	in, err := s.Store.Integration(ctx, tenant, id)
@@ -94,11 +93,10 @@ func notFound(id string) error {
 	return problem.New(problem.NotFound, "There is no integration %q.", shown)
 }
 
-// now is the time as it is stored and shown.
+// now returns the time as it is stored and shown: UTC, whole milliseconds.
 func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }
 
-// transact runs try, which ends in a Commit, until no record it read was
-// changed by others in between.
+// transact runs try, which ends in a Commit, again while it conflicts.
 func transact(id string, try func() error) error {
 	return store.Contended(store.Transact(try), id)
 }
@@ -107,9 +105,9 @@ func (s *Service) commit(ctx context.Context, writes ...store.Write) error {
 	return store.CommitDetached(ctx, s.Store, writes...)
 }
 
-// schedule tells the scheduler of cursors that a Commit with this outcome wrote or
-// deleted. After an error it may have happened all the same, unless it met a
-// conflict; to look at a cursor in vain is harmless.
+// schedule tells the scheduler about the cursors that a Commit with this outcome
+// wrote or deleted. After an error other than a conflict the Commit may have
+// happened; looking at a cursor that is not due is harmless.
 func (s *Service) schedule(err error, keys []handoff.Key) {
 	if len(keys) > 0 && !errors.Is(err, store.ErrConflict) {
 		s.Schedule(keys...)
@@ -125,7 +123,7 @@ func keysOf(in *integration.Integration) []handoff.Key {
 	return keys
 }
 
-// read returns the two records that nearly every change is about.
+// read returns the two records that nearly every change needs.
 func (s *Service) read(ctx context.Context, tenant, id string) (*store.Tenant, *integration.Integration, error) {
 	t, err := s.Store.Tenant(ctx, tenant)
 	if err != nil {
@@ -145,7 +143,7 @@ func entry(in *integration.Integration, action integration.Action, reason string
 	}
 }
 
-// driven returns the keys of the cursors among the writes that are due.
+// scheduled returns the keys of the scheduled cursors among the writes.
 func scheduled(writes []store.Write) []handoff.Key {
 	var keys []handoff.Key
 	for _, w := range writes {

@@ -13,9 +13,9 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// TestRandomLives drives two tenants' integrations through random lives, with
-// an engine that joins and leaves in between and a store that conflicts or
-// fails at random, and looks after each step at what must always hold.
+// TestRandomLives makes random changes to two tenants' integrations, with an
+// engine that joins and leaves in between and a store that conflicts or fails at
+// random. It checks the invariants after each step.
 func TestRandomLives(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		b := setup(rapidTB{t, rt})
@@ -64,7 +64,7 @@ func (r rapidTB) Helper()                      {}
 func (r rapidTB) Fatal(args ...any)            { r.rt.Fatal(args...) }
 func (r rapidTB) Fatalf(f string, args ...any) { r.rt.Fatalf(f, args...) }
 
-// generations are those of a tenant's integrations, by the name of their life.
+// generations are those of a tenant's integrations, by incarnation.
 func (b *bundle) generations(tenant string) map[string]uint64 {
 	all, err := b.List(b.t.Context(), tenant)
 	b.ok(err)
@@ -116,7 +116,7 @@ func (b *bundle) step(rt *rapid.T, who, id string) error {
 	return err
 }
 
-// move does what the engine does with a cursor, if it can be done.
+// move does what the engine does with a cursor, if its state allows it.
 func (b *bundle) move(step string, k handoff.Key) {
 	ctx := b.t.Context()
 	in, err := b.Get(ctx, k.Tenant, k.Integration)

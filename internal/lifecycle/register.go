@@ -11,16 +11,15 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// Register makes an integration and starts it, from now on or from its
-// starts_at, as far back as the log reaches. The spec is brought into the form
-// that is stored. Errors: InvalidRequest, InvalidTarget; AlreadyExists for a
-// taken id, even where LimitReached would be true as well.
+// Register creates an integration and starts it, from now or from its starts_at,
+// as far back as the retention allows. Errors: InvalidRequest, InvalidTarget,
+// LimitReached; AlreadyExists if the id is taken, even if the limit is reached.
 func (s *Service) Register(ctx context.Context, tenant string, spec integration.Spec) (*integration.Integration, error) {
 	if err := spec.Validate(s.now()); err != nil {
 		return nil, err
 	}
 	if _, err := s.admit(ctx, tenant, spec.ID); err != nil {
-		return nil, err // before the work that follows; decided again with the Commit
+		return nil, err // checked before the costly steps, and again with the Commit
 	}
 	in := &integration.Integration{
 		Tenant: tenant, ID: spec.ID, Type: spec.Type, StartsAt: spec.StartsAt, EndsAt: spec.EndsAt,
@@ -41,8 +40,8 @@ func (s *Service) Register(ctx context.Context, tenant string, spec integration.
 	return in, nil
 }
 
-// create commits a new integration with all that belongs to it, and returns the
-// keys of its cursors, also with an error of the Commit.
+// create commits a new integration with its cursors and first log entries. It
+// returns the keys of the cursors, also with an error of the Commit.
 func (s *Service) create(ctx context.Context, in *integration.Integration) ([]handoff.Key, error) {
 	t, err := s.admit(ctx, in.Tenant, in.ID)
 	if err != nil {
@@ -75,8 +74,8 @@ func (s *Service) create(ctx context.Context, in *integration.Integration) ([]ha
 	)...)
 }
 
-// reach is the given time, or how far back the retention allows to go. The log
-// may reach back farther, for the starts of integrations that were failing.
+// reach returns the given time, but none before the retention. The log reaches
+// back farther, for restarting integrations that were stopped for failing.
 func (s *Service) reach(since, now time.Time) time.Time {
 	if oldest := now.Add(-s.Settings.Retention); !since.IsZero() && since.Before(oldest) {
 		return oldest
@@ -84,7 +83,7 @@ func (s *Service) reach(since, now time.Time) time.Time {
 	return since
 }
 
-// admit returns the tenant's record if it may have one more integration, with
+// admit returns the tenant's record if the tenant may add an integration with
 // this id.
 func (s *Service) admit(ctx context.Context, tenant, id string) (*store.Tenant, error) {
 	t, err := s.Store.Tenant(ctx, tenant)
@@ -94,11 +93,11 @@ func (s *Service) admit(ctx context.Context, tenant, id string) (*store.Tenant, 
 	_, err = s.Get(ctx, tenant, id)
 	switch {
 	case err == nil:
-		return nil, problem.New(problem.AlreadyExists, "There is an integration %q already; choose another id, or update or delete that one.", id)
+		return nil, problem.New(problem.AlreadyExists, "Integration %q already exists; choose another id, or update or delete the existing one.", id)
 	case problem.CodeOf(err) != problem.NotFound:
 		return nil, err
 	case t.Integrations >= s.Settings.MaxIntegrations:
-		return nil, problem.New(problem.LimitReached, "There are %d integrations, and no more are allowed; delete one that is not needed.", t.Integrations)
+		return nil, problem.New(problem.LimitReached, "The limit of %d integrations is reached; delete one first.", s.Settings.MaxIntegrations)
 	}
 	return t, nil
 }

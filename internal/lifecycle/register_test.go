@@ -30,18 +30,18 @@ func TestRegister(t *testing.T) {
 	if diff := cmp.Diff(stored, in); diff != "" {
 		t.Errorf("what is returned is not what is stored:\n%s", diff)
 	}
-	for lane, head := range []uint64{0, 2} {
+	for lane, end := range []uint64{0, 2} {
 		c := b.cursor("orders", lane)
 		want := &handoff.Cursor{
 			Key: c.Key, Generation: 1, State: handoff.Scheduled, DueAt: began, Version: c.Version,
-			AckState: handoff.AckState{Offset: handoff.Offset{Segment: head}},
+			AckState: handoff.AckState{Offset: handoff.Offset{Segment: end}},
 		}
 		if diff := cmp.Diff(want, c); diff != "" {
 			t.Error(diff)
 		}
 	}
 	if diff := cmp.Diff([]handoff.Key{{Tenant: tenant, Integration: "orders", Lane: 0}, {Tenant: tenant, Integration: "orders", Lane: 1}}, b.scheduled); diff != "" {
-		t.Errorf("driven: %s", diff)
+		t.Errorf("scheduled: %s", diff)
 	}
 	if diff := cmp.Diff([]integration.Action{integration.ActionCreated, integration.ActionStarted}, b.actions("orders")); diff != "" {
 		t.Errorf("log: %s", diff)
@@ -65,11 +65,11 @@ func TestRegisterReplay(t *testing.T) {
 		t.Errorf("lanes %d, open %d; want 3 and 3", in.Lanes, in.OpenLanes)
 	}
 	if got := b.cursor("replay", 0).Offset.Segment; got != 1 {
-		t.Errorf("stands after segment %d, want 1", got)
+		t.Errorf("offset is segment %d, want 1", got)
 	}
 }
 
-// A start in the past reads lanes that the tenant had when there were more.
+// A start in the past also reads the lanes from a time with more lanes.
 func TestRegisterReadsLanesOfOld(t *testing.T) {
 	b := setup(t)
 	b.publish(3)
@@ -146,7 +146,7 @@ func TestRegisterRefuses(t *testing.T) {
 			_, err := b.Register(t.Context(), tenant, c.spec)
 			b.is(err, c.want)
 			if diff := cmp.Diff(before, b.state(tenant)); diff != "" || b.scheduled != nil || b.sealed > 0 {
-				t.Errorf("%d secrets sealed, driven %v, changed: %s", b.sealed, b.scheduled, diff)
+				t.Errorf("%d secrets sealed, scheduled %v, changed: %s", b.sealed, b.scheduled, diff)
 			}
 		})
 	}
@@ -160,8 +160,8 @@ func TestS3WithoutEndpointIsNotChecked(t *testing.T) {
 	}
 }
 
-// together makes n registrations wait for each other after each was admitted
-// for the first time, so that only the Commit can tell them apart.
+// together makes n registrations wait for each other after each passed the first
+// admit, so that only the Commit can reject some.
 func (b *bundle) together(n int) {
 	var all sync.WaitGroup
 	all.Add(n)
@@ -220,7 +220,7 @@ func TestOneIdElevenTimesAtOnce(t *testing.T) {
 	}
 }
 
-// The log may reach back farther than the retention; a registration does not.
+// The log may reach back farther than the retention; a registration must not.
 func TestStartsAtBeforeTheRetention(t *testing.T) {
 	b := setup(t)
 	b.publishAt(0, began.Add(-31*24*time.Hour))
@@ -229,6 +229,6 @@ func TestStartsAtBeforeTheRetention(t *testing.T) {
 	spec.StartsAt = began.Add(-40 * 24 * time.Hour)
 	b.register(spec)
 	if got := b.cursor("orders", 0).Offset.Segment; got != 1 {
-		t.Errorf("stands after segment %d, want 1", got)
+		t.Errorf("offset is segment %d, want 1", got)
 	}
 }

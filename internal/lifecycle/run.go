@@ -12,10 +12,9 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// Start sets an integration going again, from where it stopped, and returns its
-// new state. A permanent one that was stopped for longer than the retention
-// goes on at the end of the log. A running one is returned as it is. Errors:
-// ReplayFinished.
+// Start restarts an integration where it stopped and returns its new state. A
+// permanent one that was stopped for longer than the retention continues at the
+// end of the log. A running one is returned unchanged. Errors: ReplayFinished.
 func (s *Service) Start(ctx context.Context, tenant, id string) (*integration.Integration, error) {
 	var in *integration.Integration
 	var keys []handoff.Key
@@ -36,7 +35,7 @@ func (s *Service) start(ctx context.Context, tenant, id string) (*integration.In
 		return in, nil, err
 	}
 	if !in.CompletedAt.IsZero() {
-		return nil, nil, problem.New(problem.ReplayFinished, "Integration %q has replayed all its events and cannot be started again; register another with the times you need.", id)
+		return nil, nil, problem.New(problem.ReplayFinished, "Integration %q has finished its replay and cannot be started again; register another one for the times you need.", id)
 	}
 	lanes, err := s.lanes(ctx, in)
 	if err != nil {
@@ -76,36 +75,36 @@ func (s *Service) start(ctx context.Context, tenant, id string) (*integration.In
 }
 
 func (s *Service) endOfLog(ctx context.Context, p event.Partition) (handoff.AckState, error) {
-	head, err := s.Log.End(ctx, p)
-	return handoff.AckState{Offset: handoff.Offset{Segment: head}}, err
+	end, err := s.Log.End(ctx, p)
+	return handoff.AckState{Offset: handoff.Offset{Segment: end}}, err
 }
 
 func (s *Service) skipped(in *integration.Integration, now time.Time) string {
-	return fmt.Sprintf("Stopped from %s to %s, longer than the %s for which events are kept. What was published in between, or not delivered before, is skipped.",
+	return fmt.Sprintf("Stopped from %s to %s, longer than the retention of %s. Events published in that time, or not delivered before it, are skipped.",
 		event.FormatTime(in.StoppedAt), event.FormatTime(now), integration.Span(s.Settings.Retention))
 }
 
-// Stop stops an integration and returns its new state, which is stopping until
-// nobody can emit for it any more; where Quiesce can tell, that is at once. One
-// that is not running is returned as it is.
+// Stop stops an integration and returns its new state: stopping until nothing
+// can send events for it any more, or stopped at once if Quiesce confirms that.
+// One that is not running is returned unchanged.
 func (s *Service) Stop(ctx context.Context, tenant, id string) (*integration.Integration, error) {
 	in, stopped, err := s.stop(ctx, tenant, id, "Stopped via API.", func(*integration.Integration) bool { return true })
 	if err != nil || !stopped || s.Quiesce == nil || !s.Quiesce(ctx, tenant, id, in.Generation) {
 		return in, err
 	}
 	quiet := *in
-	if quiet.QuietAt, err = s.carriedOut(ctx, in); err != nil {
-		return in, nil // quiet later, as the stop has it
+	if quiet.QuietAt, err = s.quietNow(ctx, in); err != nil {
+		return in, nil // QuietAt stays as the stop set it
 	}
 	if err := s.commit(ctx, store.PutIntegration{Integration: &quiet}); err != nil {
-		return in, nil // it is stopped all the same, and quiet later
+		return in, nil // the stop holds; QuietAt stays as it set it
 	}
 	return &quiet, nil
 }
 
-// carriedOut is when no bucket may carry out a request any more that was sent
-// before a stop: now, unless the answer to one is still unknown.
-func (s *Service) carriedOut(ctx context.Context, in *integration.Integration) (time.Time, error) {
+// quietNow returns the time after which no bucket can complete a request that was
+// sent before a stop: now, unless the outcome of one is unknown.
+func (s *Service) quietNow(ctx context.Context, in *integration.Integration) (time.Time, error) {
 	lanes, err := s.lanes(ctx, in)
 	if err != nil {
 		return time.Time{}, err
@@ -113,8 +112,8 @@ func (s *Service) carriedOut(ctx context.Context, in *integration.Integration) (
 	return quietAt(lanes, s.now()), nil
 }
 
-// quietAt is the given time, or a later one until which a bucket may carry out a
-// request whose answer is unknown.
+// quietAt returns the given time, or the later one until which a bucket may
+// complete a request whose outcome is unknown.
 func quietAt(lanes []lane, at time.Time) time.Time {
 	for _, l := range lanes {
 		if u := l.cursor.Upload; u != nil && u.Until.After(at) {
@@ -124,10 +123,10 @@ func quietAt(lanes []lane, at time.Time) time.Time {
 	return at
 }
 
-// StopFailing stops an integration whose receiver has failed for too long, if
-// it still is of the given generation; else it does nothing. The reason is a
-// sentence for its log. It does not call Quiesce: the caller is one of those
-// that would be waited for.
+// StopFailing stops an integration whose receiver has failed for too long. It
+// does nothing if the generation has changed or the integration is gone. The
+// reason is a sentence for its log. It does not call Quiesce, which would wait
+// for the caller.
 func (s *Service) StopFailing(ctx context.Context, tenant, id string, generation uint64, reason string) error {
 	_, _, err := s.stop(ctx, tenant, id, reason, func(in *integration.Integration) bool { return in.Generation == generation })
 	if problem.CodeOf(err) == problem.NotFound {
@@ -136,8 +135,8 @@ func (s *Service) StopFailing(ctx context.Context, tenant, id string, generation
 	return err
 }
 
-// stop reports whether it was this call that stopped the integration. It leaves
-// alone one that is not running, and one that the condition does not hold for.
+// stop reports whether this call stopped the integration. It does nothing if the
+// integration is not running or the condition does not hold for it.
 func (s *Service) stop(ctx context.Context, tenant, id, reason string, condition func(*integration.Integration) bool) (in *integration.Integration, stopped bool, err error) {
 	err = transact(id, func() error {
 		in, stopped = nil, false

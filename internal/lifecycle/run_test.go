@@ -44,14 +44,14 @@ func TestStopAndStart(t *testing.T) {
 	}
 	b.pass(quietAfter - time.Millisecond)
 	if got := in.StatusAt(b.now()); got != integration.Stopping {
-		t.Errorf("%s before the last actor is through", got)
+		t.Errorf("%s before the last actor has finished", got)
 	}
 	b.pass(time.Millisecond)
 	if got := in.StatusAt(b.now()); got != integration.Stopped {
-		t.Errorf("%s after the last actor is through", got)
+		t.Errorf("%s after the last actor has finished", got)
 	}
 	if len(b.partition(0).Live) != 0 {
-		t.Errorf("still on the roster: %+v", b.partition(0))
+		t.Errorf("still in the live set: %+v", b.partition(0))
 	}
 	for lane := range 2 {
 		if c := b.cursor("orders", lane); c.State != handoff.Paused || c.Generation != 2 || !c.DueAt.IsZero() {
@@ -59,7 +59,7 @@ func TestStopAndStart(t *testing.T) {
 		}
 	}
 	if len(b.scheduled) != 2 {
-		t.Errorf("whoever waits to drive its cursors is told of %v, want both lanes", b.scheduled)
+		t.Errorf("scheduled %v, want both lanes", b.scheduled)
 	}
 	b.scheduled = nil
 
@@ -74,7 +74,7 @@ func TestStopAndStart(t *testing.T) {
 		}
 	}
 	if len(b.scheduled) != 2 {
-		t.Errorf("driven %v", b.scheduled)
+		t.Errorf("scheduled %v", b.scheduled)
 	}
 	entries, err := b.Entries(t.Context(), tenant, "orders")
 	b.ok(err)
@@ -97,7 +97,7 @@ func TestNoOps(t *testing.T) {
 			t.Error("not running")
 		}
 		if diff := cmp.Diff(before, b.state(tenant)); diff != "" || b.scheduled != nil {
-			t.Errorf("driven %v, changed: %s", b.scheduled, diff)
+			t.Errorf("scheduled %v, changed: %s", b.scheduled, diff)
 		}
 	}
 	b.stop("orders")
@@ -143,8 +143,8 @@ func TestQuiesceMakesStoppedReadableAtOnce(t *testing.T) {
 	}
 }
 
-// Started again while the actors of the stop are being waited for: the stop must
-// not write its late "quiet" over it.
+// If an integration is started while a stop waits in Quiesce, the stop must not
+// overwrite it.
 func TestStartDuringQuiesce(t *testing.T) {
 	b := setup(t)
 	b.register(webhook("orders"))
@@ -172,8 +172,8 @@ func TestStartAfterTheRetention(t *testing.T) {
 	b.pass(30*24*time.Hour + time.Millisecond)
 	b.publish(1)
 	b.start("orders")
-	for lane, head := range []uint64{0, 2} {
-		want := handoff.AckState{Offset: handoff.Offset{Segment: head}}
+	for lane, end := range []uint64{0, 2} {
+		want := handoff.AckState{Offset: handoff.Offset{Segment: end}}
 		if diff := cmp.Diff(want, b.cursor("orders", lane).AckState); diff != "" {
 			t.Error(diff)
 		}
@@ -181,12 +181,12 @@ func TestStartAfterTheRetention(t *testing.T) {
 	entries, err := b.Entries(t.Context(), tenant, "orders")
 	b.ok(err)
 	if entries[0].Action != integration.ActionEventsSkipped || entries[1].Action != integration.ActionStarted ||
-		!strings.HasPrefix(entries[0].Reason, "Stopped from 2025-06-01T12:00:00.000Z to 2025-07-01T12:00:00.001Z, longer than the 30 days ") {
+		!strings.HasPrefix(entries[0].Reason, "Stopped from 2025-06-01T12:00:00.000Z to 2025-07-01T12:00:00.001Z, longer than the retention of 30 days") {
 		t.Errorf("log: %+v", entries)
 	}
 }
 
-// A replay reads from the log what there still is; it never jumps to its end.
+// A replay reads what is left of the log; it never skips to the end.
 func TestReplayStartedAfterTheRetentionSkipsNothing(t *testing.T) {
 	b := setup(t)
 	b.publish(0)
@@ -195,7 +195,7 @@ func TestReplayStartedAfterTheRetentionSkipsNothing(t *testing.T) {
 	b.pass(40 * 24 * time.Hour)
 	b.start("replay")
 	if got := b.cursor("replay", 0).Offset.Segment; got != 0 {
-		t.Errorf("stands after segment %d, want 0", got)
+		t.Errorf("offset is segment %d, want 0", got)
 	}
 }
 
@@ -214,7 +214,7 @@ func TestReplayThatIsFinished(t *testing.T) {
 		t.Errorf("cursors %+v, %+v", one, two)
 	}
 	if len(b.scheduled) != 1 || b.scheduled[0].Lane != 1 {
-		t.Errorf("driven %v", b.scheduled)
+		t.Errorf("scheduled %v", b.scheduled)
 	}
 
 	b.stop("replay")
@@ -250,7 +250,7 @@ func TestStopFailing(t *testing.T) {
 	}
 }
 
-// With the most lanes there can be, every change fits into one Commit.
+// With the maximum number of lanes, every change fits into one Commit.
 func TestMaxLanes(t *testing.T) {
 	b := setup(t)
 	b.Settings.Lanes = settings.MaxLanes
@@ -268,13 +268,13 @@ func TestMaxLanes(t *testing.T) {
 	followAll()
 	b.ok(b.Delete(t.Context(), tenant, "orders"))
 	if n := len(b.scheduled); n != 4*settings.MaxLanes { // registered, stopped, started, deleted
-		t.Errorf("driven %d times, want %d", n, 4*settings.MaxLanes)
+		t.Errorf("scheduled %d times, want %d", n, 4*settings.MaxLanes)
 	}
 }
 
 func TestGrowLanes(t *testing.T) {
 	b := setup(t)
-	before := b.publish(2) // of a time when there were more lanes
+	before := b.publish(2) // from a time with more lanes
 	b.pass(time.Hour)
 	b.register(webhook("running"))
 	b.register(b.replay("replay")) // reads lane 2 too
@@ -283,16 +283,16 @@ func TestGrowLanes(t *testing.T) {
 	b.stop("long-stopped")
 	b.Settings.Lanes = 4
 	b.pass(time.Minute)
-	b.publishAt(3, began.Add(30*time.Minute)) // late: the replay is to have it, others not
+	b.publishAt(3, began.Add(30*time.Minute)) // late: the replay gets it, others do not
 	b.publish(3)
-	b.publish(2) // and nobody has a cursor there yet
+	b.publish(2) // no integration has a cursor there yet
 	b.stop("stopped")
 	b.scheduled = nil
 
 	for range 2 {
 		b.ok(b.GrowLanes(t.Context(), tenant))
 		if len(b.scheduled) != 4 {
-			t.Fatalf("driven %v, want three lanes of one and one of another", b.scheduled)
+			t.Fatalf("scheduled %v, want three lanes of one and one of another", b.scheduled)
 		}
 	}
 	for id, want := range map[string]int{"running": 4, "replay": 4, "stopped": 1} {
@@ -306,7 +306,7 @@ func TestGrowLanes(t *testing.T) {
 	b.start("stopped")
 	for _, id := range []string{"running", "stopped"} {
 		if c := b.cursor(id, 2); c.Offset.Segment != before || c.State != handoff.Scheduled || c.DueAt.IsZero() {
-			t.Errorf("%s: %+v, want it driven after segment %d", id, c, before)
+			t.Errorf("%s: %+v, want it scheduled after segment %d", id, c, before)
 		}
 	}
 	if c := b.cursor("replay", 3); c.Offset.Segment != 0 {

@@ -10,8 +10,8 @@ import (
 	"github.com/sluicehq/sluice/internal/secret"
 )
 
-// setTarget gives an integration the target of a valid spec. A URL that is new
-// is looked up first; only then are secrets sealed. Kept secrets stay.
+// setTarget sets an integration's target from a valid spec. It checks a new URL
+// first and only then seals the secrets. Kept secrets stay as they are.
 func (s *Service) setTarget(ctx context.Context, in *integration.Integration, spec *integration.Spec, kept integration.Kept) error {
 	if spec.S3 != nil {
 		return s.setS3(ctx, in, spec.S3, kept)
@@ -71,7 +71,8 @@ func (s *Service) setS3(ctx context.Context, in *integration.Integration, spec *
 	return nil
 }
 
-// checkTarget is CheckTarget for the URL in a field, which the refusal names.
+// checkTarget calls CheckTarget for the URL in a field; the error names the
+// field.
 func (s *Service) checkTarget(ctx context.Context, field, url string) error {
 	err := s.CheckTarget(ctx, url)
 	if refused, ok := errors.AsType[*problem.Error](err); ok {
@@ -98,7 +99,7 @@ func (s *Service) open(ctx context.Context, in *integration.Integration, field s
 	return s.Sealer.Open(ctx, owner(in, field), sealed)
 }
 
-// Reveal returns the secrets of an integration in clear.
+// Reveal returns an integration's secrets in clear text.
 func (s *Service) Reveal(ctx context.Context, in *integration.Integration) (integration.Secrets, error) {
 	var clear integration.Secrets
 	var err error
@@ -115,8 +116,8 @@ func (s *Service) Reveal(ctx context.Context, in *integration.Integration) (inte
 	return clear, nil
 }
 
-// keepEqual adds to kept the secrets that were sent in clear and equal the stored
-// ones, as a client sends them that reads them in clear.
+// keepEqual adds to kept the secrets that were sent in clear text and equal the
+// stored ones, as from a client that reads secrets in clear text.
 func (s *Service) keepEqual(ctx context.Context, in *integration.Integration, spec *integration.Spec, kept *integration.Kept) error {
 	if spec.S3 != nil {
 		return s.keepSecret(ctx, in, integration.FieldSecretAccessKey, &kept.SecretAccessKey, &in.S3.SecretAccessKey, spec.S3.SecretAccessKey)
@@ -128,8 +129,8 @@ func (s *Service) keepEqual(ctx context.Context, in *integration.Integration, sp
 }
 
 // keepSecret sets keep if the secret that was sent equals the stored one. A stored
-// secret that cannot be decrypted any more is dropped if another is sent: that is
-// the way out of a lost key, and nothing can be signed with it.
+// secret that can no longer be decrypted is dropped when a new one is sent: that
+// is how to recover from a lost key, and it could sign nothing anyway.
 func (s *Service) keepSecret(ctx context.Context, in *integration.Integration, field string, keep *bool, sealed *secret.Sealed, sent secret.String) error {
 	if *keep || sent.IsZero() || sealed.IsZero() {
 		return nil

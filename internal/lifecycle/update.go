@@ -8,11 +8,11 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// Update changes a stopped integration into what change makes of it, and
-// returns the new state. change gets the present state, which it must not
-// modify, and is called again after a conflict; its error is returned as it is.
-// In its Spec a secret that is the mask of the stored one stands for it. An
-// update that changes nothing writes nothing. Errors: NotStopped,
+// Update updates a stopped integration to the Spec that change returns, and
+// returns the new state. change gets the current state, which it must not
+// modify, and is called again after a conflict; its error is returned unchanged.
+// A secret in the Spec that equals the mask of the stored one keeps the stored
+// one. An update that changes nothing writes nothing. Errors: NotStopped,
 // InvalidRequest, InvalidTarget.
 func (s *Service) Update(ctx context.Context, tenant, id string, change func(current *integration.Integration) (integration.Spec, error)) (*integration.Integration, error) {
 	var result *integration.Integration
@@ -61,9 +61,9 @@ func (s *Service) update(ctx context.Context, tenant, id string, change func(*in
 		return nil, err
 	}
 	for _, l := range lanes {
-		l.cursor.Upload = nil // what is written from now on is another file, or goes elsewhere
+		l.cursor.Upload = nil // the next file is another one, or goes to another target
 	}
-	writes := append(pause(lanes, in.Generation), // they are parked: only the generation is new
+	writes := append(pause(lanes, in.Generation), // they are paused already; this sets the generation
 		store.PutTenant{Tenant: t},
 		store.PutIntegration{Integration: in},
 		entry(in, integration.ActionUpdated, "Updated via API. Changed: "+strings.Join(changed, ", ")+".", now),

@@ -12,7 +12,7 @@ import (
 	"github.com/sluicehq/sluice/internal/secret"
 )
 
-// edit makes a change function: what the client reads, with one change.
+// edit returns a change function: the state as a client reads it, with one change.
 func edit(change func(*integration.Spec)) func(*integration.Integration) (integration.Spec, error) {
 	return func(in *integration.Integration) (integration.Spec, error) {
 		s := integration.Spec{
@@ -40,7 +40,7 @@ func (b *bundle) update(id string, change func(*integration.Spec)) *integration.
 	return in
 }
 
-// stopped registers an integration and stops it for good.
+// stopped registers an integration, stops it and waits until it is stopped.
 func (b *bundle) stopped(s integration.Spec) *integration.Integration {
 	b.t.Helper()
 	b.register(s)
@@ -75,7 +75,7 @@ func TestUpdate(t *testing.T) {
 	if diff := cmp.Diff([]string{"https://example.com/new"}, b.checked); diff != "" {
 		t.Errorf("checked: %s", diff)
 	}
-	b.update("orders", func(s *integration.Spec) { s.Filter.Entities = []string{"order"} }) // nothing new
+	b.update("orders", func(s *integration.Spec) { s.Filter.Entities = []string{"order"} }) // no change
 	entries, err := b.Entries(t.Context(), tenant, "orders")
 	b.ok(err)
 	if got := entries[0]; got.Action != integration.ActionUpdated || got.Reason != "Updated via API. Changed: callback_parameters.callback_url, filter_conditions.entity_filter." {
@@ -121,7 +121,7 @@ func TestUpdateOfNothing(t *testing.T) {
 	b.stopped(webhook("orders"))
 	before := b.state(tenant)
 	b.update("orders", func(*integration.Spec) {})
-	b.update("orders", func(s *integration.Spec) { // what a client sends that reads secrets in clear
+	b.update("orders", func(s *integration.Spec) { // as sent by a client that reads secrets in clear text
 		s.Webhook.APIKey, s.Webhook.SigningSecret = secret.NewString(clears[0]), secret.NewString(clears[1])
 	})
 	if diff := cmp.Diff(before, b.state(tenant)); diff != "" {
@@ -154,8 +154,8 @@ func TestSigningSecretsOverlap(t *testing.T) {
 	}
 }
 
-// Whoever lost the key can send the secrets again; the old ones are not kept as
-// previous, where they would not open either.
+// After losing the key, a client can send the secrets again. The old ones are not
+// kept as previous secrets: they could not be opened.
 func TestUpdateReplacesSecretsThatDoNotOpen(t *testing.T) {
 	b := setup(t)
 	b.stopped(webhook("orders"))
@@ -174,7 +174,7 @@ func TestUpdateReplacesSecretsThatDoNotOpen(t *testing.T) {
 	}
 }
 
-// A key that cannot be reached at the moment is not lost.
+// A key that is temporarily unavailable is not lost.
 func TestUpdateWithoutTheKey(t *testing.T) {
 	b := setup(t)
 	b.stopped(webhook("orders"))

@@ -1,5 +1,5 @@
-// Package secret has the two shapes of a secret: String, which is clear text in
-// memory and redacts itself wherever it is printed, and Sealed, which is what
+// Package secret defines the two forms of a secret: String, clear text in memory
+// that redacts itself wherever it is printed, and Sealed, the encrypted form that
 // is stored.
 package secret
 
@@ -13,14 +13,14 @@ import (
 
 const redacted = "[secret]"
 
-// String is a secret in clear. It prints as "[secret]" in every encoding; only
-// Reveal gives it away, so that a search for Reveal finds every use. Two of
-// them are compared with Equal; == does not compile. The zero value is no
-// secret. A String is immutable and safe for concurrent use.
+// String is a secret in clear text. It prints as "[secret]" in every encoding;
+// only Reveal returns the clear text, so a search for Reveal finds every use.
+// Compare with Equal; == does not compile. The zero value is no secret. A String
+// is immutable and safe for concurrent use.
 //
 // Package fmt does not call the methods of a value in an unexported field of
 // another struct. Such a String prints as an address, because the clear text is
-// behind a pointer; what walks pointers by reflection (a deep printer, a
+// behind a pointer. Code that follows pointers by reflection (a deep printer, a
 // debugger, reflect.DeepEqual) does reach it.
 type String struct {
 	_     [0]func() // forbids ==, which would compare addresses
@@ -46,8 +46,8 @@ func (s String) Reveal() string {
 // IsZero reports whether there is no secret.
 func (s String) IsZero() bool { return s.clear == nil }
 
-// Equal reports whether both hold the same secret, in a time that depends on
-// their lengths alone.
+// Equal reports whether both are the same secret. The time it takes depends only
+// on their lengths.
 func (s String) Equal(other String) bool {
 	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(other.Reveal())) == 1
 }
@@ -64,11 +64,11 @@ func (String) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // LogValue implements slog.LogValuer.
 func (String) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// mask stands for the hidden part of a secret in an answer.
+// mask replaces the hidden part of a secret in a response.
 const mask = "********"
 
-// Mask is what an answer shows of a secret: eight stars and, of secrets with
-// 12 characters or more, the last 4.
+// Mask returns the secret as responses show it: eight stars and, if it has 12 or
+// more characters, its last 4.
 func (s String) Mask() string {
 	runes := []rune(s.Reveal())
 	if len(runes) < 12 {
@@ -77,8 +77,8 @@ func (s String) Mask() string {
 	return mask + string(runes[len(runes)-4:])
 }
 
-// Sealed is a secret as it is stored: ciphertext, and the mask to show for it.
-// The zero value is no secret.
+// Sealed is the stored form of a secret: its ciphertext and its mask. The zero
+// value is no secret.
 type Sealed struct {
 	Ciphertext []byte `json:"ciphertext,omitzero"`
 	Mask       string `json:"mask,omitzero"`
@@ -87,12 +87,12 @@ type Sealed struct {
 // IsZero reports whether there is no secret.
 func (s Sealed) IsZero() bool { return len(s.Ciphertext) == 0 }
 
-// Owner is what a ciphertext is bound to: it opens for no other tenant,
+// Owner is what a ciphertext is bound to: it cannot be opened for another tenant,
 // integration or field.
 type Owner struct{ Tenant, Integration, Field string }
 
-// Sealer encrypts and decrypts under a key that it alone knows. Both calls are
-// safe for concurrent use; neither is retried by callers.
+// Sealer encrypts and decrypts with a key that only it knows. Both methods are
+// safe for concurrent use; callers do not retry them.
 type Sealer interface {
 	Seal(ctx context.Context, o Owner, clear String) (Sealed, error)
 	Open(ctx context.Context, o Owner, sealed Sealed) (String, error)

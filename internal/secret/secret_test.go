@@ -38,7 +38,7 @@ type hidden struct {
 
 type embedded struct{ secret.String }
 
-// shapes are the places in which a secret may lie when somebody prints it.
+// shapes are the values that may contain a secret when they are printed.
 func shapes() map[string]any {
 	s := secret.NewString(clear)
 	h := hidden{name: "n", key: s, ptr: &s, m: map[string]secret.String{"k": s}, list: []secret.String{s}}
@@ -58,7 +58,7 @@ func shapes() map[string]any {
 	}
 }
 
-// assertNoLeak looks for the secret in the forms that an encoder might give it.
+// assertNoLeak searches for the secret in every form that an encoder may produce.
 func assertNoLeak(t *testing.T, how, output string) {
 	t.Helper()
 	bytesPrinted := strings.Trim(fmt.Sprint([]byte(clear)), "[]")
@@ -116,7 +116,7 @@ func TestStringRedactsInEncodings(t *testing.T) {
 		for encoder, encode := range encoders {
 			out, err := encode(shape)
 			assertNoLeak(t, encoder+" of "+name, string(out))
-			if err != nil { // some encoders refuse some shapes; the refusal must not tell either
+			if err != nil { // some encoders reject some shapes; their error must not leak either
 				assertNoLeak(t, encoder+" error of "+name, err.Error())
 			}
 		}

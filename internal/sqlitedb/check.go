@@ -16,32 +16,32 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// wholeCheckBytes is up to which size a database is checked as a whole before
-// it is used. Of a larger one the segments are left out: they have checksums of
-// their own, which every read compares.
+// wholeCheckBytes is the maximum size, in bytes, up to which all of a database is
+// checked before use. In a larger one the segments are skipped: every read of a
+// segment verifies its checksum.
 const wholeCheckBytes = 256 << 20
 
-// applicationID marks a file as one of ours: "Slce".
+// applicationID identifies a file as a database of Sluice: "Slce".
 const applicationID = 0x536c6365
 
 var magic = []byte("SQLite format 3\x00")
 
-// damaged is a database that cannot be used, as it was found.
+// damaged is the error for a database that is damaged.
 type damaged struct{ path, what string }
 
 func (d *damaged) Error() string {
-	return fmt.Sprintf("the database %s is damaged: %s. Nothing was changed. Move it away, with the files of the same name "+
-		"and -wal or -shm at the end; then restore a backup (sluice restore), or start with an empty one", d.path, d.what)
+	return fmt.Sprintf("the database %s is damaged: %s. Nothing was changed. Move it away, together with the files of the same name "+
+		"that end in -wal or -shm; then restore a backup (sluice restore), or start with an empty database", d.path, d.what)
 }
 
 func damagedError(path, what string) error { return &damaged{path, what} }
 
-// check refuses a file that is no database of ours, or a damaged one, without
-// changing a byte of it. There may be no file, or an empty one. A database of up
-// to whole bytes is checked as a whole, a larger one without its segments.
+// check rejects a file that is not a database of Sluice or is damaged, without
+// changing it. A missing or empty file passes. A database of up to whole bytes is
+// checked completely, a larger one without its segments.
 func check(ctx context.Context, path string, whole int64) error {
-	head := make([]byte, 100)
-	size, err := readHead(path, head)
+	header := make([]byte, 100)
+	size, err := readHeader(path, header)
 	if err != nil {
 		return err
 	}
@@ -50,34 +50,35 @@ func check(ctx context.Context, path string, whole int64) error {
 		return err
 	}
 	if size == 0 && wal > 0 {
-		return damagedError(path, "it is missing or empty, but there is a write-ahead log of it")
+		return damagedError(path, "it is missing or empty, but its write-ahead log exists")
 	}
 	if size == 0 {
 		return nil
 	}
-	if size < int64(len(head)) || !bytes.Equal(head[:len(magic)], magic) {
-		return damagedError(path, "it does not start like an SQLite database")
+	if size < int64(len(header)) || !bytes.Equal(header[:len(magic)], magic) {
+		return damagedError(path, "it does not have the header of an SQLite database")
 	}
-	pageSize := int64(binary.BigEndian.Uint16(head[16:]))
+	pageSize := int64(binary.BigEndian.Uint16(header[16:]))
 	if pageSize == 1 {
 		pageSize = 65536
 	}
-	if pages := int64(binary.BigEndian.Uint32(head[28:])); wal == 0 && size < pages*pageSize {
+	if pages := int64(binary.BigEndian.Uint32(header[28:])); wal == 0 && size < pages*pageSize {
 		return damagedError(path, fmt.Sprintf("it has %d bytes and should have %d", size, pages*pageSize))
 	}
 	_, err = os.Stat(path + "-shm")
 	indexed := err == nil
 	if err := checkContent(ctx, path, size+wal <= whole, wal > 0); err != nil {
 		if !indexed {
-			_ = os.Remove(path + "-shm") // a refused directory is left as it was
+			_ = os.Remove(path + "-shm") // leave a rejected directory unchanged
 		}
 		return err
 	}
 	return nil
 }
 
-// readHead fills head with the start of the file and returns the file's size.
-func readHead(path string, head []byte) (int64, error) {
+// readHeaderer fills header with the start of the file and returns the file's size.
+// A missing file has size 0.
+func readHeader(path string, header []byte) (int64, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -86,13 +87,13 @@ func readHead(path string, head []byte) (int64, error) {
 		return 0, fmt.Errorf("the database %s cannot be read: %w", path, err)
 	}
 	defer f.Close()
-	if _, err := io.ReadFull(f, head); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err := io.ReadFull(f, header); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return 0, fmt.Errorf("the database %s cannot be read: %w", path, err)
 	}
 	return sizeOf(path)
 }
 
-// sizeOf is a file's size, 0 if there is none.
+// sizeOf returns a file's size in bytes; 0 if it does not exist.
 func sizeOf(path string) (int64, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -104,11 +105,11 @@ func sizeOf(path string) (int64, error) {
 	return info.Size(), nil
 }
 
-// checkContent walks the database's pages over a read-only connection. With a
-// write-ahead log that connection makes an index of it (-shm) where there is
-// none. The index stays for the next connection: a backup may have it open by
-// now, and one that is removed no longer keeps the log from being overwritten.
-// Without a log nothing is needed, as no other process writes.
+// checkContent checks the database's pages over a read-only connection. If there
+// is a write-ahead log, the connection creates its index (-shm) if missing. The
+// index stays for the next connection: a backup may have opened it by now, and
+// once removed it no longer keeps the log from being overwritten. Without a log
+// the file can be opened as immutable, as no other process writes.
 func checkContent(ctx context.Context, path string, whole, wal bool) error {
 	options := "mode=ro&immutable=1"
 	if wal {
@@ -146,8 +147,8 @@ func checkContent(ctx context.Context, path string, whole, wal bool) error {
 	return nil
 }
 
-// checkOrigin refuses a database that is not ours or from a newer release. One
-// without any table is a start that was cut short.
+// checkOrigin rejects a database that is not of Sluice or is of a newer release.
+// One without tables is the result of an interrupted first start.
 func checkOrigin(ctx context.Context, db *sql.DB, path string) error {
 	var version, tables int
 	var id uint32
@@ -157,11 +158,11 @@ func checkOrigin(ctx context.Context, db *sql.DB, path string) error {
 		return checkFailed(path, err)
 	}
 	if tables > 0 && id != applicationID {
-		return fmt.Errorf("the file %s is an SQLite database, but not one of Sluice's; choose another data directory", path)
+		return fmt.Errorf("the file %s is an SQLite database, but not one of Sluice; choose another data directory", path)
 	}
 	if known := len(migrations()); version > known {
-		return fmt.Errorf("the database %s is of version %d, made by a newer release; this release knows versions up to %d. "+
-			"Use the newer release, or restore a backup from before", path, version, known)
+		return fmt.Errorf("the database %s has version %d of a newer release; this release supports versions up to %d. "+
+			"Use the newer release, or restore a backup made by this one", path, version, known)
 	}
 	return nil
 }

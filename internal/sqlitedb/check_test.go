@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// filled makes a data directory with some content and returns it after a clean
+// filled creates a data directory with some content and returns it after a clean
 // close, or as an abrupt stop would leave it.
 func filled(t *testing.T, abrupt bool) string {
 	t.Helper()
@@ -32,7 +32,7 @@ func filled(t *testing.T, abrupt bool) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i == 1 && abrupt { // so that there is something in the database itself, too
+		if i == 1 && abrupt { // so that the database file itself has content, too
 			var a, b, c int
 			if _, err := db.QueryRow(t.Context(), "PRAGMA wal_checkpoint(PASSIVE)", nil, &a, &b, &c); err != nil {
 				t.Fatal(err)
@@ -65,7 +65,7 @@ func TestDamagedDatabaseIsRefusedAndLeftAlone(t *testing.T) {
 		{"the schema is gone", false, func(t *testing.T, dir string) { overwrite(t, file(dir), 100, make([]byte, 3000)) }},
 		{"truncated", false, func(t *testing.T, dir string) { truncate(t, file(dir), size(t, file(dir))/2) }},
 		{"truncated within a page", false, func(t *testing.T, dir string) { truncate(t, file(dir), size(t, file(dir))-1000) }},
-		{"emptied beside its write-ahead log", true, func(t *testing.T, dir string) { truncate(t, file(dir), 0) }},
+		{"emptied, with its write-ahead log", true, func(t *testing.T, dir string) { truncate(t, file(dir), 0) }},
 		{"zeros in the middle, with a write-ahead log", true, func(t *testing.T, dir string) {
 			overwrite(t, file(dir), size(t, file(dir))/2, make([]byte, 8192))
 		}},
@@ -105,7 +105,7 @@ func TestDamagedDatabaseIsRefusedAndLeftAlone(t *testing.T) {
 
 func TestForeignAndNewerDatabasesAreRefused(t *testing.T) {
 	tests := map[string]struct{ sql, want string }{
-		"another program's": {"PRAGMA application_id = 0; CREATE TABLE theirs (a)", "not one of Sluice's"},
+		"another program's": {"PRAGMA application_id = 0; CREATE TABLE theirs (a)", "not one of Sluice;"},
 		"a newer release's": {fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = 999; CREATE TABLE ours (a)", applicationID), "version 999"},
 	}
 	for name, test := range tests {
@@ -130,7 +130,7 @@ func TestForeignAndNewerDatabasesAreRefused(t *testing.T) {
 	}
 }
 
-// A first start that was cut short leaves a database without tables.
+// An interrupted first start leaves a database without tables.
 func TestUnfinishedFirstStart(t *testing.T) {
 	for name, script := range map[string]string{"empty file": "", "empty database": "PRAGMA journal_mode = WAL"} {
 		t.Run(name, func(t *testing.T) {

@@ -13,15 +13,15 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// copyPages is how many pages are copied between two looks at the context.
+// copyPages is how many pages are copied between two checks of the context.
 const copyPages = 256
 
-// Copy writes what is committed in the database of a directory to the empty file
-// at path, page by page, and checks that the copy is whole: page for page the
-// same, so that damage to the database shows as well. Another process may have
-// the database open and go on writing: Copy takes one read transaction, for which
-// the write-ahead log grows, and no lock of the directory. It does not wait for
-// the disk. Progress is called now and then.
+// Copy copies the committed content of the database in a directory to the empty
+// file at path, page by page, and checks the copy, which also detects damage to
+// the database. Another process may have the database open and keep writing: Copy
+// takes one read transaction, during which the write-ahead log grows, and does not
+// lock the directory. It does not sync the copy. It calls progress, in bytes, from
+// time to time.
 func Copy(ctx context.Context, dir, path string, progress func(done, total int64)) error {
 	source, err := filepath.Abs(filepath.Join(dir, FileName))
 	if err != nil {
@@ -30,14 +30,14 @@ func Copy(ctx context.Context, dir, path string, progress func(done, total int64
 	if path, err = filepath.Abs(path); err != nil {
 		return err
 	}
-	// Only SQLite may open the file: closing it would end the locks that other
-	// connections of this process have on it.
+	// Only SQLite may open the file: closing it ourselves would release the locks
+	// that other connections of this process have on it.
 	size, err := sizeOf(source)
 	if err != nil {
 		return err
 	}
 	if size == 0 {
-		return fmt.Errorf("there is no database %s; name the directory that has it", source)
+		return fmt.Errorf("there is no database %s; give the directory that contains it", source)
 	}
 	if err := copyDatabase(ctx, source, path, progress); err != nil {
 		return copyFailed(ctx, source, path, err)
@@ -48,8 +48,8 @@ func Copy(ctx context.Context, dir, path string, progress func(done, total int64
 	return nil
 }
 
-// copyDatabase leaves a copy that needs no other file: the write-ahead log is in
-// it, and its journal mode is that of a database at rest.
+// copyDatabase makes a copy that needs no other file: it includes the write-ahead
+// log, and its journal mode needs none.
 func copyDatabase(ctx context.Context, source, path string, progress func(done, total int64)) error {
 	db, err := sql.Open("sqlite", dsn(source, "mode=ro&_pragma=busy_timeout(5000)"))
 	if err != nil {
@@ -71,8 +71,8 @@ func copyDatabase(ctx context.Context, source, path string, progress func(done, 
 	return errors.Join(target.PingContext(ctx), target.Close())
 }
 
-// copySnapshot copies within one read transaction. Without it, SQLite would
-// begin anew with each step whenever another process has written.
+// copySnapshot copies within one read transaction. Otherwise SQLite would restart
+// the copy at each step after another process has written.
 func copySnapshot(ctx context.Context, conn *sql.Conn, path string, progress func(done, total int64)) error {
 	var pageSize int64
 	if err := conn.QueryRowContext(ctx, "PRAGMA page_size").Scan(&pageSize); err != nil {
@@ -82,7 +82,7 @@ func copySnapshot(ctx context.Context, conn *sql.Conn, path string, progress fun
 		return err
 	}
 	return conn.Raw(func(driver any) error {
-		// The file is of no use unless the copy ends: it needs no journal.
+		// An unfinished copy is useless, so it needs no journal.
 		b, err := driver.(backuper).NewBackup(dsn(path, "_pragma=journal_mode(OFF)&_pragma=synchronous(OFF)"))
 		if err != nil {
 			return err
@@ -99,46 +99,46 @@ func copySnapshot(ctx context.Context, conn *sql.Conn, path string, progress fun
 	})
 }
 
-// backuper is a connection of the driver.
+// backuper is a connection of the SQLite driver.
 type backuper interface {
 	NewBackup(uri string) (*sqlite.Backup, error)
 }
 
 func copyFailed(ctx context.Context, source, path string, err error) error {
 	if ctx.Err() != nil {
-		return ctx.Err() // SQLite only says that it was interrupted
+		return ctx.Err() // SQLite's error only says "interrupted"
 	}
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch e.Code() & 0xff {
 		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 			return damagedError(source, err.Error())
 		case sqlite3.SQLITE_FULL:
-			return fmt.Errorf("there is no room in %s for a copy of %s; make room, or choose another directory", filepath.Dir(path), source)
+			return fmt.Errorf("not enough space in %s for a copy of %s; free some space, or choose another directory", filepath.Dir(path), source)
 		}
 	}
 	return fmt.Errorf("the database %s cannot be copied to %s: %w", source, path, err)
 }
 
-// verify checks as a whole a database that no process has open.
+// verify checks all of a database that no process has open.
 func verify(ctx context.Context, path string) error {
-	head := make([]byte, 100)
-	if _, err := readHead(path, head); err != nil {
+	header := make([]byte, 100)
+	if _, err := readHeader(path, header); err != nil {
 		return err
 	}
-	if binary.BigEndian.Uint32(head[68:]) != applicationID { // also if it has no tables yet
+	if binary.BigEndian.Uint32(header[68:]) != applicationID { // also rejects one without tables
 		return errForeign
 	}
 	return check(ctx, path, math.MaxInt64)
 }
 
-var errForeign = errors.New("it is not a database of Sluice's")
+var errForeign = errors.New("it is not a database of Sluice")
 
 func verifyFailed(ctx context.Context, source string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if d, ok := errors.AsType[*damaged](err); ok {
-		return fmt.Errorf("the copy of %s is damaged, and so is most likely the database itself: %s", source, d.what)
+		return fmt.Errorf("the copy of %s is damaged, and most likely the database itself: %s", source, d.what)
 	}
 	return fmt.Errorf("%s cannot be used: %w", source, err)
 }

@@ -12,7 +12,7 @@ import (
 
 func ignore(int64, int64) {}
 
-// emptyFile is where a copy goes.
+// emptyFile creates the target of a copy.
 func emptyFile(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), PartialName)
@@ -22,7 +22,7 @@ func emptyFile(t *testing.T) string {
 	return path
 }
 
-// large fills a database with so many pages that a copy takes several steps.
+// large fills a database with enough pages that a copy takes several steps.
 func large(t *testing.T, db *DB) {
 	t.Helper()
 	err := db.Write(t.Context(), 1, func(tx *Tx) error {
@@ -38,8 +38,8 @@ func large(t *testing.T, db *DB) {
 	}
 }
 
-// A copy of a database that is written to between any two steps ends, and is the
-// database as it was when the copy began, write-ahead log included.
+// A copy of a database that is written to between any two steps finishes, and is
+// the database at the start of the copy, including the write-ahead log.
 func TestCopyEndsWhileOthersWrite(t *testing.T) {
 	dir := t.TempDir()
 	db := open(t, dir)
@@ -52,7 +52,7 @@ func TestCopyEndsWhileOthersWrite(t *testing.T) {
 	steps, last := 0, int64(0)
 	err := Copy(ctx, dir, to, func(done, total int64) {
 		if steps++; steps > 100 {
-			cancel() // it begins anew each time
+			cancel() // the copy restarts each time
 		}
 		if done < last || done > total {
 			t.Errorf("%d of %d bytes after %d", done, total, last)
@@ -80,8 +80,8 @@ func TestCopyEndsWhileOthersWrite(t *testing.T) {
 	}
 }
 
-// A copy is one file: what is in a write-ahead log that nobody has open is in it,
-// and to read it makes no other file beside it.
+// A copy is one file: it includes a write-ahead log that no process has open, and
+// reading it creates no other file.
 func TestCopyOfAnAbruptStopIsOneFile(t *testing.T) {
 	dir := filled(t, true)
 	to := emptyFile(t)
@@ -110,8 +110,8 @@ func TestCopyOfAnAbruptStopIsOneFile(t *testing.T) {
 	}
 }
 
-// Damage that the node has not met yet is found, or each backup would carry it on
-// until no whole one is kept.
+// Copy finds damage that the node has not noticed yet: otherwise every backup
+// would have it, until no good one is left.
 func TestCopyFindsDamage(t *testing.T) {
 	for name, damage := range map[string]func(t *testing.T, path string){
 		"noise":     func(t *testing.T, path string) { overwrite(t, path, size(t, path)/2, make([]byte, 8192)) },
@@ -133,8 +133,8 @@ func TestCopyFindsDamage(t *testing.T) {
 func TestCopyRefusesWhatIsNoDatabaseOfSluice(t *testing.T) {
 	for name, c := range map[string]struct{ sql, want string }{
 		"nothing":           {"", "there is no database"},
-		"no tables":         {"PRAGMA journal_mode = WAL", "not a database of Sluice's"},
-		"another program's": {"CREATE TABLE theirs (a)", "not a database of Sluice's"},
+		"no tables":         {"PRAGMA journal_mode = WAL", "not a database of Sluice"},
+		"another program's": {"CREATE TABLE theirs (a)", "not a database of Sluice"},
 		"a newer release's": {fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = 999; CREATE TABLE ours (a)", applicationID), "version 999"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -157,9 +157,8 @@ func TestCopyRefusesWhatIsNoDatabaseOfSluice(t *testing.T) {
 	}
 }
 
-// The index of a write-ahead log stays after the check of a start: a backup may
-// read by it, and one that is removed no longer keeps the log from being
-// overwritten.
+// The index of a write-ahead log stays after the check by Open: a backup may be
+// using it, and once removed it no longer keeps the log from being overwritten.
 func TestCheckKeepsTheIndexThatABackupReadsBy(t *testing.T) {
 	dir := filled(t, true)
 	path := filepath.Join(dir, FileName)
@@ -171,7 +170,7 @@ func TestCheckKeepsTheIndexThatABackupReadsBy(t *testing.T) {
 	}
 }
 
-// A node that started while a restore is cut short would begin with an empty
+// A node that started after an interrupted restore would begin with an empty
 // database.
 func TestOpenRefusesAPartialDatabase(t *testing.T) {
 	dir := t.TempDir()
@@ -182,7 +181,7 @@ func TestOpenRefusesAPartialDatabase(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), PartialName) || !strings.Contains(err.Error(), "sluice restore") {
 		t.Errorf("got %v, want an error that names the file and what to do", err)
 	}
-	if _, err := CreatePartial(dir); err == nil || !strings.Contains(err.Error(), "remove it") {
+	if _, err := CreatePartial(dir); err == nil || !strings.Contains(err.Error(), "remove the file") {
 		t.Errorf("a second one: got %v", err)
 	}
 }

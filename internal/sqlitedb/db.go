@@ -1,8 +1,8 @@
-// Package sqlitedb is the one database file of a node, which the adapters of
-// the store and of the log share. A single writer groups what is waiting into
-// one transaction, so that many callers share one wait for the disk; reads go
-// over a few connections of their own and wait for no writer. What is in the file is the
-// adapters' business.
+// Package sqlitedb is the single database file of a node, shared by the SQLite
+// adapters of the store and of the log. One writer groups waiting operations into
+// a transaction, so that many callers share one disk sync; reads use a few
+// connections of their own and never wait for the writer. The package manages the
+// file and its schema; the adapters own the content.
 package sqlitedb
 
 import (
@@ -18,11 +18,11 @@ import (
 	_ "modernc.org/sqlite" // registers the driver
 )
 
-// FileName is the database within a data directory.
+// FileName is the name of the database in a data directory.
 const FileName = "sluice.db"
 
-// readers is how many reads run side by side. Further ones wait for one to end,
-// so whoever has rows open must not ask for others.
+// readers is how many queries run concurrently. Further ones wait for one to end,
+// so a caller that has rows open must not query again.
 const readers = 4
 
 // DB is an open database. Its methods are safe for concurrent use.
@@ -32,24 +32,24 @@ type DB struct {
 	file    *sql.DB // of the writer's connection
 	writer  *writer
 	reads   *sql.DB
-	turns   chan struct{} // one for each query that is open
+	turns   chan struct{} // one token per open query
 	queries sync.Map      // of string to *sql.Stmt
 
 	closing sync.Once
-	err     error // of the closing
+	err     error // of Close
 }
 
-// Open opens the database in a data directory and makes both if they are not
-// there yet. It refuses a directory that another process uses or whose restore was
-// cut short, and a database that is damaged, not Sluice's, or of a newer release;
-// it then changes nothing in it. The context bounds the opening only.
+// Open opens the database in a data directory and creates both if missing. It
+// refuses a directory that another process uses or whose restore was interrupted,
+// and a database that is damaged, not of Sluice, or of a newer release; it does not
+// change such a database. The context limits Open only.
 func Open(ctx context.Context, dir string) (*DB, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("the data directory %s: %w", dir, err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("the data directory cannot be made: %w", err)
+		return nil, fmt.Errorf("the data directory cannot be created: %w", err)
 	}
 	lock, err := Lock(dir)
 	if err != nil {
@@ -83,7 +83,7 @@ func (db *DB) open(ctx context.Context) error {
 	}
 	if err := migrate(ctx, conn); err != nil {
 		_ = conn.Close()
-		return fmt.Errorf("the database %s cannot be brought up to date: %w", db.path, err)
+		return fmt.Errorf("the database %s cannot be migrated: %w", db.path, err)
 	}
 	if db.reads, err = sql.Open("sqlite", dsn(db.path, "_pragma=busy_timeout(5000)&_pragma=query_only(1)&_pragma=cache_size(-4096)")); err != nil {
 		_ = conn.Close()
@@ -95,12 +95,12 @@ func (db *DB) open(ctx context.Context) error {
 	return nil
 }
 
-// createPrivate makes an empty file that only its owner may read. SQLite gives
-// the files beside it the same mode.
+// createPrivate creates a file that only its owner may read, if it is missing.
+// SQLite gives its other files the same mode.
 func createPrivate(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("the database %s cannot be made: %w", path, err)
+		return fmt.Errorf("the database %s cannot be created: %w", path, err)
 	}
 	return f.Close()
 }
@@ -109,8 +109,8 @@ func dsn(path, options string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: options}).String()
 }
 
-// Close finishes what was queued, refuses what comes later, and lets go of the
-// data directory. It may be called more than once.
+// Close finishes the queued operations, rejects later ones, and unlocks the data
+// directory. It may be called more than once.
 func (db *DB) Close() error {
 	db.closing.Do(func() {
 		db.writer.stop()
@@ -119,7 +119,7 @@ func (db *DB) Close() error {
 	return db.err
 }
 
-// release closes whatever is open. The last connection that closes moves the
+// release closes everything that is open. The last connection to close moves the
 // write-ahead log into the database.
 func (db *DB) release() error {
 	var err error

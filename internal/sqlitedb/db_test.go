@@ -69,7 +69,7 @@ func TestAFailingOperationLeavesNothing(t *testing.T) {
 		})
 	}
 	write(nil, func(tx *Tx) error { close(blocked); <-release; return put("a", nil0)(tx) })
-	<-blocked // what comes now is one group
+	<-blocked // the following operations form one group
 	write(nil, put("b", nil0))
 	write(own, func(tx *Tx) error { _ = put("c", nil0)(tx); return own })
 	write(nil, put("d", nil0))
@@ -84,7 +84,7 @@ func TestAFailingOperationLeavesNothing(t *testing.T) {
 	if n := db.Commits(); n != 2 {
 		t.Errorf("%d commits, want 2: one for the first, one for what waited", n)
 	}
-	// A mistake in one operation is that operation's alone, too.
+	// An SQL error in one operation fails only that operation, too.
 	if err := db.Write(t.Context(), 1, put("a", nil0)); problem.CodeOf(err) != problem.Internal {
 		t.Errorf("a duplicate: got %v, want an internal error", err)
 	}
@@ -112,7 +112,7 @@ func TestWriteWithAnEndedContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := names(t, db); got != "next" {
-		t.Errorf("stored: %q; an operation that had not begun is to be left out", got)
+		t.Errorf("stored: %q; an operation that has not begun must be skipped", got)
 	}
 }
 
@@ -186,7 +186,7 @@ func TestFullDisk(t *testing.T) {
 	if got := names(t, db); got != want {
 		t.Errorf("stored: %q, want %q", got, want)
 	}
-	limit(t, db, 1<<30) // there is room again
+	limit(t, db, 1<<30) // there is space again
 	if err := db.Write(t.Context(), len(big), put("there-is-room", big)); err != nil {
 		t.Fatalf("with room again: %v", err)
 	}
@@ -211,8 +211,8 @@ func limit(t *testing.T, db *DB, pages int) {
 	}
 }
 
-// The files are copied in the middle of a transaction, as a power cut would
-// leave them: what was acknowledged is there, what was not is not.
+// The files are copied in the middle of a transaction, as a power failure would
+// leave them: acknowledged writes are there, others are not.
 func TestAbruptStop(t *testing.T) {
 	db := open(t, t.TempDir())
 	var want []string
@@ -254,8 +254,8 @@ func copyFiles(t *testing.T, from, to string) {
 	}
 }
 
-// Rows that are open hold a connection; whoever waits for one can be told to
-// give up, and gets one as soon as there is.
+// Open rows hold a connection. A query that waits for one ends with its context,
+// and gets one as soon as it is free.
 func TestWaitingForAConnectionEndsWithTheContext(t *testing.T) {
 	db := open(t, t.TempDir())
 	var held []*Rows
@@ -305,7 +305,7 @@ func TestUnlockableDirectorySaysWhatToDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Open(t.Context(), dir)
-	if err == nil || !strings.Contains(err.Error(), dir+" cannot be locked") || !strings.Contains(err.Error(), "must belong to the user who runs this program") {
+	if err == nil || !strings.Contains(err.Error(), dir+" cannot be locked") || !strings.Contains(err.Error(), "must be owned by the user that runs this program") {
 		t.Errorf("got %v, want the directory and what to do", err)
 	}
 }

@@ -11,13 +11,13 @@ import (
 	"syscall"
 )
 
-// LockName is the file in a data directory that its owner holds locked. It
-// stays when the owner ends; the operating system lets go of the lock even if
-// the owner is killed.
+// LockName is the file in a data directory that the process using it keeps locked.
+// The file remains when the process ends; the operating system releases the lock
+// even if the process is killed.
 const LockName = "lock"
 
-// Lock makes this process the owner of a data directory, until the file
-// returned is closed. Open does so, too.
+// Lock makes this process the owner of a data directory until the returned file is
+// closed. Open calls it.
 func Lock(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, LockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -43,10 +43,10 @@ func Lock(dir string) (*os.File, error) {
 }
 
 func cannotLock(dir string, err error) error {
-	return fmt.Errorf("the data directory %s cannot be locked: %w; its files must belong to the user who runs this program, on a disk that takes writes and locks", dir, err)
+	return fmt.Errorf("the data directory %s cannot be locked: %w; its files must be owned by the user that runs this program, on a disk that supports writes and locks", dir, err)
 }
 
-// ownerOf is " (pid 123)", or "" if the file does not say.
+// ownerOf returns " (pid 123)", or "" if the file has no pid.
 func ownerOf(f *os.File) string {
 	text, err := io.ReadAll(io.LimitReader(f, 32))
 	if err != nil {

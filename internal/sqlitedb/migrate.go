@@ -11,9 +11,9 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// migrations are the steps from an empty database to the one of this release,
-// in order: user_version counts those that were taken. A step that has been
-// released is never changed; there is no way back.
+// migrations returns the steps from an empty database to the schema of this
+// release, in order; user_version counts the applied ones. A released step never
+// changes, and there are no down migrations.
 var migrations = sync.OnceValue(func() []string {
 	entries, err := files.ReadDir("migrations")
 	if err != nil {
@@ -30,8 +30,7 @@ var migrations = sync.OnceValue(func() []string {
 	return steps
 })
 
-// migrate takes the steps that are missing, each with its version in one
-// transaction.
+// migrate applies the missing steps, each in one transaction with its version.
 func migrate(ctx context.Context, conn *sql.Conn) error {
 	var version int
 	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {

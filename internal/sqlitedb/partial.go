@@ -10,29 +10,28 @@ import (
 	"github.com/sluicehq/sluice/internal/keyfile"
 )
 
-// PartialName is the database in a directory as long as it is not whole.
+// PartialName is the name of the database while it is incomplete.
 const PartialName = FileName + ".partial"
 
-// PartialNames are the files of a database that is not whole: those that SQLite
-// may leave beside it if the process is killed, too.
+// PartialNames returns the files of an incomplete database, including those that
+// SQLite may leave next to it if the process is killed.
 func PartialNames() []string {
 	return []string{PartialName, PartialName + "-journal", PartialName + "-wal", PartialName + "-shm"}
 }
 
-// Partial is a database that is being written into a directory. Open refuses the
-// directory until it is finished: a node that started there would begin with an
-// empty database.
+// Partial is a database that is being written into a directory. Open refuses that
+// directory until Finish: a node started there would begin with an empty database.
 type Partial struct{ dir string }
 
-// CreatePartial makes an empty file that only its owner may read. If there is one
-// already it fails. When it returns, the file survives a power failure.
+// CreatePartial creates an empty file that only its owner may read. It fails if
+// the file exists. When it returns, the file survives a power failure.
 func CreatePartial(dir string) (*Partial, error) {
 	return openPartial(dir, os.O_EXCL)
 }
 
-// RecreatePartial is CreatePartial for the owner of a data directory: a file that
-// is there was left by a process that was killed, and is emptied. At no moment
-// is it missing.
+// RecreatePartial is CreatePartial for the owner of a data directory: an existing
+// file was left by a killed process and is emptied. The file is never missing in
+// between.
 func RecreatePartial(dir string) (*Partial, error) {
 	for _, name := range PartialNames()[1:] {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -46,7 +45,7 @@ func openPartial(dir string, flag int) (*Partial, error) {
 	p := &Partial{dir}
 	f, err := os.OpenFile(p.Path(), os.O_WRONLY|os.O_CREATE|flag, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%s is there: a backup into this directory is running or was cut short; remove it, or choose another directory", p.Path())
+		return nil, fmt.Errorf("%s exists: a backup into this directory is running or was interrupted; remove the file, or choose another directory", p.Path())
 	}
 	if err != nil {
 		return nil, err
@@ -57,10 +56,11 @@ func openPartial(dir string, flag int) (*Partial, error) {
 	return p, nil
 }
 
-// Path is where to write.
+// Path returns the path to write to.
 func (p *Partial) Path() string { return filepath.Join(p.dir, PartialName) }
 
-// Finish gives the database its name once it is on disk.
+// Finish syncs the database and renames it to FileName. When it returns, the
+// database survives a power failure.
 func (p *Partial) Finish() error {
 	f, err := os.OpenFile(p.Path(), os.O_RDWR, 0)
 	if err != nil {
@@ -75,7 +75,7 @@ func (p *Partial) Finish() error {
 	return keyfile.SyncDir(p.dir)
 }
 
-// refusePartial refuses a data directory whose restore was cut short.
+// refusePartial refuses a data directory whose restore was interrupted.
 func refusePartial(dir string) error {
 	path := filepath.Join(dir, PartialName)
 	_, err := os.Stat(path)
@@ -85,6 +85,6 @@ func refusePartial(dir string) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("the database in the data directory %s is not whole, as %s is there: a restore was cut short. "+
-		"Run sluice restore again, or remove the file to start without what it was to restore", dir, path)
+	return fmt.Errorf("the database in the data directory %s is incomplete, because %s exists: a restore was interrupted. "+
+		"Run sluice restore again, or remove the file to start without the restored data", dir, path)
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// Problem gives an error of the database its code and a sentence for the
-// caller. An error that has a code already, or that is none of the database's,
-// is returned as it is.
+// Problem turns an error of the database into a problem with a message for the
+// client. It returns unchanged what is already a problem or not an error of the
+// database.
 func (db *DB) Problem(err error) error {
 	if err == nil {
 		return nil
@@ -26,15 +26,15 @@ func (db *DB) Problem(err error) error {
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL:
-		return problem.Wrap(err, problem.Unavailable, "The disk is full; nothing was written. Try again once there is room.")
+		return problem.Wrap(err, problem.Unavailable, "The disk is full; nothing was written. Free some space, then try again.")
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
-		return problem.Wrap(err, problem.Unavailable, "The disk cannot be read or written at the moment. Try again.")
+		return problem.Wrap(err, problem.Unavailable, "The disk cannot be read or written. Try again in a moment.")
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT:
 		return problem.Wrap(err, problem.Unavailable, "The database is busy. Try again.")
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return problem.Wrap(err, problem.Internal, "the database %s is damaged", db.path)
 	default:
-		return problem.Wrap(err, problem.Internal, "the database %s failed", db.path)
+		return problem.Wrap(err, problem.Internal, "the database %s returned an error", db.path)
 	}
 }
 
@@ -42,7 +42,7 @@ func ended(err error) error {
 	if problem.CodeOf(err) == problem.Unavailable {
 		return err
 	}
-	return problem.Wrap(err, problem.Unavailable, "The request ended before the database was done with it. Try again.")
+	return problem.Wrap(err, problem.Unavailable, "The request ended before the database had finished it. Try again.")
 }
 
 func closedError() error {

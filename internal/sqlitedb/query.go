@@ -5,8 +5,8 @@ import (
 	"database/sql"
 )
 
-// Rows are the answer to a Query. They hold one of a few connections until they
-// are closed: collect what they say, close them, and only then ask again.
+// Rows is the result of a Query. It holds one of a few connections until it is
+// closed: read it, close it, and only then query again.
 type Rows struct {
 	*sql.Rows
 	db *DB
@@ -22,10 +22,10 @@ func (r *Rows) Close() error {
 	return err
 }
 
-// Query runs a SELECT over a connection of its own, and waits for one for as
-// long as the context holds. The rows must be closed. The statement is kept
-// prepared: query must be one of a fixed set of strings. A query is short and
-// runs to its end once it has started.
+// Query runs a SELECT on a connection of its own; it waits for a free one until
+// the context ends. The rows must be closed. The statement stays prepared: query
+// must be one of a fixed set of strings. Queries are short: once started, a query
+// ignores the context.
 func (db *DB) Query(ctx context.Context, query string, args ...any) (*Rows, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, ended(err)
@@ -35,8 +35,8 @@ func (db *DB) Query(ctx context.Context, query string, args ...any) (*Rows, erro
 	case <-ctx.Done():
 		return nil, ended(ctx.Err())
 	}
-	// From here on without the context's end: there is a connection, and for a
-	// context that can end the driver starts a goroutine for each query.
+	// The context no longer matters now that there is a connection, and for one
+	// that can end the driver would start a goroutine per query.
 	rows, err := db.query(context.WithoutCancel(ctx), query, args)
 	if err != nil {
 		<-db.turns
@@ -79,7 +79,7 @@ func (db *DB) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 		return nil, err
 	}
 	if other, loaded := db.queries.LoadOrStore(query, s); loaded {
-		_ = s.Close() // somebody else was first
+		_ = s.Close() // another goroutine was first
 		return other.(*sql.Stmt), nil
 	}
 	return s, nil

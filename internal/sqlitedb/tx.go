@@ -5,14 +5,14 @@ import (
 	"database/sql"
 )
 
-// Tx is the writer's transaction, for the time of one operation.
+// Tx is the writer's transaction. It is valid during one operation.
 type Tx struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
 }
 
-// Exec runs a statement and returns how many rows it changed. The statement is
-// kept prepared: query must be one of a fixed set of strings.
+// Exec runs a statement and returns how many rows it changed. The statement stays
+// prepared: query must be one of a fixed set of strings.
 func (tx *Tx) Exec(query string, args ...any) (int64, error) {
 	s, err := tx.prepared(query)
 	if err != nil {

@@ -7,8 +7,7 @@ import (
 	"sync/atomic"
 )
 
-// A group is what one transaction commits: at most so many operations, of
-// about so many bytes.
+// Limits of a group, the operations that one transaction commits.
 const (
 	groupOps   = 512
 	groupBytes = 16 << 20
@@ -16,22 +15,20 @@ const (
 
 // Op is a unit of work for the writer.
 type Op struct {
-	// Bytes is about how much it writes.
+	// Bytes is the approximate number of bytes it writes.
 	Bytes int
-	// Run writes. An error undoes what it wrote, and nothing else of its group.
-	// It runs on the writer's goroutine, between two operations of others, and
-	// must not wait for anything.
+	// Run writes. If it returns an error, its writes are undone, and no others of
+	// the group. It runs on the writer's goroutine and must not block.
 	Run func(tx *Tx) error
-	// Done is called once with the outcome: nil only after the commit. It is
-	// called on the writer's goroutine, before the Run of a later group, and
-	// must not wait for anything.
+	// Done is called once with the outcome: nil only after the commit. It runs on
+	// the writer's goroutine, before the Run of a later group, and must not block.
 	Done func(err error)
 
-	ctx context.Context // the operation is left out if it ended before its Run
+	ctx context.Context // if it ends before Run, the operation is skipped
 	err error
 }
 
-// writer is the one goroutine that writes.
+// writer is the only goroutine that writes.
 type writer struct {
 	db    *DB
 	conn  *Tx
@@ -53,8 +50,8 @@ func startWriter(db *DB, conn *sql.Conn) *writer {
 	return w
 }
 
-// Submit queues an operation and returns at once unless the queue is full.
-// After an error its Done is not called.
+// Submit queues an operation. It returns at once unless the queue is full; then
+// it waits until the context ends. If it returns an error, Done is not called.
 func (db *DB) Submit(ctx context.Context, op *Op) error {
 	w := db.writer
 	w.mu.RLock()
@@ -74,10 +71,10 @@ func (db *DB) Submit(ctx context.Context, op *Op) error {
 	}
 }
 
-// Write queues an operation of about the given size and waits for its outcome:
-// nil once it is on disk, the error of run, or problem.Unavailable if the group
-// could not be committed. If the context ends while it waits, the operation may
-// happen or not.
+// Write queues an operation of about the given size, in bytes, and waits for its
+// outcome: nil once it is on disk, the error of run, or the error of the commit
+// as a problem. If the context ends while it waits, the operation may or may not
+// happen.
 func (db *DB) Write(ctx context.Context, bytes int, run func(tx *Tx) error) error {
 	outcome := make(chan error, 1)
 	op := &Op{Bytes: bytes, Run: run, Done: func(err error) { outcome <- err }}
@@ -92,10 +89,10 @@ func (db *DB) Write(ctx context.Context, bytes int, run func(tx *Tx) error) erro
 	}
 }
 
-// Commits is how many transactions were committed since the opening.
+// Commits returns the number of transactions committed since Open.
 func (db *DB) Commits() uint64 { return db.writer.commits.Load() }
 
-// Queued is how many operations wait for the writer.
+// Queued returns the number of operations waiting for the writer.
 func (db *DB) Queued() int { return len(db.writer.queue) }
 
 func (w *writer) run() {
@@ -111,8 +108,8 @@ func (w *writer) run() {
 	}
 }
 
-// collect adds to the group what else is waiting. What arrives while a group is
-// committed forms the next one, so a group is as large as the load asks for.
+// collect adds the waiting operations to the group. Operations that arrive during
+// a commit form the next group, so groups grow with the load.
 func (w *writer) collect(group []*Op) []*Op {
 	bytes := group[0].Bytes
 	for len(group) < groupOps && bytes < groupBytes {
@@ -130,8 +127,8 @@ func (w *writer) collect(group []*Op) []*Op {
 	return group
 }
 
-// commit runs the group in one transaction. Its error is that of every
-// operation; without one, each has its own.
+// commit runs the group in one transaction. An error is the outcome of every
+// operation; otherwise each operation has its own.
 func (w *writer) commit(group []*Op) error {
 	if _, err := w.conn.Exec("BEGIN IMMEDIATE"); err != nil {
 		w.rollback()
@@ -161,8 +158,8 @@ func (w *writer) commit(group []*Op) error {
 	return nil
 }
 
-// runOne runs an operation such that its failure undoes what it wrote. It
-// returns an error if the transaction is lost with it.
+// runOne runs an operation in a savepoint, so that a failure undoes only its own
+// writes. It returns an error if the whole transaction is lost.
 func (w *writer) runOne(op *Op) error {
 	if _, err := w.conn.Exec("SAVEPOINT op"); err != nil {
 		return err
@@ -177,11 +174,11 @@ func (w *writer) runOne(op *Op) error {
 	return err
 }
 
-// rollback ends a transaction. SQLite may have done so by itself; then there is
-// nothing to end, which it calls an error.
+// rollback rolls the transaction back. It ignores the error: SQLite may have
+// rolled back already.
 func (w *writer) rollback() { _, _ = w.conn.Exec("ROLLBACK") }
 
-// stop lets the writer finish what is queued and waits for it.
+// stop lets the writer finish the queued operations and waits for it.
 func (w *writer) stop() {
 	w.mu.Lock()
 	w.closed = true

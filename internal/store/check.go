@@ -4,15 +4,15 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// MaxWrites is how many writes a Commit takes.
+// MaxWrites is the maximum number of writes in a Commit.
 const MaxWrites = 100
 
-// Check refuses what no adapter may take as a Commit: too many writes, or two
-// writes of one record, whose order a database need not keep. Either is a
-// mistake of the caller's.
+// Check rejects writes that no adapter may accept as one Commit: more than
+// MaxWrites, or two writes of one record, whose order a database need not keep.
+// Either is a bug of the caller, and a problem.Internal.
 func Check(writes []Write) error {
 	if len(writes) > MaxWrites {
-		return problem.New(problem.Internal, "a Commit of %d writes; it takes at most %d", len(writes), MaxWrites)
+		return problem.New(problem.Internal, "a Commit has %d writes; the limit is %d", len(writes), MaxWrites)
 	}
 	seen := make(map[any]bool, len(writes))
 	for _, w := range writes {
@@ -21,7 +21,7 @@ func Check(writes []Write) error {
 			continue
 		}
 		if seen[k] {
-			return problem.New(problem.Internal, "a Commit writes the record %T %v twice", k, k)
+			return problem.New(problem.Internal, "a Commit writes %T %v twice", k, k)
 		}
 		seen[k] = true
 	}
@@ -39,8 +39,8 @@ type (
 	historyKey History
 )
 
-// target names the record that a write changes, nil for one that no other
-// write can meet.
+// target returns a key for the record that a write changes, nil if no other
+// write can change the same one.
 func target(w Write) any {
 	switch w := w.(type) {
 	case PutTenant:

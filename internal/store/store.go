@@ -1,7 +1,7 @@
-// Package store is the port of the records: integrations, cursors, partition
-// records, log entries and rejected events. It knows nothing of what they mean:
-// everything that must be atomic is one Commit of records that the callers
-// computed. Package storetest is its conformance suite.
+// Package store is the port for records: tenants, integrations, cursors, partition
+// states, log entries and rejected events. It does not interpret them: whatever
+// must be atomic is one Commit of records that the caller computed. Package
+// storetest is the conformance suite of its adapters.
 package store
 
 import (
@@ -14,49 +14,50 @@ import (
 	"github.com/sluicehq/sluice/internal/integration"
 )
 
-// ErrConflict is returned by Commit when a record is not, or no longer, of the
-// version it was read at. Nothing was written; read again and decide anew.
-var ErrConflict = errors.New("a record has changed meanwhile")
+// ErrConflict is returned by Commit when the stored version of a record is not
+// the one that was given. Nothing was written; read again and recompute.
+var ErrConflict = errors.New("a record was changed concurrently")
 
-// EntriesKept is how many log entries of a history are kept at least, if they
-// are not past their time: a few times what is ever asked for.
+// EntriesKept is the minimum number of log entries kept per history, unless they
+// expire: a few times what is ever read.
 const EntriesKept = 200
 
-// Tenant is what must hold for a tenant as a whole.
+// Tenant is the record of a tenant as a whole.
 type Tenant struct {
 	Name         string `json:"-"`
-	Integrations int    `json:"integrations"` // how many there are
-	Generation   uint64 `json:"generation"`   // the last one given out
+	Integrations int    `json:"integrations"` // how many it has
+	Generation   uint64 `json:"generation"`   // the last one assigned
 	Version      uint64 `json:"-"`
 }
 
 // Store reads and writes records. Reads see every Commit that returned before
-// them. Methods are safe for concurrent use. A record that is not there is a
-// problem.NotFound where the method says so, else the zero record with Version
-// 0. Records that are returned belong to the caller. Other errors are of
-// package problem: Unavailable where trying again later may help.
+// them. Methods are safe for concurrent use. A missing record is a
+// problem.NotFound if the method says so, otherwise the zero record with Version
+// 0. Returned records belong to the caller. Other errors are of package problem:
+// Unavailable if a later retry may help.
 type Store interface {
 	// Tenant returns the record of a tenant, with Version 0 if there is none.
 	Tenant(ctx context.Context, tenant string) (*Tenant, error)
 	// Integration returns one integration, or problem.NotFound.
 	Integration(ctx context.Context, tenant, id string) (*integration.Integration, error)
-	// Integrations returns all of a tenant's, by id.
+	// Integrations returns all integrations of a tenant, sorted by id.
 	Integrations(ctx context.Context, tenant string) ([]*integration.Integration, error)
-	// Record returns the record of a partition, with Version 0 if there is none.
+	// Partition returns the state of a partition, with Version 0 if there is none.
 	Partition(ctx context.Context, p event.Partition) (*handoff.PartitionState, error)
 	// Cursor returns one cursor, or problem.NotFound.
 	Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error)
 
-	// Due returns up to limit keys of cursors with a DueAt at or before the
+	// Due returns up to limit keys of cursors whose DueAt is at or before the
 	// given time, the longest overdue first.
 	Due(ctx context.Context, before time.Time, limit int) ([]handoff.Key, error)
-	// Graces returns up to limit completed replays whose CompletedAt is at or
-	// before the given time.
+	// ExpiredReplays returns up to limit completed replays whose CompletedAt is
+	// at or before the given time.
 	ExpiredReplays(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error)
 
-	// Entries returns an integration's log entries, newest first by CreatedAt;
-	// those of one time in the reverse order of their Commits and within each.
-	// An adapter may keep no more than the newest EntriesKept of a history.
+	// Entries returns up to limit log entries of an integration, newest first by
+	// CreatedAt; entries of the same time are in reverse order of their Commits
+	// and of their place in one. An adapter may keep only the newest EntriesKept
+	// of a history.
 	Entries(ctx context.Context, h History, limit int) ([]integration.LogEntry, error)
 	// RejectedIndex returns the list of rejected events, with Version 0 if
 	// there is none.
@@ -64,17 +65,17 @@ type Store interface {
 	// Rejected returns one rejected event, or problem.NotFound.
 	Rejected(ctx context.Context, h History, eventID string) (*integration.Rejected, error)
 
-	// Commit makes every write or none. It returns ErrConflict if a record's
-	// version is not the stored one (0: it must not exist yet); on success each
-	// record given has its new Version set, which no record of that name ever
-	// had before, not even one that was deleted. A Commit whose answer is lost may
-	// have happened: whoever repeats it gets ErrConflict and reads. At most 100
-	// writes.
+	// Commit makes all writes or none. It returns ErrConflict if a record's
+	// Version is not the stored one (0: the record must not exist). On success it
+	// sets the new Version of each given record; a version is never reused for a
+	// key, even after a deletion. A Commit whose response is lost may have
+	// happened: repeating it returns ErrConflict, so that the caller reads again.
+	// At most MaxWrites writes.
 	Commit(ctx context.Context, writes ...Write) error
 }
 
-// History names the log and the rejected events of one life of an integration,
-// from its registration to its deletion.
+// History identifies the log and the rejected events of one incarnation of an
+// integration, from its registration to its deletion.
 type History struct {
 	Tenant      string
 	Integration string
@@ -90,7 +91,7 @@ func HistoryOf(in *integration.Integration) History {
 type Write interface{ write() }
 
 // The writes. A Put or Delete of a versioned record is conditional on its
-// Version; a log entry is not.
+// Version; the others are unconditional.
 type (
 	PutTenant         struct{ Tenant *Tenant }
 	PutIntegration    struct{ Integration *integration.Integration }
@@ -115,10 +116,10 @@ type (
 		History History
 		EventID string
 	}
-	// DeleteHistory makes all entries and rejected events of a life unreadable
-	// with the Commit; the adapter frees their room in its own time. A life that
-	// has ended does not come back: what is written to it afterwards the adapter
-	// may hide, and frees too.
+	// DeleteHistory makes all entries and rejected events of a history unreadable
+	// with the Commit; the adapter frees their space later. A deleted history is
+	// never used again: the adapter may hide what is written to it afterwards, and
+	// frees that too.
 	DeleteHistory struct{ History History }
 )
 

@@ -8,12 +8,12 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// maxConflicts is how often Transact tries. Each conflict means that another
-// transaction got through, so a dozen at once all do.
+// maxConflicts is how many attempts Transact makes. Each conflict means that
+// another transaction succeeded, so a dozen concurrent ones all do in the end.
 const maxConflicts = 50
 
-// Transact runs try, which reads records and ends in a Commit, again for as long
-// as it meets ErrConflict. After 50 conflicts it returns ErrConflict.
+// Transact runs try, which reads records and ends in a Commit, and repeats it
+// while it returns ErrConflict. After 50 conflicts it returns ErrConflict.
 func Transact(try func() error) error {
 	var err error
 	for range maxConflicts {
@@ -24,8 +24,8 @@ func Transact(try func() error) error {
 	return err
 }
 
-// Contended gives an ErrConflict of a transaction about an integration its code
-// and a sentence for the caller. Other errors are returned as they are.
+// Contended turns ErrConflict from a transaction on an integration into a
+// problem.Conflict for the client. It returns other errors unchanged.
 func Contended(err error, id string) error {
 	if !errors.Is(err, ErrConflict) {
 		return err
@@ -33,11 +33,11 @@ func Contended(err error, id string) error {
 	return problem.Wrap(err, problem.Conflict, "Integration %q is being modified concurrently. Nothing was changed; try again.", id)
 }
 
-// commitTimeout bounds a Commit whose caller has gone away.
+// commitTimeout limits a Commit that no longer ends with its caller's context.
 const commitTimeout = 10 * time.Second
 
-// CommitDetached makes the writes. A Commit that has begun does not end with ctx:
-// a client that goes away would leave open what was done.
+// CommitDetached commits the writes. Once begun, the Commit does not end with ctx:
+// otherwise its outcome would be unknown when a client disconnects.
 func CommitDetached(ctx context.Context, s Store, writes ...Write) error {
 	if ctx.Err() == nil {
 		var cancel context.CancelFunc

@@ -152,7 +152,7 @@ func TestBackupOnAFullDisk(t *testing.T) {
 	data := goodData(t)
 	dir := smallDisk(t, "100k")
 	target := filepath.Join(dir, "backup")
-	checkRefusal(t, run(t, plain, nil, "", "backup", target, "--data", data, "--keys"), 1, []string{"no room in " + target})
+	checkRefusal(t, run(t, plain, nil, "", "backup", target, "--data", data, "--keys"), 1, []string{"not enough space in " + target})
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("the backup left %v, %v", entries, err)
 	}
@@ -160,7 +160,7 @@ func TestBackupOnAFullDisk(t *testing.T) {
 	if got := run(t, plain, nil, "", "backup", good, "--data", data, "--keys"); got.code != 0 {
 		t.Fatalf("backup: %+v", got)
 	}
-	checkRefusal(t, run(t, plain, nil, "", "restore", good, "--data", target), 1, []string{"no room in " + target})
+	checkRefusal(t, run(t, plain, nil, "", "restore", good, "--data", target), 1, []string{"not enough space in " + target})
 	if entries, err := os.ReadDir(target); err != nil || len(entries) != 1 || entries[0].Name() != "lock" {
 		t.Errorf("the restore left %v, %v; want the lock alone", entries, err)
 	}

@@ -45,7 +45,7 @@ func failures(t *testing.T, env *Env) {
 			w.WriteHeader(http.StatusTemporaryRedirect)
 		}},
 		{"closes", "the connection was closed before a response arrived", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
-		{"hangs", fmt.Sprintf("no answer within %v", env.Settings.WebhookTimeout), hang},
+		{"hangs", fmt.Sprintf("no response within %v", env.Settings.WebhookTimeout), hang},
 		{"no HTTP", "the response is not valid HTTP", func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, err := http.NewResponseController(w).Hijack()
 			if err == nil {

@@ -6,21 +6,21 @@ import (
 	"github.com/sluicehq/sluice/internal/secret"
 )
 
-// remedies say what to do about the errors of the service that last. They name
-// no key: its ARN is in the cause, for the log alone.
+// remedies say what to do about permanent errors of the service, by error code.
+// They do not name the key: its ARN is in the cause, for the log only.
 var remedies = map[string]string{
-	"AccessDeniedException":      "The service may not use the key for secrets. Allow it in the key's policy and in the role of the function.",
-	"DisabledException":          "The key for secrets is disabled. Enable it again.",
-	"KMSInvalidStateException":   "The key for secrets cannot be used in the state it is in. If it is to be deleted, cancel that, and enable it.",
-	"NotFoundException":          "There is no such key for secrets. Deploy with the key that was used before.",
-	"InvalidCiphertextException": "It is damaged, or was sealed for another integration. Set the secret again.",
-	"IncorrectKeyException":      "It was sealed under another key. Deploy with that key, or set the secret again.",
-	"InvalidKeyUsageException":   "The key for secrets is not one for symmetric encryption. Deploy with one that is.",
+	"AccessDeniedException":      "The service is not allowed to use the secrets key. Allow it in the key policy and in the function's role.",
+	"DisabledException":          "The secrets key is disabled. Enable it.",
+	"KMSInvalidStateException":   "The state of the secrets key does not allow its use. If it is pending deletion, cancel the deletion, then enable it.",
+	"NotFoundException":          "The secrets key does not exist. Deploy with the key that was used before.",
+	"InvalidCiphertextException": "The stored secret is damaged or was sealed for another integration. Set it again.",
+	"IncorrectKeyException":      "It was sealed with another key. Deploy with that key, or set the secret again.",
+	"InvalidKeyUsageException":   "The secrets key does not support symmetric encryption. Deploy with one that does.",
 }
 
-// failure is the problem of a call that failed, as in "could not open".
+// failure returns the problem for a failed call; verb is "seal" or "open".
 func failure(err error, verb string, o secret.Owner) error {
-	if remedy, lasts := remedies[awserror.Code(err)]; lasts {
+	if remedy, permanent := remedies[awserror.Code(err)]; permanent {
 		return problem.Wrap(err, problem.Internal, "Could not %s the %s of integration %s. %s", verb, o.Field, o.Integration, remedy)
 	}
 	return awserror.Problem(err, verb+" the "+o.Field+" of integration "+o.Integration)

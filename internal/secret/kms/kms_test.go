@@ -31,8 +31,8 @@ const (
 
 var owner = secret.Owner{Tenant: "acme", Integration: "orders", Field: "api_key"}
 
-// service is the part of the Key Management Service that is used. What it
-// encrypts it keeps, under the ciphertext.
+// service is a fake of the Key Management Service. It keeps what it encrypts, by
+// ciphertext.
 type service struct {
 	sealed map[string]request
 	fails  func(w http.ResponseWriter) // instead of answering, unless nil
@@ -160,13 +160,13 @@ func TestAnotherKeyOpensNothing(t *testing.T) {
 	s, _, client := setup(t)
 	other := kms.New(client, key+"9")
 	_, err := other.Open(t.Context(), owner, seal(t, s, clear))
-	refused(t, err, problem.Internal, "sealed under another key")
+	refused(t, err, problem.Internal, "sealed with another key")
 }
 
 func TestTooLongIsNotSent(t *testing.T) {
 	s, service, _ := setup(t)
 	_, err := s.Seal(t.Context(), owner, secret.NewString(strings.Repeat("x", 4097)))
-	refused(t, err, problem.Internal, "has 4097 bytes; at most 4096 can be sealed")
+	refused(t, err, problem.Internal, "has 4097 bytes; the limit is 4096")
 	if service.calls > 0 {
 		t.Error("it was sent")
 	}
@@ -185,13 +185,13 @@ func TestFailures(t *testing.T) {
 		{"a dependency", answer(500, "DependencyTimeoutException"), problem.Unavailable, "Try again in a moment"},
 		{"key not at hand", answer(500, "KeyUnavailableException"), problem.Unavailable, "Try again in a moment"},
 		{"no answer", func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, problem.Unavailable, "Try again in a moment"},
-		{"denied", answer(400, "AccessDeniedException"), problem.Internal, "may not use the key for secrets"},
+		{"denied", answer(400, "AccessDeniedException"), problem.Internal, "not allowed to use the secrets key"},
 		{"disabled", answer(400, "DisabledException"), problem.Internal, "is disabled. Enable it"},
-		{"to be deleted", answer(400, "KMSInvalidStateException"), problem.Internal, "cancel that"},
-		{"gone", answer(400, "NotFoundException"), problem.Internal, "There is no such key"},
-		{"damaged", answer(400, "InvalidCiphertextException"), problem.Internal, "Set the secret again"},
-		{"another key", answer(400, "IncorrectKeyException"), problem.Internal, "sealed under another key"},
-		{"a key for signing", answer(400, "InvalidKeyUsageException"), problem.Internal, "not one for symmetric encryption"},
+		{"to be deleted", answer(400, "KMSInvalidStateException"), problem.Internal, "cancel the deletion"},
+		{"gone", answer(400, "NotFoundException"), problem.Internal, "does not exist"},
+		{"damaged", answer(400, "InvalidCiphertextException"), problem.Internal, "Set it again"},
+		{"another key", answer(400, "IncorrectKeyException"), problem.Internal, "sealed with another key"},
+		{"a key for signing", answer(400, "InvalidKeyUsageException"), problem.Internal, "does not support symmetric encryption"},
 		{"invalid", answer(400, "ValidationException"), problem.Internal, "could not"},
 	}
 	for _, tt := range tests {
@@ -218,8 +218,8 @@ func TestCancelledCallSaysSo(t *testing.T) {
 	}
 }
 
-// refused asserts the code and a part of the message, that the secret is
-// nowhere in the error, and the key's ARN not in its message.
+// refused asserts the code and part of the message, that the error does not contain
+// the secret, and that its message does not contain the key's ARN.
 func refused(t *testing.T, err error, code problem.Code, message string) {
 	t.Helper()
 	var p *problem.Error

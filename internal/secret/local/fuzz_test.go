@@ -7,7 +7,8 @@ import (
 	"github.com/sluicehq/sluice/internal/secret"
 )
 
-// What parse accepts seals and opens; what it refuses it does not quote.
+// A key that parse accepts can seal and open; an error of parse never quotes the
+// content.
 func FuzzParse(f *testing.F) {
 	whole, err := fresh()
 	if err != nil {

@@ -1,7 +1,7 @@
-// Package local seals secrets under a key in a local file: AES-256-GCM
-// through Tink, bound to tenant, integration and field. Whoever can read the
-// file can read the secrets; whoever loses it cannot, and nobody can help: back
-// it up apart from the database.
+// Package local seals secrets with a key in a local file: AES-256-GCM by Tink,
+// bound to tenant, integration and field. Anyone who can read the file can read
+// the secrets, and without the file they are lost: back it up, separately from the
+// database.
 package local
 
 import (
@@ -25,11 +25,11 @@ import (
 	"github.com/sluicehq/sluice/internal/secret"
 )
 
-// Name is the file's name in a data directory.
+// Name is the name of the key file in a data directory.
 const Name = "secrets.key"
 
-// Sealer seals and opens under the key of one file. It is safe for concurrent
-// use, does no I/O after it is opened, and ignores its contexts.
+// Sealer seals and opens with the key of one file. It is safe for concurrent use,
+// does no I/O once opened, and ignores contexts.
 type Sealer struct {
 	path string
 	aead tink.AEAD
@@ -37,13 +37,13 @@ type Sealer struct {
 
 var _ secret.Sealer = (*Sealer)(nil)
 
-// Open uses the key file at path, which must exist: for a database that already
-// holds sealed secrets. The error of a missing file satisfies
+// Open reads the key file at path, which must exist. Use it for a database that
+// already contains sealed secrets. For a missing file the error satisfies
 // errors.Is(err, fs.ErrNotExist).
 func Open(path string) (*Sealer, error) {
 	content, err := keyfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w; the stored secrets of the integrations were sealed under it and cannot be read without it: "+
+		return nil, fmt.Errorf("%w; the integrations' stored secrets were sealed with it and cannot be read without it: "+
 			"restore it from a backup, or start with an empty data directory and register the integrations again", err)
 	}
 	if err != nil {
@@ -52,8 +52,8 @@ func Open(path string) (*Sealer, error) {
 	return parse(path, content)
 }
 
-// OpenOrCreate is Open; where there is no file it makes one with a fresh key.
-// Use it only while no secret is stored: a fresh key opens nothing of before.
+// OpenOrCreate is Open, but creates a missing file with a new key. Use it only
+// while no secret is stored: a new key opens no earlier ciphertext.
 func OpenOrCreate(path string) (*Sealer, error) {
 	content, err := keyfile.ReadOrCreate(path, fresh)
 	if err != nil {
@@ -62,8 +62,8 @@ func OpenOrCreate(path string) (*Sealer, error) {
 	return parse(path, content)
 }
 
-// keyFile is the content of the file. The checksum finds a damaged key when the
-// file is opened; without it, the first sealed secret would.
+// keyFile is the content of the file. The checksum detects a damaged key when the
+// file is opened, instead of when the first secret is.
 type keyFile struct {
 	Keyset jsontext.Value `json:"keyset"`
 	SHA256 string         `json:"sha256"`
@@ -91,34 +91,34 @@ func checksum(set []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// parse never repeats a cause in its error: it might quote the key.
+// parse never includes a cause in its error: the cause might quote the key.
 func parse(path string, content []byte) (*Sealer, error) {
 	damaged := func(how string) error {
-		return fmt.Errorf("the key file %s is damaged: it %s. Secrets sealed under it cannot be read without it. "+
-			"Restore it from a backup; or, if there is none, delete it and set the secrets of all integrations again", path, how)
+		return fmt.Errorf("the key file %s is damaged: it %s. The stored secrets cannot be read without it. "+
+			"Restore it from a backup. If there is none, delete it and set the secrets of all integrations again", path, how)
 	}
 	if len(bytes.TrimSpace(content)) == 0 {
 		return nil, damaged("is empty")
 	}
 	var file keyFile
 	if err := json.Unmarshal(content, &file, json.RejectUnknownMembers(true)); err != nil {
-		return nil, damaged("is not the JSON that was written")
+		return nil, damaged("is not valid JSON of a key file")
 	}
 	if checksum(file.Keyset) != file.SHA256 {
 		return nil, damaged("does not match its checksum")
 	}
 	handle, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(file.Keyset)))
 	if err != nil {
-		return nil, damaged("holds no usable key")
+		return nil, damaged("contains no usable key")
 	}
 	primitive, err := aead.New(handle)
 	if err != nil {
-		return nil, damaged("holds no key for sealing")
+		return nil, damaged("contains no key for sealing")
 	}
 	return &Sealer{path: path, aead: primitive}, nil
 }
 
-// Seal encrypts clear for o. No secret is sealed as the zero Sealed.
+// Seal encrypts clear for o. The zero String becomes the zero Sealed.
 func (s *Sealer) Seal(_ context.Context, o secret.Owner, clear secret.String) (secret.Sealed, error) {
 	if clear.IsZero() {
 		return secret.Sealed{}, nil
@@ -130,21 +130,21 @@ func (s *Sealer) Seal(_ context.Context, o secret.Owner, clear secret.String) (s
 	return secret.Sealed{Ciphertext: ciphertext, Mask: clear.Mask()}, nil
 }
 
-// Open decrypts what was sealed for o; the zero Sealed is no secret.
+// Open decrypts what was sealed for o. The zero Sealed becomes the zero String.
 func (s *Sealer) Open(_ context.Context, o secret.Owner, sealed secret.Sealed) (secret.String, error) {
 	if sealed.IsZero() {
 		return secret.String{}, nil
 	}
 	clear, err := s.aead.Decrypt(sealed.Ciphertext, associatedData(o))
 	if err != nil {
-		return secret.String{}, fmt.Errorf("the stored %s of integration %s does not open with the key file %s: it is damaged, "+
-			"or it was sealed under another key file; restore that file, or set the secret again", o.Field, o.Integration, s.path)
+		return secret.String{}, fmt.Errorf("the stored %s of integration %s cannot be opened with the key file %s: it is damaged "+
+			"or was sealed with another key file; restore that file, or set the secret again", o.Field, o.Integration, s.path)
 	}
 	return secret.NewString(string(clear)), nil
 }
 
-// associatedData gives different owners different bytes: each part comes after
-// its length, so that no part can run into the next.
+// associatedData returns different bytes for different owners: each part is
+// prefixed with its length, so that the parts are unambiguous.
 func associatedData(o secret.Owner) []byte {
 	data := []byte("sluice secret v1")
 	for _, part := range []string{o.Tenant, o.Integration, o.Field} {

@@ -98,7 +98,7 @@ func TestSealedOpensForItsOwnerAlone(t *testing.T) {
 	}
 }
 
-// No two owners share a ciphertext, whatever bytes their parts have.
+// No two owners share associated data, whatever bytes their parts have.
 func TestOwnersAreToldApart(t *testing.T) {
 	s, _ := open(t)
 	part := rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 2, 'a', 'b', ':', '/', 0x80}), 0, 4)
@@ -144,8 +144,8 @@ func TestAnotherKeyOpensNothing(t *testing.T) {
 	}
 }
 
-// refused asserts that sealed does not open, and that the error says of what
-// without a secret in it. An empty ciphertext is no secret, and opens as such.
+// refused asserts that sealed cannot be opened, and that the error names its owner
+// and contains no secret. An empty ciphertext is no secret, and opens as such.
 func refused(t *testing.T, s *local.Sealer, o secret.Owner, sealed secret.Sealed) error {
 	t.Helper()
 	got, err := s.Open(t.Context(), o, sealed)
@@ -202,8 +202,8 @@ func TestDamagedFileIsRefusedAndLeftAlone(t *testing.T) {
 	}
 }
 
-// A flipped byte is either found or harmless (the newline at the end as a
-// space): never a sealer with another key.
+// A flipped byte is either detected or harmless (the final newline as a space): it
+// never results in a sealer with another key.
 func TestEveryFlippedByteOfTheFileIsFound(t *testing.T) {
 	s, path := open(t)
 	sealed := seal(t, s)
@@ -247,8 +247,8 @@ func TestReadableByOthersIsRefused(t *testing.T) {
 	}
 }
 
-// mustRefuse asserts that a file with this content is refused by name, with
-// what to do, without quoting it, and that nothing on disk changes.
+// mustRefuse asserts that a file with this content is rejected, that the error
+// names it, says what to do and does not quote it, and that nothing on disk changes.
 func mustRefuse(t *testing.T, name string, content []byte) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), local.Name)

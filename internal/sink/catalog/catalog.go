@@ -1,4 +1,4 @@
-// Package catalog lists the kinds of sinks.
+// Package catalog opens every kind of sink.
 package catalog
 
 import (
@@ -13,12 +13,12 @@ import (
 	"github.com/sluicehq/sluice/internal/sink/webhook"
 )
 
-// Options are what sinks are made with. All are required.
+// Options configures Sinks. All fields are required.
 type Options struct {
 	Guard    *netguard.Guard
-	Sealer   secret.Sealer     // that the integrations' secrets were sealed with
+	Sealer   secret.Sealer     // the one that sealed the integrations' secrets
 	Settings settings.Settings // WebhookTimeout and InFlight
-	Version  string            // of the User-Agent
+	Version  string            // for the header User-Agent
 }
 
 // Sinks opens the sinks of integrations. It implements sink.Sinks and is
@@ -29,7 +29,7 @@ type Sinks struct {
 	s3      *s3export.Client
 }
 
-// New returns sinks that share their connections.
+// New returns Sinks; sinks of the same kind share their connections.
 func New(o Options) *Sinks {
 	return &Sinks{
 		sealer: o.Sealer,
@@ -50,7 +50,7 @@ func (s *Sinks) S3(ctx context.Context, in *integration.Integration) (sink.Expor
 	return s.s3.Open(ctx, in, s.sealer)
 }
 
-// Close closes connections that are not in use.
+// Close closes idle connections.
 func (s *Sinks) Close() {
 	s.webhook.Close()
 	s.s3.Close()

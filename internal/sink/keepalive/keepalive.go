@@ -1,19 +1,19 @@
-// Package keepalive sends HTTP requests over connections that are kept, and
-// bounds what http.Transport leaves unbounded: how long a connection is used,
-// and how often a request is repeated.
+// Package keepalive sends HTTP requests over kept-alive connections and limits
+// what http.Transport does not: how long a connection is used, and how often a
+// request is repeated.
 //
-// A connection outlives the DNS answer it was dialled by. So after about a
-// minute the next request on it carries the header "Connection: close", as the
-// last one: the server closes the connection with its answer, and the request
-// after it looks the name up again. No request fails or is repeated for this.
-// Each connection has an age limit of its own, so that those which were opened
-// together are not replaced together.
+// A connection outlives the DNS answer it was dialled with. So after about a
+// minute the next request on it is its last and has the header "Connection:
+// close": the server closes the connection with its response, and the following
+// request resolves the name again. No request fails or is repeated because of
+// this. Each connection has a different age limit, so that those opened together
+// are not replaced together.
 //
 // A kept connection may turn out to be closed only when it is used.
-// http.Transport then repeats an idempotent request on the next one it has
-// kept, which is often closed too, and the server may see each repeat. Here a
-// request is repeated once, on a connection of its own, and only if no byte of
-// an answer had come. Only requests that have GetBody are repeated.
+// http.Transport then repeats an idempotent request on the next kept connection,
+// which is often closed too, and the server may see every repeat. Here a request
+// is repeated once, on a new connection, and only if no byte of a response has
+// arrived. Only requests that have GetBody are repeated.
 package keepalive
 
 import (
@@ -28,11 +28,12 @@ import (
 	"time"
 )
 
-// maxAge is how long a connection is used at most, but for its last request. It
-// adds to the time a connection may be idle before that one.
+// maxAge is the maximum age of a connection before its last request. A connection
+// may be idle for up to the idle timeout before that request.
 const maxAge = time.Minute
 
-// lifetime spreads the ages at which connections are replaced.
+// lifetime returns a random age limit, so that connections are not replaced
+// together.
 func lifetime() time.Duration { return maxAge - rand.N(maxAge/3) }
 
 // Transport is an http.RoundTripper over an http.Transport. It is safe for
@@ -42,8 +43,8 @@ type Transport struct {
 	calls sync.Pool // of *call
 }
 
-// New returns a Transport over t, which must speak HTTP/1 alone and dial by
-// DialContext. From then on t must not be used otherwise.
+// New returns a Transport over t, which must use only HTTP/1 and dial with
+// DialContext. The caller must not use t directly afterwards.
 func New(t *http.Transport) *Transport {
 	dial := t.DialContext
 	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -56,23 +57,23 @@ func New(t *http.Transport) *Transport {
 	return &Transport{http: t, calls: sync.Pool{New: newCall}}
 }
 
-// CloseIdleConnections closes the connections that are not in use.
+// CloseIdleConnections closes idle connections.
 func (t *Transport) CloseIdleConnections() { t.http.CloseIdleConnections() }
 
 // RoundTrip implements http.RoundTripper, except that it may add the header
-// Connection to those of the request.
+// Connection to the request.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.Send(req.Context(), req)
 }
 
-// Send is RoundTrip with a context of its own, which saves a copy of the request.
+// Send is RoundTrip with a separate context, which saves a copy of the request.
 func (t *Transport) Send(ctx context.Context, req *http.Request) (*http.Response, error) {
 	c := t.calls.Get().(*call)
 	c.header, c.repeatable, c.reused = req.Header, req.GetBody != nil, false
 	c.trace = c.hooks // without those of an earlier caller, which WithClientTrace adds to it
 	c.answered.Store(false)
 	once := req.WithContext(httptrace.WithClientTrace(ctx, &c.trace))
-	once.GetBody = nil // or http.Transport would repeat it
+	once.GetBody = nil // otherwise http.Transport repeats it
 	res, err := t.http.RoundTrip(once)
 	if err == nil {
 		c.header = nil
@@ -85,7 +86,7 @@ func (t *Transport) Send(ctx context.Context, req *http.Request) (*http.Response
 	return t.repeat(ctx, req)
 }
 
-// repeat sends the request on a connection of its own, which is not kept.
+// repeat sends the request on a new connection, which is not kept.
 func (t *Transport) repeat(ctx context.Context, req *http.Request) (*http.Response, error) {
 	body, err := req.GetBody()
 	if err != nil {
@@ -105,7 +106,7 @@ type conn struct {
 	last    bool // the server was asked to close it
 }
 
-// call is what is learnt of a request while it is sent.
+// call is what is known about a request in progress.
 type call struct {
 	trace      httptrace.ClientTrace
 	hooks      httptrace.ClientTrace
@@ -124,8 +125,7 @@ func newCall() any {
 
 var closing = []string{"close"}
 
-// gotConn runs when the request has its connection to itself and nothing of it
-// is written yet.
+// gotConn runs when the request has its connection and nothing is written yet.
 func (c *call) gotConn(info httptrace.GotConnInfo) {
 	c.reused = info.Reused
 	used := limited(info.Conn)
@@ -133,8 +133,8 @@ func (c *call) gotConn(info httptrace.GotConnInfo) {
 		return
 	}
 	if used.last && c.repeatable {
-		// A server that kept it open although it was asked to close it. Nothing
-		// is sent on it any more, and the request goes to a fresh one.
+		// The server kept the connection open although it was asked to close it.
+		// Close it before anything is sent; the request is repeated on a new one.
 		_ = used.Close()
 		return
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// How long things may take. While the last request has no answer confirm is
-// called every renewEvery: what lies between two calls, or between a call and
-// the return, fits into sink.ConfirmedTimeout.
+// Time limits. While the last request has no response, confirm is called every
+// renewEvery; the time between two calls, or from a call to the return, must fit
+// into sink.ConfirmedTimeout.
 const (
 	requestTimeout = sink.PartTimeout
 	renewEvery     = 3 * time.Second
@@ -24,31 +24,31 @@ const (
 	headTimeout    = 10 * time.Second
 )
 
-// settleFor is for how long the completion of one upload is repeated, while
-// there is no answer, before the file is written again.
-const settleFor = time.Hour
+// completeFor is how long the completion of an upload is repeated without a
+// response before the file is written again.
+const completeFor = time.Hour
 
-// maxPut is the most that is uploaded after confirm, in a single request. It
-// has to get through in a short time on a slow line; longer files are uploaded
-// before, in parts, and only put together after.
+// maxPut is the maximum size of a file, in bytes, that is uploaded in a single
+// request, after confirm. That must be quick even on a slow line; larger files are
+// uploaded in parts before confirm, and only completed after it.
 const maxPut = 1 << 20
 
-// errGivenUp is the failure of confirm.
-var errGivenUp = errors.New("the export was not confirmed")
+// errNotConfirmed is the failure of confirm.
+var errNotConfirmed = errors.New("the export was not confirmed")
 
-// lateError is the cause of a context whose time is over.
+// lateError is the cause of a context that timed out.
 type lateError struct{ after time.Duration }
 
-func (e lateError) Error() string { return fmt.Sprintf("no answer within %v", e.after) }
+func (e lateError) Error() string { return fmt.Sprintf("no response within %v", e.after) }
 
 type confirmFunc = func(context.Context, handoff.Upload) error
 
-// Export writes one file. See sink.Exporter. For an empty sequence confirm
-// is not called.
+// Export writes one file. See sink.Exporter. It does not call confirm for an empty
+// sequence.
 func (x *Exporter) Export(ctx context.Context, f sink.File, confirm func(context.Context, handoff.Upload) error) sink.Verdict {
 	u := &upload{Exporter: x, confirm: confirm, unknown: f.Again != nil}
-	defer u.giveRoom()
-	stored, err := u.settle(ctx, f.Again, f.Created)
+	defer u.releaseBuffer()
+	stored, err := u.resolve(ctx, f.Again, f.Created)
 	if !stored && err == nil {
 		err = u.run(ctx, f)
 	}
@@ -56,17 +56,18 @@ func (x *Exporter) Export(ctx context.Context, f sink.File, confirm func(context
 		return sink.Verdict{Outcome: sink.Delivered}
 	}
 	v := sink.Verdict{Outcome: sink.Interrupted}
-	if ctx.Err() == nil && !errors.Is(err, errGivenUp) {
+	if ctx.Err() == nil && !errors.Is(err, errNotConfirmed) {
 		v = x.failed(err)
 	}
 	if v.Unknown = u.unknown; v.Unknown && v.Reason != "" {
-		v.Reason += " The file may be stored all the same: that is looked up before it is written again, under the same name."
+		v.Reason += " The file may still be stored; this is checked before it is written again under the same name."
 	}
 	return v
 }
 
-// run writes the file, as a new one unless it has a key already. What fails
-// before the last request is sent, and what the store refuses, is thrown away.
+// run writes the file, under a new key unless it has one already. If it fails
+// before the last request is sent, or the store refuses that, the upload is
+// aborted.
 func (u *upload) run(ctx context.Context, f sink.File) error {
 	if u.key == "" {
 		u.key = u.Exporter.key(f.Created)
@@ -79,7 +80,7 @@ func (u *upload) run(ctx context.Context, f sink.File) error {
 }
 
 func (u *upload) send(ctx context.Context, f sink.File) error {
-	u.takeRoom()
+	u.acquireBuffer()
 	for body := range f.Bodies {
 		if err := u.write(ctx, body); err != nil {
 			return err
@@ -100,26 +101,26 @@ func (u *upload) send(ctx context.Context, f sink.File) error {
 	if err := u.sendPart(ctx); err != nil {
 		return err
 	}
-	u.giveRoom()
+	u.releaseBuffer()
 	err := u.last(ctx, sink.UploadTimeout, u.complete)
-	if noSuchUpload(err) && u.stored(ctx) { // something on the way has sent it twice
+	if noSuchUpload(err) && u.stored(ctx) { // a proxy has sent the request twice
 		return nil
 	}
 	return err
 }
 
-// settle finds out whether an earlier attempt is stored. Where that cannot be
-// told the file is written again, under the same key. An error says that nothing
-// can be done at the moment.
-func (u *upload) settle(ctx context.Context, earlier *handoff.Upload, now time.Time) (stored bool, err error) {
+// resolve finds out whether an earlier attempt is stored. If it is not, or that
+// cannot be determined, the caller writes the file again, under the same key.
+// After an error this attempt ends.
+func (u *upload) resolve(ctx context.Context, earlier *handoff.Upload, now time.Time) (stored bool, err error) {
 	if earlier == nil {
 		return false, nil
 	}
 	u.key, u.id, u.size = earlier.Key, earlier.ID, earlier.Size
 	u.setETags(earlier.ETags)
-	if len(u.parts) > 0 && now.Sub(earlier.Created) < settleFor {
+	if len(u.parts) > 0 && now.Sub(earlier.Created) < completeFor {
 		err = u.last(ctx, sink.UploadTimeout, u.complete)
-		if err == nil || u.sent || errors.Is(err, errGivenUp) || ctx.Err() != nil || !refused(err) {
+		if err == nil || u.sent || errors.Is(err, errNotConfirmed) || ctx.Err() != nil || !refused(err) {
 			return err == nil, err
 		}
 	} else if err := u.confirmed(ctx); err != nil {
@@ -133,8 +134,8 @@ func (u *upload) settle(ctx context.Context, earlier *handoff.Upload, now time.T
 	return false, ctx.Err()
 }
 
-// last sends the request without which there is no file, and waits for its
-// answer for up to d. Where none comes the outcome is unknown.
+// last sends the request that makes the file appear and waits up to d for its
+// response. Without a response the outcome is unknown.
 func (u *upload) last(ctx context.Context, d time.Duration, send func(context.Context) error) error {
 	if err := u.confirmed(ctx); err != nil {
 		return err
@@ -147,23 +148,23 @@ func (u *upload) last(ctx context.Context, d time.Duration, send func(context.Co
 	return err
 }
 
-// await sends the request and keeps confirming until it is answered. An answer
-// that proves the file counts even if confirm has failed meanwhile.
+// await sends the request and calls confirm until there is a response. A response
+// that proves the file counts even if confirm has failed by then.
 func (u *upload) await(ctx context.Context, send func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answer := make(chan error, 1)
-	go func() { answer <- send(ctx) }()
+	response := make(chan error, 1)
+	go func() { response <- send(ctx) }()
 	renew := time.NewTicker(renewEvery)
 	defer renew.Stop()
 	for {
 		select {
-		case err := <-answer:
+		case err := <-response:
 			return err
 		case <-renew.C:
 			if err := u.confirmed(ctx); err != nil {
 				cancel()
-				if <-answer == nil {
+				if <-response == nil {
 					return nil
 				}
 				return err
@@ -172,19 +173,19 @@ func (u *upload) await(ctx context.Context, send func(context.Context) error) er
 	}
 }
 
-// confirmed calls confirm.
+// confirmed calls confirm with the state of the upload.
 func (u *upload) confirmed(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
 	if u.confirm(ctx, handoff.Upload{Key: u.key, ID: u.id, ETags: u.etags(), Size: u.size}) != nil {
-		return errGivenUp
+		return errNotConfirmed
 	}
 	return nil
 }
 
-// refused reports whether an answer says that the request is not carried out.
-// Others can hide that it is, or will be: a gateway's that has lost patience, a
-// conflict with the same request sent before, a page of something else.
+// refused reports whether a response proves that the request had no effect. Other
+// errors may hide that it has one, now or later: a gateway timeout, a conflict with
+// the same request sent before, a page from something that is not the store.
 func refused(err error) bool {
 	switch status := statusOf(err); status {
 	case http.StatusRequestTimeout, http.StatusConflict:
@@ -194,14 +195,14 @@ func refused(err error) bool {
 	}
 }
 
-// limit calls do with a context that ends after d, and makes that the error if
-// it does.
+// limit calls do with a context that ends after d. If it does, the error is a
+// lateError.
 func (u *upload) limit(ctx context.Context, d time.Duration, do func(context.Context) error) error {
 	late := lateError{d}
 	ctx, cancel := context.WithTimeoutCause(ctx, d, late)
 	defer cancel()
 	err := do(ctx)
-	if err != nil && !errors.Is(err, errGivenUp) && errors.Is(context.Cause(ctx), late) {
+	if err != nil && !errors.Is(err, errNotConfirmed) && errors.Is(context.Cause(ctx), late) {
 		return late
 	}
 	return err

@@ -33,12 +33,12 @@ func refuse(status int, code string) http.Handler {
 func failures() []failure {
 	abrupt := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	return []failure{
-		{"denied", refuse(403, "AccessDenied"), 403, "AccessDenied (HTTP status code 403); s3_parameters.aws_access_key_id needs the rights s3:PutObject and s3:AbortMultipartUpload on the bucket, and kms:GenerateDataKey and kms:Decrypt"},
+		{"denied", refuse(403, "AccessDenied"), 403, "AccessDenied (HTTP status code 403); s3_parameters.aws_access_key_id needs the permissions s3:PutObject and s3:AbortMultipartUpload on the bucket, and kms:GenerateDataKey and kms:Decrypt"},
 		{"wrong secret", refuse(403, "SignatureDoesNotMatch"), 403, "SignatureDoesNotMatch (HTTP status code 403); check s3_parameters.aws_secret_access_key and s3_parameters.aws_region, the clock of Sluice, and whether a proxy"},
 		{"no bucket", refuse(404, "NoSuchBucket"), 404, "NoSuchBucket (HTTP status code 404); check s3_parameters.bucket"},
 		{"slow down", refuse(503, "SlowDown"), 503, "SlowDown (HTTP status code 503)."},
 		{"wrong region", refuse(301, "PermanentRedirect"), 301, "PermanentRedirect (HTTP status code 301); the bucket is in another region"},
-		{"key disabled", refuse(400, "KMS.DisabledException"), 400, "KMS.DisabledException (HTTP status code 400); check that the KMS key"},
+		{"key disabled", refuse(400, "KMS.DisabledException"), 400, "KMS.DisabledException (HTTP status code 400); check that the bucket's KMS key"},
 		{"code is a key", refuse(403, accessKey), 403, "forbidden (HTTP status code 403)."},
 		{"code is the secret", refuse(403, secretKey), 403, "forbidden (HTTP status code 403)."},
 		{"code is a sentence", refuse(500, "it is "+accessKey), 500, "internal server error (HTTP status code 500)."},
@@ -134,7 +134,7 @@ func TestSettingsThatMakeNoRequest(t *testing.T) {
 	in := exportTo("")
 	in.S3.Region = "no/region?" + accessKey
 	v := open(t, in).Export(t.Context(), toFile(lines(1, 100)), yes)
-	if v.Outcome != sink.Retry || !strings.Contains(v.Reason, "no request can be made of its settings") {
+	if v.Outcome != sink.Retry || !strings.Contains(v.Reason, "its settings are not valid for a request") {
 		t.Errorf("Export = %+v", v)
 	}
 	noSecret(t, "region", v)
@@ -243,7 +243,7 @@ func TestLateAnswerSaysSo(t *testing.T) {
 		<-ctx.Done()
 		return fmt.Errorf("sdk says: %w", ctx.Err())
 	})
-	if v := x.failed(err); v.Outcome != sink.Retry || !strings.HasSuffix(v.Reason, "Reason: no answer within 1ms.") {
+	if v := x.failed(err); v.Outcome != sink.Retry || !strings.HasSuffix(v.Reason, "Reason: no response within 1ms.") {
 		t.Errorf("failed(%v) = %+v", err, v)
 	}
 }

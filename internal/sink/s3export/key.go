@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// key is the name of a file: {prefix/}{tenant}/{epoch ms}-data-{random}.export
+// key returns a file's key: {prefix/}{tenant}/{epoch ms}-data-{random}.export
 func (x *Exporter) key(created time.Time) string {
 	return x.prefix + strconv.FormatInt(created.UnixMilli(), 10) + "-data-" + x.client.random() + ".export"
 }
 
-// keyPrefix is the part of a key that all files of an integration share.
+// keyPrefix returns the part of the key that all files of an integration share.
 func keyPrefix(prefix, tenant string) string {
 	if prefix != "" {
 		prefix += "/"
@@ -19,10 +19,10 @@ func keyPrefix(prefix, tenant string) string {
 	return prefix + escapeTenant(tenant) + "/"
 }
 
-// escapeTenant makes one path segment of a tenant, which comes from a token's
-// claim and can hold anything. Letters, digits and - _ . @ stay; every other
-// byte becomes %XX, so that two tenants never share a segment. The segments .
-// and .. get their first dot escaped, since tools take them for directories.
+// escapeTenant turns a tenant, which comes from a token's claim and can contain
+// anything, into one path segment. Letters, digits and - _ . @ stay; every other
+// byte becomes %XX, so that two tenants never share a segment. In . and .. the
+// first dot is escaped, because tools treat them as directories.
 func escapeTenant(tenant string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder

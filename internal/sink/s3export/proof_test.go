@@ -14,7 +14,7 @@ func TestAnswerWithoutProofIsNoSuccess(t *testing.T) {
 	const (
 		html   = "<!doctype html><html><title>Console</title></html>"
 		failed = "<Error><Code>InternalError</Code></Error>"
-		want   = "an answer that S3 does not give (HTTP status code 200); check s3_parameters.endpoint"
+		want   = "not a valid S3 response (HTTP status code 200); check s3_parameters.endpoint"
 	)
 	for _, tt := range []struct {
 		name, at, etag, body string

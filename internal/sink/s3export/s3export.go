@@ -1,28 +1,27 @@
 // Package s3export delivers events as files of newline-delimited JSON in the
 // customer's own S3 bucket, or in that of an S3-compatible store.
 //
-// Delivery is at least once. A file is whole or absent: it is uploaded in
-// parts and put together at the end, and what fails before that is thrown
-// away. Only what S3 says with a success proves one: an ETag, an upload id.
+// Delivery is at least once. A file is complete or absent: it is uploaded in parts
+// and completed at the end; a failure before that leaves no file. A success counts
+// only with what S3 returns with one: an ETag or an upload id.
 //
-// When the last request has no answer it is unknown whether the file is there.
-// The next attempt settles that: it completes the same upload once more, which
-// S3 takes for the same request, asks for the file (HEAD, for which the keys
-// need s3:GetObject), and else writes the same events under the same key. So
-// there is one file, however answers are delayed or lost; in a versioned bucket
-// it can have two versions.
+// If the last request has no response, it is unknown whether the file exists. The
+// next attempt resolves that: it completes the same upload again, which S3 treats
+// as the same request; then asks for the file (HEAD, for which the credentials need
+// s3:GetObject); otherwise it writes the same events under the same key. So there
+// is one file, however responses are delayed or lost; in a versioned bucket it can
+// have two versions.
 //
-// Each wait has its bound: 10 s to connect, 10 s for TLS, a minute for a request
-// with its answer, 10 minutes for the one that puts the parts together, during
-// which S3 sends blanks; 10 s for HEAD and 3 s for an abort.
+// Every wait is limited: 10 s to connect, 10 s for TLS, one minute for a request
+// with its response, 10 minutes for the one that completes an upload, during which
+// S3 sends blanks; 10 s for HEAD and 3 s for an abort.
 //
-// Limits: memory is one part, 5 MiB, for each file being written, whatever its
-// size; a file can have 10,000 parts, about 48 GiB. The ETags of up to 256 parts
-// are kept for a repeat; a longer file is asked for, or written again. Where the
-// answer that opens a multipart upload is lost, or aborting one fails, its parts
-// stay in the bucket unseen; a lifecycle rule for incomplete multipart uploads
-// removes them. Redirects are not followed and no proxy is used (see package
-// netguard).
+// Limits: memory is one part, 5 MiB, per file being written, whatever its size; a
+// file can have 10,000 parts, about 48 GiB. The ETags of up to 256 parts are kept
+// for a repeat; a larger file is checked with HEAD or written again. If the
+// response that opens a multipart upload is lost, or an abort fails, the parts stay
+// invisible in the bucket; a lifecycle rule for incomplete multipart uploads removes
+// them. Redirects are not followed and no proxy is used (see package netguard).
 package s3export
 
 import (
@@ -48,28 +47,28 @@ import (
 )
 
 const (
-	partSize       = 5 << 20  // the smallest that S3 takes, except as the last one
-	maxAnswerBytes = 1 << 20  // of an answer's body; the SDK keeps errors in memory whole
-	maxHeaderBytes = 64 << 10 // of an answer
+	partSize       = 5 << 20  // the minimum that S3 accepts, except for the last part
+	maxAnswerBytes = 1 << 20  // of a response body; the SDK reads all of an error into memory
+	maxHeaderBytes = 64 << 10 // of a response
 	idleTimeout    = 5 * time.Second
 )
 
-// Options is what a Client needs to know.
+// Options configures a Client.
 type Options struct {
-	Guard  *netguard.Guard // required: judges every address that is dialled
-	Random func() string   // of a file's name, letters and digits; nil: 128 bits of crypto/rand
+	Guard  *netguard.Guard // required: checks every address that is dialled
+	Random func() string   // random part of a file's name: letters and digits; nil: 128 bits of crypto/rand
 }
 
-// Client holds the connections and buffers of all S3 integrations. One is
-// enough for a process. It is safe for concurrent use.
+// Client owns the connections and buffers of all S3 integrations. A process needs
+// only one. It is safe for concurrent use.
 type Client struct {
 	http   *http.Client
 	close  func()
 	random func() string
-	parts  sync.Pool // of *[]byte with room for a part
+	parts  sync.Pool // of *[]byte with the capacity of a part
 }
 
-// New returns a client without connections.
+// New returns a Client. It makes no connections.
 func New(o Options) *Client {
 	if o.Random == nil {
 		o.Random = func() string { return strings.ToLower(rand.Text()) }
@@ -97,12 +96,12 @@ func New(o Options) *Client {
 	}
 }
 
-// Close closes the connections that are idle. Exports under way go on.
+// Close closes idle connections. Exports in progress continue.
 func (c *Client) Close() { c.close() }
 
-// limited cuts answers off, so that no store can fill the memory. Where the
-// headers already prove that a file or a part is stored, it drops the body:
-// one that hangs or breaks off must not undo that.
+// limited limits response bodies, so that no store can exhaust memory. If the
+// headers already prove that a file or a part is stored, it drops the body: one
+// that hangs or breaks must not turn that into a failure.
 type limited struct{ http.RoundTripper }
 
 func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -133,21 +132,21 @@ func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
 // which may take minutes after its first byte, would be cut off.
 type onlyReader struct{ io.ReadCloser }
 
-// Exporter is the sink.Exporter of one integration. It is safe for
-// concurrent use; concurrent exports make files of their own.
+// Exporter is the sink.Exporter of one integration. It is safe for concurrent use;
+// concurrent exports write different files.
 type Exporter struct {
 	client *Client
 	s3     *s3.Client
 	bucket string
-	prefix string // of every key, with its slash
+	prefix string // of every key, with the trailing slash
 	where  string // the bucket as reasons show it
 	hidden []string
 }
 
-// Open decrypts the secret key of an S3 integration and returns its exporter,
-// which is good for as long as the integration has the same generation. It
-// makes no connection. The integration's keys are the only credentials used:
-// none of the environment, the machine or a profile.
+// Open decrypts the secret key of an S3 integration and returns its exporter, which
+// is valid as long as the integration's generation does not change. It makes no
+// connection. Only the integration's credentials are used, never those of the
+// environment, the machine or a profile.
 func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer secret.Sealer) (*Exporter, error) {
 	to := in.S3
 	owner := secret.Owner{Tenant: in.Tenant, Integration: in.ID, Field: integration.FieldSecretAccessKey}
@@ -162,11 +161,11 @@ func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer s
 		Retryer:     aws.NopRetryer{},
 
 		HTTPSignerV4: newSigner(),
-		// No Expect: 100-continue, which some hops answer with a 417 and others
-		// drop. What S3 refuses it has refused when the upload was created.
+		// No Expect: 100-continue: some proxies respond with a 417 and others drop
+		// it. What S3 refuses, it refuses when the upload is created.
 		ContinueHeaderThresholdBytes: -1,
-		// Content-MD5 is sent instead: every store knows it, and buckets with
-		// an object lock ask for it.
+		// Content-MD5 is sent instead: every store supports it, and buckets with
+		// object lock require it.
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
 	}
@@ -174,7 +173,7 @@ func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer s
 	if to.Endpoint != "" {
 		u, err := url.Parse(to.Endpoint)
 		if err != nil || u.Host == "" || u.User != nil {
-			// Neither err nor the URL is shown: both can hold secrets.
+			// The message has neither err nor the URL: both can contain secrets.
 			return nil, fmt.Errorf("integration %s: its endpoint is not an absolute URL without user info", in.ID)
 		}
 		options.BaseEndpoint, options.UsePathStyle = &to.Endpoint, true

@@ -136,7 +136,7 @@ func TestStuckCompletionIsNotRepeatedForever(t *testing.T) {
 		}
 		s.handler.ServeHTTP(w, r)
 	}))))
-	u := &handoff.Upload{Key: "in/events/acme/1-data-a.export", ID: "stuck", ETags: []string{`"0"`}, Size: 101, Created: noon.Add(-settleFor)}
+	u := &handoff.Upload{Key: "in/events/acme/1-data-a.export", ID: "stuck", ETags: []string{`"0"`}, Size: 101, Created: noon.Add(-completeFor)}
 	f := sink.File{Created: noon, Bodies: lines(1, 100), Again: u}
 	if v := x.Export(t.Context(), f, yes); v != delivered {
 		t.Errorf("Export = %+v", v)
@@ -191,7 +191,7 @@ func TestWaitEndsWhenItIsNotConfirmed(t *testing.T) {
 				}
 				return fmt.Errorf("sdk says: %w", ctx.Err())
 			})
-			if proof && err != nil || !proof && !errors.Is(err, errGivenUp) {
+			if proof && err != nil || !proof && !errors.Is(err, errNotConfirmed) {
 				t.Errorf("with proof %v: last = %v", proof, err)
 			}
 			if took := time.Since(began); took > 10*time.Second+sink.ConfirmedTimeout {

@@ -11,10 +11,10 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// signer signs only what no hop may change: the host, Content-Type and x-amz-*,
-// which is also all that S3 asks for. The SDK signs nearly every header, and
-// Google Cloud Storage, for one, adds to Accept-Encoding before it checks.
-// The body is covered by x-amz-content-sha256.
+// signer signs only what no proxy may change: the host, Content-Type and x-amz-*,
+// which is all that S3 requires. The SDK signs nearly every header, but Google
+// Cloud Storage, for one, appends to Accept-Encoding before it verifies. The body
+// is covered by x-amz-content-sha256.
 type signer struct{ v4 *v4.Signer }
 
 func newSigner() signer {
@@ -24,7 +24,7 @@ func newSigner() signer {
 // SignHTTP implements s3.HTTPSignerV4.
 func (s signer) SignHTTP(ctx context.Context, credentials aws.Credentials, r *http.Request, payloadHash, service, region string, at time.Time, options ...func(*v4.SignerOptions)) error {
 	bare := r.WithContext(ctx)
-	bare.ContentLength = 0 // else it is signed
+	bare.ContentLength = 0 // otherwise it is signed
 	bare.Header = maps.Clone(r.Header)
 	maps.DeleteFunc(bare.Header, func(name string, _ []string) bool { return !signs(name) })
 	if err := s.v4.SignHTTP(ctx, credentials, bare, payloadHash, service, region, at, options...); err != nil {

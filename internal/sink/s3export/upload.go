@@ -24,33 +24,33 @@ var (
 	contentType = aws.String("application/x-ndjson")
 )
 
-// upload is one file on its way.
+// upload is one file being written.
 type upload struct {
 	*Exporter
 	confirm confirmFunc
 	key     string
-	room    *[]byte // of buf, nil while it is not needed
+	pooled  *[]byte // the memory of buf, from Client.parts; nil while not needed
 	buf     []byte  // not sent yet; its capacity is one part
-	size    int64   // of what was written
-	id      string  // of the multipart upload, "" while there is none
+	size    int64   // bytes written so far
+	id      string  // of the multipart upload; "" while there is none
 	parts   []types.CompletedPart
 	sent    bool // the last request was sent, and its outcome is unknown
 	unknown bool // the file may be stored, by this attempt or an earlier one
 }
 
-func (u *upload) takeRoom() {
-	u.room = u.client.parts.Get().(*[]byte)
-	u.buf = (*u.room)[:0]
+func (u *upload) acquireBuffer() {
+	u.pooled = u.client.parts.Get().(*[]byte)
+	u.buf = (*u.pooled)[:0]
 }
 
-func (u *upload) giveRoom() {
-	if u.room != nil {
-		u.client.parts.Put(u.room)
-		u.room, u.buf = nil, nil
+func (u *upload) releaseBuffer() {
+	if u.pooled != nil {
+		u.client.parts.Put(u.pooled)
+		u.pooled, u.buf = nil, nil
 	}
 }
 
-// maxKept is of how many parts the ETags are kept for a repeat.
+// maxKept is the maximum number of parts whose ETags are kept for a repeat.
 const maxKept = 256
 
 func (u *upload) etags() []string {
@@ -70,8 +70,8 @@ func (u *upload) setETags(etags []string) {
 	}
 }
 
-// write appends p to the file. Parts are cut at exactly their size, in the
-// middle of a line too: some stores want all but the last to be equal.
+// write appends p to the file. Parts have exactly their size, even if that splits
+// a line: some stores require all but the last to be equal.
 func (u *upload) write(ctx context.Context, p []byte) error {
 	for len(p) > 0 {
 		if len(u.buf) == cap(u.buf) {
@@ -154,12 +154,12 @@ func (u *upload) complete(ctx context.Context) error {
 	return proves(out.ETag, out.ResultMetadata)
 }
 
-// maxProof is longer than any ETag or upload id. They are kept, so that their
-// length must have a bound.
+// maxProof is longer than any ETag or upload id, in bytes. They are stored, so
+// their length must be limited.
 const maxProof = 2048
 
-// proves returns an error unless an answer has what S3 says with a success: an
-// ETag, or an upload id.
+// proves returns an error unless a response has what S3 returns with a success: an
+// ETag or an upload id.
 func proves(proof *string, answer middleware.Metadata) error {
 	if n := len(aws.ToString(proof)); n > 0 && n <= maxProof {
 		return nil
@@ -171,8 +171,8 @@ func proves(proof *string, answer middleware.Metadata) error {
 	return noProofError{status}
 }
 
-// stored asks whether the whole file is there. Nothing else has its key. Where
-// the keys have no right to ask (s3:GetObject) it is not known to be.
+// stored asks the store whether the complete file exists. No other file has its
+// key. It returns false if the credentials lack the permission (s3:GetObject).
 func (u *upload) stored(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, headTimeout)
 	defer cancel()
@@ -180,15 +180,15 @@ func (u *upload) stored(ctx context.Context) bool {
 	return err == nil && aws.ToString(out.ETag) != "" && aws.ToInt64(out.ContentLength) == u.size
 }
 
-// noSuchUpload is the answer to a completion of what is completed, or aborted.
+// noSuchUpload reports whether err is the response to completing an upload that is
+// already completed or aborted.
 func noSuchUpload(err error) bool {
 	api, ok := errors.AsType[smithy.APIError](err)
 	return ok && api.ErrorCode() == "NoSuchUpload"
 }
 
-// abort throws the parts away, also when ctx is over. Its failure changes
-// nothing for the caller: the parts of an upload that is not completed are no
-// file.
+// abort discards the parts, even if ctx has ended. Errors are ignored: the parts of
+// an incomplete upload are not a file.
 func (u *upload) abort(ctx context.Context) {
 	if u.id == "" {
 		return
@@ -198,16 +198,16 @@ func (u *upload) abort(ctx context.Context) {
 	_, _ = u.s3.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &u.bucket, Key: &u.key, UploadId: &u.id})
 }
 
-// checksum is the Content-MD5 of b. It guards against broken lines, not
-// against people; the request's signature does that.
+// checksum returns the Content-MD5 of b. It protects against corruption, not
+// against attackers; the request's signature does that.
 func checksum(b []byte) *string {
 	sum := md5.Sum(b) //nolint:gosec // a checksum, not a signature
 	return aws.String(base64.StdEncoding.EncodeToString(sum[:]))
 }
 
-// part reads a part for a request. A store may answer before it has read all,
-// and net/http then reads on for a moment after the call has returned; revoke
-// makes the buffer ours again.
+// part reads a part for a request. A store may respond before it has read
+// everything, and net/http may then keep reading after the call has returned;
+// revoke ends that, so that the buffer can be reused.
 type part struct {
 	mu   sync.Mutex
 	r    bytes.Reader

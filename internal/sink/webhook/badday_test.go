@@ -57,8 +57,8 @@ func badDays() []badDay {
 		return server.URL
 	}
 	return []badDay{
-		{"hangs", hang, within(50 * time.Millisecond), "no answer within 50ms"},
-		{"slow headers", trickle, within(50 * time.Millisecond), "no answer within 50ms"},
+		{"hangs", hang, within(50 * time.Millisecond), "no response within 50ms"},
+		{"slow headers", trickle, within(50 * time.Millisecond), "no response within 50ms"},
 		{"closes", raw(""), nil, "the connection was closed before a response arrived"},
 		{"resets", func(t *testing.T) string {
 			return rawReceiver(t, func(c net.Conn, _ *bufio.Reader) { _ = c.(*net.TCPConn).SetLinger(0) })
@@ -75,7 +75,7 @@ func badDays() []badDay {
 		{"bad length", raw("HTTP/1.1 200 OK\r\nContent-Length: " + echo + "\r\n\r\n"), nil, "the response is not valid HTTP"},
 		{"bad encoding", raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: " + echo + "\r\n\r\n"), nil, "the response is not valid HTTP"},
 		{"huge headers", raw("HTTP/1.1 200 OK\r\nEcho: " + strings.Repeat(echo, 2000) + "\r\n\r\n"), nil, "the response headers are too large"},
-		{"redirect with secrets", raw("HTTP/1.1 307 " + echo + "\r\nLocation: http://169.254.169.254/?" + urlToken + "\r\nContent-Length: 0\r\n\r\n"), nil, "redirects are not followed, and the answer was temporary redirect (HTTP status code 307)"},
+		{"redirect with secrets", raw("HTTP/1.1 307 " + echo + "\r\nLocation: http://169.254.169.254/?" + urlToken + "\r\nContent-Length: 0\r\n\r\n"), nil, "redirects are not followed; the response was temporary redirect (HTTP status code 307)"},
 		{"error that echoes", raw("HTTP/1.1 503 " + echo + "\r\nEcho: " + echo + "\r\nContent-Length: 5\r\n\r\nhello"), nil, "service unavailable (HTTP status code 503)"},
 		{"TLS to plain HTTP", func(t *testing.T) string {
 			return strings.Replace(rawReceiver(t, answer("")), "http:", "https:", 1)

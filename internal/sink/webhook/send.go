@@ -15,7 +15,7 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// Names of the headers, in the form in which net/http keeps them.
+// Names of the headers, in the canonical form of net/http.
 const (
 	headerID        = "Webhook-Id"
 	headerTimestamp = "Webhook-Timestamp"
@@ -31,17 +31,17 @@ type Sender struct {
 	shown           string   // the URL as reasons show it
 	authorization   []string // nil: no api_key
 	current         *signer  // nil: no signing_secret
-	previous        *signer  // signs too until previousExpires
+	previous        *signer  // also signs, until previousExpires
 	previousExpires time.Time
 }
 
 var contentType = []string{"application/json"}
 
-// drainTimeout bounds the reading of an answer's body, whose status has come.
+// drainTimeout limits reading the body after the status has arrived.
 const drainTimeout = time.Second
 
-// newBody is a body that net/http knows to be in memory: it is sent together
-// with the headers. One of our own type would cost a packet more.
+// newBody returns a body that net/http recognises as being in memory and sends
+// together with the headers. A type of our own would cost an extra packet.
 func newBody(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }
 
 // Send posts the event. See sink.Sender.
@@ -51,8 +51,8 @@ func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) sink.Ver
 	defer cancel(nil)
 	timer := time.AfterFunc(s.client.timeout, func() { cancel(s.client.late) })
 	defer timer.Stop()
-	// A transport, unlike http.Client, never follows a redirect and puts no URL
-	// into its errors.
+	// Unlike http.Client, a transport follows no redirects and puts no URL into its
+	// errors.
 	req := s.request(e, attempt)
 	res, err := s.client.transport.Send(call, &req)
 	if err != nil {
@@ -65,13 +65,13 @@ func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) sink.Ver
 	return s.verdict(res, s.drain(res))
 }
 
-// drain reads the body, so that the connection can be used again, and returns
-// the beginning where the verdict needs it. What becomes of the body changes
-// nothing: the receiver has answered.
+// drain reads the body, so that the connection can be reused, and returns the
+// beginning of the body if the verdict needs it. Errors are ignored: the status
+// has already decided.
 func (s *Sender) drain(res *http.Response) (beginning []byte) {
 	defer res.Body.Close()
 	if res.StatusCode == http.StatusSwitchingProtocols {
-		return nil // this body is the connection, which the context does not close
+		return nil // this body is the connection itself, which ctx does not close
 	}
 	if res.StatusCode == http.StatusBadRequest && s.url.Scheme == "http" {
 		beginning, _ = io.ReadAll(io.LimitReader(res.Body, maxNoticeBytes))
@@ -80,8 +80,8 @@ func (s *Sender) drain(res *http.Response) (beginning []byte) {
 	return beginning
 }
 
-// request builds the request by hand: http.NewRequest would parse the URL for
-// every event. Slices and the URL are shared; net/http only reads them.
+// request builds the request without http.NewRequest, which would parse the URL
+// for every event. Slices and the URL are shared; net/http only reads them.
 func (s *Sender) request(e *event.Event, attempt int) http.Request {
 	now := s.client.now()
 	values := [...]string{e.ID, strconv.FormatInt(now.Unix(), 10), strconv.Itoa(attempt), ""}
@@ -101,13 +101,13 @@ func (s *Sender) request(e *event.Event, attempt int) http.Request {
 		Method: http.MethodPost, URL: s.url, Host: s.host, Header: h,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Body: newBody(e.Body), ContentLength: int64(len(e.Body)),
-		// Receivers that close idle connections would otherwise fail a call now
-		// and then, and each failure takes the integration off the live stream.
+		// Allows one repeat: otherwise a receiver that closes idle connections
+		// fails a call at times, and each failure ends live delivery to it.
 		GetBody: func() (io.ReadCloser, error) { return newBody(e.Body), nil },
 	}
 }
 
-// signatures returns the value of the header webhook-signature, "" for none.
+// signatures returns the value of the header webhook-signature; "" for none.
 func (s *Sender) signatures(now time.Time, id, timestamp string, body []byte) string {
 	if s.current == nil && s.previous == nil {
 		return ""
@@ -125,8 +125,8 @@ func (s *Sender) signatures(now time.Time, id, timestamp string, body []byte) st
 	return string(value)
 }
 
-// noAnswer is the verdict of a call without a status. Whose context ended
-// first decides between the receiver's failure and our own giving up.
+// noAnswer returns the verdict of a call without a response: Interrupted if ctx
+// ended, Retry if the call timed out or failed.
 func (s *Sender) noAnswer(ctx, call context.Context, err error) sink.Verdict {
 	cause := ""
 	switch {

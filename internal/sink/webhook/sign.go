@@ -20,15 +20,14 @@ const (
 	signaturePrefix = "v1,"
 )
 
-// signatureLength is that of one signature: "v1," and 32 bytes in base64.
+// signatureLength is the length of one signature: "v1," and 32 bytes in base64.
 const signatureLength = len(signaturePrefix) + (sha256.Size+2)/3*4
 
-// signer makes the signatures of Standard Webhooks, version 1. It is safe for
-// concurrent use.
+// signer signs by Standard Webhooks, version 1. It is safe for concurrent use.
 type signer struct{ macs sync.Pool }
 
-// newSigner returns the signer of a whsec_ secret, nil for no secret. Its
-// errors hold nothing of the secret.
+// newSigner returns the signer for a whsec_ secret; nil for no secret. Its errors
+// contain no part of the secret.
 func newSigner(s secret.String) (*signer, error) {
 	if s.IsZero() {
 		return nil, nil
@@ -39,22 +38,21 @@ func newSigner(s secret.String) (*signer, error) {
 	}
 	key, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return nil, errors.New("is not whsec_ and base64")
+		return nil, errors.New("is not whsec_ followed by base64")
 	}
 	if len(key) < minKey || len(key) > maxKey {
-		return nil, errors.New("is not of 24 to 64 bytes")
+		return nil, errors.New("does not have 24 to 64 bytes")
 	}
 	return signerOf(key), nil
 }
 
-// signerOf pools keyed hashes: one that is reset keeps what it made of its
-// key, which is half of the work for a small body.
+// signerOf pools keyed hashes: a hash that is reset keeps the state computed from
+// its key, which is half of the work for a small body.
 func signerOf(key []byte) *signer {
 	return &signer{macs: sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, key)} }}}
 }
 
-// mac is a keyed hash with some room to write in, so that a signature
-// allocates nothing.
+// mac is a keyed hash with a scratch buffer, so that signing does not allocate.
 type mac struct {
 	hash.Hash
 	room [128]byte
@@ -66,11 +64,11 @@ func (s *signer) append(dst []byte, id, timestamp string, body []byte) []byte {
 	m := s.macs.Get().(*mac)
 	defer s.macs.Put(m)
 	m.Reset()
-	head := append(m.room[:0], id...)
-	head = append(head, '.')
-	head = append(head, timestamp...)
-	head = append(head, '.')
-	_, _ = m.Write(head) // a hash never fails
+	prefix := append(m.room[:0], id...)
+	prefix = append(prefix, '.')
+	prefix = append(prefix, timestamp...)
+	prefix = append(prefix, '.')
+	_, _ = m.Write(prefix) // a hash never fails
 	_, _ = m.Write(body)
 	dst = append(dst, signaturePrefix...)
 	return base64.StdEncoding.AppendEncode(dst, m.Sum(m.room[:0]))

@@ -13,12 +13,12 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// maxRetryAfter is the longest that a receiver can ask to be left alone.
+// maxRetryAfter is the maximum of RetryAfter; longer values are reduced to it.
 const maxRetryAfter = time.Hour
 
-// verdict is the table of the contract: 2xx delivered, 400 rejected, anything
-// else to be tried again. So is a 400 of an HTTPS port that was called by
-// http://: it says nothing of the event, which the receiver has not seen.
+// verdict returns the verdict for a status, as the API documents it: 2xx
+// delivered, 400 rejected, anything else a retry. A 400 from an HTTPS port that
+// was called with http:// is a retry too: the receiver has not seen the event.
 func (s *Sender) verdict(res *http.Response, beginning []byte) sink.Verdict {
 	status := res.StatusCode
 	if status >= 200 && status <= 299 {
@@ -29,7 +29,7 @@ func (s *Sender) verdict(res *http.Response, beginning []byte) sink.Verdict {
 		if !wantsHTTPS(beginning) {
 			return sink.Verdict{Outcome: sink.Rejected, Status: status, Reason: s.failed(cause)}
 		}
-		cause = "the port speaks HTTPS; change callback_url to begin with https:// (HTTP status code 400)"
+		cause = "the port expects HTTPS; change callback_url to begin with https:// (HTTP status code 400)"
 	}
 	return sink.Verdict{
 		Outcome: sink.Retry, Status: status, Reason: s.failed(cause),
@@ -37,10 +37,10 @@ func (s *Sender) verdict(res *http.Response, beginning []byte) sink.Verdict {
 	}
 }
 
-// maxNoticeBytes is how much of the body of a 400 is searched for a notice.
+// maxNoticeBytes is how much of the body of a 400 is searched for httpsNotices.
 const maxNoticeBytes = 4 << 10
 
-// httpsNotices are what HTTPS ports say to a call by http://, in lower case.
+// httpsNotices are the replies of HTTPS ports to plain HTTP, in lower case.
 var httpsNotices = [][]byte{
 	[]byte("http request to an https server"),            // Go, Caddy, Traefik
 	[]byte("plain http request was sent to https port"),  // nginx, AWS load balancers, Cloudflare
@@ -54,21 +54,21 @@ func wantsHTTPS(body []byte) bool {
 	return slices.ContainsFunc(httpsNotices, func(notice []byte) bool { return bytes.Contains(body, notice) })
 }
 
-// statusCause puts a status into words. The receiver's own words are not used:
-// they can repeat what it was sent.
+// statusCause describes a status. It does not use the receiver's own text, which
+// can repeat what it was sent.
 func statusCause(status int) string {
 	words := strings.ToLower(http.StatusText(status))
 	if words == "" {
-		words = "an unknown answer"
+		words = "an unknown response"
 	}
 	if status >= 300 && status <= 399 {
-		words = "redirects are not followed, and the answer was " + words
+		words = "redirects are not followed; the response was " + words
 	}
 	return words + " (HTTP status code " + strconv.Itoa(status) + ")"
 }
 
-// redactURL returns the URL for reasons and logs: without user info and
-// fragment, and with the values of its query, which often are tokens, hidden.
+// redactURL returns the URL for reasons and logs: without user info and fragment,
+// and with the query values, which often are tokens, hidden.
 func redactURL(u *url.URL) string {
 	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 	if u.RawQuery == "" {
@@ -79,7 +79,7 @@ func redactURL(u *url.URL) string {
 		if query.Len() > 0 {
 			query.WriteByte('&')
 		}
-		// A part without a value may be a token itself, padded base64 even.
+		// A part without a value may itself be a token, even padded base64.
 		if name, value, _ := strings.Cut(part, "="); strings.Trim(value, "=") != "" {
 			query.WriteString(name + "=")
 		}

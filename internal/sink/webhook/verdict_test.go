@@ -67,8 +67,8 @@ func TestReasonOfAStatus(t *testing.T) {
 	for status, want := range map[int]string{
 		429: "too many requests (HTTP status code 429)",
 		400: "bad request (HTTP status code 400)",
-		302: "redirects are not followed, and the answer was found (HTTP status code 302)",
-		599: "an unknown answer (HTTP status code 599)",
+		302: "redirects are not followed; the response was found (HTTP status code 302)",
+		599: "an unknown response (HTTP status code 599)",
 	} {
 		if got := statusCause(status); got != want {
 			t.Errorf("statusCause(%d) = %q, want %q", status, got, want)

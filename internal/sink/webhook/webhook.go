@@ -1,21 +1,20 @@
-// Package webhook delivers events by HTTP POST: one call an event, the event's
-// JSON as the body.
+// Package webhook delivers events by HTTP POST: one call per event, with the
+// event's JSON as the body.
 //
-// Delivery is at least once. A receiver may see an event again: after a
-// time-out whose call did get through, after a crash, and when a kept-alive
-// connection breaks before the answer, where the call is repeated once on a
-// fresh connection (see package keepalive). The header webhook-id is the same
-// in all of them, and is what receivers dedupe by. No order is promised between
-// calls.
+// Delivery is at least once. A receiver may see an event again: after a call that
+// timed out but arrived, after a crash, and when a kept-alive connection breaks
+// before the response, as the call is then repeated once on a new connection (see
+// package keepalive). The header webhook-id is the same in all of them, so
+// receivers can deduplicate by it. Calls have no guaranteed order.
 //
-// Limits: a call ends after the receiver's timeout, connecting included. The
-// status decides, as soon as the headers of the answer are there: of those at
-// most 64 KiB are read, of the body 64 KiB within a second, to use the
-// connection again. The body is not looked at, except that of a 400 to an
-// http:// URL, which an HTTPS port may have sent. Redirects are not followed, and no proxy is used, neither
-// from a setting nor from the environment: it would dial in our place, past
-// the check of the address (see package netguard). Calls use HTTP/1.1: with a
-// connection for each call in flight, one that is stuck holds up nothing else.
+// Limits: a call ends after the receiver's timeout, which includes connecting. The
+// status decides the verdict as soon as the response headers arrive. At most
+// 64 KiB of headers are read, and 64 KiB of the body within a second, to reuse the
+// connection. The body is ignored, except that of a 400 to an http:// URL, which an
+// HTTPS port may have sent. Redirects are not followed. No proxy is used, from
+// settings or from the environment: it would dial instead of us and bypass the
+// check of the address (see package netguard). Calls use HTTP/1.1: each call in
+// flight has its own connection, so a stuck one blocks no other.
 package webhook
 
 import (
@@ -34,8 +33,8 @@ import (
 )
 
 const (
-	maxHeaderBytes = 64 << 10 // of an answer
-	maxBodyBytes   = 64 << 10 // of an answer; longer ones cost their connection
+	maxHeaderBytes = 64 << 10 // of a response
+	maxBodyBytes   = 64 << 10 // of a response; a longer one costs its connection
 
 	// Many integrations may share a host, each with its own window of calls.
 	idleWindowsPerHost = 16
@@ -43,26 +42,26 @@ const (
 	idleTimeout        = 30 * time.Second // adds to the age of a connection, see package keepalive
 )
 
-// Options is what a Client needs to know.
+// Options configures a Client.
 type Options struct {
-	Guard    *netguard.Guard  // required: judges every address that is dialled
+	Guard    *netguard.Guard  // required: checks every address that is dialled
 	Timeout  time.Duration    // required: of one call, SLUICE_WEBHOOK_TIMEOUT
-	InFlight int              // calls at a time to one integration, SLUICE_IN_FLIGHT
+	InFlight int              // concurrent calls to one integration, SLUICE_IN_FLIGHT
 	Version  string           // for the header User-Agent: Sluice/<version>
 	Now      func() time.Time // nil: time.Now
 }
 
-// Client holds the connections of all webhook integrations. One is enough for
-// a process. It is safe for concurrent use.
+// Client owns the connections of all webhook integrations. A process needs only
+// one. It is safe for concurrent use.
 type Client struct {
 	transport *keepalive.Transport
 	timeout   time.Duration
-	late      error // the cause of a context whose timeout is over
+	late      error // the cause of a context that timed out
 	userAgent []string
 	now       func() time.Time
 }
 
-// New returns a client without connections.
+// New returns a Client. It makes no connections.
 func New(o Options) *Client {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -70,7 +69,7 @@ func New(o Options) *Client {
 	return &Client{
 		transport: keepalive.New(newTransport(o)),
 		timeout:   o.Timeout,
-		late:      fmt.Errorf("no answer within %v", o.Timeout),
+		late:      fmt.Errorf("no response within %v", o.Timeout),
 		userAgent: []string{"Sluice/" + o.Version},
 		now:       o.Now,
 	}
@@ -88,21 +87,21 @@ func newTransport(o Options) *http.Transport {
 		MaxIdleConnsPerHost:    idleWindowsPerHost * max(1, o.InFlight),
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
-		DisableCompression:     true, // answers are thrown away
+		DisableCompression:     true, // response bodies are discarded
 	}
 }
 
-// Close closes the connections that are idle. Calls under way go on.
+// Close closes idle connections. Calls in flight continue.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// Open decrypts the secrets of a webhook integration and returns its sender,
-// which is good for as long as the integration has the same generation. It
-// makes no connection.
+// Open decrypts the secrets of a webhook integration and returns its sender, which
+// is valid as long as the integration's generation does not change. It makes no
+// connection.
 func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer secret.Sealer) (*Sender, error) {
 	hook := in.Webhook
 	u, err := usertext.ParseURL(hook.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
-		// Neither err nor the URL is shown: both can hold secrets.
+		// The message has neither err nor the URL: both can contain secrets.
 		return nil, fmt.Errorf("integration %s: its callback_url is not an absolute http or https URL without user info", in.ID)
 	}
 	u.Fragment, u.RawFragment = "", ""
@@ -146,8 +145,8 @@ func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer s
 	return s, nil
 }
 
-// hostHeader leaves out the dot that may end a full name: servers know themselves
-// by the name without it.
+// hostHeader removes the trailing dot of a fully qualified name: servers expect
+// their name without it.
 func hostHeader(host string) string {
 	return strings.Replace(strings.TrimSuffix(host, "."), ".:", ":", 1)
 }

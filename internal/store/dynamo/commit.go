@@ -57,9 +57,8 @@ func (s *Store) commitNumber() int64 {
 	}
 }
 
-// entryOrder sorts the entries of one time: by their commit, then within it. The
-// random digits at the end tell the entries of two hosts at the same nanosecond
-// apart.
+// entryOrder sorts the entries of one time by their commit, then within it. The
+// random digits at the end keep two hosts' entries of the same nanosecond apart.
 func entryOrder(commit int64, index int) string {
 	return fmt.Sprintf("%019d#%02d#%04x", max(commit, 0), index, rand.N(1<<16))
 }
@@ -70,7 +69,7 @@ type change struct {
 	put *item // nil: the item is deleted
 
 	conditional bool
-	must        uint64 // the version that must be stored, 0 for no item
+	must        uint64 // the version that must be stored; 0: no item
 
 	version *uint64 // receives the version of put after the commit, unless nil
 }
@@ -86,21 +85,21 @@ func remove(k key, version uint64) change { return change{key: k, conditional: t
 func (s *Store) changesOf(w store.Write, order string) ([]change, error) {
 	switch w := w.(type) {
 	case store.PutTenant:
-		return putPartition(tenantKey(w.Tenant.Name), w.Tenant, &w.Tenant.Version, "", time.Time{})
+		return putRecord(tenantKey(w.Tenant.Name), w.Tenant, &w.Tenant.Version, "", time.Time{})
 	case store.PutIntegration:
 		in := w.Integration
-		return putPartition(integrationKey(in.Tenant, in.ID), in, &in.Version, kindExpired, in.CompletedAt)
+		return putRecord(integrationKey(in.Tenant, in.ID), in, &in.Version, kindExpired, in.CompletedAt)
 	case store.DeleteIntegration:
 		in := w.Integration
 		return []change{remove(integrationKey(in.Tenant, in.ID), in.Version)}, nil
 	case store.PutPartition:
-		return putPartition(recordKey(w.State.Partition), w.State, &w.State.Version, "", time.Time{})
+		return putRecord(recordKey(w.State.Partition), w.State, &w.State.Version, "", time.Time{})
 	case store.PutCursor:
-		return putPartition(cursorKey(w.Cursor.Key), w.Cursor, &w.Cursor.Version, kindDue, w.Cursor.DueAt)
+		return putRecord(cursorKey(w.Cursor.Key), w.Cursor, &w.Cursor.Version, kindDue, w.Cursor.DueAt)
 	case store.DeleteCursor:
 		return []change{remove(cursorKey(w.Cursor.Key), w.Cursor.Version)}, nil
 	case store.PutRejectedIndex:
-		return putPartition(indexKey(w.History), w.Index.Entries, &w.Index.Version, "", time.Time{})
+		return putRecord(indexKey(w.History), w.Index.Entries, &w.Index.Version, "", time.Time{})
 	case store.PutRejected:
 		it, err := newRejected(rejectedKey(w.History, w.Rejected.Event.ID), w.Rejected)
 		if err != nil {
@@ -114,12 +113,13 @@ func (s *Store) changesOf(w store.Write, order string) ([]change, error) {
 	case store.DeleteHistory:
 		return deleteHistory(w.History, s.now()), nil
 	default:
-		return nil, problem.New(problem.Internal, "the store does not know the write %T", w)
+		return nil, problem.New(problem.Internal, "unknown write %T", w)
 	}
 }
 
-// putRecord puts a record and, unless due is zero, adds it to the due index.
-func putPartition(k key, record any, version *uint64, kind string, due time.Time) ([]change, error) {
+// putRecord puts a versioned record and, unless due is zero, adds it to the due
+// index.
+func putRecord(k key, record any, version *uint64, kind string, due time.Time) ([]change, error) {
 	it, err := newItem(k, record)
 	if err != nil {
 		return nil, err
@@ -128,8 +128,7 @@ func putPartition(k key, record any, version *uint64, kind string, due time.Time
 	return []change{put(it, version)}, nil
 }
 
-// condition returns the expression that must hold for a change, an empty one for
-// a change without a condition.
+// condition returns the condition expression of a change, empty if it has none.
 func (c *change) condition() (expression.Expression, error) {
 	switch {
 	case !c.conditional:

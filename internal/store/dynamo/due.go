@@ -25,9 +25,9 @@ type dueItem struct {
 }
 
 // Due implements store.Store with two limits. The index is eventually consistent:
-// what was just written may be missing, or be listed at its earlier time. And its
-// times are in whole milliseconds. Neither does harm: the cursor itself is read
-// before it is advanced, and the next sweep finds what was missing.
+// a recent write may be missing or listed at its earlier time. And its times are
+// whole milliseconds. Both are harmless: the cursor itself is read before it is
+// advanced, and the next sweep finds what was missing.
 func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]handoff.Key, error) {
 	items, err := s.dueItems(ctx, kindDue, before, limit)
 	if err != nil {
@@ -41,7 +41,7 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]handoff
 	for i, it := range items {
 		k, ok := cursorOf(it.key)
 		if !ok {
-			return nil, problem.New(problem.Internal, "the item %q %q of the due index is no cursor", it.PK, it.SK)
+			return nil, problem.New(problem.Internal, "item %q %q in the due index is not a cursor", it.PK, it.SK)
 		}
 		cursors[i] = cursor{k, it.due}
 	}
@@ -56,10 +56,10 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]handoff
 	return due, nil
 }
 
-// Graces implements store.Store. As with Due, a replay that was completed just
-// now may be missing until the next sweep. The integrations are read from the
-// table, so that none is returned that was deleted or started since; so there can
-// be fewer than limit although more are over.
+// ExpiredReplays implements store.Store. As with Due, a replay that has just
+// completed may be missing until the next sweep. The integrations are read from
+// the table, so that none is returned that was deleted or registered again; the
+// result can therefore be shorter than limit although more have expired.
 func (s *Store) ExpiredReplays(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
 	due, err := s.dueItems(ctx, kindExpired, before, limit)
 	if err != nil {
@@ -73,20 +73,20 @@ func (s *Store) ExpiredReplays(ctx context.Context, before time.Time, limit int)
 	if err != nil {
 		return nil, err
 	}
-	var over []*integration.Integration
+	var expired []*integration.Integration
 	for _, it := range items {
 		in, err := it.integration()
 		if err != nil {
 			return nil, err
 		}
 		if !in.CompletedAt.IsZero() && !in.CompletedAt.After(before) {
-			over = append(over, in)
+			expired = append(expired, in)
 		}
 	}
-	slices.SortFunc(over, func(a, b *integration.Integration) int {
+	slices.SortFunc(expired, func(a, b *integration.Integration) int {
 		return cmp.Or(a.CompletedAt.Compare(b.CompletedAt), strings.Compare(a.Tenant, b.Tenant), strings.Compare(a.ID, b.ID))
 	})
-	return over, nil
+	return expired, nil
 }
 
 // longestDue returns up to limit items, the longest overdue first.
@@ -97,9 +97,9 @@ func longestDue(items []dueItem, limit int) []dueItem {
 	return items[:min(len(items), max(limit, 0))]
 }
 
-// dueItems returns, in no order, the items of a kind that are due at or before
-// the given time. It reads up to limit of each shard, the longest overdue, so that
-// the longest overdue of all are among them.
+// dueItems returns the items of a kind that are due at or before the given time,
+// in no order. It reads the longest overdue of each shard, up to limit, so the
+// longest overdue of all shards are among them.
 func (s *Store) dueItems(ctx context.Context, kind string, before time.Time, limit int) ([]dueItem, error) {
 	if limit <= 0 {
 		return nil, nil
@@ -127,7 +127,7 @@ func (s *Store) shard(ctx context.Context, shard string, before time.Time, limit
 			return nil, err
 		}
 		if it.Due == nil {
-			return nil, problem.New(problem.Internal, "the item %q %q of the due index has no %s", it.PK, it.SK, dynamotable.Due)
+			return nil, problem.New(problem.Internal, "item %q %q in the due index has no %s", it.PK, it.SK, dynamotable.Due)
 		}
 		if due = append(due, dueItem{it.key, *it.Due}); len(due) == limit {
 			break
@@ -136,5 +136,5 @@ func (s *Store) shard(ctx context.Context, shard string, before time.Time, limit
 	return due, nil
 }
 
-// pageSize is the limit of a query for so many items.
+// pageSize returns the page limit of a query for that many items.
 func pageSize(items int) *int32 { return aws.Int32(int32(min(items, 1000))) }

@@ -19,8 +19,8 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// Cursors of all shards are merged, the longest overdue first, those of one time
-// by their keys.
+// Cursors of all shards are merged, the longest overdue first, cursors of the same
+// time by key.
 func TestDueOverAllShards(t *testing.T) {
 	t.Parallel()
 	tb := newTable(t)
@@ -49,16 +49,16 @@ func TestDueOverAllShards(t *testing.T) {
 	if got, err := s.Due(t.Context(), base.Add(time.Second-1), 100); err != nil || len(got) != 48 {
 		t.Errorf("a nanosecond before the second half: %d, %v", len(got), err)
 	}
-	// Those of the earlier time come before any of the later, whatever the limit.
+	// Earlier ones come first, whatever the limit.
 	got, err := s.Due(t.Context(), base.Add(time.Second), 50)
 	if err != nil || !cmp.Equal(got[:48], want[:48]) {
 		t.Errorf("limit 50, %v:\n%s", err, cmp.Diff(want[:48], got))
 	}
 }
 
-// The index can be behind the table. What it lists in vain is not a completed
-// replay.
-func TestGracesAreReadFromTheTable(t *testing.T) {
+// The index may lag behind the table. An item that it lists although the replay is
+// gone or not completed is not returned.
+func TestExpiredReplaysAreReadFromTheTable(t *testing.T) {
 	t.Parallel()
 	tb := newTable(t)
 	in := func(id string) *integration.Integration {
@@ -67,7 +67,7 @@ func TestGracesAreReadFromTheTable(t *testing.T) {
 	kept, started, deleted := in("kept"), in("started"), in("deleted")
 	commit(t, tb.store(), store.PutIntegration{Integration: kept}, store.PutIntegration{Integration: started}, store.PutIntegration{Integration: deleted})
 	w := &wire{change: func(c *call) (*http.Response, error) {
-		if c.op == "BatchGetItem" { // after the index was asked
+		if c.op == "BatchGetItem" { // after the query of the index
 			started.CompletedAt = time.Time{}
 			commit(t, tb.store(), store.PutIntegration{Integration: started}, store.DeleteIntegration{Integration: deleted})
 		}
@@ -79,9 +79,8 @@ func TestGracesAreReadFromTheTable(t *testing.T) {
 	}
 }
 
-// Commits of two hosts, each of a transfer between two records and an entry:
-// nothing is lost, and no entry takes another's place although the clocks of
-// both stand still.
+// Two hosts commit transfers between two records, each with an entry: nothing is
+// lost, and no entry overwrites another although both clocks are stopped.
 func TestTwoHosts(t *testing.T) {
 	t.Parallel()
 	tb := newTable(t)
@@ -120,7 +119,7 @@ func TestTwoHosts(t *testing.T) {
 	}
 }
 
-// An item that is none of the store's, or damaged, is named.
+// The error for a foreign or damaged item names it.
 func TestDamagedItems(t *testing.T) {
 	t.Parallel()
 	for what, damage := range map[string]func(map[string]any){

@@ -1,12 +1,11 @@
-// Package dynamo implements the store over one DynamoDB table, which it shares
-// with the log; package dynamotable describes the table. A record is one item:
-// what it is found by is in attributes of its own, the rest is JSON. Every key is
-// made in keys.go.
+// Package dynamo implements the store in one DynamoDB table, which it shares with
+// the log; package dynamotable describes the table. A record is one item: the
+// fields it is looked up by are attributes, the rest is JSON. keys.go makes all
+// keys.
 //
-// Versions are random numbers: an earlier one never comes back, and a retried
-// write whose response was lost recognises its own version. An item holds 400 KB
-// at most: a rejected event has up to 256 KiB, and every other record is far
-// smaller.
+// Versions are random numbers: they are never reused, and a retried write whose
+// response was lost recognises its own. An item is limited to 400 KB: a rejected
+// event has up to 256 KiB, and all other records are far smaller.
 package dynamo
 
 import (
@@ -36,18 +35,18 @@ type Store struct {
 	table  *string
 	now    func() time.Time
 
-	lastCommit atomic.Int64 // the highest commit number given out
+	lastCommit atomic.Int64 // the highest commit number used
 }
 
-// New returns a store over the given table, which must exist. Log entries expire
-// by the clock now.
+// New returns a store over the given table, which must exist. now is the clock
+// that log entries expire by.
 func New(client *dynamodb.Client, table string, now func() time.Time) *Store {
 	return &Store{client: client, table: &table, now: now}
 }
 
 var _ store.Store = (*Store)(nil)
 
-// What an error says the service could not do.
+// Verb phrases for awserror.Problem: what the service could not do.
 const (
 	toRead  = "read its records"
 	toWrite = "write its records"
@@ -93,7 +92,7 @@ func (s *Store) Integrations(ctx context.Context, tenant string) ([]*integration
 	return found, nil
 }
 
-// Record implements store.Store.
+// Partition implements store.Store.
 func (s *Store) Partition(ctx context.Context, p event.Partition) (*handoff.PartitionState, error) {
 	r := &handoff.PartitionState{}
 	if _, err := s.get(ctx, recordKey(p), r, &r.Version); err != nil {
@@ -111,13 +110,13 @@ func (s *Store) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, err
 		return nil, err
 	}
 	if !found {
-		return nil, problem.New(problem.NotFound, "There is no cursor of integration %q in lane %d.", k.Integration, k.Lane)
+		return nil, problem.New(problem.NotFound, "Integration %q has no cursor in lane %d.", k.Integration, k.Lane)
 	}
 	c.Key = k
 	return c, nil
 }
 
-// get reads an item into a record, if there is one.
+// get reads an item into a record and reports whether there is one.
 func (s *Store) get(ctx context.Context, k key, record any, version *uint64) (bool, error) {
 	it, err := s.item(ctx, k)
 	if err != nil || it == nil {
@@ -126,7 +125,7 @@ func (s *Store) get(ctx context.Context, k key, record any, version *uint64) (bo
 	return true, it.decodeVersioned(record, version)
 }
 
-// item reads an item, nil if there is none.
+// item reads an item; nil if there is none.
 func (s *Store) item(ctx context.Context, k key) (*item, error) {
 	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: s.table, Key: k.Attributes(), ConsistentRead: aws.Bool(true),
@@ -140,10 +139,11 @@ func (s *Store) item(ctx context.Context, k key) (*item, error) {
 	return itemOf(out.Item)
 }
 
-// batchGet is how many items one BatchGetItem reads at most.
+// batchGet is the maximum number of items in a BatchGetItem.
 const batchGet = 100
 
-// items reads those of the given items that there are, in any order.
+// items reads the items with the given keys, in any order; missing ones are left
+// out.
 func (s *Store) items(ctx context.Context, keys []key) ([]*item, error) {
 	var found []*item
 	for batch := range slices.Chunk(keys, batchGet) {
@@ -175,13 +175,13 @@ func (s *Store) items(ctx context.Context, keys []key) ([]*item, error) {
 	return found, nil
 }
 
-// inPartition is the condition of a query for the items under a partition key.
+// inPartition returns the key condition for all items under a partition key.
 func inPartition(pk string) expression.KeyConditionBuilder {
 	return expression.Key(dynamotable.PK).Equal(expression.Value(pk))
 }
 
-// query iterates over the items that a query finds, page by page. It ends after
-// the first error. It fills in the table and the expressions of the input.
+// query iterates over the items that a query finds, page by page, and ends after
+// the first error. It sets the table and the expressions of the input.
 func (s *Store) query(ctx context.Context, in dynamodb.QueryInput, b expression.Builder) iter.Seq2[*item, error] {
 	return func(yield func(*item, error) bool) {
 		expr, err := b.Build()

@@ -23,7 +23,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// Every query and batch of the store can be answered in parts.
+// DynamoDB may return every query and batch in parts.
 func TestStoreInParts(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store {
 		t.Parallel()
@@ -39,7 +39,7 @@ func TestStoreInParts(t *testing.T) {
 	})
 }
 
-// What the hot paths and the usual reads cost.
+// The requests that the hot paths and the common reads make.
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	w := &wire{}
@@ -53,8 +53,8 @@ func TestRequests(t *testing.T) {
 		what, want string
 		run        func() error
 	}{
-		{"commit of a new partition record", "[PutItem:1]", func() error { return s.Commit(ctx, store.PutPartition{State: rec}) }},
-		{"commit of a partition record", "[PutItem:1]", func() error { return s.Commit(ctx, store.PutPartition{State: rec}) }},
+		{"commit of a new partition state", "[PutItem:1]", func() error { return s.Commit(ctx, store.PutPartition{State: rec}) }},
+		{"commit of a partition state", "[PutItem:1]", func() error { return s.Commit(ctx, store.PutPartition{State: rec}) }},
 		{"commit of an entry", "[PutItem:1]", func() error { return s.Commit(ctx, entry(life, "x", base)) }},
 		{"join", "[TransactWriteItems:1]", func() error {
 			return s.Commit(ctx, store.PutPartition{State: rec}, store.PutCursor{Cursor: cur}, store.PutIntegration{Integration: in})
@@ -78,7 +78,7 @@ func TestRequests(t *testing.T) {
 			return err
 		}},
 		{"Due", "[Query:16]", func() error { _, err := s.Due(ctx, base, 50); return err }},
-		{"Graces", "[BatchGetItem:1 Query:16]", func() error { _, err := s.ExpiredReplays(ctx, base, 50); return err }},
+		{"ExpiredReplays", "[BatchGetItem:1 Query:16]", func() error { _, err := s.ExpiredReplays(ctx, base, 50); return err }},
 		{"nothing", "[]", func() error { return s.Commit(ctx) }},
 	} {
 		if err := c.run(); err != nil {
@@ -90,8 +90,8 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// The consistent reads are what the roster's protocol rests on; DynamoDB Local
-// is consistent without being asked.
+// The protocol of the live set depends on consistent reads; DynamoDB Local is
+// always consistent, so the requests are checked.
 func TestReadsAreConsistent(t *testing.T) {
 	t.Parallel()
 	asked := map[string]bool{}
@@ -154,8 +154,8 @@ func TestEntriesExpire(t *testing.T) {
 	}
 }
 
-// The order of entries is by their time to the nanosecond, then by their
-// commits, also those of a clock that stands.
+// Entries are ordered by time to the nanosecond, then by commit, even if the clock
+// does not advance.
 func TestEntriesAreInOrder(t *testing.T) {
 	t.Parallel()
 	s := newTable(t).store()

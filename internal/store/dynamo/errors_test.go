@@ -20,8 +20,8 @@ import (
 
 const namespace = "com.amazonaws.dynamodb.v20120810#"
 
-// answering is a store whose database answers each call, numbered from 1, with
-// the error that the function returns, or with success for "".
+// answering returns a store whose database responds to each call, numbered from 1,
+// with the error that the function returns, or with success for "".
 func answering(t *testing.T, answer func(number int, op string) string) (*dynamo.Store, *wire) {
 	t.Helper()
 	var calls atomic.Int32
@@ -53,8 +53,8 @@ func fault(code string) string {
 	return fmt.Sprintf(`{"__type":"%s%s","message":"why"}`, namespace, code)
 }
 
-// cancelled is a transaction cancelled for the reasons, of which each is the
-// code of one write.
+// cancelled returns the error of a transaction that was cancelled for the given
+// reasons, one code per write.
 func cancelled(codes ...string) string {
 	var reasons []string
 	for _, code := range codes {
@@ -93,7 +93,7 @@ func TestErrors(t *testing.T) {
 		{"a transaction's size", two, cancelled("TransactionConflict", "ValidationError"), problem.Internal, "[TransactWriteItems:1]"},
 		{"no reason", two, cancelled("None", "None"), problem.Unavailable, "[TransactWriteItems:1]"},
 		{"a transaction is invalid", two, fault("ValidationException"), problem.Internal, "[TransactWriteItems:1]"},
-		{"the same transaction is under way", two, fault("TransactionInProgressException"), problem.Unavailable, "[TransactWriteItems:24]"},
+		{"the same transaction is in progress", two, fault("TransactionInProgressException"), problem.Unavailable, "[TransactWriteItems:24]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -112,8 +112,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// A transaction that was cancelled is tried again as another one: DynamoDB may
-// answer the same one as before. One under way is not.
+// A cancelled transaction is retried with a new token: with the same one DynamoDB
+// may return the same response. One in progress keeps its token.
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	for code, same := range map[string]bool{cancelled("TransactionConflict", "None"): false, fault("TransactionInProgressException"): true} {
@@ -134,7 +134,8 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// A write in the way of another's is made when that one is done.
+// A write that conflicts with a transaction in progress is retried until it
+// succeeds.
 func TestBusyForAWhile(t *testing.T) {
 	t.Parallel()
 	for _, writes := range [][]store.Write{
@@ -191,7 +192,7 @@ func TestErrorsOfReads(t *testing.T) {
 	}
 }
 
-// A batch of which nothing gets through ends, and says so.
+// A batch of which nothing is processed fails, and the error says so.
 func TestNothingProcessed(t *testing.T) {
 	t.Parallel()
 	tb := newTable(t)

@@ -2,7 +2,7 @@ package dynamo
 
 import "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-// Plain is an item with its texts and numbers alone.
+// Plain returns an item's strings and numbers only.
 func Plain(it map[string]types.AttributeValue) map[string]string {
 	plain := map[string]string{}
 	for name, v := range it {

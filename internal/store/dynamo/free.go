@@ -17,36 +17,36 @@ import (
 
 const (
 	// freeAfter is how long after its deletion a history is freed. By then no
-	// invocation still writes to it: one lasts 15 minutes at most.
+	// invocation can still write to it: one lasts 15 minutes at most.
 	freeAfter = time.Hour
-	// markLife is how long the mark stays after that. It outlives every entry
-	// that was written late, so that none is ever returned.
-	markLife = 35 * 24 * time.Hour
-	// batchWrite is how many items one BatchWriteItem deletes at most.
+	// tombstoneLife is how long the tombstone stays after that. It outlives every
+	// entry that was written late, so that none is ever returned.
+	tombstoneLife = 35 * 24 * time.Hour
+	// batchWrite is the maximum number of items in a BatchWriteItem.
 	batchWrite = 25
 )
 
-// deleteHistory puts a mark that hides entries and rejected events, which can be
-// many, until FreeHistories deletes them. The index is small and is deleted at
-// once: its version must not be found by a writer that is late.
+// deleteHistory puts a tombstone that hides the entries and rejected events, which
+// can be many, until FreeHistories deletes them. The index is small and is deleted
+// at once: a late writer must not find its version.
 func deleteHistory(h store.History, now time.Time) []change {
-	mark := &item{key: deletedKey(h)}
-	mark.dueAt(kindDeleted, now.Add(freeAfter))
-	return []change{{key: mark.key, put: mark}, {key: indexKey(h)}}
+	tombstone := &item{key: deletedKey(h)}
+	tombstone.dueAt(kindDeleted, now.Add(freeAfter))
+	return []change{{key: tombstone.key, put: tombstone}, {key: indexKey(h)}}
 }
 
-// FreeHistories deletes all items of up to limit histories that were deleted an
-// hour ago or longer, the longest ago first, and returns how many histories it
-// freed, also after an error. One that cannot be freed does not block the others.
-// If it is interrupted, the next call resumes; two at the same time are safe.
+// FreeHistories deletes all items of up to limit histories that were deleted at
+// least an hour ago, oldest deletion first. It returns how many histories it
+// freed, also with an error. One that cannot be freed does not block the others.
+// After an interruption the next call resumes; concurrent calls are safe.
 func (s *Store) FreeHistories(ctx context.Context, limit int) (freed int, err error) {
-	marks, err := s.dueItems(ctx, kindDeleted, s.now(), limit)
+	tombstones, err := s.dueItems(ctx, kindDeleted, s.now(), limit)
 	if err != nil {
 		return 0, err
 	}
 	var errs []error
-	for _, mark := range longestDue(marks, limit) {
-		err := s.free(ctx, mark)
+	for _, tombstone := range longestDue(tombstones, limit) {
+		err := s.free(ctx, tombstone)
 		if err == nil {
 			freed++
 			continue
@@ -59,16 +59,17 @@ func (s *Store) FreeHistories(ctx context.Context, limit int) (freed int, err er
 	return freed, errors.Join(errs...)
 }
 
-// free deletes the items of a history, then takes its mark out of the due index.
-func (s *Store) free(ctx context.Context, mark dueItem) error {
+// free deletes the items of a history, then removes its tombstone from the due
+// index.
+func (s *Store) free(ctx context.Context, tombstone dueItem) error {
 	keysOnly := expression.NamesList(expression.Name(dynamotable.PK), expression.Name(dynamotable.SK))
-	expr := expression.NewBuilder().WithKeyCondition(inPartition(mark.PK)).WithProjection(keysOnly)
+	expr := expression.NewBuilder().WithKeyCondition(inPartition(tombstone.PK)).WithProjection(keysOnly)
 	var batch []types.WriteRequest
 	for it, err := range s.query(ctx, dynamodb.QueryInput{ConsistentRead: aws.Bool(true)}, expr) {
 		if err != nil {
 			return err
 		}
-		if it.key == mark.key {
+		if it.key == tombstone.key {
 			continue
 		}
 		batch = append(batch, types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: it.Attributes()}})
@@ -82,7 +83,7 @@ func (s *Store) free(ctx context.Context, mark dueItem) error {
 	if err := s.deleteBatch(ctx, batch); err != nil {
 		return err
 	}
-	return s.finishCommit(ctx, mark)
+	return s.clearDue(ctx, tombstone)
 }
 
 func (s *Store) deleteBatch(ctx context.Context, batch []types.WriteRequest) error {
@@ -101,19 +102,19 @@ func (s *Store) deleteBatch(ctx context.Context, batch []types.WriteRequest) err
 	})
 }
 
-// settle takes a mark out of the due index, unless the history was marked again
-// since or another call has settled it.
-func (s *Store) finishCommit(ctx context.Context, mark dueItem) error {
+// clearDue removes a tombstone from the due index, unless the history was deleted
+// again since or another call has removed it.
+func (s *Store) clearDue(ctx context.Context, tombstone dueItem) error {
 	due := expression.Name(dynamotable.Due)
 	expr, err := expression.NewBuilder().
-		WithUpdate(expression.Set(expression.Name(dynamotable.Expires), expression.Value(expires(s.now(), markLife))).
+		WithUpdate(expression.Set(expression.Name(dynamotable.Expires), expression.Value(expires(s.now(), tombstoneLife))).
 			Remove(expression.Name(dynamotable.DueShard)).Remove(due)).
-		WithCondition(due.Equal(expression.Value(mark.due))).Build()
+		WithCondition(due.Equal(expression.Value(tombstone.due))).Build()
 	if err != nil {
 		return err
 	}
 	_, err = s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: s.table, Key: mark.Attributes(),
+		TableName: s.table, Key: tombstone.Attributes(),
 		UpdateExpression: expr.Update(), ConditionExpression: expr.Condition(),
 		ExpressionAttributeNames: expr.Names(), ExpressionAttributeValues: expr.Values(),
 	})

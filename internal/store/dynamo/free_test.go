@@ -34,20 +34,20 @@ func fill(t *testing.T, s *dynamo.Store, h store.History, entries int) {
 
 func of(id string) store.History { return store.History{Tenant: "a", Integration: id, Incarnation: 5} }
 
-// items counts what is stored of a history, without its mark.
-func (tb table) items(t *testing.T, h store.History) (items int, mark map[string]string) {
+// items counts the stored items of a history, and returns its tombstone separately.
+func (tb table) items(t *testing.T, h store.History) (items int, tombstone map[string]string) {
 	t.Helper()
 	for _, it := range tb.scan(t) {
 		if it["pk"] != fmt.Sprintf("H#%d#%s#%s", h.Incarnation, h.Integration, h.Tenant) {
 			continue
 		}
 		if it["sk"] == "E~DELETED" {
-			mark = it
+			tombstone = it
 		} else {
 			items++
 		}
 	}
-	return items, mark
+	return items, tombstone
 }
 
 func free(t *testing.T, s *dynamo.Store, limit, want int) {
@@ -79,23 +79,23 @@ func TestFreeHistories(t *testing.T) {
 	hidden(t, s, of("gone"))
 
 	free(t, s, 10, 0)
-	free(t, tb.at(59*time.Minute), 10, 0) // somebody may still write to it
+	free(t, tb.at(59*time.Minute), 10, 0) // a late actor may still write to it
 	if n, _ := tb.items(t, of("gone")); n != 63 {
 		t.Errorf("%d items of the history, want all but the index, and a late one", n)
 	}
 	free(t, tb.at(time.Hour), 0, 0)
 	free(t, tb.at(time.Hour), 10, 1)
-	n, mark := tb.items(t, of("gone"))
-	if n != 0 || mark == nil || mark["timetable"]+mark["due"] != "" || mark["expires"] != "1751806860" { // 35 days after it was freed
-		t.Errorf("left are %d items and the mark %v", n, mark)
+	n, tombstone := tb.items(t, of("gone"))
+	if n != 0 || tombstone == nil || tombstone["timetable"]+tombstone["due"] != "" || tombstone["expires"] != "1751806860" { // 35 days after it was freed
+		t.Errorf("left are %d items and the tombstone %v", n, tombstone)
 	}
 	free(t, tb.at(time.Hour), 10, 0)
 	commit(t, s, entry(of("gone"), "very late", base))
 	hidden(t, s, of("gone"))
-	if n, mark := tb.items(t, of("alive")); n != 8 || mark != nil {
-		t.Errorf("of the other history are left %d items, mark %v", n, mark)
+	if n, tombstone := tb.items(t, of("alive")); n != 8 || tombstone != nil {
+		t.Errorf("of the other history are left %d items, tombstone %v", n, tombstone)
 	}
-	commit(t, s, store.DeleteHistory{History: of("gone")}) // what was late goes with it
+	commit(t, s, store.DeleteHistory{History: of("gone")}) // frees the late writes, too
 	free(t, tb.at(time.Hour), 10, 1)
 	if n, _ := tb.items(t, of("gone")); n != 0 {
 		t.Errorf("left are %d items", n)
@@ -111,14 +111,14 @@ func TestFreeHistoriesTheLongestAgoFirst(t *testing.T) {
 	later := tb.at(time.Hour - 90*time.Second) // 0 and 1 are not due
 	free(t, later, 2, 2)
 	for i, want := range []bool{true, true, true, false, false} {
-		if _, mark := tb.items(t, of(fmt.Sprint(i))); (mark["due"] != "") != want {
-			t.Errorf("history %d is in the timetable: %v, want %v", i, !want, want)
+		if _, tombstone := tb.items(t, of(fmt.Sprint(i))); (tombstone["due"] != "") != want {
+			t.Errorf("history %d is in the due index: %v, want %v", i, !want, want)
 		}
 	}
 	free(t, later, 10, 1)
 }
 
-// Wherever it is interrupted, nothing is seen again, and the next call goes on.
+// Wherever it is interrupted, no entry reappears, and the next call continues.
 func TestFreeHistoriesInterrupted(t *testing.T) {
 	t.Parallel()
 	ids := []string{"one", "two"}
@@ -144,8 +144,8 @@ func TestFreeHistoriesInterrupted(t *testing.T) {
 				t.Errorf("interrupted at call %d: %d, and again: %d, %v", at, n, again, err)
 			}
 			for _, id := range ids {
-				if n, mark := tb.items(t, of(id)); n != 0 || mark == nil || mark["due"] != "" || mark["expires"] == "" {
-					t.Errorf("interrupted at call %d: left of %s are %d items and %v", at, id, n, mark)
+				if n, tombstone := tb.items(t, of(id)); n != 0 || tombstone == nil || tombstone["due"] != "" || tombstone["expires"] == "" {
+					t.Errorf("interrupted at call %d: left of %s are %d items and %v", at, id, n, tombstone)
 				}
 			}
 			if at > 20 {
@@ -155,8 +155,8 @@ func TestFreeHistoriesInterrupted(t *testing.T) {
 	}
 }
 
-// endAfter is a wire over which so many calls go that are not of the index. With
-// the last the process ends, whether the call arrives or not.
+// endAfter returns a wire that passes the given number of calls, not counting those
+// of the index. The process ends with the last one, whether that arrives or not.
 func endAfter(last int, arrives bool, end func()) *wire {
 	n := 0
 	return &wire{change: func(c *call) (*http.Response, error) {
@@ -174,7 +174,7 @@ func endAfter(last int, arrives bool, end func()) *wire {
 	}}
 }
 
-// One history that cannot be freed is not in the way of the others.
+// One history that cannot be freed does not block the others.
 func TestFreeHistoriesOneFails(t *testing.T) {
 	t.Parallel()
 	tb := newTable(t)
@@ -193,8 +193,8 @@ func TestFreeHistoriesOneFails(t *testing.T) {
 	free(t, tb.at(time.Hour), 10, 1)
 }
 
-// A history that is marked again while it is freed stays in the timetable.
-func TestFreeHistoriesMarkedAgain(t *testing.T) {
+// A history that is deleted again while it is freed stays in the due index.
+func TestFreeHistoriesDeletedAgain(t *testing.T) {
 	t.Parallel()
 	tb := newTable(t)
 	commit(t, tb.store(), store.DeleteHistory{History: of("gone")})
@@ -211,7 +211,7 @@ func TestFreeHistoriesMarkedAgain(t *testing.T) {
 	}
 }
 
-// What DynamoDB leaves of a batch is deleted too.
+// Items that DynamoDB leaves unprocessed are deleted, too.
 func TestFreeHistoriesInParts(t *testing.T) {
 	t.Parallel()
 	tb := newTable(t)

@@ -15,7 +15,7 @@ import (
 )
 
 // entryLife is how long a log entry can be read after it was created, as the API
-// promises. DynamoDB deletes it some days later.
+// promises. DynamoDB deletes it within days after that.
 const entryLife = 30 * 24 * time.Hour
 
 func addEntry(w store.AddEntry, order string) ([]change, error) {
@@ -27,9 +27,9 @@ func addEntry(w store.AddEntry, order string) ([]change, error) {
 	return []change{{key: it.key, put: it}}, nil
 }
 
-// Entries implements store.Store. Entries of more than 30 days ago are not
-// returned, whether DynamoDB has deleted them yet or not. Commits of one time on
-// two hosts are in the order of their clocks.
+// Entries implements store.Store. It never returns entries older than 30 days,
+// whether DynamoDB has deleted them or not. Entries of the same time from two
+// hosts are in the order of the hosts' clocks.
 func (s *Store) Entries(ctx context.Context, h store.History, limit int) ([]integration.LogEntry, error) {
 	if limit <= 0 {
 		return nil, nil
@@ -44,7 +44,7 @@ func (s *Store) Entries(ctx context.Context, h store.History, limit int) ([]inte
 		if err != nil {
 			return nil, err
 		}
-		if it.SK == skDeleted { // the first of all
+		if it.SK == skDeleted { // it sorts last, so it comes first here
 			return nil, nil
 		}
 		var e integration.LogEntry
@@ -58,8 +58,8 @@ func (s *Store) Entries(ctx context.Context, h store.History, limit int) ([]inte
 	return entries, nil
 }
 
-// RejectedIndex implements store.Store. The index of a deleted history is
-// deleted with it; one that was written later is returned.
+// RejectedIndex implements store.Store. The index of a deleted history is deleted
+// with it; one that is written later is returned.
 func (s *Store) RejectedIndex(ctx context.Context, h store.History) (*integration.RejectedIndex, error) {
 	x := &integration.RejectedIndex{}
 	if _, err := s.get(ctx, indexKey(h), &x.Entries, &x.Version); err != nil {
@@ -68,8 +68,8 @@ func (s *Store) RejectedIndex(ctx context.Context, h store.History) (*integratio
 	return x, nil
 }
 
-// Rejected implements store.Store. It reads the event together with the mark
-// that its history is deleted.
+// Rejected implements store.Store. It reads the event together with the tombstone
+// of its history.
 func (s *Store) Rejected(ctx context.Context, h store.History, eventID string) (*integration.Rejected, error) {
 	items, err := s.items(ctx, []key{rejectedKey(h, eventID), deletedKey(h)})
 	if err != nil {

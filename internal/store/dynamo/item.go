@@ -14,13 +14,13 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// attributes is an item as DynamoDB's API has it.
+// attributes is an item in the form of the DynamoDB API.
 type attributes = map[string]types.AttributeValue
 
-// item is a stored record. A field without an attribute is zero.
+// item is a stored record. A field is zero if the item lacks its attribute.
 type item struct {
 	key
-	Version  uint64 `dynamodbav:"version,omitempty"`   // random, new with every put
+	Version  uint64 `dynamodbav:"version,omitempty"`   // random, changes with every put
 	Doc      string `dynamodbav:"doc,omitempty"`       // the record as JSON
 	Event    []byte `dynamodbav:"event,omitempty"`     // of a rejected event, as a segment
 	DueShard string `dynamodbav:"timetable,omitempty"` // see package dynamotable
@@ -28,25 +28,25 @@ type item struct {
 	Expires  int64  `dynamodbav:"expires,omitempty"`   // s since 1970
 }
 
-// newItem returns the item of a record, without a version.
+// newItem returns the item for a record, without a version.
 func newItem(k key, record any) (*item, error) {
 	doc, err := json.Marshal(record)
 	if err != nil {
-		return nil, problem.Wrap(err, problem.Internal, "a %T cannot be stored", record)
+		return nil, problem.Wrap(err, problem.Internal, "cannot encode %T", record)
 	}
 	return &item{key: k, Doc: string(doc)}, nil
 }
 
-// itemOf returns the item of the attributes. What a projection left out is zero.
+// itemOf decodes attributes. Fields that a projection left out are zero.
 func itemOf(attrs attributes) (*item, error) {
 	it := &item{}
 	if err := attributevalue.UnmarshalMap(attrs, it); err != nil {
-		return nil, problem.Wrap(err, problem.Internal, "the stored item %q %q has an attribute of another type", it.PK, it.SK)
+		return nil, problem.Wrap(err, problem.Internal, "stored item %q %q has an attribute of the wrong type", it.PK, it.SK)
 	}
 	return it, nil
 }
 
-// versionOf returns the version of a stored item, 0 if it has none.
+// versionOf returns the version of a stored item; 0 if it has none.
 func versionOf(attrs attributes) uint64 {
 	it, err := itemOf(attrs)
 	if err != nil {
@@ -55,7 +55,7 @@ func versionOf(attrs attributes) uint64 {
 	return it.Version
 }
 
-// nonce returns a version that no record had before: any of 2^64 but 0.
+// nonce returns a new version: random, never 0, and in practice never reused.
 func nonce() uint64 {
 	for {
 		if n := rand.Uint64(); n != 0 {
@@ -64,7 +64,7 @@ func nonce() uint64 {
 	}
 }
 
-// dueAt adds the item to the index of due items; the zero time adds nothing.
+// dueAt adds the item to the due index, unless the time is zero.
 func (it *item) dueAt(kind string, t time.Time) {
 	if t.IsZero() {
 		return
@@ -73,32 +73,32 @@ func (it *item) dueAt(kind string, t time.Time) {
 	it.DueShard, it.Due = dueShardOf(kind, it.key), &due
 }
 
-// dueMillis is a time in the due index: the first whole millisecond that is not
-// before it, so that nothing is found too early.
+// dueMillis returns a time as the due index has it: in milliseconds, rounded up,
+// so that nothing is due too early.
 func dueMillis(t time.Time) int64 { return t.Add(time.Millisecond - 1).UnixMilli() }
 
-// expires returns when an item that was made at a time may be deleted: seconds,
-// rounded up.
+// expires returns the TTL of an item: when it may be deleted, in seconds since
+// 1970, rounded up.
 func expires(made time.Time, after time.Duration) int64 {
 	return made.Add(after + time.Second - 1).Unix()
 }
 
-// decode reads an item into a record.
+// decode decodes an item's JSON into a record.
 func (it *item) decode(record any) error {
 	if it.Doc == "" {
-		return problem.New(problem.Internal, "the stored item %q %q has no doc", it.PK, it.SK)
+		return problem.New(problem.Internal, "stored item %q %q has no doc", it.PK, it.SK)
 	}
 	if err := json.Unmarshal([]byte(it.Doc), record); err != nil {
-		return problem.Wrap(err, problem.Internal, "a stored %T cannot be read", record)
+		return problem.Wrap(err, problem.Internal, "cannot decode the stored %T", record)
 	}
 	return nil
 }
 
-// decodeVersioned reads an item into a record that has a version. An item
-// without one is damaged: no condition on it would ever hold.
+// decodeVersioned decodes an item into a record that has a version. An item
+// without one is damaged: no conditional write to it could ever succeed.
 func (it *item) decodeVersioned(record any, version *uint64) error {
 	if *version = it.Version; it.Version == 0 {
-		return problem.New(problem.Internal, "the stored item %q %q has no version", it.PK, it.SK)
+		return problem.New(problem.Internal, "stored item %q %q has no version", it.PK, it.SK)
 	}
 	return it.decode(record)
 }
@@ -110,13 +110,13 @@ func (it *item) integration() (*integration.Integration, error) {
 	}
 	tenant, id, ok := integrationOf(it.key)
 	if !ok {
-		return nil, problem.New(problem.Internal, "the stored item %q %q is no integration", it.PK, it.SK)
+		return nil, problem.New(problem.Internal, "stored item %q %q is not an integration", it.PK, it.SK)
 	}
 	in.Tenant, in.ID = tenant, id
 	return in, nil
 }
 
-// rejectedDoc is what is stored of a rejected event besides the event.
+// rejectedDoc is the JSON of a rejected event; the event is an attribute.
 type rejectedDoc struct {
 	CreatedAt  time.Time `json:"created_at"`
 	Attempts   int       `json:"attempts,omitzero"`

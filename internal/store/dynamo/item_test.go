@@ -13,7 +13,8 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// Whatever an item holds, it is read or refused, and what is read has a version.
+// Whatever an item contains, it is decoded or rejected, and a decoded record has a
+// version.
 func FuzzDecode(f *testing.F) {
 	d := event.Draft{ID: "6f1c4f0e-0000-4000-8000-000000000001", Name: "a.b", Payload: []byte(`{"a":1}`)}
 	at := time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
@@ -56,7 +57,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// What the due index names is read as the key it is, or not at all.
+// A key from the due index is parsed as the key it is, or rejected.
 func FuzzKeysAreReadAgain(f *testing.F) {
 	f.Add("P#0#a", "CURSOR#hook")
 	f.Add("P#00#a", "CURSOR#hook")

@@ -13,13 +13,13 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// The sort keys, and the prefixes of those that name something.
+// Sort keys, and the prefixes of those that contain a name.
 const (
 	skPartition = "RECORD"
 	skTenant    = "TENANT"
 	skIndex     = "INDEX"
-	// skDeleted marks a deleted history. It sorts after every entry: a query that
-	// reads the newest entries first returns it before all of them.
+	// skDeleted is the tombstone of a deleted history. It sorts after every entry:
+	// a query that reads the newest entries first returns it before all of them.
 	skDeleted = "E~DELETED"
 
 	cursorPrefix      = "CURSOR#" // integration
@@ -32,11 +32,11 @@ const (
 const (
 	kindDue     = "due"     // cursors, at their DueAt
 	kindExpired = "grace"   // completed replays, at their CompletedAt
-	kindDeleted = "deleted" // marks of deleted histories, when they can be freed
+	kindDeleted = "deleted" // tombstones of histories, at the time they can be freed
 )
 
-// shards is how many partition keys of the due index share the items of a kind:
-// one takes 1,000 writes a second at most.
+// shards is how many partition keys of the due index the items of a kind are
+// spread over: DynamoDB allows 1,000 writes per second to each.
 const shards = 16
 
 // key is the primary key of an item.
@@ -66,15 +66,14 @@ func rejectedKey(h store.History, eventID string) key {
 	return newKey(historyPK(h), rejectedPrefix+eventID)
 }
 
-// entryKey sorts the entries of a history by their time, then by the order of
-// their commits.
+// entryKey sorts the entries of a history by time, then by order, see entryOrder.
 func entryKey(h store.History, created time.Time, order string) key {
 	return newKey(historyPK(h), entriesFrom(created)+"#"+order)
 }
 
-// entriesFrom sorts before the sort key of every entry that was created at the
-// given time or later, and after those of all before. It is the time in ms, of
-// 14 digits, and the nanoseconds beyond. Times before 1970 count as 1970.
+// entriesFrom returns a sort key that is before that of every entry created at
+// the given time or later, and after all earlier ones. It is the time as 14
+// digits of ms and 6 of ns. Times before 1970 count as 1970.
 func entriesFrom(t time.Time) string {
 	if t.Before(firstTime) {
 		t = firstTime
@@ -90,15 +89,15 @@ var (
 	lastTime  = time.UnixMilli(99_999_999_999_999) // of 14 digits
 )
 
-// escape keeps an integration's id apart from the tenant behind it. An id that
-// can be registered is what it is.
+// escape separates an integration's id from the tenant after it. It does not
+// change ids that can be registered.
 var escape = strings.NewReplacer("%", "%25", "#", "%23")
 
 func historyPK(h store.History) string {
 	return dynamotable.HistoryPrefix + strconv.FormatUint(h.Incarnation, 10) + "#" + escape.Replace(h.Integration) + "#" + h.Tenant
 }
 
-// cursorOf returns what the key of a cursor names; false if it is another key.
+// cursorOf parses the key of a cursor; false if it is another key.
 func cursorOf(k key) (handoff.Key, bool) {
 	part, ok1 := strings.CutPrefix(k.PK, dynamotable.PartitionPrefix)
 	id, ok2 := strings.CutPrefix(k.SK, cursorPrefix)
@@ -106,15 +105,14 @@ func cursorOf(k key) (handoff.Key, bool) {
 	return handoff.Key{Tenant: p.Tenant, Integration: id, Lane: p.Lane}, ok1 && ok2 && ok3
 }
 
-// integrationOf returns what the key of an integration names; false if it is
-// another key.
+// integrationOf parses the key of an integration; false if it is another key.
 func integrationOf(k key) (tenant, id string, ok bool) {
 	tenant, ok1 := strings.CutPrefix(k.PK, dynamotable.TenantPrefix)
 	id, ok2 := strings.CutPrefix(k.SK, integrationPrefix)
 	return tenant, id, ok1 && ok2
 }
 
-// dueShardOf returns the partition key of the due index for an item of a kind.
+// dueShardOf returns the partition key in the due index for an item of a kind.
 func dueShardOf(kind string, k key) string {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(k.PK + "\x00" + k.SK)) // a hash never fails

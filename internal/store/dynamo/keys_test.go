@@ -14,7 +14,7 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// What is stored under these keys must be found by every later release.
+// Every later release must find what is stored under these keys.
 func TestKeysAreStable(t *testing.T) {
 	t.Parallel()
 	const id = "6f1c4f0e-0000-4000-8000-000000000001"
@@ -52,7 +52,7 @@ func TestKeysAreStable(t *testing.T) {
 	}
 }
 
-// names are texts that a careless key would mix up.
+// names are strings that a careless key format would confuse.
 func names() *rapid.Generator[string] {
 	return rapid.OneOf(rapid.StringMatching(`[ab#%~0-9/]{0,6}`),
 		rapid.SampledFrom([]string{"", "#", "0#a", "a#", "#a", "%23", "%", "I#hook", "TENANT", "RECORD", "INDEX", "E#1", "E~DELETED", "R#x", "CURSOR#x"}))
@@ -66,7 +66,7 @@ func recordsOf(tenant, id, eventID string, lane int, incarnation uint64) map[str
 		fmt.Sprintf("record %q %d", tenant, lane):                                recordKey(event.Partition{Tenant: tenant, Lane: lane}),
 		fmt.Sprintf("cursor %q %q %d", tenant, id, lane):                         cursorKey(handoff.Key{Tenant: tenant, Integration: id, Lane: lane}),
 		fmt.Sprintf("index %q", fmt.Sprint(h.Incarnation, []string{tenant, id})): indexKey(h),
-		fmt.Sprintf("mark %q %q %d", tenant, id, incarnation):                    deletedKey(h),
+		fmt.Sprintf("tombstone %q %q %d", tenant, id, incarnation):               deletedKey(h),
 		fmt.Sprintf("rejected %q %q %d %q", tenant, id, incarnation, eventID):    rejectedKey(h, eventID),
 		fmt.Sprintf("entry %q %q %d", tenant, id, incarnation):                   entryKey(h, time.UnixMilli(5), "x"),
 	}
@@ -80,7 +80,7 @@ func TestRecordsShareNoKey(t *testing.T) {
 			parts[i] = names().Draw(t, "part")
 		}
 		n, lane := rapid.Uint64Range(0, 11).Draw(t, "incarnation"), rapid.IntRange(0, 11).Draw(t, "lane")
-		// The same text divided in different ways, escaped, and by chance.
+		// The same text split in different ways, escaped, and at random.
 		escaped := escape.Replace(parts[0])
 		differ(t,
 			recordsOf(parts[1]+"#"+parts[2], parts[0], parts[1], lane, n), recordsOf(parts[2], parts[0]+"#"+parts[1], parts[1], lane, n),
@@ -89,7 +89,7 @@ func TestRecordsShareNoKey(t *testing.T) {
 	})
 }
 
-// differ expects that two keys are equal only if they are of one record.
+// differ checks that two keys are equal only if they are of the same record.
 func differ(t interface{ Fatalf(string, ...any) }, all ...map[string]key) {
 	owners := map[key]string{}
 	for _, some := range all {
@@ -107,13 +107,13 @@ func FuzzRecordsShareNoKey(f *testing.F) {
 	f.Add("a", "%23", "e", 1, uint64(1), "a", "#", "e", 1, uint64(1))
 	f.Fuzz(func(t *testing.T, tenant1, id1, event1 string, lane1 int, n1 uint64, tenant2, id2, event2 string, lane2 int, n2 uint64) {
 		if !utf8.ValidString(tenant1+id1+event1) || !utf8.ValidString(tenant2+id2+event2) {
-			return // nothing that is not UTF-8 names anything
+			return // names are always valid UTF-8
 		}
 		differ(t, recordsOf(tenant1, id1, event1, lane1, n1), recordsOf(tenant2, id2, event2, lane2, n2))
 	})
 }
 
-// What the index answers, keys alone, must name what was put.
+// The keys that the index returns must identify what was put.
 func TestKeysAreReadAgain(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -136,8 +136,8 @@ func TestKeysAreReadAgain(t *testing.T) {
 	}
 }
 
-// Keys of entries sort as their times do, and the mark behind all of them and
-// before whatever else a history has.
+// Keys of entries sort by time, and the tombstone after all of them and before
+// everything else of a history.
 func TestEntriesSortByTime(t *testing.T) {
 	t.Parallel()
 	h := store.History{Tenant: "a", Integration: "hook", Incarnation: 1}
@@ -153,8 +153,8 @@ func TestEntriesSortByTime(t *testing.T) {
 		if from := entriesFrom(a); from > ka || b.Before(a) && kb >= from {
 			t.Fatalf("%s is no lower bound of %s, or of %s", from, ka, kb)
 		}
-		if mark := deletedKey(h).SK; ka >= mark || mark >= indexKey(h).SK || mark >= rejectedKey(h, "").SK {
-			t.Fatalf("the mark %s does not lie between the entries and the rest", mark)
+		if tombstone := deletedKey(h).SK; ka >= tombstone || tombstone >= indexKey(h).SK || tombstone >= rejectedKey(h, "").SK {
+			t.Fatalf("the tombstone %s does not sort between the entries and the rest", tombstone)
 		}
 	})
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// TestItemsAreStored pins the attributes of every kind of item: what is stored
-// must be found by every later release. V stands for a version, which is random.
+// TestItemsAreStored pins the attributes of every kind of item: every later release
+// must be able to read them. V is a version, which is random.
 func TestItemsAreStored(t *testing.T) {
 	t.Parallel()
 	tb := newTable(t)
@@ -65,7 +65,7 @@ func TestItemsAreStored(t *testing.T) {
 	}
 }
 
-// layout is an item with the types of its attributes, the key first.
+// layout formats an item with the types of its attributes, the key first.
 func layout(it map[string]types.AttributeValue) string {
 	names := slices.SortedFunc(maps.Keys(it), func(a, b string) int {
 		if of := map[string]int{"pk": -2, "sk": -1}; of[a] != of[b] {

@@ -12,8 +12,8 @@ import (
 	"github.com/sluicehq/sluice/internal/store/dynamo"
 )
 
-// lossy is a store whose first answer is lost; meanwhile runs before the client
-// calls again.
+// lossy returns a store whose first response is lost; meanwhile runs before the
+// client retries.
 func lossy(tb table, meanwhile func(), again func(*call)) (*dynamo.Store, *wire) {
 	w := &wire{}
 	s := tb.via(w)
@@ -35,8 +35,8 @@ func nothing()           {}
 func unchanged(*call)    {}
 func otherToken(c *call) { c.body["ClientRequestToken"] = rand.Text() }
 
-// A write whose answer is lost is repeated by the client, and is no conflict
-// with itself.
+// The client repeats a write whose response is lost, and the write does not
+// conflict with itself.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	partition := event.Partition{Tenant: "a"}
@@ -86,7 +86,7 @@ func TestLostAnswers(t *testing.T) {
 	})
 }
 
-// If another one has written meanwhile, it has to be read again.
+// If another writer was faster than the retry, it is a conflict.
 func TestLostAnswersAndAnother(t *testing.T) {
 	t.Parallel()
 	tb := newTable(t)

@@ -26,12 +26,12 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(emulators.Run(m)) }
 
-// base is the time that the tests' records are of, and clock is soon after.
+// base is the time of the tests' records; clock is shortly after it.
 var base = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
 
 func clock() time.Time { return base.Add(time.Minute) }
 
-// table is a table of its own of DynamoDB Local.
+// table is a new table in DynamoDB Local.
 type table struct {
 	client *dynamodb.Client
 	name   string
@@ -45,20 +45,20 @@ func newTable(t testing.TB) table {
 	return table{client, emulators.NewTable(t, client)}
 }
 
-// connections are those of all tests.
+// connections are shared by all tests.
 var connections = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
-// at is the table's store when so much time has passed since clock.
+// at returns the table's store with its clock that much after clock.
 func (tb table) at(d time.Duration, optional ...func(*dynamodb.Options)) *dynamo.Store {
 	return dynamo.New(quick(tb.client, optional...), tb.name, func() time.Time { return clock().Add(d) })
 }
 
 func (tb table) store() *dynamo.Store { return tb.at(0) }
 
-// via is a store whose calls go through a wire.
+// via returns a store whose calls go through a wire.
 func (tb table) via(w *wire) *dynamo.Store { return tb.at(0, w.through) }
 
-// quick is the client with the retries of the real one, but no pauses.
+// quick configures a client with the usual retries, but without pauses.
 func quick(client *dynamodb.Client, optional ...func(*dynamodb.Options)) *dynamodb.Client {
 	return dynamodb.New(client.Options(), append(optional, func(o *dynamodb.Options) {
 		o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
@@ -68,23 +68,23 @@ func quick(client *dynamodb.Client, optional ...func(*dynamodb.Options)) *dynamo
 	})...)
 }
 
-// wire is what the calls of a client go through: it counts them, and can change
-// what is asked and answered.
+// wire intercepts the calls of a client: it counts them, and can change requests
+// and responses.
 type wire struct {
 	client interface {
 		Do(*http.Request) (*http.Response, error)
 	}
-	// change is given each call, numbered from 1; nil lets it through.
+	// change handles each call, numbered from 1; nil passes it on.
 	change func(c *call) (*http.Response, error)
 
 	mu    sync.Mutex
 	calls []string
 }
 
-// through makes a client go through the wire.
+// through makes a client use the wire.
 func (w *wire) through(o *dynamodb.Options) { w.client, o.HTTPClient = o.HTTPClient, w }
 
-// call is one call as it goes over the wire.
+// call is one call on the wire.
 type call struct {
 	number int
 	op     string
@@ -113,8 +113,7 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	return w.change(c)
 }
 
-// count returns how many calls there were since it was called last, by their
-// operations.
+// count returns the number of calls since the last count, by operation.
 func (w *wire) count() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -126,7 +125,7 @@ func (w *wire) count() string {
 	return strings.TrimPrefix(fmt.Sprint(counts), "map")
 }
 
-// pass makes the call, with its body as it is now.
+// pass makes the call, with the current body.
 func (c *call) pass() (*http.Response, error) {
 	data, err := json.Marshal(c.body)
 	if err != nil {
@@ -137,7 +136,7 @@ func (c *call) pass() (*http.Response, error) {
 	return c.wire.client.Do(req)
 }
 
-// lose makes the call and answers that something failed.
+// lose makes the call and returns an error instead of its response.
 func (c *call) lose() (*http.Response, error) {
 	res, err := c.pass()
 	if err != nil {
@@ -147,7 +146,7 @@ func (c *call) lose() (*http.Response, error) {
 	return c.answer(http.StatusInternalServerError, `{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError"}`)
 }
 
-// answer answers the call without making it.
+// answer returns a response without making the call.
 func (c *call) answer(status int, body string) (*http.Response, error) {
 	return &http.Response{
 		Status: http.StatusText(status), StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Request: c.req,
@@ -156,7 +155,7 @@ func (c *call) answer(status int, body string) (*http.Response, error) {
 	}, nil
 }
 
-// scan returns all items of the table: to look beneath the store.
+// scan returns all items of the table, bypassing the store.
 func (tb table) scan(t testing.TB) []map[string]string {
 	t.Helper()
 	var items []map[string]string
@@ -194,8 +193,8 @@ func reasons(entries []integration.LogEntry) string {
 	return strings.Join(all, " ")
 }
 
-// inPart makes a BatchGetItem of its first key alone and answers that the rest
-// is unprocessed.
+// inPart makes a BatchGetItem of the first key only and returns the others as
+// unprocessed.
 func (c *call) inPart() (*http.Response, error) {
 	tables := c.body["RequestItems"].(map[string]any)
 	left := map[string]any{}

@@ -16,7 +16,8 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// write makes all changes or none.
+// write makes all changes or none. It retries while it is throttled or in
+// conflict with a transaction in progress.
 func (s *Store) write(ctx context.Context, changes []change) error {
 	if len(changes) == 0 {
 		return nil
@@ -42,7 +43,7 @@ func (s *Store) write(ctx context.Context, changes []change) error {
 		case failed:
 			return awserror.Problem(err, toWrite)
 		case refused:
-			return problem.Wrap(err, problem.Internal, "DynamoDB rejects a Commit of %d items", len(changes))
+			return problem.Wrap(err, problem.Internal, "DynamoDB rejected a Commit of %d items", len(changes))
 		case busy:
 			if err := pause(ctx, attempt, err); err != nil {
 				return err
@@ -51,7 +52,7 @@ func (s *Store) write(ctx context.Context, changes []change) error {
 	}
 }
 
-// send makes the one write of a Commit without a transaction.
+// send makes the only write of a Commit, without a transaction.
 func (s *Store) send(ctx context.Context, w types.TransactWriteItem) error {
 	if d := w.Delete; d != nil {
 		_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
@@ -69,10 +70,10 @@ func (s *Store) send(ctx context.Context, w types.TransactWriteItem) error {
 	return err
 }
 
-// transaction returns a function that tries the writes in one transaction. By
-// its token DynamoDB recognises a call that the client retries because the
-// response was lost. A transaction that was cancelled has written nothing; the
-// next try is another one, with a token of its own.
+// transaction returns a function that tries the writes in one transaction. Its
+// token lets DynamoDB recognise a call that the client retries because the
+// response was lost. A cancelled transaction has written nothing; the next try is
+// a new transaction with a new token.
 func (s *Store) transaction(ctx context.Context, items []types.TransactWriteItem) func() error {
 	in := &dynamodb.TransactWriteItemsInput{ClientRequestToken: aws.String(rand.Text()), TransactItems: items}
 	return func() error {
@@ -89,10 +90,10 @@ type outcome int
 
 const (
 	made     outcome = iota // everything is written
-	conflict                // a version is not the one asked for; nothing is written
+	conflict                // a stored version is not the required one; nothing is written
 	busy                    // another transaction writes the same item, or a limit is reached; try again
 	refused                 // DynamoDB will never accept it
-	failed                  // by an error of the call
+	failed                  // the call returned another error
 )
 
 func outcomeOf(err error, changes []change) outcome {
@@ -115,15 +116,15 @@ func outcomeOf(err error, changes []change) outcome {
 	return failed
 }
 
-// cancelled returns the outcome of a transaction by the reasons for which it was
-// cancelled, one for each change.
+// cancelled returns the outcome of a cancelled transaction from the reasons, one
+// for each change.
 func cancelled(reasons []types.CancellationReason, changes []change) outcome {
 	seen := made
 	for i, r := range reasons {
 		switch code := aws.ToString(r.Code); code {
 		case "ConditionalCheckFailed":
-			// One of its items shows that all were made: this is the retry of a
-			// transaction whose token DynamoDB has forgotten.
+			// One stored item shows that all changes were made: this is the retry
+			// of a transaction whose token DynamoDB has forgotten.
 			if i < len(changes) && changes[i].isIn(r.Item) {
 				return made
 			}
@@ -145,25 +146,25 @@ func cancelled(reasons []types.CancellationReason, changes []change) outcome {
 	return seen
 }
 
-// isIn reports whether the change was made, given the item that is stored now.
+// isIn reports whether the change was made, given the item as it is stored now.
 func (c *change) isIn(stored attributes) bool {
 	return c.put != nil && c.put.Version != 0 && versionOf(stored) == c.put.Version
 }
 
-// Pauses double from the first to the longest; after so many attempts the caller
-// is told to try again later.
+// Pauses between attempts double from firstPause to longestPause; after the last
+// attempt the error is Unavailable.
 const (
 	firstPause   = 5 * time.Millisecond
 	longestPause = 160 * time.Millisecond
 	attempts     = 8
 )
 
-// pause waits after the given attempt, counted from 0: a random time, so that two
-// writers in conflict do not collide again. It returns an error when the attempts
-// are used up or the context ends.
+// pause waits after the given attempt, counted from 0. The time is random, so that
+// two conflicting writers do not collide again. It returns an error if no attempts
+// are left or the context ends.
 func pause(ctx context.Context, attempt int, cause error) error {
 	if attempt >= attempts-1 {
-		return problem.Wrap(cause, problem.Unavailable, "The records of the service are too busy. Try again in a moment.")
+		return problem.Wrap(cause, problem.Unavailable, "The service's records are too busy. Try again in a moment.")
 	}
 	if err := backoff.Wait(ctx, backoff.Full(firstPause, attempt+1, longestPause, nil)); err != nil {
 		return awserror.Problem(ctx.Err(), "reach its records")
@@ -171,10 +172,10 @@ func pause(ctx context.Context, attempt int, cause error) error {
 	return nil
 }
 
-var errUnprocessed = errors.New("DynamoDB left a part of the batch unprocessed")
+var errUnprocessed = errors.New("DynamoDB left part of the batch unprocessed")
 
-// repeat calls batch until nothing of it is unprocessed. batch returns how much
-// is left, of the given size at first. Only attempts without progress count.
+// repeat calls batch until everything is processed. batch returns how many items
+// are left, out of size at first. Only attempts without progress count.
 func (s *Store) repeat(ctx context.Context, size int, batch func() (int, error)) error {
 	for attempt := 0; ; attempt++ {
 		left, err := batch()

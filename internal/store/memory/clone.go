@@ -10,8 +10,8 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// Each clone shares no memory that can be written to with its original.
-// TestClonesShareNothing finds a field that was forgotten here.
+// A clone shares no mutable memory with its original. TestClonesShareNothing
+// finds fields that are forgotten here.
 
 func cloneTenant(t *store.Tenant) *store.Tenant {
 	c := *t

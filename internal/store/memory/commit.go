@@ -7,9 +7,9 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// Commit implements store.Store: every condition is looked at before anything
-// is written. As no record is in a Commit twice, no write can change the
-// condition of another.
+// Commit implements store.Store: it checks every condition before it writes
+// anything. As no record is in a Commit twice, no write can affect the condition
+// of another.
 func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 	if err := store.Check(writes); err != nil {
 		return err
@@ -29,7 +29,7 @@ func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 	return nil
 }
 
-// holds reports whether the record a write is for has the version it asks for.
+// holds reports whether the stored record has the version that a write requires.
 func (s *Store) holds(w store.Write) bool {
 	switch w := w.(type) {
 	case store.PutTenant:
@@ -64,7 +64,7 @@ func (s *Store) holdsIntegration(given *integration.Integration) bool {
 	return given.Version == 0 && in == nil || in != nil && in.Version == given.Version
 }
 
-// apply makes one write. Its condition holds.
+// apply makes one write, whose condition holds.
 func (s *Store) apply(w store.Write) {
 	switch w := w.(type) {
 	case store.PutTenant:

@@ -1,5 +1,5 @@
-// Package memory is the store in memory: the double for tests, with every
-// promise of the port and nothing else. Nothing outlives the process.
+// Package memory implements the store in memory, as a double for tests: it keeps
+// every promise of the port and no data beyond the process.
 package memory
 
 import (
@@ -21,7 +21,7 @@ import (
 // Store implements store.Store in maps.
 type Store struct {
 	mu           sync.Mutex
-	version      uint64 // the last one given out, of any record: none is given twice
+	version      uint64 // the last one assigned, to any record: never reused
 	tenants      map[string]*store.Tenant
 	integrations map[integrationKey]*integration.Integration
 	records      map[event.Partition]*handoff.PartitionState
@@ -31,7 +31,8 @@ type Store struct {
 
 type integrationKey struct{ tenant, id string }
 
-// history is the log and the rejected events of one life of an integration.
+// history is the log and the rejected events of one incarnation of an
+// integration.
 type history struct {
 	entries  []integration.LogEntry // in the order of their commits
 	index    *integration.RejectedIndex
@@ -51,10 +52,10 @@ func New() *Store {
 
 var _ store.Store = (*Store)(nil)
 
-// lock takes the store for a caller whose context still holds.
+// lock locks the store, or returns an error if the context has ended.
 func (s *Store) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		return problem.Wrap(err, problem.Unavailable, "The request ended before its records were reached. Try again.")
+		return problem.Wrap(err, problem.Unavailable, "The request ended before its records could be reached. Try again.")
 	}
 	s.mu.Lock()
 	return nil
@@ -101,7 +102,7 @@ func (s *Store) Integrations(ctx context.Context, tenant string) ([]*integration
 	return found, nil
 }
 
-// Record implements store.Store.
+// Partition implements store.Store.
 func (s *Store) Partition(ctx context.Context, p event.Partition) (*handoff.PartitionState, error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, err
@@ -121,7 +122,7 @@ func (s *Store) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, err
 	defer s.mu.Unlock()
 	c := s.cursors[k]
 	if c == nil {
-		return nil, problem.New(problem.NotFound, "There is no cursor of integration %q in lane %d.", k.Integration, k.Lane)
+		return nil, problem.New(problem.NotFound, "Integration %q has no cursor in lane %d.", k.Integration, k.Lane)
 	}
 	return cloneCursor(c), nil
 }
@@ -145,23 +146,23 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]handoff
 	return due[:min(len(due), max(limit, 0))], nil
 }
 
-// Graces implements store.Store.
+// ExpiredReplays implements store.Store.
 func (s *Store) ExpiredReplays(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
-	over := slices.SortedFunc(maps.Values(s.integrations), func(a, b *integration.Integration) int {
+	expired := slices.SortedFunc(maps.Values(s.integrations), func(a, b *integration.Integration) int {
 		return cmp.Or(a.CompletedAt.Compare(b.CompletedAt), strings.Compare(a.Tenant, b.Tenant), strings.Compare(a.ID, b.ID))
 	})
-	over = slices.DeleteFunc(over, func(in *integration.Integration) bool {
+	expired = slices.DeleteFunc(expired, func(in *integration.Integration) bool {
 		return in.CompletedAt.IsZero() || in.CompletedAt.After(before)
 	})
-	over = over[:min(len(over), max(limit, 0))]
-	for i, in := range over {
-		over[i] = cloneIntegration(in)
+	expired = expired[:min(len(expired), max(limit, 0))]
+	for i, in := range expired {
+		expired[i] = cloneIntegration(in)
 	}
-	return over, nil
+	return expired, nil
 }
 
 // Entries implements store.Store.

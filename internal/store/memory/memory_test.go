@@ -15,7 +15,7 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store { return New() })
 }
 
-// A field that is added to a record and forgotten in its clone is found here.
+// This test finds a field that was added to a record but not to its clone.
 func TestClonesShareNothing(t *testing.T) {
 	check := func(original, clone any) {
 		t.Helper()
@@ -43,7 +43,7 @@ func TestClonesShareNothing(t *testing.T) {
 
 var timeType = reflect.TypeFor[time.Time]()
 
-// filled returns a T in which every pointer and slice points somewhere.
+// filled returns a T in which no pointer or slice is nil.
 func filled[T any]() *T {
 	v := new(T)
 	fill(reflect.ValueOf(v).Elem())
@@ -71,7 +71,7 @@ func fill(v reflect.Value) {
 	}
 }
 
-// pointers collects where v's pointers and slices point to.
+// pointers collects the addresses that v's pointers and slices point to.
 func pointers(v reflect.Value, path string, into map[uintptr]string) {
 	switch v.Kind() {
 	case reflect.Pointer:

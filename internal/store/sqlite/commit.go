@@ -11,13 +11,13 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// Commit implements store.Store. It is one operation of the writer, in which
-// every condition is part of the statement that writes.
+// Commit implements store.Store. It is one operation of the writer; each
+// condition is part of the statement that writes.
 func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 	if err := store.Check(writes); err != nil {
 		return err
 	}
-	// What depends on the records alone is done here, beside the writer.
+	// Encoding needs only the records, so it is done outside the writer.
 	changes := make([]change, len(writes))
 	size := 0
 	for i, w := range writes {
@@ -47,11 +47,11 @@ func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 	return nil
 }
 
-// change is one write of a Commit as statements.
+// change is one write of a Commit as SQL statements.
 type change struct {
 	steps   []step
-	size    int     // about how many bytes it writes
-	version *uint64 // where to set next after the commit, nil for nowhere
+	size    int     // approximate number of bytes it writes
+	version *uint64 // set to next after the commit, unless nil
 	next    uint64
 }
 
@@ -59,7 +59,7 @@ type change struct {
 type step struct {
 	query string
 	args  []any
-	must  int64 // how many rows it has to change, or it is a conflict; -1 for any
+	must  int64 // the number of rows it must change, else it is a conflict; -1: any
 }
 
 func (c *change) run(tx *sqlitedb.Tx) error {
@@ -104,7 +104,7 @@ func changeOf(w store.Write) (change, error) {
 	case store.DeleteHistory:
 		return deleteHistory(w.History), nil
 	default:
-		return change{}, problem.New(problem.Internal, "the store does not know the write %T", w)
+		return change{}, problem.New(problem.Internal, "unknown write %T", w)
 	}
 }
 
@@ -127,7 +127,7 @@ func addEntry(w store.AddEntry) (change, error) {
 	return change{steps: []step{{query, args, 1}}, size: len(data)}, nil
 }
 
-// deleteHistory deletes the one row that is small and hides the others, which
+// deleteHistory deletes the index, one small row, and hides the other rows, which
 // can be many: TrimHistories deletes them.
 func deleteHistory(h store.History) change {
 	return change{steps: []step{
@@ -141,7 +141,7 @@ func historyArgs(h store.History) []any { return []any{h.Tenant, h.Integration, 
 func encode(record any) ([]byte, error) {
 	data, err := json.Marshal(record)
 	if err != nil {
-		return nil, problem.Wrap(err, problem.Internal, "a %T cannot be stored", record)
+		return nil, problem.Wrap(err, problem.Internal, "cannot encode %T", record)
 	}
 	return data, nil
 }

@@ -1,7 +1,7 @@
 package sqlite
 
-// TrimQueries are those that TrimHistories asks for each history, and a read of
-// the entries.
+// TrimQueries are the queries that TrimHistories makes per history, and the one
+// that reads entries.
 func TrimQueries() []string {
 	queries := []string{cutQuery, cutDelete, entriesQuery}
 	for _, p := range parts {

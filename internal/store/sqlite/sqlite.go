@@ -1,6 +1,6 @@
-// Package sqlite is the store in a node's database. A record is a row: what it
-// is found by is in columns of its own, the rest is JSON. The version is in its
-// column only.
+// Package sqlite implements the store in a node's database. A record is a row: the
+// fields it is looked up by are columns, the rest is JSON. The version is only in
+// its column.
 package sqlite
 
 import (
@@ -21,8 +21,7 @@ import (
 // Store implements store.Store over the database of a node.
 type Store struct{ db *sqlitedb.DB }
 
-// New returns the store in the given database, which stays the caller's to
-// close.
+// New returns a store in the given database. The caller closes the database.
 func New(db *sqlitedb.DB) *Store { return &Store{db: db} }
 
 var _ store.Store = (*Store)(nil)
@@ -57,7 +56,7 @@ func (s *Store) Integrations(ctx context.Context, tenant string) ([]*integration
 	return s.integrations(ctx, "SELECT tenant, id, version, data FROM integrations WHERE tenant = ? ORDER BY id", tenant)
 }
 
-// Graces implements store.Store.
+// ExpiredReplays implements store.Store.
 func (s *Store) ExpiredReplays(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
 	return s.integrations(ctx, "SELECT tenant, id, version, data FROM integrations WHERE completed_at <= ? ORDER BY completed_at, tenant, id LIMIT ?",
 		nanos(before), max(limit, 0))
@@ -82,7 +81,7 @@ func (s *Store) integrations(ctx context.Context, query string, args ...any) ([]
 	return found, err
 }
 
-// Record implements store.Store.
+// Partition implements store.Store.
 func (s *Store) Partition(ctx context.Context, p event.Partition) (*handoff.PartitionState, error) {
 	r := &handoff.PartitionState{}
 	_, err := s.one(ctx, r, &r.Version, "SELECT version, data FROM records WHERE tenant = ? AND lane = ?", p.Tenant, p.Lane)
@@ -102,7 +101,7 @@ func (s *Store) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, err
 		return nil, err
 	}
 	if !found {
-		return nil, problem.New(problem.NotFound, "There is no cursor of integration %q in lane %d.", k.Integration, k.Lane)
+		return nil, problem.New(problem.NotFound, "Integration %q has no cursor in lane %d.", k.Integration, k.Lane)
 	}
 	c.Key = k
 	return c, nil
@@ -123,7 +122,7 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]handoff
 	return due, err
 }
 
-// notDeleted leaves out the rows x of histories that were deleted.
+// notDeleted excludes the rows x of deleted histories.
 const notDeleted = " AND NOT EXISTS (SELECT 1 FROM deleted_histories d WHERE d.tenant = x.tenant AND d.integration = x.integration AND d.incarnation = x.incarnation)"
 
 const entriesQuery = "SELECT data FROM entries AS x" + ofHistory + notDeleted + " ORDER BY created_at DESC, id DESC LIMIT ?"
@@ -180,14 +179,15 @@ func (s *Store) Rejected(ctx context.Context, h store.History, eventID string) (
 	return r, nil
 }
 
-// rejectedRow is what is stored of a rejected event beside the event.
+// rejectedRow is the JSON of a rejected event; the event is a column.
 type rejectedRow struct {
 	CreatedAt  time.Time `json:"created_at"`
 	Attempts   int       `json:"attempts,omitzero"`
 	RetryUntil time.Time `json:"retry_until,omitzero"`
 }
 
-// one reads a row of version and data into a record, if there is one.
+// one reads a row of version and data into a record and reports whether there is
+// one.
 func (s *Store) one(ctx context.Context, record any, version *uint64, query string, key ...any) (bool, error) {
 	var data []byte
 	found, err := s.db.QueryRow(ctx, query, key, version, &data)
@@ -197,7 +197,7 @@ func (s *Store) one(ctx context.Context, record any, version *uint64, query stri
 	return true, decode(data, record)
 }
 
-// each calls use for every row of a query.
+// each calls use for each row of a query.
 func (s *Store) each(ctx context.Context, query string, args []any, use func(scan func(...any) error) error) error {
 	rows, err := s.db.Query(ctx, query, args...)
 	if err != nil {
@@ -214,13 +214,13 @@ func (s *Store) each(ctx context.Context, query string, args []any, use func(sca
 
 func decode(data []byte, record any) error {
 	if err := json.Unmarshal(data, record); err != nil {
-		return problem.Wrap(err, problem.Internal, "a stored %T cannot be read", record)
+		return problem.Wrap(err, problem.Internal, "cannot decode the stored %T", record)
 	}
 	return nil
 }
 
-// nanos is a time as it is compared in the database. Times outside the years
-// 1678 to 2262 are cut to them.
+// nanos returns a time in ns since 1970, as the database has it. Times outside
+// the years 1678 to 2262 are clamped.
 func nanos(t time.Time) int64 {
 	switch {
 	case t.Before(time.Unix(0, math.MinInt64)):
@@ -232,7 +232,7 @@ func nanos(t time.Time) int64 {
 	}
 }
 
-// orNull is nanos, NULL for the zero time.
+// orNull is nanos, but NULL for the zero time.
 func orNull(t time.Time) any {
 	if t.IsZero() {
 		return nil

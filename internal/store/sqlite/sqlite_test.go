@@ -83,8 +83,8 @@ func TestTrimEntries(t *testing.T) {
 	}
 }
 
-// histories fills the store with an integration that is there, one that was
-// deleted, and one of which a late actor wrote after that.
+// histories fills the store with an existing integration, a deleted one, and a
+// deleted one that a late actor has written to.
 func histories(t *testing.T, s *sqlite.Store) (alive, deleted, late store.History) {
 	t.Helper()
 	h := func(id string, incarnation uint64) store.History {
@@ -128,11 +128,11 @@ func TestTrimHistories(t *testing.T) {
 	s, db := open(t, t.TempDir())
 	alive, deleted, late := histories(t, s)
 	if n := count(t, db, "entries"); n != 3*240 {
-		t.Fatalf("%d entries: a deletion is to free nothing itself", n)
+		t.Fatalf("%d entries: a deletion itself must not free any", n)
 	}
 	before := db.Commits()
 	n, err := s.TrimHistories(t.Context(), 50)
-	if want := 190 + 2*240 + 2*60 + 1; err != nil || n != want { // the deleted one's index is gone already
+	if want := 190 + 2*240 + 2*60 + 1; err != nil || n != want { // the deletion has deleted the index already
 		t.Errorf("TrimHistories: %d, %v, want %d", n, err, want)
 	}
 	if steps := db.Commits() - before; steps < 10 {
@@ -167,7 +167,7 @@ func TestTrimHistoriesLooksThingsUp(t *testing.T) {
 	}
 }
 
-// explain returns SQLite's plan of a query.
+// explain returns SQLite's plan for a query.
 func explain(t *testing.T, db *sqlitedb.DB, query string) string {
 	t.Helper()
 	args := make([]any, strings.Count(query, "?"))

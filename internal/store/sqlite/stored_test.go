@@ -10,8 +10,8 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// What a release stored must be read by every later one. The records themselves
-// are pinned where they are declared.
+// Every later release must be able to read these rows. The JSON of the records is
+// pinned where they are declared.
 func TestRowsAreStoredAs(t *testing.T) {
 	s, db := open(t, t.TempDir())
 	at := time.Date(2025, 6, 1, 12, 0, 0, 123_456_789, time.UTC)

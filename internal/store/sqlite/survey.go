@@ -8,7 +8,7 @@ import (
 	"github.com/sluicehq/sluice/internal/integration"
 )
 
-// Tenants returns the names of all tenants that have, or had, integrations.
+// Tenants returns the names of all tenants that have or had integrations, sorted.
 func (s *Store) Tenants(ctx context.Context) ([]string, error) {
 	var tenants []string
 	err := s.each(ctx, `SELECT tenant FROM tenants ORDER BY tenant`, nil, func(scan func(...any) error) error {
@@ -22,7 +22,7 @@ func (s *Store) Tenants(ctx context.Context) ([]string, error) {
 	return tenants, err
 }
 
-// Cursors returns every cursor that is driven or follows, tenant by tenant.
+// Cursors returns every cursor that is scheduled or live, sorted by tenant.
 func (s *Store) Cursors(ctx context.Context) ([]*handoff.Cursor, error) {
 	var found []*handoff.Cursor
 	err := s.each(ctx, `SELECT tenant, integration, lane, version, data FROM cursors ORDER BY tenant, integration, lane`, nil,
@@ -45,7 +45,7 @@ func (s *Store) Cursors(ctx context.Context) ([]*handoff.Cursor, error) {
 	return found, err
 }
 
-// HasSecrets reports whether a secret of any integration is stored.
+// HasSecrets reports whether any integration has a stored secret.
 func (s *Store) HasSecrets(ctx context.Context) (bool, error) {
 	found := errors.New("found")
 	err := s.each(ctx, "SELECT data FROM integrations", nil, func(scan func(...any) error) error {

@@ -5,17 +5,16 @@ import (
 	"strings"
 )
 
-// table has the statements of one kind of versioned record. Their arguments
-// are, of those that a statement has: the columns beside the key, the data, the
-// next version, the key, the version that it must have. An insert has the key
-// first.
+// table has the statements for one kind of versioned record. Their arguments are,
+// as far as a statement has them: the further columns, the data, the next version,
+// the key, the required version. An insert has the key first.
 type table struct {
-	keys                          int // how many columns are the key
+	keys                          int // how many columns the key has
 	insert, update, delete, touch string
 }
 
-// newTable returns the statements for a table with the key columns and further
-// ones beside version and data.
+// newTable returns the statements for a table with the given key columns, further
+// columns, data and version.
 func newTable(name string, keys []string, further ...string) table {
 	all := append(append(append([]string{}, keys...), further...), "data", "version")
 	set := strings.Join(append(append([]string{}, further...), "data", "version"), " = ?, ") + " = ?"
@@ -39,10 +38,9 @@ var (
 	rejected        = newTable("rejected", []string{"tenant", "integration", "incarnation", "event_id"}, "event")
 )
 
-// put writes a record, given the columns of its key and the further ones, on
-// the condition of its version: 0 for one that must not be there yet. A first
-// version is drawn at random, so that no version of an earlier record of that
-// name is met again.
+// put writes a record on the condition of its version; 0: it must not exist. The
+// columns are those of the key, then the further ones. The first version is
+// random, so that no version of an earlier record with the same key is reused.
 func (t table) put(version *uint64, record any, columns ...any) (change, error) {
 	data, err := encode(record)
 	if err != nil {
@@ -62,8 +60,8 @@ func (t table) put(version *uint64, record any, columns ...any) (change, error) 
 	return c, nil
 }
 
-// remove deletes a record on the condition of its version. With version 0 it
-// must not be there, so that nothing is to be deleted.
+// remove deletes a record on the condition of its version. With version 0 the
+// record must not exist, and there is nothing to delete.
 func (t table) remove(version uint64, key ...any) change {
 	if version == 0 {
 		return change{steps: []step{{t.touch, key, 0}}}

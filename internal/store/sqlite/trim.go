@@ -9,24 +9,24 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// A step of a trim deletes so many rows at most, so that no writer waits long
-// for one. A rejected event can have many KiB.
+// The maximum number of rows that one step of a trim deletes, so that no writer
+// waits long for it. A rejected event can be large.
 const (
 	trimRows     = 200
 	trimRejected = 20
 )
 
-// TrimEntries deletes the log entries created before the given time, a few at a
-// time, and returns how many they were, also after an error.
+// TrimEntries deletes the log entries created before the given time, in small
+// steps. It returns the number deleted, also with an error.
 func (s *Store) TrimEntries(ctx context.Context, before time.Time) (deleted int, err error) {
 	return s.inSteps(ctx, trimRows, "DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE created_at < ? ORDER BY created_at LIMIT ?)",
 		nanos(before))
 }
 
-// TrimHistories deletes, a few rows at a time, what nobody will read: of each
-// integration all log entries but the newest so many, and all that is left of
-// integrations that are no more, also what was written after their end. It
-// returns how many rows they were, also after an error.
+// TrimHistories deletes rows that are no longer read, in small steps: all but the
+// newest keep log entries of each integration, and everything of deleted
+// integrations, including rows written after the deletion. It returns the number
+// of rows deleted, also with an error.
 func (s *Store) TrimHistories(ctx context.Context, keep int) (deleted int, err error) {
 	for _, part := range parts {
 		n, err := s.trimPart(ctx, part, keep)
@@ -35,15 +35,15 @@ func (s *Store) TrimHistories(ctx context.Context, keep int) (deleted int, err e
 			return deleted, err
 		}
 	}
-	_, err = s.inSteps(ctx, trimRows, unusedMarks)
+	_, err = s.inSteps(ctx, trimRows, unusedTombstones)
 	return deleted, err
 }
 
-// part is a table that has rows of histories.
+// part is a table with rows of histories, and how to trim it.
 type part struct {
 	next, clear string
-	rows        int  // at most in a step
-	cut         bool // to the newest
+	rows        int  // limit of a step
+	cut         bool // keep only the newest rows
 }
 
 var parts = []part{newPart("entries", trimRows, true), newPart("rejected", trimRejected, false), newPart("rejected_indexes", trimRows, false)}
@@ -59,20 +59,21 @@ func newPart(table string, rows int, cut bool) part {
 	}
 }
 
-// The oldest entry of a history that is kept, and those before it.
+// cutQuery finds the oldest entry of a history to keep; cutDelete deletes those
+// before it.
 const (
 	cutQuery  = "SELECT created_at, id FROM entries" + ofHistory + " ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET ?"
 	cutDelete = "DELETE FROM entries WHERE id IN (SELECT id FROM entries" + ofHistory + " AND (created_at, id) < (?, ?) LIMIT ?)"
 )
 
-// unusedMarks deletes the marks of histories of which nothing is left to hide.
-const unusedMarks = `DELETE FROM deleted_histories WHERE (tenant, integration, incarnation) IN (
+// unusedTombstones deletes the tombstones of histories that have no rows left to hide.
+const unusedTombstones = `DELETE FROM deleted_histories WHERE (tenant, integration, incarnation) IN (
 	SELECT tenant, integration, incarnation FROM deleted_histories d
 	WHERE NOT EXISTS (SELECT 1 FROM entries e WHERE e.tenant = d.tenant AND e.integration = d.integration AND e.incarnation = d.incarnation)
 	AND NOT EXISTS (SELECT 1 FROM rejected r WHERE r.tenant = d.tenant AND r.integration = d.integration AND r.incarnation = d.incarnation)
 	LIMIT ?)`
 
-// trimPart visits every history in a table, at the cost of a few look-ups each.
+// trimPart trims every history in a table; each costs a few index look-ups.
 func (s *Store) trimPart(ctx context.Context, p part, keep int) (deleted int, err error) {
 	at := store.History{}
 	for {
@@ -91,7 +92,7 @@ func (s *Store) trimPart(ctx context.Context, p part, keep int) (deleted int, er
 func (s *Store) trimHistory(ctx context.Context, p part, h store.History, keep int) (int, error) {
 	in, err := s.Integration(ctx, h.Tenant, h.Integration)
 	switch {
-	// It was there before anything of its history was, so it is no more.
+	// An integration is written before its history, so this one was deleted.
 	case problem.CodeOf(err) == problem.NotFound, err == nil && in.Incarnation != h.Incarnation:
 		return s.inSteps(ctx, p.rows, p.clear, historyArgs(h)...)
 	case err != nil || !p.cut:
@@ -105,8 +106,8 @@ func (s *Store) trimHistory(ctx context.Context, p part, h store.History, keep i
 	return s.inSteps(ctx, p.rows, cutDelete, append(historyArgs(h), createdAt, id)...)
 }
 
-// inSteps repeats a DELETE, whose last argument is how many rows it may delete,
-// until there is no more to do, and returns how many rows it was.
+// inSteps repeats a DELETE, whose last argument is the limit of rows, until it
+// deletes fewer than that. It returns the number of rows deleted.
 func (s *Store) inSteps(ctx context.Context, rows int, query string, args ...any) (deleted int, err error) {
 	args = append(args, rows)
 	for {

@@ -11,7 +11,7 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// conditions: versions, and all of a Commit or nothing.
+// conditions: versions, and Commits that are all or nothing.
 var conditions = map[string]func(*testing.T, store.Store){
 	"each kind of record is conditional on its version": func(t *testing.T, s store.Store) {
 		for _, k := range kinds() {
@@ -27,7 +27,7 @@ var conditions = map[string]func(*testing.T, store.Store){
 			equal(t, fmt.Sprintf("after a conflict in %T", conflict), snapshot(t, s), before)
 			equal(t, "versions in the records given", fmt.Sprint(versionsOf(writes)), given)
 		}
-		commit(t, s, changes(t, s)...) // without the conflict they hold
+		commit(t, s, changes(t, s)...) // without the conflict they succeed
 	},
 	"a conflict in the first write undoes every write": func(t *testing.T, s store.Store) {
 		writeUsual(t, func(writes []store.Write) { commit(t, s, writes...) })
@@ -71,16 +71,16 @@ var conditions = map[string]func(*testing.T, store.Store){
 		stale := *first
 		commit(t, s, store.DeleteCursor{Cursor: first})
 		commit(t, s, store.PutCursor{Cursor: aCursor(tenantA, "hook", 0)})
-		refused(t, s, store.PutCursor{Cursor: &stale}) // a worker of the earlier life
+		refused(t, s, store.PutCursor{Cursor: &stale}) // a worker of an earlier generation
 	},
 }
 
-// kind is a versioned record: how to write and delete one at a version.
+// kind is a kind of versioned record: how to write and delete one at a version.
 type kind struct {
 	name    string
-	put     func(version uint64, mark int) (store.Write, *uint64)
+	put     func(version uint64, value int) (store.Write, *uint64)
 	delete  func(version uint64) store.Write // nil if it cannot be deleted
-	current func(*testing.T, store.Store) (version uint64, mark int)
+	current func(*testing.T, store.Store) (version uint64, value int)
 }
 
 func (k kind) test(t *testing.T, s store.Store) {
@@ -106,9 +106,9 @@ func (k kind) test(t *testing.T, s store.Store) {
 	was := *staleVersion
 	refused(t, s, stale)
 	equal(t, "Version of a record that was refused", *staleVersion, was)
-	version, mark := k.current(t, s)
+	version, value := k.current(t, s)
 	equal(t, "stored version", version, *v2)
-	equal(t, "stored record", mark, 4)
+	equal(t, "stored record", value, 4)
 	if k.delete == nil {
 		return
 	}
@@ -121,25 +121,25 @@ func (k kind) test(t *testing.T, s store.Store) {
 	commit(t, s, k.delete(0)) // "it must not exist yet" holds: nothing to do
 	anew, _ := k.put(0, 7)
 	commit(t, s, anew)
-	_, mark = k.current(t, s)
-	equal(t, "record written anew", mark, 7)
+	_, value = k.current(t, s)
+	equal(t, "record created again", value, 7)
 }
 
 func kinds() []kind {
 	p := event.Partition{Tenant: tenantA, Lane: 0}
 	key := handoff.Key{Tenant: tenantA, Integration: "hook"}
-	integrationAt := func(version uint64, mark int) *integration.Integration {
+	integrationAt := func(version uint64, value int) *integration.Integration {
 		in := anIntegration(tenantA, "hook")
-		in.Version, in.OpenLanes = version, mark
+		in.Version, in.OpenLanes = version, value
 		return in
 	}
-	cursorAt := func(version uint64, mark int) *handoff.Cursor {
-		return &handoff.Cursor{Key: key, Failures: mark, Version: version}
+	cursorAt := func(version uint64, value int) *handoff.Cursor {
+		return &handoff.Cursor{Key: key, Failures: value, Version: version}
 	}
 	return []kind{{
 		name: "Tenant",
-		put: func(version uint64, mark int) (store.Write, *uint64) {
-			r := &store.Tenant{Name: tenantA, Integrations: mark, Version: version}
+		put: func(version uint64, value int) (store.Write, *uint64) {
+			r := &store.Tenant{Name: tenantA, Integrations: value, Version: version}
 			return store.PutTenant{Tenant: r}, &r.Version
 		},
 		current: func(t *testing.T, s store.Store) (uint64, int) {
@@ -148,8 +148,8 @@ func kinds() []kind {
 		},
 	}, {
 		name: "Integration",
-		put: func(version uint64, mark int) (store.Write, *uint64) {
-			r := integrationAt(version, mark)
+		put: func(version uint64, value int) (store.Write, *uint64) {
+			r := integrationAt(version, value)
 			return store.PutIntegration{Integration: r}, &r.Version
 		},
 		delete: func(version uint64) store.Write {
@@ -161,8 +161,8 @@ func kinds() []kind {
 		},
 	}, {
 		name: "Record",
-		put: func(version uint64, mark int) (store.Write, *uint64) {
-			r := &handoff.PartitionState{Partition: p, LowWatermark: uint64(mark), Version: version}
+		put: func(version uint64, value int) (store.Write, *uint64) {
+			r := &handoff.PartitionState{Partition: p, LowWatermark: uint64(value), Version: version}
 			return store.PutPartition{State: r}, &r.Version
 		},
 		current: func(t *testing.T, s store.Store) (uint64, int) {
@@ -171,8 +171,8 @@ func kinds() []kind {
 		},
 	}, {
 		name: "Cursor",
-		put: func(version uint64, mark int) (store.Write, *uint64) {
-			r := cursorAt(version, mark)
+		put: func(version uint64, value int) (store.Write, *uint64) {
+			r := cursorAt(version, value)
 			return store.PutCursor{Cursor: r}, &r.Version
 		},
 		delete: func(version uint64) store.Write { return store.DeleteCursor{Cursor: cursorAt(version, 0)} },
@@ -182,8 +182,8 @@ func kinds() []kind {
 		},
 	}, {
 		name: "RejectedIndex",
-		put: func(version uint64, mark int) (store.Write, *uint64) {
-			r := &integration.RejectedIndex{Entries: make([]integration.RejectedEntry, mark), Version: version}
+		put: func(version uint64, value int) (store.Write, *uint64) {
+			r := &integration.RejectedIndex{Entries: make([]integration.RejectedEntry, value), Version: version}
 			return store.PutRejectedIndex{History: life, Index: r}, &r.Version
 		},
 		current: func(t *testing.T, s store.Store) (uint64, int) {
@@ -192,9 +192,9 @@ func kinds() []kind {
 		},
 	}, {
 		name: "Rejected",
-		put: func(version uint64, mark int) (store.Write, *uint64) {
+		put: func(version uint64, value int) (store.Write, *uint64) {
 			r := aRejected(eventA)
-			r.Attempts, r.Version = mark, version
+			r.Attempts, r.Version = value, version
 			return store.PutRejected{History: life, Rejected: r}, &r.Version
 		},
 		current: func(t *testing.T, s store.Store) (uint64, int) {
@@ -204,7 +204,7 @@ func kinds() []kind {
 	}}
 }
 
-// changes are valid writes over the usual records, one of each type.
+// changes returns valid writes to the usual records, one of each type.
 func changes(t *testing.T, s store.Store) []store.Write {
 	t.Helper()
 	now := snapshot(t, s)
@@ -227,8 +227,8 @@ func changes(t *testing.T, s store.Store) []store.Write {
 	}
 }
 
-// conflicts are writes that cannot hold, one of each type with a condition,
-// of records that changes leaves alone.
+// conflicts returns writes whose condition fails, one of each type with a
+// condition, to records that changes does not touch.
 func conflicts() []store.Write {
 	elsewhere := store.History{Tenant: "other", Integration: "hook", Incarnation: 1}
 	in, cur, rec, rej := anIntegration("other", "hook"), aCursor("other", "hook", 0), aPartition("other", 0), aRejected(eventA)

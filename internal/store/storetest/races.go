@@ -12,7 +12,7 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// races: many committers at once.
+// races: concurrent commits.
 var races = map[string]func(*testing.T, store.Store){
 	"of concurrent committers of one version one wins": func(t *testing.T, s store.Store) {
 		commit(t, s, store.PutPartition{State: aPartition(tenantA, 0)})
@@ -31,7 +31,7 @@ var races = map[string]func(*testing.T, store.Store){
 				}
 			})
 			if wins.Load() != 1 {
-				t.Fatalf("round %d: %d of 4 commits of one version held, want 1", round, wins.Load())
+				t.Fatalf("round %d: %d of 4 commits of one version succeeded, want 1", round, wins.Load())
 			}
 		}
 	},
@@ -48,7 +48,7 @@ var races = map[string]func(*testing.T, store.Store){
 				}
 			})
 			if wins.Load() != 1 {
-				t.Fatalf("%d of 4 creations held, want 1", wins.Load())
+				t.Fatalf("%d of 4 creations succeeded, want 1", wins.Load())
 			}
 			c, err := s.Cursor(t.Context(), handoff.Key{Tenant: tenantA, Integration: id})
 			winner := read(t, c, err).Failures

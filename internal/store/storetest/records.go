@@ -13,7 +13,7 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// records: what is written is read, and belongs to whoever read it.
+// records: what is written is read back, and is the caller's.
 var records = map[string]func(*testing.T, store.Store){
 	"absent records are zero or not found": absent,
 	"every field is read as it was written": func(t *testing.T, s store.Store) {
@@ -100,7 +100,7 @@ func absent(t *testing.T, s store.Store) {
 	due, err := s.Due(ctx, base, 10)
 	equal(t, "Due", len(read(t, due, err)), 0)
 	over, err := s.ExpiredReplays(ctx, base, 10)
-	equal(t, "Graces", len(read(t, over, err)), 0)
+	equal(t, "ExpiredReplays", len(read(t, over, err)), 0)
 
 	_, err = s.Integration(ctx, tenantA, "hook")
 	notFound(t, "Integration", err)
@@ -119,19 +119,19 @@ func everyCall(s store.Store) map[string]func(context.Context) error {
 			_, err := s.Partition(ctx, event.Partition{Tenant: tenantA})
 			return err
 		},
-		"Cursor":        func(ctx context.Context) error { _, err := s.Cursor(ctx, handoff.Key{Tenant: tenantA}); return err },
-		"Due":           func(ctx context.Context) error { _, err := s.Due(ctx, base, 1); return err },
-		"Graces":        func(ctx context.Context) error { _, err := s.ExpiredReplays(ctx, base, 1); return err },
-		"Entries":       func(ctx context.Context) error { _, err := s.Entries(ctx, life, 1); return err },
-		"RejectedIndex": func(ctx context.Context) error { _, err := s.RejectedIndex(ctx, life); return err },
-		"Rejected":      func(ctx context.Context) error { _, err := s.Rejected(ctx, life, eventA); return err },
+		"Cursor":         func(ctx context.Context) error { _, err := s.Cursor(ctx, handoff.Key{Tenant: tenantA}); return err },
+		"Due":            func(ctx context.Context) error { _, err := s.Due(ctx, base, 1); return err },
+		"ExpiredReplays": func(ctx context.Context) error { _, err := s.ExpiredReplays(ctx, base, 1); return err },
+		"Entries":        func(ctx context.Context) error { _, err := s.Entries(ctx, life, 1); return err },
+		"RejectedIndex":  func(ctx context.Context) error { _, err := s.RejectedIndex(ctx, life); return err },
+		"Rejected":       func(ctx context.Context) error { _, err := s.Rejected(ctx, life, eventA); return err },
 		"Commit": func(ctx context.Context) error {
 			return s.Commit(ctx, store.AddEntry{History: life, Entry: anEntry("never")})
 		},
 	}
 }
 
-// writeUsual hands over writes of one new record of each kind.
+// writeUsual calls use with writes of one new record of each kind.
 func writeUsual(t *testing.T, use func([]store.Write)) {
 	t.Helper()
 	use([]store.Write{
@@ -146,8 +146,8 @@ func writeUsual(t *testing.T, use func([]store.Write)) {
 	})
 }
 
-// scribble writes to all that a record points to. The events' bodies are left
-// alone: they are immutable and may be shared.
+// scribble modifies everything that a record points to, except the events' bodies:
+// they are immutable and may be shared.
 func scribble(w store.Write) {
 	switch w := w.(type) {
 	case store.PutTenant:

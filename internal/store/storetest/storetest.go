@@ -1,6 +1,6 @@
-// Package storetest is the conformance suite of package store: what its doc
-// comments promise, as tests. Every adapter runs it, the double of the other
-// packages' tests included, so that what holds on the double holds elsewhere.
+// Package storetest is the conformance suite of package store: tests for what its
+// doc comments promise. Every adapter runs it, including the in-memory double that
+// other packages use in tests, so that the double behaves like the others.
 package storetest
 
 import (
@@ -21,8 +21,8 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// Run runs the suite. Each test opens a store of its own, which must be empty;
-// open closes it with t.Cleanup.
+// Run runs the suite. Each test calls open for a new, empty store; open closes it
+// with t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	for _, group := range []map[string]func(*testing.T, store.Store){
 		records, conditions, tenants, histories, dueIndexes, races,
@@ -37,7 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	}
 }
 
-// base is the time around which the suite's records lie.
+// base is the time of the suite's records, more or less.
 var base = time.Date(2025, 6, 1, 12, 0, 0, int(123*time.Millisecond), time.UTC)
 
 // anIntegration is a webhook integration with every field set.
@@ -110,7 +110,7 @@ const (
 
 var life = store.History{Tenant: tenantA, Integration: "hook", Incarnation: 5}
 
-// commit makes the writes and expects them to hold.
+// commit commits the writes and expects success.
 func commit(t *testing.T, s store.Store, writes ...store.Write) {
 	t.Helper()
 	if err := s.Commit(t.Context(), writes...); err != nil {
@@ -118,7 +118,7 @@ func commit(t *testing.T, s store.Store, writes ...store.Write) {
 	}
 }
 
-// refused makes the writes and expects a conflict.
+// refused commits the writes and expects ErrConflict.
 func refused(t *testing.T, s store.Store, writes ...store.Write) {
 	t.Helper()
 	if err := s.Commit(t.Context(), writes...); !errors.Is(err, store.ErrConflict) {
@@ -126,7 +126,7 @@ func refused(t *testing.T, s store.Store, writes ...store.Write) {
 	}
 }
 
-// read calls one of the store's reads and expects an answer.
+// read expects a read of the store to succeed and returns its result.
 func read[T any](t *testing.T, answer T, err error) T {
 	t.Helper()
 	if err != nil {
@@ -149,7 +149,7 @@ func notFound(t *testing.T, what string, err error) {
 	}
 }
 
-// everything is all that a store says of the suite's usual records.
+// everything is all that a store returns about the suite's usual records.
 type everything struct {
 	Tenant       *store.Tenant
 	Integrations []*integration.Integration
@@ -188,7 +188,7 @@ func snapshot(t *testing.T, s store.Store) everything {
 	return e
 }
 
-// cancelled is a context that has ended.
+// cancelled returns a context that has ended.
 func cancelled(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

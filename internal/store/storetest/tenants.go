@@ -10,7 +10,7 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// oddNames are tenants that a careless key would mix up: prefixes of each
+// oddNames are tenants that a careless key format would confuse: prefixes of each
 // other, separators, quotes, wildcards, case, NUL, and what looks like another
 // tenant's integration.
 var oddNames = []string{

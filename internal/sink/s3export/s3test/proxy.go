@@ -11,30 +11,31 @@ import (
 	"testing"
 )
 
-// Cut says where a proxy cuts a connection.
+// Cut is where a proxy cuts a connection.
 type Cut int
 
-// Where a proxy cuts.
+// The places of a Cut.
 const (
 	Nowhere     Cut = iota
-	BeforeBody      // the store does not hear of the request
-	InBody          // the store gets a part of it
-	AfterStored     // the store has carried it out, and its answer is lost
-	InAnswer        // after the headers of the answer
+	BeforeBody      // the store never sees the request
+	InBody          // the store gets part of it
+	AfterStored     // the store has handled the request, and the response is lost
+	InAnswer        // after the headers of the response
 )
 
-// Proxy stands in front of a store and does what hops may do with a request.
+// Proxy is a reverse proxy in front of a store; it does what proxies may do to a
+// request.
 type Proxy struct {
-	// Rewrite changes a request's headers; nil for Rewrite below.
+	// Rewrite changes a request's headers; nil: the function Rewrite.
 	Rewrite func(http.Header)
-	// NoExpect, unless nil, is called for a request that expects a 100, which
-	// is then answered 417.
+	// NoExpect, unless nil, is called for a request that expects a 100; the
+	// response is then 417.
 	NoExpect func()
-	// Cut says where to cut the connection of a request; nil for nowhere.
+	// Cut returns where to cut the connection of a request; nil: nowhere.
 	Cut func(*http.Request) Cut
 }
 
-// Rewrite replaces, drops and adds the headers that hops replace, drop and add.
+// Rewrite replaces, drops and adds headers as proxies do.
 func Rewrite(h http.Header) {
 	h.Set("Accept-Encoding", strings.TrimPrefix(h.Get("Accept-Encoding")+",gzip(gfe)", ","))
 	h.Set("User-Agent", "proxy/1.0")
@@ -62,7 +63,7 @@ func (p Proxy) Serve(t testing.TB, store http.Handler) string {
 		rewrite = Rewrite
 	}
 	pass := &httputil.ReverseProxy{
-		// The Host stays what the client sent: it is signed.
+		// The Host stays as the client sent it: it is signed.
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = target.Scheme, target.Host, r.In.Host
 			rewrite(r.Out.Header)
@@ -100,7 +101,7 @@ func forward(pass http.Handler, w http.ResponseWriter, r *http.Request, cut Cut)
 		for name, values := range answer.Header() {
 			w.Header()[name] = values
 		}
-		w.Header().Set("Content-Length", "65536") // of which nothing comes
+		w.Header().Set("Content-Length", "65536") // none of it is sent
 		w.WriteHeader(answer.Code)
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)

@@ -1,5 +1,5 @@
-// Package s3test has what stands between an exporter and its bucket: a check of
-// signatures, as S3 makes it, and a proxy that does what proxies do.
+// Package s3test simulates what is between an exporter and its bucket: S3's check
+// of signatures, and a proxy that rewrites requests.
 package s3test
 
 import (
@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// Signed answers requests that the secret key has not signed with a 403, as S3
-// does, and leaves the rest to next. It follows the description of Signature
+// Signed responds with a 403, as S3 does, to requests that are not signed with the
+// secret key, and passes others to next. It follows the specification of Signature
 // Version 4, not the code of a client.
 func Signed(secretKey string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -71,7 +71,7 @@ func verify(r *http.Request, secretKey string) error {
 	return nil
 }
 
-// mustSign lists the headers of a request that S3 wants signed.
+// mustSign returns the headers of a request that S3 requires to be signed.
 func mustSign(r *http.Request) []string {
 	var names []string
 	for name := range r.Header {
@@ -82,7 +82,7 @@ func mustSign(r *http.Request) []string {
 	return names
 }
 
-// canonicalQuery sorts the query and gives a name without a value its "=".
+// canonicalQuery sorts the query and adds "=" to a name without a value.
 func canonicalQuery(r *http.Request) string {
 	return strings.ReplaceAll(r.URL.Query().Encode(), "+", "%20")
 }

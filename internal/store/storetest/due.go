@@ -9,7 +9,7 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// timetables: what the store finds by time.
+// dueIndexes: what the store finds by time.
 var dueIndexes = map[string]func(*testing.T, store.Store){
 	"due cursors, the longest overdue first": func(t *testing.T, s store.Store) {
 		due := func(tenant, id string, lane int, at time.Time, state handoff.State) *handoff.Cursor {
@@ -19,13 +19,13 @@ var dueIndexes = map[string]func(*testing.T, store.Store){
 		}
 		late := due("b", "late", 1, base.Add(-time.Hour), handoff.Scheduled)
 		latest := due("a", "latest", 0, base.Add(-30*24*time.Hour), handoff.Scheduled)
-		replay := due("c", "replay", 0, base.Add(-time.Minute), handoff.Live) // taken back from the roster then
+		replay := due("c", "replay", 0, base.Add(-time.Minute), handoff.Live) // may leave the live set then
 		now := due("a", "now", 0, base, handoff.Scheduled)
 		soon := due("a", "soon", 0, base.Add(time.Millisecond), handoff.Scheduled)
 		commit(t, s, store.PutCursor{Cursor: now}, store.PutCursor{Cursor: soon}, store.PutCursor{Cursor: late},
 			store.PutCursor{Cursor: replay}, store.PutCursor{Cursor: latest},
-			store.PutCursor{Cursor: due("a", "following", 0, time.Time{}, handoff.Live)},
-			store.PutCursor{Cursor: due("a", "parked", 0, time.Time{}, handoff.Paused)},
+			store.PutCursor{Cursor: due("a", "live", 0, time.Time{}, handoff.Live)},
+			store.PutCursor{Cursor: due("a", "paused", 0, time.Time{}, handoff.Paused)},
 			store.PutCursor{Cursor: due("a", "finished", 0, time.Time{}, handoff.Finished)})
 
 		expect := func(what string, before time.Time, limit int, want ...*handoff.Cursor) {
@@ -39,13 +39,13 @@ var dueIndexes = map[string]func(*testing.T, store.Store){
 		expect("limit 0", base, 0)
 		expect("before all", base.Add(-365*24*time.Hour), 100)
 
-		late.DueAt = base.Add(time.Hour) // its lease was taken
+		late.DueAt = base.Add(time.Hour) // as by a lease
 		replay.DueAt = time.Time{}
 		commit(t, s, store.PutCursor{Cursor: late}, store.PutCursor{Cursor: replay}, store.DeleteCursor{Cursor: latest})
 		expect("after changes", base, 100, now)
 		expect("an hour later", base.Add(time.Hour), 100, now, soon, late)
 	},
-	"completed replays past their grace": func(t *testing.T, s store.Store) {
+	"expired replays": func(t *testing.T, s store.Store) {
 		completed := func(tenant, id string, at time.Time) *integration.Integration {
 			in := anIntegration(tenant, id)
 			in.CompletedAt = at
