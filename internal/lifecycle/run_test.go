@@ -255,17 +255,17 @@ func TestMaxLanes(t *testing.T) {
 	b := setup(t)
 	b.Settings.Lanes = settings.MaxLanes
 	b.register(webhook("orders"))
-	followAll := func() {
+	allGoLive := func() {
 		for lane := range settings.MaxLanes {
 			b.goLive("orders", lane)
 		}
 	}
-	followAll()
+	allGoLive()
 	b.stop("orders")
 	b.pass(31 * 24 * time.Hour)
 	b.update("orders", func(s *integration.Spec) { s.Webhook.URL = "https://example.com/2" })
 	b.start("orders")
-	followAll()
+	allGoLive()
 	b.ok(b.Delete(t.Context(), tenant, "orders"))
 	if n := len(b.scheduled); n != 4*settings.MaxLanes { // registered, stopped, started, deleted
 		t.Errorf("scheduled %d times, want %d", n, 4*settings.MaxLanes)

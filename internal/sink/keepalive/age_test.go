@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// plain answers, and closes a connection when it is asked to.
+// plain responds, and closes a connection when asked to.
 func plain(r request) string {
 	if r.closes {
 		return okClose
@@ -19,10 +19,10 @@ func plain(r request) string {
 	return ok
 }
 
-// stubborn keeps every connection open, whatever it is asked.
+// stubborn never closes a connection, even when asked to.
 func stubborn(request) string { return ok }
 
-// A name moves while connections to its old address are kept and busy.
+// A name changes its address while connections to the old one are kept and in use.
 func TestConnectionsDoNotOutliveDNS(t *testing.T) {
 	cert := certificate(t)
 	for name, tt := range map[string]struct {
@@ -109,7 +109,7 @@ func TestAgeDoesNotTouchARequestInFlight(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		// The second one is the last on the connection, and as long.
+		// The second one is the last on the connection, and takes as long.
 		if got := s.requests(); len(got) != 2 || got[1] != (request{conn: 1, nth: 2, closes: true}) {
 			t.Errorf("the server saw %+v, want two requests on one connection", got)
 		}

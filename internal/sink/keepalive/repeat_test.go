@@ -18,7 +18,7 @@ func closesKept(r request) string {
 	return ok
 }
 
-// keep makes the client keep n connections to s.
+// keep makes the client open and keep n connections to s.
 func keep(t *testing.T, s *server, c *Transport, n int) {
 	t.Helper()
 	answer := s.answer

@@ -16,15 +16,15 @@ const (
 	okClose = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 )
 
-// request is what a server sees of a request.
+// request is a request as the server sees it.
 type request struct {
-	conn   int // the how-manieth connection it came on, from 1
-	nth    int // of the connection, from 1
+	conn   int // number of its connection, from 1
+	nth    int // number on that connection, from 1
 	closes bool
 }
 
-// server is a server in memory. Its answer is sent as it is, and a connection
-// is closed after an answer that says so, or is not a whole one.
+// server is an in-memory server. It sends its answer unchanged, and closes the
+// connection if the answer says so or is incomplete.
 type server struct {
 	answer func(request) string
 	wrap   func(net.Conn) net.Conn // nil: nothing
@@ -67,7 +67,7 @@ func (s *server) serve(conn net.Conn, n int) {
 	}
 }
 
-// requests returns what came since it was last called.
+// requests returns the requests since its last call.
 func (s *server) requests() []request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +76,7 @@ func (s *server) requests() []request {
 	return seen
 }
 
-// client returns a Transport that dials the server.
+// client returns a Transport that connects to the server.
 func (s *server) client(t *testing.T) *Transport {
 	return clientOf(t, &http.Transport{DialContext: s.dial, MaxIdleConnsPerHost: 1000})
 }
@@ -87,7 +87,7 @@ func clientOf(t *testing.T, inner *http.Transport) *Transport {
 	return c
 }
 
-// post sends a request with a body that can be sent again.
+// post sends a request with a repeatable body.
 func post(t *testing.T, c http.RoundTripper, scheme string) error {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, scheme+"://example.com/", strings.NewReader("body"))
@@ -106,7 +106,7 @@ func send(c http.RoundTripper, req *http.Request) error {
 	return res.Body.Close()
 }
 
-// postTogether sends n requests, each of which has a connection to itself.
+// postTogether sends n concurrent requests, each on its own connection.
 func postTogether(t *testing.T, c http.RoundTripper, n int) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -120,7 +120,7 @@ func postTogether(t *testing.T, c http.RoundTripper, n int) {
 	all.Wait()
 }
 
-// together is an answer that comes when n requests are there.
+// together returns an answer that is sent once n requests have arrived.
 func together(n int) func(request) string {
 	var mu sync.Mutex
 	here, all := 0, make(chan struct{})

@@ -7,8 +7,8 @@ import (
 	"github.com/sluicehq/sluice/internal/sink/keepalive"
 )
 
-// A long export must not hold on to an address that its bucket has left. Package
-// keepalive tests how; this is the wiring.
+// A long export must not keep using an address that its bucket no longer has.
+// Package keepalive tests how; this tests the wiring.
 func TestConnectionsDoNotOutliveDNS(t *testing.T) {
 	c := New(Options{Guard: netguard.New(netguard.Loopback, nil)})
 	if l, ok := c.http.Transport.(limited); !ok {

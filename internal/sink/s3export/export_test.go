@@ -68,7 +68,7 @@ func TestFileIsWholeWhateverItsSize(t *testing.T) {
 	}
 }
 
-// requestKind names the requests that an export makes.
+// requestKind returns the kind of a request that an export makes.
 func requestKind(r *http.Request) string {
 	q := r.URL.Query()
 	switch {
@@ -134,7 +134,7 @@ func TestCancelIsInterruptedAndLeavesNothing(t *testing.T) {
 			x := open(t, exportTo(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if requestKind(r) == at {
 					cancel()
-					if at == "create" { // the store has made the upload, and we never learn its id
+					if at == "create" { // the store has created the upload, but its id is lost
 						return
 					}
 					_, _ = io.Copy(io.Discard, r.Body)
@@ -200,7 +200,7 @@ func TestExportsSideBySide(t *testing.T) {
 	}
 }
 
-// discard is an S3 that takes everything and keeps nothing.
+// discard is an S3 server that accepts everything and keeps nothing.
 func discard(w http.ResponseWriter, r *http.Request) {
 	buf := make([]byte, 32<<10)
 	for {
@@ -217,8 +217,8 @@ func discard(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Everything that is allocated for a file of 50 MiB, by both ends together, is
-// counted, not only what is in use at a time.
+// The test counts all allocations for a file of 50 MiB, of client and server, not
+// only memory in use at the same time.
 func TestMemoryOfALargeFile(t *testing.T) {
 	x := open(t, exportTo(serve(t, http.HandlerFunc(discard))))
 	bodies := lines(50*64, 16<<10)

@@ -18,7 +18,7 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// refuse answers with an S3 error that quotes all it can.
+// refuse responds with an S3 error that quotes as much of the request as it can.
 func refuse(status int, code string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -29,7 +29,7 @@ func refuse(status int, code string) http.Handler {
 	})
 }
 
-// failures are stores that give no usable answer.
+// failures are stores that return no usable response.
 func failures() []failure {
 	abrupt := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	return []failure{
@@ -75,7 +75,7 @@ func TestFailuresAreRetriesThatSayWhy(t *testing.T) {
 	}
 }
 
-// A hint that names a setting names it as the API does.
+// Hints use the API names of settings.
 func TestHintsNameFieldsAsTheAPIDoes(t *testing.T) {
 	bare := regexp.MustCompile(`(^|[^._a-z])(aws_access_key_id|aws_secret_access_key|aws_region|bucket|key_prefix|endpoint)\b`)
 	for code, hint := range hints {
@@ -155,8 +155,8 @@ func TestOpenRefusesWhatItCannotUse(t *testing.T) {
 	}
 }
 
-// The network breaks at each request of an upload in turn: nothing is left,
-// and the next export goes through.
+// The network breaks at each request of an upload in turn: nothing is left behind,
+// and the next export succeeds.
 func TestBrokenNetworkLeavesNothing(t *testing.T) {
 	s := newStore(t)
 	var broken atomic.Int64 // the request that breaks, from 1
@@ -187,7 +187,7 @@ func TestBrokenNetworkLeavesNothing(t *testing.T) {
 	}
 }
 
-// A store that changes what it was sent finds out by the checksum.
+// The checksum lets a store detect that a part was corrupted.
 func TestPartsHaveAChecksum(t *testing.T) {
 	s := newStore(t)
 	x := open(t, exportTo(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -248,8 +248,8 @@ func TestLateAnswerSaysSo(t *testing.T) {
 	}
 }
 
-// The next reader of the buffer must not meet net/http still sending the last
-// part, when a store answers before it has read all.
+// If a store responds before it has read everything, net/http must not still be
+// sending the last part when the buffer is reused.
 func TestRevokedPartReadsNoMore(t *testing.T) {
 	p := newPart([]byte("abc"))
 	b := make([]byte, 1)

@@ -9,7 +9,7 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// A web console, a login page or a sorry page answers 200 to everything.
+// A web console, a login page or an error page may respond with 200 to everything.
 func TestAnswerWithoutProofIsNoSuccess(t *testing.T) {
 	const (
 		html   = "<!doctype html><html><title>Console</title></html>"
@@ -56,7 +56,7 @@ func TestAnswerWithoutProofIsNoSuccess(t *testing.T) {
 	}
 }
 
-// What breaks after the proof came changes nothing.
+// A failure after the proof has arrived changes nothing.
 func TestProofCountsWhateverFollows(t *testing.T) {
 	for _, at := range []string{"put", "part", "complete"} {
 		x := open(t, exportTo(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -9,8 +9,8 @@ import (
 	"github.com/sluicehq/sluice/internal/sink/s3export/s3test"
 )
 
-// Google Cloud Storage adds to Accept-Encoding, and proxies rewrite what they
-// like, before the signature is checked.
+// Before the signature is verified, Google Cloud Storage appends to
+// Accept-Encoding, and proxies may rewrite any header.
 func TestHopsMayRewriteHeaders(t *testing.T) {
 	for name, size := range map[string]int{"put": 100, "parts": 6 << 20} {
 		s := newStore(t)
@@ -40,7 +40,7 @@ func TestOnlyWhatNoHopChangesIsSigned(t *testing.T) {
 	x.Export(t.Context(), toFile(lines(1, 6<<20)), yes)
 }
 
-// The double refuses what it has to.
+// The double must reject a wrong signature.
 func TestSignatureOfAnotherKeyIsRefused(t *testing.T) {
 	s := newStore(t)
 	x := open(t, exportTo(serve(t, s3test.Signed("another key", s.handler))))
@@ -50,8 +50,8 @@ func TestSignatureOfAnotherKeyIsRefused(t *testing.T) {
 	s.mustBeEmpty(t)
 }
 
-// A hop that knows no Expect answers 417, and one that drops it costs a pause
-// with each part.
+// A proxy that does not support Expect responds with 417, and one that drops it
+// delays every part.
 func TestNothingExpectsA100(t *testing.T) {
 	s := newStore(t)
 	proxy := s3test.Proxy{NoExpect: func() { t.Error("a request has Expect: 100-continue") }}

@@ -34,8 +34,7 @@ const (
 // noon is the time of every file.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 123e6, time.UTC)
 
-// vault is a secret.Sealer that does not encrypt, but does bind a secret to
-// its owner.
+// vault is a secret.Sealer that binds a secret to its owner but does not encrypt.
 type vault struct{}
 
 func (vault) Seal(_ context.Context, o secret.Owner, text secret.String) (secret.Sealed, error) {
@@ -83,8 +82,7 @@ func serve(t testing.TB, h http.Handler) string {
 	return server.URL
 }
 
-// store is an S3 server with the bucket, and a way to look into it that does
-// not go through the exporter.
+// store is an S3 server with the bucket, and a client that bypasses the exporter.
 type store struct {
 	handler http.Handler
 	backend gofakes3.Backend
@@ -98,7 +96,7 @@ func newStore(t testing.TB) *store {
 	return &store{gofakes3.New(backend).Server(), backend}
 }
 
-// files returns what is in the bucket, and its keys in order.
+// files returns the content of the bucket, and its keys in order.
 func (s *store) files(t testing.TB) (keys []string, content map[string]string) {
 	t.Helper()
 	list, err := s.backend.ListBucket(bucket, nil, gofakes3.ListBucketPage{})
@@ -127,7 +125,7 @@ func (s *store) uploads(t testing.TB) int {
 	name := bucket
 	out, err := open(t, exportTo(serve(t, s.handler))).s3.ListMultipartUploads(context.Background(), &s3.ListMultipartUploadsInput{Bucket: &name})
 	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "NoSuchUpload" {
-		return 0 // this server's answer while there has never been one
+		return 0 // how this server responds before the first upload
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +143,7 @@ func (s *store) mustBeEmpty(t testing.TB) {
 	}
 }
 
-// lines yields n bodies of the given size, each from the same memory.
+// lines yields n bodies of the given size; all share the same memory.
 func lines(n, size int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		b := bytes.Repeat([]byte{'x'}, size)

@@ -21,11 +21,11 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// echo is all that a receiver learns, as one that has turned on us would send
-// it back in every place it can.
+// echo is everything a receiver learns; a malicious one sends it back wherever it
+// can.
 const echo = "Bearer " + apiKey + " " + signingSecret + " " + urlToken
 
-// badDay is a receiver, or the lack of one, that gives no usable answer.
+// badDay is a receiver, or the lack of one, that returns no usable response.
 type badDay struct {
 	name   string
 	target func(t *testing.T) string
@@ -63,7 +63,7 @@ func badDays() []badDay {
 		{"resets", func(t *testing.T) string {
 			return rawReceiver(t, func(c net.Conn, _ *bufio.Reader) { _ = c.(*net.TCPConn).SetLinger(0) })
 		}, nil, "connection reset by the target"},
-		{"nobody there", func(t *testing.T) string {
+		{"nothing listens", func(t *testing.T) string {
 			l, _ := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 			defer l.Close()
 			return "http://" + l.Addr().String()
@@ -93,7 +93,7 @@ func badDays() []badDay {
 
 func public(o *Options) { o.Guard = netguard.New(netguard.Public, nil) }
 
-// resolver gives the client a resolver that cannot reach its server.
+// resolver makes the client use a resolver that cannot reach its server.
 func resolver(err error) func(*Options) {
 	return func(o *Options) {
 		o.Guard = netguard.New(netguard.Loopback, &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
@@ -157,8 +157,8 @@ func TestHostnameThatTheCertificateDoesNotHave(t *testing.T) {
 	}
 }
 
-// A name that is public when it is registered and on loopback when it is
-// called: the call is refused, and that is the receiver's failure.
+// If a name is public at registration but resolves to loopback at the call, the
+// call is refused, and that counts as the receiver's failure.
 func TestHostThatMovesToLoopback(t *testing.T) {
 	called := false
 	url := receiver(t, func(http.ResponseWriter, *http.Request) { called = true })
@@ -202,8 +202,8 @@ func TestGivingUpOurselvesIsInterrupted(t *testing.T) {
 	}
 }
 
-// net/http logs what a receiver sends out of turn. FilterLog keeps it out; if
-// this test finds nothing to keep out, net/http has changed and it can go.
+// net/http logs unsolicited data from a receiver; FilterLog drops that. If this
+// test finds nothing to drop, net/http has changed and FilterLog can be removed.
 func TestNoSecretInTheLogOfNetHTTP(t *testing.T) {
 	before := log.Writer()
 	defer log.SetOutput(before)

@@ -19,8 +19,8 @@ func benchEvent() *event.Event {
 
 func sink200(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }
 
-// BenchmarkBareClient is what Send is compared with: the same body by a plain
-// http.Client to the same receiver, without timeout and headers.
+// BenchmarkBareClient is the baseline for Send: a plain http.Client sends the same
+// body to the same receiver, without a timeout or headers.
 func BenchmarkBareClient(b *testing.B) {
 	url := receiver(b, sink200)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}

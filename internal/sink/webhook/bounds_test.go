@@ -13,7 +13,7 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// unending are answers whose headers have come and whose body does not end.
+// unending are responses with complete headers and a body that does not end.
 var unending = map[string]string{
 	"body that stops":          "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
 	"body that never begins":   "HTTP/1.1 204 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -24,8 +24,8 @@ var unending = map[string]string{
 	"upgrade":                  "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
 }
 
-// A receiver that has answered and does not end its body has the event. It
-// holds up the call for a second, and not for the timeout or for ever.
+// A receiver that has sent a status but never ends its body has the event. The
+// call ends after a second, not after the timeout or never.
 func TestAnswerWithoutEnd(t *testing.T) {
 	for name, text := range unending {
 		t.Run(name, func(t *testing.T) {
@@ -55,8 +55,8 @@ func TestAnswerWithoutEnd(t *testing.T) {
 	}
 }
 
-// A byte now and then does not make the second longer, nor does it reach beyond
-// the timeout of the call.
+// Sending a byte from time to time extends neither that second nor the timeout of
+// the call.
 func TestAnswerThatDribbles(t *testing.T) {
 	for _, tt := range []struct{ answersAfter, want time.Duration }{
 		{0, drainTimeout},
@@ -81,8 +81,8 @@ func TestAnswerThatDribbles(t *testing.T) {
 	}
 }
 
-// A shutdown, or a stop, while the body is read: the event is delivered all the
-// same, or it would be sent again.
+// If the context ends while the body is read, as in a shutdown or a stop, the event
+// still counts as delivered: otherwise it would be sent again.
 func TestEndOfTheContextAfterTheStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := inMemory(t, func(c net.Conn, r *bufio.Reader) {
@@ -99,7 +99,7 @@ func TestEndOfTheContextAfterTheStatus(t *testing.T) {
 	})
 }
 
-// Waits that come before an answer end with the call.
+// Every wait before a response ends with the call's timeout.
 func TestWaitsBeforeAnAnswerAreBounded(t *testing.T) {
 	flood := func(pause time.Duration) func(net.Conn, *bufio.Reader) {
 		return func(c net.Conn, r *bufio.Reader) {

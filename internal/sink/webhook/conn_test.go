@@ -17,7 +17,7 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// countingReceiver counts the connections made to it.
+// countingReceiver starts a receiver that counts its connections.
 func countingReceiver(t testing.TB, h http.HandlerFunc) (url string, conns *atomic.Int64) {
 	conns = new(atomic.Int64)
 	server := httptest.NewUnstartedServer(h)
@@ -49,8 +49,8 @@ func TestConnectionsAreReused(t *testing.T) {
 	}
 }
 
-// Ten integrations with full windows to one host need a connection a call, and
-// keep them all.
+// Ten integrations with full windows to one host need one connection per call, and
+// all of them are kept.
 func TestWindowsOfManyIntegrationsAreKept(t *testing.T) {
 	const calls = 160
 	var here sync.WaitGroup
@@ -72,15 +72,15 @@ func TestWindowsOfManyIntegrationsAreKept(t *testing.T) {
 		}
 		sent.Wait()
 	}
-	// A call may dial although a connection comes free meanwhile, so there can
-	// be a few more than calls at a time; without keeping there would be 480.
+	// A call may dial although a connection becomes free, so there can be a few more
+	// connections than concurrent calls; without keep-alive there would be 480.
 	if n := conns.Load(); n > calls*3/2 {
 		t.Errorf("3 rounds of %d calls made %d connections", calls, n)
 	}
 }
 
-// A receiver that closes idle connections without saying so must not cost a
-// retry: the call goes over another connection.
+// A receiver that silently closes idle connections must not cause a Retry: the call
+// is repeated on another connection.
 func TestConnectionClosedWhileIdle(t *testing.T) {
 	var requests atomic.Int64
 	url := rawReceiver(t, func(c net.Conn, r *bufio.Reader) {
@@ -99,8 +99,8 @@ func TestConnectionClosedWhileIdle(t *testing.T) {
 	}
 }
 
-// A receiver, or what is in front of it, that closes every connection it has
-// kept: each call costs one repeat, and not one for each connection.
+// If a receiver or its proxy closes every kept connection, each call is repeated
+// once, not once per connection.
 func TestOneAttemptIsTwoCallsAtMost(t *testing.T) {
 	const kept = 40
 	var calls atomic.Int64
@@ -141,7 +141,7 @@ func TestEndlessBodyIsCutOff(t *testing.T) {
 	if v.Outcome != sink.Delivered {
 		t.Errorf("Send = %+v, want the status to decide", v)
 	}
-	if n := <-sent; n > 64<<20 { // what fits into the sockets' buffers
+	if n := <-sent; n > 64<<20 { // what socket buffers can hold
 		t.Errorf("the receiver could send %d bytes", n)
 	}
 }
@@ -206,8 +206,7 @@ func TestSmallCallIsOneWrite(t *testing.T) {
 	}
 }
 
-// The age of connections has tests of its own in package keepalive; this one
-// is for the wiring.
+// Package keepalive tests the age of connections; this tests the wiring.
 func TestCallsFollowTheNameOfTheReceiver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		moved, old := false, 0

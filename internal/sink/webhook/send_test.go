@@ -102,7 +102,7 @@ func TestSignaturesUntilThePreviousSecretExpires(t *testing.T) {
 	}
 }
 
-// The vector is the one that the documentation of Standard Webhooks prints.
+// The test vector is from the documentation of Standard Webhooks.
 func TestSignatureOfTheStandardsExample(t *testing.T) {
 	s, err := newSigner(secret.NewString("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"))
 	if err != nil {
@@ -150,7 +150,7 @@ func TestOpenRefusesWhatItCannotUse(t *testing.T) {
 	}
 }
 
-// Every key that a registration takes can sign: of 24 to 64 bytes.
+// Every key that a registration accepts can sign: 24 to 64 bytes.
 func TestKeysOfEveryLengthSign(t *testing.T) {
 	for n, want := range map[int]bool{23: false, 24: true, 32: true, 64: true, 65: false} {
 		s, err := newSigner(secret.NewString("whsec_" + base64.StdEncoding.EncodeToString(make([]byte, n))))
@@ -181,8 +181,8 @@ func FuzzSigningSecret(f *testing.F) {
 	})
 }
 
-// What a customer may register arrives as one well-formed request, whatever RFC
-// 3986 asks to be encoded.
+// Every URL that can be registered results in one well-formed request, whatever RFC
+// 3986 requires to be encoded.
 func TestURLsAsPeopleWriteThemArrive(t *testing.T) {
 	var got *http.Request
 	url := receiver(t, func(_ http.ResponseWriter, r *http.Request) { got = r })
@@ -204,8 +204,7 @@ func TestURLsAsPeopleWriteThemArrive(t *testing.T) {
 	}
 }
 
-// A certificate and a virtual host name the host without the dot at its end, in
-// whatever case.
+// Certificates and virtual hosts name a host without the trailing dot, in any case.
 func TestHostInUpperCaseAndWithADotAtItsEnd(t *testing.T) {
 	var host string
 	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { host = r.Host }))

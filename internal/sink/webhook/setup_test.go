@@ -26,11 +26,10 @@ const (
 	urlToken       = "the-token-of-the-url"
 )
 
-// noon is the time of every test that does not say otherwise.
+// noon is the time of a test unless it sets another.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// vault is a secret.Sealer that does not encrypt, but does bind a secret to
-// its owner.
+// vault is a secret.Sealer that binds a secret to its owner but does not encrypt.
 type vault struct{}
 
 func (vault) Seal(_ context.Context, o secret.Owner, text secret.String) (secret.Sealed, error) {
@@ -50,7 +49,7 @@ func sealed(field, text string) secret.Sealed {
 	return s
 }
 
-// hookTo is an integration with all secrets there are.
+// hookTo returns an integration with every kind of secret.
 func hookTo(url string) *integration.Integration {
 	return &integration.Integration{Tenant: "acme", ID: "hook", Webhook: &integration.Webhook{
 		URL:             url,
@@ -78,7 +77,7 @@ func newClient(t testing.TB, change func(*Options)) *Client {
 	return c
 }
 
-// newClientOver is a client whose transport is changed before it is used.
+// newClientOver returns a client whose transport is modified first.
 func newClientOver(t testing.TB, change func(*http.Transport)) *Client {
 	transport := newTransport(options())
 	change(transport)
@@ -88,8 +87,8 @@ func newClientOver(t testing.TB, change func(*http.Transport)) *Client {
 	return c
 }
 
-// inMemory is a client each of whose connections serve has the other end of.
-// It can be used in a bubble of testing/synctest.
+// inMemory returns a client with in-memory connections; serve gets the other end of
+// each. It works in a testing/synctest bubble.
 func inMemory(t testing.TB, serve func(net.Conn, *bufio.Reader)) *Client {
 	var servers sync.WaitGroup
 	t.Cleanup(servers.Wait) // after the client is closed
@@ -124,8 +123,8 @@ func receiver(t testing.TB, h http.HandlerFunc) string {
 	return server.URL
 }
 
-// rawReceiver calls serve with each connection whose first request has been
-// read, and closes it after.
+// rawReceiver calls serve with each connection after reading its first request, and
+// then closes it.
 func rawReceiver(t testing.TB, serve func(net.Conn, *bufio.Reader)) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
@@ -152,7 +151,7 @@ func rawReceiver(t testing.TB, serve func(net.Conn, *bufio.Reader)) string {
 	return "http://" + l.Addr().String()
 }
 
-// readRequest takes one request, body and all, off a connection.
+// readRequest reads one request with its body from a connection.
 func readRequest(r *bufio.Reader) bool {
 	req, err := http.ReadRequest(r)
 	if err != nil {
@@ -163,7 +162,7 @@ func readRequest(r *bufio.Reader) bool {
 	return err == nil
 }
 
-// answer is a rawReceiver's serve that sends text.
+// answer returns a serve function for rawReceiver that sends text.
 func answer(text string) func(net.Conn, *bufio.Reader) {
 	return func(c net.Conn, _ *bufio.Reader) { _, _ = c.Write([]byte(text)) }
 }

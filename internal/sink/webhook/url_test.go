@@ -13,7 +13,7 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// targets are what follows the host of a URL, and how the request line has it.
+// targets maps what follows the host of a URL to the target in the request line.
 var targets = map[string]string{
 	"":                                "/",
 	"?":                               "/?",
@@ -36,8 +36,8 @@ var targets = map[string]string{
 	"/a#b?c":                          "/a",
 }
 
-// A receiver's HTTP server answers 400 by itself to a request line that it
-// cannot read, and the event would count as rejected.
+// An HTTP server itself responds with 400 to a request line that it cannot parse,
+// and the event would count as rejected.
 func TestRequestLineIsEncoded(t *testing.T) {
 	var got string
 	server := receiver(t, func(_ http.ResponseWriter, r *http.Request) { got = r.RequestURI })
@@ -54,7 +54,7 @@ var (
 	escape     = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 )
 
-// decode decodes the escapes of a text and leaves alone what is none.
+// decode decodes the escapes in a string and keeps everything else.
 func decode(s string) string {
 	return escape.ReplaceAllStringFunc(s, func(e string) string {
 		c, _ := url.PathUnescape(e)
@@ -62,8 +62,8 @@ func decode(s string) string {
 	})
 }
 
-// Whatever URL is registered, the request line is one that an ordinary server
-// reads, it means what the URL says, and a valid URL is in it byte for byte.
+// Whatever URL is registered, an ordinary server can parse the request line, the
+// line means the same as the URL, and a valid URL is in it byte for byte.
 func FuzzRequestLine(f *testing.F) {
 	for target := range targets {
 		f.Add("http://example.com" + target)
@@ -112,8 +112,8 @@ func checkTarget(t *testing.T, raw, got string) {
 	}
 }
 
-// checkHost checks that encoding does not change who is called: registration
-// judged the host of the URL as it was given.
+// checkHost checks that encoding does not change the host: registration checked the
+// host of the URL as it was given.
 func checkHost(t *testing.T, raw string, s *Sender) {
 	if u, err := url.Parse(raw); err == nil && (u.Host != s.url.Host || u.Scheme != s.url.Scheme) {
 		t.Errorf("%q: the call goes to %s, want %s", raw, s.url.Host, u.Host)

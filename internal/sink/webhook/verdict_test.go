@@ -35,7 +35,7 @@ func TestVerdictOfEveryStatus(t *testing.T) {
 		if v.Outcome != want {
 			t.Errorf("status %d: outcome %v, want %v", code, v.Outcome, want)
 		}
-		if code < 200 && code != 101 { // an interim answer, after which the receiver closes
+		if code < 200 && code != 101 { // an interim response, after which the receiver closes
 			if v.Status != 0 || !strings.Contains(v.Reason, "closed") {
 				t.Errorf("status %d: %+v, want no status and a closed connection", code, v)
 			}
@@ -97,7 +97,7 @@ func TestRedactURL(t *testing.T) {
 	}
 }
 
-// notices are the answers of servers to a plain call at their HTTPS port.
+// notices are the responses of servers to plain HTTP on their HTTPS port.
 var notices = map[string]string{
 	"Go":       "Client sent an HTTP request to an HTTPS server.\n",
 	"nginx":    "<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\r\n<body>\r\n<center><h1>400 Bad Request</h1></center>\r\n",
@@ -107,11 +107,11 @@ var notices = map[string]string{
 	"far down": strings.Repeat(" ", 4000) + "HTTP request to an HTTPS server",
 }
 
-// Such a 400 says nothing of the event, which the receiver has not even seen.
+// Such a 400 says nothing about the event: the receiver has not seen it.
 func TestHTTPSPortCalledByHTTPIsARetry(t *testing.T) {
-	check := func(name, target string, tail func(net.Conn, *bufio.Reader)) {
-		if tail != nil {
-			target = rawReceiver(t, tail)
+	check := func(name, target string, serve func(net.Conn, *bufio.Reader)) {
+		if serve != nil {
+			target = rawReceiver(t, serve)
 		}
 		v := open(t, newClient(t, nil), hookTo(target)).Send(t.Context(), sample(), 1)
 		if v.Outcome != sink.Retry || v.Status != 400 || !strings.Contains(v.Reason, "change callback_url to begin with https://") {

@@ -18,8 +18,8 @@ import (
 	"github.com/sluicehq/sluice/internal/sink/s3export/s3test"
 )
 
-// attempts writes one file as an engine does: what is unknown after an attempt
-// is settled by the next one. It returns the verdicts.
+// attempts writes one file as the engine does: the next attempt resolves an unknown
+// outcome. It returns the verdicts.
 func attempts(t testing.TB, x *Exporter, size int) []sink.Verdict {
 	t.Helper()
 	var verdicts []sink.Verdict
@@ -42,7 +42,7 @@ func attempts(t testing.TB, x *Exporter, size int) []sink.Verdict {
 	return nil
 }
 
-// cuts is a plan of where to cut the requests of each kind, one after the other.
+// cuts lists where to cut the successive requests of each kind.
 type cuts struct {
 	mu   sync.Mutex
 	plan map[string][]s3test.Cut
@@ -60,8 +60,8 @@ func (c *cuts) next(r *http.Request) s3test.Cut {
 	return at
 }
 
-// Whatever is cut, the events are in the bucket, and once: a file whose answer
-// was lost is found, or written in its own place.
+// Wherever connections are cut, the events end up in the bucket exactly once: a
+// file whose response was lost is found or overwritten.
 func TestLostAnswersMakeNoSecondFile(t *testing.T) {
 	cut := rapid.SliceOfN(rapid.SampledFrom([]s3test.Cut{s3test.Nowhere, s3test.BeforeBody, s3test.InBody, s3test.AfterStored, s3test.InAnswer}), 0, 3)
 	rapid.Check(t, func(rt *rapid.T) {
@@ -93,7 +93,7 @@ func TestLostAnswersMakeNoSecondFile(t *testing.T) {
 	})
 }
 
-// A completion whose answer was lost is repeated, and nothing is uploaded again.
+// A completion whose response was lost is repeated, without uploading again.
 func TestLostCompletionUploadsNothingAgain(t *testing.T) {
 	s := newStore(t)
 	var mu sync.Mutex
@@ -113,8 +113,8 @@ func TestLostCompletionUploadsNothingAgain(t *testing.T) {
 	}
 }
 
-// What was never sent, or was refused, is not unknown: the next attempt is a
-// file of its own.
+// A request that was never sent or was refused is not unknown: the next attempt
+// writes a new file.
 func TestRefusalIsNotUnknown(t *testing.T) {
 	for name, endpoint := range map[string]string{
 		"refused":   serve(t, refuse(http.StatusForbidden, "AccessDenied")),
@@ -127,7 +127,7 @@ func TestRefusalIsNotUnknown(t *testing.T) {
 	}
 }
 
-// An upload that is never completed is given up in the end.
+// An upload that cannot be completed is abandoned in the end.
 func TestStuckCompletionIsNotRepeatedForever(t *testing.T) {
 	s := newStore(t)
 	x := open(t, exportTo(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -146,7 +146,7 @@ func TestStuckCompletionIsNotRepeatedForever(t *testing.T) {
 	}
 }
 
-// A completion that takes minutes is waited for, and its file kept confirmed.
+// Export waits minutes for a slow completion and keeps calling confirm.
 func TestSlowAnswerIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
@@ -173,7 +173,7 @@ func TestSlowAnswerIsWaitedFor(t *testing.T) {
 	})
 }
 
-// Where confirm fails the wait ends, unless the answer comes first.
+// If confirm fails the wait ends, unless the response comes first.
 func TestWaitEndsWhenItIsNotConfirmed(t *testing.T) {
 	for _, proof := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -187,7 +187,7 @@ func TestWaitEndsWhenItIsNotConfirmed(t *testing.T) {
 			err := u.last(t.Context(), sink.UploadTimeout, func(ctx context.Context) error {
 				<-ctx.Done()
 				if proof {
-					return nil // the answer and the end of the wait crossed
+					return nil // the response arrived as the wait ended
 				}
 				return fmt.Errorf("sdk says: %w", ctx.Err())
 			})
