@@ -37,6 +37,33 @@ func TestRunbookNamesWhatIsLogged(t *testing.T) {
 	}
 }
 
+// The first column of the node's table is a message, or the beginning of one.
+func TestNodePageNamesWhatIsLogged(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs", "node.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	literals, named := stringsInCode(t), 0
+	for line := range strings.Lines(chapter(string(page), "Logs")) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 4 || strings.TrimSpace(cells[1]) == "`msg`" {
+			continue
+		}
+		for _, m := range messagePattern.FindAllStringSubmatch(cells[1], -1) {
+			named++
+			text, part := strings.CutSuffix(m[1], "…")
+			if !slices.ContainsFunc(literals, func(s string) bool { return s == text || part && strings.HasPrefix(s, strings.TrimSpace(text)) }) {
+				t.Errorf("docs/node.md names %q, which is no string in the code", m[1])
+			}
+		}
+	}
+	if named < 10 {
+		t.Errorf("found only %d messages; the search for them is broken", named)
+	}
+}
+
+var messagePattern = regexp.MustCompile("`([^`]+)`")
+
 func TestLoggedNames(t *testing.T) {
 	got := loggedNames("## Metrics\n\n| `EventsSent`, `Lag` | count | `api` |\n\nOf AWS's own: `IteratorAge`\n\n## Logs\n\n" +
 		"| `msg = \"it broke\"`, `\"it works\"` | x | `took_ms` |\n| `msg like \"a part\"` | x | `error` |\n\nA `SLUICE_X` for `others`.\n\n## More\n\n| `not_this` |\n")
