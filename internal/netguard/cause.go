@@ -104,7 +104,7 @@ func alertCause(alert string) string {
 	case "protocol version not supported":
 		return needVersion
 	case "handshake failure", "insufficient security level": // other reasons are rare
-		return "the target refused the TLS handshake (" + alert + "), most likely because it offers no supported cipher suite; " + needCipher
+		return "the target refused the TLS handshake (" + alert + "), most likely because it offers no supported cipher suite, or asks for a client certificate; " + needCipher
 	}
 	return "the TLS handshake failed (" + alert + ")"
 }

@@ -120,8 +120,16 @@ func (u *upload) resolve(ctx context.Context, earlier *handoff.Upload, now time.
 	u.setETags(earlier.ETags)
 	if len(u.parts) > 0 && now.Sub(earlier.Created) < completeFor {
 		err = u.last(ctx, sink.UploadTimeout, u.complete)
-		if err == nil || u.sent || errors.Is(err, errNotConfirmed) || ctx.Err() != nil || !refused(err) {
-			return err == nil, err
+		switch {
+		case err == nil:
+			return true, nil
+		case errors.Is(err, errNotConfirmed) || ctx.Err() != nil:
+			return false, err
+		case refused(err):
+		case u.stored(ctx): // its response was lost
+			return true, nil
+		default:
+			return false, err
 		}
 	} else if err := u.confirmed(ctx); err != nil {
 		return false, err

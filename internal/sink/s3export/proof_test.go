@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluicehq/sluice/internal/sink"
 )
@@ -22,6 +23,10 @@ func TestAnswerWithoutProofIsNoSuccess(t *testing.T) {
 	}{
 		{"put with no ETag", "put", "", "", want},
 		{"put with a page", "put", "", html, want},
+		{"put with a page and its weak ETag", "put", `W/"36-cDBl"`, html, want},
+		{"put with a page and a strong ETag", "put", `"36-cDBl"`, html, want},
+		{"put with a weak ETag", "put", `W/"0"`, "", want},
+		{"part with a page and an ETag", "part", `"36-cDBl"`, html, want},
 		{"create with a page", "create", "", html, want},
 		{"create with nothing", "create", "", "", want},
 		{"create with an endless id", "create", "", "<InitiateMultipartUploadResult><UploadId>" + strings.Repeat("x", maxProof+1) + "</UploadId></InitiateMultipartUploadResult>", want},
@@ -76,6 +81,40 @@ func TestProofCountsWhateverFollows(t *testing.T) {
 		}
 		if v := x.Export(t.Context(), toFile(lines(1, size)), yes); v != delivered {
 			t.Errorf("cut after the proof of %s: Export = %+v", at, v)
+		}
+	}
+}
+
+// The result of a completion counts as soon as it is whole, although the response
+// does not end.
+func TestResultCountsBeforeTheResponseEnds(t *testing.T) {
+	ended := make(chan struct{})
+	defer close(ended)
+	for _, length := range []string{"", "5000"} { // chunked, or a Content-Length that does not come
+		x := open(t, exportTo(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if requestKind(r) != "complete" {
+				discard(w, r)
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			if length != "" {
+				w.Header().Set("Content-Length", length)
+			}
+			for _, piece := range []string{"<?xml?>\n  ", `<CompleteMultipartUploadResult><ETag>"x"</ETag></CompleteMulti`, "partUploadResult>"} {
+				_, _ = io.WriteString(w, piece)
+				w.(http.Flusher).Flush()
+			}
+			<-ended
+		}))))
+		done := make(chan sink.Verdict, 1)
+		go func() { done <- x.Export(t.Context(), toFile(lines(1, 6<<20)), yes) }()
+		select {
+		case v := <-done:
+			if v != delivered {
+				t.Errorf("Content-Length %q: Export = %+v", length, v)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("Content-Length %q: still waiting for the end of the response", length)
 		}
 	}
 }

@@ -25,6 +25,7 @@
 package s3export
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -113,16 +114,50 @@ func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if req.Method == http.MethodPut && res.StatusCode == http.StatusOK && res.Header.Get("ETag") != "" {
+	switch {
+	case res.StatusCode != http.StatusOK:
+	case req.Method == http.MethodPut && stores(res):
 		_ = res.Body.Close()
 		res.Body = http.NoBody
 		return res, nil
+	case req.Method == http.MethodPut:
+		res.Header.Del("ETag") // it proves nothing
 	}
 	res.Body = struct {
 		io.Reader
 		io.Closer
-	}{io.LimitReader(res.Body, maxAnswerBytes), res.Body}
+	}{&untilResult{body: io.LimitReader(res.Body, maxAnswerBytes)}, res.Body}
 	return res, nil
+}
+
+// stores reports whether a 200 to a PUT is S3's: it has a strong ETag and no body.
+// A web app that serves its start page for every request has an ETag too, mostly a
+// weak one, and a body.
+func stores(res *http.Response) bool {
+	etag := res.Header.Get("ETag")
+	return etag != "" && !strings.HasPrefix(etag, "W/") && res.ContentLength <= 0
+}
+
+// resultEnd ends the response to a CompleteMultipartUpload.
+const resultEnd = "</CompleteMultipartUploadResult>"
+
+// untilResult is a response body that ends with S3's result: the store has the
+// file then, whether the rest of the body, or its trailer, arrives or not.
+type untilResult struct {
+	body io.Reader
+	last []byte // the end of what was read
+}
+
+func (u *untilResult) Read(p []byte) (int, error) {
+	if bytes.Contains(u.last, []byte(resultEnd)) {
+		return 0, io.EOF
+	}
+	n, err := u.body.Read(p)
+	u.last = append(u.last, p[:n]...)
+	if at := bytes.Index(u.last, []byte(resultEnd)); at < 0 {
+		u.last = bytes.Clone(u.last[max(0, len(u.last)-len(resultEnd)):])
+	}
+	return n, err
 }
 
 // onlyReader hides a body's WriteTo. The SDK closes the body of a request as soon

@@ -86,7 +86,7 @@ func TestLostAnswersMakeNoSecondFile(t *testing.T) {
 			rt.Fatalf("files %v, want the one whole file; verdicts %+v", keys, verdicts)
 		}
 		for _, v := range verdicts[:len(verdicts)-1] {
-			if strings.Contains(v.Reason, "S3 does not give") {
+			if strings.Contains(v.Reason, "not a valid S3 response") {
 				rt.Errorf("a cut connection is called %q", v.Reason)
 			}
 		}
@@ -198,5 +198,26 @@ func TestWaitEndsWhenItIsNotConfirmed(t *testing.T) {
 				t.Errorf("it took %v", took)
 			}
 		})
+	}
+}
+
+// A completion whose response is lost each time is settled by asking for the key.
+func TestCompletionWithoutAnyAnswerIsSettledByTheKey(t *testing.T) {
+	s := newStore(t)
+	var mu sync.Mutex
+	asked := map[string]int{}
+	proxy := s3test.Proxy{Cut: func(r *http.Request) s3test.Cut {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[requestKind(r)]++
+		if requestKind(r) == "complete" {
+			return s3test.AfterStored
+		}
+		return s3test.Nowhere
+	}}
+	// The store refuses a repeated completion; here that answer is lost as well.
+	verdicts := attempts(t, open(t, exportTo(proxy.Serve(t, s.handler))), 6<<20)
+	if len(verdicts) != 2 || verdicts[1].Outcome != sink.Delivered || asked["create"] != 1 || asked["complete"] != 2 {
+		t.Errorf("verdicts %+v, requests %v", verdicts, asked)
 	}
 }
