@@ -153,10 +153,15 @@ func (s *step) release(dueAt time.Time, more ...store.Write) error {
 // a last write: a long call or file may have outlived the context.
 func (s *step) commit(ctx context.Context, writes ...store.Write) error {
 	write := func(ctx context.Context) error { return s.engine.Store.Commit(ctx, writes...) }
-	if s.ctx.Err() != nil {
-		return s.engine.lastWrite(ctx, write)
+	if s.ctx.Err() == nil {
+		return write(ctx)
 	}
-	return write(ctx)
+	err := s.engine.lastWrite(ctx, write)
+	if err != nil && !errors.Is(err, store.ErrConflict) {
+		s.engine.Logger.Error("ack state not saved at shutdown; events will be sent again",
+			"tenant", s.in.Tenant, "integration", s.in.ID, "lane", s.cursor.Key.Lane, "error", err)
+	}
+	return err
 }
 
 func (s *step) run() (Step, error) {

@@ -14,6 +14,8 @@ import (
 // not reached the end; the caller must then call DeliverLive again.
 func (l *live) finish(ctx context.Context, cause error) error {
 	if err := l.drain(ctx); err != nil {
+		l.engine.Logger.Error("ack states not saved at shutdown; events will be sent again",
+			"tenant", l.partition.Tenant, "lane", l.partition.Lane, "error", err)
 		return err
 	}
 	if end := l.end.Segment(); l.state.LowWatermark < end {

@@ -146,9 +146,9 @@ func (e *Engine) lastWrite(ctx context.Context, write func(context.Context) erro
 	}
 }
 
-// newWorker returns a worker for an integration in one lane. Its calls end when ctx
-// does.
-func (e *Engine) newWorker(ctx context.Context, t *worker.Target, lane int, start handoff.AckState, probe bool, changed chan<- struct{}) *worker.Worker {
+// newWorker returns a worker for an integration in one lane. It starts no calls
+// once stop is closed, and its calls end when ctx does.
+func (e *Engine) newWorker(ctx context.Context, t *worker.Target, lane int, start handoff.AckState, probe bool, changed chan<- struct{}, stop <-chan struct{}) *worker.Worker {
 	return worker.New(ctx, worker.Job{
 		Send: func(ctx context.Context, ev *event.Event, attempt int) sink.Verdict {
 			return t.Send(ctx, lane, ev, attempt)
@@ -163,6 +163,6 @@ func (e *Engine) newWorker(ctx context.Context, t *worker.Target, lane int, star
 			return nil
 		},
 		Slots: t.Slots, Filter: t.Integration.EventFilter(), Start: start,
-		Probe: probe, Now: e.Now, Changed: changed,
+		Probe: probe, Now: e.Now, Changed: changed, Stop: stop,
 	})
 }

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -295,4 +296,80 @@ func TestFileThatIsStoredAsTheGraceEnds(t *testing.T) {
 			t.Errorf("%v was stored, and then %v again", ids, again[0].ids)
 		}
 	})
+}
+
+// A shutdown starts no call, whatever live delivery or a catch-up waits for: the
+// commit that is in flight here takes three seconds.
+func TestShutdownStartsNoCallWhileTheStoreIsSlow(t *testing.T) {
+	for name, late := range map[string]bool{"live": false, "catching up": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 2 })
+				r.engine.BatchBytes = 4 * (eventSize + 2)
+				r.answer(takes(100*time.Millisecond, delivered))
+				var slow atomic.Bool
+				r.screen(func([]store.Write) error {
+					if slow.Load() {
+						time.Sleep(3 * time.Second)
+					}
+					return nil
+				})
+				spec := hookSpec("orders")
+				spec.StartsAt = time.Now().UTC().Truncate(time.Millisecond)
+				if time.Sleep(time.Second); !late {
+					r.register(spec)
+					time.Sleep(time.Second)
+				}
+				for range 40 {
+					r.publish(1)
+				}
+				if late {
+					r.register(spec)
+				}
+				time.Sleep(150 * time.Millisecond)
+				slow.Store(true)
+				time.Sleep(200 * time.Millisecond)
+				ended := time.Now()
+				r.shutdown()
+				if len(r.got()) == 0 || len(r.got()) == 40 {
+					t.Fatalf("%d calls: the shutdown did not come in between", len(r.got()))
+				}
+				for _, c := range r.got() {
+					if c.at.After(ended) {
+						t.Errorf("%s was sent %v after the shutdown began", c.id, c.at.Sub(ended))
+					}
+				}
+			})
+		})
+	}
+}
+
+// What cannot be saved at a shutdown is not lost, but repeated; the log says so.
+func TestShutdownThatCannotSaveSaysSo(t *testing.T) {
+	for name, late := range map[string]bool{"live": false, "catching up": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 2 })
+				r.answer(takes(time.Second, delivered))
+				r.screen(func([]store.Write) error {
+					return when(r.ctx.Err() != nil, problem.New(problem.Unavailable, "the disk is full"))
+				})
+				spec := hookSpec("orders")
+				spec.StartsAt = time.Now().UTC().Truncate(time.Millisecond)
+				if time.Sleep(time.Second); !late {
+					r.register(spec)
+					time.Sleep(time.Second)
+				}
+				r.publish(10)
+				if late {
+					r.register(spec)
+				}
+				time.Sleep(2500 * time.Millisecond)
+				r.shutdown()
+				if !strings.Contains(r.lines.String(), "not saved at shutdown; events will be sent again") {
+					t.Errorf("the log says nothing of it: %s", r.lines)
+				}
+			})
+		})
+	}
 }

@@ -32,6 +32,9 @@ type Job struct {
 	Probe   bool
 	Now     func() time.Time
 	Changed chan<- struct{} // signalled when the State has changed; has a buffer of one
+	// Stop, unless nil, is closed when no call may be started any more, at once and
+	// whatever the owner is waiting for.
+	Stop <-chan struct{}
 }
 
 // Worker sends the events it is given. It pauses when it has nothing to send, when
@@ -194,6 +197,11 @@ func (w *Worker) Last() uint64 {
 
 // mayStart reports whether another call may be started. w.mu is held.
 func (w *Worker) mayStart() bool {
+	select {
+	case <-w.job.Stop:
+		return false
+	default:
+	}
 	return !w.closed && w.failure == nil && w.err == nil && w.active < w.limit && w.job.Now().Before(w.deadline)
 }
 
