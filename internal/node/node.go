@@ -137,7 +137,7 @@ func (n *Node) open(ctx context.Context) error {
 		Rejected:     rejects,
 		Publisher:    publisher{publish.New(n.log, c.Settings), metrics},
 		Verifier:     rememberTokens(n.verifier, time.Now),
-		Ready:        n.ready,
+		Ready:        (&readiness{write: n.log.Ready, verifier: n.verifier, now: time.Now}).Ready,
 		Metrics:      onAPI,
 		Settings:     c.Settings,
 		Log:          n.logger,
@@ -224,18 +224,6 @@ func (n *Node) resume(ctx context.Context) error {
 	n.maintenance.Go(func() { n.maintain(maintenanceCtx) })
 	newest := n.log.Newest() // before anything is published
 	n.maintenance.Go(func() { n.checkEnvironment(maintenanceCtx, newest) })
-	return nil
-}
-
-// ready returns nil if calls can be served: the log accepts events and access
-// tokens can be verified.
-func (n *Node) ready(ctx context.Context) error {
-	if err := n.log.Ready(ctx); err != nil {
-		return err
-	}
-	if v, ok := n.verifier.(interface{ Ready(context.Context) error }); ok {
-		return v.Ready(ctx)
-	}
 	return nil
 }
 

@@ -134,7 +134,7 @@ func hasNameserver(conf []byte) bool {
 const fewFiles = 4096
 
 func descriptors(f facts) string {
-	if f.files == 0 || f.files >= fewFiles {
+	if f.files == 0 || f.files+1 >= fewFiles { // Go may keep one of the hard limit
 		return ""
 	}
 	return fmt.Sprintf("this process may open only %d files and connections, and each call to a receiver needs one; "+

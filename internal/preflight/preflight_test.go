@@ -43,6 +43,7 @@ func TestEachTroubleIsFound(t *testing.T) {
 		"empty log":                    {func(f *facts) { f.newest = time.Time{} }, "", ""},
 		"no nameserver":                {func(f *facts) { f.nameserver = false }, "resolver", "/etc/resolv.conf has no nameserver"},
 		"few descriptors":              {func(f *facts) { f.files = 1024 }, "descriptors", "1024 files and connections, and each call to a receiver needs one; raise the hard limit to 4096"},
+		"descriptors just enough":      {func(f *facts) { f.files = 4095 }, "", ""},
 		"descriptors not known":        {func(f *facts) { f.files = 0 }, "", ""},
 		"little space":                 {func(f *facts) { f.free = littleSpace - 1 }, "space", "1023 MiB are free on the disk of the data directory /data"},
 		"space not known":              {func(f *facts) { f.free, f.freeErr = 0, errors.New("x") }, "", ""},
