@@ -92,12 +92,12 @@ func (f *serveFlags) printHints(n *node.Node) {
 Sluice is running at http://%[1]s, with its data in %[2]s. In another terminal:
 
   export SLUICE_URL=http://%[1]s SLUICE_TOKEN=%[3]s
-  %[4]s listen &                                           # a receiver on 127.0.0.1:9000
+  %[4]s listen &
   %[4]s integrations create --id my-webhook --type permanent --callback-url http://127.0.0.1:9000/
   echo '{"name":"order.created","payload":{"order_id":"o-1"}}' | %[4]s publish
   %[4]s integrations logs my-webhook
 
-The API is described at http://%[1]s/openapi.yaml; metrics are at http://%[5]s/metrics.
+"listen" is a receiver on 127.0.0.1:9000 that prints what arrives. The API is described at http://%[1]s/openapi.yaml; metrics are at http://%[5]s/metrics.
 
 `, n.Addr(), f.config.Data, token, self(), n.MetricsAddr())
 }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/sluicehq/sluice/internal/auth"
+	"github.com/sluicehq/sluice/internal/problem"
 )
 
 // readyFor is how long one answer of the probe is given to everyone who asks: the
@@ -62,8 +63,12 @@ func (r *readiness) probe(ctx context.Context) error {
 	if err := r.write(ctx); err != nil {
 		return err
 	}
-	if v, ok := r.verifier.(interface{ Ready(context.Context) error }); ok {
-		return v.Ready(ctx)
+	v, ok := r.verifier.(interface{ Ready(context.Context) error })
+	if !ok {
+		return nil
+	}
+	if err := v.Ready(ctx); err != nil {
+		return problem.Wrap(err, problem.Unavailable, "Access tokens cannot be verified: the keys of the issuer cannot be fetched. Check SLUICE_ISSUER and the network.")
 	}
 	return nil
 }
