@@ -21,7 +21,7 @@ const (
 	metricInterrupted = "EventsInterrupted"
 )
 
-// metrics counts the outcomes of an invocation. It implements delivery.Observer and
+// metrics counts the outcomes of an invocation. It implements worker.Observer and
 // is safe for concurrent use.
 type metrics struct {
 	out emf.Writer
@@ -34,10 +34,10 @@ var outcomeMetrics = map[sink.Outcome]string{
 	sink.Retry: metricRetried, sink.Interrupted: metricInterrupted,
 }
 
-// AttemptStarted implements delivery.Observer.
+// AttemptStarted implements worker.Observer.
 func (m *metrics) AttemptStarted() {}
 
-// AttemptEnded implements delivery.Observer.
+// AttemptEnded implements worker.Observer.
 func (m *metrics) AttemptEnded(_ *integration.Integration, v sink.Verdict, events int, _ time.Duration) {
 	m.outcomes[v.Outcome].Add(int64(events))
 }

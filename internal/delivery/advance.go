@@ -129,10 +129,9 @@ func (s *step) lease(ctx context.Context) error {
 			return err
 		}
 		sub := state.Find(c.Key.Integration)
-		if sub == nil {
+		if sub == nil || !handoff.Leave(state, &c, handoff.AckState{Offset: handoff.Offset{Segment: state.AckedBy(sub)}}, c.DueAt) {
 			return store.ErrConflict // it left the live set between the two reads
 		}
-		handoff.Leave(state, &c, handoff.AckState{Offset: handoff.Offset{Segment: state.AckedBy(sub)}}, c.DueAt)
 		c.LeftAt = now
 		writes = append(writes, store.PutPartition{State: state})
 	}
@@ -150,10 +149,11 @@ func (s *step) release(dueAt time.Time, more ...store.Write) error {
 }
 
 // commit commits the writes. Once the step's context has ended, it commits them as
-// a last write: a long call or file may have outlived the context.
+// a last write: a long call or file may have outlived the context. The context of a
+// confirm is not hard and keeps its deadline, which sink.ConfirmedTimeout relies on.
 func (s *step) commit(ctx context.Context, writes ...store.Write) error {
 	write := func(ctx context.Context) error { return s.engine.Store.Commit(ctx, writes...) }
-	if s.ctx.Err() == nil {
+	if s.ctx.Err() == nil || ctx != s.hard {
 		return write(ctx)
 	}
 	err := s.engine.lastWrite(ctx, write)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
@@ -18,9 +17,9 @@ import (
 // and writes files.
 type export struct {
 	*step
-	log    reader
-	halted atomic.Bool // by a stop
-	err    error       // of the log or the store; it ends the step
+	log  reader
+	soft context.Context // starts nothing new once a stop or the step's context ends it
+	err  error           // of the log or the store; it ends the step
 }
 
 // export writes what the log has after the cursor to files, one at a time, and
@@ -29,8 +28,10 @@ func (s *step) export() (Step, error) {
 	e := s.engine
 	ctx, cancel := context.WithCancel(s.hard)
 	defer cancel()
-	x := &export{step: s, log: reader{read: s.read, filter: s.in.EventFilter(), offset: s.cursor.Offset}}
-	end, ok := e.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, func() { x.halted.Store(true) }, cancel)
+	soft, halt := context.WithCancel(s.ctx)
+	defer halt()
+	x := &export{step: s, soft: soft, log: reader{read: s.read, filter: s.in.EventFilter(), offset: s.cursor.Offset}}
+	end, ok := e.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, halt, cancel)
 	if !ok {
 		return again, nil // stopped meanwhile
 	}
@@ -49,7 +50,7 @@ func (s *step) export() (Step, error) {
 // over reports whether the step must end: it was halted, its context has ended,
 // or its budget is used up.
 func (x *export) over() bool {
-	return x.halted.Load() || x.ctx.Err() != nil || !x.engine.Now().Before(x.ends)
+	return x.soft.Err() != nil || !x.engine.Now().Before(x.ends)
 }
 
 // next returns the next event for a file; call log.advance to move past it. It
@@ -206,7 +207,7 @@ func (f *exportFile) write(ctx context.Context) sink.Verdict {
 // gets the events of that one.
 func (f *exportFile) bodies(yield func([]byte) bool) {
 	f.confirmed, f.deadline = false, time.Time{} // the earlier file is not there
-	if f.noSlot = f.engine.takeExportSlot(f.ctx) != nil; f.noSlot {
+	if f.noSlot = f.engine.takeExportSlot(f.soft) != nil; f.noSlot {
 		return
 	}
 	f.hasSlot = true

@@ -298,3 +298,24 @@ func TestUpdateForgetsTheUnknownFile(t *testing.T) {
 		}
 	})
 }
+
+// A stop ends the wait for a slot: it does not wait for a neighbour's file.
+func TestStopEndsTheWaitForASlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, nil)
+		r.engine.ExportSlots = make(chan struct{}, 1)
+		r.engine.ExportSlots <- struct{}{} // another tenant's file
+		r.register(bucketSpec("bucket"))
+		time.Sleep(time.Second)
+		r.publish(3)
+		time.Sleep(r.w.settings.S3FileInterval + time.Second)
+		began := time.Now()
+		if _, err := r.life.Stop(t.Context(), tenant, "bucket"); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the stop took %v, with nothing of it in flight", took)
+		}
+		<-r.engine.ExportSlots
+	})
+}

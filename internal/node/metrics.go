@@ -15,7 +15,7 @@ import (
 )
 
 // metrics collects metrics and serves them to Prometheus. It implements
-// delivery.Observer.
+// worker.Observer.
 type metrics struct {
 	registry *prometheus.Registry
 
@@ -60,10 +60,10 @@ func (m *metrics) handler() http.Handler {
 	})
 }
 
-// AttemptStarted implements delivery.Observer.
+// AttemptStarted implements worker.Observer.
 func (m *metrics) AttemptStarted() { m.inFlight.Inc() }
 
-// AttemptEnded implements delivery.Observer.
+// AttemptEnded implements worker.Observer.
 func (m *metrics) AttemptEnded(in *integration.Integration, v sink.Verdict, events int, took time.Duration) {
 	sink := "webhook"
 	if in.S3 != nil {

@@ -76,7 +76,7 @@ func check(ctx context.Context, path string, whole int64) error {
 	return nil
 }
 
-// readHeaderer fills header with the start of the file and returns the file's size.
+// readHeader fills header with the start of the file and returns the file's size.
 // A missing file has size 0.
 func readHeader(path string, header []byte) (int64, error) {
 	f, err := os.Open(path)

@@ -92,8 +92,13 @@ func (r *Registry) Target(ctx context.Context, in *integration.Integration) (*Ta
 	key := id{in.Tenant, in.ID}
 	r.targets.mu.Lock()
 	defer r.targets.mu.Unlock()
-	if first := r.targets.open[key]; first != nil && first.Integration.Generation == in.Generation {
-		return first, nil // another lane opened it first: all lanes share its slots
+	if first := r.targets.open[key]; first != nil {
+		switch {
+		case first.Integration.Generation == in.Generation:
+			return first, nil // another lane opened it first: all lanes share its slots
+		case first.Integration.Generation > in.Generation:
+			return t, nil // stopped while it was opened: keep the current one
+		}
 	}
 	if r.targets.open == nil || len(r.targets.open) >= maxTargets {
 		r.targets.open = make(map[id]*Target)

@@ -45,3 +45,37 @@ func TestQuiesceForgetsSecrets(t *testing.T) {
 		t.Error("dropped the secrets of another integration or generation")
 	}
 }
+
+// slowSinks opens generation 4 only after it may.
+type slowSinks struct {
+	openSinks
+	may chan struct{}
+}
+
+func (s slowSinks) Webhook(ctx context.Context, in *integration.Integration) (sink.Sender, error) {
+	if in.Generation == 4 {
+		<-s.may
+	}
+	return s.openSinks.Webhook(ctx, in)
+}
+
+// A generation that was slow to open does not take the place of the next one.
+func TestLateTargetDoesNotReplaceTheCurrentOne(t *testing.T) {
+	may, opened := make(chan struct{}), make(chan error)
+	r := NewRegistry(Options{Sinks: slowSinks{may: may}, InFlight: 4, QuietAfter: time.Minute, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	go func() {
+		_, err := r.Target(context.Background(), &integration.Integration{Tenant: "acme", ID: "orders", Generation: 4})
+		opened <- err
+	}()
+	current, err := r.Target(t.Context(), &integration.Integration{Tenant: "acme", ID: "orders", Generation: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(may)
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	if r.Cached("acme", "orders", 5) != current || r.Cached("acme", "orders", 4) != nil {
+		t.Error("the older generation is kept in the place of the current one")
+	}
+}
