@@ -42,7 +42,7 @@ func TestCauseUsesFixedWords(t *testing.T) {
 		{&tls.CertificateVerificationError{Err: errors.New(hush)}, "the TLS certificate cannot be verified"},
 		{tls.RecordHeaderError{Msg: hush}, "the target does not use TLS; check whether the URL should start with http://"},
 		{&net.OpError{Op: "remote error", Err: errors.New("tls: certificate required")}, "the TLS handshake failed (certificate required)"},
-		{&net.OpError{Op: "remote error", Err: errors.New("tls: insufficient security level")}, "the target refused the TLS handshake (insufficient security level), most likely because it offers no supported cipher suite; " + needCipher},
+		{&net.OpError{Op: "remote error", Err: errors.New("tls: insufficient security level")}, "the target refused the TLS handshake (insufficient security level), most likely because it offers no supported cipher suite, or asks for a client certificate; " + needCipher},
 		{errors.New("tls: server selected unsupported curve"), "the target chose a TLS cipher suite or key exchange that is not supported; " + needCipher},
 		{errors.New("tls: " + hush), "the TLS handshake failed"},
 		{errors.New("malformed HTTP response " + hush), "the response is not valid HTTP"},
