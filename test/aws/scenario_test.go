@@ -43,6 +43,11 @@ func TestScenarios(t *testing.T) {
 				env[k] = v
 			}
 			s := stack.Deploy(t, stack.Options{Settings: env, Interpreter: o.interpreter})
+			t.Cleanup(func() {
+				if t.Failed() {
+					reportLog(t, s)
+				}
+			})
 			secrets := &scenario.Secrets{}
 			bucketeer, _ := scenario.NewBucketeer(t)
 			secrets.Add(bucketeer.SecretAccessKey)

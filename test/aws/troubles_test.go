@@ -41,7 +41,7 @@ func keyDenied(t *testing.T, w *world) {
 	r.publish(5, 0)
 	w.until(t, "all arrived", func() bool { return r.lacks(keyed)+r.lacks(open) == 0 })
 	allow := w.Front.Inject(front.Fault{Match: r.of("kms.Decrypt"), Kind: front.Denied})
-	w.Restart() // clear cached secrets
+	w.restart() // clear cached secrets
 	before := len(keyed.all())
 	r.publish(5, 0)
 	w.until(t, "all arrived where there is no secret", func() bool { return r.lacks(open) == 0 })
@@ -54,13 +54,24 @@ func keyDenied(t *testing.T, w *world) {
 	w.sweptUntil(t, "all arrived", func() bool { return r.lacks(keyed) == 0 })
 }
 
+// restart restarts the deployment, but not during a neighbour's sweep, which it
+// would kill.
+func (w *world) restart() {
+	w.restarts.Lock()
+	defer w.restarts.Unlock()
+	w.Restart()
+}
+
 // sweptUntil is heal for a condition instead of whole rounds.
 func (w *world) sweptUntil(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	if !eventually(2*w.quietAfter+time.Second, ok) {
 		t.Log("left for the sweep")
 	}
-	if err := w.Sweep(t.Context()); err != nil {
+	w.restarts.RLock()
+	err := w.Sweep(t.Context())
+	w.restarts.RUnlock()
+	if err != nil {
 		t.Errorf("the sweep failed: %v", err)
 	}
 	if !eventually(afterSweep, ok) {
@@ -81,7 +92,7 @@ func bucketGone(t *testing.T, w *world) {
 		return service == front.S3 && bytes.Contains(path, []byte(large.name))
 	}})
 	behind.answers(nil)
-	w.Restart() // clear cached segments
+	w.restart() // clear cached segments
 	large.publish(2, 150<<10)
 	small.publish(5, 0)
 	w.until(t, "small segments are delivered", func() bool { return small.lacks(other) == 0 })

@@ -30,7 +30,8 @@ type world struct {
 	s3         scenario.Bucketeer
 	buckets    *s3mem.Backend // of s3
 	quietAfter time.Duration
-	hooks      string // URL of the receivers
+	hooks      string       // URL of the receivers
+	restarts   sync.RWMutex // held for reading by a sweep that no restart may kill
 
 	mu        sync.Mutex
 	receivers map[string]*receiver // by path
@@ -71,14 +72,19 @@ func (w *world) report(seed uint64) {
 	for _, i := range all[max(0, len(all)-reportedFaults):] {
 		w.t.Log(i)
 	}
-	var troubled strings.Builder
-	for line := range strings.Lines(w.Log()) {
+	reportLog(w.t, w.Stack)
+}
+
+// reportLog shows the end of what the functions logged, without what is expected.
+func reportLog(t *testing.T, s *stack.Stack) {
+	var unexpected strings.Builder
+	for line := range strings.Lines(s.Log()) {
 		if !strings.Contains(line, `"level":"DEBUG"`) && !strings.Contains(line, `"level":"INFO"`) && !strings.Contains(line, `"_aws"`) {
-			troubled.WriteString(line)
+			unexpected.WriteString(line)
 		}
 	}
-	text := troubled.String()
-	w.t.Logf("end of the functions' log:\n%s", text[max(0, len(text)-reportedLog):])
+	text := unexpected.String()
+	t.Logf("end of the functions' log:\n%s", text[max(0, len(text)-reportedLog):])
 }
 
 // eventually polls until ok, and reports whether that happened within the timeout.

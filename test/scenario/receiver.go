@@ -177,6 +177,19 @@ func (r *receiver) all() []*arrival {
 	return slices.Clone(r.arrivals)
 }
 
+// attempts returns the attempt numbers of an event's calls, in order. Delivery is at
+// least once, and a call whose outcome could not be saved is repeated under the same
+// number, so repeats are left out.
+func (r *receiver) attempts(id string) []int {
+	var list []int
+	for _, a := range r.all() {
+		if a.ID == id {
+			list = append(list, a.attempt)
+		}
+	}
+	return slices.Compact(list)
+}
+
 // taken are the ids of the events that were answered with a 2xx, in order.
 func (r *receiver) taken() []string {
 	var ids []string
