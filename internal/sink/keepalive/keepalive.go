@@ -70,9 +70,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (t *Transport) Send(ctx context.Context, req *http.Request) (*http.Response, error) {
 	c := t.calls.Get().(*call)
 	c.header, c.repeatable, c.reused = req.Header, req.GetBody != nil, false
-	c.trace = c.hooks // without those of an earlier caller, which WithClientTrace adds to it
 	c.answered.Store(false)
-	once := req.WithContext(httptrace.WithClientTrace(ctx, &c.trace))
+	trace := &c.trace
+	if httptrace.ContextClientTrace(ctx) != nil {
+		own := c.trace // WithClientTrace adds the caller's hooks to it
+		trace = &own
+	}
+	once := req.WithContext(httptrace.WithClientTrace(ctx, trace))
 	once.GetBody = nil // otherwise http.Transport repeats it
 	res, err := t.http.RoundTrip(once)
 	if err == nil {
@@ -108,8 +112,7 @@ type conn struct {
 
 // call is what is known about a request in progress.
 type call struct {
-	trace      httptrace.ClientTrace
-	hooks      httptrace.ClientTrace
+	trace      httptrace.ClientTrace // never changed: http.Transport reads it until the response's body is read
 	header     http.Header
 	repeatable bool
 	reused     bool
@@ -118,8 +121,8 @@ type call struct {
 
 func newCall() any {
 	c := new(call)
-	c.hooks.GotConn = c.gotConn
-	c.hooks.GotFirstResponseByte = func() { c.answered.Store(true) }
+	c.trace.GotConn = c.gotConn
+	c.trace.GotFirstResponseByte = func() { c.answered.Store(true) }
 	return c
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -126,4 +127,30 @@ func TestTraceOfACallerEndsWithItsRequest(t *testing.T) {
 			t.Errorf("the first caller's trace was called %d times, want once", n)
 		}
 	})
+}
+
+// http.Transport looks at a request's trace until the response's body is read. The
+// race detector sees a second request that uses the same one.
+func TestTraceIsNotReusedWhileAResponseIsRead(t *testing.T) {
+	s := &server{answer: func(request) string { return okBody }}
+	client := s.client(t)
+	for range 50 {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://receiver.test/", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unread, err := client.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read sync.WaitGroup
+		read.Go(func() {
+			_, _ = io.Copy(io.Discard, unread.Body)
+			_ = unread.Body.Close()
+		})
+		if err := post(t, client, "http"); err != nil {
+			t.Fatal(err)
+		}
+		read.Wait()
+	}
 }

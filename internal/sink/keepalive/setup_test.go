@@ -13,6 +13,7 @@ import (
 
 const (
 	ok      = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+	okBody  = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n!"
 	okClose = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 )
 
@@ -61,7 +62,7 @@ func (s *server) serve(conn net.Conn, n int) {
 		s.seen = append(s.seen, got)
 		s.mu.Unlock()
 		answer := s.answer(got)
-		if _, err := io.WriteString(conn, answer); err != nil || answer != ok {
+		if _, err := io.WriteString(conn, answer); err != nil || answer != ok && answer != okBody {
 			return
 		}
 	}
