@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -36,7 +37,7 @@ var owner = secret.Owner{Tenant: "acme", Integration: "orders", Field: "api_key"
 type service struct {
 	sealed map[string]request
 	fails  func(w http.ResponseWriter) // instead of answering, unless nil
-	calls  int
+	calls  atomic.Int32                // a call without an answer may still end while it is repeated
 }
 
 type request struct {
@@ -46,7 +47,7 @@ type request struct {
 }
 
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.calls++
+	s.calls.Add(1)
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	if s.fails != nil {
 		s.fails(w)
@@ -138,8 +139,8 @@ func TestNoSecretStaysNoSecret(t *testing.T) {
 		t.Errorf("Seal = %v, %v", sealed, err)
 	}
 	got, err := s.Open(t.Context(), owner, secret.Sealed{})
-	if err != nil || !got.IsZero() || service.calls > 0 {
-		t.Errorf("Open = %v, %v, after %d calls", got, err, service.calls)
+	if err != nil || !got.IsZero() || service.calls.Load() > 0 {
+		t.Errorf("Open = %v, %v, after %d calls", got, err, service.calls.Load())
 	}
 }
 
@@ -167,7 +168,7 @@ func TestTooLongIsNotSent(t *testing.T) {
 	s, service, _ := setup(t)
 	_, err := s.Seal(t.Context(), owner, secret.NewString(strings.Repeat("x", 4097)))
 	refused(t, err, problem.Internal, "has 4097 bytes; the limit is 4096")
-	if service.calls > 0 {
+	if service.calls.Load() > 0 {
 		t.Error("it was sent")
 	}
 }
