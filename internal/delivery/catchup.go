@@ -48,7 +48,9 @@ type catchUp struct {
 // catchUp sends what the log has after the cursor to a webhook.
 func (s *step) catchUp() (Step, error) {
 	changed := make(chan struct{}, 1)
-	w := s.engine.newWorker(s.hard, s.target, s.cursor.Key.Lane, s.cursor.AckState, s.cursor.Failures > 0, changed, s.ctx.Done())
+	w := s.engine.newWorker(s.hard, s.target, s.cursor.Key.Lane, worker.Job{
+		Start: s.cursor.AckState, Probe: s.cursor.Failures > 0, Changed: changed, Stop: s.ctx.Done(),
+	})
 	end, ok := s.engine.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, w.Halt, w.Abandon)
 	if !ok {
 		return again, nil // stopped meanwhile

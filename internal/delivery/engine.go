@@ -146,23 +146,22 @@ func (e *Engine) lastWrite(ctx context.Context, write func(context.Context) erro
 	}
 }
 
-// newWorker returns a worker for an integration in one lane. It starts no calls
-// once stop is closed, and its calls end when ctx does.
-func (e *Engine) newWorker(ctx context.Context, t *worker.Target, lane int, start handoff.AckState, probe bool, changed chan<- struct{}, stop <-chan struct{}) *worker.Worker {
-	return worker.New(ctx, worker.Job{
-		Send: func(ctx context.Context, ev *event.Event, attempt int) sink.Verdict {
-			return t.Send(ctx, lane, ev, attempt)
-		},
-		Keep: func(ctx context.Context, ev *event.Event, attempt int, v sink.Verdict) error {
-			switch v.Outcome {
-			case sink.Delivered:
-				t.Rejections.Store(0)
-			case sink.Rejected:
-				return e.Rejected.Add(ctx, t, ev, attempt, v)
-			}
-			return nil
-		},
-		Slots: t.Slots, Filter: t.Integration.EventFilter(), Start: start,
-		Probe: probe, Now: e.Now, Changed: changed, Stop: stop,
-	})
+// newWorker returns a worker for an integration in one lane, whose calls end when
+// ctx does. The job has what differs between its owners: Start, Probe, Changed and
+// Stop.
+func (e *Engine) newWorker(ctx context.Context, t *worker.Target, lane int, job worker.Job) *worker.Worker {
+	job.Send = func(ctx context.Context, ev *event.Event, attempt int) sink.Verdict {
+		return t.Send(ctx, lane, ev, attempt)
+	}
+	job.Keep = func(ctx context.Context, ev *event.Event, attempt int, v sink.Verdict) error {
+		switch v.Outcome {
+		case sink.Delivered:
+			t.Rejections.Store(0)
+		case sink.Rejected:
+			return e.Rejected.Add(ctx, t, ev, attempt, v)
+		}
+		return nil
+	}
+	job.Slots, job.Filter, job.Now = t.Slots, t.Integration.EventFilter(), e.Now
+	return worker.New(ctx, job)
 }

@@ -196,7 +196,7 @@ func (l *live) subscribe(ctx context.Context, entry handoff.Subscriber) error {
 		}
 	}
 	calls, cancel := l.calls()
-	w := e.newWorker(calls, target, l.partition.Lane, start, false, l.signal, l.stop)
+	w := e.newWorker(calls, target, l.partition.Lane, worker.Job{Start: start, Changed: l.signal, Stop: l.stop})
 	end, ok := e.Registry.Begin(tenant, entry.ID, entry.Generation, w.Halt, w.Abandon)
 	if !ok {
 		cancel()
