@@ -14,16 +14,6 @@ import (
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
-// How long a slow subscriber may block others before it is evicted: this fraction of
-// FollowBudget. Others are blocked if they are idle and the buffer is full. With a
-// fixed end, everything is blocked: the next batch, of other tenants too, waits for
-// this loop. The limit is higher there, as eviction is more expensive: it starts an
-// execution for the cursor.
-const (
-	blockShare      = 250
-	fixedBlockShare = 5
-)
-
 // leaveReason is why an integration leaves the live set. The zero value means that
 // it is woken, or that the loop ends.
 type leaveReason struct {
@@ -36,87 +26,6 @@ type leaveReason struct {
 // errNotLive means that an integration cannot leave, as it is not in the live set:
 // it was stopped or deleted.
 var errNotLive = errors.New("the integration is not in the live set")
-
-// evict removes subscribers that failed, used up the budget, or block others.
-func (l *live) evict(ctx context.Context) error {
-	now := l.engine.Now()
-	blocked := l.blocked(now)
-	for id, sub := range l.subscribers {
-		st := sub.State()
-		switch {
-		case sub.leaving != nil: // the store was unavailable before
-			if err := l.evictOne(ctx, id, *sub.leaving); err != nil {
-				return err
-			}
-		case st.Closed:
-			l.stale = true // ended by a stop
-		default:
-			why, leaves := l.mustLeave(st, now, blocked)
-			if !leaves {
-				continue
-			}
-			if err := l.evictOne(ctx, id, why); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// mustLeave decides whether a subscriber must leave. One whose receiver failed may
-// finish its other calls first if it blocks no one.
-func (l *live) mustLeave(st worker.State, now time.Time, blocked bool) (why leaveReason, leaves bool) {
-	at := leaveAt(st, l.engine.Settings.FollowBudget)
-	late := !at.IsZero() && !now.Before(at)
-	switch {
-	case st.Err != nil:
-		return leaveReason{err: st.Err}, true
-	case st.Failure != nil:
-		return leaveReason{}, st.Drained || blocked || late
-	case st.Idle || !now.Before(st.Deadline): // past its deadline it may not send, so it is not slow
-		return leaveReason{}, false
-	default:
-		return leaveReason{slow: true}, late || blocked && st.Acked <= l.state.LowWatermark
-	}
-}
-
-// leaveAt returns when a worker in this state must leave, zero for never.
-func leaveAt(st worker.State, budget time.Duration) time.Time {
-	switch {
-	case st.Failure != nil:
-		return st.Failure.At.Add(budget)
-	case !st.Idle:
-		return st.MovedAt.Add(budget)
-	}
-	return time.Time{}
-}
-
-// blockLimit returns how long others may be blocked before a slower subscriber is
-// evicted.
-func (l *live) blockLimit() time.Duration {
-	if l.end.fixed {
-		return l.engine.Settings.FollowBudget / fixedBlockShare
-	}
-	return l.engine.Settings.FollowBudget / blockShare
-}
-
-// blocked reports whether others have been blocked for blockLimit.
-func (l *live) blocked(now time.Time) bool {
-	waiting := l.end.fixed
-	if l.buffered() < l.end.Segment() && l.full() {
-		for _, sub := range l.subscribers {
-			waiting = waiting || sub.State().Idle
-		}
-	}
-	if !waiting {
-		l.blockedAt = time.Time{}
-		return false
-	}
-	if l.blockedAt.IsZero() {
-		l.blockedAt = now
-	}
-	return now.Sub(l.blockedAt) >= l.blockLimit()
-}
 
 // evictOne moves a subscriber to its cursor with its exact ack state. It does not
 // wait for calls in flight: the cursor gets a lease, and finishLeaving saves their

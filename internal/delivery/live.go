@@ -9,10 +9,8 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
-	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/store"
-	"github.com/sluicehq/sluice/internal/worker"
 )
 
 // DeliverLive is the live loop of a partition: it sends the events between the low
@@ -75,15 +73,6 @@ type live struct {
 	subscribers map[string]*subscriber
 	blockedAt   time.Time // since when slower subscribers have blocked others
 	unavailable bool      // the store is
-}
-
-// subscriber is a live integration: a worker, and what is needed to remove it.
-type subscriber struct {
-	*worker.Worker
-	in      *integration.Integration
-	entry   handoff.Subscriber
-	end     func()       // ends its activity in the Registry
-	leaving *leaveReason // it is halted, and leaves once the store is available
 }
 
 func (l *live) stopping() bool {
@@ -177,50 +166,6 @@ func (l *live) confirmed(at time.Time) {
 	}
 }
 
-// subscribe starts a worker for a live integration.
-func (l *live) subscribe(ctx context.Context, entry handoff.Subscriber) error {
-	e, tenant := l.engine, l.partition.Tenant
-	start := handoff.AckState{Offset: handoff.Offset{Segment: l.state.AckedBy(&entry)}}
-	target := e.Registry.Cached(tenant, entry.ID, entry.Generation)
-	if target == nil {
-		in, err := e.Store.Integration(ctx, tenant, entry.ID)
-		if problem.CodeOf(err) == problem.NotFound || err == nil && in.Generation != entry.Generation {
-			l.stale = true // stopped since the state was read
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if target, err = e.Registry.Target(ctx, in); err != nil {
-			return l.leaveUnopened(ctx, entry, in, start, err)
-		}
-	}
-	calls, cancel := l.calls()
-	w := e.newWorker(calls, target, l.partition.Lane, worker.Job{Start: start, Changed: l.signal, Stop: l.stop})
-	end, ok := e.Registry.Begin(tenant, entry.ID, entry.Generation, w.Halt, w.Abandon)
-	if !ok {
-		cancel()
-		l.stale = true // stopped since the state was read
-		return nil
-	}
-	l.subscribers[entry.ID] = &subscriber{Worker: w, in: target.Integration, entry: entry, end: func() { end(); cancel() }}
-	w.Give(l.segs)
-	return nil
-}
-
-// drop removes a subscriber at once and cancels its calls.
-func (l *live) drop(id string) {
-	sub := l.subscribers[id]
-	delete(l.subscribers, id)
-	sub.close()
-}
-
-func (s *subscriber) close() {
-	s.Abandon()
-	s.Drain()
-	s.end()
-}
-
 func (l *live) close() {
 	for _, sub := range l.subscribers {
 		sub.Abandon()
@@ -228,85 +173,6 @@ func (l *live) close() {
 	for id := range l.subscribers {
 		l.drop(id)
 	}
-}
-
-// buffered returns the number of the last buffered segment, or the low watermark.
-func (l *live) buffered() uint64 {
-	if len(l.segs) == 0 {
-		return l.state.LowWatermark
-	}
-	return l.segs[len(l.segs)-1].Number
-}
-
-// full reports whether the buffer is full: two reads of the log.
-func (l *live) full() bool {
-	n := 0
-	for i := range l.segs {
-		n += l.segs[i].Bytes()
-	}
-	return n >= 2*l.engine.batchBytes()
-}
-
-// starved reports whether a new subscriber needs segments that were not read yet:
-// without subscribers nothing is read.
-func (l *live) starved() bool {
-	return len(l.subscribers) > 0 && len(l.segs) == 0 && l.buffered() < l.end.Segment()
-}
-
-// fill reads more of the log into the buffer, if there are subscribers.
-func (l *live) fill(ctx context.Context) error {
-	for len(l.subscribers) > 0 && l.buffered() < l.end.Segment() && !l.full() {
-		segs, err := l.engine.Log.Read(ctx, l.partition, l.buffered(), l.engine.batchBytes())
-		if err != nil {
-			return l.unreadable(ctx, err)
-		}
-		if err := l.passTrimmed(ctx, segs); err != nil || len(segs) == 0 {
-			return err
-		}
-		l.segs = append(l.segs, segs...)
-		l.end.Grow(l.buffered()) // the log may have grown past the end that was announced
-		for _, sub := range l.subscribers {
-			sub.Give(segs)
-		}
-	}
-	return nil
-}
-
-// unreadable evicts every subscriber if the next segment can never be read: their
-// cursors stay before it, and subscribers that join later start after it.
-func (l *live) unreadable(ctx context.Context, err error) error {
-	if problem.CodeOf(err) == problem.Unavailable || len(l.segs) > 0 { // what is buffered comes first
-		return err
-	}
-	for id := range l.subscribers {
-		if err := l.evictOne(ctx, id, leaveReason{err: err}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// passTrimmed skips segments that were trimmed: those between the buffered segments
-// and the given ones, or up to the end if none are given. It says so in the
-// integrations' logs.
-func (l *live) passTrimmed(ctx context.Context, segs []eventlog.Segment) error {
-	upTo := l.end.Segment()
-	if len(segs) > 0 {
-		upTo = segs[0].Number - 1
-	}
-	if upTo <= l.buffered() || len(segs) == 0 && len(l.segs) > 0 {
-		return nil // no gap, or what is buffered comes first
-	}
-	for _, sub := range l.subscribers {
-		if sub.State().Acked >= upTo {
-			continue // said before a commit that met a conflict
-		}
-		if err := l.engine.skipped(ctx, sub.in); err != nil {
-			return err
-		}
-		sub.Skip(upTo)
-	}
-	return nil
 }
 
 // commit raises the low watermark to the last segment that every live integration
@@ -347,11 +213,6 @@ func (l *live) acked(entry *handoff.Subscriber) uint64 {
 		return sub.State().Acked
 	}
 	return l.state.AckedBy(entry)
-}
-
-// release removes the segments up to the low watermark from the buffer.
-func (l *live) release() {
-	l.segs = slices.DeleteFunc(l.segs, func(s eventlog.Segment) bool { return s.Number <= l.state.LowWatermark })
 }
 
 // wait returns when there may be work to do.

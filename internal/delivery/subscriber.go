@@ -1,0 +1,63 @@
+package delivery
+
+import (
+	"context"
+
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/worker"
+)
+
+// subscriber is a live integration: a worker, and what is needed to remove it.
+type subscriber struct {
+	*worker.Worker
+	in      *integration.Integration
+	entry   handoff.Subscriber
+	end     func()       // ends its activity in the Registry
+	leaving *leaveReason // it is halted, and leaves once the store is available
+}
+
+// subscribe starts a worker for a live integration.
+func (l *live) subscribe(ctx context.Context, entry handoff.Subscriber) error {
+	e, tenant := l.engine, l.partition.Tenant
+	start := handoff.AckState{Offset: handoff.Offset{Segment: l.state.AckedBy(&entry)}}
+	target := e.Registry.Cached(tenant, entry.ID, entry.Generation)
+	if target == nil {
+		in, err := e.Store.Integration(ctx, tenant, entry.ID)
+		if problem.CodeOf(err) == problem.NotFound || err == nil && in.Generation != entry.Generation {
+			l.stale = true // stopped since the state was read
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if target, err = e.Registry.Target(ctx, in); err != nil {
+			return l.leaveUnopened(ctx, entry, in, start, err)
+		}
+	}
+	calls, cancel := l.calls()
+	w := e.newWorker(calls, target, l.partition.Lane, worker.Job{Start: start, Changed: l.signal, Stop: l.stop})
+	end, ok := e.Registry.Begin(tenant, entry.ID, entry.Generation, w.Halt, w.Abandon)
+	if !ok {
+		cancel()
+		l.stale = true // stopped since the state was read
+		return nil
+	}
+	l.subscribers[entry.ID] = &subscriber{Worker: w, in: target.Integration, entry: entry, end: func() { end(); cancel() }}
+	w.Give(l.segs)
+	return nil
+}
+
+// drop removes a subscriber at once and cancels its calls.
+func (l *live) drop(id string) {
+	sub := l.subscribers[id]
+	delete(l.subscribers, id)
+	sub.close()
+}
+
+func (s *subscriber) close() {
+	s.Abandon()
+	s.Drain()
+	s.end()
+}
