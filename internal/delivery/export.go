@@ -2,15 +2,12 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/sink"
-	"github.com/sluicehq/sluice/internal/store"
-	"github.com/sluicehq/sluice/internal/worker"
 )
 
 // export is one step of an integration that reads the log from its own cursor
@@ -133,16 +130,6 @@ func (x *export) noFile() (more bool, next Step, err error) {
 	}
 }
 
-// pendingUpload returns the file whose outcome is unknown: it must be looked up or
-// written again before a new one is started. It is nil if there is none. One that
-// starts at another offset, as after the cursor was moved, is forgotten.
-func (s *step) pendingUpload() *handoff.Upload {
-	if u := s.cursor.Upload; u != nil && u.From != s.cursor.Offset {
-		s.cursor.Upload = nil
-	}
-	return s.cursor.Upload
-}
-
 // pause makes the cursor wait; events published meanwhile go into the next file.
 func (s *step) pause(until time.Time) (Step, error) {
 	return Step{Wait: max(until.Sub(s.engine.Now()), 0)}, s.release(until)
@@ -242,109 +229,9 @@ func (f *exportFile) full(line int64) bool {
 	return f.size > 0 && (f.size+line > s.S3FileBytes || f.engine.Now().Sub(f.created) >= s.S3FileInterval)
 }
 
-// confirm is called before the last request is sent, and repeatedly while it has
-// no answer. It renews the lease, so that no other actor writes the file, and
-// saves in the cursor that the file may exist from now on.
-func (f *exportFile) confirm(ctx context.Context, u handoff.Upload) error {
-	if f.err != nil {
-		return f.err
-	}
-	if u.ID != "" {
-		f.giveSlot() // the parts are uploaded; a slow bucket blocks only its own files
-	}
-	if f.deadline.IsZero() {
-		f.deadline = f.engine.Now().Add(requestTimeout(u))
-	}
-	u.From, u.To, u.Created, u.Until = f.cursor.Offset, f.log.offset, f.created, f.deadline
-	if f.last {
-		u.Next = f.created.Add(f.engine.Settings.S3FileInterval)
-	}
-	if f.pending != nil && f.events == 0 { // looked up, not written again
-		u.To, u.Next, u.Created = f.pending.To, f.pending.Next, f.pending.Created
-	}
-	f.cursor.Upload = &u
-	f.err = f.lease(ctx)
-	f.confirmed = f.confirmed || f.err == nil
-	return f.err
-}
-
-// requestTimeout is how long a bucket may take to carry out a file's last request.
-func requestTimeout(u handoff.Upload) time.Duration {
-	if u.ID == "" {
-		return sink.PartTimeout
-	}
-	return sink.UploadTimeout
-}
-
 func (f *exportFile) giveSlot() {
 	if f.hasSlot {
 		f.hasSlot = false
 		f.engine.giveExportSlot()
 	}
-}
-
-// stored moves the cursor past the file.
-func (f *exportFile) stored() (more bool, next Step, err error) {
-	u := f.cursor.Upload
-	f.cursor.Upload = nil
-	f.succeeded()
-	err = f.save(handoff.AckState{Offset: u.To})
-	if errors.Is(err, store.ErrConflict) {
-		return false, Step{Lost: true}, f.engine.resolve(f.hard, f.cursor.Key, u, u.To)
-	}
-	if err != nil {
-		return false, again, err
-	}
-	f.log.seek(u.To)
-	if u.Next.IsZero() {
-		return true, again, nil
-	}
-	if f.last {
-		next, outcome, err := f.endOfLog(handoff.AckState{Offset: f.log.offset})
-		if err != nil || outcome != readMore {
-			return false, next, err
-		}
-	}
-	next, err = f.pause(u.Next)
-	return false, next, err
-}
-
-// notStored saves the outcome of a file that is not known to be stored.
-func (f *exportFile) notStored(v sink.Verdict) (more bool, next Step, err error) {
-	now := f.engine.Now()
-	var refused *handoff.Upload
-	if !v.Unknown && !f.noSlot {
-		refused, f.cursor.Upload = f.cursor.Upload, nil
-	}
-	switch {
-	case f.noSlot, v.Outcome == sink.Interrupted:
-		err = f.release(now)
-	case v.Outcome == sink.Delivered:
-		return true, again, nil // there was nothing to write
-	default:
-		next, err = f.failed(&worker.Failure{Verdict: v, At: now})
-	}
-	if refused != nil && errors.Is(err, store.ErrConflict) {
-		return false, Step{Lost: true}, f.engine.resolve(f.hard, f.cursor.Key, refused, refused.From)
-	}
-	return false, next, err
-}
-
-// resolve saves the outcome of a file in a cursor that another actor has changed
-// meanwhile, as a stop does. It does nothing if the cursor was moved to another
-// offset.
-func (e *Engine) resolve(ctx context.Context, k handoff.Key, u *handoff.Upload, at handoff.Offset) error {
-	return store.Transact(func() error {
-		c, err := e.Store.Cursor(ctx, k)
-		if err != nil {
-			return err
-		}
-		if c.Upload == nil || c.Upload.Key != u.Key || c.Offset != u.From {
-			return nil
-		}
-		if c.Upload = nil; at != u.From {
-			c.AckState = handoff.AckState{Offset: at}
-		}
-		return e.Store.Commit(ctx, store.PutCursor{Cursor: c})
-	})
 }
