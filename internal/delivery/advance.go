@@ -58,11 +58,11 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
 	}
 	hard, cancel := e.withGrace(ctx)
 	defer cancel()
-	s := &step{engine: e, ctx: ctx, hard: hard, in: in, cursor: c, ends: e.Now().Add(e.stepBudget())}
-	if err := s.lease(s.hard); err != nil {
+	s := &step{engine: e, ctx: ctx, in: in, cursor: c, ends: e.Now().Add(e.stepBudget())}
+	if err := s.lease(hard, s.commit); err != nil {
 		return stepAfter(err)
 	}
-	next, err := s.run()
+	next, err := s.run(hard)
 	if err != nil {
 		return stepAfter(err)
 	}
@@ -96,11 +96,11 @@ func stepAfter(err error) (Step, error) {
 	return again, err
 }
 
-// step is one Advance that holds the cursor's lease.
+// step is one Advance that holds the cursor's lease. Its methods get a context that
+// outlives the step's by Engine.Grace.
 type step struct {
 	engine *Engine
-	ctx    context.Context // starts nothing new once it ends
-	hard   context.Context // ends the calls in flight
+	ctx    context.Context // starts nothing new once it ends: a signal beside the methods' ctx, which goes on
 	in     *integration.Integration
 	target *worker.Target
 	cursor *handoff.Cursor
@@ -115,7 +115,7 @@ type step struct {
 
 // lease takes or renews the lease: until every call that the step may start has
 // ended, no other actor touches the cursor.
-func (s *step) lease(ctx context.Context) error {
+func (s *step) lease(ctx context.Context, commit commitFunc) error {
 	c := *s.cursor
 	now := s.engine.Now()
 	c.DueAt = now.Add(QuietAfter(s.engine.Settings))
@@ -135,7 +135,7 @@ func (s *step) lease(ctx context.Context) error {
 		c.LeftAt = now
 		writes = append(writes, store.PutPartition{State: state})
 	}
-	if err := s.commit(ctx, writes...); err != nil {
+	if err := commit(ctx, writes...); err != nil {
 		return err
 	}
 	s.cursor, s.until = &c, now.Add(s.engine.Settings.FollowBudget)
@@ -143,20 +143,22 @@ func (s *step) lease(ctx context.Context) error {
 }
 
 // release saves the cursor with its next DueAt, which ends the lease.
-func (s *step) release(dueAt time.Time, more ...store.Write) error {
+func (s *step) release(ctx context.Context, dueAt time.Time, more ...store.Write) error {
 	s.cursor.DueAt = dueAt
-	return s.commit(s.hard, append(more, store.PutCursor{Cursor: s.cursor})...)
+	return s.commit(ctx, append(more, store.PutCursor{Cursor: s.cursor})...)
 }
 
+// commitFunc commits writes: step.commit, or Store.Commit where the deadline of its
+// context must hold.
+type commitFunc func(ctx context.Context, writes ...store.Write) error
+
 // commit commits the writes. Once the step's context has ended, it commits them as
-// a last write: a long call or file may have outlived the context. The context of a
-// confirm is not hard and keeps its deadline, which sink.ConfirmedTimeout relies on.
+// a last write: a long call or file may have outlived the context.
 func (s *step) commit(ctx context.Context, writes ...store.Write) error {
-	write := func(ctx context.Context) error { return s.engine.Store.Commit(ctx, writes...) }
-	if s.ctx.Err() == nil || ctx != s.hard {
-		return write(ctx)
+	if s.ctx.Err() == nil {
+		return s.engine.Store.Commit(ctx, writes...)
 	}
-	err := s.engine.lastWrite(ctx, write)
+	err := s.engine.lastWrite(ctx, func(ctx context.Context) error { return s.engine.Store.Commit(ctx, writes...) })
 	if err != nil && !errors.Is(err, store.ErrConflict) {
 		s.engine.Logger.Error("ack state not saved at shutdown; events will be sent again",
 			"tenant", s.in.Tenant, "integration", s.in.ID, "lane", s.cursor.Key.Lane, "error", err)
@@ -164,36 +166,36 @@ func (s *step) commit(ctx context.Context, writes ...store.Write) error {
 	return err
 }
 
-func (s *step) run() (Step, error) {
-	t, err := s.engine.Registry.Target(s.hard, s.in)
+func (s *step) run(ctx context.Context) (Step, error) {
+	t, err := s.engine.Registry.Target(ctx, s.in)
 	if err != nil {
-		return s.unopened(err)
+		return s.unopened(ctx, err)
 	}
 	s.target = t
-	if err := s.bounds(); err != nil {
+	if err := s.bounds(ctx); err != nil {
 		return again, err
 	}
 	if t.Exporter != nil {
-		return s.export()
+		return s.export(ctx)
 	}
-	return s.catchUp()
+	return s.catchUp(ctx)
 }
 
 // unopened treats a sink that cannot be opened as a failure of the receiver.
-func (s *step) unopened(err error) (Step, error) {
+func (s *step) unopened(ctx context.Context, err error) (Step, error) {
 	if problem.CodeOf(err) == problem.Unavailable {
 		return again, err
 	}
-	return s.failed(unopened(err, s.engine.Now()))
+	return s.failed(ctx, unopened(err, s.engine.Now()))
 }
 
 // bounds finds how far a replay must read.
-func (s *step) bounds() error {
+func (s *step) bounds(ctx context.Context) error {
 	if s.in.Type != integration.Temporary {
 		return nil
 	}
 	var err error
-	s.bound, s.bounded, err = s.engine.Log.OffsetForTime(s.hard, s.cursor.Key.Partition(), s.in.EndsAt)
+	s.bound, s.bounded, err = s.engine.Log.OffsetForTime(ctx, s.cursor.Key.Partition(), s.in.EndsAt)
 	return err
 }
 
@@ -204,17 +206,17 @@ func (s *step) atBound(at handoff.Offset) bool {
 
 // failed makes the cursor back off, or stops an integration that has failed for too
 // long.
-func (s *step) failed(f *worker.Failure) (Step, error) {
+func (s *step) failed(ctx context.Context, f *worker.Failure) (Step, error) {
 	e := s.engine
 	entry := e.backOff(s.in, s.cursor, f)
-	stopped, err := e.gaveUp(s.hard, s.in, s.cursor, f)
+	stopped, err := e.gaveUp(ctx, s.in, s.cursor, f)
 	if err != nil {
 		return again, err
 	}
 	if stopped {
 		return done, nil
 	}
-	if err := s.release(s.cursor.DueAt, entry); err != nil {
+	if err := s.release(ctx, s.cursor.DueAt, entry); err != nil {
 		return again, err
 	}
 	return Step{Wait: s.cursor.DueAt.Sub(e.Now())}, nil
@@ -225,8 +227,8 @@ func (s *step) succeeded() { s.cursor.Failures, s.cursor.FailingSince = 0, time.
 
 // read returns the next segments, up to a replay's bound. If some were trimmed, it
 // says so in the integration's log.
-func (s *step) read(after uint64) ([]eventlog.Segment, error) {
-	segs, err := s.engine.Log.Read(s.hard, s.cursor.Key.Partition(), after, s.engine.batchBytes())
+func (s *step) read(ctx context.Context, after uint64) ([]eventlog.Segment, error) {
+	segs, err := s.engine.Log.Read(ctx, s.cursor.Key.Partition(), after, s.engine.batchBytes())
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +237,7 @@ func (s *step) read(after uint64) ([]eventlog.Segment, error) {
 		return nil, nil
 	}
 	if segs[0].Number != after+1 {
-		if err := s.engine.skipped(s.hard, s.in); err != nil {
+		if err := s.engine.skipped(ctx, s.in); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/eventlog"
@@ -46,9 +47,9 @@ type catchUp struct {
 }
 
 // catchUp sends what the log has after the cursor to a webhook.
-func (s *step) catchUp() (Step, error) {
+func (s *step) catchUp(ctx context.Context) (Step, error) {
 	changed := make(chan struct{}, 1)
-	w := s.engine.newWorker(s.hard, s.target, s.cursor.Key.Lane, worker.Job{
+	w := s.engine.newWorker(ctx, s.target, s.cursor.Key.Lane, worker.Job{
 		Start: s.cursor.AckState, Probe: s.cursor.Failures > 0, Changed: changed, Stop: s.ctx.Done(),
 	})
 	end, ok := s.engine.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, w.Halt, w.Abandon)
@@ -69,15 +70,15 @@ func (s *step) catchUp() (Step, error) {
 		case fail:
 			return again, st.Err
 		case finish:
-			return c.finish()
+			return c.finish(ctx)
 		case checkpoint:
-			if err := c.checkpoint(); err != nil {
+			if err := c.checkpoint(ctx); err != nil {
 				return again, err
 			}
 		case pause:
 			c.wait()
 		case read:
-			next, outcome, err := c.read(st)
+			next, outcome, err := c.read(ctx, st)
 			if err != nil || outcome != readMore {
 				return next, err
 			}
@@ -87,13 +88,13 @@ func (s *step) catchUp() (Step, error) {
 
 // read gives the worker the next segments. At the end of the log it waits until the
 // worker is idle, then hands over to live delivery.
-func (c *catchUp) read(st worker.State) (next Step, outcome endOutcome, err error) {
-	segs, err := c.step.read(c.worker.Last())
+func (c *catchUp) read(ctx context.Context, st worker.State) (next Step, outcome endOutcome, err error) {
+	segs, err := c.step.read(ctx, c.worker.Last())
 	switch {
 	case err != nil:
 		return again, lost, err
 	case len(segs) > 0:
-		return again, readMore, c.give(segs)
+		return again, readMore, c.give(ctx, segs)
 	case !st.Idle:
 		c.wait()
 		return again, readMore, nil
@@ -101,14 +102,14 @@ func (c *catchUp) read(st worker.State) (next Step, outcome endOutcome, err erro
 	if st.Acks > 0 {
 		c.succeeded()
 	}
-	return c.endOfLog(c.worker.AckState())
+	return c.endOfLog(ctx, c.worker.AckState())
 }
 
 // give gives the worker segments. It first saves the ack state if the worker got
 // some before, so that a crash repeats no more than is buffered.
-func (c *catchUp) give(segs []eventlog.Segment) error {
+func (c *catchUp) give(ctx context.Context, segs []eventlog.Segment) error {
 	if c.unsaved {
-		if err := c.checkpoint(); err != nil {
+		if err := c.checkpoint(ctx); err != nil {
 			return err
 		}
 	}
@@ -118,7 +119,7 @@ func (c *catchUp) give(segs []eventlog.Segment) error {
 }
 
 // finish ends the step: it waits for the calls in flight and saves the ack state.
-func (c *catchUp) finish() (Step, error) {
+func (c *catchUp) finish(ctx context.Context) (Step, error) {
 	c.worker.Halt()
 	c.worker.Drain()
 	st := c.worker.State()
@@ -130,17 +131,17 @@ func (c *catchUp) finish() (Step, error) {
 	}
 	c.cursor.AckState = c.worker.AckState()
 	if st.Failure != nil {
-		return c.failed(st.Failure)
+		return c.failed(ctx, st.Failure)
 	}
-	return again, c.release(c.engine.Now())
+	return again, c.release(ctx, c.engine.Now())
 }
 
 // checkpoint saves the ack state, renews the lease and extends the worker.
-func (c *catchUp) checkpoint() error {
+func (c *catchUp) checkpoint(ctx context.Context) error {
 	if c.worker.State().Acks > 0 {
 		c.succeeded()
 	}
-	if err := c.save(c.worker.AckState()); err != nil {
+	if err := c.save(ctx, c.worker.AckState()); err != nil {
 		return err
 	}
 	c.worker.Extend(c.until)
@@ -166,7 +167,7 @@ func (s *step) leaseHalfOver() bool {
 }
 
 // save saves the ack state and renews the lease.
-func (s *step) save(at handoff.AckState) error {
+func (s *step) save(ctx context.Context, at handoff.AckState) error {
 	s.cursor.AckState = at
-	return s.lease(s.hard)
+	return s.lease(ctx, s.commit)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/sink"
 )
@@ -15,19 +16,20 @@ import (
 type export struct {
 	*step
 	log  reader
-	soft context.Context // starts nothing new once a stop or the step's context ends it
+	soft context.Context // the step's ctx, which a stop ends too; a signal like that one
 	err  error           // of the log or the store; it ends the step
 }
 
 // export writes what the log has after the cursor to files, one at a time, and
 // saves the cursor after each.
-func (s *step) export() (Step, error) {
+func (s *step) export(ctx context.Context) (Step, error) {
 	e := s.engine
-	ctx, cancel := context.WithCancel(s.hard)
+	upload, cancel := context.WithCancel(ctx)
 	defer cancel()
 	soft, halt := context.WithCancel(s.ctx)
 	defer halt()
-	x := &export{step: s, soft: soft, log: reader{read: s.read, filter: s.in.EventFilter(), offset: s.cursor.Offset}}
+	read := func(after uint64) ([]eventlog.Segment, error) { return s.read(ctx, after) }
+	x := &export{step: s, soft: soft, log: reader{read: read, filter: s.in.EventFilter(), offset: s.cursor.Offset}}
 	end, ok := e.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, halt, cancel)
 	if !ok {
 		return again, nil // stopped meanwhile
@@ -35,9 +37,9 @@ func (s *step) export() (Step, error) {
 	defer end()
 	for {
 		if x.over() {
-			return again, s.release(e.Now())
+			return again, s.release(ctx, e.Now())
 		}
-		more, next, err := x.nextFile(ctx)
+		more, next, err := x.nextFile(ctx, upload)
 		if err != nil || !more {
 			return next, err
 		}
@@ -54,7 +56,7 @@ func (x *export) over() bool {
 // returns nil at the end of the log, when the step is over, and when x.err is
 // set. It calls renew before each read of the log, as a filter may drop
 // everything in many of them.
-func (x *export) next(renew func() error) *event.Event {
+func (x *export) next(ctx context.Context, renew func(context.Context) error) *event.Event {
 	for x.err == nil {
 		if ev := x.log.peek(); ev != nil {
 			return ev
@@ -62,7 +64,7 @@ func (x *export) next(renew func() error) *event.Event {
 		if x.over() {
 			return nil
 		}
-		if x.err = renew(); x.err != nil {
+		if x.err = renew(ctx); x.err != nil {
 			return nil
 		}
 		var more bool
@@ -74,16 +76,16 @@ func (x *export) next(renew func() error) *event.Event {
 }
 
 // keepLease renews the lease once half of it has passed.
-func (x *export) keepLease() error {
+func (x *export) keepLease(ctx context.Context) error {
 	if !x.leaseHalfOver() {
 		return nil
 	}
-	return x.lease(x.hard)
+	return x.lease(ctx, x.commit)
 }
 
 // saveSkipped saves that no event up to the log's offset goes into a file, once
 // half of the lease has passed.
-func (x *export) saveSkipped() error {
+func (x *export) saveSkipped(ctx context.Context) error {
 	if !x.leaseHalfOver() {
 		return nil
 	}
@@ -92,47 +94,48 @@ func (x *export) saveSkipped() error {
 		moved := *u
 		moved.From, x.cursor.Upload = to, &moved
 	}
-	return x.save(handoff.AckState{Offset: to})
+	return x.save(ctx, handoff.AckState{Offset: to})
 }
 
 // nextFile writes one file, if the log has an event for it, and reports whether
-// another may follow at once.
-func (x *export) nextFile(ctx context.Context) (more bool, next Step, err error) {
-	if x.next(x.saveSkipped) == nil {
-		return x.noFile()
+// another may follow at once. The export of the file has a context of its own, upload,
+// which a stop ends.
+func (x *export) nextFile(ctx, upload context.Context) (more bool, next Step, err error) {
+	if x.next(ctx, x.saveSkipped) == nil {
+		return x.noFile(ctx)
 	}
 	if x.log.trimmed {
 		x.cursor.Upload = nil // its events are gone: it cannot be written again
 	}
 	f := &exportFile{export: x, created: x.engine.Now(), pending: x.pendingUpload()}
-	v := f.write(ctx)
+	v := f.write(ctx, upload)
 	switch {
 	case f.confirmed && v.Outcome == sink.Delivered:
-		return f.stored()
+		return f.stored(ctx)
 	case x.err != nil:
 		return false, again, x.err
 	}
-	return f.notStored(v)
+	return f.notStored(ctx, v)
 }
 
 // noFile ends the step, or reads on if the log has grown.
-func (x *export) noFile() (more bool, next Step, err error) {
+func (x *export) noFile(ctx context.Context) (more bool, next Step, err error) {
 	switch at := (handoff.AckState{Offset: x.log.offset}); {
 	case x.err != nil:
 		return false, again, x.err
 	case x.over():
 		x.cursor.AckState = at
-		return false, again, x.release(x.engine.Now())
+		return false, again, x.release(ctx, x.engine.Now())
 	default:
 		x.cursor.Upload = nil // its events are trimmed
-		next, outcome, err := x.endOfLog(at)
+		next, outcome, err := x.endOfLog(ctx, at)
 		return outcome == readMore, next, err
 	}
 }
 
 // pause makes the cursor wait; events published meanwhile go into the next file.
-func (s *step) pause(until time.Time) (Step, error) {
-	return Step{Wait: max(until.Sub(s.engine.Now()), 0)}, s.release(until)
+func (s *step) pause(ctx context.Context, until time.Time) (Step, error) {
+	return Step{Wait: max(until.Sub(s.engine.Now()), 0)}, s.release(ctx, until)
 }
 
 // takeExportSlot waits until another file may be written.
@@ -170,13 +173,14 @@ type exportFile struct {
 }
 
 // write exports one file. It sets err if the log or the store failed.
-func (f *exportFile) write(ctx context.Context) sink.Verdict {
+func (f *exportFile) write(ctx, upload context.Context) sink.Verdict {
 	e, in := f.engine, f.in
 	if e.Observer != nil {
 		e.Observer.AttemptStarted()
 	}
 	defer f.giveSlot()
-	v := f.target.Exporter.Export(ctx, sink.File{Created: f.created, Bodies: f.bodies, Again: f.pending}, f.confirm)
+	bodies := func(yield func([]byte) bool) { f.bodies(ctx, yield) }
+	v := f.target.Exporter.Export(upload, sink.File{Created: f.created, Bodies: bodies, Again: f.pending}, f.confirm)
 	took := e.Now().Sub(f.created)
 	if e.Observer != nil {
 		e.Observer.AttemptEnded(in, v, f.events, took)
@@ -192,14 +196,14 @@ func (f *exportFile) write(ctx context.Context) sink.Verdict {
 // bodies yields the events of the file: up to the end of the log, the maximum
 // size, or the end of the file's interval. A file that replaces an earlier one
 // gets the events of that one.
-func (f *exportFile) bodies(yield func([]byte) bool) {
+func (f *exportFile) bodies(ctx context.Context, yield func([]byte) bool) {
 	f.confirmed, f.deadline = false, time.Time{} // the earlier file is not there
 	if f.noSlot = f.engine.takeExportSlot(f.soft) != nil; f.noSlot {
 		return
 	}
 	f.hasSlot = true
 	for {
-		ev := f.next(f.keepLease)
+		ev := f.next(ctx, f.keepLease)
 		if ev == nil {
 			f.last = !f.over()
 			return
@@ -208,7 +212,7 @@ func (f *exportFile) bodies(yield func([]byte) bool) {
 		if f.full(line) {
 			return
 		}
-		if f.err = f.keepLease(); f.err != nil {
+		if f.err = f.keepLease(ctx); f.err != nil {
 			return
 		}
 		f.size += line

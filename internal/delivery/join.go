@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -20,16 +21,16 @@ const (
 
 // endOfLog completes a replay or hands over to live delivery. Everything read so far
 // must be acknowledged. The Step is valid unless there is more to read.
-func (s *step) endOfLog(at handoff.AckState) (Step, endOutcome, error) {
+func (s *step) endOfLog(ctx context.Context, at handoff.AckState) (Step, endOutcome, error) {
 	if at.Offset.Segment < s.watermark { // nothing was read, so it was trimmed
-		if err := s.engine.skipped(s.hard, s.in); err != nil {
+		if err := s.engine.skipped(ctx, s.in); err != nil {
 			return again, lost, err
 		}
 		at = handoff.AckState{Offset: handoff.Offset{Segment: s.watermark}}
 	}
 	s.cursor.AckState = at
 	if !s.bounded {
-		if err := s.bounds(); err != nil {
+		if err := s.bounds(ctx); err != nil {
 			return again, lost, err
 		}
 		if s.bounded { // its end has become final: read up to it
@@ -38,13 +39,13 @@ func (s *step) endOfLog(at handoff.AckState) (Step, endOutcome, error) {
 		}
 	}
 	if s.atBound(at.Offset) {
-		return done, joined, s.engine.complete(s.hard, s.cursor)
+		return done, joined, s.engine.complete(ctx, s.cursor)
 	}
 	var next Step
 	var outcome endOutcome
 	err := store.Transact(func() (err error) {
-		next, outcome, err = s.join()
-		if errors.Is(err, store.ErrConflict) && !s.owned() {
+		next, outcome, err = s.join(ctx)
+		if errors.Is(err, store.ErrConflict) && !s.owned(ctx) {
 			next, outcome, err = again, lost, nil
 		}
 		return err
@@ -54,14 +55,14 @@ func (s *step) endOfLog(at handoff.AckState) (Step, endOutcome, error) {
 
 // owned reports, after a conflict, whether the cursor is still as this step saved
 // it. It returns false if the cursor cannot be read; the next step then decides.
-func (s *step) owned() bool {
-	c, err := s.engine.Store.Cursor(s.hard, s.cursor.Key)
+func (s *step) owned(ctx context.Context) bool {
+	c, err := s.engine.Store.Cursor(ctx, s.cursor.Key)
 	return err == nil && c.Version == s.cursor.Version
 }
 
-func (s *step) join() (Step, endOutcome, error) {
+func (s *step) join(ctx context.Context) (Step, endOutcome, error) {
 	e, now := s.engine, s.engine.Now()
-	state, err := e.Store.Partition(s.hard, s.cursor.Key.Partition())
+	state, err := e.Store.Partition(ctx, s.cursor.Key.Partition())
 	if err != nil {
 		return again, lost, err
 	}
@@ -72,7 +73,7 @@ func (s *step) join() (Step, endOutcome, error) {
 		s.watermark = state.LowWatermark
 		return again, readMore, nil
 	}
-	if err := e.Store.Commit(s.hard, store.PutPartition{State: state}, store.PutCursor{Cursor: &c}); err != nil {
+	if err := e.Store.Commit(ctx, store.PutPartition{State: state}, store.PutCursor{Cursor: &c}); err != nil {
 		return again, lost, err
 	}
 	if recheckAt.IsZero() {

@@ -42,7 +42,7 @@ func (f *exportFile) confirm(ctx context.Context, u handoff.Upload) error {
 		u.To, u.Next, u.Created = f.pending.To, f.pending.Next, f.pending.Created
 	}
 	f.cursor.Upload = &u
-	f.err = f.lease(ctx)
+	f.err = f.lease(ctx, f.engine.Store.Commit) // by ctx's deadline, which sink.ConfirmedTimeout relies on
 	f.confirmed = f.confirmed || f.err == nil
 	return f.err
 }
@@ -56,13 +56,13 @@ func requestTimeout(u handoff.Upload) time.Duration {
 }
 
 // stored moves the cursor past the file.
-func (f *exportFile) stored() (more bool, next Step, err error) {
+func (f *exportFile) stored(ctx context.Context) (more bool, next Step, err error) {
 	u := f.cursor.Upload
 	f.cursor.Upload = nil
 	f.succeeded()
-	err = f.save(handoff.AckState{Offset: u.To})
+	err = f.save(ctx, handoff.AckState{Offset: u.To})
 	if errors.Is(err, store.ErrConflict) {
-		return false, Step{Lost: true}, f.engine.resolve(f.hard, f.cursor.Key, u, u.To)
+		return false, Step{Lost: true}, f.engine.resolve(ctx, f.cursor.Key, u, u.To)
 	}
 	if err != nil {
 		return false, again, err
@@ -72,17 +72,17 @@ func (f *exportFile) stored() (more bool, next Step, err error) {
 		return true, again, nil
 	}
 	if f.last {
-		next, outcome, err := f.endOfLog(handoff.AckState{Offset: f.log.offset})
+		next, outcome, err := f.endOfLog(ctx, handoff.AckState{Offset: f.log.offset})
 		if err != nil || outcome != readMore {
 			return false, next, err
 		}
 	}
-	next, err = f.pause(u.Next)
+	next, err = f.pause(ctx, u.Next)
 	return false, next, err
 }
 
 // notStored saves the outcome of a file that is not known to be stored.
-func (f *exportFile) notStored(v sink.Verdict) (more bool, next Step, err error) {
+func (f *exportFile) notStored(ctx context.Context, v sink.Verdict) (more bool, next Step, err error) {
 	now := f.engine.Now()
 	var refused *handoff.Upload
 	if !v.Unknown && !f.noSlot {
@@ -90,14 +90,14 @@ func (f *exportFile) notStored(v sink.Verdict) (more bool, next Step, err error)
 	}
 	switch {
 	case f.noSlot, v.Outcome == sink.Interrupted:
-		err = f.release(now)
+		err = f.release(ctx, now)
 	case v.Outcome == sink.Delivered:
 		return true, again, nil // there was nothing to write
 	default:
-		next, err = f.failed(&worker.Failure{Verdict: v, At: now})
+		next, err = f.failed(ctx, &worker.Failure{Verdict: v, At: now})
 	}
 	if refused != nil && errors.Is(err, store.ErrConflict) {
-		return false, Step{Lost: true}, f.engine.resolve(f.hard, f.cursor.Key, refused, refused.From)
+		return false, Step{Lost: true}, f.engine.resolve(ctx, f.cursor.Key, refused, refused.From)
 	}
 	return false, next, err
 }

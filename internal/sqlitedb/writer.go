@@ -24,7 +24,7 @@ type Op struct {
 	// the writer's goroutine, before the Run of a later group, and must not block.
 	Done func(err error)
 
-	ctx context.Context // if it ends before Run, the operation is skipped
+	ctx context.Context // kept while queued: if it ends before Run, the operation is skipped
 	err error
 }
 

@@ -27,7 +27,7 @@ type batch struct {
 }
 
 type publication struct {
-	ctx    context.Context
+	ctx    context.Context // kept as the writer stamps later, and only for callers that still wait
 	tenant string
 	lanes  int
 	drafts []event.Draft
