@@ -1,13 +1,17 @@
 package delivery_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/store"
 )
 
 // wantFiles fails unless each event is in exactly one file and no file is empty.
@@ -143,5 +147,38 @@ func TestStopWhileAFileIsWritten(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		wantFiles(t, r.exported(), ids)
+	})
+}
+
+// During a shutdown a confirm still ends by its deadline, however long the store is
+// unavailable: the bucket's request goes on meanwhile, and the lease covers no more.
+func TestConfirmKeepsItsDeadlineInAShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = time.Second
+		r := newRig(t, false, func(s *settings.Settings) { s.S3FileInterval = time.Second })
+		r.screen(func([]store.Write) error {
+			return when(r.ctx.Err() != nil, problem.New(problem.Unavailable, "busy"))
+		})
+		confirms := 0
+		r.writes(func(_ context.Context, _ int, _ written, confirm confirmFunc) sink.Verdict {
+			<-r.ctx.Done()
+			ctx, cancel := context.WithTimeout(context.Background(), limit)
+			defer cancel()
+			began := time.Now()
+			err := confirm(ctx, handoff.Upload{Key: "file", ID: "upload"})
+			if took := time.Since(began); err == nil || took > limit {
+				t.Errorf("confirm returned %v after %v, want an error within %v", err, took, limit)
+			}
+			confirms++
+			return cutOff
+		})
+		r.register(bucketSpec("bucket"))
+		time.Sleep(time.Second)
+		r.publish(3)
+		time.Sleep(2 * time.Second)
+		r.shutdown()
+		if confirms != 1 {
+			t.Errorf("%d confirms during the shutdown, want 1", confirms)
+		}
 	})
 }
