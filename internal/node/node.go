@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -18,16 +17,10 @@ import (
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/sqlite"
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/lifecycle"
-	"github.com/sluicehq/sluice/internal/netguard"
-	"github.com/sluicehq/sluice/internal/preflight"
-	"github.com/sluicehq/sluice/internal/publish"
-	"github.com/sluicehq/sluice/internal/rejected"
-	"github.com/sluicehq/sluice/internal/secret/local"
 	"github.com/sluicehq/sluice/internal/sink/catalog"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 	store "github.com/sluicehq/sluice/internal/store/sqlite"
 	"github.com/sluicehq/sluice/internal/version"
-	"github.com/sluicehq/sluice/internal/worker"
 )
 
 // A shutdown takes at most shutdownTimeout: shutdownGrace for calls in flight, the
@@ -72,119 +65,6 @@ func Open(ctx context.Context, config Config, logger *slog.Logger) (*Node, error
 		return nil, errors.Join(err, n.close())
 	}
 	return n, nil
-}
-
-func (n *Node) open(ctx context.Context) error {
-	c := &n.config
-	var err error
-	if n.listener, err = listen(ctx, c.Addr, "--addr"); err != nil {
-		return err
-	}
-	if c.MetricsAddr != "" {
-		if n.metricsListener, err = listen(ctx, c.MetricsAddr, "--metrics-addr"); err != nil {
-			return err
-		}
-	}
-	if err := preflight.Writable(c.Data); err != nil {
-		return err
-	}
-	if n.db, err = sqlitedb.Open(ctx, c.Data); err != nil {
-		return err
-	}
-	n.store = store.New(n.db)
-	if n.log, err = eventlog.Open(ctx, n.db, time.Now); err != nil {
-		return err
-	}
-	sealer, err := n.openSealer(ctx)
-	if err != nil {
-		return err
-	}
-	if n.verifier, err = n.openVerifier(); err != nil {
-		return err
-	}
-	guard := netguard.New(n.policy(), nil)
-	n.sinks = catalog.New(catalog.Options{Guard: guard, Sealer: sealer, Settings: c.Settings, Version: version.Version})
-
-	metrics := newMetrics(n.lags)
-	quietAfter := delivery.QuietAfter(c.Settings)
-	n.schedule = newScheduler()
-	n.log.OnAppend(n.schedule.Grown)
-	n.log.OnAhead(func(by time.Duration) {
-		n.logger.Warn("clock moved backwards; published_at holds until it catches up", "by", by.String())
-	})
-	registry := worker.NewRegistry(worker.Options{
-		Sinks: n.sinks, InFlight: c.InFlight, QuietAfter: quietAfter, Observer: metrics, Logger: n.logger, Now: time.Now,
-	})
-	n.life = &lifecycle.Service{
-		Store: n.store, Log: n.log, Sealer: sealer, Settings: c.Settings, Now: time.Now,
-		CheckTarget: guard.CheckURL, Schedule: n.schedule.Schedule,
-		Quiesce: registry.Quiesce, QuietAfter: quietAfter,
-	}
-	rejects := rejected.New(rejected.Options{
-		Store: n.store, Integrations: n.life, Targets: registry, Settings: c.Settings, Logger: n.logger, Now: time.Now,
-	})
-	n.engine = &delivery.Engine{
-		Store: n.store, Log: n.log, Registry: registry, Rejected: rejects, Lifecycle: n.life, Settings: c.Settings,
-		Observer: metrics, Logger: n.logger, Now: time.Now, Schedule: n.schedule.Schedule,
-		Grace: shutdownGrace, ExportSlots: make(chan struct{}, exportSlots),
-	}
-	onAPI := metrics.handler()
-	if n.metricsListener != nil {
-		n.metricsServer, onAPI = n.newServer(serveMetrics(onAPI)), nil
-	}
-	n.server = n.newServer(httpapi.New(httpapi.Deps{
-		Integrations: n.life,
-		Rejected:     rejects,
-		Publisher:    publisher{publish.New(n.log, c.Settings), metrics},
-		Verifier:     rememberTokens(n.verifier, time.Now),
-		Ready:        (&readiness{write: n.log.Ready, verifier: n.verifier, now: time.Now}).Ready,
-		Metrics:      onAPI,
-		Settings:     c.Settings,
-		Log:          n.logger,
-		Now:          time.Now,
-	}))
-	return n.resume(ctx)
-}
-
-func listen(ctx context.Context, addr, flag string) (net.Listener, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", addr, err, flag)
-	}
-	return l, nil
-}
-
-// openSealer opens the key of the secrets. It creates a new key only if the store
-// contains no secret sealed with an earlier one.
-func (n *Node) openSealer(ctx context.Context) (*local.Sealer, error) {
-	path := filepath.Join(n.config.Data, local.Name)
-	sealed, err := n.store.HasSecrets(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if sealed {
-		return local.Open(path)
-	}
-	return local.OpenOrCreate(path)
-}
-
-func (n *Node) openVerifier() (auth.Verifier, error) {
-	c := &n.config
-	if c.Issuer != "" {
-		return auth.NewOIDC(c.Issuer, c.Audience, c.TenantClaim)
-	}
-	return auth.OpenOwnKey(filepath.Join(c.Data, auth.OwnKeyName))
-}
-
-func (n *Node) policy() netguard.Policy {
-	switch {
-	case n.config.AllowPrivateTargets:
-		return netguard.Private
-	case n.config.Dev:
-		return netguard.Loopback
-	default:
-		return netguard.Public
-	}
 }
 
 // resume continues the work of an earlier process and starts the runner.

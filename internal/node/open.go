@@ -1,0 +1,162 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/auth"
+	"github.com/sluicehq/sluice/internal/delivery"
+	eventlog "github.com/sluicehq/sluice/internal/eventlog/sqlite"
+	"github.com/sluicehq/sluice/internal/httpapi"
+	"github.com/sluicehq/sluice/internal/lifecycle"
+	"github.com/sluicehq/sluice/internal/netguard"
+	"github.com/sluicehq/sluice/internal/preflight"
+	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/rejected"
+	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/secret/local"
+	"github.com/sluicehq/sluice/internal/sink/catalog"
+	"github.com/sluicehq/sluice/internal/sqlitedb"
+	store "github.com/sluicehq/sluice/internal/store/sqlite"
+	"github.com/sluicehq/sluice/internal/version"
+	"github.com/sluicehq/sluice/internal/worker"
+)
+
+// open opens the parts of the node, each with those before it. If it fails, close
+// closes what is open.
+func (n *Node) open(ctx context.Context) error {
+	if err := n.listen(ctx); err != nil {
+		return err
+	}
+	if err := n.openData(ctx); err != nil {
+		return err
+	}
+	sealer, err := n.openSealer(ctx)
+	if err != nil {
+		return err
+	}
+	if n.verifier, err = n.openVerifier(); err != nil {
+		return err
+	}
+	metrics := newMetrics(n.lags)
+	rejects := n.buildDelivery(sealer, metrics)
+	n.buildServers(rejects, metrics)
+	return n.resume(ctx)
+}
+
+// listen comes first, so that a node whose port is taken leaves the data alone.
+func (n *Node) listen(ctx context.Context) (err error) {
+	if n.listener, err = listen(ctx, n.config.Addr, "--addr"); err != nil || n.config.MetricsAddr == "" {
+		return err
+	}
+	n.metricsListener, err = listen(ctx, n.config.MetricsAddr, "--metrics-addr")
+	return err
+}
+
+// openData opens the database in the data directory, and the log and the store in it.
+func (n *Node) openData(ctx context.Context) (err error) {
+	if err := preflight.Writable(n.config.Data); err != nil {
+		return err
+	}
+	if n.db, err = sqlitedb.Open(ctx, n.config.Data); err != nil {
+		return err
+	}
+	n.store = store.New(n.db)
+	n.log, err = eventlog.Open(ctx, n.db, time.Now)
+	return err
+}
+
+// buildDelivery builds what sends events, in a line: scheduler, registry, lifecycle,
+// rejected events, engine.
+func (n *Node) buildDelivery(sealer secret.Sealer, metrics *metrics) *rejected.Service {
+	c := &n.config
+	guard := netguard.New(n.policy(), nil)
+	n.sinks = catalog.New(catalog.Options{Guard: guard, Sealer: sealer, Settings: c.Settings, Version: version.Version})
+	quietAfter := delivery.QuietAfter(c.Settings)
+	n.schedule = newScheduler()
+	n.log.OnAppend(n.schedule.Grown)
+	n.log.OnAhead(func(by time.Duration) {
+		n.logger.Warn("clock moved backwards; published_at holds until it catches up", "by", by.String())
+	})
+	registry := worker.NewRegistry(worker.Options{
+		Sinks: n.sinks, InFlight: c.InFlight, QuietAfter: quietAfter, Observer: metrics, Logger: n.logger, Now: time.Now,
+	})
+	n.life = &lifecycle.Service{
+		Store: n.store, Log: n.log, Sealer: sealer, Settings: c.Settings, Now: time.Now,
+		CheckTarget: guard.CheckURL, Schedule: n.schedule.Schedule,
+		Quiesce: registry.Quiesce, QuietAfter: quietAfter,
+	}
+	rejects := rejected.New(rejected.Options{
+		Store: n.store, Integrations: n.life, Targets: registry, Settings: c.Settings, Logger: n.logger, Now: time.Now,
+	})
+	n.engine = &delivery.Engine{
+		Store: n.store, Log: n.log, Registry: registry, Rejected: rejects, Lifecycle: n.life, Settings: c.Settings,
+		Observer: metrics, Logger: n.logger, Now: time.Now, Schedule: n.schedule.Schedule,
+		Grace: shutdownGrace, ExportSlots: make(chan struct{}, exportSlots),
+	}
+	return rejects
+}
+
+// buildServers builds the server of the API, and that of the metrics if they have an
+// address of their own.
+func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
+	onAPI := metrics.handler()
+	if n.metricsListener != nil {
+		n.metricsServer, onAPI = n.newServer(serveMetrics(onAPI)), nil
+	}
+	n.server = n.newServer(httpapi.New(httpapi.Deps{
+		Integrations: n.life,
+		Rejected:     rejects,
+		Publisher:    publisher{publish.New(n.log, n.config.Settings), metrics},
+		Verifier:     rememberTokens(n.verifier, time.Now),
+		Ready:        (&readiness{write: n.log.Ready, verifier: n.verifier, now: time.Now}).Ready,
+		Metrics:      onAPI,
+		Settings:     n.config.Settings,
+		Log:          n.logger,
+		Now:          time.Now,
+	}))
+}
+
+func listen(ctx context.Context, addr, flag string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", addr, err, flag)
+	}
+	return l, nil
+}
+
+// openSealer opens the key of the secrets. It creates a new key only if the store
+// contains no secret sealed with an earlier one.
+func (n *Node) openSealer(ctx context.Context) (*local.Sealer, error) {
+	path := filepath.Join(n.config.Data, local.Name)
+	sealed, err := n.store.HasSecrets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if sealed {
+		return local.Open(path)
+	}
+	return local.OpenOrCreate(path)
+}
+
+func (n *Node) openVerifier() (auth.Verifier, error) {
+	c := &n.config
+	if c.Issuer != "" {
+		return auth.NewOIDC(c.Issuer, c.Audience, c.TenantClaim)
+	}
+	return auth.OpenOwnKey(filepath.Join(c.Data, auth.OwnKeyName))
+}
+
+func (n *Node) policy() netguard.Policy {
+	switch {
+	case n.config.AllowPrivateTargets:
+		return netguard.Private
+	case n.config.Dev:
+		return netguard.Loopback
+	default:
+		return netguard.Public
+	}
+}
