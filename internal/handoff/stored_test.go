@@ -5,31 +5,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/store/storetest"
 )
 
-// storedAs fails unless a record is stored as the text, and read back from it, as an
-// earlier release stored it.
-func storedAs[T any](t *testing.T, record T, text string) {
-	t.Helper()
-	if got, err := json.Marshal(record); err != nil || string(got) != text {
-		t.Errorf("%T is stored as\n%s, %v, want\n%s", record, got, err, text)
-	}
-	var read T
-	if err := json.Unmarshal([]byte(text), &read); err != nil {
-		t.Errorf("%T: %v", record, err)
-	}
-	if diff := cmp.Diff(record, read); diff != "" {
-		t.Errorf("%T is read from what is stored as (-want +got):\n%s", record, diff)
-	}
-}
-
 func TestCursorIsStoredAs(t *testing.T) {
-	storedAs(t, handoff.Cursor{State: handoff.Paused}, `{"generation":0,"state":"parked","position":{"segment":0,"index":0}}`)
-	storedAs(t, handoff.Cursor{
+	storetest.StoredAs(t, handoff.Cursor{State: handoff.Paused}, `{"generation":0,"state":"parked","position":{"segment":0,"index":0}}`)
+	storetest.StoredAs(t, handoff.Cursor{
 		Generation: 18446744073709551615, State: handoff.Scheduled, AckState: at(18446744073709551614, 3, handoff.Acked, 0, 2),
 		DueAt: now, LeftAt: now.Add(time.Second), Failures: 4, FailingSince: now.Add(2 * time.Second),
 		Slowness: 5, SlowUntil: now.Add(3*time.Second + time.Nanosecond),
@@ -39,8 +22,8 @@ func TestCursorIsStoredAs(t *testing.T) {
 }
 
 func TestPartitionStateIsStoredAs(t *testing.T) {
-	storedAs(t, handoff.PartitionState{}, `{"delivered":0}`)
-	storedAs(t, handoff.PartitionState{LowWatermark: 18446744073709551615, Live: []handoff.Subscriber{
+	storetest.StoredAs(t, handoff.PartitionState{}, `{"delivered":0}`)
+	storetest.StoredAs(t, handoff.PartitionState{LowWatermark: 18446744073709551615, Live: []handoff.Subscriber{
 		{ID: "hook", Generation: 7, Mode: handoff.Deliver, From: 5, JoinedAt: now},
 		{ID: "slow", Generation: 8, Mode: handoff.Wake, WakeDelay: time.Minute, From: 6, JoinedAt: later},
 	}}, `{"delivered":18446744073709551615,"followers":[`+

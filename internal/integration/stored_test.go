@@ -10,6 +10,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/store/storetest"
 )
 
 // Clients and databases depend on these names.
@@ -40,30 +41,14 @@ func TestAPINames(t *testing.T) {
 	}
 }
 
-// storedAs checks that a record is stored as the text, and that the text, as an
-// earlier release wrote it, is read back as the record.
-func storedAs[T any](t *testing.T, record T, text string) {
-	t.Helper()
-	if got, err := json.Marshal(record); err != nil || string(got) != text {
-		t.Errorf("%T is stored as\n%s, %v, want\n%s", record, got, err, text)
-	}
-	var read T
-	if err := json.Unmarshal([]byte(text), &read); err != nil {
-		t.Errorf("%T: %v", record, err)
-	}
-	if diff := cmp.Diff(record, read); diff != "" {
-		t.Errorf("%T is read from what is stored as (-want +got):\n%s", record, diff)
-	}
-}
-
 func TestIntegrationIsStoredAs(t *testing.T) {
 	sealed := func(text string) secret.Sealed {
 		return secret.Sealed{Ciphertext: []byte(text), Mask: "********" + text}
 	}
-	storedAs(t, integration.Integration{}, `{"tenant":"","id":"","type":"","running":false,"generation":0,"incarnation":0,"lanes":0,"open_lanes":0,"created_at":"0001-01-01T00:00:00Z"}`)
-	storedAs(t, integration.Integration{S3: &integration.S3{}},
+	storetest.StoredAs(t, integration.Integration{}, `{"tenant":"","id":"","type":"","running":false,"generation":0,"incarnation":0,"lanes":0,"open_lanes":0,"created_at":"0001-01-01T00:00:00Z"}`)
+	storetest.StoredAs(t, integration.Integration{S3: &integration.S3{}},
 		`{"tenant":"","id":"","type":"","s3":{"access_key_id":"","secret_access_key":{},"region":"","bucket":""},"running":false,"generation":0,"incarnation":0,"lanes":0,"open_lanes":0,"created_at":"0001-01-01T00:00:00Z"}`)
-	storedAs(t, integration.Integration{
+	storetest.StoredAs(t, integration.Integration{
 		Tenant: "acme", ID: "hook", Type: integration.Temporary, StartsAt: now, EndsAt: now.Add(time.Hour),
 		Webhook: &integration.Webhook{
 			URL: "https://example.com/x", APIKey: sealed("one"), SigningSecret: sealed("two"), PreviousSecret: sealed("three"), PreviousExpires: now.Add(2 * time.Hour),
@@ -80,17 +65,17 @@ func TestIntegrationIsStoredAs(t *testing.T) {
 }
 
 func TestTargetsAreStoredAs(t *testing.T) {
-	storedAs(t, integration.Webhook{URL: "http://h"}, `{"url":"http://h"}`)
-	storedAs(t, integration.S3{
+	storetest.StoredAs(t, integration.Webhook{URL: "http://h"}, `{"url":"http://h"}`)
+	storetest.StoredAs(t, integration.S3{
 		AccessKeyID: "AKIA", SecretAccessKey: secret.Sealed{Ciphertext: []byte{0xff}, Mask: "********"}, Region: "eu-central-1", Bucket: "bucket", KeyPrefix: "a/b", Endpoint: "https://s3.example.com",
 	}, `{"access_key_id":"AKIA","secret_access_key":{"ciphertext":"/w==","mask":"********"},"region":"eu-central-1","bucket":"bucket","key_prefix":"a/b","endpoint":"https://s3.example.com"}`)
-	storedAs(t, integration.S3{}, `{"access_key_id":"","secret_access_key":{},"region":"","bucket":""}`)
+	storetest.StoredAs(t, integration.S3{}, `{"access_key_id":"","secret_access_key":{},"region":"","bucket":""}`)
 }
 
 func TestHistoryIsStoredAs(t *testing.T) {
-	storedAs(t, integration.LogEntry{Action: integration.ActionEventRejected, Reason: "It was refused.", CreatedAt: now},
+	storetest.StoredAs(t, integration.LogEntry{Action: integration.ActionEventRejected, Reason: "It was refused.", CreatedAt: now},
 		`{"action":"event_rejected","reason":"It was refused.","created_at":"2025-06-01T12:00:00Z"}`)
-	storedAs(t, integration.RejectedEntry{EventID: "6f1c4f0e-0000-4000-8000-000000000001", CreatedAt: now},
+	storetest.StoredAs(t, integration.RejectedEntry{EventID: "6f1c4f0e-0000-4000-8000-000000000001", CreatedAt: now},
 		`{"id":"6f1c4f0e-0000-4000-8000-000000000001","created_at":"2025-06-01T12:00:00Z"}`)
 }
 

@@ -6,8 +6,22 @@ import (
 	"unicode/utf8"
 )
 
+// wantErrors checks each text, and fails unless it gets the wanted error; "" is none.
+func wantErrors(t *testing.T, check func(string) error, wanted map[string]string) {
+	t.Helper()
+	for text, want := range wanted {
+		got := ""
+		if err := check(text); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
-	for text, want := range map[string]string{
+	wantErrors(t, Check, map[string]string{
 		"":                  "",
 		"a":                 "",
 		"a b":               "",
@@ -46,19 +60,11 @@ func TestCheck(t *testing.T) {
 		" ":                 "begins with a space; remove it",
 		"a \u200b":          "has an invisible character (U+200B) at position 3; remove it",
 		"secret \u200b key": "has an invisible character (U+200B) at position 8; remove it",
-	} {
-		got := ""
-		if err := Check(text); err != nil {
-			got = err.Error()
-		}
-		if got != want {
-			t.Errorf("Check(%q) = %q, want %q", text, got, want)
-		}
-	}
+	})
 }
 
 func TestCheckHeader(t *testing.T) {
-	for text, want := range map[string]string{
+	wantErrors(t, CheckHeader, map[string]string{
 		"a key":            "",
 		"1|aB~!{}\"\\=":    "",
 		"clé":              "has a character outside ASCII at position 3, which a header cannot contain; check how it was copied",
@@ -68,15 +74,7 @@ func TestCheckHeader(t *testing.T) {
 		"key ":             "ends with a space; remove it",
 		"k\u00a0y":         "has a special space (U+00A0) at position 2; remove it, or write a plain space",
 		"Bearer key\x1b[m": "has a control character (U+001B) at position 11; remove it",
-	} {
-		got := ""
-		if err := CheckHeader(text); err != nil {
-			got = err.Error()
-		}
-		if got != want {
-			t.Errorf("CheckHeader(%q) = %q, want %q", text, got, want)
-		}
-	}
+	})
 }
 
 func FuzzCheckHeader(f *testing.F) {

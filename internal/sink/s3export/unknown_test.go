@@ -93,21 +93,27 @@ func TestLostAnswersMakeNoSecondFile(t *testing.T) {
 	})
 }
 
-// A completion whose response was lost is repeated, without uploading again.
-func TestLostCompletionUploadsNothingAgain(t *testing.T) {
-	s := newStore(t)
+// losing serves a store that loses its answers to the first completions, and counts
+// its requests by kind.
+func losing(t *testing.T, completions int) (endpoint string, asked map[string]int) {
 	var mu sync.Mutex
-	asked := map[string]int{}
+	asked = map[string]int{}
 	proxy := s3test.Proxy{Cut: func(r *http.Request) s3test.Cut {
 		mu.Lock()
 		defer mu.Unlock()
 		asked[requestKind(r)]++
-		if requestKind(r) == "complete" && asked["complete"] == 1 {
+		if requestKind(r) == "complete" && asked["complete"] <= completions {
 			return s3test.AfterStored
 		}
 		return s3test.Nowhere
 	}}
-	verdicts := attempts(t, open(t, exportTo(proxy.Serve(t, s.handler))), 6<<20)
+	return proxy.Serve(t, newStore(t).handler), asked
+}
+
+// A completion whose response was lost is repeated, without uploading again.
+func TestLostCompletionUploadsNothingAgain(t *testing.T) {
+	endpoint, asked := losing(t, 1)
+	verdicts := attempts(t, open(t, exportTo(endpoint)), 6<<20)
 	if len(verdicts) != 2 || verdicts[0].Outcome != sink.Retry || !verdicts[0].Unknown || asked["create"] != 1 || asked["part"] != 2 || asked["abort"] != 0 {
 		t.Errorf("verdicts %+v, requests %v", verdicts, asked)
 	}
@@ -203,20 +209,8 @@ func TestWaitEndsWhenItIsNotConfirmed(t *testing.T) {
 
 // A completion whose response is lost each time is settled by asking for the key.
 func TestCompletionWithoutAnyAnswerIsSettledByTheKey(t *testing.T) {
-	s := newStore(t)
-	var mu sync.Mutex
-	asked := map[string]int{}
-	proxy := s3test.Proxy{Cut: func(r *http.Request) s3test.Cut {
-		mu.Lock()
-		defer mu.Unlock()
-		asked[requestKind(r)]++
-		if requestKind(r) == "complete" {
-			return s3test.AfterStored
-		}
-		return s3test.Nowhere
-	}}
-	// The store refuses a repeated completion; here that answer is lost as well.
-	verdicts := attempts(t, open(t, exportTo(proxy.Serve(t, s.handler))), 6<<20)
+	endpoint, asked := losing(t, 2) // the store refuses the repeated completion: that answer is lost too
+	verdicts := attempts(t, open(t, exportTo(endpoint)), 6<<20)
 	if len(verdicts) != 2 || verdicts[1].Outcome != sink.Delivered || asked["create"] != 1 || asked["complete"] != 2 {
 		t.Errorf("verdicts %+v, requests %v", verdicts, asked)
 	}
