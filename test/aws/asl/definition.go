@@ -4,7 +4,7 @@
 //
 // It supports the states, fields and values that this definition uses. New
 // refuses all others, so that a changed definition is never silently run in part.
-// asl-validator checks everything else about a definition.
+// asl-validator and moto's grammar check whether a definition is well formed.
 package asl
 
 import (
@@ -54,14 +54,14 @@ type rule struct {
 }
 
 type retrier struct {
-	ErrorEquals                                   names
+	ErrorEquals                                   errorName
 	IntervalSeconds, BackoffRate, MaxDelaySeconds float64
 	JitterStrategy                                string
 	MaxAttempts                                   *int
 }
 
 type catcher struct {
-	ErrorEquals names
+	ErrorEquals errorName
 	Next        string
 }
 
@@ -76,18 +76,6 @@ var parameters = map[string][]string{
 	startExecution: {"Input", "Name.$", "StateMachineArn"},
 }
 
-// required and optional are the fields of a state, by its type.
-var (
-	required = map[string][]string{
-		"Wait":    {"SecondsPath", "Next"},
-		"Choice":  {"Choices", "Default"},
-		"Task":    {"Resource", "Parameters", "TimeoutSeconds", "Retry", "Next"},
-		"Fail":    {"Error", "Cause"},
-		"Succeed": {},
-	}
-	optional = map[string][]string{"Task": {"OutputPath", "Catch"}}
-)
-
 // parse parses a definition whose placeholders are filled.
 func parse(text []byte) (startAt string, states map[string]*state, err error) {
 	if bytes.Contains(text, []byte("${")) {
@@ -95,66 +83,47 @@ func parse(text []byte) (startAt string, states map[string]*state, err error) {
 	}
 	var top struct {
 		Comment, StartAt string
-		States           map[string]json.RawMessage
+		States           map[string]*state
 	}
-	if err := decode(text, &top); err != nil {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&top); err != nil {
 		return "", nil, fmt.Errorf("the definition: %w", err)
 	}
-	states = map[string]*state{}
-	for name, text := range top.States {
-		if states[name], err = parseState(text); err != nil {
+	for name, s := range top.States {
+		if err := s.check(); err != nil {
 			return "", nil, fmt.Errorf("state %q: %w", name, err)
 		}
 	}
-	return top.StartAt, states, nil
+	return top.StartAt, top.States, nil
 }
 
-func parseState(text []byte) (*state, error) {
-	s := new(state)
-	if err := decode(text, s); err != nil {
-		return nil, err
-	}
-	needs, known := required[s.Type]
-	if !known {
-		return nil, fmt.Errorf("type %q is not supported", s.Type)
-	}
-	var given map[string]json.RawMessage
-	if err := json.Unmarshal(text, &given); err != nil {
-		return nil, err
-	}
-	for _, name := range needs {
-		if given[name] == nil {
-			return nil, fmt.Errorf("a %s without %s is not supported", s.Type, name)
-		}
-	}
-	allowed := slices.Concat([]string{"Type", "Comment"}, needs, optional[s.Type])
-	for name := range given {
-		if !slices.Contains(allowed, name) {
-			return nil, fmt.Errorf("field %s of a %s is not supported", name, s.Type)
-		}
-	}
-	return s, s.check()
-}
-
-// check rejects values that the runner does not support.
+// check rejects what the runner does not support, and what relies on defaults of
+// Step Functions.
 func (s *state) check() error {
+	if s.Type == "Choice" && s.Default == "" {
+		return fmt.Errorf("a Choice without Default is not supported")
+	}
 	for _, r := range s.Choices {
-		if r.Variable == "" || (r.StringEquals == nil) == (r.NumericGreaterThanEquals == nil) {
-			return fmt.Errorf("a choice needs a Variable and one comparison: %+v", r)
+		if (r.StringEquals == nil) == (r.NumericGreaterThanEquals == nil) {
+			return fmt.Errorf("a choice needs one comparison: %+v", r)
 		}
 	}
 	for _, r := range s.Retry {
-		if err := r.check(); err != nil {
-			return err
+		if r.MaxAttempts == nil || *r.MaxAttempts > 0 &&
+			(r.IntervalSeconds < 1 || r.BackoffRate < 1 || r.MaxDelaySeconds <= r.IntervalSeconds || r.JitterStrategy != "FULL") {
+			return fmt.Errorf("the retrier %+v is not supported: it needs MaxAttempts, IntervalSeconds, BackoffRate, MaxDelaySeconds and JitterStrategy FULL", r)
 		}
 	}
-	for _, c := range s.Catch {
-		if err := c.ErrorEquals.check(); err != nil {
-			return err
+	switch s.Type {
+	case "Wait", "Choice", "Fail", "Succeed":
+		if s.OutputPath != "" {
+			return fmt.Errorf("OutputPath of a %s is not supported", s.Type)
 		}
-	}
-	if s.Type != "Task" {
 		return nil
+	case "Task":
+	default:
+		return fmt.Errorf("type %q is not supported", s.Type)
 	}
 	want := parameters[s.Resource]
 	if want == nil || !slices.Equal(want, slices.Sorted(maps.Keys(s.Parameters))) {
@@ -166,40 +135,31 @@ func (s *state) check() error {
 	return nil
 }
 
-// check rejects retriers that rely on defaults of Step Functions.
-func (r *retrier) check() error {
-	switch {
-	case r.MaxAttempts == nil || *r.MaxAttempts < 0:
-		return fmt.Errorf("a retrier without MaxAttempts is not supported")
-	case *r.MaxAttempts == 0:
-	case r.IntervalSeconds < 1 || r.BackoffRate < 1 || r.MaxDelaySeconds <= r.IntervalSeconds || r.JitterStrategy != "FULL":
-		return fmt.Errorf("the retrier %+v is not supported: it needs IntervalSeconds, BackoffRate, MaxDelaySeconds and JitterStrategy FULL", *r)
-	}
-	return r.ErrorEquals.check()
-}
-
 // pause returns how long to wait before a retry, given the number of earlier ones.
 func (r *retrier) pause(done int, jitter float64) time.Duration {
 	seconds := min(r.IntervalSeconds*math.Pow(r.BackoffRate, float64(done)), r.MaxDelaySeconds)
 	return time.Duration(jitter * seconds * float64(time.Second))
 }
 
-// names are the error names of an ErrorEquals.
-type names []string
+// errorName is States.ALL or the name of an error of a service.
+type errorName string
 
 const errAll, errRuntime, errTimeout = "States.ALL", "States.Runtime", "States.Timeout"
 
-func (n names) check() error {
-	if len(n) != 1 || strings.HasPrefix(n[0], "States.") && n[0] != errAll {
-		return fmt.Errorf("ErrorEquals %q is not supported: it must be States.ALL or one error of a service", n)
+// UnmarshalJSON reads an ErrorEquals.
+func (n *errorName) UnmarshalJSON(text []byte) error {
+	var names []string
+	if err := json.Unmarshal(text, &names); err != nil || len(names) != 1 || strings.HasPrefix(names[0], "States.") && names[0] != errAll {
+		return fmt.Errorf("ErrorEquals %s is not supported: it must be States.ALL or one error of a service", text)
 	}
+	*n = errorName(names[0])
 	return nil
 }
 
-// match reports whether the names cover the error. States.ALL excludes errors in
+// match reports whether the name covers the error. States.ALL excludes errors in
 // the definition or the data.
-func (n names) match(e *Error) bool {
-	return e.Name == n[0] || n[0] == errAll && e.Name != errRuntime
+func (n errorName) match(e *Error) bool {
+	return e.Name == string(n) || n == errAll && e.Name != errRuntime
 }
 
 // path is a JSONPath: $, or $ and one name.
@@ -254,11 +214,4 @@ func fill(template map[string]any, data any) (map[string]any, error) {
 		filled[short] = value
 	}
 	return filled, nil
-}
-
-// decode rejects fields that the target does not have.
-func decode(text []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	return d.Decode(into)
 }

@@ -248,9 +248,7 @@ func TestUnknownConstructsAreRefused(t *testing.T) {
 	for name, c := range map[string]struct{ old, replaced, want string }{
 		"field of a state":            {`"SecondsPath"`, `"TimestampPath"`, "TimestampPath"},
 		"field of another type":       {`"Type": "Succeed"`, `"Type": "Succeed", "OutputPath": "$"`, "OutputPath"},
-		"field of a retrier":          {`"BackoffRate"`, `"BackoffRat"`, "BackoffRat"},
 		"field of a catcher":          {`"Catch": [`, `"Catch": [{"ErrorEquals": ["A"], "ResultPath": "$.e", "Next": "Done"},`, "ResultPath"},
-		"field at the top":            {`"StartAt"`, `"TimeoutSeconds": 5, "StartAt"`, "TimeoutSeconds"},
 		"type":                        {`"Type": "Succeed"`, `"Type": "Parallel"`, "Parallel"},
 		"comparison":                  {`"StringEquals"`, `"StringMatches"`, "StringMatches"},
 		"choice without a comparison": {`"StringEquals": "done",`, ``, "one comparison"},

@@ -46,47 +46,33 @@ func (m *Machine) serve(r *http.Request) (map[string]any, error) {
 	case "StartExecution":
 		x, err := m.Start(q.Name, []byte(q.Input))
 		return map[string]any{"executionArn": x.ARN, "startDate": seconds(x.Started)}, err
-	case "DescribeExecution":
-		x, err := m.describe(q.ExecutionARN)
-		answer := brief(x)
-		answer["input"], answer["error"], answer["cause"] = string(x.Input), x.Error, x.Cause
-		return answer, err
+	case "DescribeExecution", "StopExecution":
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		x := m.find(q.ExecutionARN)
+		if x == nil {
+			return nil, &Error{"ExecutionDoesNotExist", q.ExecutionARN}
+		}
+		if operation == "StopExecution" { // a running function continues
+			x.end(types.ExecutionStatusAborted, q.Error, q.Cause)
+		}
+		return describe(x.about), nil
 	case "ListExecutions":
 		list := []map[string]any{}
 		for _, x := range m.Executions(q.StatusFilter) {
-			list = append(list, brief(x))
+			list = append(list, describe(x))
 		}
 		return map[string]any{"executions": list}, nil
-	case "StopExecution":
-		return m.halt(q)
 	default:
 		return nil, &Error{"UnknownOperationException", operation}
 	}
 }
 
-func (m *Machine) describe(arn string) (Execution, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if x := m.find(arn); x != nil {
-		return x.about, nil
+func describe(x Execution) map[string]any {
+	about := map[string]any{
+		"executionArn": x.ARN, "name": x.Name, "status": x.Status, "startDate": seconds(x.Started),
+		"input": string(x.Input), "error": x.Error, "cause": x.Cause,
 	}
-	return Execution{}, &Error{"ExecutionDoesNotExist", arn}
-}
-
-// halt stops an execution. A running function continues.
-func (m *Machine) halt(q request) (map[string]any, error) {
-	m.mu.Lock()
-	x := m.find(q.ExecutionARN)
-	m.mu.Unlock()
-	if x == nil {
-		return nil, &Error{"ExecutionDoesNotExist", q.ExecutionARN}
-	}
-	x.end(types.ExecutionStatusAborted, q.Error, q.Cause)
-	return map[string]any{"stopDate": seconds(time.Now())}, nil
-}
-
-func brief(x Execution) map[string]any {
-	about := map[string]any{"executionArn": x.ARN, "name": x.Name, "status": x.Status, "startDate": seconds(x.Started)}
 	if !x.Stopped.IsZero() {
 		about["stopDate"] = seconds(x.Stopped)
 	}
