@@ -206,7 +206,7 @@ func (s *step) atBound(at handoff.Offset) bool {
 // long.
 func (s *step) failed(f *worker.Failure) (Step, error) {
 	e := s.engine
-	entry := e.backOff(s.in, s.cursor, f)
+	logEntry := e.backOff(s.in, s.cursor, f)
 	stopped, err := e.gaveUp(s.hard, s.in, s.cursor, f)
 	if err != nil {
 		return again, err
@@ -214,7 +214,7 @@ func (s *step) failed(f *worker.Failure) (Step, error) {
 	if stopped {
 		return done, nil
 	}
-	if err := s.release(s.cursor.DueAt, entry); err != nil {
+	if err := s.release(s.cursor.DueAt, logEntry); err != nil {
 		return again, err
 	}
 	return Step{Wait: s.cursor.DueAt.Sub(e.Now())}, nil

@@ -81,7 +81,7 @@ type live struct {
 type subscriber struct {
 	*worker.Worker
 	in      *integration.Integration
-	entry   handoff.Subscriber
+	member  handoff.Subscriber
 	end     func()       // ends its activity in the Registry
 	leaving *leaveReason // it is halted, and leaves once the store is available
 }
@@ -149,7 +149,7 @@ func (l *live) refresh(ctx context.Context) error {
 	l.state, l.stale = state, false
 	for id, sub := range l.subscribers {
 		ended := sub.leaving == nil && !l.stopping() && sub.State().Closed
-		if entry := state.Find(id); entry == nil || entry.Generation != sub.entry.Generation || ended {
+		if member := state.Find(id); member == nil || member.Generation != sub.member.Generation || ended {
 			l.drop(id)
 		}
 	}
@@ -157,9 +157,9 @@ func (l *live) refresh(ctx context.Context) error {
 	if l.stopping() {
 		return nil
 	}
-	for _, entry := range slices.Clone(state.Live) {
-		if entry.Mode == handoff.Deliver && l.subscribers[entry.ID] == nil {
-			if err := l.subscribe(ctx, entry); err != nil {
+	for _, member := range slices.Clone(state.Live) {
+		if member.Mode == handoff.Deliver && l.subscribers[member.ID] == nil {
+			if err := l.subscribe(ctx, member); err != nil {
 				return err
 			}
 		}
@@ -178,13 +178,13 @@ func (l *live) confirmed(at time.Time) {
 }
 
 // subscribe starts a worker for a live integration.
-func (l *live) subscribe(ctx context.Context, entry handoff.Subscriber) error {
+func (l *live) subscribe(ctx context.Context, member handoff.Subscriber) error {
 	e, tenant := l.engine, l.partition.Tenant
-	start := handoff.AckState{Offset: handoff.Offset{Segment: l.state.AckedBy(&entry)}}
-	target := e.Registry.Cached(tenant, entry.ID, entry.Generation)
+	start := handoff.AckState{Offset: handoff.Offset{Segment: l.state.AckedBy(&member)}}
+	target := e.Registry.Cached(tenant, member.ID, member.Generation)
 	if target == nil {
-		in, err := e.Store.Integration(ctx, tenant, entry.ID)
-		if problem.CodeOf(err) == problem.NotFound || err == nil && in.Generation != entry.Generation {
+		in, err := e.Store.Integration(ctx, tenant, member.ID)
+		if problem.CodeOf(err) == problem.NotFound || err == nil && in.Generation != member.Generation {
 			l.stale = true // stopped since the state was read
 			return nil
 		}
@@ -192,18 +192,18 @@ func (l *live) subscribe(ctx context.Context, entry handoff.Subscriber) error {
 			return err
 		}
 		if target, err = e.Registry.Target(ctx, in); err != nil {
-			return l.leaveUnopened(ctx, entry, in, start, err)
+			return l.leaveUnopened(ctx, member, in, start, err)
 		}
 	}
 	calls, cancel := l.calls()
 	w := e.newWorker(calls, target, l.partition.Lane, start, false, l.signal, l.stop)
-	end, ok := e.Registry.Begin(tenant, entry.ID, entry.Generation, w.Halt, w.Abandon)
+	end, ok := e.Registry.Begin(tenant, member.ID, member.Generation, w.Halt, w.Abandon)
 	if !ok {
 		cancel()
 		l.stale = true // stopped since the state was read
 		return nil
 	}
-	l.subscribers[entry.ID] = &subscriber{Worker: w, in: target.Integration, entry: entry, end: func() { end(); cancel() }}
+	l.subscribers[member.ID] = &subscriber{Worker: w, in: target.Integration, member: member, end: func() { end(); cancel() }}
 	w.Give(l.segs)
 	return nil
 }
@@ -342,11 +342,11 @@ func (l *live) tryCommit(ctx context.Context) error {
 // acked returns the last segment that a live integration has acknowledged. Without a
 // worker (in Mode Wake, or joined since the state was read), that is the one it
 // joined with.
-func (l *live) acked(entry *handoff.Subscriber) uint64 {
-	if sub := l.subscribers[entry.ID]; sub != nil && sub.entry.Generation == entry.Generation {
+func (l *live) acked(member *handoff.Subscriber) uint64 {
+	if sub := l.subscribers[member.ID]; sub != nil && sub.member.Generation == member.Generation {
 		return sub.State().Acked
 	}
-	return l.state.AckedBy(entry)
+	return l.state.AckedBy(member)
 }
 
 // release removes the segments up to the low watermark from the buffer.

@@ -25,7 +25,7 @@ func (r *rig) rejected(in *integration.Integration) []string {
 		r.t.Fatal(err)
 	}
 	var ids []string
-	for _, e := range index.Entries {
+	for _, e := range index.Events {
 		ids = append(ids, e.EventID)
 		if _, err := r.w.records.Rejected(context.Background(), store.HistoryOf(in), e.EventID); err != nil {
 			r.t.Errorf("%s is listed: %v", e.EventID, err)

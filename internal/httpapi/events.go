@@ -48,13 +48,13 @@ type rejectedDocument struct {
 }
 
 func (a *api) rejectedEvents(x *exchange, r *http.Request) error {
-	entries, err := a.Rejected.List(r.Context(), x.tenant, r.PathValue("integration_id"))
+	refs, err := a.Rejected.List(r.Context(), x.tenant, r.PathValue("integration_id"))
 	if err != nil {
 		return err
 	}
-	documents := make([]rejectedDocument, len(entries))
-	for i, e := range entries {
-		documents[i] = rejectedDocument{e.EventID, event.FormatTime(e.CreatedAt)}
+	documents := make([]rejectedDocument, len(refs))
+	for i, ref := range refs {
+		documents[i] = rejectedDocument{ref.EventID, event.FormatTime(ref.CreatedAt)}
 	}
 	a.answer(x, http.StatusOK, struct {
 		RejectedEvents []rejectedDocument `json:"rejected_events"`

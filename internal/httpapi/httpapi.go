@@ -39,7 +39,7 @@ type Integrations interface {
 // tenant's event is problem.NotFound. Retry waits for the receiver and also fails
 // with problem.RetryInProgress or problem.ReceiverFailed.
 type Rejected interface {
-	List(ctx context.Context, tenant, id string) ([]integration.RejectedEntry, error) // newest first
+	List(ctx context.Context, tenant, id string) ([]integration.RejectedRef, error) // newest first
 	Get(ctx context.Context, tenant, id, eventID string) (*integration.Rejected, error)
 	Delete(ctx context.Context, tenant, id, eventID string) error
 	Retry(ctx context.Context, tenant, id, eventID string) error

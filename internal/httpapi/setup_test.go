@@ -115,7 +115,7 @@ func (w *world) reject(t *testing.T, tenant, id, eventID string) event.Event {
 		t.Fatal(err)
 	}
 	e := event.Draft{ID: eventID, Name: "order.created", Payload: []byte(`{"n":1.0}`)}.Stamp(tenant, w.now)
-	index.Entries = append(index.Entries, integration.RejectedEntry{EventID: eventID, CreatedAt: w.now})
+	index.Events = append(index.Events, integration.RejectedRef{EventID: eventID, CreatedAt: w.now})
 	err = w.store.Commit(t.Context(), store.PutRejectedIndex{History: h, Index: index},
 		store.PutRejected{History: h, Rejected: &integration.Rejected{Event: e, CreatedAt: w.now, Attempts: 1}})
 	if err != nil {

@@ -52,7 +52,7 @@ func (s *Service) add(ctx context.Context, in *integration.Integration, ev *even
 	}
 	var writes []store.Write
 	if !index.Contains(ev.ID) {
-		index.Entries = append(index.Entries, integration.RejectedEntry{EventID: ev.ID, CreatedAt: now})
+		index.Events = append(index.Events, integration.RejectedRef{EventID: ev.ID, CreatedAt: now})
 		writes = append(writes,
 			store.PutRejected{History: h, Rejected: &integration.Rejected{Event: *ev, CreatedAt: now, Attempts: attempt}},
 			entry(h, now, integration.ActionEventRejected, "Event %s (%s) was rejected. %s", ev.ID, ev.Name, v.Reason))
@@ -80,9 +80,9 @@ const maxEvicted = 40
 // writes that delete them.
 func (s *Service) evict(h store.History, index *integration.RejectedIndex, now time.Time) []store.Write {
 	var writes []store.Write
-	for n := 0; len(index.Entries) > s.Settings.MaxRejected && n < maxEvicted; n++ {
-		oldest := index.Entries[0].EventID
-		index.Entries = index.Entries[1:]
+	for n := 0; len(index.Events) > s.Settings.MaxRejected && n < maxEvicted; n++ {
+		oldest := index.Events[0].EventID
+		index.Events = index.Events[1:]
 		writes = append(writes,
 			store.DeleteRejected{History: h, EventID: oldest},
 			entry(h, now, integration.ActionRejectedEvicted, "Rejected event %s was evicted: only the newest %d are kept. Use a replay to get it again.", oldest, s.Settings.MaxRejected))
