@@ -15,16 +15,16 @@ import (
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
-// Step says when to advance a cursor next.
-type Step struct {
+// Next says when to call Advance for a cursor again.
+type Next struct {
 	Done bool          // nothing is left to do
 	Wait time.Duration // otherwise after this long, 0 for at once
 	Lost bool          // another actor has changed the cursor
 }
 
 var (
-	done  = Step{Done: true}
-	again = Step{}
+	done  = Next{Done: true}
+	again = Next{} // at once
 )
 
 // Advance delivers events from the integration's own cursor, if the cursor is due.
@@ -32,7 +32,7 @@ var (
 // it hands over to live delivery. It returns an error if the store, the log or the
 // secrets fail; the cursor is then due again when its lease ends. Calling it
 // again is always safe.
-func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
+func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Next, error) {
 	c, err := e.Store.Cursor(ctx, k)
 	if problem.CodeOf(err) == problem.NotFound {
 		return done, nil
@@ -44,7 +44,7 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
 		return done, nil // stopped, finished, or live with no end
 	}
 	if wait := e.wait(c); wait > 0 {
-		return Step{Wait: wait}, nil
+		return Next{Wait: wait}, nil
 	}
 	in, err := e.Store.Integration(ctx, k.Tenant, k.Integration)
 	if problem.CodeOf(err) == problem.NotFound {
@@ -54,17 +54,17 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
 		return again, err
 	}
 	if in.Generation != c.Generation {
-		return Step{Wait: time.Second}, nil // changed between the two reads
+		return Next{Wait: time.Second}, nil // changed between the two reads
 	}
 	hard, cancel := e.withGrace(ctx)
 	defer cancel()
 	s := &step{engine: e, ctx: ctx, hard: hard, in: in, cursor: c, ends: e.Now().Add(e.stepBudget())}
 	if err := s.lease(s.hard); err != nil {
-		return stepAfter(err)
+		return nextAfter(err)
 	}
 	next, err := s.run()
 	if err != nil {
-		return stepAfter(err)
+		return nextAfter(err)
 	}
 	return next, nil
 }
@@ -84,12 +84,12 @@ func (e *Engine) wait(c *handoff.Cursor) time.Duration {
 // maxRetryAfter is the longest Verdict.RetryAfter.
 const maxRetryAfter = time.Hour
 
-// stepAfter turns a conflict, which means that another actor has changed the
+// nextAfter turns a conflict, which means that another actor has changed the
 // cursor, into Lost.
-func stepAfter(err error) (Step, error) {
+func nextAfter(err error) (Next, error) {
 	switch {
 	case errors.Is(err, store.ErrConflict):
-		return Step{Lost: true}, nil
+		return Next{Lost: true}, nil
 	case problem.CodeOf(err) == problem.NotFound:
 		return done, nil // deleted meanwhile
 	}
@@ -164,7 +164,7 @@ func (s *step) commit(ctx context.Context, writes ...store.Write) error {
 	return err
 }
 
-func (s *step) run() (Step, error) {
+func (s *step) run() (Next, error) {
 	t, err := s.engine.Registry.Target(s.hard, s.in)
 	if err != nil {
 		return s.unopened(err)
@@ -180,7 +180,7 @@ func (s *step) run() (Step, error) {
 }
 
 // unopened treats a sink that cannot be opened as a failure of the receiver.
-func (s *step) unopened(err error) (Step, error) {
+func (s *step) unopened(err error) (Next, error) {
 	if problem.CodeOf(err) == problem.Unavailable {
 		return again, err
 	}
@@ -204,7 +204,7 @@ func (s *step) atBound(at handoff.Offset) bool {
 
 // failed makes the cursor back off, or stops an integration that has failed for too
 // long.
-func (s *step) failed(f *worker.Failure) (Step, error) {
+func (s *step) failed(f *worker.Failure) (Next, error) {
 	e := s.engine
 	logEntry := e.backOff(s.in, s.cursor, f)
 	stopped, err := e.gaveUp(s.hard, s.in, s.cursor, f)
@@ -217,7 +217,7 @@ func (s *step) failed(f *worker.Failure) (Step, error) {
 	if err := s.release(s.cursor.DueAt, logEntry); err != nil {
 		return again, err
 	}
-	return Step{Wait: s.cursor.DueAt.Sub(e.Now())}, nil
+	return Next{Wait: s.cursor.DueAt.Sub(e.Now())}, nil
 }
 
 // succeeded clears earlier failures.

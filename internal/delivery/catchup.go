@@ -46,7 +46,7 @@ type catchUp struct {
 }
 
 // catchUp sends what the log has after the cursor to a webhook.
-func (s *step) catchUp() (Step, error) {
+func (s *step) catchUp() (Next, error) {
 	changed := make(chan struct{}, 1)
 	w := s.engine.newWorker(s.hard, s.target, s.cursor.Key.Lane, s.cursor.AckState, s.cursor.Failures > 0, changed, s.ctx.Done())
 	end, ok := s.engine.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, w.Halt, w.Abandon)
@@ -85,7 +85,7 @@ func (s *step) catchUp() (Step, error) {
 
 // read gives the worker the next segments. At the end of the log it waits until the
 // worker is idle, then hands over to live delivery.
-func (c *catchUp) read(st worker.State) (next Step, outcome endOutcome, err error) {
+func (c *catchUp) read(st worker.State) (next Next, outcome endOutcome, err error) {
 	segs, err := c.step.read(c.worker.Last())
 	switch {
 	case err != nil:
@@ -116,7 +116,7 @@ func (c *catchUp) give(segs []eventlog.Segment) error {
 }
 
 // finish ends the step: it waits for the calls in flight and saves the ack state.
-func (c *catchUp) finish() (Step, error) {
+func (c *catchUp) finish() (Next, error) {
 	c.worker.Halt()
 	c.worker.Drain()
 	st := c.worker.State()

@@ -24,7 +24,7 @@ type export struct {
 
 // export writes what the log has after the cursor to files, one at a time, and
 // saves the cursor after each.
-func (s *step) export() (Step, error) {
+func (s *step) export() (Next, error) {
 	e := s.engine
 	ctx, cancel := context.WithCancel(s.hard)
 	defer cancel()
@@ -100,7 +100,7 @@ func (x *export) saveSkipped() error {
 
 // nextFile writes one file, if the log has an event for it, and reports whether
 // another may follow at once.
-func (x *export) nextFile(ctx context.Context) (more bool, next Step, err error) {
+func (x *export) nextFile(ctx context.Context) (more bool, next Next, err error) {
 	if x.next(x.saveSkipped) == nil {
 		return x.noFile()
 	}
@@ -119,7 +119,7 @@ func (x *export) nextFile(ctx context.Context) (more bool, next Step, err error)
 }
 
 // noFile ends the step, or reads on if the log has grown.
-func (x *export) noFile() (more bool, next Step, err error) {
+func (x *export) noFile() (more bool, next Next, err error) {
 	switch at := (handoff.AckState{Offset: x.log.offset}); {
 	case x.err != nil:
 		return false, again, x.err
@@ -144,8 +144,8 @@ func (s *step) pendingUpload() *handoff.Upload {
 }
 
 // pause makes the cursor wait; events published meanwhile go into the next file.
-func (s *step) pause(until time.Time) (Step, error) {
-	return Step{Wait: max(until.Sub(s.engine.Now()), 0)}, s.release(until)
+func (s *step) pause(until time.Time) (Next, error) {
+	return Next{Wait: max(until.Sub(s.engine.Now()), 0)}, s.release(until)
 }
 
 // takeExportSlot waits until another file may be written.
@@ -284,13 +284,13 @@ func (f *exportFile) giveSlot() {
 }
 
 // stored moves the cursor past the file.
-func (f *exportFile) stored() (more bool, next Step, err error) {
+func (f *exportFile) stored() (more bool, next Next, err error) {
 	u := f.cursor.Upload
 	f.cursor.Upload = nil
 	f.succeeded()
 	err = f.save(handoff.AckState{Offset: u.To})
 	if errors.Is(err, store.ErrConflict) {
-		return false, Step{Lost: true}, f.engine.resolve(f.hard, f.cursor.Key, u, u.To)
+		return false, Next{Lost: true}, f.engine.resolve(f.hard, f.cursor.Key, u, u.To)
 	}
 	if err != nil {
 		return false, again, err
@@ -310,7 +310,7 @@ func (f *exportFile) stored() (more bool, next Step, err error) {
 }
 
 // notStored saves the outcome of a file that is not known to be stored.
-func (f *exportFile) notStored(v sink.Verdict) (more bool, next Step, err error) {
+func (f *exportFile) notStored(v sink.Verdict) (more bool, next Next, err error) {
 	now := f.engine.Now()
 	var refused *handoff.Upload
 	if !v.Unknown && !f.noSlot {
@@ -325,7 +325,7 @@ func (f *exportFile) notStored(v sink.Verdict) (more bool, next Step, err error)
 		next, err = f.failed(&worker.Failure{Verdict: v, At: now})
 	}
 	if refused != nil && errors.Is(err, store.ErrConflict) {
-		return false, Step{Lost: true}, f.engine.resolve(f.hard, f.cursor.Key, refused, refused.From)
+		return false, Next{Lost: true}, f.engine.resolve(f.hard, f.cursor.Key, refused, refused.From)
 	}
 	return false, next, err
 }

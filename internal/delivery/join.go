@@ -19,8 +19,8 @@ const (
 )
 
 // endOfLog completes a replay or hands over to live delivery. Everything read so far
-// must be acknowledged. The Step is valid unless there is more to read.
-func (s *step) endOfLog(at handoff.AckState) (Step, endOutcome, error) {
+// must be acknowledged. The returned Next is valid unless there is more to read.
+func (s *step) endOfLog(at handoff.AckState) (Next, endOutcome, error) {
 	if at.Offset.Segment < s.watermark { // nothing was read, so it was trimmed
 		if err := s.engine.skipped(s.hard, s.in); err != nil {
 			return again, lost, err
@@ -40,7 +40,7 @@ func (s *step) endOfLog(at handoff.AckState) (Step, endOutcome, error) {
 	if s.atBound(at.Offset) {
 		return done, joined, s.engine.complete(s.hard, s.cursor)
 	}
-	var next Step
+	var next Next
 	var outcome endOutcome
 	err := store.Transact(func() (err error) {
 		next, outcome, err = s.join()
@@ -59,7 +59,7 @@ func (s *step) owned() bool {
 	return err == nil && c.Version == s.cursor.Version
 }
 
-func (s *step) join() (Step, endOutcome, error) {
+func (s *step) join() (Next, endOutcome, error) {
 	e, now := s.engine, s.engine.Now()
 	state, err := e.Store.Partition(s.hard, s.cursor.Key.Partition())
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *step) join() (Step, endOutcome, error) {
 	if recheckAt.IsZero() {
 		return done, joined, nil
 	}
-	return Step{Wait: recheckAt.Sub(now)}, joined, nil
+	return Next{Wait: recheckAt.Sub(now)}, joined, nil
 }
 
 // mode returns the integration's mode in the live set: exports, and integrations

@@ -39,7 +39,7 @@ func (e *Engine) DeliverLive(ctx context.Context, p event.Partition, end *LogEnd
 		return err
 	}
 	for !l.stopping() {
-		switch err := l.step(graceful); {
+		switch err := l.work(graceful); {
 		case err == nil:
 			l.unavailable = false
 		case problem.CodeOf(err) == problem.Unavailable:
@@ -95,8 +95,8 @@ func (l *live) stopping() bool {
 	}
 }
 
-// step does everything that can be done now.
-func (l *live) step(ctx context.Context) error {
+// work does everything that can be done now.
+func (l *live) work(ctx context.Context) error {
 	if err := l.fill(ctx); err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (r *runner) advance(ctx context.Context, k handoff.Key, changed chan struct
 	logged := ""
 	failures := 0
 	for {
-		step, err := r.engine.Advance(ctx, k)
+		next, err := r.engine.Advance(ctx, k)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -83,9 +83,9 @@ func (r *runner) advance(ctx context.Context, k handoff.Key, changed chan struct
 				r.logger.Error("catch-up failed; will retry", "tenant", k.Tenant, "integration", k.Integration, "lane", k.Lane, "error", err)
 			}
 			pause(ctx, failures, changed)
-		case !step.Done:
+		case !next.Done:
 			failures, logged = 0, ""
-			sleep(ctx, step.Wait, changed)
+			sleep(ctx, next.Wait, changed)
 		case r.scheduler.endCursor(k):
 			return
 		}
