@@ -37,7 +37,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	_, _ = io.Copy(io.Discard, req.Body)
 	if delay := time.Duration(r.delay.Load()); delay < 0 {
 		<-req.Context().Done()
-	} else if delay > 0 && pause(req.Context(), delay) != nil {
+	} else if delay > 0 && sleep(req.Context(), delay) != nil {
 		return
 	}
 	status := int(r.status.Load())

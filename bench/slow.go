@@ -139,7 +139,7 @@ func (s *stage) nine(ctx context.Context, rate float64, d time.Duration) (side, 
 		return side{}, err
 	}
 	defer p.end()
-	w, err := s.watch(ctx, s.pid(), func() error { return pause(ctx, d) })
+	w, err := s.watch(ctx, s.pid(), func() error { return sleep(ctx, d) })
 	if err != nil {
 		return side{}, err
 	}

@@ -34,6 +34,7 @@ var retired = map[string]string{
 	`whoever`:                                   "the caller that, those who",
 	`(is|are) to be`:                            "must be, or an active verb",
 	`belongs? to whoever`:                       "is the caller's",
+	`(first|longest|last|store|retry|recheck|write) pauses?|pauses? (after|between|of a|that)`: "delay, interval",
 }
 
 // kept are what may have a retired word: stored and wire forms, which keep the
@@ -144,6 +145,8 @@ func TestRetiredWordsAreFound(t *testing.T) {
 		`x := "timetable"`:             false,
 		"tracked by whoever called it": true,
 		"a live subscriber":            false,
+		"first Pause":                  true,
+		"a stop pauses the cursor":     false,
 	} {
 		if got := retiredPattern.MatchString(kept.ReplaceAllString(text, "")); got != found {
 			t.Errorf("%q: found %v, want %v", text, got, found)

@@ -124,7 +124,7 @@ func TestPublishRetriesWithTheSameIDs(t *testing.T) {
 		t.Errorf("the tries had different ids: %v", tries)
 	}
 	if len(cli.slept) != 2 || cli.slept[0] > 500*time.Millisecond || cli.slept[0] < 250*time.Millisecond || cli.slept[1] != 7*time.Second {
-		t.Errorf("paused for %v; want about 0.5 s, then the 7 s of Retry-After", cli.slept)
+		t.Errorf("waited for %v; want about 0.5 s, then the 7 s of Retry-After", cli.slept)
 	}
 	if !strings.Contains(stderr, "unavailable: Try again. (request_id req-1); retrying in") {
 		t.Errorf("does not say why it waits: %q", stderr)

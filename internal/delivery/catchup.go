@@ -12,7 +12,7 @@ import (
 type action int
 
 const (
-	pause      action = iota // wait for the worker
+	await      action = iota // wait for the worker
 	checkpoint               // save the ack state and renew the lease
 	read                     // read more of the log
 	finish                   // end the step
@@ -31,7 +31,7 @@ func decide(st worker.State, over, renew bool, buffered, batch int) action {
 	case renew:
 		return checkpoint
 	case buffered > batch/2:
-		return pause
+		return await
 	}
 	return read
 }
@@ -72,7 +72,7 @@ func (s *step) catchUp() (Next, error) {
 			if err := c.checkpoint(); err != nil {
 				return again, err
 			}
-		case pause:
+		case await:
 			c.wait()
 		case read:
 			next, outcome, err := c.read(st)

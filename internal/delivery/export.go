@@ -143,9 +143,9 @@ func (s *step) pendingUpload() *handoff.Upload {
 	return s.cursor.Upload
 }
 
-// pause makes the cursor wait; events published meanwhile go into the next file.
-func (s *step) pause(until time.Time) (Next, error) {
-	return Next{Wait: max(until.Sub(s.engine.Now()), 0)}, s.release(until)
+// waitUntil ends the step and makes the cursor due at the given time; events published meanwhile go into the next file.
+func (s *step) waitUntil(at time.Time) (Next, error) {
+	return Next{Wait: max(at.Sub(s.engine.Now()), 0)}, s.release(at)
 }
 
 // takeExportSlot waits until another file may be written.
@@ -305,7 +305,7 @@ func (f *exportFile) stored() (more bool, next Next, err error) {
 			return false, next, err
 		}
 	}
-	next, err = f.pause(u.Next)
+	next, err = f.waitUntil(u.Next)
 	return false, next, err
 }
 

@@ -103,14 +103,14 @@ func (s *step) recheckAt(now time.Time) time.Time {
 	if after := s.in.EndsAt.Add(time.Millisecond); after.After(now) {
 		return after
 	}
-	return now.Add(s.engine.recheckPause())
+	return now.Add(s.engine.recheckInterval())
 }
 
-// recheckPause is how often a replay past its end checks whether its end offset is
+// recheckInterval is how often a replay past its end checks whether its end offset is
 // final.
-func (e *Engine) recheckPause() time.Duration {
-	if e.RecheckPause > 0 {
-		return e.RecheckPause
+func (e *Engine) recheckInterval() time.Duration {
+	if e.RecheckInterval > 0 {
+		return e.RecheckInterval
 	}
 	return time.Minute
 }

@@ -120,8 +120,8 @@ func (l *live) work(ctx context.Context) error {
 	return nil
 }
 
-// storePause is the pause between two attempts while the store is unavailable.
-const storePause = time.Second
+// storeRetryInterval is the time between two attempts while the store is unavailable.
+const storeRetryInterval = time.Second
 
 // waitForStore waits before the next attempt while the store is unavailable. Workers
 // go on with what is buffered.
@@ -130,7 +130,7 @@ func (l *live) waitForStore(err error) {
 		l.engine.Logger.Warn("store unavailable; live delivery will retry", "tenant", l.partition.Tenant, "lane", l.partition.Lane, "error", err)
 	}
 	l.unavailable, l.blockedAt = true, time.Time{} // no subscriber is to blame for this wait
-	timer := time.NewTimer(storePause)
+	timer := time.NewTimer(storeRetryInterval)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -20,8 +20,8 @@ func (e *Engine) backOff(in *integration.Integration, c *handoff.Cursor, f *work
 	if c.FailingSince.IsZero() {
 		c.FailingSince = f.At
 	}
-	pause := max(f.Verdict.RetryAfter, backoff.Full(e.Settings.RetryMin, c.Failures, e.Settings.RetryMax, e.Rand))
-	c.DueAt = f.At.Add(pause)
+	delay := max(f.Verdict.RetryAfter, backoff.Full(e.Settings.RetryMin, c.Failures, e.Settings.RetryMax, e.Rand))
+	c.DueAt = f.At.Add(delay)
 	return store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
 		Action: integration.ActionRetryTriggered, Reason: f.Verdict.Reason, CreatedAt: f.At,
 	}}

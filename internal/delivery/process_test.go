@@ -154,7 +154,7 @@ func (p *process) grow(part event.Partition, end uint64) {
 	p.grows = append(p.grows, grow)
 	p.mu.Unlock()
 	p.goes(func() {
-		_ = p.pause(p.ctx, 50*time.Millisecond)
+		_ = p.sleep(p.ctx, 50*time.Millisecond)
 		grow()
 	})
 }
@@ -188,7 +188,7 @@ func (p *process) deliverLive(part event.Partition, s *session) {
 			return
 		}
 		for p.engine.DeliverLive(p.ctx, part, s.end) != nil {
-			if p.pause(p.ctx, 100*time.Millisecond+p.w.latency(p.w.dice("deliver again", lane(part)))) != nil {
+			if p.sleep(p.ctx, 100*time.Millisecond+p.w.latency(p.w.dice("deliver again", lane(part)))) != nil {
 				return
 			}
 		}
@@ -268,7 +268,7 @@ func (p *process) forget(k handoff.Key, listed bool) {
 // run runs a process: it boots, sweeps, and shuts down.
 func (p *process) run() {
 	if p.boot() {
-		for p.pause(p.ctx, 19*time.Second+p.w.latency(p.w.dice("sweep", ""))) == nil {
+		for p.sleep(p.ctx, 19*time.Second+p.w.latency(p.w.dice("sweep", ""))) == nil {
 			_, _ = p.engine.Sweep(p.ctx)
 		}
 	}

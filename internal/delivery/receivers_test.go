@@ -67,11 +67,11 @@ func (h *hook) Send(ctx context.Context, e *event.Event, attempt int) sink.Verdi
 	w.attempted(h.in, e.ID, attempt)
 	ctx, cancel := context.WithTimeoutCause(ctx, w.settings.WebhookTimeout, context.DeadlineExceeded)
 	defer cancel()
-	if err := h.p.pause(ctx, arrives); err != nil {
+	if err := h.p.sleep(ctx, arrives); err != nil {
 		return h.unanswered(ctx, e)
 	}
 	w.emit(h.in, e.ID)
-	if err := h.p.pause(ctx, takes-arrives); err != nil {
+	if err := h.p.sleep(ctx, takes-arrives); err != nil {
 		return h.unanswered(ctx, e)
 	}
 	if v.Outcome != sink.Rejected { // it must be stored first, which may fail
@@ -109,7 +109,7 @@ func (b *bucket) Export(ctx context.Context, f sink.File, confirm func(context.C
 	}
 	if f.Again != nil {
 		u = *f.Again
-		if !confirmed() || b.p.pause(ctx, w.latency(d)) != nil {
+		if !confirmed() || b.p.sleep(ctx, w.latency(d)) != nil {
 			return interrupted
 		}
 		if w.stored(u.Key) != nil {
@@ -119,11 +119,11 @@ func (b *bucket) Export(ctx context.Context, f sink.File, confirm func(context.C
 	var ids []string
 	for body := range f.Bodies {
 		ids = append(ids, idOf(body))
-		if b.p.pause(ctx, w.latency(d)) != nil {
+		if b.p.sleep(ctx, w.latency(d)) != nil {
 			return interrupted
 		}
 	}
-	if d.IntN(1000) < w.Slow && !w.quietTime() && b.p.pause(ctx, time.Duration(d.Int64N(int64(30*time.Second)))) != nil {
+	if d.IntN(1000) < w.Slow && !w.quietTime() && b.p.sleep(ctx, time.Duration(d.Int64N(int64(30*time.Second)))) != nil {
 		return interrupted
 	}
 	fails := d.IntN(1000) < w.Retry+w.Slow && !w.quietTime()
@@ -148,7 +148,7 @@ func (b *bucket) Export(ctx context.Context, f sink.File, confirm func(context.C
 		return interrupted
 	}
 	w.store(b.in, u.Key, ids)
-	if fails || b.p.pause(ctx, w.latency(d)) != nil {
+	if fails || b.p.sleep(ctx, w.latency(d)) != nil {
 		return failed // it is stored, but the answer is lost
 	}
 	return b.delivered(u.Key)
@@ -158,14 +158,14 @@ func (b *bucket) Export(ctx context.Context, f sink.File, confirm func(context.C
 func (b *bucket) await(ctx context.Context, takes time.Duration, confirmed func() bool) error {
 	const renewal = 3 * time.Second
 	for ; takes > renewal; takes -= renewal {
-		if err := b.p.pause(ctx, renewal); err != nil {
+		if err := b.p.sleep(ctx, renewal); err != nil {
 			return err
 		}
 		if !confirmed() {
 			return errDead
 		}
 	}
-	return b.p.pause(ctx, takes)
+	return b.p.sleep(ctx, takes)
 }
 
 func (b *bucket) delivered(key string) sink.Verdict {

@@ -77,7 +77,7 @@ func newRig(t *testing.T, sweeps bool, edit func(*settings.Settings)) *rig {
 	r.open = func(*integration.Integration) error { return nil }
 	if sweeps {
 		r.goes(func() {
-			for r.pause(r.ctx, w.settings.SweepInterval) == nil {
+			for r.sleep(r.ctx, w.settings.SweepInterval) == nil {
 				if _, err := r.engine.Sweep(r.ctx); err != nil && r.ctx.Err() == nil {
 					t.Errorf("sweep: %v", err)
 				}

@@ -136,7 +136,7 @@ type Cursor struct {
 	FailingSince time.Time `json:"failing_since,omitzero"` // zero unless it is failing
 
 	// After it was evicted for being slow, it joins in Mode Wake until SlowUntil.
-	// Slowness counts such evictions in a row; each one doubles the pause.
+	// Slowness counts such evictions in a row; each one doubles the delay.
 	Slowness  int       `json:"slowness,omitzero"`
 	SlowUntil time.Time `json:"slow_until,omitzero"`
 

@@ -25,7 +25,7 @@ type Task struct {
 }
 
 // Step runs one step of an execution and returns its next state. After an error, or if
-// it is not known whether the step has run, retry it with the same state after a pause.
+// it is not known whether the step has run, retry it with the same state after a delay.
 //
 // The package documentation explains each case.
 func (t *Task) Step(ctx context.Context, s State) (State, error) {

@@ -25,7 +25,7 @@ func TestShutdown(t *testing.T) {
 	l := startLoad(t, c, 2)
 	slow := c.slowly(t)
 	for range 3 {
-		pause(t, 300*time.Millisecond, 900*time.Millisecond)
+		sleep(t, 300*time.Millisecond, 900*time.Millisecond)
 		code, took := n.end()
 		if code != 0 || took > shutdownLimit {
 			t.Errorf("it ended with %d, after %v", code, took)

@@ -132,8 +132,8 @@ func retryAfter(t *testing.T, env *Env) {
 			r.handles(nil)
 			r.has(id)
 			calls := r.all()
-			if pause := calls[1].at.Sub(calls[0].at); len(calls) != 2 || pause < 1900*time.Millisecond {
-				t.Errorf("%d calls, the second after %v; it was asked to wait for 2 s", len(calls), pause)
+			if delay := calls[1].at.Sub(calls[0].at); len(calls) != 2 || delay < 1900*time.Millisecond {
+				t.Errorf("%d calls, the second after %v; it was asked to wait for 2 s", len(calls), delay)
 			}
 		})
 	}

@@ -101,13 +101,13 @@ func TestEndOfTheContextAfterTheStatus(t *testing.T) {
 
 // Every wait before a response ends with the call's timeout.
 func TestWaitsBeforeAnAnswerAreBounded(t *testing.T) {
-	flood := func(pause time.Duration) func(net.Conn, *bufio.Reader) {
+	flood := func(delay time.Duration) func(net.Conn, *bufio.Reader) {
 		return func(c net.Conn, r *bufio.Reader) {
 			readRequest(r)
 			var err error
 			for err == nil {
 				_, err = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
-				time.Sleep(pause)
+				time.Sleep(delay)
 			}
 		}
 	}

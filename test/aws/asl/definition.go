@@ -178,8 +178,8 @@ func (r *retrier) check() error {
 	return r.ErrorEquals.check()
 }
 
-// pause returns how long to wait before a retry, given the number of earlier ones.
-func (r *retrier) pause(done int, jitter float64) time.Duration {
+// delay returns how long to wait before a retry, given the number of earlier ones.
+func (r *retrier) delay(done int, jitter float64) time.Duration {
 	seconds := min(r.IntervalSeconds*math.Pow(r.BackoffRate, float64(done)), r.MaxDelaySeconds)
 	return time.Duration(jitter * seconds * float64(time.Second))
 }

@@ -54,7 +54,7 @@ type Machine struct {
 	states  map[string]*state
 	invoker Invoker
 	tasks   map[string]func(input map[string]any) (any, error) // by resource
-	jitter  func() float64                                     // from [0, 1), for the pauses of retries
+	jitter  func() float64                                     // from [0, 1), for the delays of retries
 	ctx     context.Context
 	close   context.CancelFunc
 	running sync.WaitGroup
@@ -259,11 +259,11 @@ func (x *execution) wait(s *state, input any) error {
 	if !ok || seconds < 0 || seconds != math.Trunc(seconds) {
 		return runtime("%s is %v, must be whole seconds", s.SecondsPath, value)
 	}
-	return x.pause(time.Duration(seconds) * time.Second)
+	return x.sleep(time.Duration(seconds) * time.Second)
 }
 
-// pause waits, unless the execution is stopped.
-func (x *execution) pause(d time.Duration) error {
+// sleep waits, unless the execution is stopped.
+func (x *execution) sleep(d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -331,7 +331,7 @@ next:
 			if retries[i] >= *r.MaxAttempts {
 				return nil, failed
 			}
-			if err := x.pause(r.pause(retries[i], x.machine.jitter())); err != nil {
+			if err := x.sleep(r.delay(retries[i], x.machine.jitter())); err != nil {
 				return nil, err
 			}
 			retries[i]++

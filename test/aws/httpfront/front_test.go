@@ -23,7 +23,7 @@ type function struct {
 	result        string
 	functionError string
 	err           error
-	pause         time.Duration
+	delay         time.Duration
 
 	calls   int
 	payload []byte
@@ -32,7 +32,7 @@ type function struct {
 func (f *function) Invoke(_ context.Context, _ string, payload []byte) ([]byte, string, error) {
 	f.calls++
 	f.payload = payload
-	time.Sleep(f.pause) // in a bubble
+	time.Sleep(f.delay) // in a bubble
 	return []byte(f.result), f.functionError, f.err
 }
 
@@ -225,7 +225,7 @@ func TestLimits(t *testing.T) {
 func TestTimeLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		fn := &function{result: answered, pause: 31 * time.Second}
+		fn := &function{result: answered, delay: 31 * time.Second}
 		started := time.Now()
 		w := ask(newFront(t, httpfront.Options{Invoker: fn, Open: []string{"PUT /", "POST /", "GET /"}}), httptest.NewRequest("GET", "/", http.NoBody))
 		if w.Code != 503 || w.Body.String() != `{"message":"Service Unavailable"}` || time.Since(started) != 30*time.Second {
