@@ -153,7 +153,7 @@ func (l *live) refresh(ctx context.Context) error {
 			l.drop(id)
 		}
 	}
-	l.release()
+	l.discard()
 	if l.stopping() {
 		return nil
 	}
@@ -334,7 +334,7 @@ func (l *live) tryCommit(ctx context.Context) error {
 		return err
 	}
 	l.state, l.unavailable = &next, false
-	l.release()
+	l.discard()
 	l.confirmed(now)
 	return nil
 }
@@ -349,8 +349,8 @@ func (l *live) acked(member *handoff.Subscriber) uint64 {
 	return l.state.AckedBy(member)
 }
 
-// release removes the segments up to the low watermark from the buffer.
-func (l *live) release() {
+// discard removes the segments up to the low watermark from the buffer.
+func (l *live) discard() {
 	l.segs = slices.DeleteFunc(l.segs, func(s eventlog.Segment) bool { return s.Number <= l.state.LowWatermark })
 }
 

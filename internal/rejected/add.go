@@ -27,11 +27,11 @@ const longRunReason = "ATTENTION: the last %d answers were all 400. Rejected eve
 // a long run of rejections.
 func (s *Service) Add(ctx context.Context, t *worker.Target, ev *event.Event, attempt int, v sink.Verdict) error {
 	in := t.Integration
-	release, err := s.turns.take(ctx, in)
+	endTurn, err := s.turns.take(ctx, in)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer endTurn()
 	warn := t.Rejections.Load()+1 == longRun
 	if err := store.Transact(func() error { return s.add(ctx, in, ev, attempt, v, warn) }); err != nil {
 		return err
@@ -104,7 +104,7 @@ type turn struct {
 }
 
 // take waits for the integration's turn, or until ctx ends.
-func (t *turns) take(ctx context.Context, in *integration.Integration) (release func(), err error) {
+func (t *turns) take(ctx context.Context, in *integration.Integration) (end func(), err error) {
 	key := store.HistoryOf(in)
 	turn := t.join(key)
 	select {
