@@ -109,7 +109,7 @@ type step struct {
 
 	bounded   bool   // it is a replay whose bound is final
 	bound     uint64 // the last segment it must read
-	complete  bool   // nothing is left to read up to the bound
+	exhausted bool   // nothing is left to read up to the bound
 	watermark uint64 // the partition's low watermark, if it was too high to join
 }
 
@@ -199,7 +199,7 @@ func (s *step) bounds() error {
 
 // atBound reports whether a replay is complete.
 func (s *step) atBound(at handoff.Offset) bool {
-	return s.bounded && (s.complete || at.Segment >= s.bound)
+	return s.bounded && (s.exhausted || at.Segment >= s.bound)
 }
 
 // failed makes the cursor back off, or stops an integration that has failed for too
@@ -230,7 +230,7 @@ func (s *step) read(after uint64) ([]eventlog.Segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.complete = len(segs) == 0 || segs[0].Number > s.bound // the rest, if any, was trimmed
+	s.exhausted = len(segs) == 0 || segs[0].Number > s.bound // the rest, if any, was trimmed
 	if len(segs) == 0 {
 		return nil, nil
 	}

@@ -18,7 +18,7 @@ const (
 	lost                       // another actor has changed the cursor
 )
 
-// endOfLog completes a replay or hands over to live delivery. Everything read so far
+// endOfLog finishes a replay or hands over to live delivery. Everything read so far
 // must be acknowledged. The returned Next is valid unless there is more to read.
 func (s *step) endOfLog(at handoff.AckState) (Next, endOutcome, error) {
 	if at.Offset.Segment < s.watermark { // nothing was read, so it was trimmed
@@ -33,7 +33,7 @@ func (s *step) endOfLog(at handoff.AckState) (Next, endOutcome, error) {
 			return again, lost, err
 		}
 		if s.bounded { // its end has become final: read up to it
-			s.complete = false
+			s.exhausted = false
 			return again, readMore, nil
 		}
 	}
