@@ -56,10 +56,10 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Next, error) {
 	if in.Generation != c.Generation {
 		return Next{Wait: time.Second}, nil // changed between the two reads
 	}
-	hard, cancel := e.withGrace(ctx)
+	graceful, cancel := e.withGrace(ctx)
 	defer cancel()
-	s := &step{engine: e, ctx: ctx, hard: hard, in: in, cursor: c, ends: e.Now().Add(e.stepBudget())}
-	if err := s.lease(s.hard); err != nil {
+	s := &step{engine: e, ctx: ctx, graceful: graceful, in: in, cursor: c, ends: e.Now().Add(e.stepBudget())}
+	if err := s.lease(s.graceful); err != nil {
 		return nextAfter(err)
 	}
 	next, err := s.run()
@@ -98,14 +98,14 @@ func nextAfter(err error) (Next, error) {
 
 // step is one Advance that holds the cursor's lease.
 type step struct {
-	engine *Engine
-	ctx    context.Context // starts nothing new once it ends
-	hard   context.Context // ends the calls in flight
-	in     *integration.Integration
-	target *worker.Target
-	cursor *handoff.Cursor
-	until  time.Time // no call is started from then on
-	ends   time.Time // when the step's budget is used up
+	engine   *Engine
+	ctx      context.Context // starts nothing new once it ends
+	graceful context.Context // ends the calls in flight
+	in       *integration.Integration
+	target   *worker.Target
+	cursor   *handoff.Cursor
+	until    time.Time // no call is started from then on
+	ends     time.Time // when the step's budget is used up
 
 	bounded   bool   // it is a replay whose bound is final
 	bound     uint64 // the last segment it must read
@@ -145,15 +145,15 @@ func (s *step) lease(ctx context.Context) error {
 // release saves the cursor with its next DueAt, which ends the lease.
 func (s *step) release(dueAt time.Time, more ...store.Write) error {
 	s.cursor.DueAt = dueAt
-	return s.commit(s.hard, append(more, store.PutCursor{Cursor: s.cursor})...)
+	return s.commit(s.graceful, append(more, store.PutCursor{Cursor: s.cursor})...)
 }
 
 // commit commits the writes. Once the step's context has ended, it commits them as
 // a last write: a long call or file may have outlived the context. The context of a
-// confirm is not hard and keeps its deadline, which sink.ConfirmedTimeout relies on.
+// confirm is not graceful and keeps its deadline, which sink.ConfirmedTimeout relies on.
 func (s *step) commit(ctx context.Context, writes ...store.Write) error {
 	write := func(ctx context.Context) error { return s.engine.Store.Commit(ctx, writes...) }
-	if s.ctx.Err() == nil || ctx != s.hard {
+	if s.ctx.Err() == nil || ctx != s.graceful {
 		return write(ctx)
 	}
 	err := s.engine.lastWrite(ctx, write)
@@ -165,7 +165,7 @@ func (s *step) commit(ctx context.Context, writes ...store.Write) error {
 }
 
 func (s *step) run() (Next, error) {
-	t, err := s.engine.Registry.Target(s.hard, s.in)
+	t, err := s.engine.Registry.Target(s.graceful, s.in)
 	if err != nil {
 		return s.unopened(err)
 	}
@@ -193,7 +193,7 @@ func (s *step) bounds() error {
 		return nil
 	}
 	var err error
-	s.bound, s.bounded, err = s.engine.Log.OffsetForTime(s.hard, s.cursor.Key.Partition(), s.in.EndsAt)
+	s.bound, s.bounded, err = s.engine.Log.OffsetForTime(s.graceful, s.cursor.Key.Partition(), s.in.EndsAt)
 	return err
 }
 
@@ -207,7 +207,7 @@ func (s *step) atBound(at handoff.Offset) bool {
 func (s *step) failed(f *worker.Failure) (Next, error) {
 	e := s.engine
 	logEntry := e.backOff(s.in, s.cursor, f)
-	stopped, err := e.gaveUp(s.hard, s.in, s.cursor, f)
+	stopped, err := e.stopIfFailing(s.graceful, s.in, s.cursor, f)
 	if err != nil {
 		return again, err
 	}
@@ -226,7 +226,7 @@ func (s *step) succeeded() { s.cursor.Failures, s.cursor.FailingSince = 0, time.
 // read returns the next segments, up to a replay's bound. If some were trimmed, it
 // says so in the integration's log.
 func (s *step) read(after uint64) ([]eventlog.Segment, error) {
-	segs, err := s.engine.Log.Read(s.hard, s.cursor.Key.Partition(), after, s.engine.batchBytes())
+	segs, err := s.engine.Log.Read(s.graceful, s.cursor.Key.Partition(), after, s.engine.batchBytes())
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +235,7 @@ func (s *step) read(after uint64) ([]eventlog.Segment, error) {
 		return nil, nil
 	}
 	if segs[0].Number != after+1 {
-		if err := s.engine.skipped(s.hard, s.in); err != nil {
+		if err := s.engine.logSkipped(s.graceful, s.in); err != nil {
 			return nil, err
 		}
 	}
@@ -249,9 +249,9 @@ func (s *step) read(after uint64) ([]eventlog.Segment, error) {
 	return segs, nil
 }
 
-// skipped says in the integration's log that events were trimmed before they were
+// logSkipped says in the integration's log that events were trimmed before they were
 // delivered.
-func (e *Engine) skipped(ctx context.Context, in *integration.Integration) error {
+func (e *Engine) logSkipped(ctx context.Context, in *integration.Integration) error {
 	return e.Store.Commit(ctx, store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
 		Action: integration.ActionEventsSkipped, CreatedAt: e.Now(),
 		Reason: fmt.Sprintf("Events older than %s were skipped: they are no longer stored.", integration.Span(e.Settings.Retention)),

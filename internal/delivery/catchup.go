@@ -48,7 +48,7 @@ type catchUp struct {
 // catchUp sends what the log has after the cursor to a webhook.
 func (s *step) catchUp() (Next, error) {
 	changed := make(chan struct{}, 1)
-	w := s.engine.newWorker(s.hard, s.target, s.cursor.Key.Lane, s.cursor.AckState, s.cursor.Failures > 0, changed, s.ctx.Done())
+	w := s.engine.newWorker(s.graceful, s.target, s.cursor.Key.Lane, s.cursor.AckState, s.cursor.Failures > 0, changed, s.ctx.Done())
 	end, ok := s.engine.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, w.Halt, w.Abandon)
 	if !ok {
 		return again, nil // stopped meanwhile
@@ -166,5 +166,5 @@ func (s *step) leaseHalfOver() bool {
 // save saves the ack state and renews the lease.
 func (s *step) save(at handoff.AckState) error {
 	s.cursor.AckState = at
-	return s.lease(s.hard)
+	return s.lease(s.graceful)
 }

@@ -103,7 +103,7 @@ func (e *Engine) withGrace(ctx context.Context) (context.Context, context.Cancel
 	if e.Grace <= 0 {
 		return context.WithCancel(ctx)
 	}
-	hard, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	graceful, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	var mu sync.Mutex
 	var timer *time.Timer
 	stop := context.AfterFunc(ctx, func() {
@@ -111,7 +111,7 @@ func (e *Engine) withGrace(ctx context.Context) (context.Context, context.Cancel
 		defer mu.Unlock()
 		timer = time.AfterFunc(e.Grace, func() { cancel(context.Cause(ctx)) })
 	})
-	return hard, func() {
+	return graceful, func() {
 		stop()
 		mu.Lock()
 		defer mu.Unlock()

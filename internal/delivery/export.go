@@ -26,7 +26,7 @@ type export struct {
 // saves the cursor after each.
 func (s *step) export() (Next, error) {
 	e := s.engine
-	ctx, cancel := context.WithCancel(s.hard)
+	ctx, cancel := context.WithCancel(s.graceful)
 	defer cancel()
 	soft, halt := context.WithCancel(s.ctx)
 	defer halt()
@@ -81,7 +81,7 @@ func (x *export) keepLease() error {
 	if !x.leaseHalfOver() {
 		return nil
 	}
-	return x.lease(x.hard)
+	return x.lease(x.graceful)
 }
 
 // saveSkipped saves that no event up to the log's offset goes into a file, once
@@ -189,7 +189,7 @@ func (f *exportFile) write(ctx context.Context) sink.Verdict {
 		e.Observer.AttemptStarted()
 	}
 	defer f.giveSlot()
-	v := f.target.Exporter.Export(ctx, sink.File{Created: f.created, Bodies: f.bodies, Again: f.pending}, f.confirm)
+	v := f.target.Exporter.Export(ctx, sink.File{Created: f.created, Bodies: f.bodies, Pending: f.pending}, f.confirm)
 	took := e.Now().Sub(f.created)
 	if e.Observer != nil {
 		e.Observer.AttemptEnded(in, v, f.events, took)
@@ -290,7 +290,7 @@ func (f *exportFile) stored() (more bool, next Next, err error) {
 	f.succeeded()
 	err = f.save(handoff.AckState{Offset: u.To})
 	if errors.Is(err, store.ErrConflict) {
-		return false, Next{Lost: true}, f.engine.resolve(f.hard, f.cursor.Key, u, u.To)
+		return false, Next{Lost: true}, f.engine.resolve(f.graceful, f.cursor.Key, u, u.To)
 	}
 	if err != nil {
 		return false, again, err
@@ -325,7 +325,7 @@ func (f *exportFile) notStored(v sink.Verdict) (more bool, next Next, err error)
 		next, err = f.failed(&worker.Failure{Verdict: v, At: now})
 	}
 	if refused != nil && errors.Is(err, store.ErrConflict) {
-		return false, Next{Lost: true}, f.engine.resolve(f.hard, f.cursor.Key, refused, refused.From)
+		return false, Next{Lost: true}, f.engine.resolve(f.graceful, f.cursor.Key, refused, refused.From)
 	}
 	return false, next, err
 }

@@ -22,7 +22,7 @@ const (
 // must be acknowledged. The returned Next is valid unless there is more to read.
 func (s *step) endOfLog(at handoff.AckState) (Next, endOutcome, error) {
 	if at.Offset.Segment < s.watermark { // nothing was read, so it was trimmed
-		if err := s.engine.skipped(s.hard, s.in); err != nil {
+		if err := s.engine.logSkipped(s.graceful, s.in); err != nil {
 			return again, lost, err
 		}
 		at = handoff.AckState{Offset: handoff.Offset{Segment: s.watermark}}
@@ -38,7 +38,7 @@ func (s *step) endOfLog(at handoff.AckState) (Next, endOutcome, error) {
 		}
 	}
 	if s.atBound(at.Offset) {
-		return done, joined, s.engine.complete(s.hard, s.cursor)
+		return done, joined, s.engine.complete(s.graceful, s.cursor)
 	}
 	var next Next
 	var outcome endOutcome
@@ -55,13 +55,13 @@ func (s *step) endOfLog(at handoff.AckState) (Next, endOutcome, error) {
 // owned reports, after a conflict, whether the cursor is still as this step saved
 // it. It returns false if the cursor cannot be read; the next step then decides.
 func (s *step) owned() bool {
-	c, err := s.engine.Store.Cursor(s.hard, s.cursor.Key)
+	c, err := s.engine.Store.Cursor(s.graceful, s.cursor.Key)
 	return err == nil && c.Version == s.cursor.Version
 }
 
 func (s *step) join() (Next, endOutcome, error) {
 	e, now := s.engine, s.engine.Now()
-	state, err := e.Store.Partition(s.hard, s.cursor.Key.Partition())
+	state, err := e.Store.Partition(s.graceful, s.cursor.Key.Partition())
 	if err != nil {
 		return again, lost, err
 	}
@@ -72,7 +72,7 @@ func (s *step) join() (Next, endOutcome, error) {
 		s.watermark = state.LowWatermark
 		return again, readMore, nil
 	}
-	if err := e.Store.Commit(s.hard, store.PutPartition{State: state}, store.PutCursor{Cursor: &c}); err != nil {
+	if err := e.Store.Commit(s.graceful, store.PutPartition{State: state}, store.PutCursor{Cursor: &c}); err != nil {
 		return again, lost, err
 	}
 	if recheckAt.IsZero() {

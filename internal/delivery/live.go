@@ -301,7 +301,7 @@ func (l *live) passTrimmed(ctx context.Context, segs []eventlog.Segment) error {
 		if sub.State().Acked >= upTo {
 			continue // said before a commit that met a conflict
 		}
-		if err := l.engine.skipped(ctx, sub.in); err != nil {
+		if err := l.engine.logSkipped(ctx, sub.in); err != nil {
 			return err
 		}
 		sub.Skip(upTo)

@@ -27,9 +27,9 @@ func (e *Engine) backOff(in *integration.Integration, c *handoff.Cursor, f *work
 	}}
 }
 
-// gaveUp stops the integration if its cursor has failed for FailureStopAfter, and
+// stopIfFailing stops the integration if its cursor has failed for FailureStopAfter, and
 // reports whether it did.
-func (e *Engine) gaveUp(ctx context.Context, in *integration.Integration, c *handoff.Cursor, f *worker.Failure) (bool, error) {
+func (e *Engine) stopIfFailing(ctx context.Context, in *integration.Integration, c *handoff.Cursor, f *worker.Failure) (bool, error) {
 	if c.FailingSince.IsZero() || f.At.Sub(c.FailingSince) < e.Settings.FailureStopAfter {
 		return false, nil
 	}

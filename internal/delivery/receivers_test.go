@@ -99,16 +99,16 @@ type bucket struct {
 func (b *bucket) Export(ctx context.Context, f sink.File, confirm func(context.Context, handoff.Upload) error) sink.Verdict {
 	w := b.p.w
 	d := w.dice("export", lifeName(b.in))
-	interrupted := sink.Verdict{Outcome: sink.Interrupted, Unknown: f.Again != nil}
-	failed := sink.Verdict{Outcome: sink.Retry, Status: 503, Reason: "SlowDown", Unknown: f.Again != nil}
+	interrupted := sink.Verdict{Outcome: sink.Interrupted, Unknown: f.Pending != nil}
+	failed := sink.Verdict{Outcome: sink.Retry, Status: 503, Reason: "SlowDown", Unknown: f.Pending != nil}
 	u := handoff.Upload{Key: fmt.Sprintf("%s/%d/%d", lifeName(b.in), f.Created.UnixNano(), d.Uint64()), ID: "upload"}
 	confirmed := func() bool {
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
 		return confirm(ctx, u) == nil
 	}
-	if f.Again != nil {
-		u = *f.Again
+	if f.Pending != nil {
+		u = *f.Pending
 		if !confirmed() || b.p.sleep(ctx, w.latency(d)) != nil {
 			return interrupted
 		}

@@ -31,8 +31,8 @@ func (r *rig) writes(answer func(ctx context.Context, n int, w written, confirm 
 		r.mu.Lock()
 		n := len(sent)
 		r.mu.Unlock()
-		w := written{again: f.Again}
-		if f.Again == nil || n%2 == 0 {
+		w := written{again: f.Pending}
+		if f.Pending == nil || n%2 == 0 {
 			for body := range f.Bodies {
 				w.ids = append(w.ids, idOf(body))
 			}

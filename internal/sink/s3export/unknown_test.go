@@ -25,7 +25,7 @@ func attempts(t testing.TB, x *Exporter, size int) []sink.Verdict {
 	var verdicts []sink.Verdict
 	var again, last *handoff.Upload
 	for range 20 {
-		f := sink.File{Created: noon, Bodies: lines(1, size), Again: again}
+		f := sink.File{Created: noon, Bodies: lines(1, size), Pending: again}
 		v := x.Export(context.Background(), f, func(_ context.Context, u handoff.Upload) error {
 			u.Created, last = noon, &u
 			return nil
@@ -137,7 +137,7 @@ func TestStuckCompletionIsNotRepeatedForever(t *testing.T) {
 		s.handler.ServeHTTP(w, r)
 	}))))
 	u := &handoff.Upload{Key: "in/events/acme/1-data-a.export", ID: "stuck", ETags: []string{`"0"`}, Size: 101, Created: noon.Add(-completeFor)}
-	f := sink.File{Created: noon, Bodies: lines(1, 100), Again: u}
+	f := sink.File{Created: noon, Bodies: lines(1, 100), Pending: u}
 	if v := x.Export(t.Context(), f, yes); v != delivered {
 		t.Errorf("Export = %+v", v)
 	}
