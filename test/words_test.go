@@ -39,7 +39,7 @@ var retired = map[string]string{
 
 // kept are what may have a retired word: stored and wire forms, which keep the
 // names they were born with.
-var kept = regexp.MustCompile(`"(followers|followers,omitzero|timetable|BARRIER|barrier|BELATED|chore)"|sk=S (BARRIER|BELATED) |timetable(,omitempty|=S)|attrTimetable`)
+var kept = regexp.MustCompile(`"(followers|followers,omitzero|timetable|BARRIER|barrier|BELATED)"|sk=S (BARRIER|BELATED) |timetable(,omitempty|=S)|attrTimetable`)
 
 var retiredPattern = func() *regexp.Regexp {
 	var all []string
