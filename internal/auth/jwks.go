@@ -170,7 +170,7 @@ func (s *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answered %s, not 200", metadata.JWKS, response.Status)
+		return nil, fmt.Errorf("%s returned %s, not 200", metadata.JWKS, response.Status)
 	}
 	body, err := io.ReadAll(response.Body)
 	if err != nil {

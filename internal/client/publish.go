@@ -174,8 +174,8 @@ func (b *batch) add(e InputEvent) {
 
 func (b *batch) failed(err error) *ResumeError {
 	out := &ResumeError{Place: b.places[0], Err: err, Unsure: b.unsure}
-	e, answered := errors.AsType[*Error](err)
-	if !answered || e.Status >= 500 {
+	e, responded := errors.AsType[*Error](err)
+	if !responded || e.Status >= 500 {
 		return out
 	}
 	out.Refused = b.refused(e.Message)

@@ -243,7 +243,7 @@ func (f *exportFile) full(line int64) bool {
 }
 
 // confirm is called before the last request is sent, and repeatedly while it has
-// no answer. It renews the lease, so that no other actor writes the file, and
+// no response. It renews the lease, so that no other actor writes the file, and
 // saves in the cursor that the file may exist from now on.
 func (f *exportFile) confirm(ctx context.Context, u handoff.Upload) error {
 	if f.err != nil {

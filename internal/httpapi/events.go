@@ -36,7 +36,7 @@ func (a *api) publish(x *exchange, r *http.Request) error {
 	for i, id := range ids {
 		documents[i].ID = id
 	}
-	a.answer(x, http.StatusAccepted, struct {
+	a.respond(x, http.StatusAccepted, struct {
 		Events []idDocument `json:"events"`
 	}{documents})
 	return nil
@@ -56,7 +56,7 @@ func (a *api) rejectedEvents(x *exchange, r *http.Request) error {
 	for i, ref := range refs {
 		documents[i] = rejectedDocument{ref.EventID, event.FormatTime(ref.CreatedAt)}
 	}
-	a.answer(x, http.StatusOK, struct {
+	a.respond(x, http.StatusOK, struct {
 		RejectedEvents []rejectedDocument `json:"rejected_events"`
 	}{documents})
 	return nil

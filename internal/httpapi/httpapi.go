@@ -1,6 +1,6 @@
 // Package httpapi serves the HTTP API: it authenticates and decodes requests,
 // calls the service, and encodes results and errors. The contract is
-// api/openapi.yaml; the tests validate every answer against it. Only this
+// api/openapi.yaml; the tests validate every response against it. Only this
 // package maps problem codes to HTTP statuses.
 package httpapi
 

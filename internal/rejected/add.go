@@ -17,7 +17,7 @@ import (
 // but hardly twenty in a row.
 const longRun = 20
 
-const longRunReason = "ATTENTION: the last %d answers were all 400. Rejected events are not sent again, and only the newest %d are kept. " +
+const longRunReason = "ATTENTION: the last %d responses were all 400. Rejected events are not sent again, and only the newest %d are kept. " +
 	"Stop the integration, check callback_url and the receiver, and start it again. " +
 	"Then retry the rejected events; use a replay to get evicted events again."
 

@@ -24,7 +24,7 @@ const (
 	tries       = 8
 	firstDelay  = 100 * time.Millisecond // doubles, with full jitter
 	longestWait = 5 * time.Second        // of a delay, and for a response
-	toAnswer    = time.Second            // of the context's time, left for the caller to respond
+	toRespond   = time.Second            // of the context's time, left for the caller to respond
 )
 
 // put puts the records and retries those that fail; records that succeed at the first
@@ -32,7 +32,7 @@ const (
 func (s *Stream) put(ctx context.Context, records []record) ([]record, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-toAnswer))
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-toRespond))
 		defer cancel()
 	}
 	for try := range tries {
