@@ -189,13 +189,13 @@ func (p *publisher) publish(last int64, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	answer, err := io.ReadAll(res.Body)
+	received, err := io.ReadAll(res.Body)
 	_ = res.Body.Close()
 	if err != nil {
 		return err
 	}
 	if res.StatusCode != http.StatusAccepted {
-		return fmt.Errorf("publish returned %s: %.300s", res.Status, answer)
+		return fmt.Errorf("publish returned %s: %.300s", res.Status, received)
 	}
 	p.calls.add(time.Since(started))
 	p.done.Add(int64(p.Batch))

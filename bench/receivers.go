@@ -25,8 +25,8 @@ type receiversReady struct {
 type receiver struct {
 	count   atomic.Int64
 	latency histogram    // from the time in the id to the call's arrival
-	status  atomic.Int64 // of the answers
-	delay   atomic.Int64 // before each, ns; negative: it never answers
+	status  atomic.Int64 // of the responses
+	delay   atomic.Int64 // before each, ns; negative: it never responds
 }
 
 // ServeHTTP handles one call.
@@ -158,7 +158,7 @@ func ask(ctx context.Context, at string, out any) error {
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
-		return errors.New(at + " answered " + res.Status)
+		return errors.New(at + " returned " + res.Status)
 	}
 	return json.NewDecoder(res.Body).Decode(out)
 }

@@ -221,7 +221,7 @@ func (s *stage) loop(ctx context.Context, d time.Duration) (window, error) {
 	return w, p.finish(new(struct{}))
 }
 
-// healthy makes a receiver answer at once.
+// healthy makes a receiver respond at once.
 func (s *stage) healthy(ctx context.Context, receiver int) error {
 	return s.receivers.behave(ctx, receiver, http.StatusOK, 0)
 }

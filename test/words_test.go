@@ -34,7 +34,8 @@ var retired = map[string]string{
 	`whoever`:                                   "the caller that, those who",
 	`(is|are) to be`:                            "must be, or an active verb",
 	`belongs? to whoever`:                       "is the caller's",
-	`(first|longest|last|store|retry|recheck|write) pauses?|pauses? (after|between|of a|that)`: "delay, interval",
+	`(first|longest|last|store|retry|recheck|write) pauses?|pauses? (after|between|of a|that)`:                    "delay, interval",
+	`(receiver|service|server|node|API|bucket)(\W?s)? answers?|(lost|late) answer|answer(s|ed)? (with|[1-5]\d\d)`: "response, respond, return",
 }
 
 // kept are what may have a retired word: stored and wire forms, which keep the
@@ -146,6 +147,9 @@ func TestRetiredWordsAreFound(t *testing.T) {
 		"tracked by whoever called it": true,
 		"a live subscriber":            false,
 		"first Pause":                  true,
+		"the receiver's answer":        true,
+		"S3 answers 403":               true,
+		"an answer from the DNS":       false,
 		"a stop pauses the cursor":     false,
 	} {
 		if got := retiredPattern.MatchString(kept.ReplaceAllString(text, "")); got != found {

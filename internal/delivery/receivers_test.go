@@ -149,12 +149,12 @@ func (b *bucket) Export(ctx context.Context, f sink.File, confirm func(context.C
 	}
 	w.store(b.in, u.Key, ids)
 	if fails || b.p.sleep(ctx, w.latency(d)) != nil {
-		return failed // it is stored, but the answer is lost
+		return failed // it is stored, but the response is lost
 	}
 	return b.delivered(u.Key)
 }
 
-// await waits for the bucket's answer and calls confirmed meanwhile.
+// await waits for the bucket's response and calls confirmed meanwhile.
 func (b *bucket) await(ctx context.Context, takes time.Duration, confirmed func() bool) error {
 	const renewal = 3 * time.Second
 	for ; takes > renewal; takes -= renewal {

@@ -212,7 +212,7 @@ func TestRetryAfterACrash(t *testing.T) {
 			return delivered
 		})
 		if err := r.retry(in, ids[0]); err == nil {
-			t.Error("the crashed process answered")
+			t.Error("the crashed process got a response")
 		}
 		next := r.restart()
 		next.answer(takes(0, delivered))
@@ -227,7 +227,7 @@ func TestRetryAfterACrash(t *testing.T) {
 	})
 }
 
-// The outcome is saved even if the caller is gone before the answer.
+// The outcome is saved even if the caller is gone before the response.
 func TestRetryWhoseCallerIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, in, ids := rejecting(t, 2)

@@ -201,7 +201,7 @@ func (r *rig) answer(send func(ctx context.Context, in *integration.Integration,
 	r.send = send
 }
 
-// takes returns a receiver that answers after d.
+// takes returns a receiver that responds after d.
 func takes(d time.Duration, v sink.Verdict) func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
 	return func(ctx context.Context, _ *integration.Integration, _ *event.Event, _ int) sink.Verdict {
 		select {

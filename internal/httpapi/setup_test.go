@@ -194,7 +194,7 @@ type fataler interface {
 	Fatalf(format string, args ...any)
 }
 
-// do makes the call and holds request and answer against the contract.
+// do makes the call and holds request and response against the contract.
 func (w *world) do(t fataler, c call) *httptest.ResponseRecorder {
 	t.Helper()
 	rec := httptest.NewRecorder()
@@ -203,7 +203,7 @@ func (w *world) do(t fataler, c call) *httptest.ResponseRecorder {
 	return rec
 }
 
-// want makes a call whose status must be as given, and returns the answer.
+// want makes a call whose status must be as given, and returns the response.
 func (w *world) want(t *testing.T, status int, c call) string {
 	t.Helper()
 	rec := w.do(t, c)

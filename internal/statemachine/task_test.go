@@ -149,7 +149,7 @@ func (w *world) pass(span time.Duration) {
 // of the world.
 func (w *world) advanced() bool { return w.now.Sub(w.lastTime) <= 70*time.Second }
 
-func TestLostAnswerIsMadeUpFor(t *testing.T) {
+func TestLostResponseIsMadeUpFor(t *testing.T) {
 	for calls := range 7 { // the function is killed at each call of the store
 		for _, twice := range []bool{false, true} { // and at its take-over, too
 			w := newWorld()

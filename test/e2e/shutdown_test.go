@@ -57,7 +57,7 @@ func (s *sink) setDelay(d time.Duration) {
 	s.delay = d
 }
 
-// A receiver that never answers does not keep the node from ending in time.
+// A receiver that never responds does not keep the node from ending in time.
 func TestShutdownWithHangingReceiver(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, checked, map[string]string{"SLUICE_LOG_LEVEL": "debug", "SLUICE_WEBHOOK_TIMEOUT": "1m"}, "--dev")

@@ -62,7 +62,7 @@ func (c *cuts) next(r *http.Request) s3test.Cut {
 
 // Wherever connections are cut, the events end up in the bucket exactly once: a
 // file whose response was lost is found or overwritten.
-func TestLostAnswersMakeNoSecondFile(t *testing.T) {
+func TestLostResponsesMakeNoSecondFile(t *testing.T) {
 	cut := rapid.SliceOfN(rapid.SampledFrom([]s3test.Cut{s3test.Nowhere, s3test.BeforeBody, s3test.InBody, s3test.AfterStored, s3test.InResponse}), 0, 3)
 	rapid.Check(t, func(rt *rapid.T) {
 		size := rapid.SampledFrom([]int{100, maxPut}).Draw(rt, "size")
@@ -147,7 +147,7 @@ func TestStuckCompletionIsNotRepeatedForever(t *testing.T) {
 }
 
 // Export waits minutes for a slow completion and keeps calling confirm.
-func TestSlowAnswerIsWaitedFor(t *testing.T) {
+func TestSlowResponseIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		var confirmed []time.Duration
@@ -202,7 +202,7 @@ func TestWaitEndsWhenItIsNotConfirmed(t *testing.T) {
 }
 
 // A completion whose response is lost each time is settled by asking for the key.
-func TestCompletionWithoutAnyAnswerIsSettledByTheKey(t *testing.T) {
+func TestCompletionWithoutAnyResponseIsSettledByTheKey(t *testing.T) {
 	s := newStore(t)
 	var mu sync.Mutex
 	asked := map[string]int{}
@@ -215,7 +215,7 @@ func TestCompletionWithoutAnyAnswerIsSettledByTheKey(t *testing.T) {
 		}
 		return s3test.Nowhere
 	}}
-	// The store refuses a repeated completion; here that answer is lost as well.
+	// The store refuses a repeated completion; here that response is lost as well.
 	verdicts := attempts(t, open(t, exportTo(proxy.Serve(t, s.handler))), 6<<20)
 	if len(verdicts) != 2 || verdicts[1].Outcome != sink.Delivered || asked["create"] != 1 || asked["complete"] != 2 {
 		t.Errorf("verdicts %+v, requests %v", verdicts, asked)

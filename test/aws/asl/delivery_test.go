@@ -110,7 +110,7 @@ func TestFaultsAreRetried(t *testing.T) {
 		"error of the function": {failed(`{"errorType":"Error","errorMessage":"The records cannot be read."}`), 0},
 		"killed":                {failed(`{"errorType":"Runtime.ExitError","errorMessage":"signal: killed"}`), 0},
 		"nothing of the kind":   {failed(`oops`), 0},
-		"no answer": {func([]byte) ([]byte, string, error) {
+		"no response": {func([]byte) ([]byte, string, error) {
 			time.Sleep(time.Hour)
 			return []byte(`{}`), "", nil
 		}, 240 * time.Second},
@@ -167,7 +167,7 @@ func TestExhaustion(t *testing.T) {
 }
 
 // A malformed response fails the execution immediately, with a cause.
-func TestMalformedAnswers(t *testing.T) {
+func TestMalformedResponses(t *testing.T) {
 	for name, c := range map[string]struct{ answer, cause string }{
 		"null":            {`null`, "$.next"},
 		"not JSON":        {`done`, "$.next"},
@@ -198,7 +198,7 @@ func TestMalformedAnswers(t *testing.T) {
 
 // A renewal starts one execution, however often it is requested and whichever
 // response is lost.
-func TestRenewalWithLostAnswer(t *testing.T) {
+func TestRenewalWithLostResponse(t *testing.T) {
 	for name, delay := range map[string]int{"the new one runs": 3600, "the new one has ended": 0} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -357,7 +357,7 @@ func (x *execution) once(s *state, input map[string]any) (any, error) {
 	case a := <-answered:
 		return a.result, a.err
 	case <-timer.C:
-		return nil, &Error{errTimeout, fmt.Sprintf("%s did not answer within %v s", s.Resource, s.TimeoutSeconds)}
+		return nil, &Error{errTimeout, fmt.Sprintf("%s did not respond within %v s", s.Resource, s.TimeoutSeconds)}
 	case <-x.ctx.Done():
 		return nil, x.ctx.Err()
 	}
