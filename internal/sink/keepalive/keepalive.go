@@ -116,7 +116,7 @@ type call struct {
 	header     http.Header
 	repeatable bool
 	reused     bool
-	responded   atomic.Bool
+	responded  atomic.Bool
 }
 
 func newCall() any {
