@@ -71,7 +71,7 @@ func (b *bench) measureSeek(ctx context.Context, s *stage, total int64) error {
 	tenants := [2]string{"small", tenant}
 	var from [2]time.Time
 	for i, t := range tenants {
-		if err := pause(ctx, 10*time.Millisecond); err != nil { // move past the previous event
+		if err := sleep(ctx, 10*time.Millisecond); err != nil { // move past the previous event
 			return err
 		}
 		from[i] = time.Now()

@@ -23,7 +23,7 @@ func (b *bench) measureS3(ctx context.Context) error {
 	if err := s.node.publish(ctx, tenant, load); err != nil {
 		return err
 	}
-	if err := pause(ctx, 10*time.Millisecond); err != nil {
+	if err := sleep(ctx, 10*time.Millisecond); err != nil {
 		return err
 	}
 	between := time.Now()

@@ -36,10 +36,10 @@ func (b *bench) measureIdle(ctx context.Context) error {
 		return err
 	}
 	b.say("idle: registered %d integrations in %.1f s", idleTenants*idleEach, time.Since(started).Seconds())
-	if err := pause(ctx, warmUp); err != nil {
+	if err := sleep(ctx, warmUp); err != nil {
 		return err
 	}
-	quiet, err := s.watch(ctx, s.pid(), func() error { return pause(ctx, b.lasting(10*time.Second)) })
+	quiet, err := s.watch(ctx, s.pid(), func() error { return sleep(ctx, b.lasting(10*time.Second)) })
 	if err != nil {
 		return err
 	}

@@ -25,13 +25,13 @@ func (b *bench) measureLatency(ctx context.Context) error {
 		return err
 	}
 	defer p.end()
-	if err := pause(ctx, warmUp); err != nil {
+	if err := sleep(ctx, warmUp); err != nil {
 		return err
 	}
 	if err := s.receivers.reset(ctx); err != nil {
 		return err
 	}
-	w, err := s.watch(ctx, s.pid(), func() error { return pause(ctx, b.lasting(12*time.Second)) })
+	w, err := s.watch(ctx, s.pid(), func() error { return sleep(ctx, b.lasting(12*time.Second)) })
 	if err != nil {
 		return err
 	}

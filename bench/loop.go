@@ -84,7 +84,7 @@ func post(ctx context.Context, client *http.Client, at string, e *event.Event) e
 		return err
 	}
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answered %s", at, res.Status)
+		return fmt.Errorf("%s returned %s", at, res.Status)
 	}
 	return nil
 }

@@ -119,8 +119,8 @@ func (b *bench) lasting(d time.Duration) time.Duration {
 	return d
 }
 
-// pause waits for d, or returns the context's error once that is done.
-func pause(ctx context.Context, d time.Duration) error {
+// sleep waits for d, or returns the context's error once that is done.
+func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -145,7 +145,7 @@ func untilEvery(ctx context.Context, interval, atMost time.Duration, what string
 		if time.Now().After(deadline) {
 			return fmt.Errorf("waited %v until %s", atMost, what)
 		}
-		if err := pause(ctx, interval); err != nil {
+		if err := sleep(ctx, interval); err != nil {
 			return err
 		}
 	}

@@ -82,7 +82,7 @@ func (s *stage) fillCaches(ctx context.Context) error {
 
 // memoryIn returns the memory of the node after d, in bytes.
 func (s *stage) memoryIn(ctx context.Context, d time.Duration) (float64, error) {
-	if err := pause(ctx, d); err != nil {
+	if err := sleep(ctx, d); err != nil {
 		return 0, err
 	}
 	m, err := memoryOf(s.pid())

@@ -61,7 +61,7 @@ func (n *node) run(ctx context.Context) error {
 		return err
 	}
 	n.url = "http://" + addr
-	err = until(ctx, 20*time.Second, "the node answers", func() (bool, error) {
+	err = until(ctx, 20*time.Second, "the node responds", func() (bool, error) {
 		select {
 		case <-n.exited:
 			text, _ := os.ReadFile(log.Name())

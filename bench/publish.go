@@ -27,7 +27,7 @@ func (b *bench) measurePublish(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if err := pause(ctx, b.lasting(3*time.Second)); err != nil {
+			if err := sleep(ctx, b.lasting(3*time.Second)); err != nil {
 				return err
 			}
 			var r publisherResult

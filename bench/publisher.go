@@ -107,7 +107,7 @@ func (p *publisher) regulate(ctx context.Context, fail context.CancelCauseFunc) 
 	}
 	p.allowed.Store(p.Window)
 	go func() {
-		for pause(ctx, 5*time.Millisecond) == nil {
+		for sleep(ctx, 5*time.Millisecond) == nil {
 			now, err := taken()
 			if err != nil {
 				fail(err)
@@ -127,7 +127,7 @@ func (p *publisher) saturate(ctx context.Context, fail context.CancelCauseFunc) 
 			for ctx.Err() == nil {
 				number := p.begun.Add(int64(p.Batch))
 				for number > p.allowed.Load() {
-					if p.Events > 0 || pause(ctx, time.Millisecond) != nil {
+					if p.Events > 0 || sleep(ctx, time.Millisecond) != nil {
 						return
 					}
 				}
@@ -147,7 +147,7 @@ func (p *publisher) evenly(ctx context.Context, fail context.CancelCauseFunc) {
 	started := time.Now()
 	for n := int64(1); ; n++ {
 		due := started.Add(time.Duration(float64(n) / p.Rate * float64(time.Second)))
-		if pause(ctx, time.Until(due)) != nil {
+		if sleep(ctx, time.Until(due)) != nil {
 			break
 		}
 		at := time.Now()
@@ -189,13 +189,13 @@ func (p *publisher) publish(last int64, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	answer, err := io.ReadAll(res.Body)
+	received, err := io.ReadAll(res.Body)
 	_ = res.Body.Close()
 	if err != nil {
 		return err
 	}
 	if res.StatusCode != http.StatusAccepted {
-		return fmt.Errorf("publish returned %s: %.300s", res.Status, answer)
+		return fmt.Errorf("publish returned %s: %.300s", res.Status, received)
 	}
 	p.calls.add(time.Since(started))
 	p.done.Add(int64(p.Batch))

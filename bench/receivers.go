@@ -25,8 +25,8 @@ type receiversReady struct {
 type receiver struct {
 	count   atomic.Int64
 	latency histogram    // from the time in the id to the call's arrival
-	status  atomic.Int64 // of the answers
-	delay   atomic.Int64 // before each, ns; negative: it never answers
+	status  atomic.Int64 // of the responses
+	delay   atomic.Int64 // before each, ns; negative: it never responds
 }
 
 // ServeHTTP handles one call.
@@ -37,7 +37,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	_, _ = io.Copy(io.Discard, req.Body)
 	if delay := time.Duration(r.delay.Load()); delay < 0 {
 		<-req.Context().Done()
-	} else if delay > 0 && pause(req.Context(), delay) != nil {
+	} else if delay > 0 && sleep(req.Context(), delay) != nil {
 		return
 	}
 	status := int(r.status.Load())
@@ -158,7 +158,7 @@ func ask(ctx context.Context, at string, out any) error {
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
-		return errors.New(at + " answered " + res.Status)
+		return errors.New(at + " returned " + res.Status)
 	}
 	return json.NewDecoder(res.Body).Decode(out)
 }

@@ -46,7 +46,7 @@ func (b *bench) measureSlow(ctx context.Context) error {
 	if err := b.measureTenth(ctx, control, below); err != nil {
 		return err
 	}
-	kinds := []tenth{{name: "answers in 10 s", delay: 10 * time.Second}, {name: "never answers", delay: -1}}
+	kinds := []tenth{{name: "responds in 10 s", delay: 10 * time.Second}, {name: "never responds", delay: -1}}
 	for _, load := range []load{below, {"saturated", 0}} {
 		for _, t := range kinds {
 			if err := b.measureTenth(ctx, t, load); err != nil {
@@ -139,7 +139,7 @@ func (s *stage) nine(ctx context.Context, rate float64, d time.Duration) (side, 
 		return side{}, err
 	}
 	defer p.end()
-	w, err := s.watch(ctx, s.pid(), func() error { return pause(ctx, d) })
+	w, err := s.watch(ctx, s.pid(), func() error { return sleep(ctx, d) })
 	if err != nil {
 		return side{}, err
 	}

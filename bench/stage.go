@@ -113,10 +113,10 @@ func (s *stage) saturated(ctx context.Context, n int, d time.Duration) (window, 
 		return window{}, err
 	}
 	defer p.end()
-	if err := pause(ctx, warmUp); err != nil {
+	if err := sleep(ctx, warmUp); err != nil {
 		return window{}, err
 	}
-	w, err := s.watch(ctx, s.pid(), func() error { return pause(ctx, d) })
+	w, err := s.watch(ctx, s.pid(), func() error { return sleep(ctx, d) })
 	if err != nil {
 		return w, err
 	}
@@ -211,17 +211,17 @@ func (s *stage) loop(ctx context.Context, d time.Duration) (window, error) {
 		return window{}, err
 	}
 	defer p.end()
-	if err := pause(ctx, warmUp); err != nil {
+	if err := sleep(ctx, warmUp); err != nil {
 		return window{}, err
 	}
-	w, err := s.watch(ctx, p.pid(), func() error { return pause(ctx, d) })
+	w, err := s.watch(ctx, p.pid(), func() error { return sleep(ctx, d) })
 	if err != nil {
 		return w, err
 	}
 	return w, p.finish(new(struct{}))
 }
 
-// healthy makes a receiver answer at once.
+// healthy makes a receiver respond at once.
 func (s *stage) healthy(ctx context.Context, receiver int) error {
 	return s.receivers.behave(ctx, receiver, http.StatusOK, 0)
 }

@@ -39,8 +39,8 @@ const (
 	hidden = 15 * time.Minute
 	// lookFor is how long to poll the queue before it counts as empty.
 	lookFor = time.Second
-	// releaseIn bounds the cleanup after an interruption.
-	releaseIn = 10 * time.Second
+	// showKeptIn bounds the cleanup after an interruption.
+	showKeptIn = 10 * time.Second
 )
 
 func (b *batches) run(ctx context.Context) error {
@@ -51,7 +51,7 @@ func (b *batches) run(ctx context.Context) error {
 		return fmt.Errorf("read the attributes of the queue: %w", err)
 	}
 	b.tally.say("The queue has about %s batches.", count.Attributes[string(sqstypes.QueueAttributeNameApproximateNumberOfMessages)])
-	defer b.release(ctx)
+	defer b.showKept(ctx)
 	seen := make(map[string]bool)
 	for {
 		m, err := b.next(ctx)
@@ -148,10 +148,10 @@ func (b *batches) entries(records []types.Record) []types.PutRecordsRequestEntry
 	return entries
 }
 
-// release makes the kept messages visible again. If it fails, they become visible
+// showKept makes the kept messages visible again. If it fails, they become visible
 // when their visibility timeout ends.
-func (b *batches) release(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseIn)
+func (b *batches) showKept(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), showKeptIn)
 	defer cancel()
 	for _, receipt := range b.kept {
 		_, _ = b.queue.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: &b.url, ReceiptHandle: &receipt})

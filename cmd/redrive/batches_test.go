@@ -79,7 +79,7 @@ func TestMessageIsKeptUntilAllRecordsAreBack(t *testing.T) {
 		says string
 	}{
 		"an entry is always rejected": {func(w *world) { w.refuse = func(_, entry int) bool { return entry == 0 } }, tries, "1 records could not be put"},
-		"no answer":                   {func(w *world) { w.failing["PutRecords"] = errFault }, tries, "3 records could not be put"},
+		"no response":                 {func(w *world) { w.failing["PutRecords"] = errFault }, tries, "3 records could not be put"},
 		"no permission":               {func(w *world) { w.failing["PutRecords"] = refused }, 1, "not authorized"},
 	} {
 		t.Run(name, func(t *testing.T) {

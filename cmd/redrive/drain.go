@@ -22,7 +22,7 @@ type writer interface {
 type drain struct {
 	client writer
 	name   string
-	pause  func(context.Context, time.Duration) error
+	sleep  func(context.Context, time.Duration) error
 }
 
 // The limits of one PutRecords call.
@@ -32,7 +32,7 @@ const (
 )
 
 const (
-	firstPause  = 200 * time.Millisecond // doubles, with jitter
+	firstDelay  = 200 * time.Millisecond // doubles, with jitter
 	longestWait = 10 * time.Second
 )
 
@@ -60,8 +60,8 @@ func (d *drain) call(ctx context.Context, entries []types.PutRecordsRequestEntry
 		if try == tries-1 || !awserror.Temporary(err) {
 			return fmt.Errorf("%d records could not be put on the stream: %w", len(left), err)
 		}
-		wait := min(firstPause<<try, longestWait)
-		if err := d.pause(ctx, wait/2+rand.N(wait/2)); err != nil {
+		wait := min(firstDelay<<try, longestWait)
+		if err := d.sleep(ctx, wait/2+rand.N(wait/2)); err != nil {
 			return err
 		}
 		entries = left

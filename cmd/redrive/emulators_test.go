@@ -99,7 +99,7 @@ func (a *account) open() []types.Record {
 func (a *account) run(args ...string) (code int, out string) {
 	var o bytes.Buffer
 	code = run(a.t.Context(), append([]string{"--stream", "events", "--yes", "--queue", a.queue, "--bucket", "quarantine"}, args...), &env{
-		in: strings.NewReader(""), out: &o, err: &o, pause: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+		in: strings.NewReader(""), out: &o, err: &o, sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 		open: func(context.Context) (clients, error) { return a.clients, nil },
 	})
 	return code, o.String()

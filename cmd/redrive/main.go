@@ -35,7 +35,7 @@ func mainCode() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	return run(ctx, os.Args[1:], &env{in: os.Stdin, out: os.Stdout, err: os.Stderr, open: open, pause: backoff.Wait})
+	return run(ctx, os.Args[1:], &env{in: os.Stdin, out: os.Stdout, err: os.Stderr, open: open, sleep: backoff.Wait})
 }
 
 // env is everything the command takes from its environment, so that a test can
@@ -44,7 +44,7 @@ type env struct {
 	in       io.Reader
 	out, err io.Writer
 	open     func(context.Context) (clients, error)
-	pause    func(context.Context, time.Duration) error
+	sleep    func(context.Context, time.Duration) error
 }
 
 // clients are the AWS services that the command calls.

@@ -113,8 +113,8 @@ func redrive(ctx context.Context, e *env, o options) error {
 	if err != nil {
 		return err
 	}
-	s := &source{client: c.stream, name: o.stream, pause: e.pause}
-	d := &drain{client: c.stream, name: o.stream, pause: e.pause}
+	s := &source{client: c.stream, name: o.stream, sleep: e.sleep}
+	d := &drain{client: c.stream, name: o.stream, sleep: e.sleep}
 	t := &tally{out: e.out, dryRun: o.dryRun}
 	var failed error
 	if o.queue != "" {

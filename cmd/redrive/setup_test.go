@@ -70,7 +70,7 @@ func (w *world) command(in string, args ...string) (code int, out, stderr string
 	code = run(ctx, append([]string{"--stream", "events"}, args...), &env{
 		in: strings.NewReader(in), out: &o, err: &e,
 		open:  func(context.Context) (clients, error) { return clients{queue: w, stream: w, objects: bucket{w}}, nil },
-		pause: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+		sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 	})
 	return code, o.String(), e.String()
 }

@@ -28,7 +28,7 @@ type reader interface {
 type source struct {
 	client reader
 	name   string
-	pause  func(context.Context, time.Duration) error
+	sleep  func(context.Context, time.Duration) error
 }
 
 // betweenReads leaves most of a shard's 5 reads a second to the function fanout.
@@ -68,7 +68,7 @@ func (s *source) read(ctx context.Context, b batch, each func([]types.Record) er
 			break
 		}
 		iterator = page.NextShardIterator
-		if err := s.pause(ctx, betweenReads); err != nil {
+		if err := s.sleep(ctx, betweenReads); err != nil {
 			return false, err
 		}
 	}

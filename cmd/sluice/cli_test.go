@@ -34,7 +34,7 @@ type cli struct {
 // call is one request as the server saw it.
 type call struct{ method, path, body string }
 
-// newCLI answers with what the handler returns: a status, and a body that is
+// newCLI responds with what the handler returns: a status, and a body that is
 // encoded as JSON. It records the calls.
 func newCLI(t *testing.T, answer func(n int, c call, h http.Header) (int, any)) (*cli, *[]call) {
 	t.Helper()
@@ -254,7 +254,7 @@ func TestCallsOfCommands(t *testing.T) {
 	for _, c := range []struct {
 		args string
 		call call
-		body any // of the answer
+		body any // of the response
 		want string
 	}{
 		{"integrations list", call{"GET", base, ""}, object{"integrations": []any{in}}, "ID  TYPE       STATUS   TARGET\na   permanent  stopped  https://example.com/h\n"},
@@ -286,7 +286,7 @@ func TestCallsOfCommands(t *testing.T) {
 				t.Error(diff)
 			}
 
-			// With --json, what the API answered, unknown fields and all.
+			// With --json, what the API returned, unknown fields and all.
 			_, stdout, _ = cli.run(nil, append(strings.Fields(c.args), "--json")...)
 			var got any
 			if err := json.Unmarshal([]byte(stdout), &got); err != nil {

@@ -75,7 +75,7 @@ func TestListen(t *testing.T) {
 		got = append(got, post(t, url, "e1", fmt.Sprintf(`{"name":%q}`, name)))
 	}
 	if want := []int{503, 400, 200}; fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("answered %v, want %v", got, want)
+		t.Errorf("returned %v, want %v", got, want)
 	}
 	code, stdout, stderr := stop()
 	want := regexp.MustCompile(`^\d\d:\d\d:\d\d\.\d{3}  503  order\.created  e1  attempt 2\n.*  400  order\.bad_event  e1  attempt 2\n.*  200  order\.created  e1  attempt 2\n$`)

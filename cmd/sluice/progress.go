@@ -65,9 +65,9 @@ func (p *progress) rate(now time.Time) float64 {
 	return float64(p.events) / max(now.Sub(p.begun).Seconds(), 0.001)
 }
 
-func (p *progress) waiting(cause error, pause time.Duration) {
+func (p *progress) waiting(cause error, delay time.Duration) {
 	p.clear()
-	_, _ = fmt.Fprintf(p.env.err, "%s; retrying in %s\n", printable(cause.Error()), pause.Round(100*time.Millisecond))
+	_, _ = fmt.Fprintf(p.env.err, "%s; retrying in %s\n", printable(cause.Error()), delay.Round(100*time.Millisecond))
 }
 
 // finish prints what was published.

@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// accepted answers a publish call as the API does, and adds its ids to all.
+// accepted responds to a publish call as the API does, and adds its ids to all.
 func accepted(t *testing.T, c call, all *[]string) (int, any) {
 	t.Helper()
 	var out []any
@@ -124,7 +124,7 @@ func TestPublishRetriesWithTheSameIDs(t *testing.T) {
 		t.Errorf("the tries had different ids: %v", tries)
 	}
 	if len(cli.slept) != 2 || cli.slept[0] > 500*time.Millisecond || cli.slept[0] < 250*time.Millisecond || cli.slept[1] != 7*time.Second {
-		t.Errorf("paused for %v; want about 0.5 s, then the 7 s of Retry-After", cli.slept)
+		t.Errorf("waited for %v; want about 0.5 s, then the 7 s of Retry-After", cli.slept)
 	}
 	if !strings.Contains(stderr, "unavailable: Try again. (request_id req-1); retrying in") {
 		t.Errorf("does not say why it waits: %q", stderr)
@@ -262,7 +262,7 @@ func TestPublishBrokenInput(t *testing.T) {
 
 // If a response is lost, it is unknown whether the events were published. Only
 // where ids were made here is that a matter for the user.
-func TestPublishLostAnswer(t *testing.T) {
+func TestPublishLostResponse(t *testing.T) {
 	for input, warns := range map[string]bool{`{"name":"a.b"}`: true, `{"id":"a"}`: false} {
 		cli, _ := newCLI(t, func(int, call, http.Header) (int, any) { panic(http.ErrAbortHandler) })
 		code, _, stderr := cli.run(strings.NewReader(input), "publish")

@@ -23,9 +23,9 @@ const (
 	maxFetchBytes = 1 << 20 // per response of the issuer
 
 	// A token with an unknown key triggers a fetch, because the key may be new.
-	// These pauses keep invalid tokens from flooding the issuer.
-	pauseAfterSuccess = 10 * time.Second
-	pauseAfterFailure = time.Second
+	// These delays keep invalid tokens from flooding the issuer.
+	refetchAfterSuccess = 10 * time.Second
+	refetchAfterFailure = time.Second
 
 	// Old keys are refreshed in the background, so that withdrawn ones disappear.
 	// While the issuer is down, the old keys stay valid for a day.
@@ -103,16 +103,16 @@ func (s *keySet) usable(now time.Time) []jose.JSONWebKey {
 	return s.keys
 }
 
-// due reports whether the keys are older than age and the pause after the last
+// due reports whether the keys are older than age and the delay after the last
 // attempt is over.
 func (s *keySet) due(now time.Time, age time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	pause := pauseAfterSuccess
+	delay := refetchAfterSuccess
 	if s.err != nil {
-		pause = pauseAfterFailure
+		delay = refetchAfterFailure
 	}
-	return now.Sub(s.fetched) >= age && (s.tried.IsZero() || now.Sub(s.tried) >= pause)
+	return now.Sub(s.fetched) >= age && (s.tried.IsZero() || now.Sub(s.tried) >= delay)
 }
 
 // refresh fetches the keys, unless that was just attempted, and returns them or
@@ -170,7 +170,7 @@ func (s *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answered %s, not 200", metadata.JWKS, response.Status)
+		return nil, fmt.Errorf("%s returned %s, not 200", metadata.JWKS, response.Status)
 	}
 	body, err := io.ReadAll(response.Body)
 	if err != nil {

@@ -248,11 +248,11 @@ func TestOIDCFollowsKeyRotation(t *testing.T) {
 	}
 	i.set(func(i *testIssuer) { i.keys = map[string]any{"1": before, "2": after} })
 	if err := verify("2", after); problem.CodeOf(err) != problem.Unauthorized {
-		t.Errorf("a new key within the pause: %v", err)
+		t.Errorf("a new key within the delay: %v", err)
 	}
-	elapsed.Store(int64(pauseAfterSuccess))
+	elapsed.Store(int64(refetchAfterSuccess))
 	if err := verify("2", after); err != nil {
-		t.Errorf("a new key after the pause: %v", err)
+		t.Errorf("a new key after the delay: %v", err)
 	}
 	// The old key is withdrawn. No token has an unknown key, so only age triggers a fetch.
 	i.set(func(i *testIssuer) { i.keys = map[string]any{"2": after} })
@@ -313,7 +313,7 @@ func TestOIDCIssuerDown(t *testing.T) {
 				}
 			}
 			if got := i.fetches.Load(); got > 1 {
-				t.Errorf("asked %d times within the pause", got)
+				t.Errorf("asked %d times within the delay", got)
 			}
 			if err := o.Ready(t.Context()); err == nil {
 				t.Error("ready without keys")
@@ -322,7 +322,7 @@ func TestOIDCIssuerDown(t *testing.T) {
 				t.Errorf("the cause is %v; want it refused before it is asked", err)
 			}
 			i.set(func(i *testIssuer) { i.discovery, i.jwks = nil, nil })
-			elapsed.Store(int64(pauseAfterFailure))
+			elapsed.Store(int64(refetchAfterFailure))
 			if err := o.Ready(t.Context()); err != nil {
 				t.Errorf("healed, but not ready: %v", err)
 			}

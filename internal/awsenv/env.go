@@ -97,7 +97,7 @@ func open() (*env, error) {
 	e.engine = &delivery.Engine{
 		Store: e.store, Log: e.log, Registry: registry, Rejected: e.rejected, Lifecycle: e.life, Settings: config.Settings,
 		Observer: e.metrics, Logger: logger, Now: now, Schedule: e.scheduler.Schedule,
-		RecheckPause: min(time.Minute, config.SeekMargin),
+		RecheckInterval: min(time.Minute, config.SeekMargin),
 	}
 	return e, nil
 }

@@ -176,8 +176,8 @@ func (e *env) free(ctx context.Context) (int, error) {
 func (e *env) report(ctx context.Context, task string, count int, err error) {
 	switch {
 	case err != nil:
-		e.logger.ErrorContext(ctx, "maintenance task failed; will retry", "chore", task, "error", err)
+		e.logger.ErrorContext(ctx, "maintenance task failed; will retry", "task", task, "error", err)
 	case count > 0:
-		e.logger.InfoContext(ctx, "maintenance task done", "chore", task, "count", count)
+		e.logger.InfoContext(ctx, "maintenance task done", "task", task, "count", count)
 	}
 }

@@ -1,4 +1,4 @@
-// Package backoff has the pauses between attempts: doubling, capped, jittered.
+// Package backoff computes the delays between attempts: doubling, capped, jittered.
 package backoff
 
 import (
@@ -19,7 +19,7 @@ func Ceiling(first time.Duration, n int, limit time.Duration) time.Duration {
 	return min(d, limit)
 }
 
-// Full returns the pause after n failed attempts in a row, counted from 1:
+// Full returns the delay after n failed attempts in a row, counted from 1:
 // exponential with full jitter, a random time up to first·2^(n-1), capped at
 // limit. With 1 s and 5 min:
 //

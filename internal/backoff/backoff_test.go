@@ -25,7 +25,7 @@ func TestCeilings(t *testing.T) {
 			longest = max(longest, d)
 		}
 		if longest < ceiling*9/10 {
-			t.Errorf("failure %d: the longest of 2000 pauses is %v; the jitter should reach %v", i+1, longest, ceiling)
+			t.Errorf("failure %d: the longest of 2000 delays is %v; the jitter should reach %v", i+1, longest, ceiling)
 		}
 	}
 }

@@ -21,8 +21,8 @@ const (
 	integrationsPath = "/api/v1/org/integrations/eventstream"
 	eventsPath       = "/api/v1/org/events"
 
-	callTimeout = time.Minute // longer than a receiver may take to answer a manual retry
-	maxAnswer   = 32 << 20    // limit of a response in bytes
+	callTimeout = time.Minute // longer than a receiver may take to respond a manual retry
+	maxResponse = 32 << 20    // limit of a response in bytes
 )
 
 // Client calls one API as one tenant. It is safe for concurrent use.
@@ -78,17 +78,17 @@ func (c *Client) call(ctx context.Context, method, path, mediaType string, body 
 		return c.unreachable(ctx, err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	received, err := io.ReadAll(io.LimitReader(res.Body, maxResponse))
 	if err != nil {
 		return c.unreachable(ctx, err)
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
-		return refusal(res, answer)
+		return refusal(res, received)
 	}
 	if out == nil {
 		return nil
 	}
-	if err := json.Unmarshal(answer, out); err != nil {
+	if err := json.Unmarshal(received, out); err != nil {
 		return fmt.Errorf("the response of %s to %s %s is not from this API; check the URL: %w", c.base, method, path, err)
 	}
 	return nil

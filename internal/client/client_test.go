@@ -11,11 +11,11 @@ import (
 
 func TestBackoff(t *testing.T) {
 	for try, most := range map[int]time.Duration{1: 500 * time.Millisecond, 2: time.Second, 5: 8 * time.Second, 60: 8 * time.Second} {
-		if got := pauseAfter(try, 0); got != most {
-			t.Errorf("pauseAfter(%d, 0) = %s, want %s", try, got, most)
+		if got := delayAfter(try, 0); got != most {
+			t.Errorf("delayAfter(%d, 0) = %s, want %s", try, got, most)
 		}
-		if got := pauseAfter(try, 1); got != most/2 {
-			t.Errorf("pauseAfter(%d, 1) = %s, want %s", try, got, most/2)
+		if got := delayAfter(try, 1); got != most/2 {
+			t.Errorf("delayAfter(%d, 1) = %s, want %s", try, got, most/2)
 		}
 	}
 }
@@ -56,7 +56,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
-func TestAnswerOfSomethingElse(t *testing.T) {
+func TestResponseOfSomethingElse(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("<html>"))
 	}))

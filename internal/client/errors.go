@@ -50,14 +50,14 @@ func (e *UnreachableError) Error() string {
 // Unwrap returns the cause.
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-func refusal(res *http.Response, answer []byte) *Error {
+func refusal(res *http.Response, received []byte) *Error {
 	e := &Error{Status: res.StatusCode, RetryAfter: retryafter.Parse(res.Header.Get("Retry-After"), time.Now(), maxRetryAfter)}
 	var body struct {
 		Code      string `json:"error_code"`
 		Message   string `json:"message"`
 		RequestID string `json:"request_id"`
 	}
-	if err := json.Unmarshal(answer, &body); err == nil && body.Code != "" {
+	if err := json.Unmarshal(received, &body); err == nil && body.Code != "" {
 		e.Code, e.Message, e.RequestID = body.Code, body.Message, body.RequestID
 		return e
 	}

@@ -50,7 +50,7 @@ type Upload struct {
 	Client *Client
 
 	Published func(ids []string)                         // unless nil, called after each successful call
-	Waiting   func(cause error, pause time.Duration)     // unless nil, called before each pause
+	Waiting   func(cause error, delay time.Duration)     // unless nil, called before each delay
 	Sleep     func(context.Context, time.Duration) error // returns an error early if the context ends
 	reached   bool                                       // a call got a response
 }
@@ -116,17 +116,17 @@ func (u *Upload) send(ctx context.Context, b *batch) error {
 			return nil
 		}
 		b.unsure = b.unsure || b.made && mayBePublished(err)
-		pause := pauseAfter(try, rand.Float64())
+		delay := delayAfter(try, rand.Float64())
 		if e, ok := errors.AsType[*Error](err); ok {
-			pause = max(pause, e.RetryAfter)
+			delay = max(delay, e.RetryAfter)
 		}
-		if try == maxTries || pause > maxWait || !u.retryable(err) {
+		if try == maxTries || delay > maxWait || !u.retryable(err) {
 			return err
 		}
 		if u.Waiting != nil {
-			u.Waiting(err, pause)
+			u.Waiting(err, delay)
 		}
-		if err := u.Sleep(ctx, pause); err != nil {
+		if err := u.Sleep(ctx, delay); err != nil {
 			return err
 		}
 	}
@@ -147,11 +147,11 @@ func (u *Upload) retryable(err error) bool {
 	return unreachable && u.reached
 }
 
-// pauseAfter is the pause after the given try, from 1: 0.5 s, doubling to at most
+// delayAfter is the delay after the given try, from 1: 0.5 s, doubling to at most
 // 8 s, of which the random share in [0,1) takes away up to half.
-func pauseAfter(try int, random float64) time.Duration {
-	pause := backoff.Ceiling(firstWait, try, 8*time.Second)
-	return pause - time.Duration(random*float64(pause/2))
+func delayAfter(try int, random float64) time.Duration {
+	delay := backoff.Ceiling(firstWait, try, 8*time.Second)
+	return delay - time.Duration(random*float64(delay/2))
 }
 
 // batch is the body of one call.
@@ -174,8 +174,8 @@ func (b *batch) add(e InputEvent) {
 
 func (b *batch) failed(err error) *ResumeError {
 	out := &ResumeError{Place: b.places[0], Err: err, Unsure: b.unsure}
-	e, answered := errors.AsType[*Error](err)
-	if !answered || e.Status >= 500 {
+	e, responded := errors.AsType[*Error](err)
+	if !responded || e.Status >= 500 {
 		return out
 	}
 	out.Refused = b.refused(e.Message)

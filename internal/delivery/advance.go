@@ -15,16 +15,16 @@ import (
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
-// Step says when to advance a cursor next.
-type Step struct {
+// Next says when to call Advance for a cursor again.
+type Next struct {
 	Done bool          // nothing is left to do
 	Wait time.Duration // otherwise after this long, 0 for at once
 	Lost bool          // another actor has changed the cursor
 }
 
 var (
-	done  = Step{Done: true}
-	again = Step{}
+	done  = Next{Done: true}
+	again = Next{} // at once
 )
 
 // Advance delivers events from the integration's own cursor, if the cursor is due.
@@ -32,7 +32,7 @@ var (
 // it hands over to live delivery. It returns an error if the store, the log or the
 // secrets fail; the cursor is then due again when its lease ends. Calling it
 // again is always safe.
-func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
+func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Next, error) {
 	c, err := e.Store.Cursor(ctx, k)
 	if problem.CodeOf(err) == problem.NotFound {
 		return done, nil
@@ -44,7 +44,7 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
 		return done, nil // stopped, finished, or live with no end
 	}
 	if wait := e.wait(c); wait > 0 {
-		return Step{Wait: wait}, nil
+		return Next{Wait: wait}, nil
 	}
 	in, err := e.Store.Integration(ctx, k.Tenant, k.Integration)
 	if problem.CodeOf(err) == problem.NotFound {
@@ -54,17 +54,17 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Step, error) {
 		return again, err
 	}
 	if in.Generation != c.Generation {
-		return Step{Wait: time.Second}, nil // changed between the two reads
+		return Next{Wait: time.Second}, nil // changed between the two reads
 	}
-	hard, cancel := e.withGrace(ctx)
+	graceful, cancel := e.withGrace(ctx)
 	defer cancel()
 	s := &step{engine: e, ctx: ctx, in: in, cursor: c, ends: e.Now().Add(e.stepBudget())}
-	if err := s.lease(hard, s.commit); err != nil {
-		return stepAfter(err)
+	if err := s.lease(graceful, s.commit); err != nil {
+		return nextAfter(err)
 	}
-	next, err := s.run(hard)
+	next, err := s.run(graceful)
 	if err != nil {
-		return stepAfter(err)
+		return nextAfter(err)
 	}
 	return next, nil
 }
@@ -84,12 +84,12 @@ func (e *Engine) wait(c *handoff.Cursor) time.Duration {
 // maxRetryAfter is the longest Verdict.RetryAfter.
 const maxRetryAfter = time.Hour
 
-// stepAfter turns a conflict, which means that another actor has changed the
+// nextAfter turns a conflict, which means that another actor has changed the
 // cursor, into Lost.
-func stepAfter(err error) (Step, error) {
+func nextAfter(err error) (Next, error) {
 	switch {
 	case errors.Is(err, store.ErrConflict):
-		return Step{Lost: true}, nil
+		return Next{Lost: true}, nil
 	case problem.CodeOf(err) == problem.NotFound:
 		return done, nil // deleted meanwhile
 	}
@@ -109,7 +109,7 @@ type step struct {
 
 	bounded   bool   // it is a replay whose bound is final
 	bound     uint64 // the last segment it must read
-	complete  bool   // nothing is left to read up to the bound
+	exhausted bool   // nothing is left to read up to the bound
 	watermark uint64 // the partition's low watermark, if it was too high to join
 }
 
@@ -166,7 +166,7 @@ func (s *step) commit(ctx context.Context, writes ...store.Write) error {
 	return err
 }
 
-func (s *step) run(ctx context.Context) (Step, error) {
+func (s *step) run(ctx context.Context) (Next, error) {
 	t, err := s.engine.Registry.Target(ctx, s.in)
 	if err != nil {
 		return s.unopened(ctx, err)
@@ -182,7 +182,7 @@ func (s *step) run(ctx context.Context) (Step, error) {
 }
 
 // unopened treats a sink that cannot be opened as a failure of the receiver.
-func (s *step) unopened(ctx context.Context, err error) (Step, error) {
+func (s *step) unopened(ctx context.Context, err error) (Next, error) {
 	if problem.CodeOf(err) == problem.Unavailable {
 		return again, err
 	}
@@ -201,15 +201,15 @@ func (s *step) bounds(ctx context.Context) error {
 
 // atBound reports whether a replay is complete.
 func (s *step) atBound(at handoff.Offset) bool {
-	return s.bounded && (s.complete || at.Segment >= s.bound)
+	return s.bounded && (s.exhausted || at.Segment >= s.bound)
 }
 
 // failed makes the cursor back off, or stops an integration that has failed for too
 // long.
-func (s *step) failed(ctx context.Context, f *worker.Failure) (Step, error) {
+func (s *step) failed(ctx context.Context, f *worker.Failure) (Next, error) {
 	e := s.engine
 	entry := e.backOff(s.in, s.cursor, f)
-	stopped, err := e.gaveUp(ctx, s.in, s.cursor, f)
+	stopped, err := e.stopIfFailing(ctx, s.in, s.cursor, f)
 	if err != nil {
 		return again, err
 	}
@@ -219,7 +219,7 @@ func (s *step) failed(ctx context.Context, f *worker.Failure) (Step, error) {
 	if err := s.release(ctx, s.cursor.DueAt, entry); err != nil {
 		return again, err
 	}
-	return Step{Wait: s.cursor.DueAt.Sub(e.Now())}, nil
+	return Next{Wait: s.cursor.DueAt.Sub(e.Now())}, nil
 }
 
 // succeeded clears earlier failures.
@@ -232,12 +232,12 @@ func (s *step) read(ctx context.Context, after uint64) ([]eventlog.Segment, erro
 	if err != nil {
 		return nil, err
 	}
-	s.complete = len(segs) == 0 || segs[0].Number > s.bound // the rest, if any, was trimmed
+	s.exhausted = len(segs) == 0 || segs[0].Number > s.bound // the rest, if any, was trimmed
 	if len(segs) == 0 {
 		return nil, nil
 	}
 	if segs[0].Number != after+1 {
-		if err := s.engine.skipped(ctx, s.in); err != nil {
+		if err := s.engine.logSkipped(ctx, s.in); err != nil {
 			return nil, err
 		}
 	}
@@ -251,9 +251,9 @@ func (s *step) read(ctx context.Context, after uint64) ([]eventlog.Segment, erro
 	return segs, nil
 }
 
-// skipped says in the integration's log that events were trimmed before they were
+// logSkipped says in the integration's log that events were trimmed before they were
 // delivered.
-func (e *Engine) skipped(ctx context.Context, in *integration.Integration) error {
+func (e *Engine) logSkipped(ctx context.Context, in *integration.Integration) error {
 	return e.Store.Commit(ctx, store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
 		Action: integration.ActionEventsSkipped, CreatedAt: e.Now(),
 		Reason: fmt.Sprintf("Events older than %s were skipped: they are no longer stored.", integration.Span(e.Settings.Retention)),

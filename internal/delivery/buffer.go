@@ -79,7 +79,7 @@ func (l *live) passTrimmed(ctx context.Context, segs []eventlog.Segment) error {
 		if sub.State().Acked >= upTo {
 			continue // said before a commit that met a conflict
 		}
-		if err := l.engine.skipped(ctx, sub.in); err != nil {
+		if err := l.engine.logSkipped(ctx, sub.in); err != nil {
 			return err
 		}
 		sub.Skip(upTo)
@@ -87,7 +87,7 @@ func (l *live) passTrimmed(ctx context.Context, segs []eventlog.Segment) error {
 	return nil
 }
 
-// release removes the segments up to the low watermark from the buffer.
-func (l *live) release() {
+// discard removes the segments up to the low watermark from the buffer.
+func (l *live) discard() {
 	l.segs = slices.DeleteFunc(l.segs, func(s eventlog.Segment) bool { return s.Number <= l.state.LowWatermark })
 }

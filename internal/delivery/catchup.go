@@ -13,7 +13,7 @@ import (
 type action int
 
 const (
-	pause      action = iota // wait for the worker
+	await      action = iota // wait for the worker
 	checkpoint               // save the ack state and renew the lease
 	read                     // read more of the log
 	finish                   // end the step
@@ -32,7 +32,7 @@ func decide(st worker.State, over, renew bool, buffered, batch int) action {
 	case renew:
 		return checkpoint
 	case buffered > batch/2:
-		return pause
+		return await
 	}
 	return read
 }
@@ -47,7 +47,7 @@ type catchUp struct {
 }
 
 // catchUp sends what the log has after the cursor to a webhook.
-func (s *step) catchUp(ctx context.Context) (Step, error) {
+func (s *step) catchUp(ctx context.Context) (Next, error) {
 	changed := make(chan struct{}, 1)
 	w := s.engine.newWorker(ctx, s.target, s.cursor.Key.Lane, worker.Job{
 		Start: s.cursor.AckState, Probe: s.cursor.Failures > 0, Changed: changed, Stop: s.ctx.Done(),
@@ -75,7 +75,7 @@ func (s *step) catchUp(ctx context.Context) (Step, error) {
 			if err := c.checkpoint(ctx); err != nil {
 				return again, err
 			}
-		case pause:
+		case await:
 			c.wait()
 		case read:
 			next, outcome, err := c.read(ctx, st)
@@ -88,7 +88,7 @@ func (s *step) catchUp(ctx context.Context) (Step, error) {
 
 // read gives the worker the next segments. At the end of the log it waits until the
 // worker is idle, then hands over to live delivery.
-func (c *catchUp) read(ctx context.Context, st worker.State) (next Step, outcome endOutcome, err error) {
+func (c *catchUp) read(ctx context.Context, st worker.State) (next Next, outcome endOutcome, err error) {
 	segs, err := c.step.read(ctx, c.worker.Last())
 	switch {
 	case err != nil:
@@ -119,7 +119,7 @@ func (c *catchUp) give(ctx context.Context, segs []eventlog.Segment) error {
 }
 
 // finish ends the step: it waits for the calls in flight and saves the ack state.
-func (c *catchUp) finish(ctx context.Context) (Step, error) {
+func (c *catchUp) finish(ctx context.Context) (Next, error) {
 	c.worker.Halt()
 	c.worker.Drain()
 	st := c.worker.State()

@@ -61,11 +61,11 @@ func TestExpiredReplayIsDeleted(t *testing.T) {
 		r.publish(3)
 		r.register(replay(hookSpec("replay"), from, time.Now()))
 		time.Sleep(time.Minute)
-		for _, pause := range []time.Duration{23 * time.Hour, 2 * time.Hour} {
+		for _, delay := range []time.Duration{23 * time.Hour, 2 * time.Hour} {
 			if s := r.status("replay"); s != integration.Stopped {
 				t.Fatalf("it is %s", s)
 			}
-			time.Sleep(pause)
+			time.Sleep(delay)
 			if err := r.life.DeleteExpiredReplays(t.Context()); err != nil {
 				t.Fatal(err)
 			}

@@ -74,7 +74,7 @@ func (l *live) tryDrain(ctx context.Context) (left int, err error) {
 	var writes []store.Write
 	var keys []handoff.Key
 	for i, sub := range leavers {
-		more, err := l.transition(&next, cursors[i], sub.entry, sub.in, sub.AckState(), sub.leaveReason())
+		more, err := l.transition(&next, cursors[i], sub.member, sub.in, sub.AckState(), sub.leaveReason())
 		if errors.Is(err, errNotLive) {
 			return 0, store.ErrConflict // stopped between the two reads
 		}
@@ -100,11 +100,11 @@ func (l *live) leavers() (watermark uint64, leavers []*subscriber) {
 	watermark = l.end.Segment()
 	var ahead []*subscriber
 	for i := range l.state.Live {
-		entry := &l.state.Live[i]
-		sub := l.subscribers[entry.ID]
+		member := &l.state.Live[i]
+		sub := l.subscribers[member.ID]
 		switch {
-		case sub == nil || sub.entry.Generation != entry.Generation:
-			watermark = min(watermark, l.state.AckedBy(entry))
+		case sub == nil || sub.member.Generation != member.Generation:
+			watermark = min(watermark, l.state.AckedBy(member))
 		case !sub.State().Idle && len(leavers) < maxLeavers:
 			leavers = append(leavers, sub)
 		default:
@@ -138,7 +138,7 @@ func (l *live) cursors(ctx context.Context, of []*subscriber) ([]*handoff.Cursor
 	var reads sync.WaitGroup
 	for i, sub := range of {
 		reads.Go(func() {
-			key := handoff.Key{Tenant: l.partition.Tenant, Integration: sub.entry.ID, Lane: l.partition.Lane}
+			key := handoff.Key{Tenant: l.partition.Tenant, Integration: sub.member.ID, Lane: l.partition.Lane}
 			cursors[i], errs[i] = l.engine.Store.Cursor(ctx, key)
 		})
 	}

@@ -59,9 +59,9 @@ type Engine struct {
 	BatchBytes int
 	// StepBudget limits the time of one Advance; 0 for one minute.
 	StepBudget time.Duration
-	// RecheckPause is how often a replay past its ends_at checks whether its end
+	// RecheckInterval is how often a replay past its ends_at checks whether its end
 	// offset is final; 0 for one minute.
-	RecheckPause time.Duration
+	RecheckInterval time.Duration
 	// ExportSlots limits the files written at a time to its capacity, as each
 	// buffers one part of its upload. Nil for no limit.
 	ExportSlots chan struct{}
@@ -103,7 +103,7 @@ func (e *Engine) withGrace(ctx context.Context) (context.Context, context.Cancel
 	if e.Grace <= 0 {
 		return context.WithCancel(ctx)
 	}
-	hard, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	graceful, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	var mu sync.Mutex
 	var timer *time.Timer
 	stop := context.AfterFunc(ctx, func() {
@@ -111,7 +111,7 @@ func (e *Engine) withGrace(ctx context.Context) (context.Context, context.Cancel
 		defer mu.Unlock()
 		timer = time.AfterFunc(e.Grace, func() { cancel(context.Cause(ctx)) })
 	})
-	return hard, func() {
+	return graceful, func() {
 		stop()
 		mu.Lock()
 		defer mu.Unlock()
@@ -126,8 +126,8 @@ func (e *Engine) withGrace(ctx context.Context) (context.Context, context.Cancel
 // an Advance ends.
 const minLastWrites = 2 * time.Second
 
-// lastWritePause is the pause between two attempts of a last write.
-const lastWritePause = 20 * time.Millisecond
+// lastWriteInterval is the time between two attempts of a last write.
+const lastWriteInterval = 20 * time.Millisecond
 
 // lastWrite saves ack states when a DeliverLive or an Advance ends, even if ctx has
 // ended. It retries while the store is unavailable, for up to Grace (at least 2 s):
@@ -140,7 +140,7 @@ func (e *Engine) lastWrite(ctx context.Context, write func(context.Context) erro
 		if problem.CodeOf(err) != problem.Unavailable {
 			return err
 		}
-		if backoff.Wait(ctx, lastWritePause) != nil {
+		if backoff.Wait(ctx, lastWriteInterval) != nil {
 			return err
 		}
 	}

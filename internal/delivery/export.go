@@ -22,7 +22,7 @@ type export struct {
 
 // export writes what the log has after the cursor to files, one at a time, and
 // saves the cursor after each.
-func (s *step) export(ctx context.Context) (Step, error) {
+func (s *step) export(ctx context.Context) (Next, error) {
 	e := s.engine
 	upload, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -100,7 +100,7 @@ func (x *export) saveSkipped(ctx context.Context) error {
 // nextFile writes one file, if the log has an event for it, and reports whether
 // another may follow at once. The export of the file has a context of its own, upload,
 // which a stop ends.
-func (x *export) nextFile(ctx, upload context.Context) (more bool, next Step, err error) {
+func (x *export) nextFile(ctx, upload context.Context) (more bool, next Next, err error) {
 	if x.next(ctx, x.saveSkipped) == nil {
 		return x.noFile(ctx)
 	}
@@ -119,7 +119,7 @@ func (x *export) nextFile(ctx, upload context.Context) (more bool, next Step, er
 }
 
 // noFile ends the step, or reads on if the log has grown.
-func (x *export) noFile(ctx context.Context) (more bool, next Step, err error) {
+func (x *export) noFile(ctx context.Context) (more bool, next Next, err error) {
 	switch at := (handoff.AckState{Offset: x.log.offset}); {
 	case x.err != nil:
 		return false, again, x.err
@@ -133,9 +133,9 @@ func (x *export) noFile(ctx context.Context) (more bool, next Step, err error) {
 	}
 }
 
-// pause makes the cursor wait; events published meanwhile go into the next file.
-func (s *step) pause(ctx context.Context, until time.Time) (Step, error) {
-	return Step{Wait: max(until.Sub(s.engine.Now()), 0)}, s.release(ctx, until)
+// waitUntil makes the cursor wait; events published meanwhile go into the next file.
+func (s *step) waitUntil(ctx context.Context, until time.Time) (Next, error) {
+	return Next{Wait: max(until.Sub(s.engine.Now()), 0)}, s.release(ctx, until)
 }
 
 // takeExportSlot waits until another file may be written.
@@ -180,7 +180,7 @@ func (f *exportFile) write(ctx, upload context.Context) sink.Verdict {
 	}
 	defer f.giveSlot()
 	bodies := func(yield func([]byte) bool) { f.bodies(ctx, yield) }
-	v := f.target.Exporter.Export(upload, sink.File{Created: f.created, Bodies: bodies, Again: f.pending}, f.confirm)
+	v := f.target.Exporter.Export(upload, sink.File{Created: f.created, Bodies: bodies, Pending: f.pending}, f.confirm)
 	took := e.Now().Sub(f.created)
 	if e.Observer != nil {
 		e.Observer.AttemptEnded(in, v, f.events, took)

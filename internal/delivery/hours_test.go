@@ -16,7 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// While a receiver is down, the pauses grow to at most five minutes. Its neighbour
+// While a receiver is down, the delays grow to at most five minutes. Its neighbour
 // is not affected.
 func TestBackOffGrowsToFiveMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -48,14 +48,14 @@ func TestBackOffGrowsToFiveMinutes(t *testing.T) {
 			if i == 0 {
 				continue
 			}
-			pause := c.at.Sub(calls[i-1].at)
-			longest = max(longest, pause)
-			if most := min(time.Second<<min(i-1, 30), 5*time.Minute); pause > most+time.Second {
-				t.Errorf("pause %d is %v, want at most %v", i, pause, most)
+			delay := c.at.Sub(calls[i-1].at)
+			longest = max(longest, delay)
+			if most := min(time.Second<<min(i-1, 30), 5*time.Minute); delay > most+time.Second {
+				t.Errorf("delay %d is %v, want at most %v", i, delay, most)
 			}
 		}
 		if longest < 3*time.Minute || len(calls) < 60 {
-			t.Errorf("%d calls in five hours, the longest pause %v; want pauses up to 5 minutes", len(calls), longest)
+			t.Errorf("%d calls in five hours, the longest delay %v; want delays up to 5 minutes", len(calls), longest)
 		}
 		entries := r.entries("down", integration.ActionRetryTriggered)
 		if len(entries) != len(calls) || entries[0].Reason != busy.Reason {
@@ -362,9 +362,9 @@ func TestEachSuccessResetsTheFailure(t *testing.T) {
 	})
 }
 
-// An integration that blocks its neighbours joins them again only after a pause that
+// An integration that blocks its neighbours joins them again only after a delay that
 // doubles each time.
-func TestPauseOfASlowSubscriberDoubles(t *testing.T) {
+func TestDelayOfASlowSubscriberDoubles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 1 })
 		r.register(hookSpec("slow"))
@@ -377,25 +377,25 @@ func TestPauseOfASlowSubscriberDoubles(t *testing.T) {
 		})
 		time.Sleep(time.Second)
 		var ids []string
-		pauses := []time.Duration{}
+		delays := []time.Duration{}
 		last := 0
 		for range 200 {
 			ids = append(ids, r.publish(1)...)
 			time.Sleep(10 * time.Second)
 			if c := r.cursor("slow"); c.Slowness > last {
 				last = c.Slowness
-				pauses = append(pauses, c.SlowUntil.Sub(c.LeftAt))
+				delays = append(delays, c.SlowUntil.Sub(c.LeftAt))
 			}
 		}
 		want := time.Second
-		for i, pause := range pauses {
-			if pause != want {
-				t.Errorf("pause %d is %v, want %v", i+1, pause, want)
+		for i, delay := range delays {
+			if delay != want {
+				t.Errorf("delay %d is %v, want %v", i+1, delay, want)
 			}
 			want = min(2*want, 5*time.Minute)
 		}
-		if len(pauses) < 10 {
-			t.Errorf("it left %d times in 2,000 seconds", len(pauses))
+		if len(delays) < 10 {
+			t.Errorf("it left %d times in 2,000 seconds", len(delays))
 		}
 		r.wantOnce("fast", ids)
 		for _, c := range r.got() {

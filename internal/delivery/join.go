@@ -20,10 +20,10 @@ const (
 )
 
 // endOfLog completes a replay or hands over to live delivery. Everything read so far
-// must be acknowledged. The Step is valid unless there is more to read.
-func (s *step) endOfLog(ctx context.Context, at handoff.AckState) (Step, endOutcome, error) {
+// must be acknowledged. The Next is valid unless there is more to read.
+func (s *step) endOfLog(ctx context.Context, at handoff.AckState) (Next, endOutcome, error) {
 	if at.Offset.Segment < s.watermark { // nothing was read, so it was trimmed
-		if err := s.engine.skipped(ctx, s.in); err != nil {
+		if err := s.engine.logSkipped(ctx, s.in); err != nil {
 			return again, lost, err
 		}
 		at = handoff.AckState{Offset: handoff.Offset{Segment: s.watermark}}
@@ -34,14 +34,14 @@ func (s *step) endOfLog(ctx context.Context, at handoff.AckState) (Step, endOutc
 			return again, lost, err
 		}
 		if s.bounded { // its end has become final: read up to it
-			s.complete = false
+			s.exhausted = false
 			return again, readMore, nil
 		}
 	}
 	if s.atBound(at.Offset) {
 		return done, joined, s.engine.complete(ctx, s.cursor)
 	}
-	var next Step
+	var next Next
 	var outcome endOutcome
 	err := store.Transact(func() (err error) {
 		next, outcome, err = s.join(ctx)
@@ -60,7 +60,7 @@ func (s *step) owned(ctx context.Context) bool {
 	return err == nil && c.Version == s.cursor.Version
 }
 
-func (s *step) join(ctx context.Context) (Step, endOutcome, error) {
+func (s *step) join(ctx context.Context) (Next, endOutcome, error) {
 	e, now := s.engine, s.engine.Now()
 	state, err := e.Store.Partition(ctx, s.cursor.Key.Partition())
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *step) join(ctx context.Context) (Step, endOutcome, error) {
 	if recheckAt.IsZero() {
 		return done, joined, nil
 	}
-	return Step{Wait: recheckAt.Sub(now)}, joined, nil
+	return Next{Wait: recheckAt.Sub(now)}, joined, nil
 }
 
 // mode returns the integration's mode in the live set: exports, and integrations
@@ -104,14 +104,14 @@ func (s *step) recheckAt(now time.Time) time.Time {
 	if after := s.in.EndsAt.Add(time.Millisecond); after.After(now) {
 		return after
 	}
-	return now.Add(s.engine.recheckPause())
+	return now.Add(s.engine.recheckInterval())
 }
 
-// recheckPause is how often a replay past its end checks whether its end offset is
+// recheckInterval is how often a replay past its end checks whether its end offset is
 // final.
-func (e *Engine) recheckPause() time.Duration {
-	if e.RecheckPause > 0 {
-		return e.RecheckPause
+func (e *Engine) recheckInterval() time.Duration {
+	if e.RecheckInterval > 0 {
+		return e.RecheckInterval
 	}
 	return time.Minute
 }

@@ -38,7 +38,7 @@ func (l *live) evictOne(ctx context.Context, id string, why leaveReason) error {
 	if why.inFlight = !st.Drained; !why.inFlight {
 		why.failure = st.Failure
 	}
-	c, err := l.leave(ctx, sub.entry, sub.in, sub.AckState(), why)
+	c, err := l.leave(ctx, sub.member, sub.in, sub.AckState(), why)
 	if errors.Is(err, errNotLive) {
 		l.drop(id)
 		return nil
@@ -84,12 +84,12 @@ func (e *Engine) Wait() { e.leaving.Wait() }
 
 // leaveUnopened removes an integration whose sink cannot be opened, so that it does
 // not affect the others.
-func (l *live) leaveUnopened(ctx context.Context, entry handoff.Subscriber, in *integration.Integration, at handoff.AckState, err error) error {
+func (l *live) leaveUnopened(ctx context.Context, member handoff.Subscriber, in *integration.Integration, at handoff.AckState, err error) error {
 	why := leaveReason{failure: unopened(err, l.engine.Now())}
 	if problem.CodeOf(err) == problem.Unavailable {
 		why = leaveReason{err: err}
 	}
-	if _, err := l.leave(ctx, entry, in, at, why); !errors.Is(err, errNotLive) {
+	if _, err := l.leave(ctx, member, in, at, why); !errors.Is(err, errNotLive) {
 		return err
 	}
 	return nil
@@ -107,8 +107,8 @@ func unopened(err error, at time.Time) *worker.Failure {
 // leave moves an integration from the live set to its cursor in one transaction,
 // and returns the cursor. It returns errNotLive if the integration is no longer
 // live.
-func (l *live) leave(ctx context.Context, entry handoff.Subscriber, in *integration.Integration, at handoff.AckState, why leaveReason) (*handoff.Cursor, error) {
-	key := handoff.Key{Tenant: l.partition.Tenant, Integration: entry.ID, Lane: l.partition.Lane}
+func (l *live) leave(ctx context.Context, member handoff.Subscriber, in *integration.Integration, at handoff.AckState, why leaveReason) (*handoff.Cursor, error) {
+	key := handoff.Key{Tenant: l.partition.Tenant, Integration: member.ID, Lane: l.partition.Lane}
 	var c *handoff.Cursor
 	conflict := false
 	err := store.Transact(func() (err error) {
@@ -118,7 +118,7 @@ func (l *live) leave(ctx context.Context, entry handoff.Subscriber, in *integrat
 				return err
 			}
 		}
-		c, err = l.tryLeave(ctx, key, entry, in, at, why)
+		c, err = l.tryLeave(ctx, key, member, in, at, why)
 		conflict = errors.Is(err, store.ErrConflict)
 		return err
 	})
@@ -140,7 +140,7 @@ func (l *live) reread(ctx context.Context) (*handoff.PartitionState, error) {
 	return state, nil
 }
 
-func (l *live) tryLeave(ctx context.Context, key handoff.Key, entry handoff.Subscriber, in *integration.Integration, at handoff.AckState, why leaveReason) (*handoff.Cursor, error) {
+func (l *live) tryLeave(ctx context.Context, key handoff.Key, member handoff.Subscriber, in *integration.Integration, at handoff.AckState, why leaveReason) (*handoff.Cursor, error) {
 	c, err := l.engine.Store.Cursor(ctx, key)
 	if problem.CodeOf(err) == problem.NotFound {
 		return nil, errNotLive
@@ -149,7 +149,7 @@ func (l *live) tryLeave(ctx context.Context, key handoff.Key, entry handoff.Subs
 		return nil, err
 	}
 	next := *l.state
-	writes, err := l.transition(&next, c, entry, in, at, why)
+	writes, err := l.transition(&next, c, member, in, at, why)
 	if err != nil {
 		return nil, err
 	}
@@ -163,9 +163,9 @@ func (l *live) tryLeave(ctx context.Context, key handoff.Key, entry handoff.Subs
 // transition changes the partition state and the cursor of an integration that
 // leaves. It returns the writes besides that of the partition state, or errNotLive
 // if the integration is not live.
-func (l *live) transition(state *handoff.PartitionState, c *handoff.Cursor, entry handoff.Subscriber, in *integration.Integration, at handoff.AckState, why leaveReason) ([]store.Write, error) {
+func (l *live) transition(state *handoff.PartitionState, c *handoff.Cursor, member handoff.Subscriber, in *integration.Integration, at handoff.AckState, why leaveReason) ([]store.Write, error) {
 	e, now := l.engine, l.engine.Now()
-	if c.Generation != entry.Generation || !handoff.Leave(state, c, at, now.Add(entry.WakeDelay)) {
+	if c.Generation != member.Generation || !handoff.Leave(state, c, at, now.Add(member.WakeDelay)) {
 		return nil, errNotLive
 	}
 	c.LeftAt = now
@@ -173,7 +173,7 @@ func (l *live) transition(state *handoff.PartitionState, c *handoff.Cursor, entr
 		c.DueAt = now.Add(QuietAfter(e.Settings))
 	}
 	if why.slow {
-		e.penalise(c, entry)
+		e.penalise(c, member)
 	}
 	return e.afterLeaving(in, c, why), nil
 }
@@ -193,9 +193,9 @@ func (e *Engine) afterLeaving(in *integration.Integration, c *handoff.Cursor, wh
 
 // penalise keeps an integration that blocked others out of Mode Deliver for a while,
 // longer each time.
-func (e *Engine) penalise(c *handoff.Cursor, entry handoff.Subscriber) {
+func (e *Engine) penalise(c *handoff.Cursor, member handoff.Subscriber) {
 	now := e.Now()
-	if now.Sub(entry.JoinedAt) > e.Settings.RetryMax {
+	if now.Sub(member.JoinedAt) > e.Settings.RetryMax {
 		c.Slowness = 0 // it kept up for long enough
 	}
 	c.Slowness++
@@ -206,9 +206,9 @@ func (e *Engine) penalise(c *handoff.Cursor, entry handoff.Subscriber) {
 // them.
 func (l *live) wake(ctx context.Context) error {
 	for i := l.toWake(); i >= 0; i = l.toWake() {
-		entry := l.state.Live[i]
-		at := handoff.AckState{Offset: handoff.Offset{Segment: l.state.AckedBy(&entry)}}
-		if _, err := l.leave(ctx, entry, nil, at, leaveReason{}); errors.Is(err, errNotLive) {
+		member := l.state.Live[i]
+		at := handoff.AckState{Offset: handoff.Offset{Segment: l.state.AckedBy(&member)}}
+		if _, err := l.leave(ctx, member, nil, at, leaveReason{}); errors.Is(err, errNotLive) {
 			return l.refresh(ctx)
 		} else if err != nil {
 			return err
@@ -220,7 +220,7 @@ func (l *live) wake(ctx context.Context) error {
 // toWake returns the index of a live integration that must be woken, or -1.
 func (l *live) toWake() int {
 	for i := range l.state.Live {
-		if entry := &l.state.Live[i]; entry.Mode == handoff.Wake && l.state.AckedBy(entry) < l.end.Segment() {
+		if member := &l.state.Live[i]; member.Mode == handoff.Wake && l.state.AckedBy(member) < l.end.Segment() {
 			return i
 		}
 	}

@@ -37,7 +37,7 @@ func (e *Engine) DeliverLive(ctx context.Context, p event.Partition, end *LogEnd
 		return err
 	}
 	for !l.stopping() {
-		switch err := l.step(graceful); {
+		switch err := l.work(graceful); {
 		case err == nil:
 			l.unavailable = false
 		case problem.CodeOf(err) == problem.Unavailable:
@@ -84,8 +84,8 @@ func (l *live) stopping() bool {
 	}
 }
 
-// step does everything that can be done now.
-func (l *live) step(ctx context.Context) error {
+// work does everything that can be done now.
+func (l *live) work(ctx context.Context) error {
 	if err := l.fill(ctx); err != nil {
 		return err
 	}
@@ -109,8 +109,8 @@ func (l *live) step(ctx context.Context) error {
 	return nil
 }
 
-// storePause is the pause between two attempts while the store is unavailable.
-const storePause = time.Second
+// storeRetryInterval is the time between two attempts while the store is unavailable.
+const storeRetryInterval = time.Second
 
 // waitForStore waits before the next attempt while the store is unavailable. Workers
 // go on with what is buffered.
@@ -119,7 +119,7 @@ func (l *live) waitForStore(err error) {
 		l.engine.Logger.Warn("store unavailable; live delivery will retry", "tenant", l.partition.Tenant, "lane", l.partition.Lane, "error", err)
 	}
 	l.unavailable, l.blockedAt = true, time.Time{} // no subscriber is to blame for this wait
-	timer := time.NewTimer(storePause)
+	timer := time.NewTimer(storeRetryInterval)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -138,17 +138,17 @@ func (l *live) refresh(ctx context.Context) error {
 	l.state, l.stale = state, false
 	for id, sub := range l.subscribers {
 		ended := sub.leaving == nil && !l.stopping() && sub.State().Closed
-		if entry := state.Find(id); entry == nil || entry.Generation != sub.entry.Generation || ended {
+		if member := state.Find(id); member == nil || member.Generation != sub.member.Generation || ended {
 			l.drop(id)
 		}
 	}
-	l.release()
+	l.discard()
 	if l.stopping() {
 		return nil
 	}
-	for _, entry := range slices.Clone(state.Live) {
-		if entry.Mode == handoff.Deliver && l.subscribers[entry.ID] == nil {
-			if err := l.subscribe(ctx, entry); err != nil {
+	for _, member := range slices.Clone(state.Live) {
+		if member.Mode == handoff.Deliver && l.subscribers[member.ID] == nil {
+			if err := l.subscribe(ctx, member); err != nil {
 				return err
 			}
 		}
@@ -200,7 +200,7 @@ func (l *live) tryCommit(ctx context.Context) error {
 		return err
 	}
 	l.state, l.unavailable = &next, false
-	l.release()
+	l.discard()
 	l.confirmed(now)
 	return nil
 }
@@ -208,11 +208,11 @@ func (l *live) tryCommit(ctx context.Context) error {
 // acked returns the last segment that a live integration has acknowledged. Without a
 // worker (in Mode Wake, or joined since the state was read), that is the one it
 // joined with.
-func (l *live) acked(entry *handoff.Subscriber) uint64 {
-	if sub := l.subscribers[entry.ID]; sub != nil && sub.entry.Generation == entry.Generation {
+func (l *live) acked(member *handoff.Subscriber) uint64 {
+	if sub := l.subscribers[member.ID]; sub != nil && sub.member.Generation == member.Generation {
 		return sub.State().Acked
 	}
-	return l.state.AckedBy(entry)
+	return l.state.AckedBy(member)
 }
 
 // wait returns when there may be work to do.

@@ -11,7 +11,7 @@ import (
 	"github.com/sluicehq/sluice/internal/settings"
 )
 
-const longRunPrefix = "ATTENTION: the last 20 answers were all 400"
+const longRunPrefix = "ATTENTION: the last 20 responses were all 400"
 
 // rejections returns the log entries of single rejected events, and of long runs of
 // them.

@@ -20,16 +20,16 @@ func (e *Engine) backOff(in *integration.Integration, c *handoff.Cursor, f *work
 	if c.FailingSince.IsZero() {
 		c.FailingSince = f.At
 	}
-	pause := max(f.Verdict.RetryAfter, backoff.Full(e.Settings.RetryMin, c.Failures, e.Settings.RetryMax, e.Rand))
-	c.DueAt = f.At.Add(pause)
+	delay := max(f.Verdict.RetryAfter, backoff.Full(e.Settings.RetryMin, c.Failures, e.Settings.RetryMax, e.Rand))
+	c.DueAt = f.At.Add(delay)
 	return store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
 		Action: integration.ActionRetryTriggered, Reason: f.Verdict.Reason, CreatedAt: f.At,
 	}}
 }
 
-// gaveUp stops the integration if its cursor has failed for FailureStopAfter, and
+// stopIfFailing stops the integration if its cursor has failed for FailureStopAfter, and
 // reports whether it did.
-func (e *Engine) gaveUp(ctx context.Context, in *integration.Integration, c *handoff.Cursor, f *worker.Failure) (bool, error) {
+func (e *Engine) stopIfFailing(ctx context.Context, in *integration.Integration, c *handoff.Cursor, f *worker.Failure) (bool, error) {
 	if c.FailingSince.IsZero() || f.At.Sub(c.FailingSince) < e.Settings.FailureStopAfter {
 		return false, nil
 	}

@@ -60,7 +60,7 @@ func (o ports) call(ctx context.Context, kind, key string, effect func() error) 
 	if !o.user && w.chance(d, w.StallRate, true) {
 		before += time.Duration(d.Int64N(int64(40 * time.Second)))
 	}
-	if err := p.pause(ctx, before); err != nil {
+	if err := p.sleep(ctx, before); err != nil {
 		return err
 	}
 	switch f {
@@ -81,7 +81,7 @@ func (o ports) call(ctx context.Context, kind, key string, effect func() error) 
 		p.crash()
 		return errDead
 	}
-	if e := p.pause(ctx, after); e != nil {
+	if e := p.sleep(ctx, after); e != nil {
 		return e
 	}
 	if err == nil && f == failAfter {
@@ -100,8 +100,8 @@ func (w *world) latency(d *rand.Rand) time.Duration {
 	return time.Duration(1 + d.Int64N(most))
 }
 
-// pause waits, unless the context or the process ends first.
-func (p *process) pause(ctx context.Context, d time.Duration) error {
+// sleep waits, unless the context or the process ends first.
+func (p *process) sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

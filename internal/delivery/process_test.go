@@ -154,7 +154,7 @@ func (p *process) grow(part event.Partition, end uint64) {
 	p.grows = append(p.grows, grow)
 	p.mu.Unlock()
 	p.goes(func() {
-		_ = p.pause(p.ctx, 50*time.Millisecond)
+		_ = p.sleep(p.ctx, 50*time.Millisecond)
 		grow()
 	})
 }
@@ -188,7 +188,7 @@ func (p *process) deliverLive(part event.Partition, s *session) {
 			return
 		}
 		for p.engine.DeliverLive(p.ctx, part, s.end) != nil {
-			if p.pause(p.ctx, 100*time.Millisecond+p.w.latency(p.w.dice("deliver again", lane(part)))) != nil {
+			if p.sleep(p.ctx, 100*time.Millisecond+p.w.latency(p.w.dice("deliver again", lane(part)))) != nil {
 				return
 			}
 		}
@@ -224,21 +224,21 @@ func (p *process) schedule(keys ...handoff.Key) {
 	}
 }
 
-// advance calls Advance until the Step is Done or, if the goroutine is not listed,
+// advance calls Advance until Next is Done or, if the goroutine is not listed,
 // until there is nothing to do at once.
 func (p *process) advance(k handoff.Key, poke chan struct{}, listed bool) {
 	d := p.w.dice("advance", cursor(k))
 	for {
-		step, err := p.engine.Advance(p.ctx, k)
+		next, err := p.engine.Advance(p.ctx, k)
 		switch {
-		case p.ctx.Err() != nil, !listed && step.Wait > 0:
+		case p.ctx.Err() != nil, !listed && next.Wait > 0:
 			return
 		case err != nil && (!listed || p.w.chance(d, p.w.LossRate, false)):
 			p.forget(k, listed)
 			return
 		case err != nil:
-			step.Wait = 200*time.Millisecond + p.w.latency(d)
-		case step.Done:
+			next.Wait = 200*time.Millisecond + p.w.latency(d)
+		case next.Done:
 			select {
 			case <-poke:
 				continue
@@ -247,7 +247,7 @@ func (p *process) advance(k handoff.Key, poke chan struct{}, listed bool) {
 			p.forget(k, listed)
 			return
 		}
-		timer := time.NewTimer(step.Wait)
+		timer := time.NewTimer(next.Wait)
 		select {
 		case <-timer.C:
 		case <-poke:
@@ -268,7 +268,7 @@ func (p *process) forget(k handoff.Key, listed bool) {
 // run runs a process: it boots, sweeps, and shuts down.
 func (p *process) run() {
 	if p.boot() {
-		for p.pause(p.ctx, 19*time.Second+p.w.latency(p.w.dice("sweep", ""))) == nil {
+		for p.sleep(p.ctx, 19*time.Second+p.w.latency(p.w.dice("sweep", ""))) == nil {
 			_, _ = p.engine.Sweep(p.ctx)
 		}
 	}

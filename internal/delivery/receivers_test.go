@@ -67,11 +67,11 @@ func (h *hook) Send(ctx context.Context, e *event.Event, attempt int) sink.Verdi
 	w.attempted(h.in, e.ID, attempt)
 	ctx, cancel := context.WithTimeoutCause(ctx, w.settings.WebhookTimeout, context.DeadlineExceeded)
 	defer cancel()
-	if err := h.p.pause(ctx, arrives); err != nil {
+	if err := h.p.sleep(ctx, arrives); err != nil {
 		return h.unanswered(ctx, e)
 	}
 	w.emit(h.in, e.ID)
-	if err := h.p.pause(ctx, takes-arrives); err != nil {
+	if err := h.p.sleep(ctx, takes-arrives); err != nil {
 		return h.unanswered(ctx, e)
 	}
 	if v.Outcome != sink.Rejected { // it must be stored first, which may fail
@@ -99,17 +99,17 @@ type bucket struct {
 func (b *bucket) Export(ctx context.Context, f sink.File, confirm func(context.Context, handoff.Upload) error) sink.Verdict {
 	w := b.p.w
 	d := w.dice("export", lifeName(b.in))
-	interrupted := sink.Verdict{Outcome: sink.Interrupted, Unknown: f.Again != nil}
-	failed := sink.Verdict{Outcome: sink.Retry, Status: 503, Reason: "SlowDown", Unknown: f.Again != nil}
+	interrupted := sink.Verdict{Outcome: sink.Interrupted, Unknown: f.Pending != nil}
+	failed := sink.Verdict{Outcome: sink.Retry, Status: 503, Reason: "SlowDown", Unknown: f.Pending != nil}
 	u := handoff.Upload{Key: fmt.Sprintf("%s/%d/%d", lifeName(b.in), f.Created.UnixNano(), d.Uint64()), ID: "upload"}
 	confirmed := func() bool {
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
 		return confirm(ctx, u) == nil
 	}
-	if f.Again != nil {
-		u = *f.Again
-		if !confirmed() || b.p.pause(ctx, w.latency(d)) != nil {
+	if f.Pending != nil {
+		u = *f.Pending
+		if !confirmed() || b.p.sleep(ctx, w.latency(d)) != nil {
 			return interrupted
 		}
 		if w.stored(u.Key) != nil {
@@ -119,11 +119,11 @@ func (b *bucket) Export(ctx context.Context, f sink.File, confirm func(context.C
 	var ids []string
 	for body := range f.Bodies {
 		ids = append(ids, idOf(body))
-		if b.p.pause(ctx, w.latency(d)) != nil {
+		if b.p.sleep(ctx, w.latency(d)) != nil {
 			return interrupted
 		}
 	}
-	if d.IntN(1000) < w.Slow && !w.quietTime() && b.p.pause(ctx, time.Duration(d.Int64N(int64(30*time.Second)))) != nil {
+	if d.IntN(1000) < w.Slow && !w.quietTime() && b.p.sleep(ctx, time.Duration(d.Int64N(int64(30*time.Second)))) != nil {
 		return interrupted
 	}
 	fails := d.IntN(1000) < w.Retry+w.Slow && !w.quietTime()
@@ -148,24 +148,24 @@ func (b *bucket) Export(ctx context.Context, f sink.File, confirm func(context.C
 		return interrupted
 	}
 	w.store(b.in, u.Key, ids)
-	if fails || b.p.pause(ctx, w.latency(d)) != nil {
-		return failed // it is stored, but the answer is lost
+	if fails || b.p.sleep(ctx, w.latency(d)) != nil {
+		return failed // it is stored, but the response is lost
 	}
 	return b.delivered(u.Key)
 }
 
-// await waits for the bucket's answer and calls confirmed meanwhile.
+// await waits for the bucket's response and calls confirmed meanwhile.
 func (b *bucket) await(ctx context.Context, takes time.Duration, confirmed func() bool) error {
 	const renewal = 3 * time.Second
 	for ; takes > renewal; takes -= renewal {
-		if err := b.p.pause(ctx, renewal); err != nil {
+		if err := b.p.sleep(ctx, renewal); err != nil {
 			return err
 		}
 		if !confirmed() {
 			return errDead
 		}
 	}
-	return b.p.pause(ctx, takes)
+	return b.p.sleep(ctx, takes)
 }
 
 func (b *bucket) delivered(key string) sink.Verdict {

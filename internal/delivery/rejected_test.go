@@ -25,7 +25,7 @@ func (r *rig) rejected(in *integration.Integration) []string {
 		r.t.Fatal(err)
 	}
 	var ids []string
-	for _, e := range index.Entries {
+	for _, e := range index.Events {
 		ids = append(ids, e.EventID)
 		if _, err := r.w.records.Rejected(context.Background(), store.HistoryOf(in), e.EventID); err != nil {
 			r.t.Errorf("%s is listed: %v", e.EventID, err)
@@ -212,7 +212,7 @@ func TestRetryAfterACrash(t *testing.T) {
 			return delivered
 		})
 		if err := r.retry(in, ids[0]); err == nil {
-			t.Error("the crashed process answered")
+			t.Error("the crashed process got a response")
 		}
 		next := r.restart()
 		next.answer(takes(0, delivered))
@@ -227,7 +227,7 @@ func TestRetryAfterACrash(t *testing.T) {
 	})
 }
 
-// The outcome is saved even if the caller is gone before the answer.
+// The outcome is saved even if the caller is gone before the response.
 func TestRetryWhoseCallerIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, in, ids := rejecting(t, 2)

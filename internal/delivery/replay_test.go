@@ -9,7 +9,7 @@ import (
 )
 
 // A replay whose end passes while it is catching up is complete as soon as it reaches
-// that end, without another pause.
+// that end, without another delay.
 func TestReplayWhoseEndPassesWhileItIsBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)

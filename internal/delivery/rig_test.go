@@ -77,7 +77,7 @@ func newRig(t *testing.T, sweeps bool, edit func(*settings.Settings)) *rig {
 	r.open = func(*integration.Integration) error { return nil }
 	if sweeps {
 		r.goes(func() {
-			for r.pause(r.ctx, w.settings.SweepInterval) == nil {
+			for r.sleep(r.ctx, w.settings.SweepInterval) == nil {
 				if _, err := r.engine.Sweep(r.ctx); err != nil && r.ctx.Err() == nil {
 					t.Errorf("sweep: %v", err)
 				}
@@ -201,7 +201,7 @@ func (r *rig) answer(send func(ctx context.Context, in *integration.Integration,
 	r.send = send
 }
 
-// takes returns a receiver that answers after d.
+// takes returns a receiver that responds after d.
 func takes(d time.Duration, v sink.Verdict) func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
 	return func(ctx context.Context, _ *integration.Integration, _ *event.Event, _ int) sink.Verdict {
 		select {

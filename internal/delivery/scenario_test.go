@@ -250,7 +250,7 @@ func (w *world) supervise(ctx context.Context, slot int) {
 	}
 }
 
-// user repeats an action until it gets an answer.
+// user repeats an action until it gets a response.
 func (w *world) user(do func(p *process) error) {
 	for try := 0; w.count(); try++ {
 		err := do(w.process(try))
@@ -310,7 +310,7 @@ func (w *world) act(a act) {
 	}
 }
 
-// publish appends a batch to its lanes and tells the live loops. If an answer is
+// publish appends a batch to its lanes and tells the live loops. If a response is
 // lost, it appends again with the same source.
 func (w *world) publish(i int, p publication) {
 	time.Sleep(p.At + time.Duration(i))

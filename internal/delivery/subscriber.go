@@ -13,19 +13,19 @@ import (
 type subscriber struct {
 	*worker.Worker
 	in      *integration.Integration
-	entry   handoff.Subscriber
+	member  handoff.Subscriber
 	end     func()       // ends its activity in the Registry
 	leaving *leaveReason // it is halted, and leaves once the store is available
 }
 
 // subscribe starts a worker for a live integration.
-func (l *live) subscribe(ctx context.Context, entry handoff.Subscriber) error {
+func (l *live) subscribe(ctx context.Context, member handoff.Subscriber) error {
 	e, tenant := l.engine, l.partition.Tenant
-	start := handoff.AckState{Offset: handoff.Offset{Segment: l.state.AckedBy(&entry)}}
-	target := e.Registry.Cached(tenant, entry.ID, entry.Generation)
+	start := handoff.AckState{Offset: handoff.Offset{Segment: l.state.AckedBy(&member)}}
+	target := e.Registry.Cached(tenant, member.ID, member.Generation)
 	if target == nil {
-		in, err := e.Store.Integration(ctx, tenant, entry.ID)
-		if problem.CodeOf(err) == problem.NotFound || err == nil && in.Generation != entry.Generation {
+		in, err := e.Store.Integration(ctx, tenant, member.ID)
+		if problem.CodeOf(err) == problem.NotFound || err == nil && in.Generation != member.Generation {
 			l.stale = true // stopped since the state was read
 			return nil
 		}
@@ -33,18 +33,18 @@ func (l *live) subscribe(ctx context.Context, entry handoff.Subscriber) error {
 			return err
 		}
 		if target, err = e.Registry.Target(ctx, in); err != nil {
-			return l.leaveUnopened(ctx, entry, in, start, err)
+			return l.leaveUnopened(ctx, member, in, start, err)
 		}
 	}
 	calls, cancel := l.calls()
 	w := e.newWorker(calls, target, l.partition.Lane, worker.Job{Start: start, Changed: l.signal, Stop: l.stop})
-	end, ok := e.Registry.Begin(tenant, entry.ID, entry.Generation, w.Halt, w.Abandon)
+	end, ok := e.Registry.Begin(tenant, member.ID, member.Generation, w.Halt, w.Abandon)
 	if !ok {
 		cancel()
 		l.stale = true // stopped since the state was read
 		return nil
 	}
-	l.subscribers[entry.ID] = &subscriber{Worker: w, in: target.Integration, entry: entry, end: func() { end(); cancel() }}
+	l.subscribers[member.ID] = &subscriber{Worker: w, in: target.Integration, member: member, end: func() { end(); cancel() }}
 	w.Give(l.segs)
 	return nil
 }

@@ -150,15 +150,15 @@ func TestExportThatFindsNothing(t *testing.T) {
 				t.Errorf("after 10 s it is at %+v, due in %v", c.Offset, time.Until(c.DueAt))
 			}
 		})
-		step, err := r.engine.Advance(t.Context(), k)
-		if took := time.Since(began); err != nil || step != (delivery.Step{}) || took < 20*time.Second || took > 21*time.Second {
-			t.Errorf("the step took %v and returned %+v, %v", took, step, err)
+		next, err := r.engine.Advance(t.Context(), k)
+		if took := time.Since(began); err != nil || next != (delivery.Next{}) || took < 20*time.Second || took > 21*time.Second {
+			t.Errorf("the step took %v and returned %+v, %v", took, next, err)
 		}
 		if c := r.cursor("bucket"); c.Offset.Segment < 190 || c.Offset.Segment > 200 || c.DueAt.After(time.Now()) {
 			t.Errorf("after the step it is at %+v, due in %v", c.Offset, time.Until(c.DueAt))
 		}
 		for range 10 {
-			if step, err = r.engine.Advance(t.Context(), k); err != nil || step.Done {
+			if next, err = r.engine.Advance(t.Context(), k); err != nil || next.Done {
 				break
 			}
 		}

@@ -31,8 +31,8 @@ func (r *rig) writes(answer func(ctx context.Context, n int, w written, confirm 
 		r.mu.Lock()
 		n := len(sent)
 		r.mu.Unlock()
-		w := written{again: f.Again}
-		if f.Again == nil || n%2 == 0 {
+		w := written{again: f.Pending}
+		if f.Pending == nil || n%2 == 0 {
 			for body := range f.Bodies {
 				w.ids = append(w.ids, idOf(body))
 			}
@@ -52,7 +52,7 @@ func (r *rig) writes(answer func(ctx context.Context, n int, w written, confirm 
 	}
 }
 
-// unanswered is a bucket that does not answer before the writer gives up.
+// unanswered is a bucket that does not respond before the writer gives up.
 func unanswered(ctx context.Context, confirm confirmFunc) sink.Verdict {
 	for confirm(ctx, handoff.Upload{Key: "file", ID: "upload"}) == nil {
 		select {
@@ -64,9 +64,9 @@ func unanswered(ctx context.Context, confirm confirmFunc) sink.Verdict {
 	return sink.Verdict{Outcome: sink.Interrupted, Unknown: true}
 }
 
-var lost = sink.Verdict{Outcome: sink.Retry, Unknown: true, Reason: "No answer."}
+var lost = sink.Verdict{Outcome: sink.Retry, Unknown: true, Reason: "No response."}
 
-// A file whose answer was lost is resolved before another is written. Events published
+// A file whose response was lost is resolved before another is written. Events published
 // meanwhile go into the next file.
 func TestUnknownFileIsResolvedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -175,12 +175,12 @@ func TestSlowBucketBlocksNoOther(t *testing.T) {
 		r.register(bucketSpec("slow"))
 		time.Sleep(time.Second)
 		r.publish(1)
-		time.Sleep(6 * time.Minute) // the first file has no answer yet
+		time.Sleep(6 * time.Minute) // the first file has no response yet
 		r.register(bucketSpec("other"))
 		r.publish(1)
 		time.Sleep(6 * time.Minute)
 		if len(sent()) != 2 {
-			t.Errorf("%d exports while the first has no answer, want those of both buckets", len(sent()))
+			t.Errorf("%d exports while the first has no response, want those of both buckets", len(sent()))
 		}
 		time.Sleep(10 * time.Minute)
 		if len(sent()) != 3 {
@@ -227,9 +227,9 @@ func TestStopIsNotStoppedWhileAFileMayAppear(t *testing.T) {
 	})
 }
 
-// An answer that arrives while the integration is stopping counts, and completes the
+// A response that arrives while the integration is stopping counts, and completes the
 // stop.
-func TestAnswerDuringAStopCounts(t *testing.T) {
+func TestResponseDuringAStopCounts(t *testing.T) {
 	for _, verdict := range []sink.Verdict{delivered, {Outcome: sink.Retry, Status: 403, Reason: "Refused."}} {
 		t.Run(verdict.Outcome.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -245,7 +245,7 @@ func TestAnswerDuringAStopCounts(t *testing.T) {
 					t.Fatal(err)
 				}
 				if got := r.status(in.ID); got != integration.Stopped {
-					t.Errorf("%s after the answer came", got)
+					t.Errorf("%s after the response came", got)
 				}
 				if _, err := r.life.Start(t.Context(), tenant, in.ID); err != nil {
 					t.Fatal(err)

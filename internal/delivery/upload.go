@@ -22,7 +22,7 @@ func (s *step) pendingUpload() *handoff.Upload {
 }
 
 // confirm is called before the last request is sent, and repeatedly while it has
-// no answer. It renews the lease, so that no other actor writes the file, and
+// no response. It renews the lease, so that no other actor writes the file, and
 // saves in the cursor that the file may exist from now on.
 func (f *exportFile) confirm(ctx context.Context, u handoff.Upload) error {
 	if f.err != nil {
@@ -56,13 +56,13 @@ func requestTimeout(u handoff.Upload) time.Duration {
 }
 
 // stored moves the cursor past the file.
-func (f *exportFile) stored(ctx context.Context) (more bool, next Step, err error) {
+func (f *exportFile) stored(ctx context.Context) (more bool, next Next, err error) {
 	u := f.cursor.Upload
 	f.cursor.Upload = nil
 	f.succeeded()
 	err = f.save(ctx, handoff.AckState{Offset: u.To})
 	if errors.Is(err, store.ErrConflict) {
-		return false, Step{Lost: true}, f.engine.resolve(ctx, f.cursor.Key, u, u.To)
+		return false, Next{Lost: true}, f.engine.resolve(ctx, f.cursor.Key, u, u.To)
 	}
 	if err != nil {
 		return false, again, err
@@ -77,12 +77,12 @@ func (f *exportFile) stored(ctx context.Context) (more bool, next Step, err erro
 			return false, next, err
 		}
 	}
-	next, err = f.pause(ctx, u.Next)
+	next, err = f.waitUntil(ctx, u.Next)
 	return false, next, err
 }
 
 // notStored saves the outcome of a file that is not known to be stored.
-func (f *exportFile) notStored(ctx context.Context, v sink.Verdict) (more bool, next Step, err error) {
+func (f *exportFile) notStored(ctx context.Context, v sink.Verdict) (more bool, next Next, err error) {
 	now := f.engine.Now()
 	var refused *handoff.Upload
 	if !v.Unknown && !f.noSlot {
@@ -97,7 +97,7 @@ func (f *exportFile) notStored(ctx context.Context, v sink.Verdict) (more bool, 
 		next, err = f.failed(ctx, &worker.Failure{Verdict: v, At: now})
 	}
 	if refused != nil && errors.Is(err, store.ErrConflict) {
-		return false, Step{Lost: true}, f.engine.resolve(ctx, f.cursor.Key, refused, refused.From)
+		return false, Next{Lost: true}, f.engine.resolve(ctx, f.cursor.Key, refused, refused.From)
 	}
 	return false, next, err
 }

@@ -122,7 +122,7 @@ func (b *bundle) handle(ctx context.Context, t *testing.T, batch events.KinesisE
 	t.Helper()
 	res, err := b.Handle(ctx, batch)
 	if err != nil || res.BatchItemFailures == nil {
-		t.Fatalf("Handle: %+v, %v; want an answer with a list", res, err)
+		t.Fatalf("Handle: %+v, %v; want a response with a list", res, err)
 	}
 	var again []string
 	for _, f := range res.BatchItemFailures {

@@ -90,7 +90,7 @@ func TestBodies(t *testing.T) {
 				_, _ = w.Write(got)
 			})
 			if res.StatusCode != http.StatusAccepted || res.Body != text || res.IsBase64Encoded || res.Headers["Content-Type"] != "application/json" {
-				t.Errorf("answered %+v", res)
+				t.Errorf("returned %+v", res)
 			}
 		})
 	}

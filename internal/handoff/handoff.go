@@ -20,9 +20,9 @@ type Offset struct {
 	Index   int    `json:"index"`
 }
 
-// Before reports whether p is lower than q.
-func (p Offset) Before(q Offset) bool {
-	return p.Segment < q.Segment || p.Segment == q.Segment && p.Index < q.Index
+// Before reports whether o is lower than other.
+func (o Offset) Before(other Offset) bool {
+	return o.Segment < other.Segment || o.Segment == other.Segment && o.Index < other.Index
 }
 
 // AckState is an offset and what is known of the events after it. Ahead has one
@@ -71,20 +71,20 @@ type PartitionState struct {
 }
 
 // Find returns the subscriber with the given id, or nil.
-func (r *PartitionState) Find(id string) *Subscriber {
-	for i := range r.Live {
-		if r.Live[i].ID == id {
-			return &r.Live[i]
+func (p *PartitionState) Find(id string) *Subscriber {
+	for i := range p.Live {
+		if p.Live[i].ID == id {
+			return &p.Live[i]
 		}
 	}
 	return nil
 }
 
 // AckedBy returns the last segment that is known to be acknowledged by a subscriber.
-func (r *PartitionState) AckedBy(s *Subscriber) uint64 { return max(r.LowWatermark, s.From) }
+func (p *PartitionState) AckedBy(s *Subscriber) uint64 { return max(p.LowWatermark, s.From) }
 
-func (r *PartitionState) without(id string) []Subscriber {
-	return slices.DeleteFunc(slices.Clone(r.Live), func(s Subscriber) bool { return s.ID == id })
+func (p *PartitionState) without(id string) []Subscriber {
+	return slices.DeleteFunc(slices.Clone(p.Live), func(s Subscriber) bool { return s.ID == id })
 }
 
 // State says what advances a cursor.
@@ -136,7 +136,7 @@ type Cursor struct {
 	FailingSince time.Time `json:"failing_since,omitzero"` // zero unless it is failing
 
 	// After it was evicted for being slow, it joins in Mode Wake until SlowUntil.
-	// Slowness counts such evictions in a row; each one doubles the pause.
+	// Slowness counts such evictions in a row; each one doubles the delay.
 	Slowness  int       `json:"slowness,omitzero"`
 	SlowUntil time.Time `json:"slow_until,omitzero"`
 

@@ -5,13 +5,13 @@ import "time"
 // Join adds the cursor's integration to the live set and reports whether it did.
 // It refuses if the cursor is behind the low watermark, as there is more to read
 // first, or if a segment is only partly acknowledged. dueAt is when Advance takes
-// the integration out of the live set again, zero for never. Commit both records
+// the integration out of the live set again, zero for never. Commit both
 // in one transaction.
-func Join(r *PartitionState, c *Cursor, mode Mode, wakeDelay time.Duration, dueAt, now time.Time) bool {
-	if r.LowWatermark > c.Offset.Segment || c.Offset.Index > 0 || len(c.Ahead) > 0 {
+func Join(p *PartitionState, c *Cursor, mode Mode, wakeDelay time.Duration, dueAt, now time.Time) bool {
+	if p.LowWatermark > c.Offset.Segment || c.Offset.Index > 0 || len(c.Ahead) > 0 {
 		return false
 	}
-	r.Live = append(r.without(c.Key.Integration), Subscriber{
+	p.Live = append(p.without(c.Key.Integration), Subscriber{
 		ID:         c.Key.Integration,
 		Generation: c.Generation,
 		Mode:       mode,
@@ -26,23 +26,23 @@ func Join(r *PartitionState, c *Cursor, mode Mode, wakeDelay time.Duration, dueA
 
 // Leave removes the cursor's integration from the live set and schedules the
 // cursor for dueAt, with the given ack state. It reports whether the integration
-// was live. Commit both records in one transaction.
-func Leave(r *PartitionState, c *Cursor, at AckState, dueAt time.Time) bool {
-	sub := r.Find(c.Key.Integration)
+// was live. Commit both in one transaction.
+func Leave(p *PartitionState, c *Cursor, at AckState, dueAt time.Time) bool {
+	sub := p.Find(c.Key.Integration)
 	if sub == nil || sub.Generation != c.Generation || c.State != Live {
 		return false
 	}
-	r.Live = r.without(sub.ID)
+	p.Live = p.without(sub.ID)
 	c.State, c.AckState, c.DueAt = Scheduled, at, dueAt
 	return true
 }
 
 // Pause stops a cursor, gives it the new generation, and removes its integration
 // from the live set. It reports whether the partition state changed; if so,
-// commit both records in one transaction.
-func Pause(r *PartitionState, c *Cursor, generation uint64) (stateChanged bool) {
-	if sub := r.Find(c.Key.Integration); sub != nil {
-		stateChanged = Leave(r, c, AckState{Offset: Offset{Segment: r.AckedBy(sub)}}, time.Time{})
+// commit both in one transaction.
+func Pause(p *PartitionState, c *Cursor, generation uint64) (stateChanged bool) {
+	if sub := p.Find(c.Key.Integration); sub != nil {
+		stateChanged = Leave(p, c, AckState{Offset: Offset{Segment: p.AckedBy(sub)}}, time.Time{})
 	}
 	if c.State != Finished {
 		c.State = Paused

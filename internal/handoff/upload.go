@@ -2,7 +2,7 @@ package handoff
 
 import "time"
 
-// Upload is a file whose last request was sent. Until an answer proves that the
+// Upload is a file whose last request was sent. Until a response proves that the
 // file is stored, or that it is not, its outcome is unknown: the next attempt
 // looks it up, completes it, or writes it again under the same key, so that no
 // file exists twice. Exporters fill in Key, ID, ETags and Size; the engine fills

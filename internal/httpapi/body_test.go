@@ -15,7 +15,7 @@ import (
 )
 
 // send makes a call with a body to each route that reads one, with headers added,
-// and hands the answers to check.
+// and hands the responses to check.
 func send(t *testing.T, body string, headers http.Header, check func(route string, status int, answer http.Header, body string)) {
 	t.Helper()
 	w := setup()
@@ -62,7 +62,7 @@ func TestBodyInAnotherEncodingIsA415(t *testing.T) {
 		name, body string
 		headers    http.Header
 		message    string
-		accept     string // Accept-Encoding of the answer
+		accept     string // Accept-Encoding of the response
 	}{
 		{"gzip", compressed(t, document), encoding("gzip"), `The Content-Encoding "gzip" is not supported; send the body uncompressed`, "identity"},
 		{"gzip in upper case", compressed(t, document), encoding("GZIP"), `"GZIP"`, "identity"},

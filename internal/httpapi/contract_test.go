@@ -26,7 +26,7 @@ import (
 
 var requestID = regexp.MustCompile(`"request_id":"[^"]*"`)
 
-// document is api/openapi.yaml, which every answer is held against.
+// document is api/openapi.yaml, which every response is held against.
 type document struct {
 	spec   *openapi3.T
 	router routers.Router
@@ -57,12 +57,12 @@ func load() document {
 	return document{spec, router}
 }
 
-// check fails for an answer that the document does not allow, for an accepted
+// check fails for a response that the document does not allow, for an accepted
 // request that it does not allow, and for a 500.
 func (d document) check(t fataler, c call, rec *httptest.ResponseRecorder) {
 	t.Helper()
 	if err := d.violation(c, rec); err != nil {
-		t.Errorf("%s %s %s %.300s\nanswered %d %.500s\n%v", c.method, c.path, c.media, c.body, rec.Code, rec.Body, err)
+		t.Errorf("%s %s %s %.300s\nreturned %d %.500s\n%v", c.method, c.path, c.media, c.body, rec.Code, rec.Body, err)
 	}
 }
 
@@ -158,8 +158,8 @@ func TestDocumentHasTheRoutes(t *testing.T) {
 	}
 }
 
-// TestAnswersAreHeldAgainstTheDocument shows that check can fail.
-func TestAnswersAreHeldAgainstTheDocument(t *testing.T) {
+// TestResponsesAreHeldAgainstTheDocument shows that check can fail.
+func TestResponsesAreHeldAgainstTheDocument(t *testing.T) {
 	id := strings.Repeat("A", 26)
 	tests := []struct {
 		name   string

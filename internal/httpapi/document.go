@@ -158,7 +158,7 @@ func (a *api) masked(in *integration.Integration) document {
 	return d
 }
 
-// shown returns the integration as a document for an answer: secrets are masked
+// shown returns the integration as a document for a response: secrets are masked
 // unless Settings.RevealSecrets is on.
 func (a *api) shown(ctx context.Context, in *integration.Integration) (document, error) {
 	d := a.masked(in)

@@ -36,7 +36,7 @@ func (a *api) publish(x *exchange, r *http.Request) error {
 	for i, id := range ids {
 		documents[i].ID = id
 	}
-	a.answer(x, http.StatusAccepted, struct {
+	a.respond(x, http.StatusAccepted, struct {
 		Events []idDocument `json:"events"`
 	}{documents})
 	return nil
@@ -48,15 +48,15 @@ type rejectedDocument struct {
 }
 
 func (a *api) rejectedEvents(x *exchange, r *http.Request) error {
-	entries, err := a.Rejected.List(r.Context(), x.tenant, r.PathValue("integration_id"))
+	refs, err := a.Rejected.List(r.Context(), x.tenant, r.PathValue("integration_id"))
 	if err != nil {
 		return err
 	}
-	documents := make([]rejectedDocument, len(entries))
-	for i, e := range entries {
-		documents[i] = rejectedDocument{e.EventID, event.FormatTime(e.CreatedAt)}
+	documents := make([]rejectedDocument, len(refs))
+	for i, ref := range refs {
+		documents[i] = rejectedDocument{ref.EventID, event.FormatTime(ref.CreatedAt)}
 	}
-	a.answer(x, http.StatusOK, struct {
+	a.respond(x, http.StatusOK, struct {
 		RejectedEvents []rejectedDocument `json:"rejected_events"`
 	}{documents})
 	return nil

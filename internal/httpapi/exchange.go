@@ -15,7 +15,7 @@ import (
 )
 
 // exchange is the http.ResponseWriter of one request, with what handlers and the
-// request's log line need. It drops the body of an answer to HEAD.
+// request's log line need. It drops the body of a response to HEAD.
 type exchange struct {
 	http.ResponseWriter
 	id     string

@@ -144,9 +144,9 @@ func TestOneLineIsLoggedARequest(t *testing.T) {
 	}
 }
 
-// Answers have secrets and customers' data in them: no cache may keep one, and no
+// Responses have secrets and customers' data in them: no cache may keep one, and no
 // browser may take one for a page.
-func TestNoAnswerIsKeptOrTakenForAPage(t *testing.T) {
+func TestNoResponseIsKeptOrTakenForAPage(t *testing.T) {
 	for _, c := range []call{get(base), get(base + "/none"), get("/nowhere"), get(base).as("none"), get("/healthz"), post(events, "{")} {
 		rec := httptest.NewRecorder()
 		setup().api.ServeHTTP(rec, c.request())
@@ -207,7 +207,7 @@ func TestOverTheWire(t *testing.T) {
 		}
 		<-started
 		if err == nil {
-			t.Error("half an answer was taken for the whole")
+			t.Error("half a response was taken for the whole")
 		}
 	})
 	t.Run("a body without a length is bounded", func(t *testing.T) {

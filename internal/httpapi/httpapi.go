@@ -1,6 +1,6 @@
 // Package httpapi serves the HTTP API: it authenticates and decodes requests,
 // calls the service, and encodes results and errors. The contract is
-// api/openapi.yaml; the tests validate every answer against it. Only this
+// api/openapi.yaml; the tests validate every response against it. Only this
 // package maps problem codes to HTTP statuses.
 package httpapi
 
@@ -39,7 +39,7 @@ type Integrations interface {
 // tenant's event is problem.NotFound. Retry waits for the receiver and also fails
 // with problem.RetryInProgress or problem.ReceiverFailed.
 type Rejected interface {
-	List(ctx context.Context, tenant, id string) ([]integration.RejectedEntry, error) // newest first
+	List(ctx context.Context, tenant, id string) ([]integration.RejectedRef, error) // newest first
 	Get(ctx context.Context, tenant, id, eventID string) (*integration.Rejected, error)
 	Delete(ctx context.Context, tenant, id, eventID string) error
 	Retry(ctx context.Context, tenant, id, eventID string) error

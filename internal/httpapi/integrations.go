@@ -24,7 +24,7 @@ func (a *api) list(x *exchange, r *http.Request) error {
 			return err
 		}
 	}
-	a.answer(x, http.StatusOK, struct {
+	a.respond(x, http.StatusOK, struct {
 		Integrations []document `json:"integrations"`
 	}{documents})
 	return nil
@@ -43,12 +43,12 @@ func (a *api) register(x *exchange, r *http.Request) error {
 		return err
 	}
 	in, err := a.Integrations.Register(r.Context(), x.tenant, spec)
-	return a.answerWith(x, r, in, err)
+	return a.respondWith(x, r, in, err)
 }
 
 func (a *api) get(x *exchange, r *http.Request) error {
 	in, err := a.Integrations.Get(r.Context(), x.tenant, r.PathValue("integration_id"))
-	return a.answerWith(x, r, in, err)
+	return a.respondWith(x, r, in, err)
 }
 
 func (a *api) update(x *exchange, r *http.Request) error {
@@ -60,7 +60,7 @@ func (a *api) update(x *exchange, r *http.Request) error {
 	}
 	in, err := a.Integrations.Update(r.Context(), x.tenant, r.PathValue("integration_id"),
 		func(current *integration.Integration) (integration.Spec, error) { return a.merge(current, patch) })
-	return a.answerWith(x, r, in, err)
+	return a.respondWith(x, r, in, err)
 }
 
 // merge applies a JSON merge patch (RFC 7396) to the integration's document with
@@ -78,7 +78,7 @@ func (a *api) merge(current *integration.Integration, patch []byte) (integration
 	if err := strictjson.Decode(text, &after); err != nil {
 		return integration.Spec{}, err
 	}
-	// Clients may send back a whole earlier answer, with the status of that time.
+	// Clients may send back a whole earlier response, with the status of that time.
 	if after.Status == nil || !validStatus(*after.Status) {
 		return integration.Spec{}, problem.New(problem.InvalidRequest,
 			"status is read-only and, if sent back, must be running, stopping or stopped; omit it and use _start and _stop.")
@@ -101,12 +101,12 @@ func (a *api) remove(x *exchange, r *http.Request) error {
 
 func (a *api) start(x *exchange, r *http.Request) error {
 	in, err := a.Integrations.Start(r.Context(), x.tenant, r.PathValue("integration_id"))
-	return a.answerWith(x, r, in, err)
+	return a.respondWith(x, r, in, err)
 }
 
 func (a *api) stop(x *exchange, r *http.Request) error {
 	in, err := a.Integrations.Stop(r.Context(), x.tenant, r.PathValue("integration_id"))
-	return a.answerWith(x, r, in, err)
+	return a.respondWith(x, r, in, err)
 }
 
 type entryDocument struct {
@@ -124,7 +124,7 @@ func (a *api) entries(x *exchange, r *http.Request) error {
 	for i, e := range entries {
 		documents[i] = entryDocument{e.Action, e.Reason, event.FormatTime(e.CreatedAt)}
 	}
-	a.answer(x, http.StatusOK, struct {
+	a.respond(x, http.StatusOK, struct {
 		Entries []entryDocument `json:"entries"`
 	}{documents})
 	return nil
@@ -142,8 +142,8 @@ func (a *api) decode(x *exchange, r *http.Request, d *document, accepted ...stri
 	return body, strictjson.Decode(body, d)
 }
 
-// answerWith answers with an integration, or returns err.
-func (a *api) answerWith(x *exchange, r *http.Request, in *integration.Integration, err error) error {
+// respondWith responds with an integration, or returns err.
+func (a *api) respondWith(x *exchange, r *http.Request, in *integration.Integration, err error) error {
 	if err != nil {
 		return err
 	}
@@ -151,15 +151,15 @@ func (a *api) answerWith(x *exchange, r *http.Request, in *integration.Integrati
 	if err != nil {
 		return err
 	}
-	a.answer(x, http.StatusOK, d)
+	a.respond(x, http.StatusOK, d)
 	return nil
 }
 
-// done answers with an empty object, or returns err.
+// done responds with an empty object, or returns err.
 func (a *api) done(x *exchange, err error) error {
 	if err != nil {
 		return err
 	}
-	a.answer(x, http.StatusOK, empty{})
+	a.respond(x, http.StatusOK, empty{})
 	return nil
 }

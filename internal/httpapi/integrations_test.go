@@ -67,7 +67,7 @@ func TestUpdate(t *testing.T) {
 	stopped := strings.Replace(hookShown, "running", "stopped", 1)
 	before := w.state(t, "acme")
 
-	// What a GET answers can be sent back, and changes nothing.
+	// What a GET returns can be sent back, and changes nothing.
 	sameJSON(t, stopped, w.want(t, 200, patch(base+"/hook", w.want(t, 200, get(base+"/hook")))))
 	for _, status := range []string{"running", "stopping", "stopped"} { // an earlier one, too
 		sameJSON(t, stopped, w.want(t, 200, patch(base+"/hook", strings.Replace(hookShown, "running", status, 1))))

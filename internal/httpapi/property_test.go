@@ -11,7 +11,7 @@ import (
 )
 
 // TestNoBodyBreaksTheContract throws bodies that are like the schema's, and
-// nearly so, at every call. check, within do, looks for a 5xx, an answer the
+// nearly so, at every call. check, within do, looks for a 5xx, a response the
 // document does not allow, and a request it does not allow that was taken.
 func TestNoBodyBreaksTheContract(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

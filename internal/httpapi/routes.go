@@ -55,7 +55,7 @@ func (a *api) routes() []route {
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x, r := a.begin(w, r)
 	defer a.end(x, r)
-	// For a path that is not clean, and for "*", the mux would answer with a
+	// For a path that is not clean, and for "*", the mux would respond with a
 	// redirect or an error page that is not ours.
 	if p := r.URL.EscapedPath(); p != "/" && path.Clean(p) != strings.TrimSuffix(p, "/") || p[0] != '/' {
 		a.noSuchPath(x, r)

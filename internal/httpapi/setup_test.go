@@ -115,7 +115,7 @@ func (w *world) reject(t *testing.T, tenant, id, eventID string) event.Event {
 		t.Fatal(err)
 	}
 	e := event.Draft{ID: eventID, Name: "order.created", Payload: []byte(`{"n":1.0}`)}.Stamp(tenant, w.now)
-	index.Entries = append(index.Entries, integration.RejectedEntry{EventID: eventID, CreatedAt: w.now})
+	index.Events = append(index.Events, integration.RejectedRef{EventID: eventID, CreatedAt: w.now})
 	err = w.store.Commit(t.Context(), store.PutRejectedIndex{History: h, Index: index},
 		store.PutRejected{History: h, Rejected: &integration.Rejected{Event: e, CreatedAt: w.now, Attempts: 1}})
 	if err != nil {
@@ -194,7 +194,7 @@ type fataler interface {
 	Fatalf(format string, args ...any)
 }
 
-// do makes the call and holds request and answer against the contract.
+// do makes the call and holds request and response against the contract.
 func (w *world) do(t fataler, c call) *httptest.ResponseRecorder {
 	t.Helper()
 	rec := httptest.NewRecorder()
@@ -203,7 +203,7 @@ func (w *world) do(t fataler, c call) *httptest.ResponseRecorder {
 	return rec
 }
 
-// want makes a call whose status must be as given, and returns the answer.
+// want makes a call whose status must be as given, and returns the response.
 func (w *world) want(t *testing.T, status int, c call) string {
 	t.Helper()
 	rec := w.do(t, c)

@@ -23,7 +23,7 @@ func (names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error
 	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 }
 
-// Whatever is wrong with a target, the answer names the field as the contract
+// Whatever is wrong with a target, the response names the field as the contract
 // has it, the host, and what to do.
 func TestRefusedTargetNamesItsField(t *testing.T) {
 	const hook = `"callback_parameters":{"callback_url":"URL"}`

@@ -184,22 +184,22 @@ type Rejected struct {
 // RejectedIndex lists an integration's rejected events, oldest first. It is one
 // small record, so that concurrent rejections cannot exceed its limit.
 type RejectedIndex struct {
-	Entries []RejectedEntry
+	Events  []RejectedRef
 	Version uint64 // of the record, for compare-and-set
 }
 
 // Contains reports whether the event is in the list.
 func (x *RejectedIndex) Contains(eventID string) bool {
-	return slices.ContainsFunc(x.Entries, func(e RejectedEntry) bool { return e.EventID == eventID })
+	return slices.ContainsFunc(x.Events, func(r RejectedRef) bool { return r.EventID == eventID })
 }
 
 // Remove removes the event from the list, if it is there.
 func (x *RejectedIndex) Remove(eventID string) {
-	x.Entries = slices.DeleteFunc(x.Entries, func(e RejectedEntry) bool { return e.EventID == eventID })
+	x.Events = slices.DeleteFunc(x.Events, func(r RejectedRef) bool { return r.EventID == eventID })
 }
 
-// RejectedEntry is one line of the RejectedIndex.
-type RejectedEntry struct {
+// RejectedRef names an event in the RejectedIndex.
+type RejectedRef struct {
 	EventID   string    `json:"id"`
 	CreatedAt time.Time `json:"created_at"`
 }

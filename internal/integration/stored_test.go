@@ -75,7 +75,7 @@ func TestTargetsAreStoredAs(t *testing.T) {
 func TestHistoryIsStoredAs(t *testing.T) {
 	storetest.StoredAs(t, integration.LogEntry{Action: integration.ActionEventRejected, Reason: "It was refused.", CreatedAt: now},
 		`{"action":"event_rejected","reason":"It was refused.","created_at":"2025-06-01T12:00:00Z"}`)
-	storetest.StoredAs(t, integration.RejectedEntry{EventID: "6f1c4f0e-0000-4000-8000-000000000001", CreatedAt: now},
+	storetest.StoredAs(t, integration.RejectedRef{EventID: "6f1c4f0e-0000-4000-8000-000000000001", CreatedAt: now},
 		`{"id":"6f1c4f0e-0000-4000-8000-000000000001","created_at":"2025-06-01T12:00:00Z"}`)
 }
 

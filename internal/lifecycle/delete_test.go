@@ -23,7 +23,7 @@ func (b *bundle) reject(in *integration.Integration, ids ...string) {
 	b.ok(err)
 	writes := []store.Write{store.PutRejectedIndex{History: h, Index: index}}
 	for _, id := range ids {
-		index.Entries = append(index.Entries, integration.RejectedEntry{EventID: id, CreatedAt: b.now()})
+		index.Events = append(index.Events, integration.RejectedRef{EventID: id, CreatedAt: b.now()})
 		writes = append(writes, store.PutRejected{History: h, Rejected: &integration.Rejected{Event: event.Event{ID: id, Tenant: tenant}, CreatedAt: b.now()}})
 	}
 	b.ok(b.store.Store.Commit(b.t.Context(), writes...))

@@ -178,7 +178,7 @@ func TestUpdateReplacesSecretsThatDoNotOpen(t *testing.T) {
 func TestUpdateWithoutTheKey(t *testing.T) {
 	b := setup(t)
 	b.stopped(webhook("orders"))
-	b.opening = problem.New(problem.Unavailable, "no answer")
+	b.opening = problem.New(problem.Unavailable, "no response")
 	before := b.state(tenant)
 	_, err := b.Update(t.Context(), tenant, "orders", edit(func(s *integration.Spec) { s.Webhook.SigningSecret = secret.NewString(clears[1]) }))
 	b.is(err, problem.Unavailable)

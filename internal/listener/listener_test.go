@@ -155,7 +155,7 @@ func TestDelay(t *testing.T) {
 		}
 		begun := time.Now()
 		if status := call(t, h, http.Header{}, "{}"); status != http.StatusOK || time.Since(begun) != 2*time.Second {
-			t.Errorf("answered %d after %s", status, time.Since(begun))
+			t.Errorf("returned %d after %s", status, time.Since(begun))
 		}
 
 		// A caller that hangs up ends the wait.
@@ -177,12 +177,12 @@ func TestOtherCalls(t *testing.T) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
 	if w.Code != http.StatusMethodNotAllowed {
-		t.Errorf("a GET was answered with %d", w.Code)
+		t.Errorf("a GET got %d", w.Code)
 	}
 	w = httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", io.LimitReader(zeros{}, MaxBody+1)))
 	if w.Code != http.StatusRequestEntityTooLarge {
-		t.Errorf("a body that is too long was answered with %d", w.Code)
+		t.Errorf("a body that is too long got %d", w.Code)
 	}
 	w = httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", broken{}))

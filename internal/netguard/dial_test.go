@@ -40,7 +40,7 @@ func (n *nameserver) serve(conn net.Conn) {
 		}
 		isA := question[end+2] == 1
 		reply := append([]byte(nil), question[:end+5]...)
-		reply[2], reply[3] = 0x81, 0x80 // an answer, no error
+		reply[2], reply[3] = 0x81, 0x80 // a response, no error
 		copy(reply[4:12], []byte{0, 1, 0, 0, 0, 0, 0, 0})
 		if isA {
 			i := min(n.asked.Add(1)-1, int64(len(n.answers)-1))

@@ -21,7 +21,7 @@ func tlsServer(t *testing.T, config *tls.Config) *httptest.Server {
 	return server
 }
 
-// chooses is the URL of a server that answers every handshake by the choice of
+// chooses is the URL of a server that responds to every handshake by the choice of
 // a version and a cipher suite, whatever was offered.
 func chooses(t *testing.T, version, suite uint16) string {
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

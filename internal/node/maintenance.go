@@ -70,8 +70,8 @@ func (n *Node) report(ctx context.Context, task string, count int, err error) {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		n.logger.Error("maintenance task failed; will retry", "chore", task, "error", err)
+		n.logger.Error("maintenance task failed; will retry", "task", task, "error", err)
 	case count > 0:
-		n.logger.Info("maintenance task done", "chore", task, "count", count)
+		n.logger.Info("maintenance task done", "task", task, "count", count)
 	}
 }

@@ -74,7 +74,7 @@ func TestMetricsOnAnAddressOfTheirOwn(t *testing.T) {
 		"http://" + n.Addr() + "/healthz":        http.StatusOK,
 	} {
 		if got, err := status(url); err != nil || got != want {
-			t.Errorf("%s answers %d, %v, want %d", url, got, err, want)
+			t.Errorf("%s returns %d, %v, want %d", url, got, err, want)
 		}
 	}
 	stop()
@@ -98,6 +98,6 @@ func TestReadyMeansThatTheDiskTakesWrites(t *testing.T) {
 	rec := httptest.NewRecorder()
 	n.server.Handler.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/readyz", nil))
 	if rec.Code != http.StatusOK || written() != 1 {
-		t.Errorf("/readyz answers %d and wrote %d times, want once", rec.Code, written())
+		t.Errorf("/readyz returns %d and wrote %d times, want once", rec.Code, written())
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// readyFor is how long one answer of the probe is given to everyone who asks: the
-// probe writes to the disk, and anyone may ask.
+// readyFor is how long one result of the probe is shared: the probe
+// writes to the disk, and anyone may ask.
 const readyFor = time.Second
 
 // readiness tells whether calls can be served: a publish would be written, and
@@ -52,7 +52,7 @@ func (r *readiness) Ready(ctx context.Context) error {
 	}
 }
 
-// last returns the answer of the newest probe, while it is fresh.
+// last returns the result of the newest probe while it is fresh.
 func (r *readiness) last() (fresh bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

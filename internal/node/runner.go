@@ -62,7 +62,7 @@ func (r *runner) deliverLive(ctx context.Context, p event.Partition, end *delive
 		case ctx.Err() == nil:
 			failures++
 			r.logger.Error("live delivery failed; will retry from the low watermark", "tenant", p.Tenant, "lane", p.Lane, "error", err)
-			pause(ctx, failures, nil)
+			backOff(ctx, failures, nil)
 		}
 	}
 }
@@ -72,7 +72,7 @@ func (r *runner) advance(ctx context.Context, k handoff.Key, changed chan struct
 	logged := ""
 	failures := 0
 	for {
-		step, err := r.engine.Advance(ctx, k)
+		next, err := r.engine.Advance(ctx, k)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -82,19 +82,19 @@ func (r *runner) advance(ctx context.Context, k handoff.Key, changed chan struct
 				logged = err.Error()
 				r.logger.Error("catch-up failed; will retry", "tenant", k.Tenant, "integration", k.Integration, "lane", k.Lane, "error", err)
 			}
-			pause(ctx, failures, changed)
-		case !step.Done:
+			backOff(ctx, failures, changed)
+		case !next.Done:
 			failures, logged = 0, ""
-			sleep(ctx, step.Wait, changed)
+			sleep(ctx, next.Wait, changed)
 		case r.scheduler.endCursor(k):
 			return
 		}
 	}
 }
 
-// pause backs off after an internal error: 200 ms, doubling to 30 s. It ends early
+// backOff waits after an internal error: 200 ms, doubling to 30 s. It ends early
 // if the cursor changes or ctx ends.
-func pause(ctx context.Context, failures int, changed <-chan struct{}) {
+func backOff(ctx context.Context, failures int, changed <-chan struct{}) {
 	sleep(ctx, backoff.Ceiling(200*time.Millisecond, failures, 30*time.Second), changed)
 }
 

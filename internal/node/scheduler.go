@@ -9,7 +9,7 @@ import (
 )
 
 // scheduler holds the work for the runner: partitions whose log has grown, and
-// cursors that are due or have changed. An idle tenant has no entry. It is safe for
+// cursors that are due or have changed. An idle tenant takes no memory. It is safe for
 // concurrent use.
 type scheduler struct {
 	mu      sync.Mutex

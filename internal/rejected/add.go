@@ -17,7 +17,7 @@ import (
 // but hardly twenty in a row.
 const longRun = 20
 
-const longRunReason = "ATTENTION: the last %d answers were all 400. Rejected events are not sent again, and only the newest %d are kept. " +
+const longRunReason = "ATTENTION: the last %d responses were all 400. Rejected events are not sent again, and only the newest %d are kept. " +
 	"Stop the integration, check callback_url and the receiver, and start it again. " +
 	"Then retry the rejected events; use a replay to get evicted events again."
 
@@ -27,11 +27,11 @@ const longRunReason = "ATTENTION: the last %d answers were all 400. Rejected eve
 // a long run of rejections.
 func (s *Service) Add(ctx context.Context, t *worker.Target, ev *event.Event, attempt int, v sink.Verdict) error {
 	in := t.Integration
-	release, err := s.turns.take(ctx, in)
+	endTurn, err := s.turns.take(ctx, in)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer endTurn()
 	warn := t.Rejections.Load()+1 == longRun
 	if err := store.Transact(func() error { return s.add(ctx, in, ev, attempt, v, warn) }); err != nil {
 		return err
@@ -52,7 +52,7 @@ func (s *Service) add(ctx context.Context, in *integration.Integration, ev *even
 	}
 	var writes []store.Write
 	if !index.Contains(ev.ID) {
-		index.Entries = append(index.Entries, integration.RejectedEntry{EventID: ev.ID, CreatedAt: now})
+		index.Events = append(index.Events, integration.RejectedRef{EventID: ev.ID, CreatedAt: now})
 		writes = append(writes,
 			store.PutRejected{History: h, Rejected: &integration.Rejected{Event: *ev, CreatedAt: now, Attempts: attempt}},
 			entry(h, now, integration.ActionEventRejected, "Event %s (%s) was rejected. %s", ev.ID, ev.Name, v.Reason))
@@ -80,9 +80,9 @@ const maxEvicted = 40
 // writes that delete them.
 func (s *Service) evict(h store.History, index *integration.RejectedIndex, now time.Time) []store.Write {
 	var writes []store.Write
-	for n := 0; len(index.Entries) > s.Settings.MaxRejected && n < maxEvicted; n++ {
-		oldest := index.Entries[0].EventID
-		index.Entries = index.Entries[1:]
+	for n := 0; len(index.Events) > s.Settings.MaxRejected && n < maxEvicted; n++ {
+		oldest := index.Events[0].EventID
+		index.Events = index.Events[1:]
 		writes = append(writes,
 			store.DeleteRejected{History: h, EventID: oldest},
 			entry(h, now, integration.ActionRejectedEvicted, "Rejected event %s was evicted: only the newest %d are kept. Use a replay to get it again.", oldest, s.Settings.MaxRejected))
@@ -104,7 +104,7 @@ type turn struct {
 }
 
 // take waits for the integration's turn, or until ctx ends.
-func (t *turns) take(ctx context.Context, in *integration.Integration) (release func(), err error) {
+func (t *turns) take(ctx context.Context, in *integration.Integration) (end func(), err error) {
 	key := store.HistoryOf(in)
 	turn := t.join(key)
 	select {

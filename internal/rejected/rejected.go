@@ -49,7 +49,7 @@ func New(o Options) *Service { return &Service{Options: o} }
 
 // List returns an integration's rejected events, newest first, at most
 // Settings.MaxRejected of them.
-func (s *Service) List(ctx context.Context, tenant, id string) ([]integration.RejectedEntry, error) {
+func (s *Service) List(ctx context.Context, tenant, id string) ([]integration.RejectedRef, error) {
 	in, err := s.Integrations.Get(ctx, tenant, id)
 	if err != nil {
 		return nil, err
@@ -58,8 +58,8 @@ func (s *Service) List(ctx context.Context, tenant, id string) ([]integration.Re
 	if err != nil {
 		return nil, err
 	}
-	slices.Reverse(index.Entries)
-	return index.Entries[:min(len(index.Entries), s.Settings.MaxRejected)], nil
+	slices.Reverse(index.Events)
+	return index.Events[:min(len(index.Events), s.Settings.MaxRejected)], nil
 }
 
 // Get returns one rejected event.

@@ -64,7 +64,7 @@ func (s *Settings) Table() []Setting {
 		Count("max-integrations", "integrations per tenant", &s.MaxIntegrations),
 		Duration("retention", "how long events are kept for starts and replays", &s.Retention),
 		Duration("temporary-grace", "how long a finished replay is kept before it is deleted", &s.TemporaryGrace),
-		Duration("webhook-timeout", "how long a receiver may take to answer", &s.WebhookTimeout),
+		Duration("webhook-timeout", "how long a receiver may take to respond", &s.WebhookTimeout),
 		Count("in-flight", "concurrent calls per integration", &s.InFlight),
 		Duration("follow-budget", "how long live delivery waits for a slow integration before moving it to catch-up", &s.FollowBudget),
 		Duration("retry-min", "upper bound of the first retry delay; doubles with each failure", &s.RetryMin),

@@ -72,11 +72,11 @@ type Exporter interface {
 type File struct {
 	Created time.Time // part of its name
 	Bodies  iter.Seq[[]byte]
-	// Again, unless nil, is an earlier attempt whose outcome is unknown. If that
+	// Pending, unless nil, is an earlier attempt whose outcome is unknown. If that
 	// file is stored, the verdict is Delivered and no body is pulled. Otherwise
 	// the bodies, which must be the same, are written under its key. Verdicts stay
 	// Unknown until the file is proven stored.
-	Again *handoff.Upload
+	Pending *handoff.Upload
 }
 
 // PartTimeout is the longest time that an Exporter spends uploading between two

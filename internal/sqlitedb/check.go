@@ -136,12 +136,12 @@ func checkContent(ctx context.Context, path string, whole, wal bool) error {
 		if table != "" {
 			query = "PRAGMA quick_check(" + table + ")"
 		}
-		var answer string
-		if err := db.QueryRowContext(ctx, query).Scan(&answer); err != nil {
+		var finding string
+		if err := db.QueryRowContext(ctx, query).Scan(&finding); err != nil {
 			return checkFailed(path, err)
 		}
-		if answer != "ok" {
-			return damagedError(path, strings.Join(strings.Fields(answer), " "))
+		if finding != "ok" {
+			return damagedError(path, strings.Join(strings.Fields(finding), " "))
 		}
 	}
 	return nil

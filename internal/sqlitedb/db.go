@@ -57,7 +57,7 @@ func Open(ctx context.Context, dir string) (*DB, error) {
 	}
 	db := &DB{path: filepath.Join(dir, FileName), lock: lock, turns: make(chan struct{}, readers)}
 	if err := db.open(ctx); err != nil {
-		return nil, errors.Join(err, db.release())
+		return nil, errors.Join(err, db.closeAll())
 	}
 	return db, nil
 }
@@ -114,14 +114,14 @@ func dsn(path, options string) string {
 func (db *DB) Close() error {
 	db.closing.Do(func() {
 		db.writer.stop()
-		db.err = db.release()
+		db.err = db.closeAll()
 	})
 	return db.err
 }
 
-// release closes everything that is open. The last connection to close moves the
+// closeAll closes everything that is open. The last connection to close moves the
 // write-ahead log into the database.
-func (db *DB) release() error {
+func (db *DB) closeAll() error {
 	var err error
 	if db.reads != nil {
 		err = db.reads.Close()

@@ -19,13 +19,13 @@ type Cursors interface {
 // Task is the task of the state machine. Set its fields; it is safe for
 // concurrent use.
 type Task struct {
-	Advance func(ctx context.Context, k handoff.Key) (delivery.Step, error)
+	Advance func(ctx context.Context, k handoff.Key) (delivery.Next, error)
 	Cursors Cursors
 	Now     func() time.Time
 }
 
 // Step runs one step of an execution and returns its next state. After an error, or if
-// it is not known whether the step has run, retry it with the same state after a pause.
+// it is not known whether the step has run, retry it with the same state after a delay.
 //
 // The package documentation explains each case.
 func (t *Task) Step(ctx context.Context, s State) (State, error) {
@@ -61,11 +61,11 @@ func (t *Task) takeOver(s State, c *handoff.Cursor) State {
 
 // advance runs the step of an owner.
 func (t *Task) advance(ctx context.Context, s State) (State, error) {
-	step, err := t.Advance(ctx, s.Key())
+	next, err := t.Advance(ctx, s.Key())
 	if err != nil {
 		return State{}, err
 	}
-	if step.Done {
+	if next.Done {
 		return s.done(), nil
 	}
 	c, err := dueCursor(ctx, t.Cursors, s.Key())
@@ -74,11 +74,11 @@ func (t *Task) advance(ctx context.Context, s State) (State, error) {
 		return State{}, err
 	case c == nil:
 		return s.done(), nil
-	case step.Lost: // another execution made the version
+	case next.Lost: // another execution made the version
 		return t.shadow(s, c), nil
 	default:
 		s.Version, s.Shadow = versionOf(c), false
-		return t.wait(s, step.Wait), nil
+		return t.wait(s, next.Wait), nil
 	}
 }
 

@@ -38,31 +38,31 @@ func TestStep(t *testing.T) {
 		name   string
 		state  State
 		cursor handoff.Cursor // before; of Version 0: there is none
-		step   delivery.Step
+		step   delivery.Next
 		after  handoff.Cursor // the step, if it advances
 		want   want
 	}{
-		{"there is none", owner, gone, delivery.Step{}, gone, done(owner, false)},
-		{"not due", owner, handoff.Cursor{Version: mine}, delivery.Step{}, gone, done(owner, false)},
-		{"not due, of others", moved, handoff.Cursor{Version: mine}, delivery.Step{}, gone, done(moved, false)},
-		{"owner", owner, at(0), delivery.Step{Wait: 1500 * time.Millisecond}, handoff.Cursor{DueAt: now, Version: theirs}, want{true, Wait, 2, "10", false}},
-		{"owner, again at once", owner, at(0), delivery.Step{}, handoff.Cursor{DueAt: now, Version: theirs}, want{true, Wait, 0, "10", false}},
-		{"owner, whole seconds", owner, at(0), delivery.Step{Wait: 300 * time.Second}, handoff.Cursor{DueAt: now, Version: theirs}, want{true, Wait, 300, "10", false}},
-		{"owner, years", owner, at(0), delivery.Step{Wait: 30_000 * time.Hour}, handoff.Cursor{DueAt: now, Version: theirs}, want{true, Wait, 3600, "10", false}},
-		{"owner of what is overdue", owner, at(-time.Hour), delivery.Step{Wait: -time.Hour}, handoff.Cursor{DueAt: now, Version: theirs}, want{true, Wait, 0, "10", false}},
-		{"owner that lost the cursor to others", owner, at(0), delivery.Step{Lost: true}, handoff.Cursor{DueAt: now.Add(time.Minute), Version: theirs}, want{true, Wait, 65, "10", true}},
-		{"owner, done", owner, at(0), delivery.Step{Done: true}, at(0), done(owner, true)},
-		{"owner, deleted meanwhile", owner, at(0), delivery.Step{}, gone, done(owner, true)},
-		{"owner, stopped meanwhile", owner, at(0), delivery.Step{}, handoff.Cursor{Version: theirs}, done(owner, true)},
-		{"of any version", unknown, at(0), delivery.Step{}, handoff.Cursor{DueAt: now, Version: theirs}, want{true, Wait, 0, "10", false}},
-		{"moved by others", moved, at(90 * time.Second), delivery.Step{}, gone, want{false, Wait, 95, "z", true}},
-		{"moved by others, overdue", moved, at(-time.Minute), delivery.Step{}, gone, want{false, Wait, 5, "z", true}},
-		{"moved by others, due after long", moved, at(time.Hour + time.Millisecond), delivery.Step{}, gone, done(moved, false)},
-		{"moved by others, due within the hour", moved, at(time.Hour), delivery.Step{}, gone, want{false, Wait, 3600, "z", true}},
-		{"shadow, moved again", movedShadow, at(-time.Minute), delivery.Step{}, gone, done(movedShadow, false)},
-		{"shadow, not moved", shadow, at(-shadowMargin), delivery.Step{}, gone, want{false, Wait, 0, "z", false}},
-		{"shadow, too early", shadow, at(-time.Second), delivery.Step{}, gone, want{false, Wait, 4, "z", true}},
-		{"shadow, much too early", shadow, at(time.Hour), delivery.Step{}, gone, want{false, Wait, 3600, "z", true}},
+		{"there is none", owner, gone, delivery.Next{}, gone, done(owner, false)},
+		{"not due", owner, handoff.Cursor{Version: mine}, delivery.Next{}, gone, done(owner, false)},
+		{"not due, of others", moved, handoff.Cursor{Version: mine}, delivery.Next{}, gone, done(moved, false)},
+		{"owner", owner, at(0), delivery.Next{Wait: 1500 * time.Millisecond}, handoff.Cursor{DueAt: now, Version: theirs}, want{true, Wait, 2, "10", false}},
+		{"owner, again at once", owner, at(0), delivery.Next{}, handoff.Cursor{DueAt: now, Version: theirs}, want{true, Wait, 0, "10", false}},
+		{"owner, whole seconds", owner, at(0), delivery.Next{Wait: 300 * time.Second}, handoff.Cursor{DueAt: now, Version: theirs}, want{true, Wait, 300, "10", false}},
+		{"owner, years", owner, at(0), delivery.Next{Wait: 30_000 * time.Hour}, handoff.Cursor{DueAt: now, Version: theirs}, want{true, Wait, 3600, "10", false}},
+		{"owner of what is overdue", owner, at(-time.Hour), delivery.Next{Wait: -time.Hour}, handoff.Cursor{DueAt: now, Version: theirs}, want{true, Wait, 0, "10", false}},
+		{"owner that lost the cursor to others", owner, at(0), delivery.Next{Lost: true}, handoff.Cursor{DueAt: now.Add(time.Minute), Version: theirs}, want{true, Wait, 65, "10", true}},
+		{"owner, done", owner, at(0), delivery.Next{Done: true}, at(0), done(owner, true)},
+		{"owner, deleted meanwhile", owner, at(0), delivery.Next{}, gone, done(owner, true)},
+		{"owner, stopped meanwhile", owner, at(0), delivery.Next{}, handoff.Cursor{Version: theirs}, done(owner, true)},
+		{"of any version", unknown, at(0), delivery.Next{}, handoff.Cursor{DueAt: now, Version: theirs}, want{true, Wait, 0, "10", false}},
+		{"moved by others", moved, at(90 * time.Second), delivery.Next{}, gone, want{false, Wait, 95, "z", true}},
+		{"moved by others, overdue", moved, at(-time.Minute), delivery.Next{}, gone, want{false, Wait, 5, "z", true}},
+		{"moved by others, due after long", moved, at(time.Hour + time.Millisecond), delivery.Next{}, gone, done(moved, false)},
+		{"moved by others, due within the hour", moved, at(time.Hour), delivery.Next{}, gone, want{false, Wait, 3600, "z", true}},
+		{"shadow, moved again", movedShadow, at(-time.Minute), delivery.Next{}, gone, done(movedShadow, false)},
+		{"shadow, not moved", shadow, at(-shadowMargin), delivery.Next{}, gone, want{false, Wait, 0, "z", false}},
+		{"shadow, too early", shadow, at(-time.Second), delivery.Next{}, gone, want{false, Wait, 4, "z", true}},
+		{"shadow, much too early", shadow, at(time.Hour), delivery.Next{}, gone, want{false, Wait, 3600, "z", true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestStep(t *testing.T) {
 			}
 			put(tt.cursor)
 			var got want
-			d := Task{Cursors: c, Now: func() time.Time { return now }, Advance: func(_ context.Context, k handoff.Key) (delivery.Step, error) {
+			d := Task{Cursors: c, Now: func() time.Time { return now }, Advance: func(_ context.Context, k handoff.Key) (delivery.Next, error) {
 				if k != key {
 					t.Errorf("advanced %v", k)
 				}
@@ -106,11 +106,11 @@ func TestStepHandsErrorsOn(t *testing.T) {
 	for name, failing := range map[string]int{"the first read": 1, "Advance": 2, "the second read": 3} {
 		c := &cursors{cursor: map[handoff.Key]handoff.Cursor{key: {DueAt: now, Version: 35}}, err: map[handoff.Key]error{}}
 		calls := 0
-		d := Task{Now: func() time.Time { return now }, Advance: func(context.Context, handoff.Key) (delivery.Step, error) {
+		d := Task{Now: func() time.Time { return now }, Advance: func(context.Context, handoff.Key) (delivery.Next, error) {
 			if calls++; calls == failing {
-				return delivery.Step{}, unavailable
+				return delivery.Next{}, unavailable
 			}
-			return delivery.Step{Wait: time.Second}, nil
+			return delivery.Next{Wait: time.Second}, nil
 		}}
 		d.Cursors = counting{c, func() error {
 			if calls++; calls == failing {
@@ -149,7 +149,7 @@ func (w *world) pass(span time.Duration) {
 // of the world.
 func (w *world) advanced() bool { return w.now.Sub(w.lastTime) <= 70*time.Second }
 
-func TestLostAnswerIsMadeUpFor(t *testing.T) {
+func TestLostResponseIsMadeUpFor(t *testing.T) {
 	for calls := range 7 { // the function is killed at each call of the store
 		for _, twice := range []bool{false, true} { // and at its take-over, too
 			w := newWorld()

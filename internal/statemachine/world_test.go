@@ -148,7 +148,7 @@ func (w *world) invoke(s State) *invocation {
 		d := Task{
 			Cursors: pausing{w.store, call},
 			Now:     func() time.Time { return w.now },
-			Advance: func(ctx context.Context, k handoff.Key) (delivery.Step, error) { return w.advance(ctx, k, call) },
+			Advance: func(ctx context.Context, k handoff.Key) (delivery.Next, error) { return w.advance(ctx, k, call) },
 		}
 		inv.then, inv.err = d.Step(context.Background(), s)
 	})
@@ -170,24 +170,24 @@ func (p pausing) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, er
 
 // advance is a simplified Advance: it takes the lease of a due cursor, does something,
 // and sets when the cursor is due again.
-func (w *world) advance(ctx context.Context, k handoff.Key, call func() error) (delivery.Step, error) {
+func (w *world) advance(ctx context.Context, k handoff.Key, call func() error) (delivery.Next, error) {
 	c, err := pausing{w.store, call}.Cursor(ctx, k)
 	if err != nil || c.DueAt.IsZero() {
-		return delivery.Step{Done: true}, nil
+		return delivery.Next{Done: true}, nil
 	}
 	if wait := c.DueAt.Sub(w.now); wait > 0 {
-		return delivery.Step{Wait: wait}, nil
+		return delivery.Next{Wait: wait}, nil
 	}
 	if err := call(); err != nil {
-		return delivery.Step{}, err
+		return delivery.Next{}, err
 	}
 	c.DueAt = w.now.Add(lease)
 	if w.store.Commit(ctx, store.PutCursor{Cursor: c}) != nil {
-		return delivery.Step{}, nil
+		return delivery.Next{}, nil
 	}
 	w.leases, w.lastTime = w.leases+1, w.now
 	if err := call(); err != nil {
-		return delivery.Step{}, err
+		return delivery.Next{}, err
 	}
 	o := w.outcome()
 	c.DueAt = w.now.Add(o.wait)
@@ -195,12 +195,12 @@ func (w *world) advance(ctx context.Context, k handoff.Key, call func() error) (
 		c.State, c.DueAt = handoff.Live, time.Time{}
 	}
 	if w.store.Commit(ctx, store.PutCursor{Cursor: c}) != nil {
-		return delivery.Step{}, nil
+		return delivery.Next{}, nil
 	}
 	if err := call(); err != nil {
-		return delivery.Step{}, err
+		return delivery.Next{}, err
 	}
-	return delivery.Step{Done: o.done, Wait: o.wait}, nil
+	return delivery.Next{Done: o.done, Wait: o.wait}, nil
 }
 
 // run runs an execution up to its next call of the store, or to the end of its step.

@@ -40,7 +40,7 @@ func (s *Slots) wanted() bool {
 	return len(s.waiting) > 0
 }
 
-// give releases a slot and resumes workers that wait for one. The caller must not
+// give frees a slot and resumes workers that wait for one. The caller must not
 // hold the lock of a worker.
 func (s *Slots) give() {
 	s.mu.Lock()

@@ -287,7 +287,7 @@ func TestTakeAfterDrop(t *testing.T) {
 	}
 	first, _ := w.take()
 	second, _ := w.take()
-	w.take() // 2a, which is answered after the first segment
+	w.take() // 2a, which is acknowledged after the first segment
 	w.ack(first)
 	w.ack(second)
 	if i, ok := w.take(); !ok || i.event().ID != "2b" {

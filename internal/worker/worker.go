@@ -37,7 +37,7 @@ type Job struct {
 	Stop <-chan struct{}
 }
 
-// Worker sends the events it is given. It pauses when it has nothing to send, when
+// Worker sends the events it is given. It starts no calls when it has nothing to send, when
 // its deadline has passed, and when the receiver fails. It is safe for concurrent
 // use.
 type Worker struct {
@@ -52,7 +52,7 @@ type Worker struct {
 	active   int       // calls in flight
 	deadline time.Time // no call is started from then on
 	closed   bool      // no call is started any more
-	failure  *Failure  // why it paused
+	failure  *Failure  // of the receiver; no call is started after it
 	err      error     // an internal error: Keep failed
 	acks     int       // events acknowledged
 	movedAt  time.Time // when the oldest buffered segment became the oldest

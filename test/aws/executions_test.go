@@ -90,13 +90,13 @@ func TestSweepUnderFaults(t *testing.T) {
 	w.until(t, "its executions were stopped", func() bool {
 		calls := len(behind.all())
 		w.stopExecutions(t)
-		pause(t.Context(), time.Second)
+		sleep(t.Context(), time.Second)
 		return len(behind.all()) == calls
 	})
 	behind.answers(nil)
 	r.call(http.MethodDelete, integrationsPath+"/late", nil, nil)
 	calls := len(behind.all())
-	pause(t.Context(), 2*w.quietAfter)
+	sleep(t.Context(), 2*w.quietAfter)
 
 	if len(behind.all()) > calls {
 		t.Fatal("the cursor advances without a sweep")

@@ -20,7 +20,7 @@ func TestFaults(t *testing.T) {
 	seed := rand.Uint64()
 	w := newWorld(t, stack.Options{Interpreter: true, InvokeThroughFront: true, Seed: seed})
 	operations := w.operations(t)
-	sideBySide(2, func() { w.liveDeliveryFails(t) }, func() { w.answerIsLost(t) })
+	sideBySide(2, func() { w.liveDeliveryFails(t) }, func() { w.responseIsLost(t) })
 	random := rand.New(rand.NewPCG(seed, 1))
 	var rounds []*round
 	var plays []func()

@@ -74,9 +74,9 @@ func (w *world) liveDeliveryFails(t *testing.T) {
 	w.until(t, "without a sweep, events arrive that fanout failed to deliver at first", func() bool { return r.lacks(to) == 0 })
 }
 
-// answerIsLost loses the responses of two steps. The steps ran, so the cursor is
+// responseIsLost loses the responses of two steps. The steps ran, so the cursor is
 // ahead of the execution, which must continue anyway.
-func (w *world) answerIsLost(t *testing.T) {
+func (w *world) responseIsLost(t *testing.T) {
 	r := w.newRound(t)
 	to := r.register("one", nil)
 	w.until(t, "it is live", func() bool { return w.idle(t, r) })

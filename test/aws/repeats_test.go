@@ -74,7 +74,7 @@ func (w *world) publishOnce(t *testing.T, calls int) {
 		all = append(all, func() {
 			for range calls {
 				r.publish(5, 0)
-				pause(t.Context(), 50*time.Millisecond)
+				sleep(t.Context(), 50*time.Millisecond)
 			}
 		})
 	}
@@ -108,7 +108,7 @@ func (w *world) reshard(ctx context.Context, t *testing.T) {
 		func(s []types.Shard) error { return w.merge(ctx, s[0], s[1]) },
 	}
 	for i, step := range steps {
-		pause(ctx, 400*time.Millisecond)
+		sleep(ctx, 400*time.Millisecond)
 		if err := step(w.openShards(t)); err != nil {
 			t.Errorf("step %d: %v", i, err)
 			return
@@ -122,7 +122,7 @@ func (w *world) reshard(ctx context.Context, t *testing.T) {
 			if d.StreamDescriptionSummary.StreamStatus == types.StreamStatusActive {
 				break
 			}
-			pause(ctx, 10*time.Millisecond)
+			sleep(ctx, 10*time.Millisecond)
 		}
 	}
 }

@@ -108,7 +108,7 @@ func (r *round) publish(n, bytes int) {
 const noise = 40 << 10
 
 // play runs the round. bursts is how often it publishes before and after the stop;
-// it pauses after each burst.
+// it waits after each burst.
 func (r *round) play(bursts int, between time.Duration) {
 	r.t.Helper()
 	r.began = time.Now()
@@ -136,14 +136,14 @@ func (r *round) play(bursts int, between time.Duration) {
 	}})
 	for range bursts {
 		r.publish(10, 0)
-		pause(r.t.Context(), between)
+		sleep(r.t.Context(), between)
 	}
 	r.stop("paused")
 	stopped := time.Now()
 	r.register("late", nil)
 	for range bursts {
 		r.publish(10, noise)
-		pause(r.t.Context(), between)
+		sleep(r.t.Context(), between)
 	}
 	r.mu.Lock()
 	r.gaps = append(r.gaps, [2]time.Time{stopped, time.Now()})

@@ -70,7 +70,7 @@ func (c *tenant) try(method, path string, body any, into any) int {
 func (c *tenant) call(method, path string, body, into any) int {
 	c.t.Helper()
 	status := 0
-	c.until(c.t, fmt.Sprintf("%s %s is answered", method, path), func() bool {
+	c.until(c.t, fmt.Sprintf("%s %s gets a response", method, path), func() bool {
 		status = c.try(method, path, body, into)
 		return status != 0 && status < 500
 	})

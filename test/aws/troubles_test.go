@@ -96,7 +96,7 @@ func bucketGone(t *testing.T, w *world) {
 	large.publish(2, 150<<10)
 	small.publish(5, 0)
 	w.until(t, "small segments are delivered", func() bool { return small.lacks(other) == 0 })
-	pause(t.Context(), time.Second)
+	sleep(t.Context(), time.Second)
 	if n := large.lacks(live); n != 2 {
 		t.Errorf("%d events wait for the bucket, want 2", n)
 	}

@@ -133,8 +133,8 @@ func sideBySide(atOnce int, functions ...func()) {
 	g.Wait()
 }
 
-// pause waits for time that nothing can shorten: leases and margins.
-func pause(ctx context.Context, d time.Duration) {
+// sleep waits for time that nothing can shorten: leases and margins.
+func sleep(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
 	case <-ctx.Done():
@@ -196,7 +196,7 @@ func (r *receiver) serve(rw http.ResponseWriter, c call) {
 	if hold != nil {
 		<-hold
 	}
-	pause(context.Background(), delay)
+	sleep(context.Background(), delay)
 	rw.WriteHeader(c.status)
 }
 

@@ -109,7 +109,7 @@ func (s *stage) startNode(ctx context.Context, binary string) error {
 	if s.api, err = client.New("http://"+addr, strings.TrimSpace(string(token))); err != nil {
 		return err
 	}
-	err = s.until(ctx, 10*time.Second, "the node answers", func() (bool, error) {
+	err = s.until(ctx, 10*time.Second, "the node responds", func() (bool, error) {
 		_, err := s.api.Integrations(ctx)
 		return err == nil, nil
 	})

@@ -27,7 +27,7 @@ type answer struct {
 	body   []byte
 }
 
-// try makes a call that may get no answer.
+// try makes a call that may get no response.
 func (c *client) try(ctx context.Context, method, path, body string) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.node.url()+path, strings.NewReader(body))
 	if err != nil {

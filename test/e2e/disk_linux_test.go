@@ -64,7 +64,7 @@ const noMount = "no small file system"
 
 func inNamespace() bool { return os.Getenv(binaryVariable) != "" }
 
-// TestFullDisk fills the disk under a busy node. Publishing answers 503, what
+// TestFullDisk fills the disk under a busy node. Publishing returns 503, what
 // was acknowledged arrives, and all goes on when there is room.
 func TestFullDisk(t *testing.T) {
 	if !inNamespace() {

@@ -40,7 +40,7 @@ func TestKill(t *testing.T) {
 	l := startLoad(t, c, 3)
 	stopToggling := toggle(t, c, "toggled")
 	for round := range rounds {
-		pause(t, 200*time.Millisecond, time.Second)
+		sleep(t, 200*time.Millisecond, time.Second)
 		n.kill()
 		kills++
 		if round%3 == 2 { // and once more while it starts
@@ -49,7 +49,7 @@ func TestKill(t *testing.T) {
 		}
 		n.start()
 	}
-	pause(t, 200*time.Millisecond, 400*time.Millisecond)
+	sleep(t, 200*time.Millisecond, 400*time.Millisecond)
 	l.end()
 	stopToggling()
 	if a := c.call(t, "POST", eventstream+"/toggled/_start", ""); a.status != http.StatusOK {
@@ -138,13 +138,13 @@ func (n *node) startAndKill(after time.Duration) {
 	if err := cmd.Start(); err != nil {
 		n.t.Fatal(err)
 	}
-	pause(n.t, after, after+time.Millisecond)
+	sleep(n.t, after, after+time.Millisecond)
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 }
 
-// pause waits for a random time.
-func pause(t *testing.T, least, most time.Duration) {
+// sleep waits for a random time.
+func sleep(t *testing.T, least, most time.Duration) {
 	select {
 	case <-time.After(least + rand.N(most-least)):
 	case <-t.Context().Done():

@@ -24,11 +24,11 @@ import (
 type sink struct {
 	mu      sync.Mutex
 	taken   map[string]int // by event id
-	begun   map[string]int // calls, answered or not
+	begun   map[string]int // calls, with a response or not
 	retried int            // calls with an attempt beyond the first
 	delay   time.Duration
-	failing int  // of so many calls one is answered with a 503; 0: none
-	hanging bool // calls are not answered at all
+	failing int  // one of so many calls gets a 503; 0: none
+	hanging bool // calls get no response
 	url     string
 }
 

@@ -84,7 +84,7 @@ func environ(env map[string]string) []string {
 }
 
 // start starts the process, at the address it had before, and returns when it
-// answers.
+// responds.
 func (n *node) start() {
 	n.t.Helper()
 	addr := n.addr

@@ -62,7 +62,7 @@ func inForce(t *testing.T, env map[string]string) settings.Settings {
 	return s
 }
 
-// A request's id in an error answer is the one in the log line of the request.
+// A request's id in an error response is the one in the log line of the request.
 func TestRequestID(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, plain, fast, "--dev")

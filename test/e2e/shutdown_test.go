@@ -25,7 +25,7 @@ func TestShutdown(t *testing.T) {
 	l := startLoad(t, c, 2)
 	slow := c.slowly(t)
 	for range 3 {
-		pause(t, 300*time.Millisecond, 900*time.Millisecond)
+		sleep(t, 300*time.Millisecond, 900*time.Millisecond)
 		code, took := n.end()
 		if code != 0 || took > shutdownLimit {
 			t.Errorf("it ended with %d, after %v", code, took)
@@ -57,7 +57,7 @@ func (s *sink) setDelay(d time.Duration) {
 	s.delay = d
 }
 
-// A receiver that never answers does not keep the node from ending in time.
+// A receiver that never responds does not keep the node from ending in time.
 func TestShutdownWithHangingReceiver(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, checked, map[string]string{"SLUICE_LOG_LEVEL": "debug", "SLUICE_WEBHOOK_TIMEOUT": "1m"}, "--dev")

@@ -157,7 +157,7 @@ func files(t *testing.T, env *Env) {
 	began := time.Now()
 	d := c.register("prefixed", b.fields("//in/events//"))
 	if d.S3["key_prefix"] != "in/events" || d.S3["aws_secret_access_key"] != masked(env.S3.SecretAccessKey) || d.S3["bucket"] != b.name {
-		t.Errorf("the answer to the registration has %v", d.S3)
+		t.Errorf("the response to the registration has %v", d.S3)
 	}
 	c.register("bare", merged(b.fields(""), object{"filter_conditions": object{"entity_filter": []string{"return"}}}))
 	orders, returns := c.publish("order.created", 40), c.publish("return.created", 10)

@@ -16,7 +16,7 @@ var failing = []scenario{
 	{"Retry-After is honoured", retryAfter},
 	{"a receiver that hangs does not delay others", hanging},
 	{"a failing receiver gets all in the end", flaky},
-	{"an answer without an end", endless},
+	{"a response without an end", endless},
 }
 
 // failures has a receiver fail twice, in all the ways, and then take the event.
@@ -132,14 +132,14 @@ func retryAfter(t *testing.T, env *Env) {
 			r.handles(nil)
 			r.has(id)
 			calls := r.all()
-			if pause := calls[1].at.Sub(calls[0].at); len(calls) != 2 || pause < 1900*time.Millisecond {
-				t.Errorf("%d calls, the second after %v; it was asked to wait for 2 s", len(calls), pause)
+			if delay := calls[1].at.Sub(calls[0].at); len(calls) != 2 || delay < 1900*time.Millisecond {
+				t.Errorf("%d calls, the second after %v; it was asked to wait for 2 s", len(calls), delay)
 			}
 		})
 	}
 }
 
-// hanging has a receiver that never answers next to one that does. An event takes
+// hanging has a receiver that never responds next to one that does. An event takes
 // hardly longer to the latter than it did without the former.
 func hanging(t *testing.T, env *Env) {
 	c := newTenant(t, env)
@@ -175,7 +175,7 @@ func hanging(t *testing.T, env *Env) {
 	stuck.has(ids)
 	for _, a := range fast.all() {
 		if a.attempt != 1 {
-			t.Errorf("the receiver that answers got attempt %d of %s", a.attempt, a.ID)
+			t.Errorf("the receiver that responds got attempt %d of %s", a.attempt, a.ID)
 		}
 	}
 	if actions := c.reasons("fast", "retry_triggered"); len(actions) > 0 {
@@ -213,7 +213,7 @@ func flaky(t *testing.T, env *Env) {
 	}
 }
 
-// endless has a receiver that answers 200 and then sends, slowly, as much as is
+// endless has a receiver that returns 200 and then sends, slowly, as much as is
 // taken: it counts as delivered, and is soon cut off.
 func endless(t *testing.T, env *Env) {
 	c := newTenant(t, env)
@@ -237,10 +237,10 @@ func endless(t *testing.T, env *Env) {
 		select {
 		case n := <-sent:
 			if n > 64<<20 { // what fits into the buffers on the way, and far less
-				t.Errorf("%d bytes of an answer were taken", n)
+				t.Errorf("%d bytes of a response were taken", n)
 			}
 		case <-time.After(env.Patience):
-			t.Fatal("the answer is still being read")
+			t.Fatal("the response is still being read")
 		}
 	}
 	all.has(ids)

@@ -149,7 +149,7 @@ func update(t *testing.T, env *Env) {
 	c.call("PATCH", path("shop"), doc, "Content-Type", "application/merge-patch+json").ok(200, &got)
 	delete(doc, "filter_conditions")
 	if diff := cmp.Diff(doc, got); diff != "" {
-		t.Errorf("the answer to the update (-want +got):\n%s", diff)
+		t.Errorf("the response to the update (-want +got):\n%s", diff)
 	}
 	c.start("shop")
 	second.has(held)
@@ -270,7 +270,7 @@ func limit(t *testing.T, env *Env) {
 	for i, a := range answers {
 		switch {
 		case a == nil:
-			t.Fatal("a registration got no answer")
+			t.Fatal("a registration got no response")
 		case a.status == http.StatusOK:
 			taken = fmt.Sprintf("n-%d", i)
 		default:

@@ -48,7 +48,7 @@ type arrival struct {
 	header  http.Header
 	body    []byte
 	attempt int
-	status  int // that it was answered with; 0: not answered yet
+	status  int // of its response; 0: none yet
 }
 
 // receiver is a webhook receiver that remembers what arrives.
@@ -62,11 +62,11 @@ type receiver struct {
 
 	mu       sync.Mutex
 	answer   func(*arrival) int
-	handler  http.HandlerFunc // answers instead of answer, where set
+	handler  http.HandlerFunc // runs instead of answer, where set
 	arrivals []*arrival
 }
 
-// newReceiver serves a receiver for a tenant's events. It answers 200.
+// newReceiver serves a receiver for a tenant's events. It returns 200.
 func newReceiver(c *tenant) *receiver {
 	r := &receiver{t: c.t, env: c.env, tenant: c.name}
 	r.listen("127.0.0.1:0")
@@ -97,15 +97,15 @@ func (r *receiver) close() {
 	r.server.Close()
 }
 
-// answers makes it answer with what f returns; 0 closes the connection without
-// an answer. f is called for one arrival at a time, and must not block.
+// answers makes it respond with what f returns; 0 closes the connection without
+// a response. f is called for one arrival at a time, and must not block.
 func (r *receiver) answers(f func(*arrival) int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answer = f
 }
 
-// status makes it answer with a status, always.
+// status makes it respond with a status, always.
 func (r *receiver) status(code int) { r.answers(func(*arrival) int { return code }) }
 
 // handles makes h answer. Arrivals are remembered all the same.
@@ -190,7 +190,7 @@ func (r *receiver) attempts(id string) []int {
 	return slices.Compact(list)
 }
 
-// taken are the ids of the events that were answered with a 2xx, in order.
+// taken are the ids of the events that got a 2xx, in order.
 func (r *receiver) taken() []string {
 	var ids []string
 	for _, a := range r.all() {

@@ -80,7 +80,7 @@ var httpClient = &http.Client{
 	Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
 }
 
-// answer is what the service answered to a call.
+// answer is the response to a call.
 type answer struct {
 	t      *testing.T
 	call   string
@@ -100,7 +100,7 @@ func (c *tenant) call(method, path string, body any, headers ...string) *answer 
 	return a
 }
 
-// try is call for where no answer may come.
+// try is call for where no response may come.
 func (c *tenant) try(method, path string, body any, headers ...string) (*answer, error) {
 	c.t.Helper()
 	var reader io.Reader
@@ -155,7 +155,7 @@ func (a *answer) ok(status int, into ...any) *answer {
 	return a
 }
 
-// empty fails the test unless the answer is a 200 without anything in it.
+// empty fails the test unless the response is a 200 without anything in it.
 func (a *answer) empty() {
 	a.t.Helper()
 	if a.ok(http.StatusOK); string(bytes.TrimSpace(a.body)) != "{}" {
@@ -163,7 +163,7 @@ func (a *answer) empty() {
 	}
 }
 
-// fails fails the test unless the answer is an error in the one shape, with
+// fails fails the test unless the response is an error in the one shape, with
 // this status and code, whose message has the words.
 func (a *answer) fails(status int, code string, words ...string) {
 	a.t.Helper()
@@ -356,7 +356,7 @@ func (c *tenant) send(body any, headers ...string) []string {
 	return c.call("POST", eventsPath, body, headers...).ids()
 }
 
-// ids are those in the answer to a publish call.
+// ids are those in the response to a publish call.
 func (a *answer) ids() []string {
 	a.t.Helper()
 	var list struct{ Events []map[string]string }

@@ -98,8 +98,8 @@ func TestAppendOfNothingReturnsTheLastSegment(t *testing.T) {
 	}
 }
 
-// The SDK sends a put again whose answer is lost, and finds it done.
-func TestALostAnswerWithoutASource(t *testing.T) {
+// The SDK sends a put again whose response is lost, and finds it done.
+func TestALostResponseWithoutASource(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	l := r.process()
@@ -120,7 +120,7 @@ func TestALostAnswerWithoutASource(t *testing.T) {
 	equal(t, "ids", r.ids(), wantIDs(1, 2))
 }
 
-func TestLostAnswers(t *testing.T) {
+func TestLostResponses(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]int{"one": 1, "two": 2, "all": 3} {
 		t.Run(name, func(t *testing.T) {

@@ -6,7 +6,7 @@
 //
 // Order by time is weaker than on a single node. In the log, published_at may be out
 // of order by up to Options.Margin: the most by which clocks differ, plus the most time
-// that a publish takes to reach the stream. Answers by time err on the safe side by it.
+// that a publish takes to reach the stream. Results by time err on the safe side by it.
 //
 // DynamoDB removes expired items by its own clock, in no order and up to days late. So
 // readers ignore a segment past its expiry, whether its item still exists or not, and

@@ -166,7 +166,7 @@ func TestExpired(t *testing.T) {
 	}
 }
 
-// checkExpired checks the log's answers when the segments up to a number have expired.
+// checkExpired checks the log's results when the segments up to a number have expired.
 func checkExpired(t *testing.T, r *rig, upTo, length uint64) {
 	t.Helper()
 	for _, after := range []uint64{0, upTo / 2, upTo, upTo + 1} {

@@ -221,7 +221,7 @@ type recorder struct {
 	t     testing.TB
 	mu    sync.Mutex
 	calls []string
-	// fault is asked before and after each call; what it returns is the answer
+	// fault is asked before and after each call; what it returns is the response
 	// instead, if it is not 0.
 	fault func(operation string, done bool) (status int)
 }

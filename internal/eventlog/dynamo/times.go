@@ -11,8 +11,8 @@ import (
 // Seek and OffsetForTime use binary search, although the times of segments are in order
 // only to within Margin: an event that follows one published at T was published at
 // T - Margin or later. So each tests segments with a predicate that gives the same
-// answer for all segments on one side of the one that matters, and errs on the safe side
-// within the margin. The answers may alternate elsewhere: the search still ends between
+// result for all segments on one side of the one that matters, and errs on the safe side
+// within the margin. The results may alternate elsewhere: the search still ends between
 // a segment that does not match and a next one that does.
 
 // Seek implements eventlog.Log.

@@ -23,7 +23,7 @@ type Harness struct {
 	// Trim deletes the segments whose events are all older than the given time. If it is
 	// nil, the tests that need it are skipped.
 	Trim func(ctx context.Context, before time.Time) error
-	// Margin is by how much the log's answers by time may err on the safe side, 0 if
+	// Margin is by how much the log's results by time may err on the safe side, 0 if
 	// they are exact.
 	Margin time.Duration
 }

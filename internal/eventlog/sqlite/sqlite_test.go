@@ -38,8 +38,7 @@ func TestLog(t *testing.T) {
 	})
 }
 
-// The same without the segments in memory, so that the database is what
-// answers.
+// The same without the segments in memory, read from the database.
 func TestLogFromDisk(t *testing.T) {
 	logtest.Run(t, func(t *testing.T, now func() time.Time) logtest.Harness {
 		l, _ := open(t, t.TempDir(), now)

@@ -170,7 +170,7 @@ func TestGivesUpBeforeTheDeadline(t *testing.T) {
 			call func(ctx context.Context) error
 		}{
 			{"throttled", func(context.Context) error { return errFault }},
-			{"no answer", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
+			{"no response", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
 		} {
 			s, client := setup(t)
 			client.fails = func(ctx context.Context, _ int, _ []Record) ([]int, error) { return nil, tt.call(ctx) }
@@ -191,7 +191,7 @@ func TestGivesUpBeforeTheDeadline(t *testing.T) {
 }
 
 // A call without a response does not use up all the time.
-func TestAnAnswerIsNotWaitedForForever(t *testing.T) {
+func TestAResponseIsNotWaitedForForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, client := setup(t)
 		client.fails = func(ctx context.Context, call int, _ []Record) ([]int, error) {

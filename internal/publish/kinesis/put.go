@@ -22,9 +22,9 @@ const (
 
 const (
 	tries       = 8
-	firstPause  = 100 * time.Millisecond // doubles, with full jitter
-	longestWait = 5 * time.Second        // of a pause, and for a response
-	toAnswer    = time.Second            // of the context's time, left for the caller to respond
+	firstDelay  = 100 * time.Millisecond // doubles, with full jitter
+	longestWait = 5 * time.Second        // of a delay, and for a response
+	toRespond   = time.Second            // of the context's time, left for the caller to respond
 )
 
 // put puts the records and retries those that fail; records that succeed at the first
@@ -32,7 +32,7 @@ const (
 func (s *Stream) put(ctx context.Context, records []record) ([]record, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-toAnswer))
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-toRespond))
 		defer cancel()
 	}
 	for try := range tries {
@@ -40,7 +40,7 @@ func (s *Stream) put(ctx context.Context, records []record) ([]record, error) {
 		if len(left) == 0 {
 			return nil, nil
 		}
-		if try == tries-1 || !awserror.Temporary(err) || !pause(ctx, try) {
+		if try == tries-1 || !awserror.Temporary(err) || !sleep(ctx, try) {
 			return left, err
 		}
 		records = left
@@ -105,9 +105,9 @@ func (s *Stream) call(ctx context.Context, records []record) ([]record, error) {
 // once disables the SDK's retries: put retries only what failed.
 func once(o *kinesis.Options) { o.RetryMaxAttempts = 1 }
 
-// pause waits before the next attempt. It reports whether there is time for one.
-func pause(ctx context.Context, try int) bool {
-	wait := backoff.Full(firstPause, try+1, longestWait, nil)
+// sleep waits before the next attempt. It reports whether there is time for one.
+func sleep(ctx context.Context, try int) bool {
+	wait := backoff.Full(firstDelay, try+1, longestWait, nil)
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
 		return false
 	}

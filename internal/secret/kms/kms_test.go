@@ -185,7 +185,7 @@ func TestFailures(t *testing.T) {
 		{"a fault without a body", func(w http.ResponseWriter) { w.WriteHeader(503) }, problem.Unavailable, "Try again in a moment"},
 		{"a dependency", answer(500, "DependencyTimeoutException"), problem.Unavailable, "Try again in a moment"},
 		{"key not at hand", answer(500, "KeyUnavailableException"), problem.Unavailable, "Try again in a moment"},
-		{"no answer", func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, problem.Unavailable, "Try again in a moment"},
+		{"no response", func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, problem.Unavailable, "Try again in a moment"},
 		{"denied", answer(400, "AccessDeniedException"), problem.Internal, "not allowed to use the secrets key"},
 		{"disabled", answer(400, "DisabledException"), problem.Internal, "is disabled. Enable it"},
 		{"to be deleted", answer(400, "KMSInvalidStateException"), problem.Internal, "cancel the deletion"},

@@ -70,7 +70,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (t *Transport) Send(ctx context.Context, req *http.Request) (*http.Response, error) {
 	c := t.calls.Get().(*call)
 	c.header, c.repeatable, c.reused = req.Header, req.GetBody != nil, false
-	c.answered.Store(false)
+	c.responded.Store(false)
 	trace := &c.trace
 	if httptrace.ContextClientTrace(ctx) != nil {
 		own := c.trace // WithClientTrace adds the caller's hooks to it
@@ -84,7 +84,7 @@ func (t *Transport) Send(ctx context.Context, req *http.Request) (*http.Response
 		t.calls.Put(c)
 		return res, nil
 	}
-	if !c.repeatable || !c.reused || c.answered.Load() || ctx.Err() != nil {
+	if !c.repeatable || !c.reused || c.responded.Load() || ctx.Err() != nil {
 		return nil, err // c may still be in use
 	}
 	return t.repeat(ctx, req)
@@ -116,13 +116,13 @@ type call struct {
 	header     http.Header
 	repeatable bool
 	reused     bool
-	answered   atomic.Bool
+	responded  atomic.Bool
 }
 
 func newCall() any {
 	c := new(call)
 	c.trace.GotConn = c.gotConn
-	c.trace.GotFirstResponseByte = func() { c.answered.Store(true) }
+	c.trace.GotFirstResponseByte = func() { c.responded.Store(true) }
 	return c
 }
 

@@ -39,7 +39,7 @@ func TestRequestIsRepeatedOnceOnAFreshConnection(t *testing.T) {
 		keep(t, s, client, 100)
 		for i := range 100 {
 			if err := post(t, client, "http"); err != nil {
-				t.Errorf("request %d: %v, want it answered on a fresh connection", i, err)
+				t.Errorf("request %d: %v, want it to succeed on a fresh connection", i, err)
 			}
 			got := s.requests()
 			if len(got) != 2 || got[0].nth != 2 || got[1].nth != 1 {
@@ -66,7 +66,7 @@ func TestRepeatIsNotRepeated(t *testing.T) {
 	})
 }
 
-func TestNoRepeatAfterAByteOfAnAnswer(t *testing.T) {
+func TestNoRepeatAfterAByteOfAResponse(t *testing.T) {
 	for _, part := range []string{"H", "HTTP/1.1 200 OK\r\nContent-", "HTTP/1.1 103 Early Hints\r\n\r\n", "no HTTP\r\n\r\n"} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &server{answer: func(request) string { return part }}

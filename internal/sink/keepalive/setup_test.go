@@ -24,8 +24,8 @@ type request struct {
 	closes bool
 }
 
-// server is an in-memory server. It sends its answer unchanged, and closes the
-// connection if the answer says so or is incomplete.
+// server is an in-memory server. It sends its response unchanged, and closes the
+// connection if the response says so or is incomplete.
 type server struct {
 	answer func(request) string
 	wrap   func(net.Conn) net.Conn // nil: nothing
@@ -121,7 +121,7 @@ func postTogether(t *testing.T, c http.RoundTripper, n int) {
 	all.Wait()
 }
 
-// together returns an answer that is sent once n requests have arrived.
+// together returns a response that is sent once n requests have arrived.
 func together(n int) func(request) string {
 	var mu sync.Mutex
 	here, all := 0, make(chan struct{})

@@ -16,8 +16,8 @@ type answeredEarly struct{ io.Reader }
 func (answeredEarly) WriteTo(io.Writer) (int64, error) { return 0, io.EOF }
 func (answeredEarly) Close() error                     { return nil }
 
-// An answer that begins early, and goes on for long, comes whole.
-func TestAnswerThatBeginsEarlyIsReadToItsEnd(t *testing.T) {
+// A response that begins early, and goes on for long, comes whole.
+func TestResponseThatBeginsEarlyIsReadToItsEnd(t *testing.T) {
 	const body = "<CompleteMultipartUpload/>"
 	begun := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -40,6 +40,6 @@ func TestAnswerThatBeginsEarlyIsReadToItsEnd(t *testing.T) {
 	}
 	defer res.Body.Close()
 	if got, err := io.ReadAll(res.Body); err != nil || string(got) != "<?xml?>\n the end" {
-		t.Errorf("the answer is %q, %v; want all of it", got, err)
+		t.Errorf("the response is %q, %v; want all of it", got, err)
 	}
 }

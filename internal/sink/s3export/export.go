@@ -46,9 +46,9 @@ type confirmFunc = func(context.Context, handoff.Upload) error
 // Export writes one file. See sink.Exporter. It does not call confirm for an empty
 // sequence.
 func (x *Exporter) Export(ctx context.Context, f sink.File, confirm func(context.Context, handoff.Upload) error) sink.Verdict {
-	u := &upload{Exporter: x, confirm: confirm, unknown: f.Again != nil}
+	u := &upload{Exporter: x, confirm: confirm, unknown: f.Pending != nil}
 	defer u.releaseBuffer()
-	stored, err := u.resolve(ctx, f.Again, f.Created)
+	stored, err := u.resolve(ctx, f.Pending, f.Created)
 	if !stored && err == nil {
 		err = u.run(ctx, f)
 	}

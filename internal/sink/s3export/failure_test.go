@@ -214,7 +214,7 @@ func skip(r io.Reader) io.Reader {
 	return r
 }
 
-func TestEndlessAnswerIsCutOff(t *testing.T) {
+func TestEndlessResponseIsCutOff(t *testing.T) {
 	x := open(t, exportTo(serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(500)
 		buf := make([]byte, 32<<10)
@@ -232,11 +232,11 @@ func TestEndlessAnswerIsCutOff(t *testing.T) {
 		t.Errorf("Export = %+v", v)
 	}
 	if used := after.TotalAlloc - before.TotalAlloc; used > 32<<20 {
-		t.Errorf("an endless answer allocated %d MiB", used>>20)
+		t.Errorf("an endless response allocated %d MiB", used>>20)
 	}
 }
 
-func TestLateAnswerSaysSo(t *testing.T) {
+func TestLateResponseSaysSo(t *testing.T) {
 	x := open(t, exportTo("http://127.0.0.1:9"))
 	u := &upload{Exporter: x}
 	err := u.limit(t.Context(), time.Millisecond, func(ctx context.Context) error {
@@ -262,7 +262,7 @@ func TestRevokedPartReadsNoMore(t *testing.T) {
 	}
 }
 
-func TestAnswerBeforeTheBodyIsRead(t *testing.T) {
+func TestResponseBeforeTheBodyIsRead(t *testing.T) {
 	x := open(t, exportTo(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if requestKind(r) == "part" {
 			w.Header().Set("ETag", `"0"`)

@@ -11,7 +11,7 @@ import (
 )
 
 // A web console, a login page or an error page may respond with 200 to everything.
-func TestAnswerWithoutProofIsNoSuccess(t *testing.T) {
+func TestResponseWithoutProofIsNoSuccess(t *testing.T) {
 	const (
 		html   = "<!doctype html><html><title>Console</title></html>"
 		failed = "<Error><Code>InternalError</Code></Error>"

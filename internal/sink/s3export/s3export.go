@@ -48,10 +48,10 @@ import (
 )
 
 const (
-	partSize       = 5 << 20  // the minimum that S3 accepts, except for the last part
-	maxAnswerBytes = 1 << 20  // of a response body; the SDK reads all of an error into memory
-	maxHeaderBytes = 64 << 10 // of a response
-	idleTimeout    = 5 * time.Second
+	partSize         = 5 << 20  // the minimum that S3 accepts, except for the last part
+	maxResponseBytes = 1 << 20  // of a response body; the SDK reads all of an error into memory
+	maxHeaderBytes   = 64 << 10 // of a response
+	idleTimeout      = 5 * time.Second
 )
 
 // Options configures a Client.
@@ -126,7 +126,7 @@ func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
 	res.Body = struct {
 		io.Reader
 		io.Closer
-	}{&untilResult{body: io.LimitReader(res.Body, maxAnswerBytes)}, res.Body}
+	}{&untilResult{body: io.LimitReader(res.Body, maxResponseBytes)}, res.Body}
 	return res, nil
 }
 
@@ -161,9 +161,9 @@ func (u *untilResult) Read(p []byte) (int, error) {
 }
 
 // onlyReader hides a body's WriteTo. The SDK closes the body of a request as soon
-// as an answer begins, and its WriteTo then fails with io.EOF. net/http looks
+// as a response begins, and its WriteTo then fails with io.EOF. net/http looks
 // for bytes beyond the length once it has sent them, takes that for a failed
-// write, and closes the connection: the answer to a CompleteMultipartUpload,
+// write, and closes the connection: the response to a CompleteMultipartUpload,
 // which may take minutes after its first byte, would be cut off.
 type onlyReader struct{ io.ReadCloser }
 

@@ -25,7 +25,7 @@ func attempts(t testing.TB, x *Exporter, size int) []sink.Verdict {
 	var verdicts []sink.Verdict
 	var again, last *handoff.Upload
 	for range 20 {
-		f := sink.File{Created: noon, Bodies: lines(1, size), Again: again}
+		f := sink.File{Created: noon, Bodies: lines(1, size), Pending: again}
 		v := x.Export(context.Background(), f, func(_ context.Context, u handoff.Upload) error {
 			u.Created, last = noon, &u
 			return nil
@@ -62,8 +62,8 @@ func (c *cuts) next(r *http.Request) s3test.Cut {
 
 // Wherever connections are cut, the events end up in the bucket exactly once: a
 // file whose response was lost is found or overwritten.
-func TestLostAnswersMakeNoSecondFile(t *testing.T) {
-	cut := rapid.SliceOfN(rapid.SampledFrom([]s3test.Cut{s3test.Nowhere, s3test.BeforeBody, s3test.InBody, s3test.AfterStored, s3test.InAnswer}), 0, 3)
+func TestLostResponsesMakeNoSecondFile(t *testing.T) {
+	cut := rapid.SliceOfN(rapid.SampledFrom([]s3test.Cut{s3test.Nowhere, s3test.BeforeBody, s3test.InBody, s3test.AfterStored, s3test.InResponse}), 0, 3)
 	rapid.Check(t, func(rt *rapid.T) {
 		size := rapid.SampledFrom([]int{100, maxPut}).Draw(rt, "size")
 		mayAsk := rapid.Bool().Draw(rt, "the keys may ask for files")
@@ -143,7 +143,7 @@ func TestStuckCompletionIsNotRepeatedForever(t *testing.T) {
 		s.handler.ServeHTTP(w, r)
 	}))))
 	u := &handoff.Upload{Key: "in/events/acme/1-data-a.export", ID: "stuck", ETags: []string{`"0"`}, Size: 101, Created: noon.Add(-completeFor)}
-	f := sink.File{Created: noon, Bodies: lines(1, 100), Again: u}
+	f := sink.File{Created: noon, Bodies: lines(1, 100), Pending: u}
 	if v := x.Export(t.Context(), f, yes); v != delivered {
 		t.Errorf("Export = %+v", v)
 	}
@@ -153,7 +153,7 @@ func TestStuckCompletionIsNotRepeatedForever(t *testing.T) {
 }
 
 // Export waits minutes for a slow completion and keeps calling confirm.
-func TestSlowAnswerIsWaitedFor(t *testing.T) {
+func TestSlowResponseIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		var confirmed []time.Duration

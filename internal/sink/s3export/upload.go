@@ -160,12 +160,12 @@ const maxProof = 2048
 
 // proves returns an error unless a response has what S3 returns with a success: an
 // ETag or an upload id.
-func proves(proof *string, answer middleware.Metadata) error {
+func proves(proof *string, metadata middleware.Metadata) error {
 	if n := len(aws.ToString(proof)); n > 0 && n <= maxProof {
 		return nil
 	}
 	status := http.StatusOK
-	if res, ok := awsmiddleware.GetRawResponse(answer).(*smithyhttp.Response); ok {
+	if res, ok := awsmiddleware.GetRawResponse(metadata).(*smithyhttp.Response); ok {
 		status = res.StatusCode
 	}
 	return noProofError{status}

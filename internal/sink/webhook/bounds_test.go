@@ -26,7 +26,7 @@ var unending = map[string]string{
 
 // A receiver that has sent a status but never ends its body has the event. The
 // call ends after a second, not after the timeout or never.
-func TestAnswerWithoutEnd(t *testing.T) {
+func TestResponseWithoutEnd(t *testing.T) {
 	for name, text := range unending {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -57,7 +57,7 @@ func TestAnswerWithoutEnd(t *testing.T) {
 
 // Sending a byte from time to time extends neither that second nor the timeout of
 // the call.
-func TestAnswerThatDribbles(t *testing.T) {
+func TestResponseThatDribbles(t *testing.T) {
 	for _, tt := range []struct{ answersAfter, want time.Duration }{
 		{0, drainTimeout},
 		{options().Timeout - drainTimeout/4, options().Timeout},
@@ -100,14 +100,14 @@ func TestEndOfTheContextAfterTheStatus(t *testing.T) {
 }
 
 // Every wait before a response ends with the call's timeout.
-func TestWaitsBeforeAnAnswerAreBounded(t *testing.T) {
-	flood := func(pause time.Duration) func(net.Conn, *bufio.Reader) {
+func TestWaitsBeforeAnResponseAreBounded(t *testing.T) {
+	flood := func(delay time.Duration) func(net.Conn, *bufio.Reader) {
 		return func(c net.Conn, r *bufio.Reader) {
 			readRequest(r)
 			var err error
 			for err == nil {
 				_, err = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
-				time.Sleep(pause)
+				time.Sleep(delay)
 			}
 		}
 	}

@@ -86,7 +86,7 @@ func TestConnectionClosedWhileIdle(t *testing.T) {
 	url := rawReceiver(t, func(c net.Conn, r *bufio.Reader) {
 		requests.Add(1)
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-		readRequest(r) // the next call on this connection gets no answer
+		readRequest(r) // the next call on this connection gets no response
 	})
 	sender := open(t, newClient(t, nil), hookTo(url))
 	for i := range 5 {

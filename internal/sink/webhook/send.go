@@ -56,7 +56,7 @@ func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) sink.Ver
 	req := s.request(e, attempt)
 	res, err := s.client.transport.Send(call, &req)
 	if err != nil {
-		return s.noAnswer(ctx, call, err)
+		return s.noResponse(ctx, call, err)
 	}
 	if res.Body == http.NoBody {
 		return s.verdict(res, nil)
@@ -125,9 +125,9 @@ func (s *Sender) signatures(now time.Time, id, timestamp string, body []byte) st
 	return string(value)
 }
 
-// noAnswer returns the verdict of a call without a response: Interrupted if ctx
+// noResponse returns the verdict of a call without a response: Interrupted if ctx
 // ended, Retry if the call timed out or failed.
-func (s *Sender) noAnswer(ctx, call context.Context, err error) sink.Verdict {
+func (s *Sender) noResponse(ctx, call context.Context, err error) sink.Verdict {
 	cause := ""
 	switch {
 	case errors.Is(context.Cause(call), s.client.late):

@@ -99,7 +99,7 @@ func (s *Store) changesOf(w store.Write, order string) ([]change, error) {
 	case store.DeleteCursor:
 		return []change{remove(cursorKey(w.Cursor.Key), w.Cursor.Version)}, nil
 	case store.PutRejectedIndex:
-		return putRecord(indexKey(w.History), w.Index.Entries, &w.Index.Version, "", time.Time{})
+		return putRecord(indexKey(w.History), w.Index.Events, &w.Index.Version, "", time.Time{})
 	case store.PutRejected:
 		it, err := newRejected(rejectedKey(w.History, w.Rejected.Event.ID), w.Rejected)
 		if err != nil {

@@ -155,7 +155,7 @@ func TestBusyForAWhile(t *testing.T) {
 	}
 }
 
-func TestPausesEndWithTheContext(t *testing.T) {
+func TestDelaysEndWithTheContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	s, w := answering(t, func(n int, _ string) string {

@@ -29,7 +29,7 @@ func fill(t *testing.T, s *dynamo.Store, h store.History, entries int) {
 		d := event.Draft{ID: rejectedID + fmt.Sprint(i), Name: "a.b", Payload: []byte("{}")}
 		writes = append(writes, store.PutRejected{History: h, Rejected: &integration.Rejected{Event: d.Stamp(h.Tenant, base), CreatedAt: base}})
 	}
-	commit(t, s, append(writes, store.PutRejectedIndex{History: h, Index: &integration.RejectedIndex{Entries: make([]integration.RejectedEntry, 2)}})...)
+	commit(t, s, append(writes, store.PutRejectedIndex{History: h, Index: &integration.RejectedIndex{Events: make([]integration.RejectedRef, 2)}})...)
 }
 
 func of(id string) store.History { return store.History{Tenant: "a", Integration: id, Incarnation: 5} }

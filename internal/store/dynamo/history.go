@@ -62,7 +62,7 @@ func (s *Store) Entries(ctx context.Context, h store.History, limit int) ([]inte
 // with it; one that is written later is returned.
 func (s *Store) RejectedIndex(ctx context.Context, h store.History) (*integration.RejectedIndex, error) {
 	x := &integration.RejectedIndex{}
-	if _, err := s.get(ctx, indexKey(h), &x.Entries, &x.Version); err != nil {
+	if _, err := s.get(ctx, indexKey(h), &x.Events, &x.Version); err != nil {
 		return nil, err
 	}
 	return x, nil

@@ -37,7 +37,7 @@ func otherToken(c *call) { c.body["ClientRequestToken"] = rand.Text() }
 
 // The client repeats a write whose response is lost, and the write does not
 // conflict with itself.
-func TestLostAnswers(t *testing.T) {
+func TestLostResponses(t *testing.T) {
 	t.Parallel()
 	partition := event.Partition{Tenant: "a"}
 	record := func() *handoff.PartitionState { return &handoff.PartitionState{Partition: partition, LowWatermark: 7} }
@@ -87,7 +87,7 @@ func TestLostAnswers(t *testing.T) {
 }
 
 // If another writer was faster than the retry, it is a conflict.
-func TestLostAnswersAndAnother(t *testing.T) {
+func TestLostResponsesAndAnother(t *testing.T) {
 	t.Parallel()
 	tb := newTable(t)
 	partition := event.Partition{Tenant: "a"}

@@ -58,7 +58,7 @@ func (tb table) store() *dynamo.Store { return tb.at(0) }
 // via returns a store whose calls go through a wire.
 func (tb table) via(w *wire) *dynamo.Store { return tb.at(0, w.through) }
 
-// quick configures a client with the usual retries, but without pauses.
+// quick configures a client with the usual retries, but without delays.
 func quick(client *dynamodb.Client, optional ...func(*dynamodb.Options)) *dynamodb.Client {
 	return dynamodb.New(client.Options(), append(optional, func(o *dynamodb.Options) {
 		o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {

@@ -45,7 +45,7 @@ func (s *Store) write(ctx context.Context, changes []change) error {
 		case refused:
 			return problem.Wrap(err, problem.Internal, "DynamoDB rejected a Commit of %d items", len(changes))
 		case busy:
-			if err := pause(ctx, attempt, err); err != nil {
+			if err := backOff(ctx, attempt, err); err != nil {
 				return err
 			}
 		}
@@ -151,22 +151,22 @@ func (c *change) isIn(stored attributes) bool {
 	return c.put != nil && c.put.Version != 0 && versionOf(stored) == c.put.Version
 }
 
-// Pauses between attempts double from firstPause to longestPause; after the last
+// Delays between attempts double from firstDelay to longestDelay; after the last
 // attempt the error is Unavailable.
 const (
-	firstPause   = 5 * time.Millisecond
-	longestPause = 160 * time.Millisecond
+	firstDelay   = 5 * time.Millisecond
+	longestDelay = 160 * time.Millisecond
 	attempts     = 8
 )
 
-// pause waits after the given attempt, counted from 0. The time is random, so that
+// backOff waits after the given attempt, counted from 0. The time is random, so that
 // two conflicting writers do not collide again. It returns an error if no attempts
 // are left or the context ends.
-func pause(ctx context.Context, attempt int, cause error) error {
+func backOff(ctx context.Context, attempt int, cause error) error {
 	if attempt >= attempts-1 {
 		return problem.Wrap(cause, problem.Unavailable, "The service's records are too busy. Try again in a moment.")
 	}
-	if err := backoff.Wait(ctx, backoff.Full(firstPause, attempt+1, longestPause, nil)); err != nil {
+	if err := backoff.Wait(ctx, backoff.Full(firstDelay, attempt+1, longestDelay, nil)); err != nil {
 		return awserror.Problem(ctx.Err(), "reach its records")
 	}
 	return nil
@@ -185,7 +185,7 @@ func (s *Store) repeat(ctx context.Context, size int, batch func() (int, error))
 		if left < size {
 			size, attempt = left, 0
 		}
-		if err := pause(ctx, attempt, errUnprocessed); err != nil {
+		if err := backOff(ctx, attempt, errUnprocessed); err != nil {
 			return err
 		}
 	}

@@ -61,7 +61,7 @@ func cloneCursor(cur *handoff.Cursor) *handoff.Cursor {
 
 func cloneIndex(x *integration.RejectedIndex) *integration.RejectedIndex {
 	c := *x
-	c.Entries = slices.Clone(x.Entries)
+	c.Events = slices.Clone(x.Events)
 	return &c
 }
 

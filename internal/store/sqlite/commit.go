@@ -93,7 +93,7 @@ func changeOf(w store.Write) (change, error) {
 		k := w.Cursor.Key
 		return cursors.remove(w.Cursor.Version, k.Tenant, k.Integration, k.Lane), nil
 	case store.PutRejectedIndex:
-		return rejectedIndexes.put(&w.Index.Version, w.Index.Entries, historyArgs(w.History)...)
+		return rejectedIndexes.put(&w.Index.Version, w.Index.Events, historyArgs(w.History)...)
 	case store.PutRejected:
 		return putRejected(w)
 	case store.DeleteRejected:

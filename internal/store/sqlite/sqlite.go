@@ -148,7 +148,7 @@ func (s *Store) Entries(ctx context.Context, h store.History, limit int) ([]inte
 // RejectedIndex implements store.Store.
 func (s *Store) RejectedIndex(ctx context.Context, h store.History) (*integration.RejectedIndex, error) {
 	x := &integration.RejectedIndex{}
-	_, err := s.one(ctx, &x.Entries, &x.Version, "SELECT version, data FROM rejected_indexes"+ofHistory, historyArgs(h)...)
+	_, err := s.one(ctx, &x.Events, &x.Version, "SELECT version, data FROM rejected_indexes"+ofHistory, historyArgs(h)...)
 	if err != nil {
 		return nil, err
 	}

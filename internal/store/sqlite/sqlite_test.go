@@ -103,7 +103,7 @@ func histories(t *testing.T, s *sqlite.Store) (alive, deleted, late store.Histor
 				store.AddEntry{History: life, Entry: integration.LogEntry{Reason: fmt.Sprint(i, "c"), CreatedAt: at}},
 				store.AddEntry{History: life, Entry: integration.LogEntry{Reason: fmt.Sprint(i, "d"), CreatedAt: at}})
 		}
-		put(t, s, store.PutRejectedIndex{History: life, Index: &integration.RejectedIndex{Entries: make([]integration.RejectedEntry, n+1)}})
+		put(t, s, store.PutRejectedIndex{History: life, Index: &integration.RejectedIndex{Events: make([]integration.RejectedRef, n+1)}})
 	}
 	put(t, s, store.DeleteHistory{History: deleted})
 	return alive, deleted, late

@@ -24,7 +24,7 @@ func TestRowsAreStoredAs(t *testing.T) {
 		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "acme", Integration: "hook", Lane: 2}, State: handoff.Paused}},
 		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "acme", Integration: "due", Lane: 2}, State: handoff.Scheduled, DueAt: at}},
 		store.AddEntry{History: h, Entry: integration.LogEntry{Action: integration.ActionStarted, Reason: "By a call.", CreatedAt: at}},
-		store.PutRejectedIndex{History: h, Index: &integration.RejectedIndex{Entries: []integration.RejectedEntry{{EventID: draft.ID, CreatedAt: at}}}},
+		store.PutRejectedIndex{History: h, Index: &integration.RejectedIndex{Events: []integration.RejectedRef{{EventID: draft.ID, CreatedAt: at}}}},
 		store.PutRejected{History: h, Rejected: &integration.Rejected{Event: draft.Stamp("acme", at), CreatedAt: at, Attempts: 2, RetryUntil: at.Add(time.Minute)}})
 	for query, want := range map[string]string{
 		`SELECT tenant || ' ' || CAST(data AS TEXT) FROM tenants`:                                                                      `acme {"integrations":3,"generation":18446744073709551615}`,

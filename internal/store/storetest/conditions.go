@@ -183,12 +183,12 @@ func kinds() []kind {
 	}, {
 		name: "RejectedIndex",
 		put: func(version uint64, value int) (store.Write, *uint64) {
-			r := &integration.RejectedIndex{Entries: make([]integration.RejectedEntry, value), Version: version}
+			r := &integration.RejectedIndex{Events: make([]integration.RejectedRef, value), Version: version}
 			return store.PutRejectedIndex{History: life, Index: r}, &r.Version
 		},
 		current: func(t *testing.T, s store.Store) (uint64, int) {
 			r, err := s.RejectedIndex(t.Context(), life)
-			return read(t, r, err).Version, len(r.Entries)
+			return read(t, r, err).Version, len(r.Events)
 		},
 	}, {
 		name: "Rejected",
@@ -212,7 +212,7 @@ func changes(t *testing.T, s store.Store) []store.Write {
 	now.Integrations[1].Running = !now.Integrations[1].Running
 	now.Partition.LowWatermark++
 	now.Cursors[0].Failures++
-	now.Index.Entries = append(now.Index.Entries, integration.RejectedEntry{EventID: eventB, CreatedAt: base})
+	now.Index.Events = append(now.Index.Events, integration.RejectedRef{EventID: eventB, CreatedAt: base})
 	return []store.Write{
 		store.PutTenant{Tenant: now.Tenant},
 		store.PutIntegration{Integration: now.Integrations[1]},

@@ -77,7 +77,7 @@ var histories = map[string]func(*testing.T, store.Store){
 		namesake := life
 		namesake.Incarnation++
 		commit(t, s, store.AddEntry{History: namesake, Entry: anEntry("mine")}, store.PutRejected{History: namesake, Rejected: aRejected(eventA)},
-			store.PutRejectedIndex{History: namesake, Index: &integration.RejectedIndex{Entries: make([]integration.RejectedEntry, 1)}})
+			store.PutRejectedIndex{History: namesake, Index: &integration.RejectedIndex{Events: make([]integration.RejectedRef, 1)}})
 		commit(t, s, store.DeleteHistory{History: life})
 		commit(t, s, store.DeleteHistory{History: life}) // once more is no error
 
@@ -91,18 +91,18 @@ var histories = map[string]func(*testing.T, store.Store){
 		entries, err = s.Entries(t.Context(), namesake, 10)
 		equal(t, "the namesake's Entries", len(read(t, entries, err)), 1)
 		idx, err = s.RejectedIndex(t.Context(), namesake)
-		equal(t, "the namesake's RejectedIndex", len(read(t, idx, err).Entries), 1)
+		equal(t, "the namesake's RejectedIndex", len(read(t, idx, err).Events), 1)
 		rej, err := s.Rejected(t.Context(), namesake, eventA)
 		read(t, rej, err)
 	},
 	"an actor that outlives a history is not in the way": func(t *testing.T, s store.Store) {
 		commit(t, s, store.PutRejected{History: life, Rejected: aRejected(eventA)},
-			store.PutRejectedIndex{History: life, Index: &integration.RejectedIndex{Entries: make([]integration.RejectedEntry, 1)}})
+			store.PutRejectedIndex{History: life, Index: &integration.RejectedIndex{Events: make([]integration.RejectedRef, 1)}})
 		commit(t, s, store.DeleteHistory{History: life})
 		for i := range 2 {
 			idx, err := s.RejectedIndex(t.Context(), life)
-			equal(t, "late entries of the RejectedIndex", len(read(t, idx, err).Entries), i)
-			idx.Entries = append(idx.Entries, integration.RejectedEntry{EventID: eventB})
+			equal(t, "late events of the RejectedIndex", len(read(t, idx, err).Events), i)
+			idx.Events = append(idx.Events, integration.RejectedRef{EventID: eventB})
 			writes := []store.Write{store.PutRejectedIndex{History: life, Index: idx}, store.AddEntry{History: life, Entry: anEntry("late")}}
 			if i == 0 {
 				writes = append(writes, store.PutRejected{History: life, Rejected: aRejected(eventB)})

@@ -19,7 +19,7 @@ var records = map[string]func(*testing.T, store.Store){
 	"every field is read as it was written": func(t *testing.T, s store.Store) {
 		in, files := anIntegration(tenantA, "hook"), anS3Integration(tenantA, "export")
 		ten, rec, cur := &store.Tenant{Name: tenantA, Integrations: 2, Generation: 9}, aPartition(tenantA, 1), aCursor(tenantA, "hook", 1)
-		rej, idx := aRejected(eventA), &integration.RejectedIndex{Entries: []integration.RejectedEntry{{EventID: eventA, CreatedAt: base}}}
+		rej, idx := aRejected(eventA), &integration.RejectedIndex{Events: []integration.RejectedRef{{EventID: eventA, CreatedAt: base}}}
 		entry := anEntry("A line\nwith \"quotes\", <tags> & ünïcode.")
 		commit(t, s, store.PutTenant{Tenant: ten}, store.PutIntegration{Integration: in}, store.PutIntegration{Integration: files},
 			store.PutPartition{State: rec}, store.PutCursor{Cursor: cur}, store.AddEntry{History: life, Entry: entry},
@@ -141,7 +141,7 @@ func writeUsual(t *testing.T, use func([]store.Write)) {
 		store.PutPartition{State: aPartition(tenantA, 0)},
 		store.PutCursor{Cursor: aCursor(tenantA, "hook", 0)},
 		store.AddEntry{History: life, Entry: anEntry("created")},
-		store.PutRejectedIndex{History: life, Index: &integration.RejectedIndex{Entries: []integration.RejectedEntry{{EventID: eventA, CreatedAt: base}}}},
+		store.PutRejectedIndex{History: life, Index: &integration.RejectedIndex{Events: []integration.RejectedRef{{EventID: eventA, CreatedAt: base}}}},
 		store.PutRejected{History: life, Rejected: aRejected(eventA)},
 	})
 }
@@ -159,7 +159,7 @@ func scribble(w store.Write) {
 	case store.PutCursor:
 		w.Cursor.Ahead[0], w.Cursor.State, w.Cursor.DueAt = 999, handoff.Paused, time.Time{}
 	case store.PutRejectedIndex:
-		w.Index.Entries[0].EventID = "scribbled"
+		w.Index.Events[0].EventID = "scribbled"
 	case store.PutRejected:
 		w.Rejected.Attempts = 999
 	}
@@ -190,7 +190,7 @@ func (e *everything) scribble() {
 		c.Ahead[0] = 999
 	}
 	e.Entries[0].Reason = "scribbled"
-	e.Index.Entries[0].EventID = "scribbled"
+	e.Index.Events[0].EventID = "scribbled"
 	for _, r := range e.Rejected {
 		r.Attempts = 999
 	}

@@ -127,12 +127,12 @@ func refused(t *testing.T, s store.Store, writes ...store.Write) {
 }
 
 // read expects a read of the store to succeed and returns its result.
-func read[T any](t *testing.T, answer T, err error) T {
+func read[T any](t *testing.T, value T, err error) T {
 	t.Helper()
 	if err != nil {
 		t.Fatalf("read: %v", err)
 	}
-	return answer
+	return value
 }
 
 func equal(t *testing.T, what string, got, want any) {

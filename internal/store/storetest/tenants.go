@@ -29,7 +29,7 @@ var tenants = map[string]func(*testing.T, store.Store){
 				store.PutTenant{Tenant: &store.Tenant{Name: name, Integrations: i}},
 				store.PutIntegration{Integration: in}, store.PutPartition{State: rec}, store.PutCursor{Cursor: cur},
 				store.AddEntry{History: h, Entry: anEntry(fmt.Sprint(i))},
-				store.PutRejectedIndex{History: h, Index: &integration.RejectedIndex{Entries: make([]integration.RejectedEntry, i)}},
+				store.PutRejectedIndex{History: h, Index: &integration.RejectedIndex{Events: make([]integration.RejectedRef, i)}},
 				store.PutRejected{History: h, Rejected: rej})
 		}
 		for i, name := range oddNames {
@@ -51,7 +51,7 @@ var tenants = map[string]func(*testing.T, store.Store){
 			entries, err := s.Entries(ctx, h, 10)
 			equal(t, what+"Entries", read(t, entries, err), []integration.LogEntry{anEntry(fmt.Sprint(i))})
 			idx, err := s.RejectedIndex(ctx, h)
-			equal(t, what+"RejectedIndex", len(read(t, idx, err).Entries), i)
+			equal(t, what+"RejectedIndex", len(read(t, idx, err).Events), i)
 			rej, err := s.Rejected(ctx, h, eventA)
 			equal(t, what+"Rejected", read(t, rej, err).Attempts, i)
 		}

@@ -16,21 +16,21 @@ import (
 // execution runs at a time, and each is renewed before its history is full.
 func TestDaysOfBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const pause = 5 * time.Minute
-		const many = 3*24*time.Hour/pause + 1
+		const delay = 5 * time.Minute
+		const many = 3*24*time.Hour/delay + 1
 		began, made := time.Now(), 0
 		var m *Machine
 		m = newMachine(t, steps(func(number int, got *step) error {
 			made = number
 			want := first
 			want.Count, want.Renewal, want.WaitSeconds = got.Count, got.Renewal, got.WaitSeconds
-			if at := time.Since(began); *got != want || at != time.Duration(number-1)*pause {
+			if at := time.Since(began); *got != want || at != time.Duration(number-1)*delay {
 				t.Errorf("step %d got %+v at %v", number, *got, at)
 			}
 			if n := len(m.Executions(types.ExecutionStatusRunning)); n != 1 {
 				t.Errorf("at step %d %d executions run", number, n)
 			}
-			got.WaitSeconds = int(pause / time.Second)
+			got.WaitSeconds = int(delay / time.Second)
 			if number == int(many) {
 				got.Next = "done"
 			}
@@ -110,7 +110,7 @@ func TestFaultsAreRetried(t *testing.T) {
 		"error of the function": {failed(`{"errorType":"Error","errorMessage":"The records cannot be read."}`), 0},
 		"killed":                {failed(`{"errorType":"Runtime.ExitError","errorMessage":"signal: killed"}`), 0},
 		"nothing of the kind":   {failed(`oops`), 0},
-		"no answer": {func([]byte) ([]byte, string, error) {
+		"no response": {func([]byte) ([]byte, string, error) {
 			time.Sleep(time.Hour)
 			return []byte(`{}`), "", nil
 		}, 240 * time.Second},
@@ -167,7 +167,7 @@ func TestExhaustion(t *testing.T) {
 }
 
 // A malformed response fails the execution immediately, with a cause.
-func TestMalformedAnswers(t *testing.T) {
+func TestMalformedResponses(t *testing.T) {
 	for name, c := range map[string]struct{ answer, cause string }{
 		"null":            {`null`, "$.next"},
 		"not JSON":        {`done`, "$.next"},
@@ -198,14 +198,14 @@ func TestMalformedAnswers(t *testing.T) {
 
 // A renewal starts one execution, however often it is requested and whichever
 // response is lost.
-func TestRenewalWithLostAnswer(t *testing.T) {
-	for name, pause := range map[string]int{"the new one runs": 3600, "the new one has ended": 0} {
+func TestRenewalWithLostResponse(t *testing.T) {
+	for name, delay := range map[string]int{"the new one runs": 3600, "the new one has ended": 0} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				made, asked := 0, 0
 				m := newMachine(t, steps(func(number int, s *step) error {
 					if made = number; number == limit {
-						s.WaitSeconds = pause
+						s.WaitSeconds = delay
 					}
 					if number == limit+1 {
 						s.Next = "done"

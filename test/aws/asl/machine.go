@@ -54,7 +54,7 @@ type Machine struct {
 	states  map[string]*state
 	invoker Invoker
 	tasks   map[string]func(input map[string]any) (any, error) // by resource
-	jitter  func() float64                                     // from [0, 1), for the pauses of retries
+	jitter  func() float64                                     // from [0, 1), for the delays of retries
 	ctx     context.Context
 	close   context.CancelFunc
 	running sync.WaitGroup

@@ -22,24 +22,24 @@ var Sizes = []Size{
 
 // Assumptions, not measured.
 const (
-	days, hours  = 30.4, 730.0 // of a month
-	keptDays     = 33.0        // the retention, and 3 days for integrations stopped for their failures
-	seconds      = hours * 3600
-	memoryMB     = 512.0 // of api, fanout and advance
-	inFlight     = 16.0  // concurrent calls to a webhook
-	lanesAShard  = 10.0  // ParallelizationFactor
-	headerBytes  = 700.0 // of a delivery besides its body: headers and TLS
-	answerBytes  = 600.0 // of an API call
-	platformLog  = 400.0 // bytes that Lambda writes for each invocation: START, END, REPORT
-	accessLog    = 450.0 // bytes of a line of the gateway's access log
-	itemOverhead = 100.0 // bytes that DynamoDB adds to each item it stores
-	inlineBytes  = 16384 // of a segment in the item; more is an object
-	sweeps       = 12 * hours
-	metricsBusy  = 8 + 18 // of the functions; of the gateway's three routes
-	metricsIdle  = 1      // which the sweep writes
-	alarms       = 19     // of infra
-	keyCalls     = 0.1    // million KMS calls a month, by services on behalf of the functions
-	outageSteps  = 40     // of an hour in which a webhook fails, with the catch-up after it
+	days, hours   = 30.4, 730.0 // of a month
+	keptDays      = 33.0        // the retention, and 3 days for integrations stopped for their failures
+	seconds       = hours * 3600
+	memoryMB      = 512.0 // of api, fanout and advance
+	inFlight      = 16.0  // concurrent calls to a webhook
+	lanesAShard   = 10.0  // ParallelizationFactor
+	headerBytes   = 700.0 // of a delivery besides its body: headers and TLS
+	responseBytes = 600.0 // of an API call
+	platformLog   = 400.0 // bytes that Lambda writes for each invocation: START, END, REPORT
+	accessLog     = 450.0 // bytes of a line of the gateway's access log
+	itemOverhead  = 100.0 // bytes that DynamoDB adds to each item it stores
+	inlineBytes   = 16384 // of a segment in the item; more is an object
+	sweeps        = 12 * hours
+	metricsBusy   = 8 + 18 // of the functions; of the gateway's three routes
+	metricsIdle   = 1      // which the sweep writes
+	alarms        = 19     // of infra
+	keyCalls      = 0.1    // million KMS calls a month, by services on behalf of the functions
+	outageSteps   = 40     // of an hour in which a webhook fails, with the catch-up after it
 )
 
 // Line is a row of a bill.
@@ -120,7 +120,7 @@ func (m *Measured) Month(s Size) *Bill {
 	b.add(lineMetrics, metricsBusy*usdMetricMonth+alarms*usdAlarmMonth)
 	b.add(lineTraces, millions(traced(calls)+traced(b.Invocations)+traced(sweeps))*usdTrace)
 	b.add(lineSweep, lambda(sweeps, 200, 256))
-	b.add(lineTransfer, (b.Deliveries*(float64(m.HotPath.EventBytes)+headerBytes)+calls*answerBytes)/1e9*usdTransferGB)
+	b.add(lineTransfer, (b.Deliveries*(float64(m.HotPath.EventBytes)+headerBytes)+calls*responseBytes)/1e9*usdTransferGB)
 	return b
 }
 

@@ -121,7 +121,7 @@ func TestKilledParentLeavesNoneBehind(t *testing.T) {
 	}
 	for _, where := range up {
 		if !closes(where) {
-			t.Errorf("%s still answers after its parent was killed", where)
+			t.Errorf("%s still responds after its parent was killed", where)
 		}
 	}
 }

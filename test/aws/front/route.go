@@ -55,7 +55,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	f.count(c)
 	kind, wait := f.judge(c)
-	if wait > 0 && !pause(r.Context(), wait) {
+	if wait > 0 && !sleep(r.Context(), wait) {
 		return
 	}
 	backend := f.backend(c)
@@ -121,8 +121,8 @@ func (f *Front) now() Backends {
 	return f.backends
 }
 
-// pause waits and reports whether the context is not done.
-func pause(ctx context.Context, d time.Duration) bool {
+// sleep waits and reports whether the context is not done.
+func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

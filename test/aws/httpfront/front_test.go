@@ -23,7 +23,7 @@ type function struct {
 	result        string
 	functionError string
 	err           error
-	pause         time.Duration
+	delay         time.Duration
 
 	calls   int
 	payload []byte
@@ -32,7 +32,7 @@ type function struct {
 func (f *function) Invoke(_ context.Context, _ string, payload []byte) ([]byte, string, error) {
 	f.calls++
 	f.payload = payload
-	time.Sleep(f.pause) // in a bubble
+	time.Sleep(f.delay) // in a bubble
 	return []byte(f.result), f.functionError, f.err
 }
 
@@ -79,7 +79,7 @@ func TestEvent(t *testing.T) {
 		r.Header.Set("Connection", "close")
 		w := ask(f, r)
 		if w.Code != 200 || w.Body.String() != "ok" {
-			t.Fatalf("answered %d %s", w.Code, w.Body)
+			t.Fatalf("returned %d %s", w.Code, w.Body)
 		}
 		id := w.Header().Get("Apigw-Requestid")
 		const want = `{"version":"2.0","routeKey":"POST /v1/a b/é?x","rawPath":"/v1/a b/é",` +
@@ -186,7 +186,7 @@ func TestResponses(t *testing.T) {
 			t.Parallel()
 			w := ask(newFront(t, httpfront.Options{Invoker: &c.fn, Open: []string{"GET /"}}), httptest.NewRequest("GET", "/", http.NoBody))
 			if w.Code != c.status || w.Body.String() != c.body || w.Header().Get("Apigw-Requestid") == "" {
-				t.Errorf("answered %d %q %v", w.Code, w.Body, w.Header())
+				t.Errorf("returned %d %q %v", w.Code, w.Body, w.Header())
 			}
 			for name, want := range c.headers {
 				if got := strings.Join(w.Header()[name], "|"); got != want {
@@ -225,11 +225,11 @@ func TestLimits(t *testing.T) {
 func TestTimeLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		fn := &function{result: answered, pause: 31 * time.Second}
+		fn := &function{result: answered, delay: 31 * time.Second}
 		started := time.Now()
 		w := ask(newFront(t, httpfront.Options{Invoker: fn, Open: []string{"PUT /", "POST /", "GET /"}}), httptest.NewRequest("GET", "/", http.NoBody))
 		if w.Code != 503 || w.Body.String() != `{"message":"Service Unavailable"}` || time.Since(started) != 30*time.Second {
-			t.Errorf("answered %d %s after %v", w.Code, w.Body, time.Since(started))
+			t.Errorf("returned %d %s after %v", w.Code, w.Body, time.Since(started))
 		}
 		time.Sleep(time.Second) // the function finishes anyway
 	})

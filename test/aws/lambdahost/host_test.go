@@ -169,7 +169,7 @@ func TestFailures(t *testing.T) {
 		},
 		{"reported at start", lambdahost.Function{Env: map[string]string{"START": "report"}}, ask{Do: "echo"}, "Function.Setup", "no table", true},
 		{
-			"large answer",
+			"large response",
 			lambdahost.Function{},
 			ask{Do: "large", Size: 7 << 20},
 			"Function.ResponseSizeTooLarge", "maximum allowed payload size", true,

@@ -116,7 +116,7 @@ func (l *lane) judge(ctx context.Context, p piece, last bool) []piece {
 	poller := l.reader.poller
 	switch {
 	case p.refused > 0: // not an attempt
-		pause(ctx, poller.backOff(p.refused))
+		sleep(ctx, poller.backOff(p.refused))
 		return []piece{p}
 	case p.response == none:
 		return l.succeed(p, last)
@@ -127,7 +127,7 @@ func (l *lane) judge(ctx context.Context, p piece, last bool) []piece {
 		left.records, right.records = p.records[:half:half], p.records[half:]
 		left.attempts--
 		right.attempts--
-		pause(ctx, poller.backOff(1))
+		sleep(ctx, poller.backOff(1))
 		return []piece{left, right}
 	}
 	if p.response > 0 {
@@ -138,7 +138,7 @@ func (l *lane) judge(ctx context.Context, p piece, last bool) []piece {
 		l.giveUp(ctx, p, "RetryAttemptsExhausted")
 		return nil
 	}
-	pause(ctx, poller.backOff(p.attempts))
+	sleep(ctx, poller.backOff(p.attempts))
 	return []piece{p}
 }
 
@@ -174,7 +174,7 @@ func (l *lane) giveUp(ctx context.Context, p piece, condition string) bool {
 			if send(ctx, record) == nil {
 				break
 			}
-			if !pause(ctx, poller.backOff(failures)) {
+			if !sleep(ctx, poller.backOff(failures)) {
 				return false
 			}
 		}

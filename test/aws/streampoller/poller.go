@@ -13,7 +13,7 @@
 // A shard has as many lanes as the parallelization factor. A record's partition key
 // determines its lane, and a lane has one batch in flight, so that the records of a
 // key stay in order. A failing batch blocks only its lane, until so many records of
-// the shard are waiting that reading pauses. Each shard has one checkpoint: all
+// the shard are waiting that reading waits. Each shard has one checkpoint: all
 // records up to it are finished.
 package streampoller
 
@@ -224,8 +224,8 @@ func (p *Poller) Checkpoints() map[string]string {
 	return m
 }
 
-// pause waits, and reports whether the poller is still running.
-func pause(ctx context.Context, d time.Duration) bool {
+// sleep waits, and reports whether the poller is still running.
+func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

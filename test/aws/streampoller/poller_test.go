@@ -183,7 +183,7 @@ func TestRetriesRunOut(t *testing.T) {
 			},
 			ResponseContext: &streampoller.ResponseContext{StatusCode: 200, ExecutedVersion: "$LATEST", FunctionError: &failed},
 			Version:         "1.0",
-			Timestamp:       "2000-01-01T00:00:00.500Z", // pauses of 100, 100, 100 and 200 ms
+			Timestamp:       "2000-01-01T00:00:00.500Z", // delays of 100, 100, 100 and 200 ms
 			KinesisBatchInfo: streampoller.KinesisBatchInfo{
 				ShardID:                         "shardId-000000000000",
 				StartSequenceNumber:             fmt.Sprintf("49%054d", 1),

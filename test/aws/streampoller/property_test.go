@@ -204,9 +204,9 @@ func (w *world) again(streampoller.Batch) streampoller.Redelivery {
 // invoke is the function: it finishes records in order and fails in between.
 func (w *world) invoke(payload []byte) (string, string, error) {
 	w.mu.Lock()
-	pause := time.Duration(w.rng.IntN(300)) * time.Millisecond
+	delay := time.Duration(w.rng.IntN(300)) * time.Millisecond
 	w.mu.Unlock()
-	time.Sleep(pause)
+	time.Sleep(delay)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var event events.KinesisEvent

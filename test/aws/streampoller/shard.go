@@ -26,7 +26,7 @@ func (p *Poller) discover(ctx context.Context) {
 	for failures := 0; ; {
 		if err := p.list(ctx); err != nil {
 			failures++
-			if !pause(ctx, p.backOff(failures)) {
+			if !sleep(ctx, p.backOff(failures)) {
 				return
 			}
 			continue
@@ -123,7 +123,7 @@ func newReader(p *Poller, s *shard) *reader {
 	return r
 }
 
-// maxWaiting is the number of waiting full batches at which reading a shard pauses.
+// maxWaiting is the number of waiting full batches at which reading a shard waits.
 const maxWaiting = 10
 
 func (r *reader) run(ctx context.Context) {
@@ -142,7 +142,7 @@ func (r *reader) run(ctx context.Context) {
 			failures++
 			iterator = nil // it may have expired
 			r.unknown()
-			if !pause(ctx, r.poller.backOff(failures)) {
+			if !sleep(ctx, r.poller.backOff(failures)) {
 				return
 			}
 			continue
@@ -153,7 +153,7 @@ func (r *reader) run(ctx context.Context) {
 			break
 		}
 		iterator = out.NextShardIterator
-		if len(out.Records) == 0 && !pause(ctx, o.PollInterval) {
+		if len(out.Records) == 0 && !sleep(ctx, o.PollInterval) {
 			return
 		}
 	}

@@ -20,7 +20,7 @@ const (
 	BeforeBody      // the store never sees the request
 	InBody          // the store gets part of it
 	AfterStored     // the store has handled the request, and the response is lost
-	InAnswer        // after the headers of the response
+	InResponse      // after the headers of the response
 )
 
 // Proxy is a reverse proxy in front of a store; it does what proxies may do to a
@@ -95,14 +95,14 @@ func forward(pass http.Handler, w http.ResponseWriter, r *http.Request, cut Cut)
 	case AfterStored:
 		pass.ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
-	case InAnswer:
-		answer := httptest.NewRecorder()
-		pass.ServeHTTP(answer, r)
-		for name, values := range answer.Header() {
+	case InResponse:
+		response := httptest.NewRecorder()
+		pass.ServeHTTP(response, r)
+		for name, values := range response.Header() {
 			w.Header()[name] = values
 		}
 		w.Header().Set("Content-Length", "65536") // none of it is sent
-		w.WriteHeader(answer.Code)
+		w.WriteHeader(response.Code)
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	default:

@@ -44,7 +44,7 @@ type errorDocument struct {
 	RequestID string       `json:"request_id"`
 }
 
-// fail answers with err. Its cause goes to the log only.
+// fail responds with err. Its cause goes to the log only.
 func (a *api) fail(x *exchange, err error) {
 	err = interrupted(err)
 	x.err = err
@@ -56,7 +56,7 @@ func (a *api) fail(x *exchange, err error) {
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		x.Header().Set("Retry-After", retryAfter)
 	}
-	a.answer(x, status, errorDocument{code, problem.MessageOf(err), x.id})
+	a.respond(x, status, errorDocument{code, problem.MessageOf(err), x.id})
 }
 
 // interrupted turns the error of a request that timed out or was canceled into
@@ -72,8 +72,8 @@ func interrupted(err error) error {
 // empty is the body of a 200 that returns no data.
 type empty struct{}
 
-// answer writes a JSON body. Write errors are ignored: the client is gone.
-func (a *api) answer(x *exchange, status int, document any) {
+// respond writes a JSON body. Write errors are ignored: the client is gone.
+func (a *api) respond(x *exchange, status int, document any) {
 	body, err := json.Marshal(document)
 	if err != nil {
 		panic(err) // our own types always encode; end recovers
