@@ -3,10 +3,12 @@
 GOLANGCI_VERSION := v2.15.0
 VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo devel)
 
-# Number of parallel jobs, the timeout of each package's tests, and the seconds
-# shared by all fuzz targets. The defaults suit a small machine.
+# Number of parallel jobs, the timeouts of each package's tests and of the AWS
+# scenarios, and the seconds shared by all fuzz targets. The defaults suit a small
+# machine.
 JOBS         ?= 2
 TEST_TIMEOUT ?= 10m
+AWS_TIMEOUT  ?= 30m
 FUZZ_SECONDS ?= 60
 
 BIN     := bin/sluice
@@ -106,7 +108,7 @@ aws-tools: ## install the AWS emulators and template linters into .aws-tools
 .PHONY: scenarios-aws
 scenarios-aws: aws-tools ## run the scenarios and fault tests against the AWS deployment, on emulators
 	@echo "==> go test, AWS scenarios and faults"
-	@go test -count=1 -timeout $(TEST_TIMEOUT) ./test/aws
+	@go test -count=1 -timeout $(AWS_TIMEOUT) ./test/aws
 
 .PHONY: test-aws
 test-aws: aws-tools ## run only the AWS tests; `make test` includes them

@@ -64,6 +64,7 @@ func rejectedOneByOne(t *testing.T, env *Env) {
 	c.register("shop", callback(r.URL))
 	ids := c.publish("order.created", 3)
 	env.eventually(t, said("all are rejected"), func() bool { return len(c.rejected("shop")) == 3 })
+	c.stop("shop") // the service may repeat a call whose outcome it could not save in time, and list the event again
 	one := func(id string, rest ...string) string {
 		return path("shop", "/rejected_events/", id, strings.Join(rest, ""))
 	}
@@ -85,9 +86,8 @@ func rejectedOneByOne(t *testing.T, env *Env) {
 		c.call("POST", one(ids[1], "/_retry"), nil).fails(http.StatusBadGateway, "receiver_failed", ids[1])
 	}
 	r.status(http.StatusOK)
-	c.call("POST", one(ids[1], "/_retry"), nil).empty()
-	c.stop("shop")
-	c.call("POST", one(ids[2], "/_retry"), nil).empty() // works while stopped too
+	c.call("POST", one(ids[1], "/_retry"), nil).empty() // works while stopped
+	c.call("POST", one(ids[2], "/_retry"), nil).empty()
 	if left := c.rejected("shop"); len(left) > 0 {
 		t.Errorf("what was retried stays in the list: %v", left)
 	}
