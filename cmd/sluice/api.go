@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluicehq/sluice/internal/client"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 const defaultURL = "http://127.0.0.1:8080"
@@ -41,7 +42,11 @@ func (a *api) client(cmd *cobra.Command) (*client.Client, error) {
 	if err != nil {
 		return nil, usageErrorf(cmd, "--token: %s", err)
 	}
-	c, err := client.New(url, firstOf(token, strings.TrimSpace(a.env.getenv("SLUICE_TOKEN"))))
+	token = firstOf(token, strings.TrimSpace(a.env.getenv("SLUICE_TOKEN")))
+	if err := usertext.CheckHeader(token); err != nil {
+		return nil, usageErrorf(cmd, "the token %s", err)
+	}
+	c, err := client.New(url, token)
 	if err != nil {
 		return nil, usageErrorf(cmd, "%s", err)
 	}
@@ -77,6 +82,9 @@ func (e *env) secret(flag string) (string, error) {
 	data, err := readBounded(path, maxSecretFile)
 	if err != nil {
 		return "", err
+	}
+	if err := usertext.CheckEncoding(data); err != nil {
+		return "", fmt.Errorf("the file %s %w", path, err)
 	}
 	value := strings.TrimRight(string(data), "\r\n")
 	if value == "" {

@@ -146,6 +146,9 @@ func (b *bodyFlags) read() (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := usertext.CheckEncoding(data); err != nil {
+		return nil, &invalidError{name + " " + err.Error()}
+	}
 	if err := json.Unmarshal(data, new(any)); err != nil {
 		return nil, &invalidError{name + " is not valid JSON: " + err.Error()}
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // Load sets rows with this precedence: flag, environment, config file, default.
@@ -124,6 +126,9 @@ func loadYAML(rows []Setting, path string, content []byte) error {
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
 		return nil // nothing but comments
 	} else if err != nil {
+		if wrong := usertext.CheckEncoding(content); wrong != nil {
+			return &SourceError{File: path, Cause: wrong}
+		}
 		return &SourceError{File: path, Cause: fmt.Errorf("is not YAML: %w", err)}
 	}
 	if err := decoder.Decode(&next); !errors.Is(err, io.EOF) {
