@@ -73,7 +73,7 @@ func (e *env) secret(flag string) (string, error) {
 		if value := e.getenv(name); value != "" {
 			return value, nil
 		}
-		return "", fmt.Errorf("the environment variable %s is not set", name)
+		return "", fmt.Errorf("the environment variable %s is not set; set it, or use @FILE", name)
 	}
 	path, ok := strings.CutPrefix(flag, "@")
 	if !ok {
@@ -88,7 +88,7 @@ func (e *env) secret(flag string) (string, error) {
 	}
 	value := strings.TrimRight(string(data), "\r\n")
 	if value == "" {
-		return "", fmt.Errorf("the file %s is empty", path)
+		return "", fmt.Errorf("the file %s is empty; write the secret into it", path)
 	}
 	return value, nil
 }
@@ -106,7 +106,7 @@ func readBounded(path string, limit int64) ([]byte, error) {
 func readAtMost(r io.Reader, name string, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("%s exceeds the limit of %d bytes", name, limit)
+		err = fmt.Errorf("%s exceeds the limit of %d bytes; check that it is the right file", name, limit)
 	}
 	return data, err
 }

@@ -235,6 +235,15 @@ func TestEncodingOfAFileIsNamed(t *testing.T) {
 	}
 }
 
+func TestFileThatCannotBeOpened(t *testing.T) {
+	cli := &cli{t: t}
+	for _, args := range []string{"publish no-such-file", "integrations create --file no-such-file"} {
+		if _, _, stderr := cli.run(nil, strings.Fields(args)...); !strings.Contains(stderr, "cannot read the input: open no-such-file") || !strings.Contains(stderr, "; check the path") {
+			t.Errorf("sluice %s: %q", args, stderr)
+		}
+	}
+}
+
 // A token that no header can have is the fault of the token, not of the URL.
 func TestTokenThatCannotBeSent(t *testing.T) {
 	cli := &cli{t: t}

@@ -107,7 +107,7 @@ const maxFileBytes = 1 << 20
 func LoadFile(rows []Setting, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("cannot read the config file: %w", err)
+		return fmt.Errorf("cannot read the config file: %w; check --config or SLUICE_CONFIG", err)
 	}
 	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
