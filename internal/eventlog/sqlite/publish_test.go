@@ -147,7 +147,7 @@ func TestLargePublishesAreCutIntoSegments(t *testing.T) {
 	}
 }
 
-func TestAPublisherThatGaveUpBeforeItsTurnIsLeftOut(t *testing.T) {
+func TestCancelledPublishIsLeftOut(t *testing.T) {
 	l, db := open(t, t.TempDir(), fixed(base))
 	release := hold(t, db)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -52,7 +52,7 @@ func TestDamagedSegmentIsAnErrorAndNotAnEvent(t *testing.T) {
 	}
 }
 
-func TestTheTailIsWhatIsOnDiskAndBounded(t *testing.T) {
+func TestRecentSegmentsAreOnDiskAndBounded(t *testing.T) {
 	dir := t.TempDir()
 	l, db := open(t, dir, fixed(base))
 	lanes := []event.Partition{{Tenant: "a"}, {Tenant: "b"}, {Tenant: "c"}}
