@@ -20,7 +20,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const testToken = "token-that-nobody-may-see"
+const testToken = "token-never-to-be-shown"
 
 // cli runs command lines in process, against a server that imitates the API.
 type cli struct {

@@ -183,7 +183,7 @@ func FuzzReader(f *testing.F) {
 				t.Fatalf("%s is not an event in one line: %q", e.Place, e.Body)
 			}
 			if len(places) > 0 && e.Place.Number <= places[len(places)-1] {
-				t.Fatalf("%s comes after %v", e.Place, places)
+				t.Fatalf("%s is after %v", e.Place, places)
 			}
 			places = append(places, e.Place.Number)
 		}

@@ -29,7 +29,7 @@ func (h hosts) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, err
 	return addrs, nil
 }
 
-// notPublic is all that is said of a name under the Public policy.
+// notPublic is the whole message about a name under the Public policy.
 const notPublic = "does not resolve to public addresses only; check the name or try again"
 
 func TestCheckURL(t *testing.T) {
