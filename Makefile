@@ -113,7 +113,7 @@ scenarios-aws: aws-tools ## run the scenarios and fault tests against the AWS de
 .PHONY: test-aws
 test-aws: aws-tools ## run only the AWS tests; `make test` includes them
 	@echo "==> go test, AWS"
-	@go test -count=1 -p 1 -timeout $(TEST_TIMEOUT) ./internal/store/dynamo ./internal/eventlog/dynamo ./cmd/redrive ./test/aws/...
+	@go test -count=1 -p 1 -timeout $(AWS_TIMEOUT) ./internal/store/dynamo ./internal/eventlog/dynamo ./cmd/redrive ./test/aws/...
 
 .PHONY: lint-template
 lint-template: aws-tools ## lint template.yaml, its SAM translation and the state machine

@@ -63,7 +63,7 @@ func (b *bench) measureIdle(ctx context.Context) error {
 	cpu, ratio := quiet.cpu.Seconds()/quiet.took.Seconds(), pairwise(with, without)
 	b.say("idle: %.2f %% of a processor; a delivery alongside them costs %s one without", 100*cpu, ratio.times())
 	b.report.add("1,000 idle integrations of 100 tenants: CPU", "about 0", fmt.Sprintf("%.2f %% of a processor", 100*cpu), metIf(cpu < 0.005))
-	b.report.add("1,000 idle integrations: CPU time of a delivery beside them", "as without", ratio.times(), metIf(ratio.median <= 1.1))
+	b.report.add("1,000 idle integrations: CPU time of a delivery next to them", "as without", ratio.times(), metIf(ratio.median <= 1.1))
 	b.report.add("1,000 idle integrations: memory", "", mib(max(0, after.now-before.now)), nothing)
 	return nil
 }

@@ -59,7 +59,7 @@ func TestSampleEvents(t *testing.T) {
 		}
 	}
 	if whole < 20 {
-		t.Errorf("only %d orders are in three files or more; the files should belong together", whole)
+		t.Errorf("only %d orders are in three or more files, so the files do not belong together", whole)
 	}
 }
 

@@ -51,7 +51,7 @@ var retiredPattern = func() *regexp.Regexp {
 }()
 
 // Names, comments, messages and documents use the words of the glossary.
-func TestNobodyUsesRetiredWords(t *testing.T) {
+func TestRetiredWordsAreNotUsed(t *testing.T) {
 	checked := 0
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != root {

@@ -58,7 +58,7 @@ func FuzzParseInvocation(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		b, err := parseInvocation(text)
 		if err == nil && (b.stream == "" || b.shard == "" || eventlog.CompareSequences(b.start, b.end) > 0) {
-			t.Errorf("%q is taken for %+v", text, b)
+			t.Errorf("%q is parsed as %+v", text, b)
 		}
 	})
 }

@@ -79,7 +79,7 @@ func FuzzParseQuarantined(f *testing.F) {
 	f.Add([]byte(`{"data":"?"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if p, err := fanout.ParseQuarantined(text); err == nil && (p.PartitionKey == "" || p.Stream == "") {
-			t.Errorf("%q is taken for %+v", text, p)
+			t.Errorf("%q is parsed as %+v", text, p)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluicehq/sluice/internal/client"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 const defaultURL = "http://127.0.0.1:8080"
@@ -41,7 +42,11 @@ func (a *api) client(cmd *cobra.Command) (*client.Client, error) {
 	if err != nil {
 		return nil, usageErrorf(cmd, "--token: %s", err)
 	}
-	c, err := client.New(url, firstOf(token, strings.TrimSpace(a.env.getenv("SLUICE_TOKEN"))))
+	token = firstOf(token, strings.TrimSpace(a.env.getenv("SLUICE_TOKEN")))
+	if err := usertext.CheckHeader(token); err != nil {
+		return nil, usageErrorf(cmd, "the token %s", err)
+	}
+	c, err := client.New(url, token)
 	if err != nil {
 		return nil, usageErrorf(cmd, "%s", err)
 	}
@@ -68,7 +73,7 @@ func (e *env) secret(flag string) (string, error) {
 		if value := e.getenv(name); value != "" {
 			return value, nil
 		}
-		return "", fmt.Errorf("the environment variable %s is not set", name)
+		return "", fmt.Errorf("the environment variable %s is not set; set it, or use @FILE", name)
 	}
 	path, ok := strings.CutPrefix(flag, "@")
 	if !ok {
@@ -78,9 +83,12 @@ func (e *env) secret(flag string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := usertext.CheckEncoding(data); err != nil {
+		return "", fmt.Errorf("the file %s %w", path, err)
+	}
 	value := strings.TrimRight(string(data), "\r\n")
 	if value == "" {
-		return "", fmt.Errorf("the file %s is empty", path)
+		return "", fmt.Errorf("the file %s is empty; write the secret into it", path)
 	}
 	return value, nil
 }
@@ -98,7 +106,7 @@ func readBounded(path string, limit int64) ([]byte, error) {
 func readAtMost(r io.Reader, name string, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("%s exceeds the limit of %d bytes", name, limit)
+		err = fmt.Errorf("%s exceeds the limit of %d bytes; check that it is the right file", name, limit)
 	}
 	return data, err
 }

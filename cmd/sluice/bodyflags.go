@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -135,7 +134,7 @@ func set(body map[string]any, path string, value any) {
 func (b *bodyFlags) read() (any, error) {
 	name, in := "standard input", b.env.in
 	if b.file != "-" {
-		f, err := os.Open(b.file)
+		f, err := openInput(b.file)
 		if err != nil {
 			return nil, err
 		}
@@ -145,6 +144,9 @@ func (b *bodyFlags) read() (any, error) {
 	data, err := readAtMost(in, name, maxBody)
 	if err != nil {
 		return nil, err
+	}
+	if err := usertext.CheckEncoding(data); err != nil {
+		return nil, &invalidError{name + " " + err.Error()}
 	}
 	if err := json.Unmarshal(data, new(any)); err != nil {
 		return nil, &invalidError{name + " is not valid JSON: " + err.Error()}

@@ -20,7 +20,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const testToken = "token-that-nobody-may-see"
+const testToken = "token-never-to-be-shown"
 
 // cli runs command lines in process, against a server that imitates the API.
 type cli struct {
@@ -200,7 +200,7 @@ func TestSecretOfAFileIsNotAltered(t *testing.T) {
 		"hush \n":      "ends with a space; remove it",
 		"\thush\n":     "a control character (U+0009) at position 1",
 		"hush\u00a0\n": "a special space (U+00A0) at position 5",
-		"\ufeffhush":   "an invisible character (U+FEFF) at position 1",
+		"hush\u200b":   "an invisible character (U+200B) at position 5",
 	} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -208,6 +208,49 @@ func TestSecretOfAFileIsNotAltered(t *testing.T) {
 		code, _, stderr := cli.run(nil, "integrations", "create", "--api-key", "@"+file)
 		if code != exitUsage || !strings.Contains(stderr, "--api-key: the value ") || !strings.Contains(stderr, want) || strings.Contains(stderr, "hush") {
 			t.Errorf("%q: exit code %d, %q; want %q", content, code, stderr, want)
+		}
+	}
+}
+
+// A file that Windows tools wrote in another encoding is named as such.
+func TestEncodingOfAFileIsNamed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "input")
+	cli := &cli{t: t}
+	for content, want := range map[string]string{
+		"\ufeff{}":           file + " begins with a byte order mark; save it as UTF-8 without one",
+		"\xff\xfe{\x00}\x00": file + " is in UTF-16 or UTF-32; save it as UTF-8",
+	} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for args, code := range map[string]int{
+			"integrations create --file " + file:     exitInvalid,
+			"integrations create --api-key @" + file: exitUsage,
+			"integrations list --token @" + file:     exitUsage,
+		} {
+			if got, _, stderr := cli.run(nil, strings.Fields(args)...); got != code || !strings.Contains(stderr, want) {
+				t.Errorf("sluice %s: exit code %d, %q; want %d and %q", args, got, stderr, code, want)
+			}
+		}
+	}
+}
+
+func TestFileThatCannotBeOpened(t *testing.T) {
+	cli := &cli{t: t}
+	for _, args := range []string{"publish no-such-file", "integrations create --file no-such-file"} {
+		if _, _, stderr := cli.run(nil, strings.Fields(args)...); !strings.Contains(stderr, "cannot read the input: open no-such-file") || !strings.Contains(stderr, "; check the path") {
+			t.Errorf("sluice %s: %q", args, stderr)
+		}
+	}
+}
+
+// A token that no header can have is the fault of the token, not of the URL.
+func TestTokenThatCannotBeSent(t *testing.T) {
+	cli := &cli{t: t}
+	for _, token := range []string{"hush\n", "“hush”", "hush\u200b"} {
+		code, _, stderr := cli.run(nil, "integrations", "list", "--token", token)
+		if code != exitUsage || !strings.Contains(stderr, "the token has ") || strings.Contains(stderr, "hush") {
+			t.Errorf("%q: exit code %d, %q", token, code, stderr)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (a *api) awaitStopped(ctx context.Context, c *client.Client, in client.Inte
 		}
 	}
 	if in.Status != "stopped" {
-		return in, fmt.Errorf("%s is %s: it was started again concurrently", in.ID, in.Status)
+		return in, fmt.Errorf("%s is %s: it was started again concurrently; stop it again", in.ID, in.Status)
 	}
 	return in, nil
 }

@@ -92,7 +92,7 @@ func (f *publishFlags) run(cmd *cobra.Command) error {
 // ends a blocked read.
 func (f *publishFlags) open(ctx context.Context) (io.ReadCloser, error) {
 	if f.file != "-" {
-		return os.Open(f.file)
+		return openInput(f.file)
 	}
 	if isTerminal(f.env.in) {
 		_, _ = fmt.Fprintln(f.env.err, "Reading events from the terminal; end with Ctrl-D.")
@@ -104,6 +104,15 @@ func (f *publishFlags) open(ctx context.Context) (io.ReadCloser, error) {
 		_ = w.CloseWithError(err)
 	}()
 	return r, nil
+}
+
+// openInput opens a file that the command line names.
+func openInput(path string) (io.ReadCloser, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the input: %w; check the path", err)
+	}
+	return f, nil
 }
 
 // explain prints what was published and how to publish the rest.

@@ -272,7 +272,7 @@ func TestPublishLostResponse(t *testing.T) {
 	}
 }
 
-// An interrupt ends a call in progress, and what is published is said.
+// An interrupt ends a call in progress, and the command prints what was published.
 func TestPublishInterrupted(t *testing.T) {
 	var got []string
 	var cli *cli

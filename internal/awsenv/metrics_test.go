@@ -121,7 +121,7 @@ func TestNamesOfMetrics(t *testing.T) {
 	}
 }
 
-func TestPark(t *testing.T) {
+func TestQuarantine(t *testing.T) {
 	objects := map[string]fanout.Quarantined{}
 	status := http.StatusOK
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

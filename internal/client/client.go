@@ -21,7 +21,7 @@ const (
 	integrationsPath = "/api/v1/org/integrations/eventstream"
 	eventsPath       = "/api/v1/org/events"
 
-	callTimeout = time.Minute // longer than a receiver may take to respond a manual retry
+	callTimeout = time.Minute // longer than a receiver may take to respond to a manual retry
 	maxResponse = 32 << 20    // limit of a response in bytes
 )
 

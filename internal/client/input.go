@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // MaxEvent limits an event of an input, in bytes. It is the default limit of a
@@ -86,8 +88,13 @@ func (r *Reader) after() Place {
 	return Place{Number: max(r.from, r.end+1)}
 }
 
-// begin determines from the first character whether the input is an array.
+// begin checks the encoding of the input and determines from the first character
+// whether it is an array.
 func (r *Reader) begin() error {
+	start, _ := r.src.r.Peek(3) // an error shows in the next read
+	if err := usertext.CheckEncoding(start); err != nil {
+		return &InputError{Place{Number: 1}, "of the input " + err.Error()}
+	}
 	first, err := r.src.skipSpace()
 	if err != nil {
 		return err

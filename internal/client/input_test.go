@@ -75,6 +75,9 @@ func TestReaderErrors(t *testing.T) {
 		{"array without a comma", `[{"id":"a"} {"id":"b"}]`, 1, "event 2 is not valid JSON: expected comma after array element"},
 		{"array of numbers", `[{"id":"a"}, 7]`, 1, "event 2 is not an event; an event is a JSON object"},
 		{"after the array", `[{"id":"a"}] {"id":"b"}`, 1, "event 2 follows the end of the array; put every event into the array"},
+		{"byte order mark", "\ufeff{\"id\":\"a\"}\n", 0, "line 1 of the input begins with a byte order mark; save it as UTF-8 without one"},
+		{"UTF-16 with a mark", "\xff\xfe{\x00}\x00", 0, "line 1 of the input is in UTF-16 or UTF-32; save it as UTF-8"},
+		{"UTF-16", "[\x00]\x00", 0, "line 1 of the input is in UTF-16 or UTF-32; save it as UTF-8"},
 		{"too long", "{\"id\":\"a\"}\n{\"x\":\"" + strings.Repeat("x", MaxEvent+(128<<10)), 1, "line 2 begins an event that exceeds the limit of 5242880 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -180,7 +183,7 @@ func FuzzReader(f *testing.F) {
 				t.Fatalf("%s is not an event in one line: %q", e.Place, e.Body)
 			}
 			if len(places) > 0 && e.Place.Number <= places[len(places)-1] {
-				t.Fatalf("%s comes after %v", e.Place, places)
+				t.Fatalf("%s is after %v", e.Place, places)
 			}
 			places = append(places, e.Place.Number)
 		}

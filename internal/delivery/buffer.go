@@ -77,7 +77,7 @@ func (l *live) passTrimmed(ctx context.Context, segs []eventlog.Segment) error {
 	}
 	for _, sub := range l.subscribers {
 		if sub.State().Acked >= upTo {
-			continue // said before a commit that met a conflict
+			continue // logged before a commit that met a conflict
 		}
 		if err := l.engine.logSkipped(ctx, sub.in); err != nil {
 			return err

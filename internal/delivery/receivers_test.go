@@ -89,7 +89,7 @@ func (h *hook) unanswered(ctx context.Context, e *event.Event) sink.Verdict {
 }
 
 // bucket is an S3 bucket: the events of a file arrive together after it was
-// confirmed, and once per key, however often it is written. Answers get lost, and
+// confirmed, and once per key, no matter how often it is written. Responses get lost, and
 // some requests are carried out after the sender is gone.
 type bucket struct {
 	p  *process

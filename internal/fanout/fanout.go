@@ -164,7 +164,7 @@ func (h *Handler) deliver(ctx context.Context, g *group) (again string) {
 		}
 		g.records = nil // the log has them now; free the memory
 		if err := h.Engine.DeliverLive(ctx, g.partition, delivery.FixedLogEnd(last)); err != nil {
-			log.Error("batch will be redelivered: its events are in the log, but not every subscriber has them", "head", last, "error", err)
+			log.Error("batch will be redelivered: its events are in the log, but not every subscriber has them", "end", last, "error", err)
 			return g.last
 		}
 	}

@@ -208,7 +208,7 @@ func TestLimitsOfBodiesAreInclusive(t *testing.T) {
 			rec := httptest.NewRecorder()
 			w.api.ServeHTTP(rec, r)
 			if rec.Code != c.status {
-				t.Errorf("%s, its length told: %v: status %d, want %d: %s", c.name, told, rec.Code, c.status, rec.Body)
+				t.Errorf("%s, with Content-Length: %v: status %d, want %d: %s", c.name, told, rec.Code, c.status, rec.Body)
 			}
 		}
 	}

@@ -26,7 +26,7 @@ import (
 
 var requestID = regexp.MustCompile(`"request_id":"[^"]*"`)
 
-// document is api/openapi.yaml, which every response is held against.
+// document is api/openapi.yaml, which every response is checked against.
 type document struct {
 	spec   *openapi3.T
 	router routers.Router
@@ -86,7 +86,7 @@ func (d document) violation(c call, rec *httptest.ResponseRecorder) error {
 	}
 	input := &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route, Options: options}
 	if err := openapi3filter.ValidateRequest(req.Context(), input); err != nil && rec.Code < 400 {
-		return fmt.Errorf("the request is not allowed, and was taken: %w", err)
+		return fmt.Errorf("the request is not allowed, but was accepted: %w", err)
 	}
 	if rec.Code == http.StatusInternalServerError {
 		return fmt.Errorf("an internal error")
@@ -158,8 +158,8 @@ func TestDocumentHasTheRoutes(t *testing.T) {
 	}
 }
 
-// TestResponsesAreHeldAgainstTheDocument shows that check can fail.
-func TestResponsesAreHeldAgainstTheDocument(t *testing.T) {
+// TestResponsesAreCheckedAgainstTheDocument shows that check can fail.
+func TestResponsesAreCheckedAgainstTheDocument(t *testing.T) {
 	id := strings.Repeat("A", 26)
 	tests := []struct {
 		name   string

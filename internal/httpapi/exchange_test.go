@@ -207,7 +207,7 @@ func TestOverTheWire(t *testing.T) {
 		}
 		<-started
 		if err == nil {
-			t.Error("half a response was taken for the whole")
+			t.Error("half a response passed as the whole")
 		}
 	})
 	t.Run("a body without a length is bounded", func(t *testing.T) {

@@ -194,7 +194,7 @@ type fataler interface {
 	Fatalf(format string, args ...any)
 }
 
-// do makes the call and holds request and response against the contract.
+// do makes the call and checks request and response against the contract.
 func (w *world) do(t fataler, c call) *httptest.ResponseRecorder {
 	t.Helper()
 	rec := httptest.NewRecorder()

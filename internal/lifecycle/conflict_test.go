@@ -153,7 +153,7 @@ var interferences = map[string]func(*bundle) []store.Write{
 	},
 }
 
-func TestConflictsAreDecidedAnew(t *testing.T) {
+func TestConflictsAreDecidedAgain(t *testing.T) {
 	for _, c := range changes() {
 		for name, interfere := range interferences {
 			if (name == "batch" || name == "leave") && !c.records || name == "lease" && c.name == "register" {

@@ -69,8 +69,8 @@ func TestRegisterReplay(t *testing.T) {
 	}
 }
 
-// A start in the past also reads the lanes from a time with more lanes.
-func TestRegisterReadsLanesOfOld(t *testing.T) {
+// A start in the past also reads the lanes that a higher setting made.
+func TestRegisterReadsRemovedLanes(t *testing.T) {
 	b := setup(t)
 	b.publish(3)
 	b.pass(time.Minute)

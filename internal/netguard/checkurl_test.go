@@ -29,7 +29,7 @@ func (h hosts) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, err
 	return addrs, nil
 }
 
-// notPublic is all that is said of a name under the Public policy.
+// notPublic is the whole message about a name under the Public policy.
 const notPublic = "does not resolve to public addresses only; check the name or try again"
 
 func TestCheckURL(t *testing.T) {
@@ -120,7 +120,7 @@ func TestCheckURL(t *testing.T) {
 
 // A caller learns nothing about the names inside our network: what is there
 // reads like what is not.
-func TestCheckURLTellsNothingOfInnerNames(t *testing.T) {
+func TestCheckURLHidesInnerNames(t *testing.T) {
 	resolver := hosts{"db.internal": {"10.0.0.5"}, "meta.internal": {"169.254.169.254"}, "local.internal": {"127.0.0.1"}, "mixed.internal": {"8.8.8.8", "fe80::1"}, "slow.internal": {"timeout"}, "empty.internal": {}}
 	guard := New(Public, resolver)
 	want := strings.ReplaceAll(problem.MessageOf(guard.CheckURL(t.Context(), "http://none.internal/")), "none", "")

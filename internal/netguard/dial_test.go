@@ -10,7 +10,7 @@ import (
 )
 
 // nameserver is a DNS server in memory: each question for an IPv4 address gets
-// the next of its answers, and the last one for ever; there is no IPv6.
+// the next of its answers, and the last one from then on; there is no IPv6.
 type nameserver struct {
 	answers []netip.Addr
 	asked   atomic.Int64

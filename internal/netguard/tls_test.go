@@ -67,7 +67,7 @@ func call(t *testing.T, url string, trusted *httptest.Server) error {
 }
 
 // A receiver whose TLS is too old for crypto/tls learns what it must offer.
-func TestOldTLSIsSaidAsSuch(t *testing.T) {
+func TestOldTLSIsNamed(t *testing.T) {
 	offers := func(version uint16, suites ...uint16) string {
 		return tlsServer(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: version, CipherSuites: suites}).URL
 	}

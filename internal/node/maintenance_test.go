@@ -59,7 +59,7 @@ func TestTrimOfEntries(t *testing.T) {
 }
 
 // No goroutine waits for a cursor that no longer exists.
-func TestDeletedReplaysLeaveNobodyWaiting(t *testing.T) {
+func TestDeletedReplaysLeaveNoGoroutineWaiting(t *testing.T) {
 	n := openNode(t, t.TempDir())
 	defer closeNode(t, n)
 	r := newReceiver(t)
@@ -91,7 +91,7 @@ func TestDeletedReplaysLeaveNobodyWaiting(t *testing.T) {
 }
 
 // The key file matters once something is sealed under it, not before.
-func TestNodeWithoutSecretsNeedsNoKeyOfBefore(t *testing.T) {
+func TestNodeWithoutSecretsNeedsNoOldKey(t *testing.T) {
 	dir, r := t.TempDir(), newReceiver(t)
 	n := openNode(t, dir)
 	_, err := n.life.Register(t.Context(), "acme", integration.Spec{

@@ -110,7 +110,7 @@ func TestPublishedEventsAreCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := p.Publish(t.Context(), "acme", publish.JSON, []byte("{}")); err == nil {
-		t.Fatal("an event without a name was taken")
+		t.Fatal("an event without a name was accepted")
 	}
 	_, lines := scrape(t, m)
 	for _, want := range []string{"sluice_events_published_total 3", "sluice_publish_seconds_count 1"} {

@@ -194,7 +194,7 @@ func TestMetricsHaveEveryFigure(t *testing.T) {
 	}
 }
 
-// A start tells what is wrong with the environment, here the clock, and goes on.
+// A start logs what is wrong with the environment, here the clock, and continues.
 func TestStartWarnsOfItsEnvironment(t *testing.T) {
 	dir := t.TempDir()
 	n := openNode(t, dir)
@@ -220,7 +220,7 @@ func TestStartWarnsOfItsEnvironment(t *testing.T) {
 				return
 			}
 		case <-late:
-			t.Fatal("nothing is said of the clock")
+			t.Fatal("no warning about the clock")
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Everybody may ask for the metrics: that must not keep others from the API.
+// Scraping needs no token, so scrapes must not keep others from the API.
 func TestManyScrapesAtOnce(t *testing.T) {
 	n := openNode(t, t.TempDir())
 	defer closeNode(t, n)

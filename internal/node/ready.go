@@ -12,7 +12,7 @@ import (
 )
 
 // readyFor is how long one result of the probe is shared: the probe
-// writes to the disk, and anyone may ask.
+// writes to the disk, and needs no token.
 const readyFor = time.Second
 
 // readiness tells whether calls can be served: a publish would be written, and
@@ -29,7 +29,7 @@ type readiness struct {
 	err    error
 }
 
-// Ready returns what the newest probe said, or ctx's error if it ends before one.
+// Ready returns the result of the newest probe, or ctx's error if it ends before one.
 func (r *readiness) Ready(ctx context.Context) error {
 	if fresh, err := r.last(); fresh {
 		return err
@@ -38,7 +38,7 @@ func (r *readiness) Ready(ctx context.Context) error {
 		if fresh, err := r.last(); fresh {
 			return nil, err // probed since this caller looked
 		}
-		err := r.probe(context.WithoutCancel(ctx)) // it is not this caller's alone
+		err := r.probe(context.WithoutCancel(ctx)) // other callers share it
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.at, r.err = r.now(), err

@@ -50,10 +50,10 @@ func TestCodesAreStable(t *testing.T) {
 }
 
 // The text for the caller, the text for the log, and the code for programs.
-func TestAnErrorSaysToEachWhatIsForThem(t *testing.T) {
+func TestUserAndOperatorGetTheirOwnError(t *testing.T) {
 	ours := problem.MessageOf(errors.New("open /var/lib/sluice.db: denied"))
 	if strings.Contains(ours, "sluice.db") || !strings.Contains(ours, "request_id") {
-		t.Errorf("an error without a code is told as %q", ours)
+		t.Errorf("an error without a code reads %q", ours)
 	}
 	cause := errors.New("dial 10.0.0.1: refused")
 	shown := problem.Wrap(cause, problem.Unavailable, "The log of %s cannot be written.", "acme")

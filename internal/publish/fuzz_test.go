@@ -72,7 +72,7 @@ func reference(t *testing.T, body string, lines bool) []given {
 		}
 		all = append(all, one.given)
 		if !lines && dec.More() {
-			t.Fatal("a second value was taken")
+			t.Fatal("a second value was accepted")
 		}
 	}
 	return all

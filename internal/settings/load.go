@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // Load sets rows with this precedence: flag, environment, config file, default.
@@ -105,7 +107,7 @@ const maxFileBytes = 1 << 20
 func LoadFile(rows []Setting, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("cannot read the config file: %w", err)
+		return fmt.Errorf("cannot read the config file: %w; check --config or SLUICE_CONFIG", err)
 	}
 	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
@@ -124,6 +126,9 @@ func loadYAML(rows []Setting, path string, content []byte) error {
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
 		return nil // nothing but comments
 	} else if err != nil {
+		if wrong := usertext.CheckEncoding(content); wrong != nil {
+			return &SourceError{File: path, Cause: wrong}
+		}
 		return &SourceError{File: path, Cause: fmt.Errorf("is not YAML: %w", err)}
 	}
 	if err := decoder.Decode(&next); !errors.Is(err, io.EOF) {

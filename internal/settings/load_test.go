@@ -73,6 +73,7 @@ func TestLoadFileRefuses(t *testing.T) {
 		"tab":                     {": is not YAML: yaml: line 2"},
 		"open_quote":              {": is not YAML: yaml: line"},
 		"not_utf8":                {": is not YAML: yaml"},
+		"utf_16":                  {": is in UTF-16 or UTF-32; save it as UTF-8"},
 		"several": {
 			`:1: max_integrations: "many"`, `:2: retention: "long"`,
 			":3: bogus: is not a setting", `:4: reveal_secrets: "maybe"`,

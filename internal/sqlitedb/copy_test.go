@@ -69,7 +69,7 @@ func TestCopyEndsWhileOthersWrite(t *testing.T) {
 		t.Errorf("%d steps; nothing was written between them", steps)
 	}
 	if size(t, to) != last {
-		t.Errorf("the copy has %d bytes, it told of %d", size(t, to), last)
+		t.Errorf("the copy has %d bytes, it reported %d", size(t, to), last)
 	}
 	restored := t.TempDir()
 	if err := os.Rename(to, filepath.Join(restored, FileName)); err != nil {

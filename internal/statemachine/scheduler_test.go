@@ -81,7 +81,7 @@ func setup(dueAt time.Time, version uint64) (*Scheduler, *machine, *cursors, *by
 
 // Names and inputs of one release are met by the next, and by the state
 // machine: this pins both.
-func TestDriveStartsAnExecution(t *testing.T) {
+func TestScheduleStartsAnExecution(t *testing.T) {
 	const name = "32e289d37c6832b5be19c9d5985012d0"
 	tests := []struct {
 		name    string
@@ -109,7 +109,7 @@ func TestDriveStartsAnExecution(t *testing.T) {
 	}
 }
 
-func TestDriveStartsNothingForWhatIsNotDue(t *testing.T) {
+func TestScheduleStartsNothingThatIsNotDue(t *testing.T) {
 	s, m, _, log := setup(time.Time{}, 7)
 	s.Schedule(key, handoff.Key{Tenant: "acme", Integration: "deleted"})
 	s.Wait()
@@ -118,7 +118,7 @@ func TestDriveStartsNothingForWhatIsNotDue(t *testing.T) {
 	}
 }
 
-func TestDriveLogsAFailureOnce(t *testing.T) {
+func TestScheduleLogsAFailureOnce(t *testing.T) {
 	for name, fail := range map[string]func(*machine, *cursors){
 		"of the store": func(_ *machine, c *cursors) { c.err[key] = problem.New(problem.Unavailable, "Throttled.") },
 		"of the machine": func(m *machine, _ *cursors) {
@@ -135,7 +135,7 @@ func TestDriveLogsAFailureOnce(t *testing.T) {
 	}
 }
 
-func TestDriveTakesAnExistingExecutionForSuccess(t *testing.T) {
+func TestScheduleAcceptsAnExistingExecution(t *testing.T) {
 	s, m, _, log := setup(now, 7)
 	m.start = func(context.Context) error {
 		return fmt.Errorf("operation error SFN: StartExecution: %w", &types.ExecutionAlreadyExists{})
@@ -147,7 +147,7 @@ func TestDriveTakesAnExistingExecutionForSuccess(t *testing.T) {
 	}
 }
 
-func TestDriveDoesNotBlockAndWaitDoes(t *testing.T) {
+func TestScheduleDoesNotBlockAndWaitDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, m, c, log := setup(now, 7)
 		var running, most int
@@ -188,7 +188,7 @@ func TestDriveDoesNotBlockAndWaitDoes(t *testing.T) {
 
 // A cursor that becomes due again while it waits in the queue is read once, and
 // one that does so while its execution is being started is read again.
-func TestDriveOfTheSameCursor(t *testing.T) {
+func TestScheduleOfTheSameCursor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, m, c, _ := setup(now, 7)
 		m.start = func(context.Context) error { time.Sleep(time.Second); return nil }
@@ -203,7 +203,7 @@ func TestDriveOfTheSameCursor(t *testing.T) {
 	})
 }
 
-func TestStartThatHangsIsGivenUp(t *testing.T) {
+func TestStartThatHangsIsAbandoned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, m, _, log := setup(now, 7)
 		m.start = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }

@@ -149,7 +149,7 @@ func (w *world) pass(span time.Duration) {
 // of the world.
 func (w *world) advanced() bool { return w.now.Sub(w.lastTime) <= 70*time.Second }
 
-func TestLostResponseIsMadeUpFor(t *testing.T) {
+func TestLostResponseIsRecovered(t *testing.T) {
 	for calls := range 7 { // the function is killed at each call of the store
 		for _, twice := range []bool{false, true} { // and at its take-over, too
 			w := newWorld()
@@ -183,7 +183,7 @@ func (w *world) crash(e *execution, call int) {
 
 // A step that still runs alongside its retry may be the last to move the cursor, and has
 // no execution.
-func TestStepThatGoesOnIsMadeUpForByTheSweep(t *testing.T) {
+func TestSweepRecoversFromAStepThatRunsOn(t *testing.T) {
 	for calls := range 6 {
 		w := newWorld()
 		w.schedule("")

@@ -57,7 +57,7 @@ func TestPathsAreWritten(t *testing.T) {
 	}
 }
 
-func TestNumbersAreCalledSo(t *testing.T) {
+func TestNumbersAreNamedAsNumbers(t *testing.T) {
 	var d struct {
 		I int     `json:"i"`
 		F float64 `json:"f"`

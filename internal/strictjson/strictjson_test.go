@@ -89,7 +89,7 @@ func TestDepthIsAllowedUpToTheBound(t *testing.T) {
 	}
 	err := strictjson.CheckDepth([]byte("[" + at + "]"))
 	if err == nil {
-		t.Fatal("one more level was taken")
+		t.Fatal("one more level was accepted")
 	}
 	place := strictjson.Place{Body: []byte("\n[" + at + "]"), Offset: 1, Prefix: "payload"}
 	if got := problem.MessageOf(place.Problem(err)); !strings.HasPrefix(got, "payload[0][0]") || !strings.HasSuffix(got, "levels (line 2, column 257).") {

@@ -37,7 +37,7 @@ func (w *world) heal(t *testing.T, rounds ...*round) {
 		t.Errorf("%d executions failed, the last is %s", len(failed), *failed[0].Name)
 	}
 	if !eventually(waitTimeout, func() bool { return len(w.executions(t, types.ExecutionStatusRunning)) == 0 }) {
-		t.Errorf("%d executions are still running although there is nothing to do", len(w.executions(t, types.ExecutionStatusRunning)))
+		t.Errorf("%d executions are still running with nothing to do", len(w.executions(t, types.ExecutionStatusRunning)))
 	}
 	for _, r := range rounds {
 		r.check(t)

@@ -60,9 +60,9 @@ func TestScenarios(t *testing.T) {
 					secrets.Add(token)
 					return token
 				},
-				Patience: waitTimeout,
-				S3:       bucketeer,
-				Secret:   secrets.Add,
+				Timeout: waitTimeout,
+				S3:      bucketeer,
+				Secret:  secrets.Add,
 				Restart: func() {
 					s.Restart()
 					sweepOn(t, s)

@@ -84,7 +84,7 @@ func TestKill(t *testing.T) {
 }
 
 // TestKillAtRest kills the node while its last events are on their way, and
-// nothing is published after the restart that could wake anybody.
+// nothing published after the restart could wake an integration.
 func TestKillAtRest(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, checked, nil, "--dev")

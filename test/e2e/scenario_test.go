@@ -30,9 +30,9 @@ func TestScenarios(t *testing.T) {
 					s.Add(token)
 					return token
 				},
-				Patience: waitLimit,
-				S3:       bucketeer,
-				Secret:   s.Add,
+				Timeout: waitLimit,
+				S3:      bucketeer,
+				Secret:  s.Add,
 				Restart: func() {
 					if lanes == "1" {
 						n.kill()

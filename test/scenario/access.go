@@ -39,7 +39,7 @@ func (c *tenant) withRejected(id string) (*receiver, string) {
 	r.status(http.StatusBadRequest)
 	c.register(id, callback(r.URL))
 	event := c.publish("order.created", 1)[0]
-	c.env.eventually(c.t, said("the event is rejected"), func() bool { return slices.Equal(c.rejected(id), []string{event}) })
+	c.env.eventually(c.t, label("the event is rejected"), func() bool { return slices.Equal(c.rejected(id), []string{event}) })
 	return r, event
 }
 

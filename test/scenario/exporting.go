@@ -248,7 +248,7 @@ func filesFailing(t *testing.T, env *Env) {
 	ids2 := c.publish("order.created", 5)
 	failed := func(id string, words ...string) {
 		t.Helper()
-		env.eventually(t, said(id+" has retries in its log"), func() bool { return len(c.reasons(id, "retry_triggered")) >= 2 })
+		env.eventually(t, label(id+" has retries in its log"), func() bool { return len(c.reasons(id, "retry_triggered")) >= 2 })
 		reason := c.reasons(id, "retry_triggered")[0]
 		for _, word := range words {
 			if !strings.Contains(reason, word) {

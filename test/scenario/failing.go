@@ -61,7 +61,7 @@ func failures(t *testing.T, env *Env) {
 			r.handles(f.handler)
 			c.register("shop", callback(r.URL+"/hook"))
 			id := c.publish("order.created", 1)[0]
-			env.eventually(t, said("two attempts"), func() bool { all := r.all(); return len(all) > 0 && all[len(all)-1].attempt >= 2 })
+			env.eventually(t, label("two attempts"), func() bool { all := r.all(); return len(all) > 0 && all[len(all)-1].attempt >= 2 })
 			r.handles(nil)
 			r.has([]string{id})
 			attempts, last := 0, 0
@@ -103,7 +103,7 @@ func refusing(t *testing.T, env *Env) {
 	ids := c.publish("order.created", 50)
 	all.has(ids)
 	want := "Request to URL " + r.URL + " failed. Reason: connection refused."
-	env.eventually(t, said("the log has three retries"), func() bool { return len(c.reasons("shop", "retry_triggered")) >= 3 })
+	env.eventually(t, label("the log has three retries"), func() bool { return len(c.reasons("shop", "retry_triggered")) >= 3 })
 	for _, reason := range c.reasons("shop", "retry_triggered") {
 		if reason != want {
 			t.Errorf("got %q, want %q", reason, want)
@@ -239,7 +239,7 @@ func endless(t *testing.T, env *Env) {
 			if n > 64<<20 { // what fits into the buffers on the way, and far less
 				t.Errorf("%d bytes of a response were taken", n)
 			}
-		case <-time.After(env.Patience):
+		case <-time.After(env.Timeout):
 			t.Fatal("the response is still being read")
 		}
 	}

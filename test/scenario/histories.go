@@ -27,11 +27,11 @@ func rejections(t *testing.T, env *Env) {
 	c.register("shop", callback(r.URL))
 	kept := env.Settings.MaxRejected
 	first := c.publish("order.created", 1)[0]
-	env.eventually(t, said("the first event is rejected"), func() bool { return slices.Equal(c.rejected("shop"), []string{first}) })
+	env.eventually(t, label("the first event is rejected"), func() bool { return slices.Equal(c.rejected("shop"), []string{first}) })
 	rest := c.publish("order.created", kept)
 	good := c.publish("order.paid", 10)
 	r.has(good) // the stream goes on
-	env.eventually(t, said("all are rejected"), func() bool { return len(missing(rest, c.rejected("shop"))) == 0 })
+	env.eventually(t, label("all are rejected"), func() bool { return len(missing(rest, c.rejected("shop"))) == 0 })
 	wantSame(t, rest, c.rejected("shop"))
 
 	for _, a := range r.all() {
@@ -63,7 +63,7 @@ func rejectedOneByOne(t *testing.T, env *Env) {
 	r.status(http.StatusBadRequest)
 	c.register("shop", callback(r.URL))
 	ids := c.publish("order.created", 3)
-	env.eventually(t, said("all are rejected"), func() bool { return len(c.rejected("shop")) == 3 })
+	env.eventually(t, label("all are rejected"), func() bool { return len(c.rejected("shop")) == 3 })
 	c.stop("shop") // the service may repeat a call whose outcome it could not save in time, and list the event again
 	one := func(id string, rest ...string) string {
 		return path("shop", "/rejected_events/", id, strings.Join(rest, ""))
@@ -106,7 +106,7 @@ func retriesAtOnce(t *testing.T, env *Env) {
 	r.status(http.StatusBadRequest)
 	c.register("shop", callback(r.URL))
 	id := c.publish("order.created", 1)[0]
-	env.eventually(t, said("the event is rejected"), func() bool { return len(c.rejected("shop")) == 1 })
+	env.eventually(t, label("the event is rejected"), func() bool { return len(c.rejected("shop")) == 1 })
 	release := make(chan struct{})
 	r.handles(func(_ http.ResponseWriter, req *http.Request) {
 		select {
@@ -120,7 +120,7 @@ func retriesAtOnce(t *testing.T, env *Env) {
 		a, _ := c.try("POST", retry, nil)
 		first <- a
 	}()
-	env.eventually(t, said("the retry is in progress"), func() bool { return slices.Contains(r.attempts(id), 2) })
+	env.eventually(t, label("the retry is in progress"), func() bool { return slices.Contains(r.attempts(id), 2) })
 	c.call("POST", retry, nil).fails(http.StatusConflict, "retry_in_progress", id)
 	close(release)
 	if a := <-first; a == nil || a.status != http.StatusOK {

@@ -113,7 +113,7 @@ func stopUnderLoad(t *testing.T, env *Env) {
 	if proofs == 0 {
 		t.Error("everything had arrived before each stop, so it proves nothing")
 	}
-	env.eventually(t, said("everything arrived after the starts"), func() bool { return len(missing(ids, arrivedIDs(r))) == 0 })
+	env.eventually(t, label("everything arrived after the starts"), func() bool { return len(missing(ids, arrivedIDs(r))) == 0 })
 	wantSame(t, ids, arrivedIDs(r))
 	all.hasOnly(ids)
 }
@@ -295,7 +295,7 @@ func reborn(t *testing.T, env *Env) {
 	r.status(http.StatusBadRequest)
 	c.register("shop", callback(r.URL))
 	first := c.publish("order.created", 3)
-	env.eventually(t, said("three events are rejected"), func() bool { return len(c.rejected("shop")) == 3 })
+	env.eventually(t, label("three events are rejected"), func() bool { return len(c.rejected("shop")) == 3 })
 	c.call("DELETE", path("shop"), nil).empty()
 	all.has(c.publish("order.created", 5))
 

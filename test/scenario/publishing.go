@@ -12,7 +12,7 @@ import (
 
 var publishing = []scenario{
 	{"publish in three forms", publishForms},
-	{"payloads survive to the letter", publishLetters},
+	{"payloads arrive byte for byte", publishLetters},
 	{"a publish call is taken whole or not at all", publishRefused},
 	{"an id is taken again in another call", publishTwice},
 }

@@ -108,7 +108,7 @@ func (r *receiver) answers(f func(*arrival) int) {
 // status makes it respond with a status, always.
 func (r *receiver) status(code int) { r.answers(func(*arrival) int { return code }) }
 
-// handles makes h answer. Arrivals are remembered all the same.
+// handles makes h respond. Arrivals are still recorded.
 func (r *receiver) handles(h http.HandlerFunc) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -119,11 +119,11 @@ func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
 	a := &arrival{at: time.Now(), path: req.URL.RequestURI(), header: req.Header.Clone()}
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
-		return // the service gave the call up
+		return // the service cancelled the call
 	}
 	a.body = body
 	if err := r.check(req, a); err != nil {
-		r.t.Errorf("a call that should not be: %v; %s %s %v %s", err, req.Method, req.URL, req.Header, body)
+		r.t.Errorf("unexpected call: %v; %s %s %v %s", err, req.Method, req.URL, req.Header, body)
 	}
 	r.mu.Lock()
 	handler, status := r.handler, 0
@@ -161,7 +161,7 @@ func (r *receiver) check(req *http.Request, a *arrival) error {
 	case req.Method != http.MethodPost:
 		return fmt.Errorf("the method is %s", req.Method)
 	case a.Tenant != r.tenant:
-		return fmt.Errorf("it is of tenant %s, and this one is %s", a.Tenant, r.tenant)
+		return fmt.Errorf("its tenant is %s, want %s", a.Tenant, r.tenant)
 	case a.header.Get("Webhook-Id") != a.ID:
 		return fmt.Errorf("webhook-id is %s", a.header.Get("Webhook-Id"))
 	case !timestamp.MatchString(a.PublishedAt):

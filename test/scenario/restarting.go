@@ -38,7 +38,7 @@ func restart(t *testing.T, env *Env) {
 	c.register("failing", callback(failing.URL))
 	second := c.publish("order.created", 50)
 	live.has(second)
-	env.eventually(t, said("the receiver that is down was tried"), func() bool { return len(c.reasons("down", "retry_triggered")) > 0 })
+	env.eventually(t, label("the receiver that is down was tried"), func() bool { return len(c.reasons("down", "retry_triggered")) > 0 })
 	failing.calls(1)
 	before := c.logs("live")
 

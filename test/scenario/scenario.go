@@ -20,9 +20,9 @@ type Env struct {
 	// as long as the scenarios run.
 	Token func(tenant string, scopes ...string) string
 
-	// Patience limits the wait for an expected effect. Only a failure takes that
+	// Timeout limits the wait for an expected effect. Only a failure takes that
 	// long, so it can be generous.
-	Patience time.Duration
+	Timeout time.Duration
 
 	// Gateway is set if an API Gateway in front of the service verifies access
 	// tokens. The format of its 401 is fixed.
@@ -76,10 +76,10 @@ func Run(t *testing.T, env Env) {
 	}
 }
 
-// eventually polls until ok, and fails the test when Patience is over.
+// eventually polls until ok, and fails the test when Timeout is over.
 func (e *Env) eventually(t *testing.T, what func() string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(e.Patience)
+	deadline := time.NewTimer(e.Timeout)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -87,16 +87,16 @@ func (e *Env) eventually(t *testing.T, what func() string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			t.Fatalf("waited %v, and not: %s", e.Patience, what())
+			t.Fatalf("after %v, not yet: %s", e.Timeout, what())
 		}
 	}
 }
 
-// said is a what of eventually that never changes.
-func said(what string) func() string { return func() string { return what } }
+// label is a fixed description for eventually.
+func label(what string) func() string { return func() string { return what } }
 
 // past waits until the clock shows a later millisecond than at.
 func (e *Env) past(t *testing.T, at time.Time) {
 	t.Helper()
-	e.eventually(t, said("the clock goes on"), func() bool { return time.Since(at) > 2*time.Millisecond })
+	e.eventually(t, label("the clock goes on"), func() bool { return time.Since(at) > 2*time.Millisecond })
 }

@@ -261,7 +261,7 @@ func (c *tenant) stop(id string) {
 
 func (c *tenant) untilStopped(id string) {
 	c.t.Helper()
-	c.env.eventually(c.t, said(id+" is stopped"), func() bool { return c.status(id) == "stopped" })
+	c.env.eventually(c.t, label(id+" is stopped"), func() bool { return c.status(id) == "stopped" })
 }
 
 func (c *tenant) status(id string) string {

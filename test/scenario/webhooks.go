@@ -70,7 +70,7 @@ func webhookCall(t *testing.T, env *Env) {
 	// The log says where a call went that failed, and no secret.
 	r.status(http.StatusServiceUnavailable)
 	c.publish("order.created", 1)
-	env.eventually(t, said("a retry is in the log"), func() bool { return len(c.reasons("shop", "retry_triggered")) > 0 })
+	env.eventually(t, label("a retry is in the log"), func() bool { return len(c.reasons("shop", "retry_triggered")) > 0 })
 	r.status(http.StatusOK)
 	for _, reason := range c.reasons("shop", "retry_triggered") {
 		if !strings.Contains(reason, r.URL+"/hook") || strings.Contains(reason, token) || strings.Contains(reason, apiKey) || strings.Contains(reason, signing) {

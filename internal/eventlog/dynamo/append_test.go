@@ -355,7 +355,7 @@ func TestCachedEndsAreBounded(t *testing.T) {
 		h.set(event.Partition{Tenant: "acme", Lane: i}, endState{number: 1}, false, base)
 	}
 	if len(h.known) > maxEnds {
-		t.Errorf("%d ends are kept, at most %d should be", len(h.known), maxEnds)
+		t.Errorf("%d ends are kept, want at most %d", len(h.known), maxEnds)
 	}
 }
 

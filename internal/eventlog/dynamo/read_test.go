@@ -308,7 +308,7 @@ func TestRequestsOfALargeLog(t *testing.T) {
 			t.Errorf("%s: got %d, %v, want 4000", name, n, err)
 		}
 		if calls := r.dynamo.take(); len(calls) > c.most {
-			t.Errorf("%s: %d requests, at most %d should be enough", name, len(calls), c.most)
+			t.Errorf("%s: %d requests, want at most %d", name, len(calls), c.most)
 		}
 	}
 }

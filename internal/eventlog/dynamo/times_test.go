@@ -209,7 +209,7 @@ func TestOffsetForTimeCountsWhatIsBeforeTheMarker(t *testing.T) {
 	}
 }
 
-func TestAMarkerThatCannotBePut(t *testing.T) {
+func TestMarkerThatCannotBePut(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	stream := watermarks{err: errors.New("no stream")}

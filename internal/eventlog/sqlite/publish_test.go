@@ -139,7 +139,7 @@ func TestLargePublishesAreCutIntoSegments(t *testing.T) {
 			}
 			for _, e := range s.Events {
 				if e.ID != idOf(next) {
-					t.Fatalf("%s: event %s comes where %s belongs", tenant, e.ID, idOf(next))
+					t.Fatalf("%s: got event %s, want %s", tenant, e.ID, idOf(next))
 				}
 				next++
 			}
@@ -147,7 +147,7 @@ func TestLargePublishesAreCutIntoSegments(t *testing.T) {
 	}
 }
 
-func TestAPublisherThatGaveUpBeforeItsTurnIsLeftOut(t *testing.T) {
+func TestCancelledPublishIsLeftOut(t *testing.T) {
 	l, db := open(t, t.TempDir(), fixed(base))
 	release := hold(t, db)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -341,7 +341,7 @@ func TestFullDisk(t *testing.T) {
 		}
 		for i, s := range content(t, l, event.Partition{Tenant: "a"}) {
 			if s.Number != uint64(i+1) {
-				t.Fatalf("%s: segment %d comes in place %d", what, s.Number, i+1)
+				t.Fatalf("%s: segment %d is at place %d", what, s.Number, i+1)
 			}
 		}
 	}

@@ -38,7 +38,7 @@ func TestDamagedSegmentIsAnErrorAndNotAnEvent(t *testing.T) {
 	path := filepath.Join(dir, "sluice.db")
 	data, err := os.ReadFile(path)
 	if err != nil || !bytes.Contains(data, []byte("haystack")) {
-		t.Fatalf("the event is not to be found in the file: %v", err)
+		t.Fatalf("the event is not in the file: %v", err)
 	}
 	if err := os.WriteFile(path, bytes.Replace(data, []byte("haystack"), []byte("hayrides"), 1), 0o600); err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestDamagedSegmentIsAnErrorAndNotAnEvent(t *testing.T) {
 	}
 }
 
-func TestTheTailIsWhatIsOnDiskAndBounded(t *testing.T) {
+func TestRecentSegmentsAreOnDiskAndBounded(t *testing.T) {
 	dir := t.TempDir()
 	l, db := open(t, dir, fixed(base))
 	lanes := []event.Partition{{Tenant: "a"}, {Tenant: "b"}, {Tenant: "c"}}
@@ -61,7 +61,7 @@ func TestTheTailIsWhatIsOnDiskAndBounded(t *testing.T) {
 			publish(t, l, p.Tenant, drafts(100*i+10*j, 2, 64<<10))
 		}
 		if l.recent.bytes > recentBytes {
-			t.Fatalf("%d bytes are kept in memory, at most %d should be", l.recent.bytes, recentBytes)
+			t.Fatalf("%d bytes are kept in memory, want at most %d", l.recent.bytes, recentBytes)
 		}
 	}
 	kept := 0

@@ -66,7 +66,7 @@ func Restore(ctx context.Context, dir, data string, progress Progress) (Result, 
 		return Result{}, err
 	}
 	if _, err := os.Stat(filepath.Join(dir, sqlitedb.FileName)); err != nil {
-		return Result{}, fmt.Errorf("%s does not contain a backup: %w", dir, err)
+		return Result{}, fmt.Errorf("%s does not contain a backup: %w; give a directory that sluice backup wrote", dir, err)
 	}
 	w := &writer{source: dir, dir: data}
 	return w.restore(ctx, progress)

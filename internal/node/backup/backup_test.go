@@ -302,7 +302,7 @@ func TestFailureOfTheLastStepLeavesNoKeys(t *testing.T) {
 	}
 }
 
-// What a killed process leaves is neither taken for a backup nor started on, and
+// What a killed process leaves does not pass as a backup, is not opened, and
 // a restore can be run again.
 func TestKilledInTheMiddle(t *testing.T) {
 	data := dataDir(t)

@@ -16,7 +16,7 @@ type answeredEarly struct{ io.Reader }
 func (answeredEarly) WriteTo(io.Writer) (int64, error) { return 0, io.EOF }
 func (answeredEarly) Close() error                     { return nil }
 
-// A response that begins early, and goes on for long, comes whole.
+// A long response that begins early is read to its end.
 func TestResponseThatBeginsEarlyIsReadToItsEnd(t *testing.T) {
 	const body = "<CompleteMultipartUpload/>"
 	begun := make(chan struct{})

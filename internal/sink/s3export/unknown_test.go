@@ -207,9 +207,9 @@ func TestWaitEndsWhenItIsNotConfirmed(t *testing.T) {
 	}
 }
 
-// A completion whose response is lost each time is settled by asking for the key.
-func TestCompletionWithoutAnyAnswerIsSettledByTheKey(t *testing.T) {
-	endpoint, asked := losing(t, 2) // the store refuses the repeated completion: that answer is lost too
+// A completion whose response is lost each time is resolved by asking for the key.
+func TestCompletionWithoutAnyResponseIsResolvedByTheKey(t *testing.T) {
+	endpoint, asked := losing(t, 2) // the store refuses the repeated completion: that response is lost too
 	verdicts := attempts(t, open(t, exportTo(endpoint)), 6<<20)
 	if len(verdicts) != 2 || verdicts[1].Outcome != sink.Delivered || asked["create"] != 1 || asked["complete"] != 2 {
 		t.Errorf("verdicts %+v, requests %v", verdicts, asked)

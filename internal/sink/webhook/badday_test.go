@@ -178,7 +178,7 @@ func (onceWasPublic) LookupNetIP(context.Context, string, string) ([]netip.Addr,
 	return []netip.Addr{netip.MustParseAddr("93.184.216.34")}, nil
 }
 
-func TestGivingUpOurselvesIsInterrupted(t *testing.T) {
+func TestEndingACallOurselvesIsInterrupted(t *testing.T) {
 	reached := make(chan struct{}, 1)
 	url := rawReceiver(t, func(c net.Conn, _ *bufio.Reader) {
 		reached <- struct{}{}

@@ -100,7 +100,7 @@ func TestEndOfTheContextAfterTheStatus(t *testing.T) {
 }
 
 // Every wait before a response ends with the call's timeout.
-func TestWaitsBeforeAnResponseAreBounded(t *testing.T) {
+func TestWaitsBeforeAResponseAreBounded(t *testing.T) {
 	flood := func(delay time.Duration) func(net.Conn, *bufio.Reader) {
 		return func(c net.Conn, r *bufio.Reader) {
 			readRequest(r)

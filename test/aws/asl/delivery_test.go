@@ -196,7 +196,7 @@ func TestMalformedResponses(t *testing.T) {
 	}
 }
 
-// A renewal starts one execution, however often it is requested and whichever
+// A renewal starts one execution, no matter how often it is requested and which
 // response is lost.
 func TestRenewalWithLostResponse(t *testing.T) {
 	for name, delay := range map[string]int{"the new one runs": 3600, "the new one has ended": 0} {

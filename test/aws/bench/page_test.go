@@ -119,7 +119,7 @@ func wantUSD(t *testing.T, what string, got, want float64) {
 
 // A tenant with one call a second at random times: 1 - 1/e of the seconds have a
 // segment.
-func TestABillByHand(t *testing.T) {
+func TestBillEqualsOneByHand(t *testing.T) {
 	s := Size{Tenants: 1, EventsPerDay: seconds / days, EventsPerCall: 1, Webhooks: 2, ReceiverMS: 100, Peak: 1}
 	b := plain().Month(s)
 	wantUSD(t, lineGateway, b.Of(lineGateway), 2.628)

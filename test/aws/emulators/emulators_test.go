@@ -151,7 +151,7 @@ func closes(where string) bool {
 }
 
 // A client that disconnects while it waits must not crash kinesalite.
-func TestKinesisBearsHangingUp(t *testing.T) {
+func TestKinesisSurvivesAClosedConnection(t *testing.T) {
 	t.Parallel()
 	client := Kinesis(t)
 	address, err := url.Parse(KinesisURL(t))

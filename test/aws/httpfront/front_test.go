@@ -146,7 +146,7 @@ func TestRoutes(t *testing.T) {
 	}
 	for _, wrong := range []string{"v1", "GET v1", "ANY /v1", "GET /{a}", "$default"} {
 		if _, err := httpfront.New(httpfront.Options{Open: []string{wrong}}); err == nil {
-			t.Errorf("the route %q was taken", wrong)
+			t.Errorf("the route %q was accepted", wrong)
 		}
 	}
 }

@@ -218,10 +218,10 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	if err := r.AddFunction(lambdahost.Function{Name: "fn", Path: bootstrap}); err == nil {
-		t.Error("a name was taken twice")
+		t.Error("a name was used twice")
 	}
 	if err := r.AddFunction(lambdahost.Function{Name: "other", Path: bootstrap + "-not"}); err == nil {
-		t.Error("a function without a bootstrap was taken")
+		t.Error("a function without a bootstrap was accepted")
 	}
 	result, failed, err := r.Invoker().Invoke(t.Context(), r.ARN("fn")+":live", []byte(`{"do":"echo","text":"by arn"}`))
 	if err != nil || failed != "" || !strings.Contains(string(result), "by arn") {
@@ -368,7 +368,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	pid, atoi := strconv.Atoi(strings.TrimSpace(line))
 	if err != nil || atoi != nil {
-		t.Fatalf("the host said %q, %v", line, err)
+		t.Fatalf("the host printed %q, %v", line, err)
 	}
 	if err := syscall.Kill(pid, 0); err != nil {
 		t.Errorf("the function's process does not exist: %v", err)

@@ -58,7 +58,7 @@ func TestDeployment(t *testing.T) {
 		t.Fatal(err)
 	}
 	scenario.Run(t, scenario.Env{
-		URL: strings.TrimSuffix(at, "/"), Settings: in, Gateway: true, Patience: waitTimeout,
+		URL: strings.TrimSuffix(at, "/"), Settings: in, Gateway: true, Timeout: waitTimeout,
 		Token: func(tenant string, scopes ...string) string {
 			text, err := tokens(tenant, scopes...)
 			if err != nil {
@@ -123,7 +123,7 @@ func TestEndpoint(t *testing.T) {
 	}
 	bucketeer, _ := scenario.NewBucketeer(t)
 	scenario.Run(t, scenario.Env{
-		URL: s.URL, Settings: in, Gateway: true, Patience: waitTimeout, Token: s.Token,
+		URL: s.URL, Settings: in, Gateway: true, Timeout: waitTimeout, Token: s.Token,
 		S3: bucketeer, Restart: s.Restart,
 	})
 }
