@@ -272,7 +272,7 @@ func TestFailuresAreLogged(t *testing.T) {
 	for fails, want := range map[string]string{
 		"grow a":                           `level=ERROR msg="batch will be redelivered: lanes could not be added" tenant=a lane=0 error=broken`,
 		"append 0#a arn 1=x":               `level=ERROR msg="batch will be redelivered: it could not be appended" tenant=a lane=0 error=broken`,
-		"follow 0#a to 1":                  `level=ERROR msg="batch will be redelivered: its events are in the log, but not every subscriber has them" tenant=a lane=0 head=1 error=broken`,
+		"follow 0#a to 1":                  `level=ERROR msg="batch will be redelivered: its events are in the log, but not every subscriber has them" tenant=a lane=0 end=1 error=broken`,
 		"passed 0#a 100":                   `level=ERROR msg="batch will be redelivered: a watermark marker could not be saved" tenant=a lane=0 error=broken`,
 		`quarantine 3 "x": no such record`: `level=ERROR msg="unreadable record could not be quarantined; it will be redelivered" event_id=shardId-0:3 partition_key=nonsense bytes=1 reason="no such record" error=broken`,
 		"nothing":                          `level=ERROR msg="unreadable record quarantined" event_id=shardId-0:3 partition_key=nonsense bytes=1 reason="no such record"`,
