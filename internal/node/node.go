@@ -54,10 +54,10 @@ type Node struct {
 	verifier auth.Verifier
 	sinks    *catalog.Sinks
 	server   *http.Server
-	listener net.Listener
+	listener *connections
 
 	metricsServer   *http.Server // nil if the API serves the metrics
-	metricsListener net.Listener
+	metricsListener *connections
 
 	maintenance     sync.WaitGroup
 	stopMaintenance context.CancelFunc
@@ -77,11 +77,11 @@ func Open(ctx context.Context, config Config, logger *slog.Logger) (*Node, error
 func (n *Node) open(ctx context.Context) error {
 	c := &n.config
 	var err error
-	if n.listener, err = listen(ctx, c.Addr, "--addr"); err != nil {
+	if n.listener, err = listen(ctx, c.Addr, "--addr", c.connections()); err != nil {
 		return err
 	}
 	if c.MetricsAddr != "" {
-		if n.metricsListener, err = listen(ctx, c.MetricsAddr, "--metrics-addr"); err != nil {
+		if n.metricsListener, err = listen(ctx, c.MetricsAddr, "--metrics-addr", metricsConnections); err != nil {
 			return err
 		}
 	}
@@ -146,12 +146,12 @@ func (n *Node) open(ctx context.Context) error {
 	return n.resume(ctx)
 }
 
-func listen(ctx context.Context, addr, flag string) (net.Listener, error) {
+func listen(ctx context.Context, addr, flag string, limit int) (*connections, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", addr, err, flag)
 	}
-	return l, nil
+	return limitConnections(l, limit), nil
 }
 
 // openSealer opens the key of the secrets. It creates a new key only if the store
@@ -280,7 +280,7 @@ func (n *Node) close() error {
 	if n.metricsServer != nil {
 		errs = append(errs, n.metricsServer.Close())
 	}
-	for _, l := range []net.Listener{n.listener, n.metricsListener} {
+	for _, l := range []*connections{n.listener, n.metricsListener} {
 		if l != nil {
 			_ = l.Close() // its server, if any, has closed it already
 		}
