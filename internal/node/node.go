@@ -105,7 +105,7 @@ func (n *Node) open(ctx context.Context) error {
 	guard := netguard.New(n.policy(), nil)
 	n.sinks = catalog.New(catalog.Options{Guard: guard, Sealer: sealer, Settings: c.Settings, Version: version.Version})
 
-	metrics := newMetrics(n.lags)
+	metrics := newMetrics(n.lags, c.MetricsIntegrations)
 	quietAfter := delivery.QuietAfter(c.Settings)
 	n.schedule = newScheduler()
 	n.log.OnAppend(n.schedule.Grown)
@@ -137,7 +137,7 @@ func (n *Node) open(ctx context.Context) error {
 		Rejected:     rejects,
 		Publisher:    publisher{publish.New(n.log, c.Settings), metrics},
 		Verifier:     rememberTokens(n.verifier, time.Now),
-		Ready:        (&readiness{write: n.log.Ready, verifier: n.verifier, now: time.Now}).Ready,
+		Ready:        shareReadiness(n.log.Ready, n.verifier),
 		Metrics:      onAPI,
 		Settings:     c.Settings,
 		Log:          n.logger,
