@@ -64,7 +64,15 @@ func (a *api) end(x *exchange, r *http.Request) {
 	}
 }
 
+// logRequest logs a line for each request of a tenant, and one a second for others alike.
 func (a *api) logRequest(x *exchange, r *http.Request) {
+	hidden := 0
+	if x.tenant == "" {
+		var ok bool
+		if hidden, ok = a.lines.line(kind{x.route, x.status, problem.CodeOf(x.err)}, a.Now()); !ok {
+			return
+		}
+	}
 	attrs := []slog.Attr{
 		slog.String("method", clip(r.Method)),
 		slog.String("route", x.route),
@@ -85,6 +93,9 @@ func (a *api) logRequest(x *exchange, r *http.Request) {
 	}
 	if x.err != nil {
 		attrs = append(attrs, slog.String("error_code", string(problem.CodeOf(x.err))), slog.String("error", x.err.Error()))
+	}
+	if hidden > 0 {
+		attrs = append(attrs, slog.Int("not_logged", hidden))
 	}
 	a.Log.LogAttrs(r.Context(), level, "request served", attrs...)
 }

@@ -71,6 +71,7 @@ type api struct {
 	Deps
 	mux    *http.ServeMux
 	memory *share.Pool // bytes, for the bodies of calls in flight
+	lines  logLimit
 }
 
 // New returns the API as a handler. It is safe for concurrent use.
