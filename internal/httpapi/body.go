@@ -3,12 +3,14 @@ package httpapi
 import (
 	"bytes"
 	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/share"
 )
 
 const (
@@ -19,6 +21,9 @@ const (
 
 // maxDocumentBytes bounds the body of a registration or an update.
 const maxDocumentBytes = 64 << 10
+
+// documentMemory is how many times its size a document takes while it is decoded and merged.
+const documentMemory = 16
 
 // mediaType returns the body's media type, which must be one of accepted. A body
 // without a Content-Type counts as JSON: clients of this API's predecessor send
@@ -76,29 +81,71 @@ func checkText(body []byte) error {
 
 // readBody returns the request's body, without a byte order mark. A body of more
 // than limit bytes is problem.PayloadTooLarge; a compressed one, or one in
-// UTF-16, is problem.UnsupportedMediaType.
+// UTF-16, is problem.UnsupportedMediaType; one for which x may hold no more memory
+// is problem.Unavailable.
 func readBody(x *exchange, r *http.Request, limit int64) ([]byte, error) {
 	tooLarge := problem.New(problem.PayloadTooLarge, "The body exceeds the limit of %d bytes; send less per call.", limit)
 	if err := checkEncoding(x, r); err != nil {
 		return nil, err
 	}
-	if r.ContentLength > limit {
+	length := r.ContentLength
+	if length > limit {
 		return nil, tooLarge
 	}
-	var b bytes.Buffer
-	if r.ContentLength > 0 {
-		b.Grow(int(r.ContentLength) + bytes.MinRead)
+	if length < 0 {
+		length = limit
 	}
 	// MaxBytesReader closes the connection only through the server's own writer.
-	_, err := b.ReadFrom(http.MaxBytesReader(x.ResponseWriter, r.Body, limit))
+	body, err := receive(http.MaxBytesReader(x.ResponseWriter, r.Body, limit), length, &x.memory)
+	x.unread = err != nil
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, tooLarge
+	}
+	if errors.Is(err, errNoMemory) {
+		return nil, err
 	}
 	if err != nil {
 		return nil, problem.Wrap(err, problem.InvalidRequest, "The body could not be read completely; send it again.")
 	}
-	if err := checkText(b.Bytes()); err != nil {
+	if err := checkText(body); err != nil {
 		return nil, err
 	}
-	return bytes.TrimPrefix(b.Bytes(), []byte(byteOrderMark)), nil
+	return bytes.TrimPrefix(body, []byte(byteOrderMark)), nil
+}
+
+// A body's buffer has firstBuffer bytes at first, and then at most bufferGrowth times what
+// has arrived: a caller that announces a body without sending it holds next to nothing.
+const (
+	firstBuffer  = 4 << 10
+	bufferGrowth = 4
+)
+
+// errNoMemory is what a call gets that would hold more memory than its tenant may.
+var errNoMemory = problem.New(problem.Unavailable,
+	"The calls in flight hold as much memory as they may (SLUICE_MAX_BODY_MEMORY). Nothing was done; send this call again later, and fewer or smaller ones at a time.")
+
+// receive reads from to its end, at most length bytes and what reveals that there are more.
+// It holds the buffer's memory, and holds it still when it returns.
+func receive(from io.Reader, length int64, memory *share.Hold) ([]byte, error) {
+	var body []byte
+	for size := int64(firstBuffer); ; size = bufferGrowth * int64(len(body)) {
+		size = min(size, length+1) // room for one more: at the end, a read gets nothing
+		if size <= int64(len(body)) {
+			return nil, errors.New("the body is longer than its Content-Length")
+		}
+		if !memory.Grow(size) {
+			return nil, errNoMemory
+		}
+		body = append(make([]byte, 0, size), body...)
+		for len(body) < cap(body) {
+			n, err := from.Read(body[len(body):cap(body)])
+			body = body[:len(body)+n]
+			if errors.Is(err, io.EOF) {
+				return body, nil
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
 }

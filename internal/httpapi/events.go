@@ -24,11 +24,15 @@ func (a *api) publish(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if !x.memory.Grow(int64(cap(body)) + publish.Weight(body, a.Settings.MaxPublishEvents)) {
+		return errNoMemory
+	}
 	format := publish.JSON
 	if media == mediaNDJSON {
 		format = publish.NDJSON
 	}
 	ids, err := a.Publisher.Publish(r.Context(), x.tenant, format, body)
+	x.memory.Release() // a caller who is slow to read the answer does not hold it
 	if err != nil {
 		return err
 	}

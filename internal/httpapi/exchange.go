@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/share"
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
@@ -20,13 +21,15 @@ type exchange struct {
 	http.ResponseWriter
 	id     string
 	start  time.Time
-	route  string // the path's pattern
-	tenant string // "" if the route needs no token
-	quiet  bool   // an operational route, logged at debug level
-	err    error  // why the request failed, nil if it did not
-	head   bool   // the method is HEAD
-	status int    // 0: nothing is written yet
-	bytes  int    // written, of the body
+	route  string     // the path's pattern
+	tenant string     // "" if the route needs no token
+	memory share.Hold // of the body; none without a tenant
+	quiet  bool       // an operational route, logged at debug level
+	err    error      // why the request failed, nil if it did not
+	head   bool       // the method is HEAD
+	unread bool       // the request may have a body that is not read to its end
+	status int        // 0: nothing is written yet
+	bytes  int        // written, of the body
 }
 
 type requestIDKey struct{}
@@ -34,7 +37,7 @@ type requestIDKey struct{}
 // begin starts an exchange. It always generates the request id: a caller could
 // otherwise send the id of another request.
 func (a *api) begin(w http.ResponseWriter, r *http.Request) (*exchange, *http.Request) {
-	x := &exchange{ResponseWriter: w, id: rand.Text(), start: a.Now(), head: r.Method == http.MethodHead}
+	x := &exchange{ResponseWriter: w, id: rand.Text(), start: a.Now(), head: r.Method == http.MethodHead, unread: r.ContentLength != 0}
 	h := w.Header()
 	h.Set("X-Request-Id", x.id)
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -45,6 +48,7 @@ func (a *api) begin(w http.ResponseWriter, r *http.Request) (*exchange, *http.Re
 // end recovers a panic and logs the request. It must be deferred directly.
 func (a *api) end(x *exchange, r *http.Request) {
 	v := recover()
+	x.memory.Release()
 	started := x.status != 0
 	err, _ := v.(error)
 	aborted := errors.Is(err, http.ErrAbortHandler)
@@ -60,7 +64,15 @@ func (a *api) end(x *exchange, r *http.Request) {
 	}
 }
 
+// logRequest logs a line for each request of a tenant, and one a second for others alike.
 func (a *api) logRequest(x *exchange, r *http.Request) {
+	hidden := 0
+	if x.tenant == "" {
+		var ok bool
+		if hidden, ok = a.lines.line(kind{x.route, x.status, problem.CodeOf(x.err)}, a.Now()); !ok {
+			return
+		}
+	}
 	attrs := []slog.Attr{
 		slog.String("method", clip(r.Method)),
 		slog.String("route", x.route),
@@ -82,6 +94,9 @@ func (a *api) logRequest(x *exchange, r *http.Request) {
 	if x.err != nil {
 		attrs = append(attrs, slog.String("error_code", string(problem.CodeOf(x.err))), slog.String("error", x.err.Error()))
 	}
+	if hidden > 0 {
+		attrs = append(attrs, slog.Int("not_logged", hidden))
+	}
 	a.Log.LogAttrs(r.Context(), level, "request served", attrs...)
 }
 
@@ -89,8 +104,22 @@ func (a *api) logRequest(x *exchange, r *http.Request) {
 func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 {
 		x.status = status
+		x.endBody()
 	}
 	x.ResponseWriter.WriteHeader(status)
+}
+
+// unreadWait is how long an answer waits for the rest of a body that nobody reads.
+const unreadWait = time.Second
+
+// endBody bounds how long the server waits for the rest of the body: it reads up to 256 KiB
+// before it sends the answer, and a caller that announces them and sends none would hold
+// the connection until the server's ReadTimeout, even without a token.
+func (x *exchange) endBody() {
+	if x.unread {
+		// Behind API Gateway there is no deadline to set; the body is there.
+		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Now().Add(unreadWait))
+	}
 }
 
 // Write implements http.ResponseWriter.

@@ -14,6 +14,7 @@ import (
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/share"
 )
 
 // Integrations manages integrations; package lifecycle implements it. Every error
@@ -60,7 +61,7 @@ type Deps struct {
 	Verifier     auth.Verifier
 	Ready        func(ctx context.Context) error // nil: calls can be served
 	Metrics      http.Handler
-	Settings     settings.Settings // MaxPublishBytes and RevealSecrets
+	Settings     settings.Settings // MaxPublishBytes, MaxPublishEvents, MaxBodyMemory and RevealSecrets
 	Log          *slog.Logger
 	Now          func() time.Time
 }
@@ -68,12 +69,14 @@ type Deps struct {
 // api is the handler of all routes.
 type api struct {
 	Deps
-	mux *http.ServeMux
+	mux    *http.ServeMux
+	memory *share.Pool // bytes, for the bodies of calls in flight
+	lines  logLimit
 }
 
 // New returns the API as a handler. It is safe for concurrent use.
 func New(d Deps) http.Handler {
-	a := &api{Deps: d, mux: http.NewServeMux()}
+	a := &api{Deps: d, mux: http.NewServeMux(), memory: share.New(d.Settings.MaxBodyMemory)}
 	a.Log = slog.New(WithRequestID(d.Log.Handler()))
 	byPath := make(map[string]map[string]route)
 	for _, rt := range a.routes() {

@@ -139,6 +139,9 @@ func (a *api) decode(x *exchange, r *http.Request, d *document, accepted ...stri
 	if err != nil {
 		return nil, err
 	}
+	if !x.memory.Grow(documentMemory * int64(len(body))) {
+		return nil, errNoMemory
+	}
 	return body, strictjson.Decode(body, d)
 }
 

@@ -46,6 +46,7 @@ type errorDocument struct {
 
 // fail responds with err. Its cause goes to the log only.
 func (a *api) fail(x *exchange, err error) {
+	x.memory.Release() // before the answer, for which a caller may let us wait
 	err = interrupted(err)
 	x.err = err
 	code := problem.CodeOf(err)

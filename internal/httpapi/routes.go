@@ -104,7 +104,7 @@ func (a *api) call(x *exchange, r *http.Request, rt route) error {
 		if err != nil {
 			return err
 		}
-		x.tenant = id.Tenant
+		x.tenant, x.memory = id.Tenant, a.memory.Hold(id.Tenant)
 	}
 	return rt.handle(x, r)
 }

@@ -16,18 +16,20 @@ import (
 type Config struct {
 	settings.Settings
 
-	Addr        string // host:port to listen on
-	MetricsAddr string // host:port for /metrics only; "" serves it on Addr
-	Data        string // directory of the database and the keys
-	Dev         bool   // development: allow loopback receivers, listen on loopback only
-	Issuer      string // OpenID Connect issuer of access tokens; "" uses the node's own key
-	Audience    string // required audience of the issuer's tokens
-	LogLevel    string // debug, info, warn or error
+	Addr                string // host:port to listen on
+	MetricsAddr         string // host:port for /metrics only; "" serves it on Addr
+	MetricsIntegrations int    // integrations with lag metrics of their own, those that are furthest behind
+	Connections         int    // of clients at a time; 0: by the limit of descriptors
+	Data                string // directory of the database and the keys
+	Dev                 bool   // development: allow loopback receivers, listen on loopback only
+	Issuer              string // OpenID Connect issuer of access tokens; "" uses the node's own key
+	Audience            string // required audience of the issuer's tokens
+	LogLevel            string // debug, info, warn or error
 }
 
 // DefaultConfig returns the default configuration.
 func DefaultConfig() Config {
-	return Config{Settings: settings.Default(), Addr: "127.0.0.1:8080", Data: "./.sluice", LogLevel: "info"}
+	return Config{Settings: settings.Default(), Addr: "127.0.0.1:8080", MetricsIntegrations: 20, Data: "./.sluice", LogLevel: "info"}
 }
 
 // Rows returns a row for every setting of a node. Setting a row sets the field of c.
@@ -35,6 +37,8 @@ func (c *Config) Rows() []settings.Setting {
 	return append([]settings.Setting{
 		settings.Text("addr", "host:port to listen on", &c.Addr),
 		settings.Text("metrics-addr", "host:port to serve only /metrics on (default: /metrics is on --addr)", &c.MetricsAddr),
+		settings.Count("metrics-integrations", "integrations with lag metrics of their own, those that are furthest behind", &c.MetricsIntegrations),
+		settings.Count("max-connections", "client connections at a time (default: a quarter of the open files allowed, at most 10,000)", &c.Connections),
 		settings.Text("data", "directory of the database and the keys", &c.Data),
 		settings.Bool("dev", "development mode: allow loopback receivers, print commands to try", &c.Dev),
 		settings.Text("issuer", "OpenID Connect issuer of access tokens (default: the node's own key)", &c.Issuer),
@@ -50,6 +54,12 @@ func (c *Config) Validate() error {
 	if c.MetricsAddr != "" {
 		errs = append(errs, c.validateAddr("SLUICE_METRICS_ADDR", c.MetricsAddr, "127.0.0.1:9090"))
 	}
+	if c.MetricsIntegrations < 0 {
+		errs = append(errs, fmt.Errorf("SLUICE_METRICS_INTEGRATIONS is %d; it must be 0 or more", c.MetricsIntegrations))
+	}
+	if c.Connections < 0 {
+		errs = append(errs, fmt.Errorf("SLUICE_MAX_CONNECTIONS is %d; it must be greater than 0, or 0 for a quarter of the open files allowed", c.Connections))
+	}
 	if c.Data == "" {
 		errs = append(errs, errors.New("SLUICE_DATA is empty; set it to a directory"))
 	}
@@ -63,6 +73,14 @@ func (c *Config) Validate() error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// connections returns the limit of client connections.
+func (c *Config) connections() int {
+	if c.Connections > 0 {
+		return c.Connections
+	}
+	return defaultConnections()
 }
 
 // validateAddr returns an error unless addr is host:port and allowed by Dev.

@@ -72,6 +72,8 @@ func TestNamesOfTheNodesSettings(t *testing.T) {
 	want := []string{
 		"--addr SLUICE_ADDR=127.0.0.1:8080",
 		"--metrics-addr SLUICE_METRICS_ADDR=",
+		"--metrics-integrations SLUICE_METRICS_INTEGRATIONS=20",
+		"--max-connections SLUICE_MAX_CONNECTIONS=0",
 		"--data SLUICE_DATA=./.sluice",
 		"--dev SLUICE_DEV=false",
 		"--issuer SLUICE_ISSUER=",

@@ -28,7 +28,9 @@ type metrics struct {
 
 var attemptBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
-func newMetrics(lags func(context.Context) ([]lag, error)) *metrics {
+// newMetrics returns metrics with the lags of the given number of integrations, those that
+// are furthest behind, and totals of all.
+func newMetrics(lags func(context.Context) ([]lag, error), integrations int) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		published: prometheus.NewCounter(prometheus.CounterOpts{
@@ -50,14 +52,20 @@ func newMetrics(lags func(context.Context) ([]lag, error)) *metrics {
 			[]string{"sink"}),
 	}
 	m.registry.MustRegister(m.published, m.publishSeconds, m.inFlight, m.events, m.attemptSeconds,
-		&lagCollector{lags: lags}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		&lagCollector{lags: lags, most: integrations}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
+// handler serves what was gathered within the last second: a scrape reads the offsets of
+// all integrations.
 func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
-		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: maxScrapes,
-	})
+	families := share(withContext(m.registry.Gather)) // ends within lagTimeout
+	return promhttp.HandlerFor(prometheus.GathererFunc(families.Await), promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+}
+
+// withContext returns ask as a function that ignores a context.
+func withContext[T any](ask func() (T, error)) func(context.Context) (T, error) {
+	return func(context.Context) (T, error) { return ask() }
 }
 
 // AttemptStarted implements worker.Observer.
@@ -89,47 +97,4 @@ func (p publisher) Publish(ctx context.Context, tenant string, format publish.Fo
 		p.metrics.publishSeconds.Observe(time.Since(started).Seconds())
 	}
 	return ids, err
-}
-
-// lagCollector computes the lags on every scrape.
-type lagCollector struct {
-	lags func(context.Context) ([]lag, error)
-}
-
-var (
-	lagLabels  = []string{"tenant", "integration"}
-	lagEvents  = prometheus.NewDesc("sluice_lag_events", "Events in the log that the running integration has not acknowledged.", lagLabels, nil)
-	lagSeconds = prometheus.NewDesc("sluice_lag_seconds", "Age of the first event that the running integration has not acknowledged, 0 if there is none.", lagLabels, nil)
-)
-
-// Limits on scrapes, so that a client cannot overload the node: maxScrapes at a
-// time, each for at most lagTimeout. Further ones get a 503.
-const (
-	lagTimeout = 5 * time.Second
-	maxScrapes = 1
-)
-
-// Describe implements prometheus.Collector.
-func (c *lagCollector) Describe(ch chan<- *prometheus.Desc) {
-	ch <- lagEvents
-	ch <- lagSeconds
-}
-
-// Collect implements prometheus.Collector.
-func (c *lagCollector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), lagTimeout)
-	defer cancel()
-	lags, err := c.lags(ctx)
-	if err != nil {
-		ch <- prometheus.NewInvalidMetric(lagEvents, err)
-		return
-	}
-	for _, l := range lags {
-		seconds := 0.0
-		if !l.oldest.IsZero() {
-			seconds = time.Since(l.oldest).Seconds()
-		}
-		ch <- prometheus.MustNewConstMetric(lagEvents, prometheus.GaugeValue, float64(l.events), l.tenant, l.integration)
-		ch <- prometheus.MustNewConstMetric(lagSeconds, prometheus.GaugeValue, seconds, l.tenant, l.integration)
-	}
 }

@@ -3,10 +3,12 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,7 +45,7 @@ func TestNamesOfMetrics(t *testing.T) {
 				{tenant: "acme", integration: "behind", events: 3, oldest: time.Now().Add(-90 * time.Second)},
 				{tenant: "acme", integration: "even"},
 			}, nil
-		})
+		}, 20)
 		m.published.Add(5)
 		m.publishSeconds.Observe(0.25)
 		for range 6 {
@@ -70,12 +72,20 @@ func TestNamesOfMetrics(t *testing.T) {
 			`sluice_events_published_total 5`,
 			`# TYPE sluice_in_flight gauge`,
 			`sluice_in_flight 1`,
+			`# TYPE sluice_integrations_lagging gauge`,
+			`sluice_integrations_lagging 1`,
+			`# TYPE sluice_integrations_running gauge`,
+			`sluice_integrations_running 2`,
 			`# TYPE sluice_lag_events gauge`,
 			`sluice_lag_events{integration="behind",tenant="acme"} 3`,
 			`sluice_lag_events{integration="even",tenant="acme"} 0`,
+			`# TYPE sluice_lag_events_sum gauge`,
+			`sluice_lag_events_sum 3`,
 			`# TYPE sluice_lag_seconds gauge`,
 			`sluice_lag_seconds{integration="behind",tenant="acme"} 90`,
 			`sluice_lag_seconds{integration="even",tenant="acme"} 0`,
+			`# TYPE sluice_lag_seconds_max gauge`,
+			`sluice_lag_seconds_max 90`,
 			`# TYPE sluice_publish_seconds histogram`,
 			`sluice_publish_seconds_sum 0.25`,
 			`sluice_publish_seconds_count 1`,
@@ -88,7 +98,7 @@ func TestNamesOfMetrics(t *testing.T) {
 
 // If the database cannot be read, only the lags are missing.
 func TestMetricsWithoutLags(t *testing.T) {
-	m := newMetrics(func(context.Context) ([]lag, error) { return nil, errors.New("the disk is gone") })
+	m := newMetrics(func(context.Context) ([]lag, error) { return nil, errors.New("the disk is gone") }, 20)
 	m.published.Add(5)
 	status, got := scrape(t, m)
 	want := []string{
@@ -104,7 +114,7 @@ func TestMetricsWithoutLags(t *testing.T) {
 func TestPublishedEventsAreCounted(t *testing.T) {
 	n := openNode(t, t.TempDir())
 	defer closeNode(t, n)
-	m := newMetrics(func(context.Context) ([]lag, error) { return nil, nil })
+	m := newMetrics(func(context.Context) ([]lag, error) { return nil, nil }, 20)
 	p := publisher{publish.New(n.log, n.config.Settings), m}
 	if _, err := p.Publish(t.Context(), "acme", publish.NDJSON, []byte(strings.Repeat(`{"name":"order.created","payload":{}}`+"\n", 3))); err != nil {
 		t.Fatal(err)
@@ -118,4 +128,82 @@ func TestPublishedEventsAreCounted(t *testing.T) {
 			t.Errorf("no line %s in %q", want, lines)
 		}
 	}
+}
+
+// However many integrations there are, a scrape is small, and has those that are worst.
+func TestMetricsHaveTheWorstIntegrationsAndTotals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var all []lag
+		for i := range 50_000 {
+			all = append(all, lag{tenant: "acme", integration: fmt.Sprint("hook-", i), events: i, oldest: time.Now().Add(-time.Duration(i) * time.Millisecond)})
+		}
+		all = append(all, lag{tenant: "beta", integration: "even"}, lag{tenant: "beta", integration: "ahead", events: 1, oldest: time.Now().Add(time.Second)})
+		m := newMetrics(func(context.Context) ([]lag, error) { return slices.Clone(all), nil }, 3)
+		_, got := scrape(t, m)
+		got = slices.DeleteFunc(got, func(line string) bool {
+			return !strings.HasPrefix(line, "sluice_lag") && !strings.HasPrefix(line, "sluice_integ")
+		})
+		want := []string{
+			`sluice_integrations_lagging 0`, `sluice_integrations_running 50002`,
+			`sluice_lag_events{integration="hook-49997",tenant="acme"} 49997`,
+			`sluice_lag_events{integration="hook-49998",tenant="acme"} 49998`,
+			`sluice_lag_events{integration="hook-49999",tenant="acme"} 49999`,
+			`sluice_lag_events_sum 1.249975001e+09`,
+			`sluice_lag_seconds{integration="hook-49997",tenant="acme"} 49.997`,
+			`sluice_lag_seconds{integration="hook-49998",tenant="acme"} 49.998`,
+			`sluice_lag_seconds{integration="hook-49999",tenant="acme"} 49.999`,
+			`sluice_lag_seconds_max 49.999`,
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A clock that moves back makes no lag negative.
+func TestLagOfAnEventAheadOfTheClock(t *testing.T) {
+	now := time.Now()
+	for oldest, want := range map[time.Time]time.Duration{{}: 0, now.Add(time.Second): 0, now.Add(-time.Second): time.Second} {
+		if got := (&lag{oldest: oldest}).age(now); got != want {
+			t.Errorf("the age of %v at %v is %v, want %v", oldest, now, got, want)
+		}
+	}
+}
+
+// Anyone may scrape: those that do within a second share one reading of the database, and
+// everyone is answered. A reading that takes long is shared for longer.
+func TestScrapesShareOneReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		readings, takes := 0, 100*time.Millisecond
+		m := newMetrics(func(context.Context) ([]lag, error) {
+			readings++
+			time.Sleep(takes)
+			return []lag{{tenant: "acme", integration: "hook", events: readings}}, nil
+		}, 20)
+		h := m.handler()
+		scrapeBy := func(want int) {
+			t.Helper()
+			var all sync.WaitGroup
+			for range 100 {
+				all.Go(func() {
+					rec := httptest.NewRecorder()
+					h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+					if want := fmt.Sprintf("integration=\"hook\",tenant=\"acme\"} %d\n", want); rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), want) {
+						t.Errorf("status %d, without %q", rec.Code, want)
+					}
+				})
+			}
+			all.Wait()
+		}
+		scrapeBy(1)
+		time.Sleep(sharedFor - 1)
+		scrapeBy(1)
+		time.Sleep(1)
+		takes = 2 * time.Second
+		scrapeBy(2)
+		time.Sleep(4*takes - 1)
+		scrapeBy(2)
+		time.Sleep(1)
+		scrapeBy(3)
+	})
 }

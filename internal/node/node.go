@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -47,10 +46,10 @@ type Node struct {
 	verifier auth.Verifier
 	sinks    *catalog.Sinks
 	server   *http.Server
-	listener net.Listener
+	listener *connections
 
 	metricsServer   *http.Server // nil if the API serves the metrics
-	metricsListener net.Listener
+	metricsListener *connections
 
 	maintenance     sync.WaitGroup
 	stopMaintenance context.CancelFunc
@@ -160,7 +159,7 @@ func (n *Node) close() error {
 	if n.metricsServer != nil {
 		errs = append(errs, n.metricsServer.Close())
 	}
-	for _, l := range []net.Listener{n.listener, n.metricsListener} {
+	for _, l := range []*connections{n.listener, n.metricsListener} {
 		if l != nil {
 			_ = l.Close() // its server, if any, has closed it already
 		}

@@ -41,7 +41,7 @@ func (n *Node) open(ctx context.Context) error {
 	if n.verifier, err = n.openVerifier(); err != nil {
 		return err
 	}
-	metrics := newMetrics(n.lags)
+	metrics := newMetrics(n.lags, n.config.MetricsIntegrations)
 	rejects := n.buildDelivery(sealer, metrics)
 	n.buildServers(rejects, metrics)
 	return n.resume(ctx)
@@ -49,10 +49,10 @@ func (n *Node) open(ctx context.Context) error {
 
 // listen comes first, so that a node whose port is taken leaves the data alone.
 func (n *Node) listen(ctx context.Context) (err error) {
-	if n.listener, err = listen(ctx, n.config.Addr, "--addr"); err != nil || n.config.MetricsAddr == "" {
+	if n.listener, err = listen(ctx, n.config.Addr, "--addr", n.config.connections()); err != nil || n.config.MetricsAddr == "" {
 		return err
 	}
-	n.metricsListener, err = listen(ctx, n.config.MetricsAddr, "--metrics-addr")
+	n.metricsListener, err = listen(ctx, n.config.MetricsAddr, "--metrics-addr", metricsConnections)
 	return err
 }
 
@@ -112,7 +112,7 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 		Rejected:     rejects,
 		Publisher:    publisher{publish.New(n.log, n.config.Settings), metrics},
 		Verifier:     rememberTokens(n.verifier, time.Now),
-		Ready:        (&readiness{write: n.log.Ready, verifier: n.verifier, now: time.Now}).Ready,
+		Ready:        shareReadiness(n.log.Ready, n.verifier),
 		Metrics:      onAPI,
 		Settings:     n.config.Settings,
 		Log:          n.logger,
@@ -120,12 +120,12 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 	}))
 }
 
-func listen(ctx context.Context, addr, flag string) (net.Listener, error) {
+func listen(ctx context.Context, addr, flag string, limit int) (*connections, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", addr, err, flag)
 	}
-	return l, nil
+	return limitConnections(l, limit), nil
 }
 
 // openSealer opens the key of the secrets. It creates a new key only if the store

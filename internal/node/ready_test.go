@@ -16,20 +16,20 @@ func TestReadinessIsProbedOnceASecond(t *testing.T) {
 		var probes atomic.Int32
 		full := errors.New("the disk is full")
 		var disk atomic.Pointer[error]
-		r := &readiness{now: time.Now, write: func(context.Context) error {
+		ready := shareReadiness(func(context.Context) error {
 			probes.Add(1)
 			time.Sleep(100 * time.Millisecond)
 			if err := disk.Load(); err != nil {
 				return *err
 			}
 			return nil
-		}}
+		}, nil)
 		ask := func(want error) {
 			t.Helper()
 			var wg sync.WaitGroup
 			for range 100 {
 				wg.Go(func() {
-					if err := r.Ready(t.Context()); !errors.Is(err, want) {
+					if err := ready(t.Context()); !errors.Is(err, want) {
 						t.Errorf("got %v, want %v", err, want)
 					}
 				})
@@ -42,18 +42,18 @@ func TestReadinessIsProbedOnceASecond(t *testing.T) {
 		if n := probes.Load(); n != 1 {
 			t.Errorf("%d probes for 200 callers within a second, want 1", n)
 		}
-		time.Sleep(readyFor)
+		time.Sleep(sharedFor)
 		ask(full)
 		disk.Store(nil)
-		time.Sleep(readyFor)
+		time.Sleep(sharedFor)
 		ask(nil)
 		if n := probes.Load(); n != 3 {
 			t.Errorf("%d probes, want 3", n)
 		}
-		time.Sleep(readyFor)
+		time.Sleep(sharedFor)
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := r.Ready(gone); !errors.Is(err, context.Canceled) {
+		if err := ready(gone); !errors.Is(err, context.Canceled) {
 			t.Errorf("a caller that is gone got %v", err)
 		}
 		time.Sleep(time.Second) // its probe ends by itself

@@ -16,6 +16,9 @@ func (p *parser) event(at place) error {
 	if len(p.drafts) == p.limits.events {
 		return p.reject(at, problem.LimitReached, "", "exceeds the limit of %d events per call; send the rest in another call", p.limits.events)
 	}
+	if err := p.checkSize(at); err != nil {
+		return err
+	}
 	if kind := p.dec.PeekKind(); kind != jsontext.KindBeginObject {
 		if err := p.skip(at); err != nil { // invalid JSON is the better error
 			return err
@@ -36,7 +39,7 @@ func (p *parser) event(at place) error {
 		return p.broken(at, err)
 	}
 	if size := p.dec.InputOffset() - start; size > p.limits.event {
-		return p.reject(at, problem.PayloadTooLarge, "", "has %d bytes; the limit is %d", size, p.limits.event)
+		return p.tooLarge(at, size)
 	}
 	switch {
 	case d.Name == "":

@@ -18,7 +18,8 @@ type parser struct {
 	limits limits
 	body   []byte
 	dec    *jsontext.Decoder
-	offset int // in body, of dec's input
+	input  []byte // of dec: the body, or one line of it
+	offset int    // of input, in body
 
 	drafts []event.Draft
 	places []place // of the drafts
@@ -85,7 +86,8 @@ func (p *parser) json() error {
 	if len(bytes.TrimLeft(p.body, " \t\r\n")) == 0 {
 		return problem.New(problem.InvalidRequest, `The call is empty; send one event, or {"events":[…]}.`)
 	}
-	p.dec = jsontext.NewDecoder(bytes.NewBuffer(p.body))
+	p.input = p.body
+	p.dec = jsontext.NewDecoder(bytes.NewBuffer(p.input))
 	if kind := p.dec.PeekKind(); kind == jsontext.KindBeginArray {
 		return problem.New(problem.InvalidRequest, `The body is a list; send {"events":[…]}.`)
 	}
@@ -116,6 +118,9 @@ func (p *parser) batch() error {
 		}
 	}
 	if p.dec.PeekKind() != jsontext.KindBeginArray {
+		if err := p.checkSize(place{}); err != nil {
+			return err
+		}
 		if err := p.skip(place{}); err != nil {
 			return err
 		}
@@ -156,6 +161,7 @@ func (p *parser) lines() error {
 			continue
 		}
 		at := place{onLine, number}
+		p.input = line
 		p.dec.Reset(bytes.NewBuffer(line))
 		if err := p.event(at); err != nil {
 			return err

@@ -5,6 +5,7 @@ package publish
 
 import (
 	"context"
+	"runtime"
 
 	"github.com/google/uuid"
 
@@ -32,10 +33,14 @@ const (
 
 // Service publishes events. It is safe for concurrent use.
 type Service struct {
-	log    Log
-	limits limits
-	lanes  int
+	log     Log
+	limits  limits
+	lanes   int
+	parsers chan struct{} // a place for each large body that is being parsed
 }
+
+// largeBody is the size from which on a body waits for a place to be parsed.
+const largeBody = 64 << 10
 
 type limits struct {
 	event, call int64 // bytes
@@ -48,6 +53,8 @@ func New(log Log, s settings.Settings) *Service {
 		log:    log,
 		limits: limits{event: s.MaxEventBytes, call: s.MaxPublishBytes, events: s.MaxPublishEvents},
 		lanes:  s.Lanes,
+		// More at a time would take more memory and no less time.
+		parsers: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 }
 
@@ -55,7 +62,7 @@ func New(log Log, s settings.Settings) *Service {
 // ownership of body and compacts it in place. Errors name the offending event. Nothing
 // is written unless every event is valid.
 func (s *Service) Publish(ctx context.Context, tenant string, format Format, body []byte) ([]string, error) {
-	drafts, err := s.drafts(format, body)
+	drafts, err := s.parse(ctx, format, body)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +74,20 @@ func (s *Service) Publish(ctx context.Context, tenant string, format Format, bod
 		ids[i] = drafts[i].ID
 	}
 	return ids, nil
+}
+
+// parse is drafts, and limits how many large bodies are parsed at a time.
+func (s *Service) parse(ctx context.Context, format Format, body []byte) ([]event.Draft, error) {
+	if len(body) < largeBody {
+		return s.drafts(format, body)
+	}
+	select {
+	case s.parsers <- struct{}{}:
+		defer func() { <-s.parsers }()
+		return s.drafts(format, body)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func (s *Service) drafts(format Format, body []byte) ([]event.Draft, error) {

@@ -119,7 +119,7 @@ func TestMissingIDsAreMadeInOrder(t *testing.T) {
 func TestPublishRejects(t *testing.T) {
 	event := func(fields string) string { return `{"name":"a.b","payload":{}` + fields + `}` }
 	list := func(events ...string) string { return `{"events":[` + strings.Join(events, ",") + `]}` }
-	deep := strings.Repeat(`{"a":`, 150) + strings.Repeat(`[`, 150) + strings.Repeat(`]`, 150) + strings.Repeat(`}`, 150)
+	deep := strings.Repeat(`{"a":`, 107) + strings.Repeat(`[`, 150) + strings.Repeat(`]`, 150) + strings.Repeat(`}`, 107)
 	tests := []struct {
 		name    string
 		format  publish.Format
@@ -165,8 +165,11 @@ func TestPublishRejects(t *testing.T) {
 		{"cut off", publish.JSON, `{"events":[` + event(""), problem.InvalidJSON, "line 1, column 39"},
 		{"deep", publish.JSON, `{"events":[{"name":"a.b","payload":` + deep + `}]}`, problem.InvalidJSON, "events[0].payload.a.a."},
 		{"very deep", publish.JSON, strings.Repeat("[", 4900), problem.InvalidRequest, "send {"},
-		{"too large an event", publish.JSON, list(event(""), event(`,"id":"`+strings.Repeat(" ", 1000)+`"`)), problem.InvalidRequest, "events[1].id"},
+		{"too large an event", publish.JSON, list(event(""), event(`,"id":"`+strings.Repeat(" ", 1000)+`"`)), problem.PayloadTooLarge, "events[1] has 1035 bytes; the limit is 1000"},
 		{"too large a payload", publish.JSON, list(event(""), `{"name":"a.b","payload":{"x":"`+strings.Repeat("x", 1000)+`"}}`), problem.PayloadTooLarge, "events[1] has 1033 bytes; the limit is 1000"},
+		{"too large an event, and cut off", publish.NDJSON, event("") + "\n{" + strings.Repeat(" ", 1000) + "\n" + event(""), problem.InvalidJSON, "it ends too early (line 2, column"},
+		{"too large an element", publish.JSON, list("[" + strings.Repeat("1,", 1000) + "1]"), problem.PayloadTooLarge, "events[0] has 2003 bytes; the limit is 1000"},
+		{"too large, and no list", publish.JSON, `{"events":{"x":"` + strings.Repeat("x", 1000) + `"}}`, problem.PayloadTooLarge, "The event has 1008 bytes; the limit is 1000"},
 		{"too large a call", publish.NDJSON, strings.Repeat(" ", 5001), problem.PayloadTooLarge, "5001 bytes; the limit is 5000"},
 		{"too many events", publish.JSON, list(event(""), event(""), event(""), event(""), event(""), event("")), problem.LimitReached, "events[5] exceeds the limit of 5 events per call; send"},
 		{"too many lines", publish.NDJSON, strings.Repeat(event("")+"\n", 6), problem.LimitReached, "line 6 exceeds the limit of 5 events per call; send"},
@@ -236,15 +239,15 @@ func TestRejectedTextsAreTruncated(t *testing.T) {
 }
 
 func TestWhereAPayloadIsTooDeep(t *testing.T) {
-	deep := strings.Repeat(`{"a":`, 150) + strings.Repeat(`[`, 150) + strings.Repeat(`]`, 150) + strings.Repeat(`}`, 150)
+	deep := strings.Repeat(`{"a":`, 107) + strings.Repeat(`[`, 150) + strings.Repeat(`]`, 150) + strings.Repeat(`}`, 107)
 	for _, c := range []struct {
 		format     publish.Format
 		body       string
 		begin, end string
 	}{
-		{publish.JSON, `{"name":"a.b","payload":` + deep + `}`, "payload.a.a.", " is nested deeper than 256 levels (line 1, column 881)."},
-		{publish.JSON, `{"events":[{"name":"a.b","payload": ` + deep + `}]}`, "events[0].payload.a.a.", " is nested deeper than 256 levels (line 1, column 893)."},
-		{publish.NDJSON, "\n" + `{"name":"a.b","payload":` + deep + `}`, "line 2: payload.a.a.", " is nested deeper than 256 levels (line 2, column 881)."},
+		{publish.JSON, `{"name":"a.b","payload":` + deep + `}`, "payload.a.a.", " is nested deeper than 256 levels (line 1, column 709)."},
+		{publish.JSON, `{"events":[{"name":"a.b","payload": ` + deep + `}]}`, "events[0].payload.a.a.", " is nested deeper than 256 levels (line 1, column 721)."},
+		{publish.NDJSON, "\n" + `{"name":"a.b","payload":` + deep + `}`, "line 2: payload.a.a.", " is nested deeper than 256 levels (line 2, column 709)."},
 	} {
 		s, _ := setup()
 		_, err := s.Publish(t.Context(), "acme", c.format, []byte(c.body))

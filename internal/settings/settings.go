@@ -27,6 +27,7 @@ type Settings struct {
 	MaxEventBytes       int64
 	MaxPublishBytes     int64
 	MaxPublishEvents    int
+	MaxBodyMemory       int64
 	Lanes               int
 	SweepInterval       time.Duration
 	TenantClaim         string
@@ -52,6 +53,7 @@ func Default() Settings {
 		MaxEventBytes:    256 << 10,
 		MaxPublishBytes:  5 << 20,
 		MaxPublishEvents: 1000,
+		MaxBodyMemory:    64 << 20,
 		Lanes:            1,
 		SweepInterval:    5 * time.Minute,
 		TenantClaim:      "tenant",
@@ -76,6 +78,7 @@ func (s *Settings) Table() []Setting {
 		Size("max-event-bytes", "largest event accepted", &s.MaxEventBytes),
 		Size("max-publish-bytes", "largest body of a publish call", &s.MaxPublishBytes),
 		Count("max-publish-events", "events per publish call", &s.MaxPublishEvents),
+		Size("max-body-memory", "memory for the bodies of calls in flight; a tenant gets at most half", &s.MaxBodyMemory),
 		Count("lanes", "lanes per tenant: the units of order and of scale", &s.Lanes),
 		Duration("sweep-interval", "time between sweeps for overdue cursors and finished replays", &s.SweepInterval),
 		Text("tenant-claim", "access token claim that names the tenant", &s.TenantClaim),
@@ -98,6 +101,9 @@ func (s *Settings) Validate() []error {
 	if s.MaxPublishBytes < s.MaxEventBytes {
 		errs = append(errs, fmt.Errorf("SLUICE_MAX_PUBLISH_BYTES is %d; it must be at least SLUICE_MAX_EVENT_BYTES, which is %d", s.MaxPublishBytes, s.MaxEventBytes))
 	}
+	if least := s.largestCall(); s.MaxBodyMemory/2 < least {
+		errs = append(errs, fmt.Errorf("SLUICE_MAX_BODY_MEMORY is %d; it must be at least %d: a tenant gets half, and a publish call of SLUICE_MAX_PUBLISH_BYTES and SLUICE_MAX_PUBLISH_EVENTS takes up to %d", s.MaxBodyMemory, 2*least, least))
+	}
 	if s.S3FileBytes > MaxS3FileBytes {
 		errs = append(errs, fmt.Errorf("SLUICE_S3_FILE_BYTES is %d; it must be at most %d, because S3 limits an upload to 10,000 parts", s.S3FileBytes, int64(MaxS3FileBytes)))
 	}
@@ -111,6 +117,12 @@ func (s *Settings) Validate() []error {
 		errs = append(errs, errors.New("SLUICE_TENANT_CLAIM is empty; name the claim that holds the tenant"))
 	}
 	return errs
+}
+
+// largestCall returns more than the memory of the largest publish call: its body, and
+// 1 KiB for each event.
+func (s *Settings) largestCall() int64 {
+	return s.MaxPublishBytes + int64(s.MaxPublishEvents)<<10
 }
 
 // MaxS3FileBytes is the most that fits into one upload: 10,000 parts of 5 MiB.
