@@ -17,11 +17,11 @@ const sharedFor = time.Second
 type shared[T any] struct {
 	load func(context.Context) (T, error)
 
-	loads  singleflight.Group
-	mu     sync.Mutex
-	until  time.Time
+	loads singleflight.Group
+	mu    sync.Mutex
+	until time.Time
 	value T
-	err    error
+	err   error
 }
 
 func share[T any](load func(context.Context) (T, error)) *shared[T] { return &shared[T]{load: load} }
