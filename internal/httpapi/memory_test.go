@@ -58,7 +58,7 @@ func eventOf(size int) string {
 // was held comes back however a call ends.
 func TestBodiesShareTheirMemory(t *testing.T) {
 	w, p := withMemory(1_000_000)
-	publishing := func(tenant string) call { return post(events, eventOf(200_000)).as(tenant + all) }
+	publishing := func(tenant string) call { return post(events, eventOf(100_000)).as(tenant + all) }
 	var calls sync.WaitGroup
 	start := func(tenant string) {
 		t.Helper()
@@ -68,7 +68,7 @@ func TestBodiesShareTheirMemory(t *testing.T) {
 		}
 	}
 	start("acme")
-	start("acme") // 400 KB of 1 MB: another one would be more than is left
+	start("acme") // 400 KB of 1 MB, with their written form: another one would be more than is left
 	rec := w.do(t, publishing("acme"))
 	if rec.Code != 503 || rec.Header().Get("Retry-After") == "" || !strings.Contains(rec.Body.String(), "SLUICE_MAX_BODY_MEMORY") {
 		t.Errorf("a third call of a tenant: %d %v %s", rec.Code, rec.Header(), rec.Body)
@@ -106,8 +106,8 @@ func (w watched) WriteHeader(status int) {
 func TestAnAnsweredCallHoldsNothing(t *testing.T) {
 	w, p := withMemory(1_000_000)
 	close(p.done)
-	for _, c := range []call{post(events, eventOf(400_000)), post(base, "{"+strings.Repeat(" ", 30_000))} {
-		w.api.ServeHTTP(watched{httptest.NewRecorder(), func() { w.want(t, 202, post(events, eventOf(400_000))) }}, c.request())
+	for _, c := range []call{post(events, eventOf(200_000)), post(base, "{"+strings.Repeat(" ", 30_000))} {
+		w.api.ServeHTTP(watched{httptest.NewRecorder(), func() { w.want(t, 202, post(events, eventOf(200_000))) }}, c.request())
 	}
 }
 
@@ -252,7 +252,7 @@ func TestAnAnswerDoesNotWaitForABodyThatNobodyReads(t *testing.T) {
 func TestTheLargestCallFits(t *testing.T) {
 	w := setup()
 	s := settings.Default()
-	s.MaxPublishBytes, s.MaxPublishEvents, s.MaxEventBytes, s.MaxBodyMemory = 1<<20, 500, 1<<20, 2<<20+500<<11
+	s.MaxPublishBytes, s.MaxPublishEvents, s.MaxEventBytes, s.MaxBodyMemory = 1<<20, 500, 1<<20, 4<<20+500<<11
 	if errs := s.Validate(); len(errs) != 0 {
 		t.Fatal(errs)
 	}

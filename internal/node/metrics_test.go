@@ -198,12 +198,12 @@ func TestScrapesShareOneReading(t *testing.T) {
 		scrapeBy(1)
 		time.Sleep(sharedFor - 1)
 		scrapeBy(1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		takes = 2 * time.Second
 		scrapeBy(2)
 		time.Sleep(4*takes - 1)
 		scrapeBy(2)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		scrapeBy(3)
 	})
 }

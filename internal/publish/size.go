@@ -14,11 +14,12 @@ import (
 const eventMemory = 512
 
 // Weight returns how many bytes the publish of a body with at most the given number of
-// events takes at most, beside the body itself. What parsing takes for a moment is not
-// part of it: a Service bounds that.
+// events takes at most, beside the body itself: the payloads once more, as they are written,
+// and what each event takes. What parsing takes for a moment is not part of it: a Service
+// bounds that.
 func Weight(body []byte, events int) int64 {
 	// An event has two braces at least: its own, and that of its payload.
-	return eventMemory * int64(min(events, bytes.Count(body, []byte{'{'})/2+1))
+	return int64(len(body)) + eventMemory*int64(min(events, bytes.Count(body, []byte{'{'})/2+1))
 }
 
 // checkSize returns an error if the object or array that comes next in the input is larger

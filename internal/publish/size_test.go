@@ -118,7 +118,7 @@ func TestWeight(t *testing.T) {
 		if held/calls > weight {
 			t.Errorf("%s: a call holds %d bytes beside its body of %d, more than its weight of %d", name, held/calls, len(body), weight)
 		}
-		if weight > 20*int64(len(body))+1024 {
+		if weight > 20*int64(len(body))+1024 { // many small events weigh most
 			t.Errorf("%s: a body of %d bytes weighs %d", name, len(body), weight)
 		}
 	}

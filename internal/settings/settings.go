@@ -119,10 +119,10 @@ func (s *Settings) Validate() []error {
 	return errs
 }
 
-// largestCall returns more than the memory of the largest publish call: its body, and
-// 1 KiB for each event.
+// largestCall returns more than the memory of the largest publish call: its body, as it came
+// and as it is written, and 1 KiB for each event.
 func (s *Settings) largestCall() int64 {
-	return s.MaxPublishBytes + int64(s.MaxPublishEvents)<<10
+	return 2*s.MaxPublishBytes + int64(s.MaxPublishEvents)<<10
 }
 
 // MaxS3FileBytes is the most that fits into one upload: 10,000 parts of 5 MiB.

@@ -82,7 +82,7 @@ func TestValidate(t *testing.T) {
 		"too large files":   {func(s *Settings) { s.S3FileBytes = 52_428_800_001 }, "SLUICE_S3_FILE_BYTES is 52428800001; it must be at most 52428800000,"},
 		"retry order":       {func(s *Settings) { s.RetryMin = time.Hour }, "SLUICE_RETRY_MAX is 5m0s; it must be at least SLUICE_RETRY_MIN, which is 1h0m0s"},
 		"publish order":     {func(s *Settings) { s.MaxEventBytes = 6 << 20 }, "SLUICE_MAX_PUBLISH_BYTES is 5242880; it must be at least"},
-		"body memory":       {func(s *Settings) { s.MaxBodyMemory = 12_533_759 }, "SLUICE_MAX_BODY_MEMORY is 12533759; it must be at least 12533760: a tenant gets half"},
+		"body memory":       {func(s *Settings) { s.MaxBodyMemory = 23_019_519 }, "SLUICE_MAX_BODY_MEMORY is 23019519; it must be at least 23019520: a tenant gets half"},
 		"too many lanes":    {func(s *Settings) { s.Lanes = MaxLanes + 1 }, "SLUICE_LANES is 33; it must be at most 32"},
 		"too many rejected": {func(s *Settings) { s.MaxRejected = 1001 }, "SLUICE_MAX_REJECTED is 1001; it must be at most 1000,"},
 		"no tenant claim":   {func(s *Settings) { s.TenantClaim = "" }, "SLUICE_TENANT_CLAIM is empty"},
@@ -95,7 +95,7 @@ func TestValidate(t *testing.T) {
 		}
 	}
 	most := Default()
-	most.MaxRejected, most.Lanes, most.S3FileBytes, most.MaxBodyMemory = 1000, 32, 52_428_800_000, 12_533_760
+	most.MaxRejected, most.Lanes, most.S3FileBytes, most.MaxBodyMemory = 1000, 32, 52_428_800_000, 23_019_520
 	if errs := most.Validate(); len(errs) > 0 {
 		t.Errorf("with the most that can be: %v", errs)
 	}
