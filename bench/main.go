@@ -67,6 +67,7 @@ var sections = []section{
 	{"memory", (*bench).measureMemory},
 	{"s3", (*bench).measureS3},
 	{"publish", (*bench).measurePublish},
+	{"front", (*bench).measureFront},
 }
 
 func runBench(ctx context.Context, args []string) error {
