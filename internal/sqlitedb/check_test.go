@@ -21,7 +21,7 @@ func filled(t *testing.T, abrupt bool) string {
 	dir, left := t.TempDir(), t.TempDir()
 	db := open(t, dir)
 	for i := range 3 {
-		err := db.Write(t.Context(), 1, func(tx *Tx) error {
+		err := db.Write(t.Context(), Turn{Bytes: 1}, func(tx *Tx) error {
 			for j := range 100 {
 				if err := put(fmt.Sprintf("tenant-%d%02d", i, j), bytes.Repeat([]byte{byte(j)}, 700))(tx); err != nil {
 					return err
@@ -157,7 +157,7 @@ func TestOddDirectoryNames(t *testing.T) {
 	for _, name := range []string{"with space", "per%20cent", "question?mark", "hash#sign", "ünïcode", "a&b=c;d"} {
 		dir := filepath.Join(t.TempDir(), name)
 		db := open(t, dir)
-		if err := db.Write(t.Context(), 1, put("a", nil0)); err != nil {
+		if err := db.Write(t.Context(), Turn{Bytes: 1}, put("a", nil0)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := os.Stat(filepath.Join(dir, FileName)); err != nil {
@@ -169,7 +169,7 @@ func TestOddDirectoryNames(t *testing.T) {
 func TestFilesArePrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	db := open(t, dir)
-	if err := db.Write(t.Context(), 1, put("a", nil0)); err != nil {
+	if err := db.Write(t.Context(), Turn{Bytes: 1}, put("a", nil0)); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{".", FileName, FileName + "-wal", FileName + "-shm", LockName} {

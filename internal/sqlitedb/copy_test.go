@@ -25,7 +25,7 @@ func emptyFile(t *testing.T) string {
 // large fills a database with enough pages that a copy takes several steps.
 func large(t *testing.T, db *DB) {
 	t.Helper()
-	err := db.Write(t.Context(), 1, func(tx *Tx) error {
+	err := db.Write(t.Context(), Turn{Bytes: 1}, func(tx *Tx) error {
 		for i := range 4 * copyPages {
 			if err := put(fmt.Sprintf("tenant-%04d", i), make([]byte, 5000))(tx); err != nil {
 				return err
@@ -58,7 +58,7 @@ func TestCopyEndsWhileOthersWrite(t *testing.T) {
 			t.Errorf("%d of %d bytes after %d", done, total, last)
 		}
 		last = done
-		if err := db.Write(t.Context(), 1, put(fmt.Sprintf("while-%04d", steps), make([]byte, 5000))); err != nil {
+		if err := db.Write(t.Context(), Turn{Bytes: 1}, put(fmt.Sprintf("while-%04d", steps), make([]byte, 5000))); err != nil {
 			t.Error(err)
 		}
 	})

@@ -73,8 +73,7 @@ func (db *DB) open(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if db.file, err = sql.Open("sqlite", dsn(db.path, "_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"+
-		"&_pragma=cache_size(-16384)&_pragma=wal_autocheckpoint(4000)&_pragma=journal_size_limit(67108864)")); err != nil {
+	if db.file, err = sql.Open("sqlite", dsn(db.path, writable+"&_pragma=busy_timeout(5000)&_pragma=cache_size(-16384)")); err != nil {
 		return err
 	}
 	conn, err := db.file.Conn(ctx)
@@ -85,15 +84,35 @@ func (db *DB) open(ctx context.Context) error {
 		_ = conn.Close()
 		return fmt.Errorf("the database %s cannot be migrated: %w", db.path, err)
 	}
-	if db.reads, err = sql.Open("sqlite", dsn(db.path, "_pragma=busy_timeout(5000)&_pragma=query_only(1)&_pragma=cache_size(-4096)")); err != nil {
+	checkpoints, err := db.checkpointConn(ctx)
+	if err != nil {
 		_ = conn.Close()
-		return err
+		return fmt.Errorf("the database %s cannot be opened: %w", db.path, err)
+	}
+	if db.reads, err = sql.Open("sqlite", dsn(db.path, "_pragma=busy_timeout(5000)&_pragma=query_only(1)&_pragma=cache_size(-4096)")); err != nil {
+		return errors.Join(err, checkpoints.Close(), conn.Close())
 	}
 	db.reads.SetMaxOpenConns(readers)
 	db.reads.SetMaxIdleConns(readers)
-	db.writer = startWriter(db, conn)
+	db.writer = startWriter(db, conn, checkpoints)
 	return nil
 }
+
+// checkpointConn opens the connection of the checkpointer.
+func (db *DB) checkpointConn(ctx context.Context) (*sql.Conn, error) {
+	conn, err := db.file.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 50"); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// writable are the options of every connection that may write. With synchronous=FULL a
+// commit is on disk when it returns, and a checkpoint before the log begins anew.
+const writable = "_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)"
 
 // createPrivate creates a file that only its owner may read, if it is missing.
 // SQLite gives its other files the same mode.
@@ -113,7 +132,6 @@ func dsn(path, options string) string {
 // directory. It may be called more than once.
 func (db *DB) Close() error {
 	db.closing.Do(func() {
-		db.writer.stop()
 		db.err = db.closeAll()
 	})
 	return db.err
@@ -123,11 +141,11 @@ func (db *DB) Close() error {
 // write-ahead log into the database.
 func (db *DB) closeAll() error {
 	var err error
-	if db.reads != nil {
-		err = db.reads.Close()
-	}
 	if db.writer != nil {
-		err = firstError(err, db.writer.conn.close())
+		err = db.writer.stop()
+	}
+	if db.reads != nil {
+		err = firstError(err, db.reads.Close())
 	}
 	if db.file != nil {
 		err = firstError(err, db.file.Close())

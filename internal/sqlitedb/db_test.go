@@ -63,7 +63,7 @@ func TestAFailingOperationLeavesNothing(t *testing.T) {
 	var wg sync.WaitGroup
 	write := func(want error, run func(*Tx) error) {
 		wg.Go(func() {
-			if err := db.Write(t.Context(), 1, run); !errors.Is(err, want) {
+			if err := db.Write(t.Context(), Turn{Bytes: 1}, run); !errors.Is(err, want) {
 				t.Errorf("got %v, want %v", err, want)
 			}
 		})
@@ -85,7 +85,7 @@ func TestAFailingOperationLeavesNothing(t *testing.T) {
 		t.Errorf("%d commits, want 2: one for the first, one for what waited", n)
 	}
 	// An SQL error in one operation fails only that operation, too.
-	if err := db.Write(t.Context(), 1, put("a", nil0)); problem.CodeOf(err) != problem.Internal {
+	if err := db.Write(t.Context(), Turn{Bytes: 1}, put("a", nil0)); problem.CodeOf(err) != problem.Internal {
 		t.Errorf("a duplicate: got %v, want an internal error", err)
 	}
 }
@@ -96,10 +96,12 @@ func TestWriteWithAnEndedContext(t *testing.T) {
 	db := open(t, t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
 	blocked, release := make(chan struct{}), make(chan struct{})
-	go func() { _ = db.Write(t.Context(), 1, func(*Tx) error { close(blocked); <-release; return nil }) }()
+	go func() {
+		_ = db.Write(t.Context(), Turn{Bytes: 1}, func(*Tx) error { close(blocked); <-release; return nil })
+	}()
 	<-blocked
 	done := make(chan error)
-	go func() { done <- db.Write(ctx, 1, put("late", nil0)) }()
+	go func() { done <- db.Write(ctx, Turn{Bytes: 1}, put("late", nil0)) }()
 	for db.Queued() < 1 {
 		runtime.Gosched()
 	}
@@ -108,7 +110,7 @@ func TestWriteWithAnEndedContext(t *testing.T) {
 		t.Errorf("got %v, want an unavailable that is context.Canceled", err)
 	}
 	close(release)
-	if err := db.Write(t.Context(), 1, put("next", nil0)); err != nil {
+	if err := db.Write(t.Context(), Turn{Bytes: 1}, put("next", nil0)); err != nil {
 		t.Fatal(err)
 	}
 	if got := names(t, db); got != "next" {
@@ -134,7 +136,7 @@ func TestCloseFinishesWhatIsQueued(t *testing.T) {
 	if err := errors.Join(outcomes...); err != nil || len(outcomes) != 100 {
 		t.Errorf("%d outcomes, %v; want 100 without an error", len(outcomes), err)
 	}
-	if err := db.Write(t.Context(), 1, put("late", nil0)); problem.CodeOf(err) != problem.Unavailable {
+	if err := db.Write(t.Context(), Turn{Bytes: 1}, put("late", nil0)); problem.CodeOf(err) != problem.Unavailable {
 		t.Errorf("Write after Close: got %v, want unavailable", err)
 	}
 	if info, err := os.Stat(filepath.Join(dir, FileName+"-wal")); err == nil && info.Size() > 0 {
@@ -166,7 +168,7 @@ func TestADirectoryHasOneOwner(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	db := open(t, dir)
-	if err := db.Write(t.Context(), 1, put("before", nil0)); err != nil {
+	if err := db.Write(t.Context(), Turn{Bytes: 1}, put("before", nil0)); err != nil {
 		t.Fatal(err)
 	}
 	limit(t, db, 40)
@@ -175,7 +177,7 @@ func TestFullDisk(t *testing.T) {
 	var err error
 	for i := 0; i < 100 && err == nil; i++ {
 		name := fmt.Sprintf("big%02d", i)
-		if err = db.Write(t.Context(), len(big), put(name, big)); err == nil {
+		if err = db.Write(t.Context(), Turn{Bytes: len(big)}, put(name, big)); err == nil {
 			stored = append(stored, name)
 		}
 	}
@@ -187,7 +189,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("stored: %q, want %q", got, want)
 	}
 	limit(t, db, 1<<30) // there is space again
-	if err := db.Write(t.Context(), len(big), put("there-is-room", big)); err != nil {
+	if err := db.Write(t.Context(), Turn{Bytes: len(big)}, put("there-is-room", big)); err != nil {
 		t.Fatalf("with room again: %v", err)
 	}
 	if err := db.Close(); err != nil {
@@ -201,7 +203,7 @@ func TestFullDisk(t *testing.T) {
 // limit is the size of the disk, in pages.
 func limit(t *testing.T, db *DB, pages int) {
 	t.Helper()
-	err := db.Write(t.Context(), 1, func(tx *Tx) error {
+	err := db.Write(t.Context(), Turn{Bytes: 1}, func(tx *Tx) error {
 		var got int
 		_, err := tx.QueryRow(fmt.Sprint("PRAGMA max_page_count = ", pages), nil, &got)
 		return err
@@ -219,13 +221,13 @@ func TestAbruptStop(t *testing.T) {
 	for round := range 8 {
 		for i := range 40 {
 			name := fmt.Sprintf("t%d-%02d", round, i)
-			if err := db.Write(t.Context(), 1, put(name, make([]byte, 4000))); err != nil {
+			if err := db.Write(t.Context(), Turn{Bytes: 1}, put(name, make([]byte, 4000))); err != nil {
 				t.Fatal(err)
 			}
 			want = append(want, name)
 		}
 		left := t.TempDir()
-		err := db.Write(t.Context(), 1, func(tx *Tx) error {
+		err := db.Write(t.Context(), Turn{Bytes: 1}, func(tx *Tx) error {
 			if err := put("unfinished", make([]byte, 1<<20))(tx); err != nil {
 				return err
 			}

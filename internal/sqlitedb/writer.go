@@ -3,20 +3,17 @@ package sqlitedb
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"sync"
 	"sync/atomic"
 )
 
-// Limits of a group, the operations that one transaction commits.
-const (
-	groupOps   = 512
-	groupBytes = 16 << 20
-)
-
 // Op is a unit of work for the writer.
 type Op struct {
-	// Bytes is the approximate number of bytes it writes.
-	Bytes int
+	Turn
+	// Seal, unless nil, is called once, when the writer takes the operation: what it
+	// has to write is complete, and its bytes are the result.
+	Seal func() (bytes int)
 	// Run writes. If it returns an error, its writes are undone, and no others of
 	// the group. It runs on the writer's goroutine and must not block.
 	Run func(tx *Tx) error
@@ -32,52 +29,45 @@ type Op struct {
 type writer struct {
 	db    *DB
 	conn  *Tx
-	queue chan *Op
+	queue *queue
 	done  chan struct{}
 
-	mu     sync.RWMutex // held for reading while sending to the queue
-	closed bool
+	working     sync.Mutex // held while a group is written
+	checkpoints *checkpointer
 
 	commits atomic.Uint64
 }
 
-func startWriter(db *DB, conn *sql.Conn) *writer {
+func startWriter(db *DB, conn, checkpoints *sql.Conn) *writer {
 	w := &writer{
 		db: db, conn: &Tx{conn: conn, stmts: map[string]*sql.Stmt{}},
-		queue: make(chan *Op, groupOps), done: make(chan struct{}),
+		queue: newQueue(), done: make(chan struct{}),
 	}
+	w.checkpoints = startCheckpointer(checkpoints, &w.working)
 	go w.run()
 	return w
 }
 
-// Submit queues an operation. It returns at once unless the queue is full; then
-// it waits until the context ends. If it returns an error, Done is not called.
+// Submit queues an operation and returns at once. The queue has no limit of its own:
+// callers wait for what they submit. If it returns an error, neither Seal nor Done is
+// called.
 func (db *DB) Submit(ctx context.Context, op *Op) error {
-	w := db.writer
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	if w.closed {
-		return closedError()
-	}
 	if err := ctx.Err(); err != nil {
 		return ended(err)
 	}
 	op.ctx = ctx
-	select {
-	case w.queue <- op:
-		return nil
-	case <-ctx.Done():
-		return ended(ctx.Err())
+	if !db.writer.queue.add(op) {
+		return closedError()
 	}
+	return nil
 }
 
-// Write queues an operation of about the given size, in bytes, and waits for its
-// outcome: nil once it is on disk, the error of run, or the error of the commit
-// as a problem. If the context ends while it waits, the operation may or may not
-// happen.
-func (db *DB) Write(ctx context.Context, bytes int, run func(tx *Tx) error) error {
+// Write queues an operation and waits for its outcome: nil once it is on disk, the
+// error of run, or the error of the commit as a problem. If the context ends while it
+// waits, the operation may or may not happen.
+func (db *DB) Write(ctx context.Context, turn Turn, run func(tx *Tx) error) error {
 	outcome := make(chan error, 1)
-	op := &Op{Bytes: bytes, Run: run, Done: func(err error) { outcome <- err }}
+	op := &Op{Turn: turn, Run: run, Done: func(err error) { outcome <- err }}
 	if err := db.Submit(ctx, op); err != nil {
 		return err
 	}
@@ -93,38 +83,24 @@ func (db *DB) Write(ctx context.Context, bytes int, run func(tx *Tx) error) erro
 func (db *DB) Commits() uint64 { return db.writer.commits.Load() }
 
 // Queued returns the number of operations waiting for the writer.
-func (db *DB) Queued() int { return len(db.writer.queue) }
+func (db *DB) Queued() int { return db.writer.queue.length() }
 
 func (w *writer) run() {
 	defer close(w.done)
-	group := make([]*Op, 0, groupOps)
-	for op := range w.queue {
-		group = w.collect(append(group[:0], op))
+	var group []*Op
+	for {
+		if group = w.queue.take(group[:0]); len(group) == 0 {
+			return
+		}
+		w.working.Lock()
 		err := w.commit(group)
+		w.checkpoints.committed(w.conn.conn, err != nil)
+		w.working.Unlock()
 		for i, op := range group {
 			op.Done(firstError(err, op.err))
 			group[i] = nil
 		}
 	}
-}
-
-// collect adds the waiting operations to the group. Operations that arrive during
-// a commit form the next group, so groups grow with the load.
-func (w *writer) collect(group []*Op) []*Op {
-	bytes := group[0].Bytes
-	for len(group) < groupOps && bytes < groupBytes {
-		select {
-		case op, ok := <-w.queue:
-			if !ok {
-				return group
-			}
-			group = append(group, op)
-			bytes += op.Bytes
-		default:
-			return group
-		}
-	}
-	return group
 }
 
 // commit runs the group in one transaction. An error is the outcome of every
@@ -178,11 +154,9 @@ func (w *writer) runOne(op *Op) error {
 // rolled back already.
 func (w *writer) rollback() { _, _ = w.conn.Exec("ROLLBACK") }
 
-// stop lets the writer finish the queued operations and waits for it.
-func (w *writer) stop() {
-	w.mu.Lock()
-	w.closed = true
-	w.mu.Unlock()
-	close(w.queue)
+// stop lets the writer finish the queued operations, and closes its connections.
+func (w *writer) stop() error {
+	w.queue.close()
 	<-w.done
+	return errors.Join(w.checkpoints.stop(), w.conn.close())
 }

@@ -26,7 +26,7 @@ func (l *Log) Append(ctx context.Context, p event.Partition, source string, reco
 	var c *change
 	done := make(chan outcome, 1)
 	op := &sqlitedb.Op{
-		Bytes: size,
+		Turn: sqlitedb.Turn{Tenant: p.Tenant, Bytes: size},
 		Run: func(tx *sqlitedb.Tx) (err error) {
 			c = &change{states: map[event.Partition]state{}}
 			number, err = l.appendAfter(tx, c, p, source, records)

@@ -89,7 +89,7 @@ func fillDisk(t *testing.T, db *sqlitedb.DB, _ string) (heal func()) {
 	for range 8 {
 		others.Go(func() {
 			for ctx.Err() == nil {
-				_ = db.Write(ctx, 1, func(tx *sqlitedb.Tx) error {
+				_ = db.Write(ctx, sqlitedb.Turn{Bytes: 1}, func(tx *sqlitedb.Tx) error {
 					_, err := tx.Exec("INSERT INTO segments (id, first_ms, last_ms, events, before, data) VALUES (-2, 0, 0, 0, 0, zeroblob(1000000))")
 					return err
 				})

@@ -30,7 +30,7 @@ type Log struct {
 	recent     recentSegments
 
 	publishing sync.Mutex
-	batch      *batch // that further publishes can join, or nil
+	batches    map[string]*batch // by tenant: those that further publishes can join
 
 	// Used only by the writer's goroutine.
 	staged map[event.Partition]state // by the operations of the uncommitted group
@@ -71,7 +71,7 @@ func numberOf(row int64) uint64 { return uint64(row) & maxNumber }
 // Open returns the log in the given database, which the caller must close. now is the
 // clock for stamps.
 func Open(ctx context.Context, db *sqlitedb.DB, now func() time.Time) (*Log, error) {
-	l := &Log{db: db, now: now, partitions: map[event.Partition]*partition{}, staged: map[event.Partition]state{}}
+	l := &Log{db: db, now: now, partitions: map[event.Partition]*partition{}, batches: map[string]*batch{}, staged: map[event.Partition]state{}}
 	rows, err := db.Query(ctx, `SELECT p.id, p.tenant, p.lane, p.ordered, s.id, s.last_ms, s.before + s.events
 		FROM partitions p JOIN segments s
 		ON s.id = (SELECT max(id) FROM segments WHERE id > p.id << 40 AND id < (p.id + 1) << 40)`)

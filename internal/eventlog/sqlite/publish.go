@@ -9,46 +9,58 @@ import (
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
-// The limits of a segment: its events, and approximately the bytes of their bodies.
-const (
-	segmentEvents = 1000
-	segmentBytes  = 4 << 20
-)
+// batchBytes is the approximate limit of one operation of the writer, half of what it
+// commits at a time. A larger call is written in several.
+const batchBytes = 64 << 10
 
-// batchBytes is the approximate limit of one operation of the writer.
-const batchBytes = 16 << 20
-
-// batch holds the publishes that one operation of the writer commits together.
+// batch holds the publishes of one tenant that one operation of the writer commits
+// together.
 type batch struct {
-	calls []publication
-	bytes int
-	done  chan struct{}
-	err   error // valid once done is closed
+	tenant string
+	calls  []publication
+	bytes  int
+	done   chan struct{}
+	err    error // valid once done is closed
 }
 
+// publication is a call, or a part of one, for one batch.
 type publication struct {
 	ctx    context.Context // kept as the writer stamps later, and only for callers that still wait
-	tenant string
 	lanes  int
 	drafts []event.Draft
 }
 
 // Publish stamps the drafts with the current time, or with the time of the latest event
 // if the clock is behind it, and appends them to their lanes in order. If it returns nil,
-// they are durable. After an error none is, unless the context ended: then they may be.
-// The drafts must not be modified afterwards.
+// they are durable. After an error none is, unless the context ended or the call has more
+// than batchBytes: then some may be. The drafts must not be modified afterwards.
 func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error {
 	if err := ctx.Err(); err != nil {
 		return l.db.Problem(err)
 	}
-	if len(drafts) == 0 {
-		return nil
+	var parts []*batch
+	for len(drafts) > 0 {
+		n, size := partOf(drafts)
+		b, err := l.share(tenant, publication{ctx, lanes, drafts[:n:n]}, size)
+		if err != nil {
+			return err
+		}
+		parts = append(parts, b)
+		drafts = drafts[n:]
 	}
-	size := 0
-	for i := range drafts {
-		size += len(drafts[i].Payload)
+	return l.wait(ctx, parts...)
+}
+
+// partOf returns how many of the drafts fit into a batch, at least one, and their size.
+func partOf(drafts []event.Draft) (n, size int) {
+	for n = range drafts {
+		more := len(drafts[n].Payload) + eventOverhead
+		if n > 0 && size+more > batchBytes {
+			return n, size
+		}
+		size += more
 	}
-	return l.share(ctx, publication{ctx, tenant, lanes, drafts}, size)
+	return len(drafts), size
 }
 
 // Ready takes the path of a publish without events, and writes to the disk. It returns
@@ -57,82 +69,77 @@ func (l *Log) Ready(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return l.db.Problem(err)
 	}
-	return l.share(ctx, publication{ctx: ctx}, 0)
+	b, err := l.share("", publication{ctx: ctx}, 0)
+	if err != nil {
+		return err
+	}
+	return l.wait(ctx, b)
 }
 
-// share adds a publication to the batch that waits for the writer, and waits for the
-// outcome.
-func (l *Log) share(ctx context.Context, call publication, size int) error {
-	b, created := l.join(call, size)
-	if created {
-		var c *change
-		op := &sqlitedb.Op{
-			Bytes: size,
-			Run:   func(tx *sqlitedb.Tx) (err error) { c, err = l.flush(tx, b); return err },
-			Done:  func(err error) { l.finishChange(c, err); l.finishBatch(b, err) },
+// wait waits for the outcome of all batches and returns the first error.
+func (l *Log) wait(ctx context.Context, batches ...*batch) error {
+	for _, b := range batches {
+		select {
+		case <-b.done:
+		case <-ctx.Done():
+			return l.db.Problem(ctx.Err())
 		}
-		// Other callers share the batch, so it must not end with this caller's context.
-		if err := l.db.Submit(context.WithoutCancel(ctx), op); err != nil {
-			l.finishBatch(b, err)
+		if b.err != nil {
+			return b.err
 		}
 	}
-	select {
-	case <-b.done:
-		return b.err
-	case <-ctx.Done():
-		return l.db.Problem(ctx.Err())
-	}
+	return nil
 }
 
-// join adds a publication to the batch that is waiting for the writer, or to a
-// new one, which the caller must submit.
-func (l *Log) join(call publication, size int) (b *batch, created bool) {
+// share adds a publication to the tenant's batch that waits for the writer, or to a new
+// one that it submits.
+func (l *Log) share(tenant string, call publication, size int) (*batch, error) {
 	l.publishing.Lock()
 	defer l.publishing.Unlock()
-	if l.batch == nil || l.batch.bytes+size > batchBytes {
-		l.batch = &batch{done: make(chan struct{})}
-		created = true
+	b := l.batches[tenant]
+	if b != nil && b.bytes+size <= batchBytes {
+		b.calls = append(b.calls, call)
+		b.bytes += size
+		return b, nil
 	}
-	b = l.batch
-	b.calls = append(b.calls, call)
-	b.bytes += size
-	return b, created
+	b = &batch{tenant: tenant, calls: []publication{call}, bytes: size, done: make(chan struct{})}
+	var c *change
+	op := &sqlitedb.Op{
+		Turn: sqlitedb.Turn{Tenant: tenant, Class: sqlitedb.Urgent},
+		Seal: func() int { return l.seal(b) },
+		Run:  func(tx *sqlitedb.Tx) (err error) { c, err = l.flush(tx, b); return err },
+		Done: func(err error) { l.finishChange(c, err); b.err = err; close(b.done) },
+	}
+	// Other callers share the batch, so it must not end with this caller's context. It
+	// is submitted under the lock, so that the parts of a call are queued in order.
+	if err := l.db.Submit(context.WithoutCancel(call.ctx), op); err != nil {
+		return nil, err
+	}
+	l.batches[tenant] = b
+	return b, nil
 }
 
-// seal closes a batch to further publishes and returns those in it.
-func (l *Log) seal(b *batch) []publication {
+// seal closes a batch to further publishes and returns its size.
+func (l *Log) seal(b *batch) int {
 	l.publishing.Lock()
 	defer l.publishing.Unlock()
-	if l.batch == b {
-		l.batch = nil
+	if l.batches[b.tenant] == b {
+		delete(l.batches, b.tenant)
 	}
-	return b.calls
+	return b.bytes
 }
 
-// finishBatch reports the outcome to the callers of a batch. If the operation failed
-// before it ran, the batch is still open. So finishBatch seals it too: otherwise every
-// later publish would join it and get its old error.
-func (l *Log) finishBatch(b *batch, err error) {
-	l.seal(b)
-	b.err = err
-	close(b.done)
-}
-
-// flush appends a batch: one segment per partition, or several if it is large.
+// flush appends a sealed batch: one segment per lane.
 func (l *Log) flush(tx *sqlitedb.Tx, b *batch) (*change, error) {
 	c := &change{states: map[event.Partition]state{}}
-	runs := l.stamp(l.seal(b))
+	runs := l.stamp(b)
 	if len(runs) == 0 {
 		return c, probe(tx)
 	}
 	for _, run := range runs {
-		for rest := run.events; len(rest) > 0; {
-			n := segmentLength(rest)
-			l.buffer = eventlog.AppendSegment(l.buffer[:0], rest[:n])
-			if _, err := l.append(tx, c, run.partition, rest[:n:n], l.buffer); err != nil {
-				return c, err
-			}
-			rest = rest[n:]
+		l.buffer = eventlog.AppendSegment(l.buffer[:0], run.events)
+		if _, err := l.append(tx, c, run.partition, run.events, l.buffer); err != nil {
+			return c, err
 		}
 	}
 	l.stage(c)
@@ -161,26 +168,26 @@ type run struct {
 }
 
 // stamp turns the drafts into events, all with the same time.
-func (l *Log) stamp(calls []publication) []run {
+func (l *Log) stamp(b *batch) []run {
 	now := l.now()
 	l.last = max(l.last, now.UnixMilli())
 	at := timeOf(l.last)
 	l.warnAhead(now, at)
 	var runs []run
 	places := map[event.Partition]int{}
-	for _, call := range calls {
+	for _, call := range b.calls {
 		if call.ctx.Err() != nil {
 			continue // its caller gets the context's error
 		}
 		for _, d := range call.drafts {
-			p := event.Partition{Tenant: call.tenant, Lane: event.LaneOf(d.ID, call.lanes)}
+			p := event.Partition{Tenant: b.tenant, Lane: event.LaneOf(d.ID, call.lanes)}
 			i, ok := places[p]
 			if !ok {
 				i = len(runs)
 				places[p] = i
 				runs = append(runs, run{partition: p})
 			}
-			runs[i].events = append(runs[i].events, d.Stamp(call.tenant, at))
+			runs[i].events = append(runs[i].events, d.Stamp(b.tenant, at))
 		}
 	}
 	return runs
@@ -199,16 +206,4 @@ func (l *Log) warnAhead(now, stamp time.Time) {
 	}
 	l.warned = now
 	l.onAhead(stamp.Sub(now))
-}
-
-// segmentLength returns how many of the events fit into a segment, at least one.
-func segmentLength(events []event.Event) int {
-	size := 0
-	for i := range events {
-		size += len(events[i].Body)
-		if i > 0 && (i == segmentEvents || size > segmentBytes) {
-			return i
-		}
-	}
-	return len(events)
 }

@@ -84,11 +84,22 @@ func hold(t *testing.T, db *sqlitedb.DB) (release func()) {
 func waiting(l *Log, n int) {
 	for {
 		l.publishing.Lock()
-		ready := l.batch != nil && len(l.batch.calls) == n
+		calls := 0
+		for _, b := range l.batches {
+			calls += len(b.calls)
+		}
+		ready := calls == n
 		l.publishing.Unlock()
 		if ready {
 			return
 		}
+		runtime.Gosched()
+	}
+}
+
+// queued blocks until n operations wait for the writer.
+func queued(db *sqlitedb.DB, n int) {
+	for db.Queued() < n {
 		runtime.Gosched()
 	}
 }
@@ -123,18 +134,18 @@ func TestPublishesThatWaitShareACommitAndASegment(t *testing.T) {
 	}
 }
 
-func TestLargePublishesAreCutIntoSegments(t *testing.T) {
+func TestLargePublishesAreCutIntoBatches(t *testing.T) {
 	l, _ := open(t, t.TempDir(), fixed(base))
 	publish(t, l, "many", drafts(0, 2500, 1))
 	publish(t, l, "large", drafts(0, 40, 256<<10))
-	for tenant, want := range map[string]int{"many": 3, "large": 3} {
+	for tenant, want := range map[string]int{"many": 7, "large": 40} {
 		got := content(t, l, event.Partition{Tenant: tenant})
 		if len(got) != want {
 			t.Errorf("%s: %d segments, want %d", tenant, len(got), want)
 		}
 		next := 0
 		for _, s := range got {
-			if len(s.Events) > segmentEvents || s.Bytes() > segmentBytes {
+			if len(s.Events) > 1 && s.Bytes() > batchBytes {
 				t.Errorf("%s: segment %d has %d events of %d bytes", tenant, s.Number, len(s.Events), s.Bytes())
 			}
 			for _, e := range s.Events {
@@ -355,7 +366,7 @@ func TestFullDisk(t *testing.T) {
 
 func pragma(t *testing.T, db *sqlitedb.DB, setting string) {
 	t.Helper()
-	err := db.Write(t.Context(), 1, func(tx *sqlitedb.Tx) error {
+	err := db.Write(t.Context(), sqlitedb.Turn{Bytes: 1}, func(tx *sqlitedb.Tx) error {
 		var got int
 		_, err := tx.QueryRow("PRAGMA "+setting, nil, &got)
 		return err
@@ -398,7 +409,7 @@ func TestAbruptStop(t *testing.T) {
 	for range 6 {
 		left := t.TempDir()
 		var want []string
-		_ = db.Write(t.Context(), 0, func(*sqlitedb.Tx) error {
+		_ = db.Write(t.Context(), sqlitedb.Turn{}, func(*sqlitedb.Tx) error {
 			mu.Lock()
 			for id := range acknowledged {
 				want = append(want, id)

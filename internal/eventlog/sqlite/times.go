@@ -55,7 +55,7 @@ func (l *Log) OffsetForTime(ctx context.Context, p event.Partition, t time.Time)
 	ms := t.UnixMilli() // rounded down; event times are whole milliseconds
 	if final = l.now().After(t); final {
 		// This waits for the publishes that are stamped but not committed.
-		if err := l.raise(ctx, ms+1); err != nil {
+		if err := l.raise(ctx, p.Tenant, ms+1); err != nil {
 			return 0, false, err
 		}
 	}
@@ -65,9 +65,10 @@ func (l *Log) OffsetForTime(ctx context.Context, p event.Partition, t time.Time)
 }
 
 // raise makes every later stamp at least the given time, even after a restart.
-func (l *Log) raise(ctx context.Context, floor int64) error {
+func (l *Log) raise(ctx context.Context, tenant string, floor int64) error {
 	outcome := make(chan error, 1)
 	op := &sqlitedb.Op{
+		Turn: sqlitedb.Turn{Tenant: tenant},
 		Run: func(tx *sqlitedb.Tx) error {
 			l.last = max(l.last, floor) // for the next stamps; harmless if the commit fails
 			if l.floor >= floor {

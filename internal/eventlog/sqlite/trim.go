@@ -48,7 +48,7 @@ func (l *Log) trimPartition(ctx context.Context, p event.Partition, ms int64) (d
 	l.recent.drop(l.partitions[p], upTo)
 	l.mu.Unlock()
 	for {
-		n, err := l.trimStep(ctx, s, min(upTo, s.end-1))
+		n, err := l.trimStep(ctx, p.Tenant, s, min(upTo, s.end-1))
 		deleted += n
 		if err != nil {
 			return deleted, err
@@ -62,7 +62,7 @@ func (l *Log) trimPartition(ctx context.Context, p event.Partition, ms int64) (d
 	}
 	// Keep the last row, without its data, for its number. A later trim deletes it once
 	// it is no longer the last.
-	err = l.db.Write(ctx, 0, func(tx *sqlitedb.Tx) error {
+	err = l.db.Write(ctx, sqlitedb.Turn{Tenant: p.Tenant, Class: sqlitedb.Maintenance}, func(tx *sqlitedb.Tx) error {
 		n, err := tx.Exec("UPDATE segments SET data = x'' WHERE id = ? AND length(data) > 0", s.rowOf(s.end))
 		deleted += int(n)
 		return err
@@ -71,7 +71,7 @@ func (l *Log) trimPartition(ctx context.Context, p event.Partition, ms int64) (d
 }
 
 // trimStep deletes the first rows of a partition, at most up to the given number.
-func (l *Log) trimStep(ctx context.Context, s state, limit uint64) (int, error) {
+func (l *Log) trimStep(ctx context.Context, tenant string, s state, limit uint64) (int, error) {
 	rows, err := l.db.Query(ctx, "SELECT id, length(data) FROM segments WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
 		s.rowOf(0), s.rowOf(limit), trimRows)
 	if err != nil {
@@ -92,7 +92,7 @@ func (l *Log) trimStep(ctx context.Context, s state, limit uint64) (int, error) 
 		return 0, l.db.Problem(err)
 	}
 	var deleted int64
-	err = l.db.Write(ctx, 0, func(tx *sqlitedb.Tx) (err error) {
+	err = l.db.Write(ctx, sqlitedb.Turn{Tenant: tenant, Class: sqlitedb.Maintenance, Bytes: int(bytes)}, func(tx *sqlitedb.Tx) (err error) {
 		deleted, err = tx.Exec("DELETE FROM segments WHERE id > ? AND id <= ?", s.rowOf(0), upTo)
 		return err
 	})
@@ -103,7 +103,7 @@ func (l *Log) trimSources(ctx context.Context) error {
 	const query = "DELETE FROM sources WHERE (partition, source) IN (SELECT partition, source FROM sources WHERE appended_ms < ? LIMIT ?)"
 	for {
 		var n int64
-		err := l.db.Write(ctx, 0, func(tx *sqlitedb.Tx) (err error) {
+		err := l.db.Write(ctx, sqlitedb.Turn{Class: sqlitedb.Maintenance}, func(tx *sqlitedb.Tx) (err error) {
 			n, err = tx.Exec(query, l.now().Add(-sourceLife).UnixMilli(), trimRows)
 			return err
 		})

@@ -42,7 +42,7 @@ func dataDir(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = db.Write(t.Context(), 1, func(tx *sqlitedb.Tx) error {
+	err = db.Write(t.Context(), sqlitedb.Turn{Bytes: 1}, func(tx *sqlitedb.Tx) error {
 		_, err := tx.Exec("INSERT INTO tenants (tenant, version, data) VALUES ('acme', 1, x'7b7d')")
 		return err
 	})

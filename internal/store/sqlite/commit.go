@@ -19,16 +19,16 @@ func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 	}
 	// Encoding needs only the records, so it is done outside the writer.
 	changes := make([]change, len(writes))
-	size := 0
+	turn := turnOf(writes)
 	for i, w := range writes {
 		c, err := changeOf(w)
 		if err != nil {
 			return err
 		}
 		changes[i] = c
-		size += c.size
+		turn.Bytes += c.size
 	}
-	err := s.db.Write(ctx, size, func(tx *sqlitedb.Tx) error {
+	err := s.db.Write(ctx, turn, func(tx *sqlitedb.Tx) error {
 		for _, c := range changes {
 			if err := c.run(tx); err != nil {
 				return err
@@ -45,6 +45,33 @@ func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 		}
 	}
 	return nil
+}
+
+// turnOf returns the tenant and the class of a Commit. A change of an integration is
+// urgent: somebody registers, starts or stops it. Other writes save what delivery did.
+func turnOf(writes []store.Write) sqlitedb.Turn {
+	var turn sqlitedb.Turn
+	for _, w := range writes {
+		switch w := w.(type) {
+		case store.PutTenant:
+			turn.Tenant, turn.Class = w.Tenant.Name, sqlitedb.Urgent
+		case store.PutIntegration:
+			turn.Tenant, turn.Class = w.Integration.Tenant, sqlitedb.Urgent
+		case store.DeleteIntegration:
+			turn.Tenant, turn.Class = w.Integration.Tenant, sqlitedb.Urgent
+		case store.PutPartition:
+			turn.Tenant = w.State.Partition.Tenant
+		case store.PutCursor:
+			turn.Tenant = w.Cursor.Key.Tenant
+		case store.DeleteCursor:
+			turn.Tenant = w.Cursor.Key.Tenant
+		case store.PutRejectedIndex:
+			turn.Tenant = w.History.Tenant
+		case store.AddEntry:
+			turn.Tenant = w.History.Tenant
+		}
+	}
+	return turn
 }
 
 // change is one write of a Commit as SQL statements.

@@ -112,7 +112,7 @@ func (s *Store) inSteps(ctx context.Context, rows int, query string, args ...any
 	args = append(args, rows)
 	for {
 		var n int64
-		err := s.db.Write(ctx, 0, func(tx *sqlitedb.Tx) (err error) {
+		err := s.db.Write(ctx, sqlitedb.Turn{Class: sqlitedb.Maintenance}, func(tx *sqlitedb.Tx) (err error) {
 			n, err = tx.Exec(query, args...)
 			return err
 		})

@@ -1,0 +1,108 @@
+package sqlitedb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+
+	"modernc.org/sqlite"
+)
+
+// checkpointPages is after how many new pages in the write-ahead log it is copied into
+// the database, and at how many it begins anew: 16 MiB.
+const checkpointPages = 4000
+
+// checkpointer copies the write-ahead log into the database on a connection of its
+// own, so that no commit waits for it. It holds the writer up only to begin the log
+// anew, once little is left to copy.
+//
+// A long reader, such as a backup, keeps the log from beginning anew: it grows until
+// that reader ends. Short ones do not, however many there are: those that begin while
+// the writer is held up do not use the log.
+type checkpointer struct {
+	conn   *sql.Conn // its busy timeout limits how long readers may hold up the writer
+	writer *sync.Mutex
+	wake   chan struct{}
+	done   chan struct{}
+
+	every     int // pages: checkpointPages
+	restartAt int // pages of the log at which it begins anew
+}
+
+// startCheckpointer starts a checkpointer for the writer that works while it holds the
+// given mutex.
+func startCheckpointer(conn *sql.Conn, writer *sync.Mutex) *checkpointer {
+	c := &checkpointer{conn: conn, writer: writer, wake: make(chan struct{}, 1), done: make(chan struct{}), every: checkpointPages, restartAt: checkpointPages}
+	go c.run()
+	return c
+}
+
+// committed wakes the checkpointer if the writer's connection has written enough. The
+// writer calls it after each group. One may have failed because the disk is full: the
+// log uses its pages again once they are copied.
+func (c *checkpointer) committed(conn *sql.Conn, failed bool) {
+	_ = conn.Raw(func(driver any) error {
+		status := driver.(sqlite.DBStatus)
+		pages, _, err := status.Status(sqlite.DBStatusCacheWrite, false)
+		if err != nil || pages < c.every && !failed {
+			return err
+		}
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
+		_, _, err = status.Status(sqlite.DBStatusCacheWrite, true) // count from 0
+		return err
+	})
+}
+
+func (c *checkpointer) run() {
+	defer close(c.done)
+	for range c.wake {
+		c.checkpoint()
+	}
+}
+
+// checkpoint ignores errors: what it does not copy stays in the log, and the next one
+// tries again.
+func (c *checkpointer) checkpoint() {
+	const rounds = 4 // each has less to do, unless the writer is faster
+	inLog, copied, err := 0, 0, error(nil)
+	for range rounds {
+		inLog, copied, err = c.copy("PASSIVE")
+		if err != nil || inLog < c.restartAt {
+			return
+		}
+		if inLog-copied < c.every/16 {
+			break
+		}
+	}
+	c.writer.Lock()
+	defer c.writer.Unlock()
+	c.restartAt = c.every
+	if inLog, _, err = c.copy("RESTART"); err != nil {
+		c.restartAt += inLog // do not hold up the writer again and again
+	}
+}
+
+var errBusy = errors.New("a reader uses the write-ahead log")
+
+// copy runs a checkpoint. It returns how many pages the log has, how many of them are
+// in the database, and an error if the log cannot begin anew but should.
+func (c *checkpointer) copy(mode string) (inLog, copied int, err error) {
+	var busy bool
+	err = c.conn.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &inLog, &copied)
+	if err == nil && busy && mode == "RESTART" {
+		err = errBusy
+	}
+	return inLog, copied, err
+}
+
+// stop waits for a checkpoint that runs, and closes the connection. The writer must
+// have stopped.
+func (c *checkpointer) stop() error {
+	close(c.wake)
+	<-c.done
+	return c.conn.Close()
+}
