@@ -76,19 +76,20 @@ func (l *Log) Ready(ctx context.Context) error {
 	return l.wait(ctx, b)
 }
 
-// wait waits for the outcome of all batches and returns the first error.
+// wait waits until all batches are done, and returns the first error.
 func (l *Log) wait(ctx context.Context, batches ...*batch) error {
+	var failed error
 	for _, b := range batches {
 		select {
 		case <-b.done:
 		case <-ctx.Done():
 			return l.db.Problem(ctx.Err())
 		}
-		if b.err != nil {
-			return b.err
+		if failed == nil {
+			failed = b.err
 		}
 	}
-	return nil
+	return failed
 }
 
 // share adds a publication to the tenant's batch that waits for the writer, or to a new
