@@ -59,9 +59,7 @@ func (n *Node) trim(ctx context.Context) {
 	now := time.Now()
 	segments, err := n.log.Trim(ctx, now.Add(-n.config.Retention-n.keptLonger()))
 	n.report(ctx, "trim segments", segments, err)
-	entries, err := n.store.TrimEntries(ctx, now.Add(-lifecycle.EntryRetention))
-	n.report(ctx, "trim log entries", entries, err)
-	rows, err := n.store.TrimHistories(ctx, store.EntriesKept)
+	rows, err := n.store.TrimHistories(ctx, now.Add(-lifecycle.EntryRetention), store.EntriesKept)
 	n.report(ctx, "trim histories", rows, err)
 }
 

@@ -61,7 +61,10 @@ func (n *Node) openData(ctx context.Context) (err error) {
 	if err := preflight.Writable(n.config.Data); err != nil {
 		return err
 	}
-	if n.db, err = sqlitedb.Open(ctx, n.config.Data); err != nil {
+	migrating := func(from, to int) {
+		n.logger.Info("migrating the database; an older release cannot open it any more", "from_version", from, "to_version", to)
+	}
+	if n.db, err = sqlitedb.Open(ctx, n.config.Data, migrating); err != nil {
 		return err
 	}
 	n.store = store.New(n.db)

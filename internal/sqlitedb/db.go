@@ -42,8 +42,10 @@ type DB struct {
 // Open opens the database in a data directory and creates both if missing. It
 // refuses a directory that another process uses or whose restore was interrupted,
 // and a database that is damaged, not of Sluice, or of a newer release; it does not
-// change such a database. The context limits Open only.
-func Open(ctx context.Context, dir string) (*DB, error) {
+// change such a database. A database of an older release is migrated, for good: each
+// function in migrating is called first, with its version and that of this release. The
+// context limits Open only.
+func Open(ctx context.Context, dir string, migrating ...func(from, to int)) (*DB, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("the data directory %s: %w", dir, err)
@@ -56,13 +58,13 @@ func Open(ctx context.Context, dir string) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{path: filepath.Join(dir, FileName), lock: lock, turns: make(chan struct{}, readers)}
-	if err := db.open(ctx); err != nil {
+	if err := db.open(ctx, migrating); err != nil {
 		return nil, errors.Join(err, db.closeAll())
 	}
 	return db, nil
 }
 
-func (db *DB) open(ctx context.Context) error {
+func (db *DB) open(ctx context.Context, migrating []func(from, to int)) error {
 	if err := refusePartial(filepath.Dir(db.path)); err != nil {
 		return err
 	}
@@ -80,7 +82,12 @@ func (db *DB) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the database %s cannot be opened: %w", db.path, err)
 	}
-	if err := migrate(ctx, conn); err != nil {
+	say := func(from, to int) {
+		for _, f := range migrating {
+			f(from, to)
+		}
+	}
+	if err := migrate(ctx, conn, migrations(), say); err != nil {
 		_ = conn.Close()
 		return fmt.Errorf("the database %s cannot be migrated: %w", db.path, err)
 	}
@@ -112,7 +119,10 @@ func (db *DB) checkpointConn(ctx context.Context) (*sql.Conn, error) {
 
 // writable are the options of every connection that may write. With synchronous=FULL a
 // commit is on disk when it returns, and a checkpoint before the log begins anew.
-const writable = "_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)"
+//
+// A new database can give free pages back to the disk in small steps: Shrink. That has
+// to be said before its first page is written.
+const writable = "_pragma=auto_vacuum(INCREMENTAL)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)"
 
 // createPrivate creates a file that only its owner may read, if it is missing.
 // SQLite gives its other files the same mode.

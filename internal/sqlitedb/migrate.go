@@ -30,13 +30,16 @@ var migrations = sync.OnceValue(func() []string {
 	return steps
 })
 
-// migrate applies the missing steps, each in one transaction with its version.
-func migrate(ctx context.Context, conn *sql.Conn) error {
+// migrate applies the missing steps, each in one transaction with its version. It calls
+// migrating before the first step of a database that has content.
+func migrate(ctx context.Context, conn *sql.Conn, steps []string, migrating func(from, to int)) error {
 	var version int
 	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return err
 	}
-	steps := migrations()
+	if version > 0 && version < len(steps) {
+		migrating(version, len(steps))
+	}
 	for i := version; i < len(steps); i++ {
 		script := fmt.Sprintf("BEGIN IMMEDIATE; %s\nPRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", steps[i], applicationID, i+1)
 		if _, err := conn.ExecContext(ctx, script); err != nil {

@@ -105,14 +105,15 @@ func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []eve
 		return 0, problem.New(problem.Internal, "lane %d of tenant %q is full", p.Lane, p.Tenant)
 	}
 	s.end++
+	s.bytes += int64(len(data))
 	first := events[0].PublishedAt.UnixMilli()
 	last := first
 	for i := range events {
 		ms := events[i].PublishedAt.UnixMilli()
 		first, last = min(first, ms), max(last, ms)
 	}
-	if _, err := tx.Exec("INSERT INTO segments (id, first_ms, last_ms, events, before, data) VALUES (?, ?, ?, ?, ?, ?)",
-		s.rowOf(s.end), first, last, len(events), s.events, data); err != nil {
+	if _, err := tx.Exec("INSERT INTO segments (id, first_ms, last_ms, events, before, appended_bytes, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		s.rowOf(s.end), first, last, len(events), s.events, s.bytes, data); err != nil {
 		return 0, err
 	}
 	if s.ordered && s.end > 1 && first < s.lastMs {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"testing"
 
@@ -78,31 +77,27 @@ func holdWriteLock(t *testing.T, db *sqlitedb.DB, dir string) (heal func()) {
 	}
 }
 
-// fillDisk fails the operation of another caller in every group that is
-// committed until it heals: SQLite then rolls back all of the group.
+// fillDisk fails an operation of another caller in every group that is committed until
+// it heals: SQLite then rolls back all of the group.
 func fillDisk(t *testing.T, db *sqlitedb.DB, _ string) (heal func()) {
 	t.Helper()
 	limit(t, db, 1)
 	ctx, cancel := context.WithCancel(t.Context())
-	release := hold(t, db)
-	var others sync.WaitGroup
-	for range 8 {
-		others.Go(func() {
-			for ctx.Err() == nil {
-				_ = db.Write(ctx, sqlitedb.Turn{Bytes: 1}, func(tx *sqlitedb.Tx) error {
-					_, err := tx.Exec("INSERT INTO segments (id, first_ms, last_ms, events, before, data) VALUES (-2, 0, 0, 0, 0, zeroblob(1000000))")
-					return err
-				})
-			}
-		})
+	ended := make(chan struct{})
+	var again func(error)
+	again = func(error) { // it queues before the next group is taken
+		op := &sqlitedb.Op{Turn: sqlitedb.Turn{Tenant: "full", Class: sqlitedb.Urgent}, Done: again, Run: func(tx *sqlitedb.Tx) error {
+			_, err := tx.Exec("INSERT INTO segments (id, first_ms, last_ms, events, before, data) VALUES (-2, 0, 0, 0, 0, zeroblob(1000000))")
+			return err
+		}}
+		if db.Submit(ctx, op) != nil {
+			close(ended)
+		}
 	}
-	for db.Queued() < 8 { // the others come first in their group
-		runtime.Gosched()
-	}
-	release()
+	again(nil)
 	return func() {
 		cancel()
-		others.Wait()
+		<-ended
 		limit(t, db, 1<<30)
 	}
 }

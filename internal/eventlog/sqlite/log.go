@@ -27,6 +27,7 @@ type Log struct {
 
 	mu         sync.RWMutex
 	partitions map[event.Partition]*partition // as committed
+	bytes      map[string]int64               // in the log, by tenant
 	recent     recentSegments
 
 	publishing sync.Mutex
@@ -51,6 +52,7 @@ type state struct {
 	end     uint64
 	events  int64 // appended so far
 	lastMs  int64 // of the latest event
+	bytes   int64 // appended so far
 	ordered bool  // no segment has an event earlier than those of the segments before
 }
 
@@ -71,8 +73,8 @@ func numberOf(row int64) uint64 { return uint64(row) & maxNumber }
 // Open returns the log in the given database, which the caller must close. now is the
 // clock for stamps.
 func Open(ctx context.Context, db *sqlitedb.DB, now func() time.Time) (*Log, error) {
-	l := &Log{db: db, now: now, partitions: map[event.Partition]*partition{}, batches: map[string]*batch{}, staged: map[event.Partition]state{}}
-	rows, err := db.Query(ctx, `SELECT p.id, p.tenant, p.lane, p.ordered, s.id, s.last_ms, s.before + s.events
+	l := &Log{db: db, now: now, partitions: map[event.Partition]*partition{}, batches: map[string]*batch{}, staged: map[event.Partition]state{}, bytes: map[string]int64{}}
+	rows, err := db.Query(ctx, `SELECT p.id, p.tenant, p.lane, p.ordered, s.id, s.last_ms, s.before + s.events, s.appended_bytes, p.trimmed_bytes
 		FROM partitions p JOIN segments s
 		ON s.id = (SELECT max(id) FROM segments WHERE id > p.id << 40 AND id < (p.id + 1) << 40)`)
 	if err != nil {
@@ -82,12 +84,13 @@ func Open(ctx context.Context, db *sqlitedb.DB, now func() time.Time) (*Log, err
 	for rows.Next() {
 		var p event.Partition
 		var s state
-		var row int64
-		if err := rows.Scan(&s.id, &p.Tenant, &p.Lane, &s.ordered, &row, &s.lastMs, &s.events); err != nil {
+		var row, trimmed int64
+		if err := rows.Scan(&s.id, &p.Tenant, &p.Lane, &s.ordered, &row, &s.lastMs, &s.events, &s.bytes, &trimmed); err != nil {
 			return nil, db.Problem(err)
 		}
 		s.end = numberOf(row)
 		l.partitions[p] = &partition{state: s}
+		l.bytes[p.Tenant] += s.bytes - trimmed
 		l.last = max(l.last, s.lastMs)
 	}
 	if err := rows.Err(); err != nil {
@@ -138,6 +141,14 @@ func (l *Log) Newest() time.Time {
 	return timeOf(latest)
 }
 
+// Bytes returns how many bytes of a tenant's events are in the log. Its cost does not
+// depend on their number.
+func (l *Log) Bytes(tenant string) int64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.bytes[tenant]
+}
+
 // End implements eventlog.Log.
 func (l *Log) End(ctx context.Context, p event.Partition) (uint64, error) {
 	if err := ctx.Err(); err != nil {
@@ -184,6 +195,7 @@ func (l *Log) finishChange(c *change, err error) {
 		if l.partitions[p] == nil {
 			l.partitions[p] = &partition{}
 		}
+		l.bytes[p.Tenant] += s.bytes - l.partitions[p].bytes
 		l.partitions[p].state = s
 	}
 	for _, a := range c.segments {

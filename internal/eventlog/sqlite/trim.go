@@ -12,15 +12,14 @@ import (
 // do not block writers for long.
 const (
 	trimRows  = 200
-	trimBytes = 4 << 20
+	trimBytes = 1 << 20
 )
 
 // sourceLife is how long a checkpoint is kept: twice what the port guarantees.
 const sourceLife = 48 * time.Hour
 
 // Trim deletes the segments whose events are all older than the given time. It returns
-// how many it deleted, also after an error. The database file reuses their space but
-// does not shrink.
+// how many it deleted, also after an error.
 func (l *Log) Trim(ctx context.Context, before time.Time) (deleted int, err error) {
 	for p := range l.Ends() {
 		n, err := l.trimPartition(ctx, p, ceil(before))
@@ -44,59 +43,97 @@ func (l *Log) trimPartition(ctx context.Context, p event.Partition, ms int64) (d
 	if err != nil || upTo == 0 {
 		return 0, err
 	}
-	l.mu.Lock()
-	l.recent.drop(l.partitions[p], upTo)
-	l.mu.Unlock()
-	for {
-		n, err := l.trimStep(ctx, p.Tenant, s, min(upTo, s.end-1))
+	return l.trimTo(ctx, p, s, upTo)
+}
+
+// Purge deletes all segments of a tenant that are in the log now, in the steps of a
+// trim. It returns how many it deleted, also after an error.
+func (l *Log) Purge(ctx context.Context, tenant string) (deleted int, err error) {
+	for p := range l.Ends() {
+		if p.Tenant != tenant {
+			continue
+		}
+		s, _ := l.committed(p)
+		n, err := l.trimTo(ctx, p, s, s.end)
 		deleted += n
 		if err != nil {
 			return deleted, err
 		}
-		if n == 0 {
+	}
+	return deleted, nil
+}
+
+// trimTo deletes the segments of a partition up to the given number. The last one of
+// the partition keeps its row, without its data, for its number; a later trim deletes
+// it once it is no longer the last.
+func (l *Log) trimTo(ctx context.Context, p event.Partition, s state, upTo uint64) (deleted int, err error) {
+	l.mu.Lock()
+	l.recent.drop(l.partitions[p], upTo)
+	l.mu.Unlock()
+	for {
+		last, err := l.stepEnd(ctx, s, min(upTo, s.end-1))
+		if err != nil {
+			return deleted, err
+		}
+		if last == 0 {
 			break
+		}
+		n, err := l.free(ctx, p, s, "DELETE FROM segments WHERE id > ? AND id <= ?", s.rowOf(0), last)
+		deleted += n
+		if err != nil {
+			return deleted, err
 		}
 	}
 	if upTo < s.end {
 		return deleted, nil
 	}
-	// Keep the last row, without its data, for its number. A later trim deletes it once
-	// it is no longer the last.
-	err = l.db.Write(ctx, sqlitedb.Turn{Tenant: p.Tenant, Class: sqlitedb.Maintenance}, func(tx *sqlitedb.Tx) error {
-		n, err := tx.Exec("UPDATE segments SET data = x'' WHERE id = ? AND length(data) > 0", s.rowOf(s.end))
-		deleted += int(n)
-		return err
-	})
-	return deleted, err
+	n, err := l.free(ctx, p, s, "UPDATE segments SET data = x'' WHERE id > ? AND id <= ? AND length(data) > 0", s.rowOf(s.end-1), s.rowOf(s.end))
+	return deleted + n, err
 }
 
-// trimStep deletes the first rows of a partition, at most up to the given number.
-func (l *Log) trimStep(ctx context.Context, tenant string, s state, limit uint64) (int, error) {
+// stepEnd returns the last of the rows that the next step of a trim deletes, at most up
+// to the given number, 0 if there are none.
+func (l *Log) stepEnd(ctx context.Context, s state, limit uint64) (last int64, err error) {
 	rows, err := l.db.Query(ctx, "SELECT id, length(data) FROM segments WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
 		s.rowOf(0), s.rowOf(limit), trimRows)
 	if err != nil {
 		return 0, err
 	}
 	defer rows.Close()
-	var upTo, size, bytes int64
+	var size, bytes int64
 	for bytes < trimBytes && rows.Next() {
-		if err := rows.Scan(&upTo, &size); err != nil {
+		if err := rows.Scan(&last, &size); err != nil {
 			return 0, l.db.Problem(err)
 		}
 		bytes += size
 	}
-	if err := rows.Err(); err != nil || upTo == 0 {
-		return 0, l.db.Problem(err)
-	}
-	if err := rows.Close(); err != nil {
-		return 0, l.db.Problem(err)
-	}
-	var deleted int64
-	err = l.db.Write(ctx, sqlitedb.Turn{Tenant: tenant, Class: sqlitedb.Maintenance, Bytes: int(bytes)}, func(tx *sqlitedb.Tx) (err error) {
-		deleted, err = tx.Exec("DELETE FROM segments WHERE id > ? AND id <= ?", s.rowOf(0), upTo)
+	return last, l.db.Problem(rows.Err())
+}
+
+// free frees the data of the segments after one row, up to another, and counts its bytes
+// as trimmed, in one transaction. It returns how many segments there were.
+func (l *Log) free(ctx context.Context, p event.Partition, s state, statement string, after, upTo int64) (int, error) {
+	var freed, rows int64
+	turn := sqlitedb.Turn{Tenant: p.Tenant, Class: sqlitedb.Maintenance, Bytes: trimBytes / 4} // deleting writes less than what it deletes
+	// A step that has begun is waited for, so that the count in memory is that on disk.
+	err := l.db.Write(context.WithoutCancel(ctx), turn, func(tx *sqlitedb.Tx) error {
+		_, err := tx.QueryRow("SELECT coalesce(sum(length(data)), 0) FROM segments WHERE id > ? AND id <= ?", []any{after, upTo}, &freed)
+		if err != nil {
+			return err
+		}
+		if rows, err = tx.Exec(statement, after, upTo); err != nil || freed == 0 {
+			return err
+		}
+		_, err = tx.Exec("UPDATE partitions SET trimmed_bytes = trimmed_bytes + ? WHERE id = ?", freed, s.id)
 		return err
 	})
-	return int(deleted), err
+	if err != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	l.bytes[p.Tenant] -= freed
+	l.mu.Unlock()
+	return int(rows), nil
 }
 
 func (l *Log) trimSources(ctx context.Context) error {

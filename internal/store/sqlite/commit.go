@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
@@ -19,7 +20,7 @@ func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 	}
 	// Encoding needs only the records, so it is done outside the writer.
 	changes := make([]change, len(writes))
-	turn := turnOf(writes)
+	turn, histories := turnOf(writes), addedTo(writes)
 	for i, w := range writes {
 		c, err := changeOf(w)
 		if err != nil {
@@ -34,7 +35,7 @@ func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 				return err
 			}
 		}
-		return nil
+		return trimLonger(tx, histories)
 	})
 	if err != nil {
 		return err
@@ -42,6 +43,35 @@ func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 	for _, c := range changes {
 		if c.version != nil {
 			*c.version = c.next
+		}
+	}
+	return nil
+}
+
+// addedTo returns the histories that get log entries.
+func addedTo(writes []store.Write) []store.History {
+	var histories []store.History
+	for _, w := range writes {
+		if w, ok := w.(store.AddEntry); ok && !slices.Contains(histories, w.History) {
+			histories = append(histories, w.History)
+		}
+	}
+	return histories
+}
+
+// trimLonger trims the histories that have become longer than they may be.
+func trimLonger(tx *sqlitedb.Tx, histories []store.History) error {
+	for _, h := range histories {
+		var createdAt, id int64
+		long, err := tx.QueryRow(cutQuery, append(historyArgs(h), store.EntriesKept+entriesSpare), &createdAt, &id)
+		if err == nil && long {
+			_, err = tx.QueryRow(cutQuery, append(historyArgs(h), store.EntriesKept-1), &createdAt, &id)
+		}
+		if err == nil && long {
+			_, err = tx.Exec(cutDelete, append(historyArgs(h), createdAt, id, trimRows)...)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -52,34 +52,70 @@ func TestRecordsOutliveTheProcess(t *testing.T) {
 	}
 }
 
+// The entries of a living integration go by age; those of one that is gone, all.
 func TestTrimEntries(t *testing.T) {
 	s, db := open(t, t.TempDir())
 	base := time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
-	h := store.History{Tenant: "a", Integration: "hook", Incarnation: 1}
-	for i := range 10 {
-		var writes []store.Write
-		for j := range 50 {
-			at := base.Add(time.Duration(50*i+j) * time.Second)
-			writes = append(writes, store.AddEntry{History: h, Entry: integration.LogEntry{Reason: fmt.Sprint(50*i + j), CreatedAt: at}})
-		}
-		if err := s.Commit(t.Context(), writes...); err != nil {
-			t.Fatal(err)
+	var lives []store.History
+	for i := range 4 {
+		h := store.History{Tenant: "a", Integration: fmt.Sprint("hook-", i), Incarnation: 1}
+		lives = append(lives, h)
+		put(t, s, store.PutIntegration{Integration: &integration.Integration{Tenant: "a", ID: h.Integration, Incarnation: 1}})
+		for j := range 4 {
+			addEntries(t, s, h, base, 50*j, 50)
 		}
 	}
 	before := db.Commits()
-	n, err := s.TrimEntries(t.Context(), base.Add(450*time.Second))
-	if err != nil || n != 450 {
-		t.Errorf("TrimEntries: %d, %v, want 450", n, err)
+	n, err := s.TrimHistories(t.Context(), base.Add(150*time.Second), 1000)
+	if err != nil || n != 600 {
+		t.Errorf("TrimHistories: %d, %v, want 600", n, err)
 	}
-	if steps := db.Commits() - before; steps < 3 {
+	if steps := db.Commits() - before; steps < 4 {
 		t.Errorf("it took %d transactions, want several small ones", steps)
 	}
-	left, err := s.Entries(t.Context(), h, 1000)
-	if err != nil || len(left) != 50 || left[49].Reason != "450" {
-		t.Errorf("%d entries are left, %v, want 50 from the one of the given time on", len(left), err)
+	for _, h := range lives {
+		left, err := s.Entries(t.Context(), h, 1000)
+		if err != nil || len(left) != 50 || left[49].Reason != "150" {
+			t.Errorf("%d entries are left, %v, want 50 from the one of the given time on", len(left), err)
+		}
 	}
-	if n, err := s.TrimEntries(t.Context(), base); err != nil || n != 0 {
-		t.Errorf("TrimEntries again: %d, %v, want 0", n, err)
+	if n, err := s.TrimHistories(t.Context(), base, 1000); err != nil || n != 0 {
+		t.Errorf("TrimHistories again: %d, %v, want 0", n, err)
+	}
+}
+
+// addEntries adds n entries in one commit, from the given number on, one a second.
+func addEntries(t *testing.T, s *sqlite.Store, h store.History, base time.Time, from, n int) {
+	t.Helper()
+	var writes []store.Write
+	for i := from; i < from+n; i++ {
+		at := base.Add(time.Duration(i) * time.Second)
+		writes = append(writes, store.AddEntry{History: h, Entry: integration.LogEntry{Reason: fmt.Sprint(i), CreatedAt: at}})
+	}
+	put(t, s, writes...)
+}
+
+// A history that grows without end takes no more space than its bound, also between
+// two rounds of maintenance.
+func TestTheCommitThatPassesAHistorysBoundTrimsIt(t *testing.T) {
+	s, db := open(t, t.TempDir())
+	base := time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
+	busy, quiet := store.History{Tenant: "a", Integration: "busy", Incarnation: 1}, store.History{Tenant: "a", Integration: "quiet", Incarnation: 1}
+	addEntries(t, s, quiet, base, 0, 60)
+	most := 0
+	for i := range 120 {
+		addEntries(t, s, busy, base, 9*i, 9)
+		most = max(most, count(t, db, "entries")-60)
+	}
+	if most < store.EntriesKept || most > store.EntriesKept+60 {
+		t.Errorf("the history had up to %d entries, want %d and few more", most, store.EntriesKept)
+	}
+	left, err := s.Entries(t.Context(), busy, store.EntriesKept)
+	if err != nil || len(left) != store.EntriesKept || left[0].Reason != "1079" || left[store.EntriesKept-1].Reason != fmt.Sprint(1080-store.EntriesKept) {
+		t.Errorf("%d entries are left, %v, want the newest", len(left), err)
+	}
+	if left, err := s.Entries(t.Context(), quiet, 100); err != nil || len(left) != 60 {
+		t.Errorf("the other history has %d entries, %v, want 60", len(left), err)
 	}
 }
 
@@ -131,7 +167,7 @@ func TestTrimHistories(t *testing.T) {
 		t.Fatalf("%d entries: a deletion itself must not free any", n)
 	}
 	before := db.Commits()
-	n, err := s.TrimHistories(t.Context(), 50)
+	n, err := s.TrimHistories(t.Context(), time.Time{}, 50)
 	if want := 190 + 2*240 + 2*60 + 1; err != nil || n != want { // the deletion has deleted the index already
 		t.Errorf("TrimHistories: %d, %v, want %d", n, err, want)
 	}
@@ -152,7 +188,7 @@ func TestTrimHistories(t *testing.T) {
 			t.Errorf("of %v: %v, %v", h, entries, err)
 		}
 	}
-	if n, err := s.TrimHistories(t.Context(), 50); err != nil || n != 0 {
+	if n, err := s.TrimHistories(t.Context(), time.Time{}, 50); err != nil || n != 0 {
 		t.Errorf("TrimHistories again: %d, %v, want 0", n, err)
 	}
 }

@@ -16,20 +16,17 @@ const (
 	trimRejected = 20
 )
 
-// TrimEntries deletes the log entries created before the given time, in small
-// steps. It returns the number deleted, also with an error.
-func (s *Store) TrimEntries(ctx context.Context, before time.Time) (deleted int, err error) {
-	return s.inSteps(ctx, trimRows, "DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE created_at < ? ORDER BY created_at LIMIT ?)",
-		nanos(before))
-}
+// entriesSpare is how many log entries a history may have beyond those it keeps, until a
+// commit trims it: many at a time, as that costs hardly more than one.
+const entriesSpare = 50
 
-// TrimHistories deletes rows that are no longer read, in small steps: all but the
-// newest keep log entries of each integration, and everything of deleted
-// integrations, including rows written after the deletion. It returns the number
-// of rows deleted, also with an error.
-func (s *Store) TrimHistories(ctx context.Context, keep int) (deleted int, err error) {
+// TrimHistories deletes rows that are no longer read, in small steps: log entries
+// created before the given time, all but the newest keep of each integration, and
+// everything of deleted integrations, including rows written after the deletion. It
+// returns the number of rows deleted, also with an error.
+func (s *Store) TrimHistories(ctx context.Context, before time.Time, keep int) (deleted int, err error) {
 	for _, part := range parts {
-		n, err := s.trimPart(ctx, part, keep)
+		n, err := s.trimPart(ctx, part, before, keep)
 		deleted += n
 		if err != nil {
 			return deleted, err
@@ -74,14 +71,14 @@ const unusedTombstones = `DELETE FROM deleted_histories WHERE (tenant, integrati
 	LIMIT ?)`
 
 // trimPart trims every history in a table; each costs a few index look-ups.
-func (s *Store) trimPart(ctx context.Context, p part, keep int) (deleted int, err error) {
+func (s *Store) trimPart(ctx context.Context, p part, before time.Time, keep int) (deleted int, err error) {
 	at := store.History{}
 	for {
 		found, err := s.db.QueryRow(ctx, p.next, historyArgs(at), &at.Tenant, &at.Integration, &at.Incarnation)
 		if err != nil || !found {
 			return deleted, err
 		}
-		n, err := s.trimHistory(ctx, p, at, keep)
+		n, err := s.trimHistory(ctx, p, at, before, keep)
 		deleted += n
 		if err != nil {
 			return deleted, err
@@ -89,7 +86,7 @@ func (s *Store) trimPart(ctx context.Context, p part, keep int) (deleted int, er
 	}
 }
 
-func (s *Store) trimHistory(ctx context.Context, p part, h store.History, keep int) (int, error) {
+func (s *Store) trimHistory(ctx context.Context, p part, h store.History, before time.Time, keep int) (int, error) {
 	in, err := s.Integration(ctx, h.Tenant, h.Integration)
 	switch {
 	// An integration is written before its history, so this one was deleted.
@@ -99,9 +96,11 @@ func (s *Store) trimHistory(ctx context.Context, p part, h store.History, keep i
 		return 0, err
 	}
 	var createdAt, id int64
-	found, err := s.db.QueryRow(ctx, cutQuery, append(historyArgs(h), max(keep-1, 0)), &createdAt, &id)
-	if err != nil || !found {
+	if _, err := s.db.QueryRow(ctx, cutQuery, append(historyArgs(h), max(keep-1, 0)), &createdAt, &id); err != nil {
 		return 0, err
+	}
+	if oldest := nanos(before); createdAt < oldest {
+		createdAt, id = oldest, 0
 	}
 	return s.inSteps(ctx, p.rows, cutDelete, append(historyArgs(h), createdAt, id)...)
 }
