@@ -56,6 +56,7 @@ func (n *node) run(ctx context.Context) error {
 			return err
 		}
 	}
+	cmd.Env = append(cmd.Environ(), "SLUICE_TENANT_PUBLISH_RATE=0") // the benchmark finds out what is possible
 	cmd.Stderr = log
 	if n.process, err = start(cmd); err != nil {
 		return err

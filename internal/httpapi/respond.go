@@ -1,10 +1,12 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -35,8 +37,13 @@ var statuses = map[problem.Code]int{
 	problem.Internal:             http.StatusInternalServerError,
 }
 
-// retryAfter is the Retry-After header of a 429 or 503, in seconds.
-const retryAfter = "5"
+// retryAfter is the Retry-After header of a 429 or 503 whose problem has none.
+const retryAfter = 5 * time.Second
+
+// seconds returns the header's value, rounded up.
+func seconds(after time.Duration) string {
+	return strconv.FormatInt(int64((after+time.Second-1)/time.Second), 10)
+}
 
 type errorDocument struct {
 	Code      problem.Code `json:"error_code"`
@@ -55,7 +62,7 @@ func (a *api) fail(x *exchange, err error) {
 		code, status = problem.Internal, http.StatusInternalServerError
 	}
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-		x.Header().Set("Retry-After", retryAfter)
+		x.Header().Set("Retry-After", seconds(cmp.Or(problem.RetryAfterOf(err), retryAfter)))
 	}
 	a.respond(x, status, errorDocument{code, problem.MessageOf(err), x.id})
 }

@@ -24,12 +24,18 @@ type Config struct {
 	Dev                 bool   // development: allow loopback receivers, listen on loopback only
 	Issuer              string // OpenID Connect issuer of access tokens; "" uses the node's own key
 	Audience            string // required audience of the issuer's tokens
+	DiskReserve         int64  // bytes of the disk that publishes leave free; 0: none
+	TenantPublishRate   int64  // bytes a second that a tenant may publish; 0: no limit
+	TenantLogBytes      int64  // bytes that a tenant may have in the log; 0: no limit
 	LogLevel            string // debug, info, warn or error
 }
 
 // DefaultConfig returns the default configuration.
 func DefaultConfig() Config {
-	return Config{Settings: settings.Default(), Addr: "127.0.0.1:8080", MetricsIntegrations: 20, Data: "./.sluice", LogLevel: "info"}
+	return Config{
+		Settings: settings.Default(), Addr: "127.0.0.1:8080", MetricsIntegrations: 20, Data: "./.sluice", LogLevel: "info",
+		DiskReserve: defaultReserve, TenantPublishRate: 10 << 20,
+	}
 }
 
 // Rows returns a row for every setting of a node. Setting a row sets the field of c.
@@ -43,6 +49,9 @@ func (c *Config) Rows() []settings.Setting {
 		settings.Bool("dev", "development mode: allow loopback receivers, print commands to try", &c.Dev),
 		settings.Text("issuer", "OpenID Connect issuer of access tokens (default: the node's own key)", &c.Issuer),
 		settings.Text("audience", "required audience of the issuer's tokens", &c.Audience),
+		settings.Size("disk-reserve", "free disk space below which publishes are refused; 0: none", &c.DiskReserve),
+		settings.Size("tenant-publish-rate", "bytes a second that a tenant may publish, ten times that at once; 0: no limit", &c.TenantPublishRate),
+		settings.Size("tenant-log-bytes", "bytes that a tenant may have in the log; 0: no limit", &c.TenantLogBytes),
 		settings.Text("log-level", "debug (logs every delivery), info, warn or error", &c.LogLevel),
 	}, c.Table()...)
 }

@@ -78,6 +78,9 @@ func TestNamesOfTheNodesSettings(t *testing.T) {
 		"--dev SLUICE_DEV=false",
 		"--issuer SLUICE_ISSUER=",
 		"--audience SLUICE_AUDIENCE=",
+		"--disk-reserve SLUICE_DISK_RESERVE=256MiB",
+		"--tenant-publish-rate SLUICE_TENANT_PUBLISH_RATE=10MiB",
+		"--tenant-log-bytes SLUICE_TENANT_LOG_BYTES=0",
 		"--log-level SLUICE_LOG_LEVEL=info",
 	}
 	config := DefaultConfig()

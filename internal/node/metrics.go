@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/quota"
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
@@ -82,14 +83,18 @@ func (m *metrics) AttemptEnded(in *integration.Integration, v sink.Verdict, even
 	m.attemptSeconds.WithLabelValues(sink).Observe(took.Seconds())
 }
 
-// publisher is a publish.Service that records metrics.
+// publisher is a publish.Service with quotas that records metrics.
 type publisher struct {
 	*publish.Service
 	metrics *metrics
+	quota   *quota.Quota
 }
 
 // Publish implements httpapi.Publisher.
 func (p publisher) Publish(ctx context.Context, tenant string, format publish.Format, body []byte) ([]string, error) {
+	if err := p.quota.Admit(tenant, len(body)); err != nil {
+		return nil, err
+	}
 	started := time.Now()
 	ids, err := p.Service.Publish(ctx, tenant, format, body)
 	if err == nil {

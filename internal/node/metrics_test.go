@@ -17,6 +17,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/quota"
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
@@ -115,7 +116,7 @@ func TestPublishedEventsAreCounted(t *testing.T) {
 	n := openNode(t, t.TempDir())
 	defer closeNode(t, n)
 	m := newMetrics(func(context.Context) ([]lag, error) { return nil, nil }, 20)
-	p := publisher{publish.New(n.log, n.config.Settings), m}
+	p := publisher{publish.New(n.log, n.config.Settings), m, &quota.Quota{}}
 	if _, err := p.Publish(t.Context(), "acme", publish.NDJSON, []byte(strings.Repeat(`{"name":"order.created","payload":{}}`+"\n", 3))); err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,7 @@ type Node struct {
 	db       *sqlitedb.DB
 	log      *eventlog.Log
 	store    *store.Store
+	reserve  *reserve
 	life     *lifecycle.Service
 	engine   *delivery.Engine
 	schedule *scheduler

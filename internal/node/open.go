@@ -15,6 +15,7 @@ import (
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/preflight"
 	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/quota"
 	"github.com/sluicehq/sluice/internal/rejected"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/secret/local"
@@ -68,8 +69,12 @@ func (n *Node) openData(ctx context.Context) (err error) {
 		return err
 	}
 	n.store = store.New(n.db)
-	n.log, err = eventlog.Open(ctx, n.db, time.Now)
-	return err
+	if n.log, err = eventlog.Open(ctx, n.db, time.Now); err != nil {
+		return err
+	}
+	n.reserve = &reserve{bytes: n.config.DiskReserve, space: func() (free, total int64, err error) { return spaceOf(n.config.Data) }}
+	n.log.BeforePublish(n.reserve.check)
+	return nil
 }
 
 // buildDelivery builds what sends events, in a line: scheduler, registry, lifecycle,
@@ -113,13 +118,15 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 	n.server = n.newServer(httpapi.New(httpapi.Deps{
 		Integrations: n.life,
 		Rejected:     rejects,
-		Publisher:    publisher{publish.New(n.log, n.config.Settings), metrics},
-		Verifier:     rememberTokens(n.verifier, time.Now),
-		Ready:        shareReadiness(n.log.Ready, n.verifier),
-		Metrics:      onAPI,
-		Settings:     n.config.Settings,
-		Log:          n.logger,
-		Now:          time.Now,
+		Publisher: publisher{publish.New(n.log, n.config.Settings), metrics, &quota.Quota{
+			Rate: n.config.TenantPublishRate, LogBytes: n.config.TenantLogBytes, InLog: n.log.Bytes, Now: time.Now,
+		}},
+		Verifier: rememberTokens(n.verifier, time.Now),
+		Ready:    shareReadiness(n.log.Ready, n.verifier),
+		Metrics:  onAPI,
+		Settings: n.config.Settings,
+		Log:      n.logger,
+		Now:      time.Now,
 	}))
 }
 

@@ -6,6 +6,7 @@ package problem
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code is the error_code of the API, which callers' programs may branch on. Codes
@@ -53,6 +54,9 @@ type Error struct {
 	Code    Code
 	Message string
 	Err     error
+	// RetryAfter is when to try again, 0 if that is not known. It is for
+	// TooManyRequests and Unavailable.
+	RetryAfter time.Duration
 }
 
 // New returns an Error with a formatted message for the caller.
@@ -99,4 +103,12 @@ func MessageOf(err error) string {
 		return e.Message
 	}
 	return "Internal error. If it persists, contact the operator with this request_id."
+}
+
+// RetryAfterOf returns when to try again after err, 0 if that is not known.
+func RetryAfterOf(err error) time.Duration {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.RetryAfter
+	}
+	return 0
 }

@@ -24,6 +24,7 @@ type Log struct {
 	now      func() time.Time
 	onAppend func(p event.Partition, end uint64)
 	onAhead  func(by time.Duration)
+	allowed  func() error // before each publish
 
 	mu         sync.RWMutex
 	partitions map[event.Partition]*partition // as committed
@@ -73,7 +74,7 @@ func numberOf(row int64) uint64 { return uint64(row) & maxNumber }
 // Open returns the log in the given database, which the caller must close. now is the
 // clock for stamps.
 func Open(ctx context.Context, db *sqlitedb.DB, now func() time.Time) (*Log, error) {
-	l := &Log{db: db, now: now, partitions: map[event.Partition]*partition{}, batches: map[string]*batch{}, staged: map[event.Partition]state{}, bytes: map[string]int64{}}
+	l := &Log{db: db, now: now, allowed: func() error { return nil }, partitions: map[event.Partition]*partition{}, batches: map[string]*batch{}, staged: map[event.Partition]state{}, bytes: map[string]int64{}}
 	rows, err := db.Query(ctx, `SELECT p.id, p.tenant, p.lane, p.ordered, s.id, s.last_ms, s.before + s.events, s.appended_bytes, p.trimmed_bytes
 		FROM partitions p JOIN segments s
 		ON s.id = (SELECT max(id) FROM segments WHERE id > p.id << 40 AND id < (p.id + 1) << 40)`)
@@ -115,6 +116,11 @@ func (l *Log) OnAppend(f func(p event.Partition, end uint64)) { l.onAppend = f }
 // never decrease. It runs on the writer's goroutine and must not block. Call OnAhead
 // before the log is used.
 func (l *Log) OnAhead(f func(by time.Duration)) { l.onAhead = f }
+
+// BeforePublish sets the function that is called before each publish, and by Ready: an
+// error of it is theirs, and nothing is written. Call BeforePublish before the log is
+// used.
+func (l *Log) BeforePublish(f func() error) { l.allowed = f }
 
 // Ends returns the end of every partition that was ever appended to.
 func (l *Log) Ends() map[event.Partition]uint64 {

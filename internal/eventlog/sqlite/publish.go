@@ -38,6 +38,9 @@ func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []ev
 	if err := ctx.Err(); err != nil {
 		return l.db.Problem(err)
 	}
+	if err := l.allowed(); err != nil {
+		return err
+	}
 	var parts []*batch
 	for len(drafts) > 0 {
 		n, size := partOf(drafts)
@@ -68,6 +71,9 @@ func partOf(drafts []event.Draft) (n, size int) {
 func (l *Log) Ready(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return l.db.Problem(err)
+	}
+	if err := l.allowed(); err != nil {
+		return err
 	}
 	b, err := l.share("", publication{ctx: ctx}, 0)
 	if err != nil {

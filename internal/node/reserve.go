@@ -1,0 +1,53 @@
+package node
+
+import (
+	"syscall"
+
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+// defaultReserve is the space that publishes leave free unless the operator says
+// otherwise: enough for stops, deletions, what deliveries save, and the steps that free
+// space. On a small disk a twentieth of it has to do.
+const (
+	defaultReserve      = 256 << 20
+	defaultReserveShare = 20
+)
+
+// reserve keeps some of the disk free from publishes, so that everything else can still
+// be written.
+type reserve struct {
+	bytes int64 // the setting; 0: none
+	space func() (free, total int64, err error)
+}
+
+// check returns problem.Unavailable if a publish would use the reserve.
+func (r *reserve) check() error {
+	if r.bytes == 0 {
+		return nil
+	}
+	free, total, err := r.space()
+	if err != nil {
+		return nil // the write itself tells
+	}
+	want := r.bytes
+	if want == defaultReserve {
+		want = min(want, total/defaultReserveShare)
+	}
+	if free >= want {
+		return nil
+	}
+	return problem.New(problem.Unavailable, "The disk has %d bytes free; publishes are refused below %d (SLUICE_DISK_RESERVE). "+
+		"Everything else works. Free some space, for example with sluice tenant purge, then try again.", free, want)
+}
+
+// spaceOf returns the space of the disk that a directory is on, for a user without
+// privileges.
+func spaceOf(dir string) (free, total int64, err error) {
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(dir, &disk); err != nil {
+		return 0, 0, err
+	}
+	size := int64(disk.Bsize) //nolint:unconvert // its type differs between systems
+	return int64(disk.Bavail) * size, int64(disk.Blocks) * size, nil
+}
