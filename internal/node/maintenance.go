@@ -61,6 +61,8 @@ func (n *Node) trim(ctx context.Context) {
 	n.report(ctx, "trim segments", segments, err)
 	rows, err := n.store.TrimHistories(ctx, now.Add(-lifecycle.EntryRetention), store.EntriesKept)
 	n.report(ctx, "trim histories", rows, err)
+	pages, err := n.db.Shrink(ctx)
+	n.report(ctx, "give free pages back to the disk", pages, err)
 }
 
 // report logs the result of a maintenance task, unless it had nothing to do.

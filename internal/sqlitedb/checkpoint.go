@@ -48,13 +48,18 @@ func (c *checkpointer) committed(conn *sql.Conn, failed bool) {
 		if err != nil || pages < c.every && !failed {
 			return err
 		}
-		select {
-		case c.wake <- struct{}{}:
-		default:
-		}
+		c.ask()
 		_, _, err = status.Status(sqlite.DBStatusCacheWrite, true) // count from 0
 		return err
 	})
+}
+
+// ask asks for a checkpoint soon. Only the writer's goroutine calls it.
+func (c *checkpointer) ask() {
+	select {
+	case c.wake <- struct{}{}:
+	default: // one is due already
+	}
 }
 
 func (c *checkpointer) run() {
