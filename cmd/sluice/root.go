@@ -36,6 +36,8 @@ func commands(e *env) []*cobra.Command {
 		rejectedCommand(e),
 		backupCommand(e),
 		restoreCommand(e),
+		tenantCommand(e),
+		compactCommand(e),
 		versionCommand(e),
 	}
 }

@@ -16,6 +16,7 @@ import (
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/sqlite"
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/lifecycle"
+	"github.com/sluicehq/sluice/internal/node/operator"
 	"github.com/sluicehq/sluice/internal/sink/catalog"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 	store "github.com/sluicehq/sluice/internal/store/sqlite"
@@ -51,6 +52,8 @@ type Node struct {
 
 	metricsServer   *http.Server // nil if the API serves the metrics
 	metricsListener *connections
+
+	operator *operator.Server // nil if its socket cannot be opened
 
 	maintenance     sync.WaitGroup
 	stopMaintenance context.CancelFunc
@@ -98,6 +101,7 @@ func (n *Node) resume(ctx context.Context) error {
 		}
 	}
 	n.schedule.Schedule(keys...)
+	n.serveOperator()
 	n.runner = startRunner(n.engine, n.schedule, n.logger)
 	maintenanceCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stopMaintenance = stop
@@ -105,6 +109,16 @@ func (n *Node) resume(ctx context.Context) error {
 	newest := n.log.Newest() // before anything is published
 	n.maintenance.Go(func() { n.checkEnvironment(maintenanceCtx, newest) })
 	return nil
+}
+
+// serveOperator opens the operator's socket. Without it, which is logged, a node runs as
+// well: sluice tenant then needs it to be stopped.
+func (n *Node) serveOperator() {
+	var err error
+	n.operator, err = operator.Serve(n.config.Data, &operator.Tenants{DB: n.db, Store: n.store, Log: n.log, Life: n.life})
+	if err != nil {
+		n.logger.Warn("sluice tenant cannot reach this node", "error", err)
+	}
 }
 
 // Addr returns the address that the node listens on.
@@ -145,6 +159,9 @@ func (n *Node) Close() error { return n.close() }
 func (n *Node) close() error {
 	var errs []error
 	n.stopMaintenance()
+	if n.operator != nil {
+		errs = append(errs, n.operator.Close())
+	}
 	delivered := make(chan struct{})
 	go func() { // delivery stops while the API drains
 		defer close(delivered)

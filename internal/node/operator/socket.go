@@ -1,0 +1,118 @@
+package operator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+// SocketName is the socket in a data directory that a running node serves. Whoever may
+// write to it may act on every tenant, as whoever may read the keys there.
+const SocketName = "operator.sock"
+
+// Server serves the operator's calls of a running node.
+type Server struct {
+	server *http.Server
+	calls  sync.WaitGroup
+}
+
+// Serve listens on the socket in the data directory, which this process must own, and
+// serves calls until Close.
+func Serve(dir string, t *Tenants) (*Server, error) {
+	path := filepath.Join(dir, SocketName)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a killed process
+		return nil, err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	s := &Server{}
+	calls := handler(t)
+	s.server = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.calls.Add(1)
+		defer s.calls.Done()
+		calls.ServeHTTP(w, r)
+	})}
+	go func() { _ = s.server.Serve(listener) }()
+	return s, nil
+}
+
+// Close ends the calls under way, and waits for them. A purge that is ended may be
+// repeated.
+func (s *Server) Close() error {
+	err := s.server.Close()
+	s.calls.Wait()
+	return err
+}
+
+func handler(t *Tenants) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /usage", func(w http.ResponseWriter, r *http.Request) {
+		usage, err := t.Usage(r.Context(), r.URL.Query().Get("tenant"))
+		answer(w, usage, err)
+	})
+	mux.HandleFunc("POST /purge", func(w http.ResponseWriter, r *http.Request) {
+		purged, err := t.Purge(r.Context(), r.URL.Query().Get("tenant"))
+		answer(w, purged, err)
+	})
+	return mux
+}
+
+// answer writes a document, or an error as text: the operator may see its cause.
+func answer(w http.ResponseWriter, document any, err error) {
+	if err != nil {
+		status := http.StatusInternalServerError
+		if problem.CodeOf(err) == problem.NotFound {
+			status = http.StatusNotFound
+		}
+		http.Error(w, err.Error(), status)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(document)
+}
+
+// client makes calls to a running node.
+type client struct{ http *http.Client }
+
+func newClient(dir string) *client {
+	return &client{&http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, SocketName))
+		},
+	}}}
+}
+
+func (c *client) call(ctx context.Context, method, path, tenant string, result any) error {
+	r, err := http.NewRequestWithContext(ctx, method, "http://node"+path+"?"+url.Values{"tenant": {tenant}}.Encode(), http.NoBody)
+	if err != nil {
+		return err
+	}
+	res, err := c.http.Do(r)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 4<<10))
+		return fmt.Errorf("the node answered: %s", text)
+	}
+	return json.NewDecoder(res.Body).Decode(result)
+}
