@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -101,6 +102,19 @@ func TestRejectedEventThatCannotBeKept(t *testing.T) {
 	})
 }
 
+// evicted returns which of the ids the log of orders names as evicted.
+func (r *rig) evicted(ids []string) []string {
+	r.t.Helper()
+	var named []string
+	entries := r.entries("orders", integration.ActionRejectedEvicted)
+	for _, id := range ids {
+		if slices.ContainsFunc(entries, func(e integration.LogEntry) bool { return strings.Contains(e.Reason, id) }) {
+			named = append(named, id)
+		}
+	}
+	return named
+}
+
 // With many rejections at once in several lanes, the list never exceeds its limit,
 // keeps the newest, and each eviction is in the log.
 func TestRejectedListIsBounded(t *testing.T) {
@@ -121,7 +135,7 @@ func TestRejectedListIsBounded(t *testing.T) {
 		r.wantOnce("neighbour", ids)
 		r.wantOnce("orders", ids)
 		got := r.rejected(in)
-		evicted := r.entries("orders", integration.ActionRejectedEvicted)
+		evicted := r.evicted(ids)
 		rejected, _ := r.rejections("orders")
 		if len(got) != most || len(rejected) != events || len(evicted) != events-most {
 			t.Errorf("%d kept, %d rejected, %d evicted; want %d, %d, %d", len(got), len(rejected), len(evicted), most, events, events-most)

@@ -3,7 +3,7 @@ package rejected
 import (
 	"context"
 	"fmt"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
@@ -24,43 +24,74 @@ const longRunReason = "ATTENTION: the last %d responses were all 400. Rejected e
 // Add stores an event that the target's receiver rejected, adds an entry to the
 // integration's log, and evicts the oldest rejected events over the limit. It is
 // idempotent: after a crash the same event may be added again. It warns once about
-// a long run of rejections.
+// a long run of rejections. Events that are added while others of the integration are
+// being stored are stored together.
 func (s *Service) Add(ctx context.Context, t *worker.Target, ev *event.Event, attempt int, v sink.Verdict) error {
-	in := t.Integration
-	endTurn, err := s.turns.take(ctx, in)
-	if err != nil {
+	r := &rejection{target: t, event: ev, attempt: attempt, verdict: v, stored: make(chan error, 1)}
+	key := store.HistoryOf(t.Integration)
+	turn := s.turns.join(key, r)
+	defer s.turns.leave(key, turn, r)
+	for {
+		select {
+		case err := <-r.stored:
+			return err
+		case turn.token <- struct{}{}:
+			batch := s.turns.take(turn)
+			err := s.save(ctx, key, batch)
+			s.turns.settle(turn, batch, r, err, ctx.Err() != nil)
+			<-turn.token
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// save stores the rejections of one integration in one commit.
+func (s *Service) save(ctx context.Context, h store.History, batch []*rejection) error {
+	if len(batch) == 0 {
+		return nil // another caller's commit had them
+	}
+	if err := store.Transact(func() error { return s.commit(ctx, h, batch) }); err != nil {
 		return err
 	}
-	defer endTurn()
-	warn := t.Rejections.Load()+1 == longRun
-	if err := store.Transact(func() error { return s.add(ctx, in, ev, attempt, v, warn) }); err != nil {
-		return err
-	}
-	t.Rejections.Add(1)
-	if warn {
-		s.Logger.WarnContext(ctx, "receiver rejects every event",
-			"tenant", in.Tenant, "integration", in.ID, "rejected_in_a_row", longRun, "reason", v.Reason)
+	for _, r := range batch {
+		if r.target.Rejections.Add(1) == longRun {
+			s.Logger.WarnContext(ctx, "receiver rejects every event",
+				"tenant", h.Tenant, "integration", h.Integration, "rejected_in_a_row", longRun, "reason", r.verdict.Reason)
+		}
 	}
 	return nil
 }
 
-func (s *Service) add(ctx context.Context, in *integration.Integration, ev *event.Event, attempt int, v sink.Verdict, warn bool) error {
-	h, now := store.HistoryOf(in), s.Now()
+func (s *Service) commit(ctx context.Context, h store.History, batch []*rejection) error {
+	now := s.Now()
 	index, err := s.Store.RejectedIndex(ctx, h)
 	if err != nil {
 		return err
 	}
 	var writes []store.Write
-	if !index.Contains(ev.ID) {
-		index.Events = append(index.Events, integration.RejectedRef{EventID: ev.ID, CreatedAt: now})
-		writes = append(writes,
-			store.PutRejected{History: h, Rejected: &integration.Rejected{Event: *ev, CreatedAt: now, Attempts: attempt}},
-			entry(h, now, integration.ActionEventRejected, "Event %s (%s) was rejected. %s", ev.ID, ev.Name, v.Reason))
-		writes = append(writes, s.evict(h, index, now)...)
+	added := map[string]*rejection{}
+	run := map[*worker.Target]int32{}
+	for _, r := range batch {
+		if ev := r.event; !index.Contains(ev.ID) {
+			added[ev.ID] = r
+			index.Events = append(index.Events, integration.RejectedRef{EventID: ev.ID, CreatedAt: now})
+			writes = append(writes, entry(h, now, integration.ActionEventRejected, "Event %s (%s) was rejected. %s", ev.ID, ev.Name, r.verdict.Reason))
+		}
+		if run[r.target]++; r.target.Rejections.Load()+run[r.target] == longRun {
+			writes = append(writes, entry(h, now, integration.ActionEventRejected, longRunReason, longRun, s.Settings.MaxRejected))
+		}
+	}
+	if len(added) > 0 {
+		writes = append(writes, s.evict(h, index, added, now)...)
 		writes = append(writes, store.PutRejectedIndex{History: h, Index: index})
 	}
-	if warn {
-		writes = append(writes, entry(h, now, integration.ActionEventRejected, longRunReason, longRun, s.Settings.MaxRejected))
+	for _, r := range batch {
+		if added[r.event.ID] != r {
+			continue
+		}
+		kept := &integration.Rejected{Event: *r.event, CreatedAt: now, Attempts: r.attempt}
+		writes = append(writes, store.PutRejected{History: h, Rejected: kept})
 	}
 	if len(writes) == 0 {
 		return nil
@@ -72,67 +103,35 @@ func entry(h store.History, at time.Time, action integration.Action, format stri
 	return store.AddEntry{History: h, Entry: integration.LogEntry{Action: action, CreatedAt: at, Reason: fmt.Sprintf(format, args...)}}
 }
 
-// maxEvicted bounds the size of one Commit after the limit was lowered; later
-// rejections evict the rest.
-const maxEvicted = 40
+// These bound the size of one Commit: later ones store and evict the rest.
+const (
+	maxBatch      = 16
+	maxBatchBytes = 1 << 20 // of events, or a single one; DynamoDB takes 4 MB
+	maxEvicted    = 40
+)
 
 // evict removes the oldest events over the limit from the index, and returns the
-// writes that delete them.
-func (s *Service) evict(h store.History, index *integration.RejectedIndex, now time.Time) []store.Write {
+// writes that delete them and the log entry that names them. One that was only added
+// is removed from added: it need not be stored first.
+func (s *Service) evict(h store.History, index *integration.RejectedIndex, added map[string]*rejection, now time.Time) []store.Write {
+	over := min(len(index.Events)-s.Settings.MaxRejected, maxEvicted)
+	if over <= 0 {
+		return nil
+	}
 	var writes []store.Write
-	for n := 0; len(index.Events) > s.Settings.MaxRejected && n < maxEvicted; n++ {
-		oldest := index.Events[0].EventID
-		index.Events = index.Events[1:]
-		writes = append(writes,
-			store.DeleteRejected{History: h, EventID: oldest},
-			entry(h, now, integration.ActionRejectedEvicted, "Rejected event %s was evicted: only the newest %d are kept. Use a replay to get it again.", oldest, s.Settings.MaxRejected))
+	var ids []string
+	for _, oldest := range index.Events[:over] {
+		ids = append(ids, oldest.EventID)
+		if added[oldest.EventID] != nil {
+			delete(added, oldest.EventID)
+		} else {
+			writes = append(writes, store.DeleteRejected{History: h, EventID: oldest.EventID})
+		}
 	}
-	return writes
-}
-
-// turns serialises the writes of an integration's rejections. They all change the
-// same index: without it, those of a receiver that rejects everything would
-// conflict with each other all the time.
-type turns struct {
-	mu   sync.Mutex
-	held map[store.History]*turn
-}
-
-type turn struct {
-	token chan struct{} // has room for one
-	users int           // holding it or waiting for it
-}
-
-// take waits for the integration's turn, or until ctx ends.
-func (t *turns) take(ctx context.Context, in *integration.Integration) (end func(), err error) {
-	key := store.HistoryOf(in)
-	turn := t.join(key)
-	select {
-	case turn.token <- struct{}{}:
-		return func() { <-turn.token; t.leave(key, turn) }, nil
-	case <-ctx.Done():
-		t.leave(key, turn)
-		return nil, context.Cause(ctx)
+	index.Events = index.Events[over:]
+	text := "Rejected event %s was evicted: only the newest %d are kept. Use a replay to get it again."
+	if len(ids) > 1 {
+		text = "Rejected events %s were evicted: only the newest %d are kept. Use a replay to get them again."
 	}
-}
-
-func (t *turns) join(key store.History) *turn {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.held == nil {
-		t.held = make(map[store.History]*turn)
-	}
-	if t.held[key] == nil {
-		t.held[key] = &turn{token: make(chan struct{}, 1)}
-	}
-	t.held[key].users++
-	return t.held[key]
-}
-
-func (t *turns) leave(key store.History, turn *turn) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if turn.users--; turn.users == 0 {
-		delete(t.held, key)
-	}
+	return append(writes, entry(h, now, integration.ActionRejectedEvicted, text, strings.Join(ids, ", "), s.Settings.MaxRejected))
 }
