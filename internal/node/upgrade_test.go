@@ -1,0 +1,154 @@
+package node
+
+import (
+	"bytes"
+	"database/sql"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/sqlitedb"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// directoryOfBefore creates a data directory from the database in testdata, which a
+// binary of the release before wrote: of the tenant acme hook is live, failing was
+// refused the events 4 to 15 but for 6 and 7, rejecting answered 400 to everything,
+// stopped was stopped after the event 3, replay is finished and gone deleted. The events
+// 12 to 14 are other's. Its receivers are where url says.
+func directoryOfBefore(t *testing.T, url string) string {
+	t.Helper()
+	script, err := os.ReadFile("../sqlitedb/testdata/version1.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	db, err := sql.Open("sqlite", filepath.Join(dir, sqlitedb.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), string(script)); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := db.QueryContext(t.Context(), "SELECT tenant, id, data FROM integrations")
+	if err != nil {
+		t.Fatal(err)
+	}
+	updates := map[[2]string]string{}
+	for rows.Next() {
+		var tenant, id, data string
+		if err := rows.Scan(&tenant, &id, &data); err != nil {
+			t.Fatal(err)
+		}
+		head, rest, _ := strings.Cut(data, "http://127.0.0.1:")
+		updates[[2]string{tenant, id}] = head + url + "/" + tenant + "-" + id + rest[strings.Index(rest, `"`):]
+	}
+	if err := rows.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for key, data := range updates {
+		if _, err := db.ExecContext(t.Context(), "UPDATE integrations SET data = ? WHERE tenant = ? AND id = ?", []byte(data), key[0], key[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// After an upgrade everything goes on where it stood: nothing is lost, and what was
+// acknowledged is not sent again.
+func TestAnUpgradeGoesOnWhereItStood(t *testing.T) {
+	var mu sync.Mutex
+	got := map[string][]string{} // numbers of events, by the receiver's path
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		id := r.Header.Get("webhook-id")
+		got[r.URL.Path] = append(got[r.URL.Path], strings.TrimLeft(id[len(id)-2:], "0"))
+	}))
+	t.Cleanup(receiver.Close)
+	config := DefaultConfig()
+	config.Addr, config.Data, config.Dev = "127.0.0.1:0", directoryOfBefore(t, receiver.URL), true
+	config.Lanes, config.MaxRejected = 2, 5
+	config.Retention, config.FailureStopAfter = 100*365*24*time.Hour, 50*365*24*time.Hour
+	var log bytes.Buffer
+	n, err := Open(t.Context(), config, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		closeNode(t, n)
+		if !strings.Contains(log.String(), `msg="migrating the database; an older release cannot open it any more" from_version=1`) {
+			t.Errorf("the log says nothing of a migration: %s", &log)
+		}
+	}()
+	if _, err := n.life.Start(t.Context(), "acme", "stopped"); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"/acme-failing": "10 11 15 4 5 8 9",
+		"/acme-stopped": "10 11 15 4 5 6 7 8 9",
+	}
+	until(t, "failing and stopped have what they lacked", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		for path, events := range want {
+			if have := slices.Sorted(slices.Values(got[path])); strings.Join(have, " ") != events {
+				t.Logf("%s has %v, want %s", path, have, events)
+				return false
+			}
+		}
+		return true
+	})
+	mu.Lock()
+	if len(got) != len(want) {
+		t.Errorf("events came to %v, want only to those that lacked some", got)
+	}
+	mu.Unlock()
+
+	rejects := store.History{Tenant: "acme", Integration: "rejecting"}
+	in, err := n.life.Get(t.Context(), "acme", "rejecting")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rejects.Incarnation = in.Incarnation
+	index, err := n.store.RejectedIndex(t.Context(), rejects)
+	if err != nil || len(index.Events) != 5 {
+		t.Fatalf("the rejected events are %v, %v, want 5", index, err)
+	}
+	for _, ref := range index.Events {
+		if _, err := n.store.Rejected(t.Context(), rejects, ref.EventID); err != nil {
+			t.Error(err)
+		}
+	}
+	if entries, err := n.store.Entries(t.Context(), rejects, 50); err != nil || len(entries) != 23 {
+		t.Errorf("%d log entries, %v, want 23", len(entries), err)
+	}
+	if replay, err := n.life.Get(t.Context(), "acme", "replay"); err != nil || replay.StatusAt(time.Now()) != integration.Stopped {
+		t.Errorf("the replay is %+v, %v", replay, err)
+	}
+	if _, err := n.life.Get(t.Context(), "acme", "gone"); problem.CodeOf(err) != problem.NotFound {
+		t.Errorf("the deleted integration: %v", err)
+	}
+	publishTo(t, n, 1) // to hook, failing, rejecting and stopped
+	until(t, "a new event arrives everywhere", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(got["/acme-hook"]) == 1 && len(got["/acme-failing"]) == 8 && len(got["/acme-rejecting"]) == 1 && len(got["/acme-stopped"]) == 10
+	})
+	usage := usageOf(t, config.Data, "acme")
+	if usage.Integrations != 5 || usage.Events != 14 || usage.Bytes == 0 {
+		t.Errorf("acme uses %+v, want 5 integrations, 13 events of before and 1", usage)
+	}
+}
