@@ -51,6 +51,7 @@ func TestPublishesLeaveTheReserveOfTheDisk(t *testing.T) {
 		t.Fatal(w.Body)
 	}
 	free := int64(defaultReserve - 1)
+	n.reserve.unwritten = func() (int64, error) { return 0, nil }
 	n.reserve.space = func() (int64, int64, error) { return free, 1 << 40, nil }
 
 	w := call(t, n, "acme", http.MethodPost, eventsPath, oneEvent)
@@ -85,14 +86,21 @@ func TestTheReserveOfSmallDisks(t *testing.T) {
 		{1 << 30, 1 << 30, 1 << 30}, // the operator's word
 		{0, 1 << 30, 0},
 	} {
-		free := c.want
-		r := &reserve{bytes: c.setting, space: func() (int64, int64, error) { return free, c.total, nil }}
+		const log = 1000 // what the database will take once it is copied
+		free, refusals := c.want+log, 0
+		r := &reserve{
+			bytes: c.setting, space: func() (int64, int64, error) { return free, c.total, nil },
+			unwritten: func() (int64, error) { return log, nil }, refused: func() { refusals++ },
+		}
 		if err := r.check(); err != nil {
 			t.Errorf("%+v: %v", c, err)
 		}
 		free--
 		if err := r.check(); (err == nil) != (c.want == 0) {
 			t.Errorf("%+v: with a byte less: %v", c, err)
+		}
+		if (refusals == 1) != (c.want > 0) {
+			t.Errorf("%+v: %d refusals were told", c, refusals)
 		}
 	}
 }

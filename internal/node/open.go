@@ -72,7 +72,12 @@ func (n *Node) openData(ctx context.Context) (err error) {
 	if n.log, err = eventlog.Open(ctx, n.db, time.Now); err != nil {
 		return err
 	}
-	n.reserve = &reserve{bytes: n.config.DiskReserve, space: func() (free, total int64, err error) { return spaceOf(n.config.Data) }}
+	n.reserve = &reserve{
+		bytes: n.config.DiskReserve, unwritten: n.db.Unwritten,
+		space: func() (free, total int64, err error) { return spaceOf(n.config.Data) },
+		// Once all is copied, the log's own space is enough for everything else.
+		refused: n.db.Checkpoint,
+	}
 	n.log.BeforePublish(n.reserve.check)
 	return nil
 }

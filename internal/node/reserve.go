@@ -17,8 +17,10 @@ const (
 // reserve keeps some of the disk free from publishes, so that everything else can still
 // be written.
 type reserve struct {
-	bytes int64 // the setting; 0: none
-	space func() (free, total int64, err error)
+	bytes     int64 // the setting; 0: none
+	space     func() (free, total int64, err error)
+	unwritten func() (int64, error) // what a checkpoint may take of the free space
+	refused   func()                // called when a publish is refused
 }
 
 // check returns problem.Unavailable if a publish would use the reserve.
@@ -30,15 +32,20 @@ func (r *reserve) check() error {
 	if err != nil {
 		return nil // the write itself tells
 	}
+	log, err := r.unwritten()
+	if err != nil {
+		return nil
+	}
 	want := r.bytes
 	if want == defaultReserve {
 		want = min(want, total/defaultReserveShare)
 	}
-	if free >= want {
+	if free-log >= want {
 		return nil
 	}
-	return problem.New(problem.Unavailable, "The disk has %d bytes free; publishes are refused below %d (SLUICE_DISK_RESERVE). "+
-		"Everything else works. Free some space, for example with sluice tenant purge, then try again.", free, want)
+	r.refused()
+	return problem.New(problem.Unavailable, "The disk has %d bytes free, of which the write-ahead log may need %d; publishes are refused when that leaves "+
+		"less than %d (SLUICE_DISK_RESERVE). Everything else works. Free some space, for example with sluice tenant purge, then try again.", free, log, want)
 }
 
 // spaceOf returns the space of the disk that a directory is on, for a user without

@@ -24,6 +24,7 @@ type checkpointer struct {
 	conn   *sql.Conn // its busy timeout limits how long readers may hold up the writer
 	writer *sync.Mutex
 	wake   chan struct{}
+	quit   chan struct{}
 	done   chan struct{}
 
 	every     int // pages: checkpointPages
@@ -33,7 +34,7 @@ type checkpointer struct {
 // startCheckpointer starts a checkpointer for the writer that works while it holds the
 // given mutex.
 func startCheckpointer(conn *sql.Conn, writer *sync.Mutex) *checkpointer {
-	c := &checkpointer{conn: conn, writer: writer, wake: make(chan struct{}, 1), done: make(chan struct{}), every: checkpointPages, restartAt: checkpointPages}
+	c := &checkpointer{conn: conn, writer: writer, wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}), every: checkpointPages, restartAt: checkpointPages}
 	go c.run()
 	return c
 }
@@ -54,7 +55,7 @@ func (c *checkpointer) committed(conn *sql.Conn, failed bool) {
 	})
 }
 
-// ask asks for a checkpoint soon. Only the writer's goroutine calls it.
+// ask asks for a checkpoint soon.
 func (c *checkpointer) ask() {
 	select {
 	case c.wake <- struct{}{}:
@@ -64,8 +65,13 @@ func (c *checkpointer) ask() {
 
 func (c *checkpointer) run() {
 	defer close(c.done)
-	for range c.wake {
-		c.checkpoint()
+	for {
+		select {
+		case <-c.wake:
+			c.checkpoint()
+		case <-c.quit:
+			return
+		}
 	}
 }
 
@@ -107,7 +113,14 @@ func (c *checkpointer) copy(mode string) (inLog, copied int, err error) {
 // stop waits for a checkpoint that runs, and closes the connection. The writer must
 // have stopped.
 func (c *checkpointer) stop() error {
-	close(c.wake)
+	close(c.quit)
 	<-c.done
 	return c.conn.Close()
 }
+
+// Checkpoint asks for a checkpoint soon, and returns at once.
+func (db *DB) Checkpoint() { db.writer.checkpoints.ask() }
+
+// Unwritten returns how many bytes of space the database may still take for what is
+// only in the write-ahead log, at most.
+func (db *DB) Unwritten() (int64, error) { return sizeOf(db.path + "-wal") }
