@@ -15,7 +15,7 @@ func compactCommand(e *env) *cobra.Command {
 		Use:   "compact",
 		Short: "Rewrite the database of a stopped node without free pages",
 		Long: `Rewrite the database of a node without free pages. A node gives free pages back to the
-disk by itself, but not those of a database created by a release before 1.1; compact
+disk by itself, but not those of a database created by a release without this command; compact
 makes it one that does. The node must be stopped. It takes free space of twice the
 size of what is stored, half of it for a temporary file (in SQLITE_TMPDIR, if set). If it
 is interrupted, the database is as before.`,

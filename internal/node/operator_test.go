@@ -78,7 +78,7 @@ func TestPurge(t *testing.T) {
 func TestTheOperatorsSocket(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, operator.SocketName)
-	if err := os.WriteFile(path, nil, 0o644); err != nil { //nolint:gosec // as something else might have left it
+	if err := os.WriteFile(path, nil, 0o644); err != nil { // as a killed process leaves its socket
 		t.Fatal(err)
 	}
 	n := openNode(t, dir)

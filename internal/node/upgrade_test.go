@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -20,9 +21,11 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
+var callbackURL = regexp.MustCompile(`"http://127[^"]*"`)
+
 // directoryOfBefore creates a data directory from the database in testdata, which a
 // binary of the release before wrote: of the tenant acme hook is live, failing was
-// refused the events 4 to 15 but for 6 and 7, rejecting answered 400 to everything,
+// refused the events 4 to 15 but for 6 and 7, rejecting rejected everything,
 // stopped was stopped after the event 3, replay is finished and gone deleted. The events
 // 12 to 14 are other's. Its receivers are where url says.
 func directoryOfBefore(t *testing.T, url string) string {
@@ -49,8 +52,7 @@ func directoryOfBefore(t *testing.T, url string) string {
 		if err := rows.Scan(&tenant, &id, &data); err != nil {
 			t.Fatal(err)
 		}
-		head, rest, _ := strings.Cut(data, "http://127.0.0.1:")
-		updates[[2]string{tenant, id}] = head + url + "/" + tenant + "-" + id + rest[strings.Index(rest, `"`):]
+		updates[[2]string{tenant, id}] = callbackURL.ReplaceAllString(data, `"`+url+"/"+tenant+"-"+id+`"`)
 	}
 	if err := rows.Close(); err != nil {
 		t.Fatal(err)

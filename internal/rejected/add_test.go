@@ -77,7 +77,7 @@ func ok(t *testing.T, outcomes []chan error) {
 	}
 }
 
-// What comes while a commit is under way shares the next one. An event that leaves the
+// What comes while a commit is in progress shares the next one. An event that leaves the
 // list with the commit that would add it is not stored at all, and the log names all.
 func TestRejectionsAtOnceShareACommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

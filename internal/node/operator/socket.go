@@ -18,8 +18,8 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
-// SocketName is the socket in a data directory that a running node serves. Whoever may
-// write to it may act on every tenant, as whoever may read the keys there.
+// SocketName is the socket in a data directory that a running node serves. Those who may
+// write to it may act on every tenant, as those who may read the keys there.
 const SocketName = "operator.sock"
 
 // Server serves the operator's calls of a running node.
@@ -53,7 +53,7 @@ func Serve(dir string, t *Tenants) (*Server, error) {
 	return s, nil
 }
 
-// Close ends the calls under way, and waits for them. A purge that is ended may be
+// Close ends the calls in progress, and waits for them. A purge that is ended may be
 // repeated.
 func (s *Server) Close() error {
 	err := s.server.Close()
