@@ -17,12 +17,22 @@ import (
 // renewEvery; the time between two calls, or from a call to the return, must fit
 // into sink.ConfirmedTimeout.
 const (
-	requestTimeout = sink.PartTimeout
+	answerTimeout  = 10 * time.Second // of a request besides its body
 	renewEvery     = 3 * time.Second
 	confirmTimeout = 3 * time.Second
 	abortTimeout   = 3 * time.Second
 	headTimeout    = 10 * time.Second
 )
+
+// minRate is the least throughput of an upload, in bytes a second. Below it, it has
+// failed: a slow store must not hold the place of a file. A part of 5 MiB has a minute
+// in all, with the request that creates its upload, as sink.PartTimeout promises.
+const minRate = 128 << 10
+
+// uploadTimeout is the time for a request with a body of the given size.
+func uploadTimeout(size int) time.Duration {
+	return answerTimeout + time.Duration((size+minRate-1)/minRate)*time.Second
+}
 
 // completeFor is how long the completion of an upload is repeated without a
 // response before the file is written again.
@@ -59,7 +69,7 @@ func (x *Exporter) Export(ctx context.Context, f sink.File, confirm func(context
 	if ctx.Err() == nil && !errors.Is(err, errNotConfirmed) {
 		v = x.failed(err)
 	}
-	if v.Unknown = u.unknown; v.Unknown && v.Reason != "" {
+	if v.Unknown = u.unknown; v.Unknown && v.Outcome == sink.Retry {
 		v.Reason += " The file may still be stored; this is checked before it is written again under the same name."
 	}
 	return v
@@ -96,7 +106,7 @@ func (u *upload) send(ctx context.Context, f sink.File) error {
 		return nil
 	}
 	if u.id == "" && len(u.buf) <= maxPut {
-		return u.last(ctx, sink.PartTimeout, u.put)
+		return u.last(ctx, uploadTimeout(len(u.buf)), u.put)
 	}
 	if err := u.sendPart(ctx); err != nil {
 		return err

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"pgregory.net/rapid"
 
 	"github.com/sluicehq/sluice/internal/handoff"
@@ -177,6 +180,67 @@ func TestSlowResponseIsWaitedFor(t *testing.T) {
 			t.Errorf("confirm was last called after %v", at)
 		}
 	})
+}
+
+// hanging is an HTTP client to a store that answers nothing but the first n requests.
+type hanging struct {
+	answers int
+	http    interface {
+		Do(*http.Request) (*http.Response, error)
+	}
+}
+
+func (h *hanging) Do(r *http.Request) (*http.Response, error) {
+	if h.answers--; h.answers < 0 {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	return h.http.Do(r)
+}
+
+// created answers the creation of an upload.
+type created struct{}
+
+func (created) Do(r *http.Request) (*http.Response, error) {
+	rec := httptest.NewRecorder()
+	_, _ = io.WriteString(rec, "<InitiateMultipartUploadResult><UploadId>upload</UploadId></InitiateMultipartUploadResult>")
+	res := rec.Result()
+	res.Request = r
+	return res, nil
+}
+
+// An upload may take as long as its size needs at the least throughput, and no longer: a
+// store that hangs must not hold the place of a file for a minute, whatever its size.
+func TestHangingStoreFailsByTheSizeOfTheUpload(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		size    int
+		answers int
+		want    time.Duration
+	}{
+		{"small file", 1000, 0, 11 * time.Second},
+		{"largest single request", maxPut - 1, 0, 18 * time.Second},
+		{"creation", partSize, 0, answerTimeout},
+		{"part", partSize, 1, 50 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := open(t, exportTo("http://127.0.0.1:9"))
+				o := x.s3.Options()
+				o.HTTPClient = &hanging{answers: tt.answers, http: created{}}
+				x.s3 = s3.New(o)
+				began := time.Now()
+				v := x.Export(t.Context(), toFile(lines(1, tt.size)), yes)
+				took := time.Since(began)
+				if tt.answers > 0 {
+					took -= abortTimeout
+				}
+				if v.Outcome != sink.Retry || !strings.Contains(v.Reason, "no response within "+tt.want.String()) || took != tt.want {
+					t.Errorf("after %v: %+v; want no response within %v", took, v, tt.want)
+				}
+			})
+		})
+	}
 }
 
 // If confirm fails the wait ends, unless the response comes first.

@@ -90,11 +90,11 @@ func (u *upload) write(ctx context.Context, p []byte) error {
 // sendPart uploads the buffer as the next part and empties it.
 func (u *upload) sendPart(ctx context.Context) error {
 	if u.id == "" {
-		if err := u.limit(ctx, requestTimeout, u.create); err != nil {
+		if err := u.limit(ctx, answerTimeout, u.create); err != nil {
 			return err
 		}
 	}
-	return u.limit(ctx, requestTimeout, u.putPart)
+	return u.limit(ctx, uploadTimeout(len(u.buf)), u.putPart)
 }
 
 func (u *upload) putPart(ctx context.Context) error {
