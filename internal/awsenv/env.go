@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/descriptors"
 	"github.com/sluicehq/sluice/internal/emf"
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/dynamo"
 	"github.com/sluicehq/sluice/internal/httpapi"
@@ -83,9 +84,13 @@ func open() (*env, error) {
 	}
 	keys := sealer.New(kms.NewFromConfig(clients), config.Key)
 	quietAfter := delivery.QuietAfter(config.Settings)
+	calls := config.MaxCalls
+	if calls == 0 { // a quarter as many connections are kept, and nothing else needs many
+		calls = descriptors.Calls(descriptors.Limit() * 3 / 4)
+	}
 	registry := worker.NewRegistry(worker.Options{
-		Sinks:    catalog.New(catalog.Options{Guard: guard, Sealer: keys, Settings: config.Settings, Version: version.Version}),
-		InFlight: config.InFlight, QuietAfter: quietAfter, Observer: e.metrics, Logger: logger, Now: now,
+		Sinks:    catalog.New(catalog.Options{Guard: guard, Sealer: keys, Settings: config.Settings, Version: version.Version, Kept: calls / 4}),
+		InFlight: config.InFlight, Calls: worker.NewCalls(calls), QuietAfter: quietAfter, Observer: e.metrics, Logger: logger, Now: now,
 	})
 	e.life = &lifecycle.Service{
 		Store: e.store, Log: e.log, Sealer: keys, Settings: config.Settings, Now: now,

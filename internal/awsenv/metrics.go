@@ -19,6 +19,7 @@ const (
 	metricOldestLag   = "OldestLagSeconds"
 	metricOverdue     = "OverdueCursors"
 	metricInterrupted = "EventsInterrupted"
+	metricUnsent      = "EventsUnsent"
 )
 
 // metrics counts the outcomes of an invocation. It implements worker.Observer and
@@ -26,12 +27,13 @@ const (
 type metrics struct {
 	out emf.Writer
 
-	outcomes [sink.Interrupted + 1]atomic.Int64 // events
+	outcomes [sink.Unsent + 1]atomic.Int64 // events
 }
 
 var outcomeMetrics = map[sink.Outcome]string{
 	sink.Delivered: metricDelivered, sink.Rejected: metricRejected,
 	sink.Retry: metricRetried, sink.Interrupted: metricInterrupted,
+	sink.Unsent: metricUnsent,
 }
 
 // AttemptStarted implements worker.Observer.

@@ -60,14 +60,14 @@ func TestFlush(t *testing.T) {
 	if got := values(t, &out); got != nil {
 		t.Errorf("nothing happened, but %v was written", got)
 	}
-	for outcome, events := range map[sink.Outcome]int{sink.Delivered: 5, sink.Rejected: 1, sink.Retry: 3, sink.Interrupted: 2} {
+	for outcome, events := range map[sink.Outcome]int{sink.Delivered: 5, sink.Rejected: 1, sink.Retry: 3, sink.Interrupted: 2, sink.Unsent: 6} {
 		m.AttemptStarted()
 		m.AttemptEnded(nil, sink.Verdict{Outcome: outcome}, events, time.Second)
 	}
 	m.AttemptEnded(nil, sink.Verdict{Outcome: sink.Delivered}, 2, time.Second)
 	m.flush(emf.Metric{Name: metricOverdue, Unit: emf.Count, Value: 4})
 	// The alarms and the dashboard in infra/ use these names.
-	want := map[string]float64{"EventsDelivered": 7, "EventsRejected": 1, "EventsRetried": 3, "EventsInterrupted": 2, "OverdueCursors": 4}
+	want := map[string]float64{"EventsDelivered": 7, "EventsRejected": 1, "EventsRetried": 3, "EventsInterrupted": 2, "EventsUnsent": 6, "OverdueCursors": 4}
 	if diff := cmp.Diff(want, values(t, &out)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -110,11 +110,11 @@ func TestPublishedEventsAreCounted(t *testing.T) {
 func TestNamesOfMetrics(t *testing.T) {
 	got := []string{
 		metricPublished, metricDelivered, metricRejected, metricRetried,
-		metricInterrupted, metricMalformed, metricOldestLag, metricOverdue,
+		metricInterrupted, metricUnsent, metricMalformed, metricOldestLag, metricOverdue,
 	}
 	want := []string{
 		"EventsPublished", "EventsDelivered", "EventsRejected", "EventsRetried",
-		"EventsInterrupted", "MalformedRecords", "OldestLagSeconds", "OverdueCursors",
+		"EventsInterrupted", "EventsUnsent", "MalformedRecords", "OldestLagSeconds", "OverdueCursors",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

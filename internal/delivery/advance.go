@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
@@ -20,6 +21,7 @@ type Next struct {
 	Done bool          // nothing is left to do
 	Wait time.Duration // otherwise after this long, 0 for at once
 	Lost bool          // another actor has changed the cursor
+	Kind Kind          // of the next step, as far as is known
 }
 
 var (
@@ -33,6 +35,17 @@ var (
 // secrets fail; the cursor is then due again when its lease ends. Calling it
 // again is always safe.
 func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Next, error) {
+	return e.advance(ctx, k, nil)
+}
+
+// AdvanceIn is Advance for a process that bounds the steps of each kind. If the step
+// is of another kind than its place it does nothing, and returns the right one.
+func (e *Engine) AdvanceIn(ctx context.Context, k handoff.Key, p *Place) (Next, error) {
+	return e.advance(ctx, k, p)
+}
+
+// advance runs a step in a place, nil if steps are not bounded.
+func (e *Engine) advance(ctx context.Context, k handoff.Key, p *Place) (Next, error) {
 	c, err := e.Store.Cursor(ctx, k)
 	if problem.CodeOf(err) == problem.NotFound {
 		return done, nil
@@ -44,7 +57,7 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Next, error) {
 		return done, nil // stopped, finished, or live with no end
 	}
 	if wait := e.wait(c); wait > 0 {
-		return Next{Wait: wait}, nil
+		return Next{Wait: wait, Kind: kindOf(nil, c)}, nil
 	}
 	in, err := e.Store.Integration(ctx, k.Tenant, k.Integration)
 	if problem.CodeOf(err) == problem.NotFound {
@@ -56,9 +69,13 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Next, error) {
 	if in.Generation != c.Generation {
 		return Next{Wait: time.Second}, nil // changed between the two reads
 	}
+	if kind := kindOf(in, c); p != nil && p.kind != kind {
+		return Next{Kind: kind}, nil
+	}
 	graceful, cancel := e.withGrace(ctx)
 	defer cancel()
-	s := &step{engine: e, ctx: ctx, in: in, cursor: c, ends: e.Now().Add(e.stepBudget())}
+	now := e.Now()
+	s := &step{engine: e, ctx: ctx, in: in, cursor: c, place: p, yields: now.Add(yieldAfter), ends: now.Add(e.stepBudget())}
 	if err := s.lease(graceful, s.commit); err != nil {
 		return nextAfter(err)
 	}
@@ -66,6 +83,7 @@ func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Next, error) {
 	if err != nil {
 		return nextAfter(err)
 	}
+	next.Kind = kindOf(in, s.cursor)
 	return next, nil
 }
 
@@ -106,6 +124,8 @@ type step struct {
 	cursor *handoff.Cursor
 	until  time.Time // no call is started from then on
 	ends   time.Time // when the step's budget is used up
+	place  *Place    // nil if steps are not bounded
+	yields time.Time // when it ends if others wait for its place
 
 	bounded   bool   // it is a replay whose bound is final
 	bound     uint64 // the last segment it must read
@@ -228,7 +248,7 @@ func (s *step) succeeded() { s.cursor.Failures, s.cursor.FailingSince = 0, time.
 // read returns the next segments, up to a replay's bound. If some were trimmed, it
 // says so in the integration's log.
 func (s *step) read(ctx context.Context, after uint64) ([]eventlog.Segment, error) {
-	segs, err := s.engine.Log.Read(ctx, s.cursor.Key.Partition(), after, s.engine.batchBytes())
+	segs, err := s.readLog(ctx, after)
 	if err != nil {
 		return nil, err
 	}
@@ -249,6 +269,35 @@ func (s *step) read(ctx context.Context, after uint64) ([]eventlog.Segment, erro
 		}
 	}
 	return segs, nil
+}
+
+// readLog reads the log once it is the tenant's turn. The turn lasts for as long again
+// as the read took, so that steps never take more than half of the processors from
+// publishing and live delivery.
+func (s *step) readLog(ctx context.Context, after uint64) ([]eventlog.Segment, error) {
+	e, p := s.engine, s.cursor.Key.Partition()
+	if e.Reads == nil {
+		return e.Log.Read(ctx, p, after, s.batchBytes())
+	}
+	if err := e.Reads.Acquire(ctx, p.Tenant); err != nil {
+		return nil, err
+	}
+	defer e.Reads.Give(p.Tenant)
+	began := e.Now()
+	segs, err := e.Log.Read(ctx, p, after, s.batchBytes())
+	_ = backoff.Wait(ctx, e.Now().Sub(began))
+	return segs, err
+}
+
+// probeBytes is the size of a read for a receiver that failed: until it responds, one
+// event is enough.
+const probeBytes = 4 << 10
+
+func (s *step) batchBytes() int {
+	if s.cursor.Failures > 0 {
+		return min(probeBytes, s.engine.batchBytes())
+	}
+	return s.engine.batchBytes()
 }
 
 // logSkipped says in the integration's log that events were trimmed before they were

@@ -43,7 +43,7 @@ type catchUp struct {
 	*step
 	worker  *worker.Worker
 	changed chan struct{} // signalled when the worker has changed
-	unsaved bool          // the worker got segments since the cursor was saved
+	saved   int           // events acknowledged when the cursor was saved
 }
 
 // catchUp sends what the log has after the cursor to a webhook.
@@ -65,8 +65,8 @@ func (s *step) catchUp(ctx context.Context) (Next, error) {
 	c := &catchUp{step: s, worker: w, changed: changed}
 	for {
 		st := w.State()
-		over := s.ctx.Err() != nil || !s.engine.Now().Before(s.ends)
-		switch decide(st, over, s.leaseHalfOver(), w.Buffered(), s.engine.batchBytes()) {
+		over := s.ctx.Err() != nil || !s.engine.Now().Before(s.ends) || s.yield()
+		switch decide(st, over, s.leaseHalfOver(), w.Buffered(), s.batchBytes()) {
 		case fail:
 			return again, st.Err
 		case finish:
@@ -105,16 +105,16 @@ func (c *catchUp) read(ctx context.Context, st worker.State) (next Next, outcome
 	return c.endOfLog(ctx, c.worker.AckState())
 }
 
-// give gives the worker segments. It first saves the ack state if the worker got
-// some before, so that a crash repeats no more than is buffered.
+// give gives the worker segments. It first saves the ack state if anything was sent
+// since, so that a crash repeats no more than is buffered. What a filter drops costs no
+// write.
 func (c *catchUp) give(ctx context.Context, segs []eventlog.Segment) error {
-	if c.unsaved {
+	if c.worker.State().Acks > c.saved {
 		if err := c.checkpoint(ctx); err != nil {
 			return err
 		}
 	}
 	c.worker.Give(segs)
-	c.unsaved = true
 	return nil
 }
 
@@ -138,14 +138,15 @@ func (c *catchUp) finish(ctx context.Context) (Next, error) {
 
 // checkpoint saves the ack state, renews the lease and extends the worker.
 func (c *catchUp) checkpoint(ctx context.Context) error {
-	if c.worker.State().Acks > 0 {
+	acks := c.worker.State().Acks
+	if acks > 0 {
 		c.succeeded()
 	}
 	if err := c.save(ctx, c.worker.AckState()); err != nil {
 		return err
 	}
 	c.worker.Extend(c.until)
-	c.unsaved = false
+	c.saved = acks
 	return nil
 }
 
@@ -153,6 +154,9 @@ func (c *catchUp) checkpoint(ctx context.Context) error {
 // context has ended.
 func (c *catchUp) wait() {
 	renewal := c.until.Sub(c.engine.Now()) - c.engine.Settings.FollowBudget/2
+	if c.place != nil {
+		renewal = min(renewal, yieldAfter)
+	}
 	timer := time.NewTimer(max(renewal, time.Millisecond))
 	defer timer.Stop()
 	select {

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/settings"
@@ -62,9 +63,9 @@ type Engine struct {
 	// RecheckInterval is how often a replay past its ends_at checks whether its end
 	// offset is final; 0 for one minute.
 	RecheckInterval time.Duration
-	// ExportSlots limits the files written at a time to its capacity, as each
-	// buffers one part of its upload. Nil for no limit.
-	ExportSlots chan struct{}
+	// Reads limits the reads of the log by steps, fairly between tenants, so that
+	// live delivery and publishing go first. Nil for no limit.
+	Reads *fairshare.Limiter
 	// Grace is how long calls in flight may go on after the context of a
 	// DeliverLive or an Advance has ended; 0 cancels them at once.
 	Grace time.Duration

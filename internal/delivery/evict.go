@@ -55,8 +55,8 @@ func (l *live) mustLeave(st worker.State, now time.Time, blocked bool) (why leav
 		return leaveReason{}, st.Drained || blocked || late
 	case st.Idle || !now.Before(st.Deadline): // past its deadline it may not send, so it is not slow
 		return leaveReason{}, false
-	default:
-		return leaveReason{slow: true}, late || blocked && st.Acked <= l.state.LowWatermark
+	default: // one that waits for this process is not slow, but must not block others either
+		return leaveReason{slow: !st.Waiting}, late || blocked && st.Acked <= l.state.LowWatermark
 	}
 }
 
@@ -65,7 +65,7 @@ func leaveAt(st worker.State, budget time.Duration) time.Time {
 	switch {
 	case st.Failure != nil:
 		return st.Failure.At.Add(budget)
-	case !st.Idle:
+	case !st.Idle && (st.Calling || !st.Waiting):
 		return st.MovedAt.Add(budget)
 	}
 	return time.Time{}

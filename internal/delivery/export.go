@@ -36,7 +36,7 @@ func (s *step) export(ctx context.Context) (Next, error) {
 	}
 	defer end()
 	for {
-		if x.over() {
+		if x.over() || x.yield() {
 			return again, s.release(ctx, e.Now())
 		}
 		more, next, err := x.nextFile(ctx, upload)
@@ -138,25 +138,6 @@ func (s *step) waitUntil(ctx context.Context, until time.Time) (Next, error) {
 	return Next{Wait: max(until.Sub(s.engine.Now()), 0)}, s.release(ctx, until)
 }
 
-// takeExportSlot waits until another file may be written.
-func (e *Engine) takeExportSlot(ctx context.Context) error {
-	if e.ExportSlots == nil {
-		return nil
-	}
-	select {
-	case e.ExportSlots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (e *Engine) giveExportSlot() {
-	if e.ExportSlots != nil {
-		<-e.ExportSlots
-	}
-}
-
 // exportFile is one file being written.
 type exportFile struct {
 	*export
@@ -166,8 +147,8 @@ type exportFile struct {
 	events  int
 	last    bool // it ends at the end of the log
 
-	hasSlot   bool      // it holds one of Engine.ExportSlots
-	noSlot    bool      // the step ended while it waited for one
+	endCall   func()    // gives back the place of a call that it has instead of the step's; nil for none
+	noPlace   bool      // the step ended while it waited for its place
 	confirmed bool      // its last request may have been sent
 	deadline  time.Time // when the bucket can no longer carry out that request
 }
@@ -178,12 +159,16 @@ func (f *exportFile) write(ctx, upload context.Context) sink.Verdict {
 	if e.Observer != nil {
 		e.Observer.AttemptStarted()
 	}
-	defer f.giveSlot()
+	defer f.leaveCall()
 	bodies := func(yield func([]byte) bool) { f.bodies(ctx, yield) }
 	v := f.target.Exporter.Export(upload, sink.File{Created: f.created, Bodies: bodies, Pending: f.pending}, f.confirm)
+	f.target.Record(v)
 	took := e.Now().Sub(f.created)
 	if e.Observer != nil {
 		e.Observer.AttemptEnded(in, v, f.events, took)
+	}
+	if v.Outcome == sink.Unsent {
+		return v
 	}
 	e.Logger.LogAttrs(ctx, slog.LevelInfo, "export attempted",
 		slog.String("tenant", in.Tenant), slog.String("integration", in.ID), slog.Int("lane", f.cursor.Key.Lane),
@@ -198,10 +183,9 @@ func (f *exportFile) write(ctx, upload context.Context) sink.Verdict {
 // gets the events of that one.
 func (f *exportFile) bodies(ctx context.Context, yield func([]byte) bool) {
 	f.confirmed, f.deadline = false, time.Time{} // the earlier file is not there
-	if f.noSlot = f.engine.takeExportSlot(f.soft) != nil; f.noSlot {
+	if f.noPlace = f.takePlace(f.soft) != nil; f.noPlace {
 		return
 	}
-	f.hasSlot = true
 	for {
 		ev := f.next(ctx, f.keepLease)
 		if ev == nil {
@@ -231,11 +215,4 @@ func (f *exportFile) full(line int64) bool {
 	}
 	s := f.engine.Settings
 	return f.size > 0 && (f.size+line > s.S3FileBytes || f.engine.Now().Sub(f.created) >= s.S3FileInterval)
-}
-
-func (f *exportFile) giveSlot() {
-	if f.hasSlot {
-		f.hasSlot = false
-		f.engine.giveExportSlot()
-	}
 }

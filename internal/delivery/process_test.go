@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/rejected"
@@ -26,7 +27,8 @@ type process struct {
 	life     *lifecycle.Service
 	registry *worker.Registry
 	rejects  *rejected.Service
-	ctx      context.Context // ends when a shutdown begins
+	steps    [delivery.Kinds]*fairshare.Limiter // nil: not bounded
+	ctx      context.Context                    // ends when a shutdown begins
 	end      context.CancelFunc
 	dead     chan struct{} // closed by a crash
 	die      sync.Once
@@ -73,8 +75,17 @@ func newProcess(w *world, slot int) *process {
 func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 	w := p.w
 	quietAfter := delivery.QuietAfter(w.settings)
+	var calls *worker.Calls
+	if w.settings.MaxCalls > 0 {
+		calls = worker.NewCalls(w.settings.MaxCalls)
+	}
+	var reads *fairshare.Limiter
+	if w.Bound > 0 {
+		reads = fairshare.New(w.Bound)
+		p.bound(w.Bound)
+	}
 	p.registry = worker.NewRegistry(worker.Options{
-		Sinks: sinks, InFlight: w.settings.InFlight, QuietAfter: quietAfter, Logger: logger, Now: p.now,
+		Sinks: sinks, InFlight: w.settings.InFlight, Calls: calls, QuietAfter: quietAfter, Logger: logger, Now: p.now,
 	})
 	p.life = &lifecycle.Service{
 		Store: ports{p: p, user: true}, Log: ports{p: p, user: true}, Sealer: plain{}, Settings: w.settings,
@@ -92,7 +103,14 @@ func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 		Logger: logger, Now: p.now,
 		Rand:     rand.New(&dieSource{src: rand.NewPCG(w.Seed, uint64(p.slot))}),
 		Schedule: p.schedule, BatchBytes: w.ReadEvents * eventSize,
-		StepBudget: w.StepBudget, Grace: w.settings.WebhookTimeout + 5*time.Second,
+		Reads: reads, StepBudget: w.StepBudget, Grace: w.settings.WebhookTimeout + 5*time.Second,
+	}
+}
+
+// bound bounds the steps of each kind at a time.
+func (p *process) bound(n int) {
+	for kind := range p.steps {
+		p.steps[kind] = fairshare.New(n)
 	}
 }
 
@@ -228,8 +246,10 @@ func (p *process) schedule(keys ...handoff.Key) {
 // until there is nothing to do at once.
 func (p *process) advance(k handoff.Key, poke chan struct{}, listed bool) {
 	d := p.w.dice("advance", cursor(k))
+	kind := delivery.CatchUp
 	for {
-		next, err := p.engine.Advance(p.ctx, k)
+		next, err := p.step(k, kind)
+		kind = next.Kind
 		switch {
 		case p.ctx.Err() != nil, !listed && next.Wait > 0:
 			return
@@ -255,6 +275,20 @@ func (p *process) advance(k handoff.Key, poke chan struct{}, listed bool) {
 		}
 		timer.Stop()
 	}
+}
+
+// step runs one step of a cursor, once there is a place for it.
+func (p *process) step(k handoff.Key, kind delivery.Kind) (delivery.Next, error) {
+	places := p.steps[kind]
+	if places == nil {
+		return p.engine.Advance(p.ctx, k)
+	}
+	if err := places.Acquire(p.ctx, k.Tenant); err != nil {
+		return delivery.Next{}, err
+	}
+	place := delivery.NewPlace(kind, places, k.Tenant)
+	defer place.GiveBack()
+	return p.engine.AdvanceIn(p.ctx, k, place)
 }
 
 func (p *process) forget(k handoff.Key, listed bool) {

@@ -43,11 +43,16 @@ type hook struct {
 	in *integration.Integration
 }
 
+func (h *hook) Close() {}
+
 func (h *hook) Send(ctx context.Context, e *event.Event, attempt int) sink.Verdict {
 	w := h.p.w
 	d := w.dice("send", lifeName(h.in)+" "+e.ID)
 	v := sink.Verdict{Outcome: sink.Delivered, Status: 200}
 	takes := 2 * w.latency(d)
+	if d.IntN(1000) < w.Unsent && !w.quietTime() {
+		return sink.Verdict{Outcome: sink.Unsent, Reason: "no port"}
+	}
 	if n := d.IntN(1000); !w.quietTime() {
 		switch {
 		case n < w.Reject:
@@ -95,6 +100,8 @@ type bucket struct {
 	p  *process
 	in *integration.Integration
 }
+
+func (b *bucket) Close() {}
 
 func (b *bucket) Export(ctx context.Context, f sink.File, confirm func(context.Context, handoff.Upload) error) sink.Verdict {
 	w := b.p.w

@@ -154,6 +154,8 @@ type rigHook struct {
 	in *integration.Integration
 }
 
+func (rigHook) Close() {}
+
 func (h rigHook) Send(ctx context.Context, e *event.Event, attempt int) sink.Verdict {
 	h.r.mu.Lock()
 	h.r.calls = append(h.r.calls, sent{time.Now(), h.in.ID, e.ID, attempt})
@@ -163,6 +165,8 @@ func (h rigHook) Send(ctx context.Context, e *event.Event, attempt int) sink.Ver
 }
 
 type rigBucket struct{ r *rig }
+
+func (rigBucket) Close() {}
 
 func (b rigBucket) Export(ctx context.Context, x sink.File, confirm func(context.Context, handoff.Upload) error) sink.Verdict {
 	b.r.mu.Lock()

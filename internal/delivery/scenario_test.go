@@ -29,6 +29,7 @@ type scenario struct {
 	Quiesce    bool // a stop ends all sends of the single process
 	Lanes      int
 	InFlight   int
+	Bound      int // of calls, steps of each kind, and reads at a time; 0 for none
 	ReadEvents int // events per read of the log
 	StepBudget time.Duration
 	Latency    time.Duration // of each half of a call, at most
@@ -40,6 +41,7 @@ type scenario struct {
 	Luck                                     int // maximum number of injected faults
 	FailRate, CrashRate, StallRate, LossRate int // in 1000
 	AppendFails, Reject, Retry, Slow, Hang   int // in 1000
+	Unsent                                   int // in 1000
 }
 
 // plan is an integration to register.
@@ -85,6 +87,7 @@ func drawScenario(t *rapid.T) scenario {
 		Slots:      1,
 		Lanes:      rapid.SampledFrom([]int{1, 1, 2, 3}).Draw(t, "lanes"),
 		InFlight:   rapid.IntRange(1, 4).Draw(t, "inFlight"),
+		Bound:      rapid.SampledFrom([]int{0, 0, 2, 3}).Draw(t, "bound"),
 		ReadEvents: rapid.SampledFrom([]int{1, 2, 4, 40}).Draw(t, "readEvents"),
 		StepBudget: rapid.SampledFrom([]time.Duration{time.Minute, 2 * time.Second}).Draw(t, "stepBudget"),
 		Latency:    rapid.SampledFrom([]time.Duration{time.Millisecond, 20 * time.Millisecond, 300 * time.Millisecond}).Draw(t, "latency"),
@@ -92,6 +95,7 @@ func drawScenario(t *rapid.T) scenario {
 		Reject:     rapid.SampledFrom([]int{0, 50}).Draw(t, "reject"),
 		Slow:       rapid.SampledFrom([]int{0, 50}).Draw(t, "slow"),
 		Hang:       rapid.SampledFrom([]int{0, 20}).Draw(t, "hang"),
+		Unsent:     rapid.SampledFrom([]int{0, 50}).Draw(t, "unsent"),
 	}
 	sc.Quiesce = rapid.Bool().Draw(t, "quiesce")
 	acts := []string{"quit"}

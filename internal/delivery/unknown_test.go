@@ -154,12 +154,12 @@ func TestUnknownFileOutlivesTheProcess(t *testing.T) {
 	}
 }
 
-// An export to a slow bucket keeps its lease but no slot: others write meanwhile, and
+// An export to a slow bucket keeps its lease but no place: others write meanwhile, and
 // no other actor takes the cursor.
 func TestSlowBucketBlocksNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
-		r.engine.ExportSlots = make(chan struct{}, 1)
+		r.bound(1)
 		sent := r.writes(func(ctx context.Context, n int, _ written, confirm confirmFunc) sink.Verdict {
 			for range 180 {
 				if n > 0 {
@@ -296,26 +296,5 @@ func TestUpdateForgetsTheUnknownFile(t *testing.T) {
 		if len(sent()) != 2 || sent()[1].again != nil || len(sent()[1].ids) != 3 {
 			t.Errorf("exports %+v, want the three events in a file of their own", sent())
 		}
-	})
-}
-
-// A stop ends the wait for a slot: it does not wait for a neighbour's file.
-func TestStopEndsTheWaitForASlot(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, false, nil)
-		r.engine.ExportSlots = make(chan struct{}, 1)
-		r.engine.ExportSlots <- struct{}{} // another tenant's file
-		r.register(bucketSpec("bucket"))
-		time.Sleep(time.Second)
-		r.publish(3)
-		time.Sleep(r.w.settings.S3FileInterval + time.Second)
-		began := time.Now()
-		if _, err := r.life.Stop(t.Context(), tenant, "bucket"); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(began); took > time.Second {
-			t.Errorf("the stop took %v, with nothing of it in flight", took)
-		}
-		<-r.engine.ExportSlots
 	})
 }

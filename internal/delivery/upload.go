@@ -29,7 +29,7 @@ func (f *exportFile) confirm(ctx context.Context, u handoff.Upload) error {
 		return f.err
 	}
 	if u.ID != "" {
-		f.giveSlot() // the parts are uploaded; a slow bucket blocks only its own files
+		f.leavePlace() // a slow bucket blocks only its own files
 	}
 	if f.deadline.IsZero() {
 		f.deadline = f.engine.Now().Add(requestTimeout(u))
@@ -85,12 +85,14 @@ func (f *exportFile) stored(ctx context.Context) (more bool, next Next, err erro
 func (f *exportFile) notStored(ctx context.Context, v sink.Verdict) (more bool, next Next, err error) {
 	now := f.engine.Now()
 	var refused *handoff.Upload
-	if !v.Unknown && !f.noSlot {
+	if !v.Unknown && !f.noPlace {
 		refused, f.cursor.Upload = f.cursor.Upload, nil
 	}
 	switch {
-	case f.noSlot, v.Outcome == sink.Interrupted:
+	case f.noPlace, v.Outcome == sink.Interrupted:
 		err = f.release(ctx, now)
+	case v.Outcome == sink.Unsent:
+		next, err = f.waitUntil(ctx, now.Add(f.engine.Settings.RetryMin))
 	case v.Outcome == sink.Delivered:
 		return true, again, nil // there was nothing to write
 	default:

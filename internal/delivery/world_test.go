@@ -65,7 +65,7 @@ func lifeName(in *integration.Integration) string { return fmt.Sprintf("%s@%d", 
 
 func newWorld(sc scenario) *world {
 	s := settings.Default()
-	s.Lanes, s.InFlight, s.MaxRejected = sc.Lanes, sc.InFlight, 5
+	s.Lanes, s.InFlight, s.MaxCalls, s.MaxRejected = sc.Lanes, sc.InFlight, sc.Bound, 5
 	s.RetryMin, s.RetryMax = 100*time.Millisecond, 4*time.Second
 	s.S3FileInterval, s.S3FileBytes = 10*time.Second, int64(5*eventSize)
 	w := &world{

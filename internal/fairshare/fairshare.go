@@ -1,5 +1,5 @@
 // Package fairshare shares a fixed number of places between tenants: the calls that
-// a process may have under way, or the cursors that it may advance at a time.
+// a process may have in flight, or the cursors that it may advance at a time.
 //
 // A tenant gets another place while more are free than it holds. Alone it can have
 // half of them; beside n others that want all they can get, one part of n+2. So a
@@ -68,7 +68,7 @@ func (l *Limiter) Take(tenant string, w *Waiter) bool {
 	if s == nil {
 		s = &share{tenant: tenant}
 	}
-	if s.held < l.free { // whoever waits holds more, or it would have the place
+	if s.held < l.free { // those that wait hold more, or they would have it
 		l.shares[tenant] = s
 		s.held++
 		l.free--

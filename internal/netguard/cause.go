@@ -62,10 +62,33 @@ var causes = []struct {
 	{syscall.EPIPE, "connection reset by the target"},
 	{syscall.EHOSTUNREACH, "no route to the host"},
 	{syscall.ENETUNREACH, "the network cannot be reached"},
-	{syscall.EADDRNOTAVAIL, "the address cannot be reached from here"},
-	{syscall.EMFILE, "this service has no free file descriptor for a connection"},
 	{io.EOF, closedEarly},
 	{io.ErrUnexpectedEOF, closedEarly},
+}
+
+// shortages are the errors of a process or a host that cannot open a connection.
+var shortages = []struct {
+	is    syscall.Errno
+	words string
+}{
+	{syscall.EMFILE, "the process has no free file descriptor"},
+	{syscall.ENFILE, "the system has no free file descriptor"},
+	{syscall.EADDRNOTAVAIL, "the system has no free port or address to connect from"},
+}
+
+// Shortage returns what our side lacks if that is why a call failed, and "" if it is
+// not: such a failure says nothing of the receiver.
+func Shortage(err error) string {
+	for _, s := range shortages {
+		if errors.Is(err, s.is) {
+			return s.words
+		}
+		// A failed look-up has the error only as text.
+		if dns, ok := errors.AsType[*net.DNSError](err); ok && strings.Contains(dns.Err, s.is.Error()) {
+			return s.words
+		}
+	}
+	return ""
 }
 
 func tlsCause(err error) string {

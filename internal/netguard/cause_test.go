@@ -2,6 +2,7 @@ package netguard
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -30,8 +31,6 @@ func TestCauseUsesFixedWords(t *testing.T) {
 		{syscall.EPIPE, "connection reset by the target"},
 		{syscall.EHOSTUNREACH, "no route to the host"},
 		{syscall.ENETUNREACH, "the network cannot be reached"},
-		{syscall.EADDRNOTAVAIL, "the address cannot be reached from here"},
-		{syscall.EMFILE, "this service has no free file descriptor for a connection"},
 		{&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, "the connection timed out"},
 		{io.EOF, "the connection was closed before a response arrived"},
 		{io.ErrUnexpectedEOF, "the connection was closed before a response arrived"},
@@ -53,6 +52,30 @@ func TestCauseUsesFixedWords(t *testing.T) {
 			if got := Cause(err); got != tt.want {
 				t.Errorf("Cause(%v) = %q, want %q", err, got, tt.want)
 			}
+		}
+	}
+}
+
+// What our side lacks is told from what the receiver did, also where a look-up failed.
+func TestShortageIsOurs(t *testing.T) {
+	dial := func(err error) error {
+		return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", err)}
+	}
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{dial(syscall.EMFILE), "the process has no free file descriptor"},
+		{dial(syscall.ENFILE), "the system has no free file descriptor"},
+		{dial(syscall.EADDRNOTAVAIL), "the system has no free port or address to connect from"},
+		{&net.DNSError{Err: "dial udp 192.0.2.53:53: socket: too many open files", Name: "shop.test"}, "the process has no free file descriptor"},
+		{dial(syscall.ECONNREFUSED), ""},
+		{dial(syscall.EHOSTUNREACH), ""},
+		{&net.DNSError{Err: "no such host", Name: "shop.test", IsNotFound: true}, ""},
+		{context.DeadlineExceeded, ""},
+	} {
+		if got := Shortage(fmt.Errorf("post: %w", tt.err)); got != tt.want {
+			t.Errorf("Shortage(%v) = %q, want %q", tt.err, got, tt.want)
 		}
 	}
 }

@@ -28,13 +28,15 @@ type Config struct {
 	TenantPublishRate   int64  // bytes a second that a tenant may publish; 0: no limit
 	TenantLogBytes      int64  // bytes that a tenant may have in the log; 0: no limit
 	LogLevel            string // debug, info, warn or error
+	MaxCatchUps         int    // webhook catch-ups at a time; each takes about 190 KiB
+	MaxFiles            int    // S3 files uploaded at a time; each takes about 5 MiB
 }
 
 // DefaultConfig returns the default configuration.
 func DefaultConfig() Config {
 	return Config{
 		Settings: settings.Default(), Addr: "127.0.0.1:8080", MetricsIntegrations: 20, Data: "./.sluice", LogLevel: "info",
-		DiskReserve: defaultReserve, TenantPublishRate: 10 << 20,
+		DiskReserve: defaultReserve, TenantPublishRate: 10 << 20, MaxCatchUps: 256, MaxFiles: 16,
 	}
 }
 
@@ -53,6 +55,8 @@ func (c *Config) Rows() []settings.Setting {
 		settings.Size("tenant-publish-rate", "bytes a second that a tenant may publish, ten times that at once; 0: no limit", &c.TenantPublishRate),
 		settings.Size("tenant-log-bytes", "bytes that a tenant may have in the log; 0: no limit", &c.TenantLogBytes),
 		settings.Text("log-level", "debug (logs every delivery), info, warn or error", &c.LogLevel),
+		settings.Count("max-catch-ups", "webhook integrations that catch up at a time; a tenant gets at most half", &c.MaxCatchUps),
+		settings.Count("max-files", "S3 files uploaded at a time; a tenant gets at most half", &c.MaxFiles),
 	}, c.Table()...)
 }
 
@@ -68,6 +72,12 @@ func (c *Config) Validate() error {
 	}
 	if c.Connections < 0 {
 		errs = append(errs, fmt.Errorf("SLUICE_MAX_CONNECTIONS is %d; it must be greater than 0, or 0 for a quarter of the open files allowed", c.Connections))
+	}
+	if c.MaxCatchUps <= 0 {
+		errs = append(errs, fmt.Errorf("SLUICE_MAX_CATCH_UPS is %d; it must be greater than 0", c.MaxCatchUps))
+	}
+	if c.MaxFiles <= 0 {
+		errs = append(errs, fmt.Errorf("SLUICE_MAX_FILES is %d; it must be greater than 0", c.MaxFiles))
 	}
 	if c.Data == "" {
 		errs = append(errs, errors.New("SLUICE_DATA is empty; set it to a directory"))

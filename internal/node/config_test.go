@@ -28,6 +28,8 @@ func TestConfigValidate(t *testing.T) {
 		{"issuer on loopback", func(c *Config) { c.Issuer, c.Audience = "http://127.0.0.1:9/", "sluice" }, ""},
 		{"issuer without audience", func(c *Config) { c.Issuer = "https://id.example.com/" }, "must be set together"},
 		{"log level", func(c *Config) { c.LogLevel = "loud" }, "SLUICE_LOG_LEVEL is \"loud\""},
+		{"no catch-ups", func(c *Config) { c.MaxCatchUps = 0 }, "SLUICE_MAX_CATCH_UPS is 0; it must be greater than 0"},
+		{"no files", func(c *Config) { c.MaxFiles = -1 }, "SLUICE_MAX_FILES is -1; it must be greater than 0"},
 		{"shared setting", func(c *Config) { c.Lanes = 0 }, "SLUICE_LANES is 0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -82,6 +84,8 @@ func TestNamesOfTheNodesSettings(t *testing.T) {
 		"--tenant-publish-rate SLUICE_TENANT_PUBLISH_RATE=10MiB",
 		"--tenant-log-bytes SLUICE_TENANT_LOG_BYTES=0",
 		"--log-level SLUICE_LOG_LEVEL=info",
+		"--max-catch-ups SLUICE_MAX_CATCH_UPS=256",
+		"--max-files SLUICE_MAX_FILES=16",
 	}
 	config := DefaultConfig()
 	var got []string

@@ -4,7 +4,8 @@ import (
 	"container/list"
 	"net"
 	"sync"
-	"syscall"
+
+	"github.com/sluicehq/sluice/internal/descriptors"
 )
 
 // mostConnections bounds the default limit: a connection takes about 25 KiB of memory.
@@ -16,12 +17,7 @@ const metricsConnections = 32
 // defaultConnections returns a quarter of the descriptors that this process may open, at
 // most mostConnections. The rest is for calls to receivers, and for the database.
 func defaultConnections() int {
-	// The Go runtime has raised the soft limit to the hard limit.
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return mostConnections
-	}
-	return int(max(1, min(limit.Cur/4, mostConnections)))
+	return max(1, min(descriptors.Limit()/4, mostConnections))
 }
 
 // connections limits the connections of a server. A newcomer beyond the limit takes the

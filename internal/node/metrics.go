@@ -31,7 +31,7 @@ var attemptBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1
 
 // newMetrics returns metrics with the lags of the given number of integrations, those that
 // are furthest behind, and totals of all.
-func newMetrics(lags func(context.Context) ([]lag, error), integrations int) *metrics {
+func newMetrics(lags func(context.Context) ([]lag, error), integrations int, p places) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		published: prometheus.NewCounter(prometheus.CounterOpts{
@@ -44,7 +44,7 @@ func newMetrics(lags func(context.Context) ([]lag, error), integrations int) *me
 			Name: "sluice_in_flight", Help: "Calls to receivers in flight.",
 		}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sluice_events_attempted_total", Help: "Events in attempts, by sink and outcome: delivered, rejected, retry (failed, will be retried), interrupted.",
+			Name: "sluice_events_attempted_total", Help: "Events in attempts, by sink and outcome: delivered, rejected, retry (failed, will be retried), interrupted, unsent (no descriptor or port for a connection).",
 		},
 			[]string{"sink", "outcome"}),
 		attemptSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -53,7 +53,7 @@ func newMetrics(lags func(context.Context) ([]lag, error), integrations int) *me
 			[]string{"sink"}),
 	}
 	m.registry.MustRegister(m.published, m.publishSeconds, m.inFlight, m.events, m.attemptSeconds,
-		&lagCollector{lags: lags, most: integrations}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		&lagCollector{lags: lags, most: integrations}, p, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

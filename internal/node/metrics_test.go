@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/quota"
@@ -37,16 +38,23 @@ func scrape(t *testing.T, m *metrics) (int, []string) {
 	return rec.Code, lines
 }
 
+func defaultPlaces() places {
+	config := DefaultConfig()
+	return newPlaces(&config)
+}
+
 // Dashboards and alarms are made with these names and labels.
 func TestNamesOfMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hook, bucket := &integration.Integration{}, &integration.Integration{S3: &integration.S3{}}
+		shared := defaultPlaces()
 		m := newMetrics(func(context.Context) ([]lag, error) {
 			return []lag{
 				{tenant: "acme", integration: "behind", events: 3, oldest: time.Now().Add(-90 * time.Second)},
 				{tenant: "acme", integration: "even"},
 			}, nil
-		}, 20)
+		}, 20, shared)
+		shared.steps[delivery.Export].Take("acme", nil)
 		m.published.Add(5)
 		m.publishSeconds.Observe(0.25)
 		for range 6 {
@@ -87,6 +95,18 @@ func TestNamesOfMetrics(t *testing.T) {
 			`sluice_lag_seconds{integration="even",tenant="acme"} 0`,
 			`# TYPE sluice_lag_seconds_max gauge`,
 			`sluice_lag_seconds_max 90`,
+			`# TYPE sluice_places_taken gauge`,
+			`sluice_places_taken{bound="calls"} 0`,
+			`sluice_places_taken{bound="catch_ups"} 0`,
+			`sluice_places_taken{bound="files"} 1`,
+			`sluice_places_taken{bound="probes"} 0`,
+			`sluice_places_taken{bound="reads"} 0`,
+			`# TYPE sluice_places_waiting gauge`,
+			`sluice_places_waiting{bound="calls"} 0`,
+			`sluice_places_waiting{bound="catch_ups"} 0`,
+			`sluice_places_waiting{bound="files"} 0`,
+			`sluice_places_waiting{bound="probes"} 0`,
+			`sluice_places_waiting{bound="reads"} 0`,
 			`# TYPE sluice_publish_seconds histogram`,
 			`sluice_publish_seconds_sum 0.25`,
 			`sluice_publish_seconds_count 1`,
@@ -99,9 +119,10 @@ func TestNamesOfMetrics(t *testing.T) {
 
 // If the database cannot be read, only the lags are missing.
 func TestMetricsWithoutLags(t *testing.T) {
-	m := newMetrics(func(context.Context) ([]lag, error) { return nil, errors.New("the disk is gone") }, 20)
+	m := newMetrics(func(context.Context) ([]lag, error) { return nil, errors.New("the disk is gone") }, 20, defaultPlaces())
 	m.published.Add(5)
 	status, got := scrape(t, m)
+	got = slices.DeleteFunc(got, func(line string) bool { return strings.Contains(line, "sluice_places_") })
 	want := []string{
 		`# TYPE sluice_events_published_total counter`, `sluice_events_published_total 5`,
 		`# TYPE sluice_in_flight gauge`, `sluice_in_flight 0`,
@@ -115,7 +136,7 @@ func TestMetricsWithoutLags(t *testing.T) {
 func TestPublishedEventsAreCounted(t *testing.T) {
 	n := openNode(t, t.TempDir())
 	defer closeNode(t, n)
-	m := newMetrics(func(context.Context) ([]lag, error) { return nil, nil }, 20)
+	m := newMetrics(func(context.Context) ([]lag, error) { return nil, nil }, 20, defaultPlaces())
 	p := publisher{publish.New(n.log, n.config.Settings), m, &quota.Quota{}}
 	if _, err := p.Publish(t.Context(), "acme", publish.NDJSON, []byte(strings.Repeat(`{"name":"order.created","payload":{}}`+"\n", 3))); err != nil {
 		t.Fatal(err)
@@ -139,7 +160,7 @@ func TestMetricsHaveTheWorstIntegrationsAndTotals(t *testing.T) {
 			all = append(all, lag{tenant: "acme", integration: fmt.Sprint("hook-", i), events: i, oldest: time.Now().Add(-time.Duration(i) * time.Millisecond)})
 		}
 		all = append(all, lag{tenant: "beta", integration: "even"}, lag{tenant: "beta", integration: "ahead", events: 1, oldest: time.Now().Add(time.Second)})
-		m := newMetrics(func(context.Context) ([]lag, error) { return slices.Clone(all), nil }, 3)
+		m := newMetrics(func(context.Context) ([]lag, error) { return slices.Clone(all), nil }, 3, defaultPlaces())
 		_, got := scrape(t, m)
 		got = slices.DeleteFunc(got, func(line string) bool {
 			return !strings.HasPrefix(line, "sluice_lag") && !strings.HasPrefix(line, "sluice_integ")
@@ -180,7 +201,7 @@ func TestScrapesShareOneReading(t *testing.T) {
 			readings++
 			time.Sleep(takes)
 			return []lag{{tenant: "acme", integration: "hook", events: readings}}, nil
-		}, 20)
+		}, 20, defaultPlaces())
 		h := m.handler()
 		scrapeBy := func(want int) {
 			t.Helper()

@@ -17,10 +17,10 @@ import (
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/node/operator"
-	"github.com/sluicehq/sluice/internal/sink/catalog"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 	store "github.com/sluicehq/sluice/internal/store/sqlite"
 	"github.com/sluicehq/sluice/internal/version"
+	"github.com/sluicehq/sluice/internal/worker"
 )
 
 // A shutdown takes at most shutdownTimeout: shutdownGrace for calls in flight, the
@@ -29,9 +29,6 @@ const (
 	shutdownTimeout = 10 * time.Second
 	shutdownGrace   = 5 * time.Second
 )
-
-// exportSlots limits the files written concurrently; each needs up to 5 MiB of memory.
-const exportSlots = 16
 
 // Node is a running node.
 type Node struct {
@@ -44,9 +41,10 @@ type Node struct {
 	life     *lifecycle.Service
 	engine   *delivery.Engine
 	schedule *scheduler
+	places   places
 	runner   *runner // nil until resume has finished
 	verifier auth.Verifier
-	sinks    *catalog.Sinks
+	registry *worker.Registry
 	server   *http.Server
 	listener *connections
 
@@ -102,7 +100,7 @@ func (n *Node) resume(ctx context.Context) error {
 	}
 	n.schedule.Schedule(keys...)
 	n.serveOperator()
-	n.runner = startRunner(n.engine, n.schedule, n.logger)
+	n.runner = startRunner(n.engine, n.schedule, n.places.steps, n.logger)
 	maintenanceCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stopMaintenance = stop
 	n.maintenance.Go(func() { n.maintain(maintenanceCtx) })
@@ -184,8 +182,8 @@ func (n *Node) close() error {
 	}
 	<-delivered
 	n.maintenance.Wait()
-	if n.sinks != nil {
-		n.sinks.Close()
+	if n.registry != nil {
+		n.registry.Close()
 	}
 	if n.db != nil {
 		errs = append(errs, n.db.Close())

@@ -42,7 +42,8 @@ func (n *Node) open(ctx context.Context) error {
 	if n.verifier, err = n.openVerifier(); err != nil {
 		return err
 	}
-	metrics := newMetrics(n.lags, n.config.MetricsIntegrations)
+	n.places = newPlaces(&n.config)
+	metrics := newMetrics(n.lags, n.config.MetricsIntegrations, n.places)
 	rejects := n.buildDelivery(sealer, metrics)
 	n.buildServers(rejects, metrics)
 	return n.resume(ctx)
@@ -87,28 +88,28 @@ func (n *Node) openData(ctx context.Context) (err error) {
 func (n *Node) buildDelivery(sealer secret.Sealer, metrics *metrics) *rejected.Service {
 	c := &n.config
 	guard := netguard.New(n.policy(), nil)
-	n.sinks = catalog.New(catalog.Options{Guard: guard, Sealer: sealer, Settings: c.Settings, Version: version.Version})
+	sinks := catalog.New(catalog.Options{Guard: guard, Sealer: sealer, Settings: c.Settings, Version: version.Version, Kept: n.places.kept})
 	quietAfter := delivery.QuietAfter(c.Settings)
 	n.schedule = newScheduler()
 	n.log.OnAppend(n.schedule.Grown)
 	n.log.OnAhead(func(by time.Duration) {
 		n.logger.Warn("clock moved backwards; published_at holds until it catches up", "by", by.String())
 	})
-	registry := worker.NewRegistry(worker.Options{
-		Sinks: n.sinks, InFlight: c.InFlight, QuietAfter: quietAfter, Observer: metrics, Logger: n.logger, Now: time.Now,
+	n.registry = worker.NewRegistry(worker.Options{
+		Sinks: sinks, InFlight: c.InFlight, Calls: n.places.calls, QuietAfter: quietAfter, Observer: metrics, Logger: n.logger, Now: time.Now,
 	})
 	n.life = &lifecycle.Service{
 		Store: n.store, Log: n.log, Sealer: sealer, Settings: c.Settings, Now: time.Now,
 		CheckTarget: guard.CheckURL, Schedule: n.schedule.Schedule,
-		Quiesce: registry.Quiesce, QuietAfter: quietAfter,
+		Quiesce: n.registry.Quiesce, QuietAfter: quietAfter,
 	}
 	rejects := rejected.New(rejected.Options{
-		Store: n.store, Integrations: n.life, Targets: registry, Settings: c.Settings, Logger: n.logger, Now: time.Now,
+		Store: n.store, Integrations: n.life, Targets: n.registry, Settings: c.Settings, Logger: n.logger, Now: time.Now,
 	})
 	n.engine = &delivery.Engine{
-		Store: n.store, Log: n.log, Registry: registry, Rejected: rejects, Lifecycle: n.life, Settings: c.Settings,
+		Store: n.store, Log: n.log, Registry: n.registry, Rejected: rejects, Lifecycle: n.life, Settings: c.Settings,
 		Observer: metrics, Logger: n.logger, Now: time.Now, Schedule: n.schedule.Schedule,
-		Grace: shutdownGrace, ExportSlots: make(chan struct{}, exportSlots),
+		Grace: shutdownGrace, Reads: n.places.reads,
 	}
 	return rejects
 }

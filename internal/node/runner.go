@@ -9,24 +9,25 @@ import (
 	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
-	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/fairshare"
 )
 
 // runner runs what is scheduled: one goroutine for each partition with live
-// delivery and one for each cursor. It does what Kinesis and Step Functions do on
-// AWS.
+// delivery, and one for each step of a cursor, for which there are so many places. It
+// does what Kinesis and Step Functions do on AWS.
 type runner struct {
 	engine    *delivery.Engine
 	scheduler *scheduler
+	steps     [delivery.Kinds]*fairshare.Limiter
 	logger    *slog.Logger
 	cancel    context.CancelFunc
 	running   sync.WaitGroup
 }
 
 // startRunner starts a runner, which runs until stop.
-func startRunner(engine *delivery.Engine, s *scheduler, logger *slog.Logger) *runner {
+func startRunner(engine *delivery.Engine, s *scheduler, steps [delivery.Kinds]*fairshare.Limiter, logger *slog.Logger) *runner {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &runner{engine: engine, scheduler: s, logger: logger, cancel: cancel}
+	r := &runner{engine: engine, scheduler: s, steps: steps, logger: logger, cancel: cancel}
 	r.running.Go(func() { r.run(ctx) })
 	return r
 }
@@ -38,13 +39,26 @@ func (r *runner) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		live, cursors := r.scheduler.take()
+		live, due := r.scheduler.take()
 		for p, end := range live {
 			r.running.Go(func() { r.deliverLive(ctx, p, end) })
 		}
-		for k, changed := range cursors {
-			r.running.Go(func() { r.advance(ctx, k, changed) })
+		for _, t := range due {
+			r.admit(ctx, t)
 		}
+	}
+}
+
+// admit starts a step of a cursor once there is a place for it.
+func (r *runner) admit(ctx context.Context, t *task) {
+	places := r.steps[t.kind]
+	start := func() {
+		place := delivery.NewPlace(t.kind, places, t.key.Tenant)
+		r.running.Go(func() { r.advance(ctx, t, place) })
+	}
+	t.waiter.Granted = start
+	if places.Take(t.key.Tenant, &t.waiter) {
+		start()
 	}
 }
 
@@ -62,53 +76,45 @@ func (r *runner) deliverLive(ctx context.Context, p event.Partition, end *delive
 		case ctx.Err() == nil:
 			failures++
 			r.logger.Error("live delivery failed; will retry from the low watermark", "tenant", p.Tenant, "lane", p.Lane, "error", err)
-			backOff(ctx, failures, nil)
+			_ = backoff.Wait(ctx, delay(failures))
 		}
 	}
 }
 
-// advance advances a cursor until nothing is left to do.
-func (r *runner) advance(ctx context.Context, k handoff.Key, changed chan struct{}) {
-	logged := ""
-	failures := 0
-	for {
-		next, err := r.engine.Advance(ctx, k)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			failures++
-			if logged != err.Error() { // log a repeated error once
-				logged = err.Error()
-				r.logger.Error("catch-up failed; will retry", "tenant", k.Tenant, "integration", k.Integration, "lane", k.Lane, "error", err)
-			}
-			backOff(ctx, failures, changed)
-		case !next.Done:
-			failures, logged = 0, ""
-			sleep(ctx, next.Wait, changed)
-		case r.scheduler.endCursor(k):
-			return
-		}
-	}
-}
-
-// backOff waits after an internal error: 200 ms, doubling to 30 s. It ends early
-// if the cursor changes or ctx ends.
-func backOff(ctx context.Context, failures int, changed <-chan struct{}) {
-	sleep(ctx, backoff.Ceiling(200*time.Millisecond, failures, 30*time.Second), changed)
-}
-
-func sleep(ctx context.Context, d time.Duration, changed <-chan struct{}) {
-	if d <= 0 {
+// advance runs one step of a cursor.
+func (r *runner) advance(ctx context.Context, t *task, place *delivery.Place) {
+	defer place.GiveBack() // last, so that the task goes behind those that wait
+	if ctx.Err() != nil {
 		return
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-changed:
-	case <-ctx.Done():
+	r.scheduler.begin(t)
+	next, err := r.engine.AdvanceIn(ctx, t.key, place)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		t.failures++
+		r.report(t, err)
+		r.scheduler.again(t, delay(t.failures))
+	case next.Done:
+		r.scheduler.end(t)
+	default:
+		t.failures, t.logged, t.kind = 0, "", next.Kind
+		r.scheduler.again(t, next.Wait)
 	}
+}
+
+// report logs the failure of a step, a repeated one once.
+func (r *runner) report(t *task, err error) {
+	if t.logged == err.Error() {
+		return
+	}
+	t.logged = err.Error()
+	r.logger.Error("catch-up failed; will retry", "tenant", t.key.Tenant, "integration", t.key.Integration, "lane", t.key.Lane, "error", err)
+}
+
+// delay is how long to back off after an internal error: 200 ms, doubling to 30 s.
+func delay(failures int) time.Duration {
+	return backoff.Ceiling(200*time.Millisecond, failures, 30*time.Second)
 }
 
 // stop shuts down gracefully and returns when no goroutine is left.

@@ -2,9 +2,11 @@ package node
 
 import (
 	"sync"
+	"time"
 
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/handoff"
 )
 
@@ -15,17 +17,34 @@ type scheduler struct {
 	mu      sync.Mutex
 	closed  bool
 	live    map[event.Partition]*delivery.LogEnd // being delivered, or in newLive
-	cursors map[handoff.Key]chan struct{}        // being advanced, or in newCursors; signaled when the cursor changes
+	cursors map[handoff.Key]*task
 
-	newLive    []event.Partition // not started yet
-	newCursors []handoff.Key     // not started yet
-	ready      chan struct{}     // signaled when newLive or newCursors grows
+	newLive []event.Partition // not started yet
+	due     []*task           // not given to the runner yet
+	ready   chan struct{}     // signaled when newLive or due grows
+}
+
+// task is a cursor that is in the scheduler's due, waits for a place, is being advanced,
+// or waits until it is due. While it waits it has no goroutine.
+type task struct {
+	key    handoff.Key
+	waiter fairshare.Waiter // for a place
+
+	// The scheduler guards these.
+	timer   *time.Timer // runs until it is due; nil otherwise
+	running bool        // from when it waits for a place
+	changed bool        // since it began to run
+
+	// These are of the goroutine that advances it.
+	kind     delivery.Kind // of its next step
+	failures int           // in a row
+	logged   string        // the last error
 }
 
 func newScheduler() *scheduler {
 	return &scheduler{
 		live:    make(map[event.Partition]*delivery.LogEnd),
-		cursors: make(map[handoff.Key]chan struct{}),
+		cursors: make(map[handoff.Key]*task),
 		ready:   make(chan struct{}, 1),
 	}
 }
@@ -51,19 +70,26 @@ func (s *scheduler) Schedule(keys ...handoff.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range keys {
-		if changed := s.cursors[k]; changed != nil {
-			select {
-			case changed <- struct{}{}:
-			default:
-			}
-			continue
-		}
-		if s.closed {
+		t := s.cursors[k]
+		switch {
+		case t == nil && s.closed:
 			return
+		case t == nil:
+			t = &task{key: k}
+			s.cursors[k] = t
+			s.enqueue(t)
+		case t.running:
+			t.changed = true
+		case t.timer != nil && t.timer.Stop():
+			s.enqueue(t)
 		}
-		s.cursors[k] = make(chan struct{}, 1)
-		s.newCursors = append(s.newCursors, k)
 	}
+}
+
+// enqueue gives a task to the runner. s.mu is held.
+func (s *scheduler) enqueue(t *task) {
+	t.timer = nil
+	s.due = append(s.due, t)
 	s.notify()
 }
 
@@ -75,18 +101,19 @@ func (s *scheduler) notify() {
 }
 
 // take removes and returns the work that is not started yet.
-func (s *scheduler) take() (live map[event.Partition]*delivery.LogEnd, cursors map[handoff.Key]chan struct{}) {
+func (s *scheduler) take() (live map[event.Partition]*delivery.LogEnd, due []*task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	live, cursors = make(map[event.Partition]*delivery.LogEnd), make(map[handoff.Key]chan struct{})
+	live = make(map[event.Partition]*delivery.LogEnd)
 	for _, p := range s.newLive {
 		live[p] = s.live[p]
 	}
-	for _, k := range s.newCursors {
-		cursors[k] = s.cursors[k]
+	due = s.due
+	for _, t := range due {
+		t.running = true
 	}
-	s.newLive, s.newCursors = nil, nil
-	return live, cursors
+	s.newLive, s.due = nil, nil
+	return live, due
 }
 
 // endLive marks live delivery of a partition as done, unless its log has grown
@@ -101,17 +128,41 @@ func (s *scheduler) endLive(p event.Partition, segment uint64) bool {
 	return true
 }
 
-// endCursor removes a cursor, unless it has changed since. It reports whether it
-// did.
-func (s *scheduler) endCursor(k handoff.Key) bool {
+// begin is called before each step: it will see what has changed until now.
+func (s *scheduler) begin(t *task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	select {
-	case <-s.cursors[k]:
-		return false
-	default:
-		delete(s.cursors, k)
-		return true
+	t.changed = false
+}
+
+// end forgets a cursor with nothing left to do, unless it has changed since its step
+// began.
+func (s *scheduler) end(t *task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.running = false
+	if t.changed {
+		s.enqueue(t)
+		return
+	}
+	delete(s.cursors, t.key)
+}
+
+// again schedules a cursor's next step after a wait, or at once if it has changed since
+// the last one began.
+func (s *scheduler) again(t *task, wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.running = false
+	switch {
+	case t.changed || wait <= 0:
+		s.enqueue(t)
+	case !s.closed:
+		t.timer = time.AfterFunc(wait, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.enqueue(t)
+		})
 	}
 }
 
@@ -120,4 +171,9 @@ func (s *scheduler) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	for _, t := range s.cursors {
+		if t.timer != nil {
+			t.timer.Stop()
+		}
+	}
 }

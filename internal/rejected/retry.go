@@ -9,6 +9,7 @@ import (
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/store"
+	"github.com/sluicehq/sluice/internal/worker"
 )
 
 // clockSlack is how far the clocks of two hosts may differ.
@@ -17,7 +18,8 @@ const clockSlack = time.Second
 // Retry sends a rejected event again immediately, even if the integration is
 // stopped, and removes it from the list once it is delivered. Errors besides
 // NotFound: problem.RetryInProgress while another retry of the event is in flight,
-// problem.ReceiverFailed if the receiver fails again.
+// problem.ReceiverFailed if the receiver fails again, problem.Unavailable if no call
+// can be made.
 func (s *Service) Retry(ctx context.Context, tenant, id, eventID string) error {
 	in, err := s.Integrations.Get(ctx, tenant, id)
 	if err != nil {
@@ -35,6 +37,11 @@ func (s *Service) Retry(ctx context.Context, tenant, id, eventID string) error {
 	if err != nil {
 		return err
 	}
+	give, err := s.reserve(ctx, target)
+	if err != nil {
+		return err
+	}
+	defer give()
 	h := store.HistoryOf(in)
 	r.RetryUntil = s.Now().Add(s.Settings.WebhookTimeout + clockSlack)
 	err = s.Store.Commit(ctx, store.PutRejected{History: h, Rejected: r})
@@ -54,6 +61,16 @@ func (s *Service) Retry(ctx context.Context, tenant, id, eventID string) error {
 	return s.failed(ctx, h, r, v)
 }
 
+// reserve takes a place for the call. It waits for as long as the call may take.
+func (s *Service) reserve(ctx context.Context, t *worker.Target) (give func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Settings.WebhookTimeout)
+	defer cancel()
+	if give, err = t.Reserve(ctx); err != nil {
+		return nil, problem.Wrap(err, problem.Unavailable, "Too many calls to receivers are in flight (SLUICE_MAX_CALLS). Try again later.")
+	}
+	return give, nil
+}
+
 // delivered removes an event from the list.
 func (s *Service) delivered(ctx context.Context, h store.History, r *integration.Rejected) error {
 	return store.Transact(func() error {
@@ -71,13 +88,16 @@ func (s *Service) delivered(ctx context.Context, h store.History, r *integration
 
 // failed counts the attempt and ends the retry's lease.
 func (s *Service) failed(ctx context.Context, h store.History, r *integration.Rejected, v sink.Verdict) error {
-	if v.Outcome != sink.Interrupted {
+	if v.Outcome == sink.Retry || v.Outcome == sink.Rejected {
 		r.Attempts++
 	}
 	r.RetryUntil = time.Time{}
 	err := s.Store.Commit(ctx, store.PutRejected{History: h, Rejected: r})
 	if err != nil && !errors.Is(err, store.ErrConflict) {
 		return err
+	}
+	if v.Outcome == sink.Unsent {
+		return problem.New(problem.Unavailable, "The service cannot open a connection to a receiver at present. Try again later.")
 	}
 	return problem.New(problem.ReceiverFailed, "The receiver failed again; event %s stays in the list. %s", r.Event.ID, v.Reason)
 }

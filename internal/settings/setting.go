@@ -8,7 +8,7 @@ import (
 )
 
 // Setting is one row of a table of settings. It implements flag.Value and
-// pflag.Value. Create one with Count, Duration, Size, Text or Bool; setting it
+// pflag.Value. Create one with Count, Bound, Duration, Size, Text or Bool; setting it
 // sets the variable it was created with.
 type Setting struct {
 	Name string // of the flag: "max-integrations"
@@ -46,6 +46,22 @@ func (v *count) Set(s string) error {
 		return fmt.Errorf("%q is not an integer", s)
 	}
 	*v = count(n)
+	return nil
+}
+
+type bound int
+
+// Bound returns a row for an integer of which 0 stands for what the system allows.
+func Bound(name, doc string, to *int) Setting { return Setting{name, doc, (*bound)(to)} }
+
+func (v *bound) String() string { return strconv.Itoa(int(*v)) }
+func (v *bound) Type() string   { return "count" }
+func (v *bound) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
+		return fmt.Errorf("%q is not an integer of at least 0", s)
+	}
+	*v = bound(n)
 	return nil
 }
 

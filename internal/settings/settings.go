@@ -17,6 +17,7 @@ type Settings struct {
 	TemporaryGrace      time.Duration
 	WebhookTimeout      time.Duration
 	InFlight            int
+	MaxCalls            int
 	FollowBudget        time.Duration
 	RetryMin            time.Duration
 	RetryMax            time.Duration
@@ -68,6 +69,7 @@ func (s *Settings) Table() []Setting {
 		Duration("temporary-grace", "how long a finished replay is kept before it is deleted", &s.TemporaryGrace),
 		Duration("webhook-timeout", "how long a receiver may take to respond", &s.WebhookTimeout),
 		Count("in-flight", "concurrent calls per integration", &s.InFlight),
+		Bound("max-calls", "concurrent calls of the process, shared fairly between tenants (0: by the limit of open files, up to 2048)", &s.MaxCalls),
 		Duration("follow-budget", "how long live delivery waits for a slow integration before moving it to catch-up", &s.FollowBudget),
 		Duration("retry-min", "upper bound of the first retry delay; doubles with each failure", &s.RetryMin),
 		Duration("retry-max", "upper bound of every retry delay", &s.RetryMax),
@@ -94,6 +96,9 @@ func (s *Settings) Validate() []error {
 		if p, ok := row.value.(interface{ positive() bool }); ok && !p.positive() {
 			errs = append(errs, fmt.Errorf("%s is %s; it must be greater than 0", row.Env(), row.String()))
 		}
+	}
+	if s.MaxCalls == 1 {
+		errs = append(errs, errors.New("SLUICE_MAX_CALLS is 1; it must be at least 2, as half of them are for receivers that fail, or 0 for the default"))
 	}
 	if s.RetryMax < s.RetryMin {
 		errs = append(errs, fmt.Errorf("SLUICE_RETRY_MAX is %v; it must be at least SLUICE_RETRY_MIN, which is %v", s.RetryMax, s.RetryMin))

@@ -18,6 +18,7 @@ func TestTableIsTheContract(t *testing.T) {
 		"SLUICE_TEMPORARY_GRACE=24h",
 		"SLUICE_WEBHOOK_TIMEOUT=10s",
 		"SLUICE_IN_FLIGHT=16",
+		"SLUICE_MAX_CALLS=0",
 		"SLUICE_FOLLOW_BUDGET=5s",
 		"SLUICE_RETRY_MIN=1s",
 		"SLUICE_RETRY_MAX=5m",
@@ -85,6 +86,7 @@ func TestValidate(t *testing.T) {
 		"body memory":       {func(s *Settings) { s.MaxBodyMemory = 23_019_519 }, "SLUICE_MAX_BODY_MEMORY is 23019519; it must be at least 23019520: a tenant gets half"},
 		"too many lanes":    {func(s *Settings) { s.Lanes = MaxLanes + 1 }, "SLUICE_LANES is 33; it must be at most 32"},
 		"too many rejected": {func(s *Settings) { s.MaxRejected = 1001 }, "SLUICE_MAX_REJECTED is 1001; it must be at most 1000,"},
+		"a single call":     {func(s *Settings) { s.MaxCalls = 1 }, "SLUICE_MAX_CALLS is 1; it must be at least 2,"},
 		"no tenant claim":   {func(s *Settings) { s.TenantClaim = "" }, "SLUICE_TENANT_CLAIM is empty"},
 	} {
 		s := Default()
@@ -191,6 +193,7 @@ func TestNamesOfFlagsAndKeys(t *testing.T) {
 		"--temporary-grace temporary_grace duration",
 		"--webhook-timeout webhook_timeout duration",
 		"--in-flight in_flight count",
+		"--max-calls max_calls count",
 		"--follow-budget follow_budget duration",
 		"--retry-min retry_min duration",
 		"--retry-max retry_max duration",

@@ -22,25 +22,27 @@ const (
 	Rejected                       // the receiver will never accept the event
 	Retry                          // the receiver failed: back off and try again
 	Interrupted                    // our side ended the attempt (shutdown, stop, leave); it does not count
+	Unsent                         // our side has no descriptor or port for a connection; it does not count
 )
 
 // String returns the outcome as a word for logs and metrics.
 func (o Outcome) String() string {
-	return [...]string{"unknown", "delivered", "rejected", "retry", "interrupted"}[o]
+	return [...]string{"unknown", "delivered", "rejected", "retry", "interrupted", "unsent"}[o]
 }
 
 // Verdict is the result of one attempt.
 type Verdict struct {
 	Outcome Outcome
 	// Reason is a sentence for the integration's log, set for Rejected and Retry.
-	// It names the target and the cause and never contains a secret.
+	// It names the target and the cause and never contains a secret. With Unsent it
+	// is what our side lacks, for the operator.
 	Reason string
 	// RetryAfter is how long the receiver asked us to wait; 0 if it did not. At
 	// most an hour.
 	RetryAfter time.Duration
 	// Status is the receiver's HTTP status; 0 if there was no response.
 	Status int
-	// Unknown, with Retry or Interrupted, says that the file may still be stored,
+	// Unknown, with any other outcome than Delivered, says that the file may still be stored,
 	// now or later: its last request was sent and got no response.
 	Unknown bool
 }
@@ -51,6 +53,14 @@ type Verdict struct {
 // for concurrent use.
 type Sender interface {
 	Send(ctx context.Context, e *event.Event, attempt int) Verdict
+	Closer
+}
+
+// Closer gives connections back.
+type Closer interface {
+	// Close closes the connections that no call uses; those in use are closed after
+	// their call. The sink can still be used.
+	Close()
 }
 
 // Exporter delivers events of one integration as whole files: an S3 bucket.
@@ -66,6 +76,7 @@ type Exporter interface {
 	// last call to the return. If confirm fails, Export returns Interrupted:
 	// Unknown if the request was sent; otherwise the file is abandoned.
 	Export(ctx context.Context, f File, confirm func(context.Context, handoff.Upload) error) Verdict
+	Closer
 }
 
 // File is what an Exporter writes.

@@ -5,15 +5,17 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// Options are what a Registry needs. All but Observer are required.
+// Options are what a Registry needs. All but Calls and Observer are required.
 type Options struct {
 	Sinks    sink.Sinks
-	InFlight int // calls at a time to one integration, SLUICE_IN_FLIGHT
+	InFlight int    // calls at a time to one integration, SLUICE_IN_FLIGHT
+	Calls    *Calls // calls at a time to all of them, SLUICE_MAX_CALLS; nil for no bound
 	// QuietAfter is how long after a stop an actor that read the state before the
 	// stop may still try to begin.
 	QuietAfter time.Duration
@@ -28,6 +30,8 @@ type Options struct {
 type Registry struct {
 	options Options
 	targets targets
+
+	shortLogged atomic.Int64 // when a shortage of this process was last logged, in Unix nanoseconds
 
 	mu      sync.Mutex
 	active  map[id]map[*activity]struct{}
@@ -78,6 +82,13 @@ func (r *Registry) Begin(tenant, integration string, generation uint64, halt, ab
 	return func() { r.end(key, a) }, true
 }
 
+// Close gives back the connections that no call uses.
+func (r *Registry) Close() {
+	for _, t := range r.targets.all() {
+		t.close()
+	}
+}
+
 func (r *Registry) end(key id, a *activity) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -124,9 +135,11 @@ func (r *Registry) Quiesce(ctx context.Context, tenant, integration string, gene
 }
 
 // stop keeps generations below the given one from beginning, forgets their
-// secrets, and returns their activities.
+// secrets and idle connections, and returns their activities.
 func (r *Registry) stop(key id, generation uint64) []*activity {
-	r.targets.forget(key, generation)
+	if t := r.targets.forget(key, generation); t != nil {
+		t.close()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.options.Now()

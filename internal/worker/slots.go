@@ -3,34 +3,68 @@ package worker
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
+
+	"github.com/sluicehq/sluice/internal/fairshare"
 )
 
-// Slots limits the calls in flight of one integration. Its workers in all lanes
-// share it. It is safe for concurrent use.
+// Slots limits the calls in flight of one integration, each of which also has one of
+// the process's places. Its workers in all lanes share it. It is safe for concurrent
+// use.
 type Slots struct {
-	size int
+	size   int
+	tenant string
+	calls  *Calls
+	// responding says that the receiver responded to the last attempt, with a delivery
+	// or a rejection.
+	responding atomic.Bool
 
 	mu      sync.Mutex
 	free    int
 	waiting []*Worker // for a slot, in order
 }
 
-// NewSlots returns slots for size calls at a time.
-func NewSlots(size int) *Slots { return &Slots{size: size, free: size} }
+// NewSlots returns slots for size calls at a time to an integration of the tenant.
+func NewSlots(size int, tenant string, calls *Calls) *Slots {
+	return &Slots{size: size, free: size, tenant: tenant, calls: calls}
+}
 
-// take reserves a slot for one call. If none is free, it returns false and the
-// worker is resumed when one is.
-func (s *Slots) take(w *Worker) bool {
+// take reserves a slot and a place for one call, and returns the place. If there is
+// no slot, the worker is resumed when there is one; if there is no place, its waiter
+// is granted one, which it then claims with a slot. w.mu is held.
+func (s *Slots) take(w *Worker) (place *fairshare.Limiter, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.free > 0 {
-		s.free--
-		return true
+	if !s.available(w) {
+		return nil, false
 	}
-	if !slices.Contains(s.waiting, w) {
+	place = s.calls.of(s.responding.Load())
+	if !place.Take(s.tenant, &w.waiter) {
+		w.awaited = place
+		return nil, false
+	}
+	s.free--
+	return place, true
+}
+
+// claim reserves a slot for a place that was granted. If none is free, the worker is
+// resumed when one is. w.mu is held.
+func (s *Slots) claim(w *Worker) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.available(w) {
+		return false
+	}
+	s.free--
+	return true
+}
+
+// available reports whether a slot is free. If not, the worker waits for one.
+func (s *Slots) available(w *Worker) bool {
+	if s.free == 0 && !slices.Contains(s.waiting, w) {
 		s.waiting = append(s.waiting, w)
 	}
-	return false
+	return s.free > 0
 }
 
 // wanted reports whether another lane waits for a slot.
@@ -40,12 +74,13 @@ func (s *Slots) wanted() bool {
 	return len(s.waiting) > 0
 }
 
-// give frees a slot and resumes workers that wait for one. The caller must not
-// hold the lock of a worker.
-func (s *Slots) give() {
+// give releases a slot and its place, and resumes workers that wait for them. The
+// caller must not hold the lock of a worker.
+func (s *Slots) give(place *fairshare.Limiter) {
 	s.mu.Lock()
 	s.free++
 	s.mu.Unlock()
+	place.Give(s.tenant)
 	for w := s.next(); w != nil; w = s.next() {
 		w.resume()
 	}

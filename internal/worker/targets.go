@@ -3,11 +3,14 @@ package worker
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/sink"
 )
@@ -34,12 +37,45 @@ type Target struct {
 	// this execution environment.
 	Rejections atomic.Int32
 
-	options *Options
+	registry *Registry
 }
 
-// Send makes one attempt and logs it in one line.
+// Reserve takes a place for one call, which give gives back. It waits for one until
+// ctx ends. A worker's calls have their places from Slots.
+func (t *Target) Reserve(ctx context.Context) (give func(), err error) {
+	place, tenant := t.place(), t.Integration.Tenant
+	if err := place.Acquire(ctx, tenant); err != nil {
+		return nil, err
+	}
+	return func() { place.Give(tenant) }, nil
+}
+
+// TryReserve is Reserve without waiting.
+func (t *Target) TryReserve() (give func(), ok bool) {
+	place, tenant := t.place(), t.Integration.Tenant
+	return func() { place.Give(tenant) }, place.Take(tenant, nil)
+}
+
+func (t *Target) place() *fairshare.Limiter {
+	return t.registry.options.Calls.of(t.Slots.responding.Load())
+}
+
+// Record takes note of what an attempt says: of the receiver, which decides where its
+// next call has its place, or of this process.
+func (t *Target) Record(v sink.Verdict) {
+	switch v.Outcome {
+	case sink.Delivered, sink.Rejected:
+		t.Slots.responding.Store(true)
+	case sink.Retry:
+		t.Slots.responding.Store(false)
+	case sink.Unsent:
+		t.registry.short(v.Reason, t.Integration)
+	}
+}
+
+// Send makes one attempt and logs it in one line, unless it is Unsent.
 func (t *Target) Send(ctx context.Context, lane int, e *event.Event, attempt int) sink.Verdict {
-	o, in := t.options, t.Integration
+	o, in := &t.registry.options, t.Integration
 	if o.Observer != nil {
 		o.Observer.AttemptStarted()
 	}
@@ -48,6 +84,9 @@ func (t *Target) Send(ctx context.Context, lane int, e *event.Event, attempt int
 	took := o.Now().Sub(started)
 	if o.Observer != nil {
 		o.Observer.AttemptEnded(in, v, 1, took)
+	}
+	if t.Record(v); v.Outcome == sink.Unsent {
+		return v
 	}
 	level := slog.LevelDebug
 	if v.Outcome != sink.Delivered {
@@ -61,6 +100,29 @@ func (t *Target) Send(ctx context.Context, lane int, e *event.Event, attempt int
 			slog.Int64("took_ms", took.Milliseconds()), slog.Int64("age_ms", started.Sub(e.PublishedAt).Milliseconds()))
 	}
 	return v
+}
+
+// shortInterval is the time between two log lines on what this process lacks.
+const shortInterval = time.Minute
+
+// short tells the operator, at a limited rate, that this process cannot connect.
+func (r *Registry) short(lacks string, in *integration.Integration) {
+	now, last := r.options.Now().UnixNano(), r.shortLogged.Load()
+	if last != 0 && now-last < int64(shortInterval) || !r.shortLogged.CompareAndSwap(last, now) {
+		return
+	}
+	r.options.Logger.Warn("calls to receivers wait, as this process cannot open a connection; raise the limit of open files or lower SLUICE_MAX_CALLS",
+		"reason", lacks, "tenant", in.Tenant, "integration", in.ID)
+}
+
+// close gives the connections back that no call uses.
+func (t *Target) close() {
+	if t.Sender != nil {
+		t.Sender.Close()
+	}
+	if t.Exporter != nil {
+		t.Exporter.Close()
+	}
 }
 
 // targets caches open sinks, so that secrets are decrypted once per generation.
@@ -79,7 +141,7 @@ func (r *Registry) Target(ctx context.Context, in *integration.Integration) (*Ta
 	if t := r.Cached(in.Tenant, in.ID, in.Generation); t != nil {
 		return t, nil
 	}
-	t := &Target{Integration: in, Slots: NewSlots(r.options.InFlight), options: &r.options}
+	t := &Target{Integration: in, Slots: NewSlots(r.options.InFlight, in.Tenant, r.options.Calls), registry: r}
 	var err error
 	if in.S3 != nil {
 		t.Exporter, err = r.options.Sinks.S3(ctx, in)
@@ -89,22 +151,33 @@ func (r *Registry) Target(ctx context.Context, in *integration.Integration) (*Ta
 	if err != nil {
 		return nil, err
 	}
-	key := id{in.Tenant, in.ID}
-	r.targets.mu.Lock()
-	defer r.targets.mu.Unlock()
-	if first := r.targets.open[key]; first != nil {
+	t, old := r.targets.put(t)
+	for _, o := range old {
+		o.close()
+	}
+	return t, nil
+}
+
+// put caches a target, and returns the one to use and those that are no longer cached.
+func (ts *targets) put(t *Target) (use *Target, old []*Target) {
+	key := id{t.Integration.Tenant, t.Integration.ID}
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if first := ts.open[key]; first != nil {
 		switch {
-		case first.Integration.Generation == in.Generation:
+		case first.Integration.Generation == t.Integration.Generation:
 			return first, nil // another lane opened it first: all lanes share its slots
-		case first.Integration.Generation > in.Generation:
+		case first.Integration.Generation > t.Integration.Generation:
 			return t, nil // stopped while it was opened: keep the current one
 		}
+		old = append(old, first)
 	}
-	if r.targets.open == nil || len(r.targets.open) >= maxTargets {
-		r.targets.open = make(map[id]*Target)
+	if ts.open == nil || len(ts.open) >= maxTargets {
+		old = slices.Collect(maps.Values(ts.open))
+		ts.open = make(map[id]*Target)
 	}
-	r.targets.open[key] = t
-	return t, nil
+	ts.open[key] = t
+	return t, old
 }
 
 // Cached returns the open sink of a generation, or nil.
@@ -117,11 +190,22 @@ func (r *Registry) Cached(tenant, integration string, generation uint64) *Target
 	return nil
 }
 
-// forget drops the sink of a generation below the given one.
-func (ts *targets) forget(key id, below uint64) {
+// all returns the open sinks.
+func (ts *targets) all() []*Target {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	if t := ts.open[key]; t != nil && t.Integration.Generation < below {
-		delete(ts.open, key)
+	return slices.Collect(maps.Values(ts.open))
+}
+
+// forget drops the sink of a generation below the given one, and returns it; nil for
+// none.
+func (ts *targets) forget(key id, below uint64) *Target {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t := ts.open[key]
+	if t == nil || t.Integration.Generation >= below {
+		return nil
 	}
+	delete(ts.open, key)
+	return t
 }

@@ -10,8 +10,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/sink"
 )
@@ -23,7 +25,8 @@ type Job struct {
 	// Keep saves what must be saved of a verdict before the event counts as
 	// acknowledged. It returns when its context ends.
 	Keep func(ctx context.Context, e *event.Event, attempt int, v sink.Verdict) error
-	// Slots limits the calls of all workers of the integration together.
+	// Slots limits the calls of all workers of the integration together, and those
+	// of the process.
 	Slots  *Slots
 	Filter event.Filter
 	Start  handoff.AckState // what is acknowledged already
@@ -49,7 +52,8 @@ type Worker struct {
 	mu       sync.Mutex
 	window   *window
 	limit    int       // calls at a time; doubles with each success up to all slots
-	active   int       // calls in flight
+	active   int       // calls in flight, also those that are unsent
+	unsent   int       // calls that wait until our side can connect
 	deadline time.Time // no call is started from then on
 	closed   bool      // no call is started any more
 	failure  *Failure  // of the receiver; no call is started after it
@@ -57,6 +61,9 @@ type Worker struct {
 	acks     int       // events acknowledged
 	movedAt  time.Time // when the oldest buffered segment became the oldest
 	drained  chan struct{}
+
+	waiter  fairshare.Waiter   // for a place in the process
+	awaited *fairshare.Limiter // where it waits; nil if it does not
 }
 
 // Failure is a failed attempt that must be repeated.
@@ -74,6 +81,8 @@ type State struct {
 	Drained  bool      // no call is in flight
 	Idle     bool      // everything it was given is acknowledged
 	Closed   bool      // it starts no calls any more
+	Waiting  bool      // a call waits for a place in the process, or for a connection that our side can make
+	Calling  bool      // a call is with the receiver
 	MovedAt  time.Time // when the oldest buffered segment became the oldest
 	Deadline time.Time // no call is started from then on
 }
@@ -87,6 +96,7 @@ func New(ctx context.Context, job Job) *Worker {
 		window: newWindow(job.Filter, job.Start),
 		limit:  job.Slots.size, movedAt: job.Now(),
 	}
+	w.waiter.Granted = w.granted
 	if job.Probe {
 		w.limit = 1
 	}
@@ -132,6 +142,10 @@ func (w *Worker) Halt() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true
+	w.withdraw()
+	if w.active == 0 {
+		w.changed() // a stop waits for the owner
+	}
 }
 
 // Abandon stops the worker from starting calls and cancels those in flight, whose
@@ -168,6 +182,8 @@ func (w *Worker) State() State {
 		Drained:  w.active == 0,
 		Idle:     w.window.idle(),
 		Closed:   w.closed,
+		Waiting:  w.awaited != nil || w.unsent > 0,
+		Calling:  w.active > w.unsent,
 		MovedAt:  w.movedAt,
 		Deadline: w.deadline,
 	}
@@ -195,20 +211,61 @@ func (w *Worker) Last() uint64 {
 	return w.window.last()
 }
 
-// mayStart reports whether another call may be started. w.mu is held.
-func (w *Worker) mayStart() bool {
+// ended reports whether no call may be started any more. w.mu is held.
+func (w *Worker) ended() bool {
 	select {
 	case <-w.job.Stop:
-		return false
+		return true
 	default:
+		return w.closed || w.failure != nil || w.err != nil
 	}
-	return !w.closed && w.failure == nil && w.err == nil && w.active < w.limit && w.job.Now().Before(w.deadline)
+}
+
+// mayStart reports whether another call may be started now. w.mu is held.
+func (w *Worker) mayStart() bool {
+	return !w.ended() && w.active < w.limit && w.job.Now().Before(w.deadline)
 }
 
 // start starts as many calls as it may. w.mu is held.
 func (w *Worker) start() {
-	for w.mayStart() && w.window.more() && w.job.Slots.take(w) {
-		go w.run(w.take())
+	for w.awaited == nil && w.mayStart() && w.window.more() {
+		place, ok := w.job.Slots.take(w)
+		if !ok {
+			return
+		}
+		go w.run(w.take(), place)
+	}
+}
+
+// granted starts a call in the place that the worker has waited for, or gives it
+// back.
+func (w *Worker) granted() {
+	place, claimed := w.claim()
+	if !claimed {
+		place.Give(w.job.Slots.tenant)
+	}
+}
+
+// claim starts a call in the place that was granted, if it still may.
+func (w *Worker) claim() (place *fairshare.Limiter, claimed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	place, w.awaited = w.awaited, nil
+	if !w.mayStart() || !w.window.more() || !w.job.Slots.claim(w) {
+		return place, false
+	}
+	if w.active == 0 {
+		w.movedAt = w.job.Now() // it was not slow: it had no place
+	}
+	go w.run(w.take(), place)
+	w.start()
+	return place, true
+}
+
+// withdraw ends the waiting for a place. w.mu is held.
+func (w *Worker) withdraw() {
+	if w.awaited.Cancel(&w.waiter) {
+		w.awaited = nil
 	}
 }
 
@@ -226,15 +283,15 @@ func (w *Worker) resume() {
 	w.start()
 }
 
-// run sends one event after another in its slot, until there is none to send or
-// another worker waits for the slot.
-func (w *Worker) run(i item) {
+// run sends one event after another in its slot and place, until there is none to
+// send or another worker waits for one of the two.
+func (w *Worker) run(i item, place *fairshare.Limiter) {
 	for more := true; more; {
-		verdict := w.job.Send(w.ctx, i.event(), i.attempt)
+		verdict := w.send(i)
 		err := w.job.Keep(w.ctx, i.event(), i.attempt, verdict)
-		i, more = w.next(i, verdict, err)
+		i, more = w.next(i, verdict, err, place)
 	}
-	w.job.Slots.give()
+	w.job.Slots.give(place)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.start()
@@ -248,13 +305,53 @@ func (w *Worker) run(i item) {
 	w.changed()
 }
 
+// unsentDelay is the pause before a call is made again that our side could not make.
+const unsentDelay = time.Second
+
+// send makes one attempt. While our side cannot connect it tries again after a
+// pause, which is no attempt of the receiver.
+func (w *Worker) send(i item) sink.Verdict {
+	for {
+		v := w.job.Send(w.ctx, i.event(), i.attempt)
+		if v.Outcome != sink.Unsent {
+			return v
+		}
+		if !w.awaitConnection() {
+			return v
+		}
+	}
+}
+
+// awaitConnection waits before an unsent call is made again. It returns false if the
+// call may not be made any more.
+func (w *Worker) awaitConnection() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unsent++
+	defer func() { w.unsent-- }()
+	for {
+		w.mu.Unlock()
+		err := backoff.Wait(w.ctx, unsentDelay)
+		w.mu.Lock()
+		switch {
+		case err != nil:
+			w.closed = true
+			return false
+		case w.ended():
+			return false
+		case w.job.Now().Before(w.deadline):
+			return true
+		}
+	}
+}
+
 // next records the outcome of a call and returns the next event for its slot.
-func (w *Worker) next(i item, v sink.Verdict, err error) (next item, more bool) {
+func (w *Worker) next(i item, v sink.Verdict, err error, place *fairshare.Limiter) (next item, more bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.record(i, v, err)
 	w.active--
-	if !w.mayStart() || !w.window.more() || w.job.Slots.wanted() {
+	if !w.mayStart() || !w.window.more() || w.job.Slots.wanted() || place.Waiting() > 0 {
 		return item{}, false
 	}
 	next = w.take()
@@ -284,6 +381,9 @@ func (w *Worker) record(i item, v sink.Verdict, err error) {
 		}
 	case v.Outcome == sink.Interrupted:
 		w.closed = true
+	}
+	if w.ended() {
+		w.withdraw()
 	}
 }
 

@@ -43,12 +43,14 @@ func (c *counter) Send(ctx context.Context, e *event.Event, _ int) sink.Verdict 
 	return c.answer(e.ID)
 }
 
+func (c *counter) Close() {}
+
 func workerOver(c *counter, inFlight int, start handoff.AckState, probe bool) (*Worker, chan struct{}) {
 	changed := make(chan struct{}, 1)
 	return New(context.Background(), Job{
 		Send:  c.Send,
 		Keep:  func(context.Context, *event.Event, int, sink.Verdict) error { return nil },
-		Slots: NewSlots(inFlight), Start: start, Probe: probe, Now: time.Now, Changed: changed,
+		Slots: NewSlots(inFlight, "acme", nil), Start: start, Probe: probe, Now: time.Now, Changed: changed,
 	}), changed
 }
 

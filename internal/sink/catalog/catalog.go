@@ -9,6 +9,7 @@ import (
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/sink/keepalive"
 	"github.com/sluicehq/sluice/internal/sink/s3export"
 	"github.com/sluicehq/sluice/internal/sink/webhook"
 )
@@ -19,6 +20,7 @@ type Options struct {
 	Sealer   secret.Sealer     // the one that sealed the integrations' secrets
 	Settings settings.Settings // WebhookTimeout and InFlight
 	Version  string            // for the header User-Agent
+	Kept     int               // connections that are kept between calls, of all integrations
 }
 
 // Sinks opens the sinks of integrations. It implements sink.Sinks and is
@@ -29,14 +31,16 @@ type Sinks struct {
 	s3      *s3export.Client
 }
 
-// New returns Sinks; sinks of the same kind share their connections.
+// New returns Sinks. Each has its own connections; they share the bound of those that
+// are kept.
 func New(o Options) *Sinks {
+	connections := keepalive.NewConnections(o.Kept)
 	return &Sinks{
 		sealer: o.Sealer,
 		webhook: webhook.New(webhook.Options{
-			Guard: o.Guard, Timeout: o.Settings.WebhookTimeout, InFlight: o.Settings.InFlight, Version: o.Version,
+			Guard: o.Guard, Connections: connections, Timeout: o.Settings.WebhookTimeout, InFlight: o.Settings.InFlight, Version: o.Version,
 		}),
-		s3: s3export.New(s3export.Options{Guard: o.Guard}),
+		s3: s3export.New(s3export.Options{Guard: o.Guard, Connections: connections}),
 	}
 }
 
@@ -48,10 +52,4 @@ func (s *Sinks) Webhook(ctx context.Context, in *integration.Integration) (sink.
 // S3 implements sink.Sinks.
 func (s *Sinks) S3(ctx context.Context, in *integration.Integration) (sink.Exporter, error) {
 	return s.s3.Open(ctx, in, s.sealer)
-}
-
-// Close closes idle connections.
-func (s *Sinks) Close() {
-	s.webhook.Close()
-	s.s3.Close()
 }

@@ -115,3 +115,39 @@ func TestAgeDoesNotTouchARequestInFlight(t *testing.T) {
 		}
 	})
 }
+
+// Connections beyond the bound of all Transports serve one request; the others are
+// kept, and a closed one makes room.
+func TestKeptConnectionsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const bound, conns = 3, 5
+		count := NewConnections(bound)
+		servers := []*server{{}, {}}
+		var clients []*Transport
+		for _, s := range servers {
+			c := New(&http.Transport{DialContext: s.dial, MaxIdleConnsPerHost: conns}, count)
+			t.Cleanup(c.CloseIdleConnections)
+			clients = append(clients, c)
+		}
+		for i, s := range servers {
+			all := together(conns)
+			s.answer = func(r request) string { all(r); return plain(r) }
+			postTogether(t, clients[i], conns)
+		}
+		synctest.Wait()
+		if n := count.open.Load(); n != bound {
+			t.Errorf("%d connections are kept, want %d", n, bound)
+		}
+		clients[0].CloseIdleConnections()
+		synctest.Wait()
+		servers[1].answer = plain
+		for range 2 {
+			if err := post(t, clients[1], "http"); err != nil {
+				t.Error(err)
+			}
+		}
+		if n := servers[1].conns; n != conns+1 || count.open.Load() != 1 {
+			t.Errorf("%d connections were made and %d kept; want %d and the last one", n, count.open.Load(), conns+1)
+		}
+	})
+}

@@ -14,6 +14,9 @@
 // which is often closed too, and the server may see every repeat. Here a request
 // is repeated once, on a new connection, and only if no byte of a response has
 // arrived. Only requests that have GetBody are repeated.
+//
+// Each integration has a Transport, so that no other one meets its closed or slow
+// connections. Connections bounds how many of them all keep open between requests.
 package keepalive
 
 import (
@@ -36,6 +39,27 @@ const maxAge = time.Minute
 // together.
 func lifetime() time.Duration { return maxAge - rand.N(maxAge/3) }
 
+// Connections counts the open connections of several Transports. Those that are
+// dialled beyond its bound are closed after one request: a server that does not
+// close them then is not used again, and they end with the idle timeout. It is safe
+// for concurrent use.
+type Connections struct {
+	most int64
+	open atomic.Int64
+}
+
+// NewConnections returns a bound of the connections that are kept.
+func NewConnections(most int) *Connections { return &Connections{most: int64(most)} }
+
+// wrap returns a dialled connection with its age limit.
+func (cs *Connections) wrap(c net.Conn) *conn {
+	wrapped := &conn{Conn: c, counted: cs, expires: time.Now().Add(lifetime())}
+	if cs.open.Add(1) > cs.most {
+		wrapped.expires = time.Time{}
+	}
+	return wrapped
+}
+
 // Transport is an http.RoundTripper over an http.Transport. It is safe for
 // concurrent use.
 type Transport struct {
@@ -44,15 +68,16 @@ type Transport struct {
 }
 
 // New returns a Transport over t, which must use only HTTP/1 and dial with
-// DialContext. The caller must not use t directly afterwards.
-func New(t *http.Transport) *Transport {
+// DialContext, and whose connections count. The caller must not use t directly
+// afterwards.
+func New(t *http.Transport, count *Connections) *Transport {
 	dial := t.DialContext
 	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := dial(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		return &conn{Conn: c, expires: time.Now().Add(lifetime())}, nil
+		return count.wrap(c), nil
 	}
 	return &Transport{http: t, calls: sync.Pool{New: newCall}}
 }
@@ -108,6 +133,16 @@ type conn struct {
 	net.Conn
 	expires time.Time
 	last    bool // the server was asked to close it
+	counted *Connections
+	closed  atomic.Bool
+}
+
+// Close closes the connection.
+func (c *conn) Close() error {
+	if !c.closed.Swap(true) {
+		c.counted.open.Add(-1)
+	}
+	return c.Conn.Close()
 }
 
 // call is what is known about a request in progress.

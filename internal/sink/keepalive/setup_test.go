@@ -83,7 +83,7 @@ func (s *server) client(t *testing.T) *Transport {
 }
 
 func clientOf(t *testing.T, inner *http.Transport) *Transport {
-	c := New(inner)
+	c := New(inner, NewConnections(1000))
 	t.Cleanup(c.CloseIdleConnections)
 	return c
 }

@@ -33,7 +33,9 @@ func TestResponseThatBeginsEarlyIsReadToItsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.ContentLength = int64(len(body))
-	res, err := newClient(t).http.Do(req)
+	client, closeIdle := newClient(t).newHTTP()
+	defer closeIdle()
+	res, err := client.Do(req)
 	close(begun)
 	if err != nil {
 		t.Fatal(err)

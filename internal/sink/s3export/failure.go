@@ -69,6 +69,9 @@ var hints = map[string]string{
 // failed returns the verdict of a failed export. Of the store's response it shows
 // only the error code: the other parts can quote the request.
 func (x *Exporter) failed(err error) sink.Verdict {
+	if lacks := netguard.Shortage(err); lacks != "" {
+		return sink.Verdict{Outcome: sink.Unsent, Reason: lacks}
+	}
 	v := sink.Verdict{Outcome: sink.Retry}
 	cause := ""
 	if noProof, ok := errors.AsType[noProofError](err); ok {

@@ -120,7 +120,7 @@ func TestTargetsThatCannotBeReached(t *testing.T) {
 		}
 		noSecret(t, endpoint, v)
 	}
-	c := New(Options{Guard: netguard.New(netguard.Public, nil)})
+	c := newClientBehind(t, netguard.New(netguard.Public, nil))
 	x, err := c.Open(t.Context(), exportTo(plain), vault{})
 	if err != nil {
 		t.Fatal(err)

@@ -56,17 +56,18 @@ const (
 
 // Options configures a Client.
 type Options struct {
-	Guard  *netguard.Guard // required: checks every address that is dialled
-	Random func() string   // random part of a file's name: letters and digits; nil: 128 bits of crypto/rand
+	Guard       *netguard.Guard        // required: checks every address that is dialled
+	Connections *keepalive.Connections // required: bounds those that are kept
+	Random      func() string          // random part of a file's name: letters and digits; nil: 128 bits of crypto/rand
 }
 
-// Client owns the connections and buffers of all S3 integrations. A process needs
-// only one. It is safe for concurrent use.
+// Client opens the exporters of all S3 integrations and owns their buffers. A process
+// needs only one. It is safe for concurrent use.
 type Client struct {
-	http   *http.Client
-	close  func()
-	random func() string
-	parts  sync.Pool // of *[]byte with the capacity of a part
+	guard       *netguard.Guard
+	connections *keepalive.Connections
+	random      func() string
+	parts       sync.Pool // of *[]byte with the capacity of a part
 }
 
 // New returns a Client. It makes no connections.
@@ -74,10 +75,19 @@ func New(o Options) *Client {
 	if o.Random == nil {
 		o.Random = func() string { return strings.ToLower(rand.Text()) }
 	}
+	return &Client{
+		guard: o.Guard, connections: o.Connections, random: o.Random,
+		parts: sync.Pool{New: func() any { b := make([]byte, 0, partSize); return &b }},
+	}
+}
+
+// newHTTP returns the HTTP client of one integration, and what closes its idle
+// connections.
+func (c *Client) newHTTP() (client *http.Client, closeIdle func()) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	transport := &http.Transport{
-		DialContext:            o.Guard.Dialer().DialContext,
+	transport := keepalive.New(&http.Transport{
+		DialContext:            c.guard.Dialer().DialContext,
 		Protocols:              protocols,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    10 * time.Second,
@@ -85,20 +95,12 @@ func New(o Options) *Client {
 		IdleConnTimeout:        idleTimeout, // shorter than any store's: a PUT is not repeated on a closed connection
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		DisableCompression:     true,
-	}
-	return &Client{
-		http: &http.Client{
-			Transport:     limited{keepalive.New(transport)},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		close:  transport.CloseIdleConnections,
-		random: o.Random,
-		parts:  sync.Pool{New: func() any { b := make([]byte, 0, partSize); return &b }},
-	}
+	}, c.connections)
+	return &http.Client{
+		Transport:     limited{transport},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, transport.CloseIdleConnections
 }
-
-// Close closes idle connections. Exports in progress continue.
-func (c *Client) Close() { c.close() }
 
 // limited limits response bodies, so that no store can exhaust memory. If the
 // headers already prove that a file or a part is stored, it drops the body: one
@@ -171,12 +173,16 @@ type onlyReader struct{ io.ReadCloser }
 // concurrent exports write different files.
 type Exporter struct {
 	client *Client
+	close  func()
 	s3     *s3.Client
 	bucket string
 	prefix string // of every key, with the trailing slash
 	where  string // the bucket as reasons show it
 	hidden []string
 }
+
+// Close implements sink.Closer.
+func (x *Exporter) Close() { x.close() }
 
 // Open decrypts the secret key of an S3 integration and returns its exporter, which
 // is valid as long as the integration's generation does not change. It makes no
@@ -189,10 +195,11 @@ func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer s
 	if err != nil {
 		return nil, fmt.Errorf("integration %s: decrypting its %s: %w", in.ID, owner.Field, err)
 	}
+	client, closeIdle := c.newHTTP()
 	options := s3.Options{
 		Region:      to.Region,
 		Credentials: credentials.NewStaticCredentialsProvider(to.AccessKeyID, key.Reveal(), ""),
-		HTTPClient:  c.http,
+		HTTPClient:  client,
 		Retryer:     aws.NopRetryer{},
 
 		HTTPSignerV4: newSigner(),
@@ -216,6 +223,7 @@ func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer s
 	}
 	return &Exporter{
 		client: c,
+		close:  closeIdle,
 		s3:     s3.New(options),
 		bucket: to.Bucket,
 		prefix: keyPrefix(to.KeyPrefix, in.Tenant),

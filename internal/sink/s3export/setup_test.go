@@ -23,6 +23,7 @@ import (
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/sink/keepalive"
 )
 
 const (
@@ -59,9 +60,12 @@ func exportTo(endpoint string) *integration.Integration {
 }
 
 func newClient(t testing.TB) *Client {
-	c := New(Options{Guard: netguard.New(netguard.Loopback, nil)})
-	t.Cleanup(c.Close)
-	return c
+	return newClientBehind(t, netguard.New(netguard.Loopback, nil))
+}
+
+func newClientBehind(t testing.TB, g *netguard.Guard) *Client {
+	t.Helper()
+	return New(Options{Guard: g, Connections: keepalive.NewConnections(1000)})
 }
 
 func open(t testing.TB, in *integration.Integration) *Exporter {
@@ -70,6 +74,7 @@ func open(t testing.TB, in *integration.Integration) *Exporter {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(x.Close)
 	return x
 }
 

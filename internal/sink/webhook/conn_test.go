@@ -7,8 +7,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,17 +52,16 @@ func TestConnectionsAreReused(t *testing.T) {
 	}
 }
 
-// Ten integrations with full windows to one host need one connection per call, and
-// all of them are kept.
-func TestWindowsOfManyIntegrationsAreKept(t *testing.T) {
+// An integration with a full window needs one connection per call, and all of them are
+// kept.
+func TestConnectionsOfAFullWindowAreKept(t *testing.T) {
 	const calls = 160
 	var here sync.WaitGroup
 	url, conns := countingReceiver(t, func(http.ResponseWriter, *http.Request) {
 		here.Done()
 		here.Wait() // until all calls of the round are here
 	})
-	client := newClient(t, nil)
-	sender := open(t, client, hookTo(url))
+	sender := open(t, newClient(t, func(o *Options) { o.InFlight = calls }), hookTo(url))
 	for range 3 {
 		here.Add(calls)
 		var sent sync.WaitGroup
@@ -238,4 +240,75 @@ func TestCallsFollowTheNameOfTheReceiver(t *testing.T) {
 			t.Errorf("%d of 129 calls went to the old address", old)
 		}
 	})
+}
+
+// Two tenants with one host, as of a shared platform: what one of them does to its
+// connections does not reach the other.
+func TestNoConnectionIsSharedBetweenIntegrations(t *testing.T) {
+	url, conns := countingReceiver(t, func(http.ResponseWriter, *http.Request) {})
+	client := newClient(t, nil)
+	one, other := open(t, client, hookTo(url)), open(t, client, hookTo(url))
+	for _, s := range []*Sender{one, other, one, other} {
+		if v := s.Send(t.Context(), sample(), 1); v.Outcome != sink.Delivered {
+			t.Errorf("Send = %+v", v)
+		}
+	}
+	if n := conns.Load(); n != 2 {
+		t.Errorf("two integrations have %d connections, want one each", n)
+	}
+	one.Close() // it is stopped
+	for range 2 {
+		other.Send(t.Context(), sample(), 1)
+	}
+	if n := conns.Load(); n != 2 {
+		t.Errorf("%d connections after another integration was closed, want 2", n)
+	}
+}
+
+// A sender that is closed gives its connections back: the idle ones at once, the others
+// after their calls.
+func TestClosedSenderKeepsNoConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var open64 atomic.Int64
+		answer := make(chan struct{})
+		client := inMemory(t, func(c net.Conn, r *bufio.Reader) {
+			open64.Add(1)
+			defer open64.Add(-1)
+			for readRequest(r) {
+				<-answer
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			}
+		})
+		sender := open(t, client, hookTo("http://127.0.0.1/"))
+		go sender.Send(t.Context(), sample(), 1)
+		go sender.Send(t.Context(), sample(), 1)
+		synctest.Wait()
+		answer <- struct{}{}
+		synctest.Wait() // one is idle, one in use
+		sender.Close()
+		synctest.Wait()
+		if n := open64.Load(); n != 1 {
+			t.Errorf("%d connections after Close, want that of the call in flight", n)
+		}
+		answer <- struct{}{}
+		synctest.Wait()
+		if n := open64.Load(); n != 0 {
+			t.Errorf("%d connections after the last call, want none", n)
+		}
+	})
+}
+
+// What our side lacks is no failure of the receiver.
+func TestCallWithoutADescriptorIsUnsent(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL} {
+		client := newClientOver(t, func(transport *http.Transport) {
+			transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", errno)}
+			}
+		})
+		v := open(t, client, hookTo("http://127.0.0.1/")).Send(t.Context(), sample(), 1)
+		if v.Outcome != sink.Unsent || !strings.Contains(v.Reason, "has no free") {
+			t.Errorf("%v: Send = %+v, want it unsent with what is lacking", errno, v)
+		}
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/sink/keepalive"
 )
 
 // Names of the headers, in the canonical form of net/http.
@@ -26,6 +27,7 @@ const (
 // Sender is the sink.Sender of one integration.
 type Sender struct {
 	client          *Client
+	transport       *keepalive.Transport
 	url             *url.URL
 	host            string
 	shown           string   // the URL as reasons show it
@@ -44,6 +46,9 @@ const drainTimeout = time.Second
 // together with the headers. A type of our own would cost an extra packet.
 func newBody(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }
 
+// Close implements sink.Closer.
+func (s *Sender) Close() { s.transport.CloseIdleConnections() }
+
 // Send posts the event. See sink.Sender.
 func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) sink.Verdict {
 	deadline := time.Now().Add(s.client.timeout)
@@ -54,7 +59,7 @@ func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) sink.Ver
 	// Unlike http.Client, a transport follows no redirects and puts no URL into its
 	// errors.
 	req := s.request(e, attempt)
-	res, err := s.client.transport.Send(call, &req)
+	res, err := s.transport.Send(call, &req)
 	if err != nil {
 		return s.noResponse(ctx, call, err)
 	}
@@ -126,10 +131,12 @@ func (s *Sender) signatures(now time.Time, id, timestamp string, body []byte) st
 }
 
 // noResponse returns the verdict of a call without a response: Interrupted if ctx
-// ended, Retry if the call timed out or failed.
+// ended, Unsent if our side could not connect, Retry if the call timed out or failed.
 func (s *Sender) noResponse(ctx, call context.Context, err error) sink.Verdict {
-	cause := ""
+	cause, lacks := "", netguard.Shortage(err)
 	switch {
+	case lacks != "":
+		return sink.Verdict{Outcome: sink.Unsent, Reason: lacks}
 	case errors.Is(context.Cause(call), s.client.late):
 		cause = s.client.late.Error()
 	case ctx.Err() != nil:

@@ -62,7 +62,7 @@ func hookTo(url string) *integration.Integration {
 
 func options() Options {
 	return Options{
-		Guard: netguard.New(netguard.Loopback, nil), Timeout: 10 * time.Second, InFlight: 16,
+		Guard: netguard.New(netguard.Loopback, nil), Connections: keepalive.NewConnections(1000), Timeout: 10 * time.Second, InFlight: 16,
 		Version: "1.2.3", Now: func() time.Time { return noon },
 	}
 }
@@ -72,18 +72,17 @@ func newClient(t testing.TB, change func(*Options)) *Client {
 	if change != nil {
 		change(&o)
 	}
-	c := New(o)
-	t.Cleanup(c.Close)
-	return c
+	return New(o)
 }
 
-// newClientOver returns a client whose transport is modified first.
+// newClientOver returns a client whose transports are modified first.
 func newClientOver(t testing.TB, change func(*http.Transport)) *Client {
-	transport := newTransport(options())
-	change(transport)
 	c := New(options())
-	c.transport = keepalive.New(transport)
-	t.Cleanup(c.Close)
+	c.newTransport = func() *http.Transport {
+		transport := newTransport(options())
+		change(transport)
+		return transport
+	}
 	return c
 }
 
@@ -112,6 +111,7 @@ func open(t testing.TB, c *Client, in *integration.Integration) *Sender {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(s.Close)
 	return s
 }
 

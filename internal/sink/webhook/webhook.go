@@ -36,29 +36,28 @@ const (
 	maxHeaderBytes = 64 << 10 // of a response
 	maxBodyBytes   = 64 << 10 // of a response; a longer one costs its connection
 
-	// Many integrations may share a host, each with its own window of calls.
-	idleWindowsPerHost = 16
-	maxIdle            = 1024             // connections kept, over all hosts
-	idleTimeout        = 30 * time.Second // adds to the age of a connection, see package keepalive
+	idleTimeout = 30 * time.Second // adds to the age of a connection, see package keepalive
 )
 
 // Options configures a Client.
 type Options struct {
-	Guard    *netguard.Guard  // required: checks every address that is dialled
-	Timeout  time.Duration    // required: of one call, SLUICE_WEBHOOK_TIMEOUT
-	InFlight int              // concurrent calls to one integration, SLUICE_IN_FLIGHT
-	Version  string           // for the header User-Agent: Sluice/<version>
-	Now      func() time.Time // nil: time.Now
+	Guard       *netguard.Guard        // required: checks every address that is dialled
+	Connections *keepalive.Connections // required: bounds those that are kept
+	Timeout     time.Duration          // required: of one call, SLUICE_WEBHOOK_TIMEOUT
+	InFlight    int                    // concurrent calls to one integration, SLUICE_IN_FLIGHT
+	Version     string                 // for the header User-Agent: Sluice/<version>
+	Now         func() time.Time       // nil: time.Now
 }
 
-// Client owns the connections of all webhook integrations. A process needs only
-// one. It is safe for concurrent use.
+// Client opens the senders of all webhook integrations. A process needs only one. It
+// is safe for concurrent use.
 type Client struct {
-	transport *keepalive.Transport
-	timeout   time.Duration
-	late      error // the cause of a context that timed out
-	userAgent []string
-	now       func() time.Time
+	newTransport func() *http.Transport
+	connections  *keepalive.Connections
+	timeout      time.Duration
+	late         error // the cause of a context that timed out
+	userAgent    []string
+	now          func() time.Time
 }
 
 // New returns a Client. It makes no connections.
@@ -67,11 +66,12 @@ func New(o Options) *Client {
 		o.Now = time.Now
 	}
 	return &Client{
-		transport: keepalive.New(newTransport(o)),
-		timeout:   o.Timeout,
-		late:      fmt.Errorf("no response within %v", o.Timeout),
-		userAgent: []string{"Sluice/" + o.Version},
-		now:       o.Now,
+		newTransport: func() *http.Transport { return newTransport(o) },
+		connections:  o.Connections,
+		timeout:      o.Timeout,
+		late:         fmt.Errorf("no response within %v", o.Timeout),
+		userAgent:    []string{"Sluice/" + o.Version},
+		now:          o.Now,
 	}
 }
 
@@ -83,16 +83,12 @@ func newTransport(o Options) *http.Transport {
 		Protocols:              protocols,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0)},
 		TLSHandshakeTimeout:    o.Timeout,
-		MaxIdleConns:           maxIdle,
-		MaxIdleConnsPerHost:    idleWindowsPerHost * max(1, o.InFlight),
+		MaxIdleConnsPerHost:    max(1, o.InFlight),
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		DisableCompression:     true, // response bodies are discarded
 	}
 }
-
-// Close closes idle connections. Calls in flight continue.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Open decrypts the secrets of a webhook integration and returns its sender, which
 // is valid as long as the integration's generation does not change. It makes no
@@ -105,7 +101,7 @@ func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer s
 		return nil, fmt.Errorf("integration %s: its callback_url is not an absolute http or https URL without user info", in.ID)
 	}
 	u.Fragment, u.RawFragment = "", ""
-	s := &Sender{client: c, url: u, host: hostHeader(u.Host), shown: redactURL(u)}
+	s := &Sender{client: c, transport: keepalive.New(c.newTransport(), c.connections), url: u, host: hostHeader(u.Host), shown: redactURL(u)}
 
 	open := func(field string, sealed secret.Sealed) (secret.String, error) {
 		if sealed.IsZero() {

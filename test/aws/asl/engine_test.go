@@ -213,6 +213,8 @@ func (w *world) S3(context.Context, *integration.Integration) (sink.Exporter, er
 	return nil, problem.New(problem.Internal, "there is no bucket here")
 }
 
+func (*world) Close() {}
+
 func (w *world) Send(_ context.Context, e *event.Event, _ int) sink.Verdict {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,0 +1,67 @@
+package node
+
+import (
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/descriptors"
+	"github.com/sluicehq/sluice/internal/fairshare"
+	"github.com/sluicehq/sluice/internal/worker"
+)
+
+// places are what the tenants share.
+type places struct {
+	calls *worker.Calls
+	kept  int // connections that are kept between calls
+	steps [delivery.Kinds]*fairshare.Limiter
+	reads *fairshare.Limiter
+}
+
+// newPlaces returns the places of a node. By default a third of the descriptors is for
+// calls, and half as many are for connections that are kept; the rest is for clients,
+// files and the database.
+func newPlaces(c *Config) places {
+	calls := c.MaxCalls
+	if calls == 0 {
+		calls = descriptors.Calls(descriptors.Limit() / 3)
+	}
+	return places{
+		calls: worker.NewCalls(calls),
+		kept:  calls / 2,
+		steps: [delivery.Kinds]*fairshare.Limiter{
+			delivery.CatchUp: fairshare.New(c.MaxCatchUps),
+			delivery.Probe:   fairshare.New(calls), // each has one call in flight
+			delivery.Export:  fairshare.New(c.MaxFiles),
+		},
+		// One processor at least is left to publishing and to live delivery, unless
+		// there is only one. Alone, a tenant has half of the reads.
+		reads: fairshare.New(max(2, runtime.GOMAXPROCS(0)-1)),
+	}
+}
+
+var (
+	placesTaken   = prometheus.NewDesc("sluice_places_taken", "Places that are taken, of a bound that tenants share.", []string{"bound"}, nil)
+	placesWaiting = prometheus.NewDesc("sluice_places_waiting", "How many wait for a place of a bound that tenants share.", []string{"bound"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (p places) Describe(ch chan<- *prometheus.Desc) {
+	ch <- placesTaken
+	ch <- placesWaiting
+}
+
+// Collect implements prometheus.Collector.
+func (p places) Collect(ch chan<- prometheus.Metric) {
+	for bound, of := range map[string]interface {
+		Held() int
+		Waiting() int
+	}{
+		"calls": p.calls, "catch_ups": p.steps[delivery.CatchUp], "probes": p.steps[delivery.Probe],
+		"files": p.steps[delivery.Export], "reads": p.reads,
+	} {
+		ch <- prometheus.MustNewConstMetric(placesTaken, prometheus.GaugeValue, float64(of.Held()), bound)
+		ch <- prometheus.MustNewConstMetric(placesWaiting, prometheus.GaugeValue, float64(of.Waiting()), bound)
+	}
+}
