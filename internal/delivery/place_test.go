@@ -22,8 +22,8 @@ import (
 )
 
 // hogged returns a rig with three subscribers, of which "hog" has the only place of the
-// process for receivers that have not answered yet, and keeps it for a minute. "lively"
-// has answered before, "patient" has not.
+// process for receivers that have not responded yet, and keeps it for a minute. "lively"
+// has responded before, "patient" has not.
 func hogged(t *testing.T) *rig {
 	r := newRig(t, false, func(s *settings.Settings) { s.InFlight, s.MaxCalls, s.WebhookTimeout = 4, 2, time.Minute })
 	r.register(hookSpec("lively"))
@@ -46,7 +46,7 @@ func hogged(t *testing.T) *rig {
 }
 
 // A subscriber that waits for a place of the process is not slow, for however long: it
-// stays live. Receivers that answer do not wait for those that hang.
+// stays live. Receivers that respond do not wait for those that hang.
 func TestWaitForAPlaceIsNotSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := hogged(t)
@@ -178,7 +178,7 @@ func TestShortageIsNoFailureOfTheReceiver(t *testing.T) {
 	}
 }
 
-// An export that our side cannot send is repeated after a pause, and counts as no
+// An export that our side cannot send is repeated after a delay, and counts as no
 // failure.
 func TestShortageIsNoFailureOfTheBucket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -324,7 +324,7 @@ func (l readSizes) Read(ctx context.Context, p event.Partition, after uint64, ma
 	return l.Log.Read(ctx, p, after, maxBytes)
 }
 
-// Until a receiver that failed answers, its catch-up holds little of the log.
+// Until a receiver that failed responds, its catch-up holds little of the log.
 func TestProbeReadsLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, k := longCatchUp(t)

@@ -29,7 +29,7 @@ func workerOf(t *testing.T, tenant string, calls *Calls, n int, send func(contex
 	return w
 }
 
-// hangs never answers.
+// hangs never responds.
 func hangs(ctx context.Context, _ *event.Event, _ int) sink.Verdict {
 	<-ctx.Done()
 	return sink.Verdict{Outcome: sink.Interrupted}
@@ -60,16 +60,16 @@ func TestCallsOfTheProcessAreBounded(t *testing.T) {
 	})
 }
 
-// However many receivers hang, one that answers is called at once.
-func TestReceiversThatAnswerDoNotWaitForThoseThatHang(t *testing.T) {
+// However many receivers hang, one that responds is called at once.
+func TestReceiversThatRespondDoNotWaitForThoseThatHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := NewCalls(20)
 		var got atomic.Int32
-		answers := func(context.Context, *event.Event, int) sink.Verdict {
+		responds := func(context.Context, *event.Event, int) sink.Verdict {
 			got.Add(1)
 			return sink.Verdict{Outcome: sink.Delivered}
 		}
-		w := workerOf(t, "healthy", calls, 0, answers)
+		w := workerOf(t, "healthy", calls, 0, responds)
 		w.job.Slots.responding.Store(true)
 		for i := range 2000 {
 			workerOf(t, fmt.Sprint(i), calls, 10, hangs)
@@ -128,7 +128,7 @@ func TestPlaceGoesToWhoWaits(t *testing.T) {
 	})
 }
 
-// A call that our side cannot make is made again after a pause, as the same attempt. A
+// A call that our side cannot make is made again after a delay, as the same attempt. A
 // halt ends that.
 func TestUnsentCallIsMadeAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

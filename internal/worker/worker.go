@@ -305,11 +305,11 @@ func (w *Worker) run(i item, place *fairshare.Limiter) {
 	w.changed()
 }
 
-// unsentDelay is the pause before a call is made again that our side could not make.
+// unsentDelay is how long it takes before a call is made again that our side could not make.
 const unsentDelay = time.Second
 
 // send makes one attempt. While our side cannot connect it tries again after a
-// pause, which is no attempt of the receiver.
+// delay, which is no attempt of the receiver.
 func (w *Worker) send(i item) sink.Verdict {
 	for {
 		v := w.job.Send(w.ctx, i.event(), i.attempt)

@@ -11,7 +11,7 @@ import (
 func TestConnectionsDoNotOutliveDNS(t *testing.T) {
 	client, _ := newClient(t).newHTTP()
 	if l, ok := client.Transport.(limited); !ok {
-		t.Errorf("answers are not cut off: the transport is a %T", client.Transport)
+		t.Errorf("responses are not cut off: the transport is a %T", client.Transport)
 	} else if _, ok := l.RoundTripper.(*keepalive.Transport); !ok {
 		t.Errorf("connections have no age limit: the transport is a %T", l.RoundTripper)
 	}

@@ -17,11 +17,11 @@ import (
 // renewEvery; the time between two calls, or from a call to the return, must fit
 // into sink.ConfirmedTimeout.
 const (
-	answerTimeout  = 10 * time.Second // of a request besides its body
-	renewEvery     = 3 * time.Second
-	confirmTimeout = 3 * time.Second
-	abortTimeout   = 3 * time.Second
-	headTimeout    = 10 * time.Second
+	responseTimeout = 10 * time.Second // of a request besides its body
+	renewEvery      = 3 * time.Second
+	confirmTimeout  = 3 * time.Second
+	abortTimeout    = 3 * time.Second
+	headTimeout     = 10 * time.Second
 )
 
 // minRate is the least throughput of an upload, in bytes a second. Below it, it has
@@ -31,7 +31,7 @@ const minRate = 128 << 10
 
 // uploadTimeout is the time for a request with a body of the given size.
 func uploadTimeout(size int) time.Duration {
-	return answerTimeout + time.Duration((size+minRate-1)/minRate)*time.Second
+	return responseTimeout + time.Duration((size+minRate-1)/minRate)*time.Second
 }
 
 // completeFor is how long the completion of an upload is repeated without a

@@ -182,23 +182,23 @@ func TestSlowResponseIsWaitedFor(t *testing.T) {
 	})
 }
 
-// hanging is an HTTP client to a store that answers nothing but the first n requests.
+// hanging is an HTTP client to a store that responds to the first n requests only.
 type hanging struct {
-	answers int
-	http    interface {
+	responses int
+	http      interface {
 		Do(*http.Request) (*http.Response, error)
 	}
 }
 
 func (h *hanging) Do(r *http.Request) (*http.Response, error) {
-	if h.answers--; h.answers < 0 {
+	if h.responses--; h.responses < 0 {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	}
 	return h.http.Do(r)
 }
 
-// created answers the creation of an upload.
+// created responds to the creation of an upload.
 type created struct{}
 
 func (created) Do(r *http.Request) (*http.Response, error) {
@@ -213,26 +213,26 @@ func (created) Do(r *http.Request) (*http.Response, error) {
 // store that hangs must not hold the place of a file for a minute, whatever its size.
 func TestHangingStoreFailsByTheSizeOfTheUpload(t *testing.T) {
 	for _, tt := range []struct {
-		name    string
-		size    int
-		answers int
-		want    time.Duration
+		name      string
+		size      int
+		responses int
+		want      time.Duration
 	}{
 		{"small file", 1000, 0, 11 * time.Second},
 		{"largest single request", maxPut - 1, 0, 18 * time.Second},
-		{"creation", partSize, 0, answerTimeout},
+		{"creation", partSize, 0, responseTimeout},
 		{"part", partSize, 1, 50 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				x := open(t, exportTo("http://127.0.0.1:9"))
 				o := x.s3.Options()
-				o.HTTPClient = &hanging{answers: tt.answers, http: created{}}
+				o.HTTPClient = &hanging{responses: tt.responses, http: created{}}
 				x.s3 = s3.New(o)
 				began := time.Now()
 				v := x.Export(t.Context(), toFile(lines(1, tt.size)), yes)
 				took := time.Since(began)
-				if tt.answers > 0 {
+				if tt.responses > 0 {
 					took -= abortTimeout
 				}
 				if v.Outcome != sink.Retry || !strings.Contains(v.Reason, "no response within "+tt.want.String()) || took != tt.want {

@@ -90,7 +90,7 @@ func (u *upload) write(ctx context.Context, p []byte) error {
 // sendPart uploads the buffer as the next part and empties it.
 func (u *upload) sendPart(ctx context.Context) error {
 	if u.id == "" {
-		if err := u.limit(ctx, answerTimeout, u.create); err != nil {
+		if err := u.limit(ctx, responseTimeout, u.create); err != nil {
 			return err
 		}
 	}
