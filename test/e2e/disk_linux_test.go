@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"errors"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +23,12 @@ func TestDiskFull(t *testing.T) {
 func TestDiskFullOfBackup(t *testing.T) {
 	t.Parallel()
 	runInNamespace(t, "TestBackupOnAFullDisk")
+}
+
+// TestDiskReserve runs TestReserveOfAFullDisk in the same way.
+func TestDiskReserve(t *testing.T) {
+	t.Parallel()
+	runInNamespace(t, "TestReserveOfAFullDisk")
 }
 
 // runInNamespace runs a test where it can mount a file system that is small
@@ -75,7 +83,9 @@ func TestFullDisk(t *testing.T) {
 	if err := os.WriteFile(ballast, make([]byte, 6<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n := &node{t: t, binary: checked, data: filepath.Join(dir, "data"), env: fast, args: []string{"--dev"}}
+	env := maps.Clone(fast)
+	env["SLUICE_DISK_RESERVE"] = "0"
+	n := &node{t: t, binary: checked, data: filepath.Join(dir, "data"), env: env, args: []string{"--dev"}}
 	n.open()
 	n.start()
 	defer n.kill() // or the file system stays busy
@@ -127,6 +137,89 @@ func TestFullDisk(t *testing.T) {
 	n.start()
 	acked = append(acked, mustPublish(t, c, 1)...)
 	until(t, "all arrives after a restart", func() bool { return receiver.lacks(acked) == 0 })
+}
+
+// TestReserveOfAFullDisk has one tenant publish until it is refused, and something else
+// fill the disk to the last byte. Integrations can still be stopped and deleted, what was
+// acknowledged arrives, and a purge frees the space for the others.
+func TestReserveOfAFullDisk(t *testing.T) {
+	if !inNamespace() {
+		t.Skip("TestDiskReserve runs it")
+	}
+	dir := smallDisk(t, "100m")
+	env := maps.Clone(fast)
+	env["SLUICE_TENANT_PUBLISH_RATE"] = "0"
+	n := &node{t: t, binary: checked, data: filepath.Join(dir, "data"), env: env, args: []string{"--dev"}}
+	n.open()
+	n.start()
+	defer n.kill()
+	noisy, quiet := newClient(n, "noisy"), newClient(n, "quiet")
+	receiver := newSink(t)
+	quiet.register(t, "shop", receiver.url)
+	noisy.register(t, "one", receiver.url)
+	noisy.register(t, "two", receiver.url)
+	for _, id := range []string{"one", "two"} {
+		if a := noisy.call(t, "POST", eventstream+"/"+id+"/_stop", ""); a.status != http.StatusOK {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	acked := mustPublish(t, quiet, 5)
+	payload := `{"text":"` + strings.Repeat("x", 200_000) + `"}`
+	for calls := 0; ; calls++ {
+		_, status, err := noisy.publish(t.Context(), 10, payload)
+		if err != nil || calls > 1000 {
+			t.Fatalf("call %d: %v", calls, err)
+		}
+		if status == http.StatusServiceUnavailable {
+			break
+		}
+	}
+	a := quiet.call(t, "POST", "/api/v1/org/events", `{"name":"order.created","payload":{}}`)
+	if e := a.problem(t); a.status != http.StatusServiceUnavailable || !strings.Contains(e.Message, "SLUICE_DISK_RESERVE") {
+		t.Errorf("got %d %s", a.status, a.body)
+	}
+	until(t, "what was acknowledged arrives", func() bool { return receiver.lacks(acked) == 0 })
+	size := int64(-1)
+	until(t, "the checkpoint that the refusal asked for is done", func() bool {
+		info, err := os.Stat(filepath.Join(n.data, "sluice.db"))
+		before := size
+		if err == nil {
+			size = info.Size()
+		}
+		return size == before
+	})
+	fill(t, filepath.Join(dir, "filler"))
+	for path, method := range map[string]string{"/one/_start": "POST", "/shop/_stop": "POST", "/two": "DELETE"} {
+		c := noisy
+		if path == "/shop/_stop" {
+			c = quiet
+		}
+		if a := c.call(t, method, eventstream+path, ""); a.status != http.StatusOK {
+			t.Errorf("%s %s on a full disk: %d %s", method, path, a.status, a.body)
+		}
+	}
+	if got := run(t, plain, nil, "", "tenant", "purge", "noisy", "--yes", "--data", n.data); got.code != 0 || !strings.Contains(got.stdout, "Purged noisy: 1 integrations") {
+		t.Errorf("a purge on a full disk: %+v", got)
+	}
+	until(t, "the others publish again", func() bool { _, status, _ := quiet.publish(t.Context(), 1, `{}`); return status == http.StatusAccepted })
+}
+
+// fill writes to a file until the disk is full.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, size := range []int{1 << 20, 4 << 10} {
+		for err = nil; err == nil; {
+			_, err = f.Write(make([]byte, size))
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+	}
 }
 
 // smallDisk mounts a file system.

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice/internal/auth"
+	"github.com/sluicehq/sluice/internal/node/operator"
 	"github.com/sluicehq/sluice/internal/secret/local"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
@@ -76,7 +77,7 @@ func (w *writer) restore(ctx context.Context, progress Progress) (_ Result, err 
 	if err := w.makeDir(); err != nil {
 		return Result{}, err
 	}
-	allowed := append(sqlitedb.PartialNames(), sqlitedb.LockName, local.Name, auth.OwnKeyName)
+	allowed := append(sqlitedb.PartialNames(), sqlitedb.LockName, operator.SocketName, local.Name, auth.OwnKeyName)
 	if err := checkEmpty(w.dir, allowed...); err != nil {
 		return Result{}, err
 	}
