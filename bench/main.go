@@ -46,6 +46,7 @@ type bench struct {
 	binary  string
 	profile string // "": none
 	short   bool
+	tenants int // of the storm
 	started time.Time
 	report  report
 
@@ -56,29 +57,34 @@ type bench struct {
 type section struct {
 	name string
 	run  func(*bench, context.Context) error
+	long bool // it runs only if -only names it
 }
 
 var sections = []section{
-	{"cpu", (*bench).measureCPU},
-	{"latency", (*bench).measureLatency},
-	{"slow", (*bench).measureSlow},
-	{"catchup", (*bench).measureCatchUp},
-	{"idle", (*bench).measureIdle},
-	{"memory", (*bench).measureMemory},
-	{"s3", (*bench).measureS3},
-	{"publish", (*bench).measurePublish},
-	{"front", (*bench).measureFront},
+	{name: "cpu", run: (*bench).measureCPU},
+	{name: "latency", run: (*bench).measureLatency},
+	{name: "slow", run: (*bench).measureSlow},
+	{name: "catchup", run: (*bench).measureCatchUp},
+	{name: "idle", run: (*bench).measureIdle},
+	{name: "memory", run: (*bench).measureMemory},
+	{name: "s3", run: (*bench).measureS3},
+	{name: "publish", run: (*bench).measurePublish},
+	{name: "front", run: (*bench).measureFront},
+	{name: "storm", run: (*bench).measureStorm, long: true},
 }
 
 func runBench(ctx context.Context, args []string) error {
 	b := &bench{started: time.Now()}
-	var names []string
+	var names, usual []string
 	for _, s := range sections {
-		names = append(names, s.name)
+		if names = append(names, s.name); !s.long {
+			usual = append(usual, s.name)
+		}
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", strings.Join(names, ","), "what to measure, separated by commas")
+	only := flags.String("only", strings.Join(usual, ","), "what to measure, separated by commas; also storm")
 	flags.BoolVar(&b.short, "short", false, "run shorter measurements; the figures are rough")
+	flags.IntVar(&b.tenants, "tenants", 10_000, "tenants of the storm, with 5 integrations each")
 	flags.StringVar(&b.binary, "binary", "bin/sluice", "the node to measure")
 	flags.StringVar(&b.profile, "profile", "", "directory for pprof profiles of the nodes, which then run in this program instead of -binary")
 	if err := flags.Parse(args); err != nil {

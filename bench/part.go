@@ -19,6 +19,7 @@ var parts = map[string]partFunc{
 	"part-loop":      loopPart,
 	"part-publisher": publisherPart,
 	"part-bucket":    bucketPart,
+	"part-crowd":     crowdPart,
 	"part-node":      nodePart,
 }
 

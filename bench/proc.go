@@ -63,6 +63,16 @@ func clearPeak(pid int) error {
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 }
 
+// parseIO parses a number in /proc/PID/io.
+func parseIO(io []byte, name string) (int64, error) {
+	for line := range strings.Lines(string(io)) {
+		if key, value, _ := strings.Cut(line, ":"); key == name {
+			return strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("/proc/PID/io has no %s", name)
+}
+
 // parseStatus parses a size in /proc/PID/status.
 func parseStatus(status []byte, name string) (int64, error) {
 	for line := range strings.Lines(string(status)) {
