@@ -39,8 +39,8 @@ var retired = map[string]string{
 }
 
 // kept are what may have a retired word: stored and wire forms, which keep the
-// names they were born with.
-var kept = regexp.MustCompile(`"(followers|followers,omitzero|timetable|BARRIER|barrier|BELATED)"|sk=S (BARRIER|BELATED) |timetable(,omitempty|=S)|attrTimetable`)
+// names they were born with, and a sentence of the API.
+var kept = regexp.MustCompile(`"(followers|followers,omitzero|timetable|BARRIER|barrier|BELATED)"|sk=S (BARRIER|BELATED) |timetable(,omitempty|=S)|attrTimetable|Answer 400 to set this event aside`)
 
 var retiredPattern = func() *regexp.Regexp {
 	var all []string

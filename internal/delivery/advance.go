@@ -11,7 +11,6 @@ import (
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
-	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/store"
 	"github.com/sluicehq/sluice/internal/worker"
 )
@@ -32,8 +31,8 @@ var (
 // Advance delivers events from the integration's own cursor, if the cursor is due.
 // It runs until its time budget is used up or it reaches the end of the log, where
 // it hands over to live delivery. It returns an error if the store, the log or the
-// secrets fail; the cursor is then due again when its lease ends. Calling it
-// again is always safe.
+// secrets fail; the cursor is then due again when its lease ends, or at once if it
+// needs none. Calling it again is always safe.
 func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Next, error) {
 	return e.advance(ctx, k, nil)
 }
@@ -46,20 +45,27 @@ func (e *Engine) AdvanceIn(ctx context.Context, k handoff.Key, p *Place) (Next, 
 
 // advance runs a step in a place, nil if steps are not bounded.
 func (e *Engine) advance(ctx context.Context, k handoff.Key, p *Place) (Next, error) {
+	if !e.SoleOwner.hold(k) {
+		return Next{Wait: heldWait}, nil
+	}
+	defer e.SoleOwner.letGo(k)
+	readAt := e.Now()
 	c, err := e.Store.Cursor(ctx, k)
 	if problem.CodeOf(err) == problem.NotFound {
+		e.SoleOwner.forget(k)
 		return done, nil
 	}
 	if err != nil {
 		return again, err
 	}
+	c = e.SoleOwner.restore(c)
 	if c.DueAt.IsZero() {
 		return done, nil // stopped, finished, or live with no end
 	}
 	if wait := e.wait(c); wait > 0 {
 		return Next{Wait: wait, Kind: kindOf(nil, c)}, nil
 	}
-	in, err := e.Store.Integration(ctx, k.Tenant, k.Integration)
+	in, err := e.integrationOf(ctx, c)
 	if problem.CodeOf(err) == problem.NotFound {
 		return done, nil
 	}
@@ -75,22 +81,40 @@ func (e *Engine) advance(ctx context.Context, k handoff.Key, p *Place) (Next, er
 	graceful, cancel := e.withGrace(ctx)
 	defer cancel()
 	now := e.Now()
-	s := &step{engine: e, ctx: ctx, in: in, cursor: c, place: p, yields: now.Add(yieldAfter), ends: now.Add(e.stepBudget())}
-	if err := s.lease(graceful, s.commit); err != nil {
+	s := &step{engine: e, ctx: ctx, in: in, cursor: c, last: *c, place: p, yields: now.Add(yieldAfter), ends: now.Add(e.stepBudget())}
+	if err := s.begin(graceful, readAt); err != nil {
 		return nextAfter(err)
 	}
 	next, err := s.run(graceful)
 	if err != nil {
 		return nextAfter(err)
 	}
+	if !s.remembered {
+		e.SoleOwner.forget(k)
+	}
 	next.Kind = kindOf(in, s.cursor)
 	return next, nil
+}
+
+// heldWait is how long an Advance waits for another one, or for a save, of its cursor.
+const heldWait = 20 * time.Millisecond
+
+// integrationOf returns the integration of a cursor. It does not read one whose sink is
+// open: in a generation it does not change.
+func (e *Engine) integrationOf(ctx context.Context, c *handoff.Cursor) (*integration.Integration, error) {
+	if t := e.Registry.Cached(c.Key.Tenant, c.Key.Integration, c.Generation); t != nil {
+		return t.Integration, nil
+	}
+	return e.Store.Integration(ctx, c.Key.Tenant, c.Key.Integration)
 }
 
 // wait returns how long until the cursor is due. No lease, back-off or export
 // interval is longer than longestWait: a later DueAt was written before the clock
 // was set back, and is ignored.
 func (e *Engine) wait(c *handoff.Cursor) time.Duration {
+	if e.SoleOwner.orphaned(c, QuietAfter(e.Settings)) {
+		return 0
+	}
 	wait := c.DueAt.Sub(e.Now())
 	longestWait := max(QuietAfter(e.Settings), e.Settings.RetryMax, maxRetryAfter, e.Settings.S3FileInterval) + time.Minute
 	if c.State == handoff.Scheduled && wait > longestWait {
@@ -114,7 +138,7 @@ func nextAfter(err error) (Next, error) {
 	return again, err
 }
 
-// step is one Advance that holds the cursor's lease. Its methods get a context that
+// step is one Advance that holds the cursor's lease, or whose process owns it. Its methods get a context that
 // outlives the step's by Engine.Grace.
 type step struct {
 	engine *Engine
@@ -122,68 +146,19 @@ type step struct {
 	in     *integration.Integration
 	target *worker.Target
 	cursor *handoff.Cursor
-	until  time.Time // no call is started from then on
-	ends   time.Time // when the step's budget is used up
-	place  *Place    // nil if steps are not bounded
-	yields time.Time // when it ends if others wait for its place
+	last   handoff.Cursor // as it was read or last saved
+	notes  []store.Write  // log entries for the next commit
+	until  time.Time      // no call is started from then on
+	ends   time.Time      // when the step's budget is used up
+	place  *Place         // nil if steps are not bounded
+	yields time.Time      // when it ends if others wait for its place
+
+	remembered bool // the SoleOwner has its failed attempt
 
 	bounded   bool   // it is a replay whose bound is final
 	bound     uint64 // the last segment it must read
 	exhausted bool   // nothing is left to read up to the bound
 	watermark uint64 // the partition's low watermark, if it was too high to join
-}
-
-// lease takes or renews the lease: until every call that the step may start has
-// ended, no other actor touches the cursor.
-func (s *step) lease(ctx context.Context, commit commitFunc) error {
-	c := *s.cursor
-	now := s.engine.Now()
-	c.DueAt = now.Add(QuietAfter(s.engine.Settings))
-	if s.in.S3 != nil {
-		c.DueAt = c.DueAt.Add(sink.PartTimeout)
-	}
-	writes := []store.Write{store.PutCursor{Cursor: &c}}
-	if c.State == handoff.Live {
-		state, err := s.engine.Store.Partition(ctx, c.Key.Partition())
-		if err != nil {
-			return err
-		}
-		sub := state.Find(c.Key.Integration)
-		if sub == nil || !handoff.Leave(state, &c, handoff.AckState{Offset: handoff.Offset{Segment: state.AckedBy(sub)}}, c.DueAt) {
-			return store.ErrConflict // it left the live set between the two reads
-		}
-		c.LeftAt = now
-		writes = append(writes, store.PutPartition{State: state})
-	}
-	if err := commit(ctx, writes...); err != nil {
-		return err
-	}
-	s.cursor, s.until = &c, now.Add(s.engine.Settings.FollowBudget)
-	return nil
-}
-
-// release saves the cursor with its next DueAt, which ends the lease.
-func (s *step) release(ctx context.Context, dueAt time.Time, more ...store.Write) error {
-	s.cursor.DueAt = dueAt
-	return s.commit(ctx, append(more, store.PutCursor{Cursor: s.cursor})...)
-}
-
-// commitFunc commits writes: step.commit, or Store.Commit where the deadline of its
-// context must hold.
-type commitFunc func(ctx context.Context, writes ...store.Write) error
-
-// commit commits the writes. Once the step's context has ended, it commits them as
-// a last write: a long call or file may have outlived the context.
-func (s *step) commit(ctx context.Context, writes ...store.Write) error {
-	if s.ctx.Err() == nil {
-		return s.engine.Store.Commit(ctx, writes...)
-	}
-	err := s.engine.lastWrite(ctx, func(ctx context.Context) error { return s.engine.Store.Commit(ctx, writes...) })
-	if err != nil && !errors.Is(err, store.ErrConflict) {
-		s.engine.Logger.Error("ack state not saved at shutdown; events will be sent again",
-			"tenant", s.in.Tenant, "integration", s.in.ID, "lane", s.cursor.Key.Lane, "error", err)
-	}
-	return err
 }
 
 func (s *step) run(ctx context.Context) (Next, error) {
@@ -228,7 +203,7 @@ func (s *step) atBound(at handoff.Offset) bool {
 // long.
 func (s *step) failed(ctx context.Context, f *worker.Failure) (Next, error) {
 	e := s.engine
-	entry := e.backOff(s.in, s.cursor, f)
+	entries := e.backOff(s.in, s.cursor, f)
 	stopped, err := e.stopIfFailing(ctx, s.in, s.cursor, f)
 	if err != nil {
 		return again, err
@@ -236,14 +211,27 @@ func (s *step) failed(ctx context.Context, f *worker.Failure) (Next, error) {
 	if stopped {
 		return done, nil
 	}
-	if err := s.release(ctx, s.cursor.DueAt, entry); err != nil {
+	if s.remembered = s.mayRemember(); s.remembered {
+		e.SoleOwner.remember(s.cursor, entries)
+		return Next{Wait: s.cursor.DueAt.Sub(e.Now())}, nil
+	}
+	s.notes = append(s.notes, writesOf(entries)...)
+	if err := s.release(ctx, s.cursor.DueAt); err != nil {
 		return again, err
 	}
 	return Next{Wait: s.cursor.DueAt.Sub(e.Now())}, nil
 }
 
-// succeeded clears earlier failures.
-func (s *step) succeeded() { s.cursor.Failures, s.cursor.FailingSince = 0, time.Time{} }
+// mayRemember reports whether a failed attempt need not be saved at once: it is not
+// the first one, as after a success, and no file's outcome has become known.
+func (s *step) mayRemember() bool {
+	return s.engine.SoleOwner != nil && s.cursor.Failures > 1 && s.cursor.Upload == s.last.Upload
+}
+
+// succeeded ends an outage. The next commit says so in the integration's log.
+func (s *step) succeeded(at time.Time) {
+	s.notes = append(s.notes, writesOf(recovered(s.in, s.cursor, at))...)
+}
 
 // read returns the next segments, up to a replay's bound. If some were trimmed, it
 // says so in the integration's log.
@@ -307,23 +295,4 @@ func (e *Engine) logSkipped(ctx context.Context, in *integration.Integration) er
 		Action: integration.ActionEventsSkipped, CreatedAt: e.Now(),
 		Reason: fmt.Sprintf("Events older than %s were skipped: they are no longer stored.", integration.Span(e.Settings.Retention)),
 	}})
-}
-
-// Reclaim ends a lease whose owner is known to be gone, such as an earlier process
-// on a single node. It does not touch a cursor that backs off or waits for its
-// export interval.
-func (e *Engine) Reclaim(ctx context.Context, k handoff.Key) error {
-	c, err := e.Store.Cursor(ctx, k)
-	if problem.CodeOf(err) == problem.NotFound {
-		return nil
-	}
-	now := e.Now()
-	if err != nil || c.State != handoff.Scheduled || c.Failures > 0 || !c.DueAt.After(now) || c.DueAt.After(now.Add(QuietAfter(e.Settings)+sink.PartTimeout)) {
-		return err
-	}
-	c.DueAt = now
-	if err := e.Store.Commit(ctx, store.PutCursor{Cursor: c}); !errors.Is(err, store.ErrConflict) {
-		return err
-	}
-	return nil
 }

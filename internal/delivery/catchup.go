@@ -44,6 +44,7 @@ type catchUp struct {
 	worker  *worker.Worker
 	changed chan struct{} // signalled when the worker has changed
 	saved   int           // events acknowledged when the cursor was saved
+	given   bool          // the worker got segments since the lease was renewed
 }
 
 // catchUp sends what the log has after the cursor to a webhook.
@@ -66,7 +67,9 @@ func (s *step) catchUp(ctx context.Context) (Next, error) {
 	for {
 		st := w.State()
 		over := s.ctx.Err() != nil || !s.engine.Now().Before(s.ends) || s.yield()
-		switch decide(st, over, s.leaseHalfOver(), w.Buffered(), s.batchBytes()) {
+		buffered := w.Buffered()
+		renew := (c.given || buffered > 0) && s.leaseHalfOver() // a step that has nothing reads first
+		switch decide(st, over, renew, buffered, s.batchBytes()) {
 		case fail:
 			return again, st.Err
 		case finish:
@@ -100,7 +103,7 @@ func (c *catchUp) read(ctx context.Context, st worker.State) (next Next, outcome
 		return again, readMore, nil
 	}
 	if st.Acks > 0 {
-		c.succeeded()
+		c.succeeded(c.engine.Now())
 	}
 	return c.endOfLog(ctx, c.worker.AckState())
 }
@@ -115,6 +118,7 @@ func (c *catchUp) give(ctx context.Context, segs []eventlog.Segment) error {
 		}
 	}
 	c.worker.Give(segs)
+	c.given = true
 	return nil
 }
 
@@ -126,8 +130,12 @@ func (c *catchUp) finish(ctx context.Context) (Next, error) {
 	if st.Err != nil {
 		return again, st.Err
 	}
+	at := c.engine.Now()
+	if st.Failure != nil {
+		at = st.Failure.At
+	}
 	if st.Acks > 0 {
-		c.succeeded()
+		c.succeeded(at)
 	}
 	c.cursor.AckState = c.worker.AckState()
 	if st.Failure != nil {
@@ -140,13 +148,13 @@ func (c *catchUp) finish(ctx context.Context) (Next, error) {
 func (c *catchUp) checkpoint(ctx context.Context) error {
 	acks := c.worker.State().Acks
 	if acks > 0 {
-		c.succeeded()
+		c.succeeded(c.engine.Now())
 	}
 	if err := c.save(ctx, c.worker.AckState()); err != nil {
 		return err
 	}
 	c.worker.Extend(c.until)
-	c.saved = acks
+	c.saved, c.given = acks, false
 	return nil
 }
 

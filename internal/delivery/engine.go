@@ -56,6 +56,10 @@ type Engine struct {
 	// the cursors.
 	Schedule func(keys ...handoff.Key)
 
+	// SoleOwner, unless nil, says that no other process advances the cursors of the
+	// store. With nil, a lease in the cursor (DueAt) keeps other processes off.
+	SoleOwner *SoleOwner
+
 	// BatchBytes is the size of one read of the log; 0 for 128 KiB.
 	BatchBytes int
 	// StepBudget limits the time of one Advance; 0 for one minute.

@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,13 +114,17 @@ func TestBucketThatIsDown(t *testing.T) {
 		ids := r.publish(3)
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if len(r.exported()) != 0 || len(r.entries("bucket", integration.ActionRetryTriggered)) < 10 {
-			t.Errorf("files %v, log %v", r.exported(), r.entries("bucket", integration.ActionRetryTriggered))
+		retries := r.entries("bucket", integration.ActionRetryTriggered)
+		if len(r.exported()) != 0 || len(retries) < 4 || !strings.HasPrefix(retries[0].Reason, "The bucket is down. Attempt 1 since ") {
+			t.Errorf("files %v, log %v", r.exported(), retries)
 		}
 		down = false
 		ids = append(ids, r.publish(2)...)
 		time.Sleep(11 * time.Minute)
 		wantFiles(t, r.exported(), ids)
+		if n := len(r.entries("bucket", integration.ActionRecovered)); n != 1 {
+			t.Errorf("%d entries say that it has recovered", n)
+		}
 	})
 }
 

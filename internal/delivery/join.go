@@ -39,7 +39,7 @@ func (s *step) endOfLog(ctx context.Context, at handoff.AckState) (Next, endOutc
 		}
 	}
 	if s.atBound(at.Offset) {
-		return done, joined, s.engine.complete(ctx, s.cursor)
+		return done, joined, s.engine.complete(ctx, s.cursor, s.notes)
 	}
 	var next Next
 	var outcome endOutcome
@@ -73,7 +73,7 @@ func (s *step) join(ctx context.Context) (Next, endOutcome, error) {
 		s.watermark = state.LowWatermark
 		return again, readMore, nil
 	}
-	if err := e.Store.Commit(ctx, store.PutPartition{State: state}, store.PutCursor{Cursor: &c}); err != nil {
+	if err := e.Store.Commit(ctx, append(s.notes, store.PutPartition{State: state}, store.PutCursor{Cursor: &c})...); err != nil {
 		return again, lost, err
 	}
 	if recheckAt.IsZero() {

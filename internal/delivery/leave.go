@@ -101,6 +101,7 @@ func unopened(err error, at time.Time) *worker.Failure {
 	return &worker.Failure{At: at, Verdict: sink.Verdict{
 		Outcome: sink.Retry,
 		Reason:  "The stored integration cannot be used. Reason: " + problem.MessageOf(err),
+		Cause:   problem.MessageOf(err),
 	}}
 }
 
@@ -184,7 +185,7 @@ func (e *Engine) afterLeaving(in *integration.Integration, c *handoff.Cursor, wh
 	writes := []store.Write{store.PutCursor{Cursor: c}}
 	switch {
 	case why.failure != nil:
-		writes = append(writes, e.backOff(in, c, why.failure))
+		writes = append(writes, writesOf(e.backOff(in, c, why.failure))...)
 	case why.err != nil:
 		c.DueAt = e.Now().Add(e.Settings.RetryMin)
 	}

@@ -3,29 +3,15 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/store"
 	"github.com/sluicehq/sluice/internal/worker"
 )
-
-// backOff sets the cursor's DueAt after a failed attempt, and returns the log entry
-// for it.
-func (e *Engine) backOff(in *integration.Integration, c *handoff.Cursor, f *worker.Failure) store.Write {
-	c.Failures++
-	if c.FailingSince.IsZero() {
-		c.FailingSince = f.At
-	}
-	delay := max(f.Verdict.RetryAfter, backoff.Full(e.Settings.RetryMin, c.Failures, e.Settings.RetryMax, e.Rand))
-	c.DueAt = f.At.Add(delay)
-	return store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
-		Action: integration.ActionRetryTriggered, Reason: f.Verdict.Reason, CreatedAt: f.At,
-	}}
-}
 
 // stopIfFailing stops the integration if its cursor has failed for FailureStopAfter, and
 // reports whether it did.
@@ -39,8 +25,9 @@ func (e *Engine) stopIfFailing(ctx context.Context, in *integration.Integration,
 }
 
 // complete records that a replay is complete in one lane, and stops the integration
-// after its last lane. It does nothing if another actor has changed the cursor.
-func (e *Engine) complete(ctx context.Context, c *handoff.Cursor) error {
+// after its last lane, after the given log entries. It does nothing if another actor
+// has changed the cursor.
+func (e *Engine) complete(ctx context.Context, c *handoff.Cursor, notes []store.Write) error {
 	return store.Transact(func() error {
 		stored, err := e.Store.Cursor(ctx, c.Key)
 		if err != nil || stored.Version != c.Version {
@@ -53,7 +40,7 @@ func (e *Engine) complete(ctx context.Context, c *handoff.Cursor) error {
 		now := e.Now()
 		finished := *c
 		handoff.Finish(&finished)
-		writes := []store.Write{store.PutCursor{Cursor: &finished}, store.PutIntegration{Integration: in}}
+		writes := slices.Concat(notes, []store.Write{store.PutCursor{Cursor: &finished}, store.PutIntegration{Integration: in}})
 		for _, left := range []time.Time{in.StoppedAt, c.LeftAt} {
 			in.QuietNotBefore(left, QuietAfter(e.Settings)) // an earlier owner may still have a call in flight
 		}

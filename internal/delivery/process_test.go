@@ -105,6 +105,9 @@ func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 		Schedule: p.schedule, BatchBytes: w.ReadEvents * eventSize,
 		Reads: reads, StepBudget: w.StepBudget, Grace: w.settings.WebhookTimeout + 5*time.Second,
 	}
+	if w.Sole {
+		p.engine.SoleOwner = delivery.NewSoleOwner(time.Now())
+	}
 }
 
 // bound bounds the steps of each kind at a time.
@@ -301,6 +304,11 @@ func (p *process) forget(k handoff.Key, listed bool) {
 
 // run runs a process: it boots, sweeps, and shuts down.
 func (p *process) run() {
+	p.goes(func() {
+		for p.sleep(p.ctx, 3*time.Second+p.w.latency(p.w.dice("save", ""))) == nil {
+			p.saveOutages(p.ctx)
+		}
+	})
 	if p.boot() {
 		for p.sleep(p.ctx, 19*time.Second+p.w.latency(p.w.dice("sweep", ""))) == nil {
 			_, _ = p.engine.Sweep(p.ctx)
@@ -312,6 +320,11 @@ func (p *process) run() {
 	p.gate.Unlock()
 	p.work.Wait()
 	p.engine.Wait()
+	p.saveOutages(context.Background())
+}
+
+func (p *process) saveOutages(ctx context.Context) {
+	_, _ = p.engine.SaveEntries(ctx), p.engine.SaveAttempts(ctx)
 }
 
 // boot starts live delivery in every partition whose log is past the low watermark.

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -62,7 +63,7 @@ var (
 // newRig starts a process. With sweeps set, it sweeps every five minutes.
 func newRig(t *testing.T, sweeps bool, edit func(*settings.Settings)) *rig {
 	t.Helper()
-	w := newWorld(scenario{Slots: 1, Quiesce: true, Lanes: 1, Latency: 1, ReadEvents: 100_000})
+	w := newWorld(scenario{Slots: 1, Quiesce: true, Sole: true, Lanes: 1, Latency: 1, ReadEvents: 100_000})
 	w.settings = settings.Default()
 	if edit != nil {
 		edit(&w.settings)
@@ -103,6 +104,9 @@ func (r *rig) shutdown() {
 	r.gate.Unlock()
 	r.work.Wait()
 	r.engine.Wait()
+	if err := errors.Join(r.engine.SaveEntries(context.Background()), r.engine.SaveAttempts(context.Background())); err != nil && !r.isDead() {
+		r.t.Errorf("save: %v", err)
+	}
 }
 
 // restart returns the next process over the same records and receivers.
@@ -305,6 +309,9 @@ func (r *rig) entries(id string, action integration.Action) []integration.LogEnt
 	r.t.Helper()
 	in, err := r.w.records.Integration(context.Background(), tenant, id)
 	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.engine.SaveEntries(context.Background()); err != nil {
 		r.t.Fatal(err)
 	}
 	all, err := r.w.records.Entries(context.Background(), store.HistoryOf(in), 1<<20)

@@ -27,6 +27,7 @@ type scenario struct {
 	Zombies    bool // two live loops at once
 	Slots      int  // processes at a time
 	Quiesce    bool // a stop ends all sends of the single process
+	Sole       bool // the single process owns its cursors, as a node does
 	Lanes      int
 	InFlight   int
 	Bound      int // of calls, steps of each kind, and reads at a time; 0 for none
@@ -122,6 +123,7 @@ func drawScenario(t *rapid.T) scenario {
 	if sc.Zombies = sc.Kind == "zombies"; sc.Zombies || sc.Kind != "calm" && rapid.IntRange(0, 3).Draw(t, "two") == 0 {
 		sc.Slots, sc.Quiesce = 2, false
 	}
+	sc.Sole = sc.Slots == 1 && rapid.Bool().Draw(t, "sole")
 	sc.drawPeople(t, acts)
 	return sc
 }

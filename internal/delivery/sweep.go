@@ -1,6 +1,9 @@
 package delivery
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // sweepBatch limits the cursors that one sweep schedules. The most overdue come
 // first; the next sweep takes the rest.
@@ -11,10 +14,11 @@ const sweepBatch = 1000
 // being advanced does no harm.
 func (e *Engine) Sweep(ctx context.Context) (int, error) {
 	overdue := e.Now().Add(-QuietAfter(e.Settings))
-	keys, err := e.Store.Due(ctx, overdue, sweepBatch)
+	keys, err := e.Store.Due(ctx, overdue, sweepBatch+e.SoleOwner.len())
 	if err != nil {
 		return 0, err
 	}
+	keys = slices.DeleteFunc(keys, e.SoleOwner.waits) // due later than the store knows
 	e.Schedule(keys...)
 	return len(keys), nil
 }

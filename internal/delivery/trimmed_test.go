@@ -120,9 +120,11 @@ func (l slowLog) Read(ctx context.Context, p event.Partition, after uint64, maxB
 
 // longLog returns a rig with a bucket and a log of 1000 segments that its filter
 // drops, each of which takes 100 ms to read; the filter passes an event before them if
-// the test asks for one. Nothing advances the bucket's cursor.
+// the test asks for one. Nothing advances the bucket's cursor, which has a lease, as on
+// AWS, while the test does.
 func longLog(t *testing.T, first bool) (*rig, handoff.Key) {
 	r := newRig(t, false, func(s *settings.Settings) { s.S3FileInterval = time.Hour })
+	r.engine.SoleOwner = nil
 	r.engine.BatchBytes, r.engine.StepBudget = 1, 20*time.Second
 	r.engine.Log = slowLog{r.engine.Log, 100 * time.Millisecond}
 	since := time.Now()
@@ -202,4 +204,26 @@ func TestStopOfAnExportThatFindsNothing(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A catch-up that finds nothing to send keeps its lease while it reads, so that no other
+// process reads the same.
+func TestACatchUpThatFindsNothingKeepsItsLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := longLog(t, false)
+		r.engine.StepBudget = 40 * time.Second
+		spec := hookSpec("orders")
+		spec.StartsAt = time.Now().Add(-time.Minute).UTC().Truncate(time.Millisecond)
+		spec.Filter = integration.FilterSpec{Names: []string{"item.created"}}
+		r.register(spec)
+		time.AfterFunc(30*time.Second, func() {
+			if c := r.cursor("orders"); c.Offset.Segment < 200 || !c.DueAt.After(time.Now()) {
+				t.Errorf("after 30 s it is at %+v, due in %v", c.Offset, time.Until(c.DueAt))
+			}
+		})
+		began := time.Now()
+		if _, err := r.engine.Advance(t.Context(), handoff.Key{Tenant: tenant, Integration: "orders"}); err != nil || time.Since(began) < 35*time.Second {
+			t.Errorf("the step took %v: %v", time.Since(began), err)
+		}
+	})
 }

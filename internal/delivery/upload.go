@@ -59,7 +59,7 @@ func requestTimeout(u handoff.Upload) time.Duration {
 func (f *exportFile) stored(ctx context.Context) (more bool, next Next, err error) {
 	u := f.cursor.Upload
 	f.cursor.Upload = nil
-	f.succeeded()
+	f.succeeded(f.engine.Now())
 	err = f.save(ctx, handoff.AckState{Offset: u.To})
 	if errors.Is(err, store.ErrConflict) {
 		return false, Next{Lost: true}, f.engine.resolve(ctx, f.cursor.Key, u, u.To)

@@ -132,8 +132,10 @@ type Cursor struct {
 	// live delivery had started may be in flight for a while after it.
 	LeftAt time.Time `json:"left_at,omitzero"`
 
-	Failures     int       `json:"failures,omitzero"`      // failed attempts in a row
-	FailingSince time.Time `json:"failing_since,omitzero"` // zero unless it is failing
+	// An outage is a row of failed attempts without a success between them.
+	Failures     int       `json:"failures,omitzero"`      // how many
+	FailingSince time.Time `json:"failing_since,omitzero"` // when the first one failed; zero unless it is failing
+	Cause        string    `json:"cause,omitzero"`         // of the last one that the integration's log has
 
 	// After it was evicted for being slow, it joins in Mode Wake until SlowUntil.
 	// Slowness counts such evictions in a row; each one doubles the delay.

@@ -63,7 +63,7 @@ func TestJoin(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, cur := c.before, cursor(handoff.Scheduled, c.at)
-			cur.DueAt, cur.Failures, cur.FailingSince = now, 3, now
+			cur.DueAt, cur.Failures, cur.FailingSince, cur.Cause = now, 3, now, "connection refused"
 			cur.Slowness, cur.SlowUntil = 2, later
 			wantState, wantCursor := c.before, cur
 			if c.joins {
@@ -77,7 +77,7 @@ func TestJoin(t *testing.T) {
 					ID: "mine", Generation: 7, Mode: handoff.Wake, WakeDelay: time.Minute, From: c.at.Offset.Segment, JoinedAt: now,
 				})
 				wantCursor.State, wantCursor.DueAt = handoff.Live, later
-				wantCursor.Failures, wantCursor.FailingSince = 0, time.Time{}
+				wantCursor.Failures, wantCursor.FailingSince, wantCursor.Cause = 0, time.Time{}, ""
 			}
 			if got := handoff.Join(&r, &cur, handoff.Wake, time.Minute, later, now); got != c.joins {
 				t.Errorf("Join is %v, want %v", got, c.joins)
@@ -137,7 +137,7 @@ func TestPause(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, cur := c.before, cursor(c.state, c.at)
-			cur.DueAt, cur.Failures, cur.FailingSince, cur.Slowness, cur.SlowUntil = later, 3, now, 2, later
+			cur.DueAt, cur.Failures, cur.FailingSince, cur.Cause, cur.Slowness, cur.SlowUntil = later, 3, now, "connection refused", 2, later
 			wantState, wantCursor := c.before, cursor(c.state2, c.want)
 			wantCursor.Generation = 8
 			wantState.Live = []handoff.Subscriber{other}

@@ -15,10 +15,10 @@ func TestCursorIsStoredAs(t *testing.T) {
 	storetest.StoredAs(t, handoff.Cursor{
 		Generation: 18446744073709551615, State: handoff.Scheduled, AckState: at(18446744073709551614, 3, handoff.Acked, 0, 2),
 		DueAt: now, LeftAt: now.Add(time.Second), Failures: 4, FailingSince: now.Add(2 * time.Second),
-		Slowness: 5, SlowUntil: now.Add(3*time.Second + time.Nanosecond),
+		Cause: "connection refused", Slowness: 5, SlowUntil: now.Add(3*time.Second + time.Nanosecond),
 	}, `{"generation":18446744073709551615,"state":"driven","position":{"segment":18446744073709551614,"index":3},"ahead":[-1,0,2],`+
 		`"due_at":"2025-06-01T12:00:00Z","left_at":"2025-06-01T12:00:01Z","failures":4,"failing_since":"2025-06-01T12:00:02Z",`+
-		`"slowness":5,"slow_until":"2025-06-01T12:00:03.000000001Z"}`)
+		`"cause":"connection refused","slowness":5,"slow_until":"2025-06-01T12:00:03.000000001Z"}`)
 }
 
 func TestPartitionStateIsStoredAs(t *testing.T) {

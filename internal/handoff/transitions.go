@@ -20,7 +20,7 @@ func Join(p *PartitionState, c *Cursor, mode Mode, wakeDelay time.Duration, dueA
 		JoinedAt:   now,
 	})
 	c.State, c.DueAt = Live, dueAt
-	c.Failures, c.FailingSince = 0, time.Time{}
+	c.EndOutage()
 	return true
 }
 
@@ -48,7 +48,7 @@ func Pause(p *PartitionState, c *Cursor, generation uint64) (stateChanged bool) 
 		c.State = Paused
 	}
 	c.Generation, c.DueAt = generation, time.Time{}
-	c.Failures, c.FailingSince = 0, time.Time{}
+	c.EndOutage()
 	c.Slowness, c.SlowUntil = 0, time.Time{}
 	return stateChanged
 }
@@ -61,6 +61,9 @@ func Resume(c *Cursor, generation uint64, now time.Time) {
 		c.State, c.DueAt = Scheduled, now
 	}
 }
+
+// EndOutage forgets the failed attempts.
+func (c *Cursor) EndOutage() { c.Failures, c.FailingSince, c.Cause = 0, time.Time{}, "" }
 
 // Finish ends the cursor of a replay that is complete in its lane.
 func Finish(c *Cursor) { c.State, c.DueAt = Finished, time.Time{} }

@@ -144,6 +144,7 @@ const (
 	ActionRejectedRetried Action = "rejected_event_retried"
 	ActionRejectedEvicted Action = "rejected_event_evicted"
 	ActionEventsSkipped   Action = "events_skipped"
+	ActionRecovered       Action = "delivery_recovered"
 )
 
 // LogEntry is one line of an integration's log. Reason is a sentence for people
@@ -169,6 +170,32 @@ func Span(d time.Duration) string {
 		}
 	}
 	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s"
+}
+
+// About writes how long something took, for people, in its two largest units: "3 h
+// 4 min", "2 d", "8 s", "0.4 s".
+func About(d time.Duration) string {
+	if d < time.Second {
+		return strconv.FormatFloat(d.Round(100*time.Millisecond).Seconds(), 'f', -1, 64) + " s"
+	}
+	units := []struct {
+		of   time.Duration
+		name string
+	}{{24 * time.Hour, " d"}, {time.Hour, " h"}, {time.Minute, " min"}, {time.Second, " s"}}
+	for i, unit := range units {
+		n := d / unit.of
+		if n == 0 {
+			continue
+		}
+		text := strconv.Itoa(int(n)) + unit.name
+		if i+1 < len(units) {
+			if rest := d % unit.of / units[i+1].of; rest > 0 {
+				text += " " + strconv.Itoa(int(rest)) + units[i+1].name
+			}
+		}
+		return text
+	}
+	return ""
 }
 
 // Rejected is an event that the receiver rejected with a 400.

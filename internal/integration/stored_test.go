@@ -26,6 +26,7 @@ func TestAPINames(t *testing.T) {
 		{string(integration.ActionStopped), "integration_stopped"},
 		{string(integration.ActionUpdated), "integration_updated"},
 		{string(integration.ActionRetryTriggered), "retry_triggered"},
+		{string(integration.ActionRecovered), "delivery_recovered"},
 		{string(integration.ActionEventRejected), "event_rejected"},
 		{string(integration.ActionRejectedRetried), "rejected_event_retried"},
 		{string(integration.ActionRejectedEvicted), "rejected_event_evicted"},

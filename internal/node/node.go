@@ -93,11 +93,6 @@ func (n *Node) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, k := range keys { // safe: no other process has the data directory
-		if err := n.engine.Reclaim(ctx, k); err != nil {
-			return err
-		}
-	}
 	n.schedule.Schedule(keys...)
 	n.serveOperator()
 	n.runner = startRunner(n.engine, n.schedule, n.places.steps, n.logger)

@@ -109,7 +109,8 @@ func (n *Node) buildDelivery(sealer secret.Sealer, metrics *metrics) *rejected.S
 	n.engine = &delivery.Engine{
 		Store: n.store, Log: n.log, Registry: n.registry, Rejected: rejects, Lifecycle: n.life, Settings: c.Settings,
 		Observer: metrics, Logger: n.logger, Now: time.Now, Schedule: n.schedule.Schedule,
-		Grace: shutdownGrace, Reads: n.places.reads,
+		SoleOwner: delivery.NewSoleOwner(time.Now()), // no other process has the data directory
+		Grace:     shutdownGrace, Reads: n.places.reads,
 	}
 	return rejects
 }

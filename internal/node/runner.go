@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -29,6 +30,7 @@ func startRunner(engine *delivery.Engine, s *scheduler, steps [delivery.Kinds]*f
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &runner{engine: engine, scheduler: s, steps: steps, logger: logger, cancel: cancel}
 	r.running.Go(func() { r.run(ctx) })
+	r.running.Go(func() { r.saveOutages(ctx) })
 	return r
 }
 
@@ -117,10 +119,54 @@ func delay(failures int) time.Duration {
 	return backoff.Ceiling(200*time.Millisecond, failures, 30*time.Second)
 }
 
+// How late log entries of failed attempts are saved: soon if they are few. In an
+// outage of many receivers more of them share a page of the database if they wait.
+// The attempts themselves wait longer. A killed process forgets what is not saved.
+const (
+	saveSoon     = 2 * time.Second
+	few          = 100
+	saveEntries  = time.Minute
+	saveAttempts = 2 * time.Minute
+)
+
+// saveTimeout limits saving the failed attempts at shutdown.
+const saveTimeout = 3 * time.Second
+
+// saveOutages saves what failed attempts leave in memory, until ctx ends.
+func (r *runner) saveOutages(ctx context.Context) {
+	tick := time.NewTicker(saveSoon)
+	defer tick.Stop()
+	entries, attempts := time.Now(), time.Now() // when they were last saved
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if r.engine.UnsavedEntries() <= few || time.Since(entries) >= saveEntries {
+			r.reportUnsaved(ctx, r.engine.SaveEntries(ctx))
+			entries = time.Now()
+		}
+		if time.Since(attempts) >= saveAttempts {
+			r.reportUnsaved(ctx, r.engine.SaveAttempts(ctx))
+			attempts = time.Now()
+		}
+	}
+}
+
+func (r *runner) reportUnsaved(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		r.logger.Error("failed attempts not saved; will retry", "error", err)
+	}
+}
+
 // stop shuts down gracefully and returns when no goroutine is left.
 func (r *runner) stop() {
 	r.scheduler.close()
 	r.cancel()
 	r.running.Wait()
 	r.engine.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
+	defer cancel()
+	r.reportUnsaved(ctx, errors.Join(r.engine.SaveEntries(ctx), r.engine.SaveAttempts(ctx)))
 }

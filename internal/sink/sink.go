@@ -37,6 +37,9 @@ type Verdict struct {
 	// It names the target and the cause and never contains a secret. With Unsent it
 	// is what our side lacks, for the operator.
 	Reason string
+	// Cause, with Retry, is the cause alone: two attempts with the same Cause failed
+	// for the same reason.
+	Cause string
 	// RetryAfter is how long the receiver asked us to wait; 0 if it did not. At
 	// most an hour.
 	RetryAfter time.Duration

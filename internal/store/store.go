@@ -97,9 +97,15 @@ type (
 	PutIntegration    struct{ Integration *integration.Integration }
 	DeleteIntegration struct{ Integration *integration.Integration }
 	PutPartition      struct{ State *handoff.PartitionState }
-	PutCursor         struct{ Cursor *handoff.Cursor }
-	DeleteCursor      struct{ Cursor *handoff.Cursor }
-	AddEntry          struct {
+	PutCursor         struct {
+		Cursor *handoff.Cursor
+		// KeepDue allows Due to return the cursor by the DueAt it had before, which
+		// was earlier: an adapter can save the write of an index. The cursor has a
+		// DueAt, and had one before.
+		KeepDue bool
+	}
+	DeleteCursor struct{ Cursor *handoff.Cursor }
+	AddEntry     struct {
 		History History
 		Entry   integration.LogEntry
 	}

@@ -70,6 +70,7 @@ type Worker struct {
 type Failure struct {
 	Verdict sink.Verdict
 	At      time.Time
+	Event   *event.Event // nil if it was a file, or nothing was sent
 }
 
 // State is a snapshot of a worker, by which its owner decides.
@@ -376,7 +377,7 @@ func (w *Worker) record(i item, v sink.Verdict, err error) {
 	case v.Outcome == sink.Retry:
 		w.window.fail(i)
 		if w.failure == nil {
-			w.failure = &Failure{Verdict: v, At: w.job.Now()}
+			w.failure = &Failure{Verdict: v, At: w.job.Now(), Event: i.event()}
 			w.changed()
 		}
 	case v.Outcome == sink.Interrupted:

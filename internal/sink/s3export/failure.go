@@ -85,6 +85,7 @@ func (x *Exporter) failed(err error) sink.Verdict {
 	} else {
 		cause = x.noResponseCause(err)
 	}
+	v.Cause = cause
 	v.Reason = "Writing a file to " + x.where + " failed. Reason: " + cause + "."
 	return v
 }

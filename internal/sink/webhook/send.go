@@ -144,7 +144,7 @@ func (s *Sender) noResponse(ctx, call context.Context, err error) sink.Verdict {
 	default:
 		cause = netguard.Cause(err)
 	}
-	return sink.Verdict{Outcome: sink.Retry, Reason: s.failed(cause)}
+	return sink.Verdict{Outcome: sink.Retry, Reason: s.failed(cause), Cause: cause}
 }
 
 func (s *Sender) failed(cause string) string {

@@ -32,9 +32,23 @@ func (s *Sender) verdict(res *http.Response, beginning []byte) sink.Verdict {
 		cause = "the port expects HTTPS; change callback_url to begin with https:// (HTTP status code 400)"
 	}
 	return sink.Verdict{
-		Outcome: sink.Retry, Status: status, Reason: s.failed(cause),
+		Outcome: sink.Retry, Status: status, Reason: s.failed(cause) + advice(status), Cause: cause,
 		RetryAfter: retryafter.Parse(res.Header.Get("Retry-After"), s.client.now(), maxRetryAfter),
 	}
+}
+
+// advice says what a receiver can do about an event that it refuses for good, with a
+// status that means a retry here. 408, 425 and 429 ask for one, and a 400 that comes
+// here is not about the event.
+func advice(status int) string {
+	switch status {
+	case http.StatusBadRequest, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return ""
+	}
+	if status < 400 || status > 499 {
+		return ""
+	}
+	return " Answer 400 to set this event aside."
 }
 
 // maxNoticeBytes is how much of the body of a 400 is searched for httpsNotices.

@@ -54,8 +54,14 @@ func TestVerdictOfEveryStatus(t *testing.T) {
 			continue
 		}
 		start, end := "Request to URL "+target+"/in?token=*** failed. Reason: ", fmt.Sprintf(" (HTTP status code %d).", code)
+		if advised := code > 400 && code < 500 && code != 408 && code != 425 && code != 429; advised {
+			end += " Answer 400 to set this event aside."
+		}
 		if !strings.HasPrefix(v.Reason, start) || !strings.HasSuffix(v.Reason, end) || strings.Contains(v.Reason, "What The") {
 			t.Errorf("status %d: reason %q, want %s…%s", code, v.Reason, start, end)
+		}
+		if hasCause := strings.Contains(v.Reason, " Reason: "+v.Cause+"."); v.Outcome == sink.Retry && (v.Cause == "" || !hasCause) {
+			t.Errorf("status %d: cause %q of %q", code, v.Cause, v.Reason)
 		}
 		if redirect := strings.Contains(v.Reason, "redirects are not followed"); redirect != (code >= 300 && code < 400) {
 			t.Errorf("status %d: reason %q", code, v.Reason)

@@ -145,6 +145,9 @@ func changeOf(w store.Write) (change, error) {
 		return records.put(&w.State.Version, w.State, w.State.Partition.Tenant, w.State.Partition.Lane)
 	case store.PutCursor:
 		c := w.Cursor
+		if w.KeepDue && c.Version != 0 {
+			return cursorsKeptDue.put(&c.Version, c, c.Key.Tenant, c.Key.Integration, c.Key.Lane)
+		}
 		return cursors.put(&c.Version, c, c.Key.Tenant, c.Key.Integration, c.Key.Lane, orNull(c.DueAt))
 	case store.DeleteCursor:
 		k := w.Cursor.Key

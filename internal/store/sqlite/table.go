@@ -34,6 +34,7 @@ var (
 	integrations    = newTable("integrations", []string{"tenant", "id"}, "completed_at")
 	records         = newTable("records", []string{"tenant", "lane"})
 	cursors         = newTable("cursors", []string{"tenant", "integration", "lane"}, "due_at")
+	cursorsKeptDue  = newTable("cursors", []string{"tenant", "integration", "lane"})
 	rejectedIndexes = newTable("rejected_indexes", []string{"tenant", "integration", "incarnation"})
 	rejected        = newTable("rejected", []string{"tenant", "integration", "incarnation", "event_id"}, "event")
 )

@@ -45,6 +45,24 @@ var dueIndexes = map[string]func(*testing.T, store.Store){
 		expect("after changes", base, 100, now)
 		expect("an hour later", base.Add(time.Hour), 100, now, soon, late)
 	},
+	"a cursor that keeps its place in the due index": func(t *testing.T, s store.Store) {
+		c, next := aCursor("a", "fails", 0), aCursor("a", "next", 0)
+		c.DueAt, next.DueAt = base, base.Add(time.Minute)
+		commit(t, s, store.PutCursor{Cursor: c}, store.PutCursor{Cursor: next})
+		c.DueAt, c.Failures = base.Add(time.Hour), 7
+		commit(t, s, store.PutCursor{Cursor: c, KeepDue: true})
+		got, err := s.Cursor(t.Context(), c.Key)
+		equal(t, "the cursor", read(t, got, err), c)
+		keys, err := s.Due(t.Context(), base.Add(time.Hour), 100)
+		equal(t, "how many are due at its DueAt", len(read(t, keys, err)), 2)
+		stale := *c
+		stale.Version--
+		refused(t, s, store.PutCursor{Cursor: &stale, KeepDue: true})
+		c.DueAt = base.Add(2 * time.Hour)
+		commit(t, s, store.PutCursor{Cursor: c})
+		keys, err = s.Due(t.Context(), base.Add(time.Hour), 100)
+		equal(t, "due after it was moved", read(t, keys, err), keysOf(next))
+	},
 	"expired replays": func(t *testing.T, s store.Store) {
 		completed := func(tenant, id string, at time.Time) *integration.Integration {
 			in := anIntegration(tenant, id)

@@ -1,0 +1,503 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// down returns a rig with an integration, orders, that has failed the given number of
+// times in a row.
+func down(t *testing.T, attempts int, edit func(*settings.Settings)) *rig {
+	t.Helper()
+	r := newRig(t, false, edit)
+	r.register(hookSpec("orders"))
+	r.answer(takes(0, busy))
+	time.Sleep(time.Second)
+	r.publish(1)
+	r.untilCalls(attempts)
+	return r
+}
+
+// untilCalls waits until receivers got so many calls.
+func (r *rig) untilCalls(n int) {
+	for len(r.got()) < n {
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// An outage writes an entry for attempts 1, 2, 4, 8 and so on, with everything there
+// is to know of it, and one when it is over.
+func TestAnOutageIsAFewEntries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := down(t, 135, nil)
+		calls := r.got()
+		entries := r.entries("orders", integration.ActionRetryTriggered)
+		since := event.FormatTime(calls[0].at)
+		for i, e := range entries {
+			n := 1 << i
+			if !strings.HasPrefix(e.Reason, fmt.Sprintf("%s Event e000000 (order.created), attempt %d since %s; the next one is at 2", busy.Reason, n, since)) {
+				t.Errorf("entry %d says %q", i, e.Reason)
+			}
+			if next := event.FormatTime(calls[n].at); !strings.HasSuffix(e.Reason, " is at "+next+".") {
+				t.Errorf("entry %d says %q; the next attempt was at %s", i, e.Reason, next)
+			}
+		}
+		if len(entries) != 8 {
+			t.Errorf("%d entries, want 8 for 135 attempts", len(entries))
+		}
+		r.answer(takes(0, delivered))
+		r.untilCalls(136)
+		time.Sleep(time.Second)
+		took := integration.About(r.got()[135].at.Sub(calls[0].at))
+		recovered := r.entries("orders", integration.ActionRecovered)
+		if len(recovered) != 1 || recovered[0].Reason != "Delivering again after 135 attempts in "+took+"." {
+			t.Errorf("log: %+v; it took %s", recovered, took)
+		}
+	})
+}
+
+// Another cause is an entry of its own, and so is the first one when it is back.
+func TestAnotherCauseIsAnEntry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, nil)
+		r.register(hookSpec("orders"))
+		causes := map[int]string{9: "b", 10: "b", 12: "c"}
+		r.answer(func(_ context.Context, _ *integration.Integration, _ *event.Event, attempt int) sink.Verdict {
+			v := busy
+			if v.Cause = "a"; causes[attempt] != "" {
+				v.Cause = causes[attempt]
+			}
+			v.Reason = "Failed: " + v.Cause + "."
+			return v
+		})
+		time.Sleep(time.Second)
+		r.publish(1)
+		r.untilCalls(16)
+		time.Sleep(time.Second)
+		var got []string
+		for _, e := range r.entries("orders", integration.ActionRetryTriggered) {
+			var cause string
+			var attempt int
+			if _, err := fmt.Sscanf(e.Reason, "Failed: %1s. Event e000000 (order.created), attempt %d since", &cause, &attempt); err != nil {
+				t.Fatalf("%q: %v", e.Reason, err)
+			}
+			got = append(got, fmt.Sprint(attempt, cause))
+		}
+		if want := []string{"1a", "2a", "4a", "8a", "9b", "11a", "12c", "13a", "16a"}; !slices.Equal(got, want) {
+			t.Errorf("entries for %v, want %v", got, want)
+		}
+	})
+}
+
+func TestAHonouredRetryAfterIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, nil)
+		r.register(hookSpec("orders"))
+		r.answer(takes(0, asksFor(10*time.Minute)))
+		time.Sleep(time.Second)
+		r.publish(1)
+		time.Sleep(time.Second)
+		entries := r.entries("orders", integration.ActionRetryTriggered)
+		if len(entries) != 1 || !strings.HasSuffix(entries[0].Reason, "the next one is at 2000-01-01T00:10:01.000Z, as its Retry-After asks.") {
+			t.Errorf("log: %+v", entries)
+		}
+	})
+}
+
+// A receiver that fails again after a success begins another outage. The log has the
+// end of the first one before it.
+func TestASuccessBetweenTwoOutages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 1 })
+		r.register(hookSpec("orders"))
+		r.answer(func(_ context.Context, _ *integration.Integration, e *event.Event, attempt int) sink.Verdict {
+			if attempt == 1 {
+				return busy
+			}
+			return delivered
+		})
+		time.Sleep(time.Second)
+		r.publish(2)
+		time.Sleep(time.Minute)
+		in, err := r.life.Get(t.Context(), tenant, "orders")
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := r.life.Entries(t.Context(), tenant, in.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range slices.Backward(entries) {
+			what, _, _ := strings.Cut(strings.TrimPrefix(e.Reason, busy.Reason+" "), " since ")
+			what, _, _ = strings.Cut(what, " in ")
+			got = append(got, what)
+		}
+		want := []string{
+			"Event e000000 (order.created), attempt 1", "Delivering again after 1 attempt",
+			"Event e000001 (order.created), attempt 1", "Delivering again after 1 attempt",
+		}
+		if !slices.Equal(got[2:], want) {
+			t.Errorf("the log says %q, want %q", got[2:], want)
+		}
+	})
+}
+
+// saves counts the commits of cursors.
+type saves struct {
+	store.Store
+	n atomic.Int32
+}
+
+func (s *saves) Commit(ctx context.Context, writes ...store.Write) error {
+	for _, w := range writes {
+		if _, ok := w.(store.PutCursor); ok {
+			s.n.Add(1)
+		}
+	}
+	return s.Store.Commit(ctx, writes...)
+}
+
+// On a node a failed attempt writes nothing but the first one, which is saved with its
+// log entry; the others are saved together. Where other processes may advance a
+// cursor, each failed attempt is saved, with a lease before it.
+func TestMostFailedAttemptsWriteNothing(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		sole bool
+		want int32
+	}{
+		{"sole owner", true, 1},
+		{"others may own it", false, 1 + 2*134},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, false, nil)
+				s := &saves{Store: r.engine.Store}
+				if r.engine.Store = s; !c.sole {
+					r.engine.SoleOwner = nil
+				}
+				r.register(hookSpec("orders"))
+				r.answer(takes(0, busy))
+				time.Sleep(time.Second)
+				s.n.Store(0)
+				r.publish(1)
+				r.untilCalls(135)
+				time.Sleep(time.Millisecond)
+				if n := s.n.Load(); n != c.want {
+					t.Errorf("135 failed attempts saved the cursor %d times, want %d", n, c.want)
+				}
+				s.n.Store(0)
+				for range 2 {
+					if err := r.engine.SaveAttempts(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if n := s.n.Load(); c.sole && n != 1 {
+					t.Errorf("two saves wrote it %d times", n)
+				}
+				if n := r.cursor("orders").Failures; n != 135 {
+					t.Errorf("%d attempts are saved", n)
+				}
+			})
+		})
+	}
+}
+
+// A receiver that hangs is called for as long as it may take. A node writes nothing
+// while it waits.
+func TestWaitingForAReceiverWritesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := down(t, 4, nil)
+		s := &saves{Store: r.engine.Store}
+		r.engine.Store = s
+		r.answer(takes(9*time.Second, busy))
+		r.untilCalls(5)
+		time.Sleep(8 * time.Second)
+		if n := s.n.Load(); n != 0 {
+			t.Errorf("it saved the cursor %d times", n)
+		}
+	})
+}
+
+// A graceful shutdown keeps every attempt and the back-off. A killed process forgets
+// the attempts since they were last saved, and the next one calls the receiver at once.
+func TestAttemptsOutliveTheProcess(t *testing.T) {
+	for name, killed := range map[string]bool{"shut down": false, "killed": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := down(t, 40, nil)
+				time.Sleep(time.Millisecond)
+				if err := r.engine.SaveAttempts(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				r.untilCalls(46)
+				time.Sleep(time.Millisecond)
+				since := r.cursor("orders").FailingSince
+				if killed {
+					r.crash()
+				}
+				next := r.restart()
+				saved := next.cursor("orders")
+				restarted := time.Now()
+				next.untilCalls(1)
+				first := next.got()[0]
+				if !killed && (saved.Failures != 46 || first.attempt != 47 || first.at.Before(saved.DueAt)) {
+					t.Errorf("saved %d attempts, due at %v; then came attempt %d at %v", saved.Failures, saved.DueAt, first.attempt, first.at)
+				}
+				if killed && (saved.Failures != 40 || first.attempt != 41 || first.at.Sub(restarted) > time.Second) {
+					t.Errorf("saved %d attempts; then came attempt %d after %v", saved.Failures, first.attempt, first.at.Sub(restarted))
+				}
+				if !saved.FailingSince.Equal(since) || since.After(r.got()[0].at.Add(time.Millisecond)) {
+					t.Errorf("failing since %v, want %v", saved.FailingSince, since)
+				}
+			})
+		})
+	}
+}
+
+// A delay that was saved is kept by the next process, although the due index has the
+// cursor where it was before.
+func TestASavedPauseOutlivesAKilledProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := down(t, 2, nil)
+		r.answer(takes(0, asksFor(time.Hour)))
+		r.untilCalls(3)
+		asked := time.Now()
+		time.Sleep(time.Millisecond)
+		if err := r.engine.SaveAttempts(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.crash()
+		next := r.restart()
+		next.untilCalls(1)
+		if d := next.got()[0].at.Sub(asked); d < 59*time.Minute {
+			t.Errorf("called again %v after it asked for an hour", d)
+		}
+	})
+}
+
+// While the store is unavailable, what must be saved is kept.
+func TestUnsavedEntriesAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := down(t, 9, nil)
+		time.Sleep(time.Millisecond)
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if r.engine.SaveEntries(ended) == nil || r.engine.SaveAttempts(ended) == nil {
+			t.Error("saved without a store")
+		}
+		if n := len(r.entries("orders", integration.ActionRetryTriggered)); n != 4 {
+			t.Errorf("%d entries, want 4", n)
+		}
+		if err := r.engine.SaveAttempts(t.Context()); err != nil || r.cursor("orders").Failures != 9 {
+			t.Errorf("saved %+v, %v", r.cursor("orders"), err)
+		}
+	})
+}
+
+// A stop and a start end an outage, with the attempts that only the process knew.
+func TestAStopForgetsUnsavedAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := down(t, 7, nil)
+		time.Sleep(time.Millisecond)
+		if _, err := r.life.Stop(t.Context(), tenant, "orders"); err != nil {
+			t.Fatal(err)
+		}
+		started := time.Now()
+		if _, err := r.life.Start(t.Context(), tenant, "orders"); err != nil {
+			t.Fatal(err)
+		}
+		r.untilCalls(8)
+		if d := r.got()[7].at.Sub(started); d > 200*time.Millisecond {
+			t.Errorf("the start waited %v for the back-off of the outage before it", d)
+		}
+		time.Sleep(time.Millisecond)
+		if c := r.cursor("orders"); c.Failures != 1 || c.FailingSince.Before(started) {
+			t.Errorf("a new outage begins with %+v", c)
+		}
+	})
+}
+
+// The sweep leaves a cursor alone that waits for longer than the store knows.
+func TestTheSweepKnowsUnsavedBackOffs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := down(t, 14, nil)
+		time.Sleep(time.Minute)
+		if n, err := r.engine.Sweep(t.Context()); n != 0 || err != nil {
+			t.Errorf("it found %d overdue cursors, %v", n, err)
+		}
+		stored := r.cursor("orders")
+		if stored.DueAt.After(time.Now().Add(-delivery.QuietAfter(r.w.settings))) {
+			t.Errorf("the store knows it too, so this tests nothing: %+v", stored)
+		}
+	})
+}
+
+// Calls in flight of a subscriber that has left are a lease, which is in the same write
+// as the leave. A killed process has no calls in flight: the next one goes on at once.
+func TestALeaseOfAKilledProcessIsVoid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := fastAndSlow(t, 9*time.Second)
+		r.publish(2)
+		time.Sleep(5500 * time.Millisecond)
+		if c := r.cursor("slow"); c.State != handoff.Scheduled || !c.DueAt.After(time.Now()) {
+			t.Fatalf("it has not left: %+v", c)
+		}
+		r.crash()
+		next := r.restart()
+		next.answer(takes(0, delivered))
+		restarted := time.Now()
+		next.untilCalls(1)
+		if d := next.got()[0].at.Sub(restarted); d > time.Second {
+			t.Errorf("the next process waited %v", d)
+		}
+	})
+}
+
+// slowCursors is a store whose reads of cursors take longer than half a lease, as with
+// thousands of them in a queue.
+type slowCursors struct{ store.Store }
+
+func (s slowCursors) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error) {
+	time.Sleep(3 * time.Second)
+	return s.Store.Cursor(ctx, k)
+}
+
+// A step calls the receiver however slow the store is: it does not renew what it has
+// before it has something to send.
+func TestAStepOnASlowStoreCallsTheReceiver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := down(t, 2, nil)
+		time.Sleep(time.Millisecond)
+		r.engine.Store = slowCursors{r.engine.Store}
+		time.Sleep(time.Minute)
+		if n := len(r.got()); n < 5 {
+			t.Errorf("%d calls after a minute", n)
+		}
+	})
+}
+
+// A killed process that had saved what was acknowledged leaves no lease either.
+func TestSavedProgressIsNoLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 1 })
+		r.engine.BatchBytes = 1
+		spec := hookSpec("orders")
+		spec.StartsAt = time.Now().UTC().Truncate(time.Millisecond)
+		time.Sleep(time.Second)
+		r.publish(1)
+		r.publish(1)
+		r.answer(takes(2*time.Second, delivered))
+		r.register(spec)
+		time.Sleep(3 * time.Second)
+		if c := r.cursor("orders"); c.State != handoff.Scheduled || c.Offset.Segment != 1 || c.DueAt.After(time.Now()) {
+			t.Errorf("after the first of two events: %+v", c)
+		}
+	})
+}
+
+// A failure that settles a file whose outcome was unknown is saved at once, whichever
+// attempt it is: until then a stop would have to wait for the file.
+func TestASettledFileIsSavedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, nil)
+		tries := 0
+		r.export = func(ctx context.Context, f sink.File, confirm func(context.Context, handoff.Upload) error) sink.Verdict {
+			for range f.Bodies {
+			}
+			if err := confirm(ctx, handoff.Upload{Key: "key"}); err != nil {
+				return cutOff
+			}
+			tries++
+			return busy
+		}
+		r.register(bucketSpec("bucket"))
+		time.Sleep(time.Second)
+		r.publish(1)
+		for tries < 3 {
+			time.Sleep(time.Second)
+		}
+		if c := r.cursor("bucket"); c.Failures != 3 || c.Upload != nil {
+			t.Errorf("after three refused files: %+v", c)
+		}
+	})
+}
+
+// A lane that stops the integration, as it has failed for too long, ends the calls of
+// another lane soon, although nothing tells that one: it looks at its cursor again.
+func TestALaneSeesAStopOfAnotherLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, func(s *settings.Settings) { s.Lanes, s.InFlight, s.FailureStopAfter = 2, 2, time.Minute })
+		r.engine.StepBudget = time.Hour // its end would wait for the calls
+		r.register(hookSpec("orders"))
+		time.Sleep(time.Second)
+		r.answer(takes(0, busy))
+		ids := r.publish(100)
+		r.untilCalls(4)
+		failing := event.LaneOf(ids[0], 2)
+		var hung, hanging atomic.Int32
+		r.answer(func(ctx context.Context, in *integration.Integration, e *event.Event, n int) sink.Verdict {
+			if event.LaneOf(e.ID, 2) == failing {
+				return busy
+			}
+			hung.Add(1)
+			hanging.Add(1)
+			defer hanging.Add(-1)
+			return takes(time.Hour, delivered)(ctx, in, e, n)
+		})
+		for r.status("orders") == integration.Running {
+			time.Sleep(time.Second)
+		}
+		time.Sleep(r.w.settings.FollowBudget)
+		if n := hanging.Load(); n > 0 || hung.Load() == 0 {
+			t.Errorf("%d of %d calls of the other lane are still in flight", n, hung.Load())
+		}
+	})
+}
+
+// slowSaves is a store that takes its time for the cursors of an outage.
+type slowSaves struct{ store.Store }
+
+func (s slowSaves) Commit(ctx context.Context, writes ...store.Write) error {
+	for _, w := range writes {
+		if put, ok := w.(store.PutCursor); ok && put.KeepDue {
+			time.Sleep(3 * time.Second)
+		}
+	}
+	return s.Store.Commit(ctx, writes...)
+}
+
+// A cursor that becomes due while it is saved is advanced after that: otherwise the
+// save would take the step's version, and what the step sent would be sent again.
+func TestASaveAndAStepTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := down(t, 2, nil)
+		r.answer(takes(0, asksFor(10*time.Second)))
+		r.untilCalls(3)
+		r.answer(takes(5*time.Second, delivered))
+		time.Sleep(9 * time.Second)
+		r.engine.Store = slowSaves{r.engine.Store}
+		if err := r.engine.SaveAttempts(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if n := len(r.got()); n != 4 {
+			t.Errorf("%d calls, want 4", n)
+		}
+	})
+}

@@ -1,0 +1,98 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// savesAtATime is how many commits of MaxWrites a save makes at a time. The database of
+// a node groups them into one transaction, so that more rows share a page; with more,
+// other writers would have to wait for it.
+const savesAtATime = 8
+
+// SaveEntries saves the log entries that a SoleOwner remembers. What it cannot save it
+// keeps for the next call. Entries are late by as long as it is not called.
+func (e *Engine) SaveEntries(ctx context.Context) error {
+	if e.SoleOwner == nil {
+		return nil
+	}
+	var saves errgroup.Group
+	saves.SetLimit(savesAtATime)
+	for batch := range slices.Chunk(e.SoleOwner.takeEntries(), store.MaxWrites) {
+		saves.Go(func() error {
+			err := e.Store.Commit(ctx, writesOf(batch)...)
+			if err != nil {
+				e.SoleOwner.returnEntries(batch)
+			}
+			return err
+		})
+	}
+	return saves.Wait()
+}
+
+// UnsavedEntries returns how many log entries a SoleOwner remembers.
+func (e *Engine) UnsavedEntries() int {
+	if e.SoleOwner == nil {
+		return 0
+	}
+	e.SoleOwner.mu.Lock()
+	defer e.SoleOwner.mu.Unlock()
+	return len(e.SoleOwner.entries)
+}
+
+// writesOf returns log entries as the writes of a Commit.
+func writesOf(entries []store.AddEntry) []store.Write {
+	writes := make([]store.Write, len(entries))
+	for i := range entries {
+		writes[i] = entries[i]
+	}
+	return writes
+}
+
+// SaveAttempts saves the failed attempts that a SoleOwner remembers. A process that is
+// killed forgets those since the last call: the next one calls their receivers again,
+// with the numbers of earlier attempts.
+func (e *Engine) SaveAttempts(ctx context.Context) error {
+	if e.SoleOwner == nil {
+		return nil
+	}
+	var saves errgroup.Group
+	saves.SetLimit(savesAtATime)
+	for batch := range slices.Chunk(e.SoleOwner.unsaved(), store.MaxWrites) {
+		saves.Go(func() error { return e.saveBatch(ctx, batch) })
+	}
+	return saves.Wait()
+}
+
+// saveBatch saves cursors, in one commit if nobody has changed any of them.
+func (e *Engine) saveBatch(ctx context.Context, keys []handoff.Key) error {
+	cursors := e.SoleOwner.holdUnsaved(keys)
+	saved := 0
+	defer func() { e.SoleOwner.letGoSaved(cursors, saved) }()
+	if len(cursors) == 0 {
+		return nil
+	}
+	writes := make([]store.Write, len(cursors))
+	for i := range cursors {
+		writes[i] = store.PutCursor{Cursor: &cursors[i], KeepDue: true}
+	}
+	err := e.Store.Commit(ctx, writes...)
+	if err == nil {
+		saved = len(cursors)
+	}
+	if !errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	for ; saved < len(cursors); saved++ { // one that was changed keeps its stored version
+		if err := e.Store.Commit(ctx, writes[saved]); err != nil && !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+	return nil
+}
