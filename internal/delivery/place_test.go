@@ -24,8 +24,9 @@ import (
 // hogged returns a rig with three subscribers, of which "hog" has the only place of the
 // process for receivers that have not responded yet, and keeps it for a minute. "lively"
 // has responded before, "patient" has not.
-func hogged(t *testing.T) *rig {
+func hogged(t *testing.T, batchBytes int) *rig {
 	r := newRig(t, false, func(s *settings.Settings) { s.InFlight, s.MaxCalls, s.WebhookTimeout = 4, 2, time.Minute })
+	r.engine.BatchBytes = batchBytes
 	r.register(hookSpec("lively"))
 	time.Sleep(time.Second)
 	r.publish(1)
@@ -49,7 +50,7 @@ func hogged(t *testing.T) *rig {
 // stays live. Receivers that respond do not wait for those that hang.
 func TestWaitForAPlaceIsNotSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := hogged(t)
+		r := hogged(t, 0)
 		ids := r.publish(3)
 		time.Sleep(30 * time.Second)
 		r.wantOnce("lively", ids)
@@ -71,8 +72,7 @@ func TestWaitForAPlaceIsNotSlow(t *testing.T) {
 // leaves, and is not counted as slow.
 func TestWaitForAPlaceBlocksNoNeighbour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := hogged(t)
-		r.engine.BatchBytes = 2 * (eventSize + 2)
+		r := hogged(t, 2*(eventSize+2))
 		var ids []string
 		for range 20 {
 			ids = append(ids, r.publish(2)...)
@@ -90,7 +90,7 @@ func TestWaitForAPlaceBlocksNoNeighbour(t *testing.T) {
 // A stop does not wait for a place that the integration waits for.
 func TestStopEndsTheWaitForAPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := hogged(t)
+		r := hogged(t, 0)
 		r.publish(3)
 		time.Sleep(time.Second)
 		began := time.Now()

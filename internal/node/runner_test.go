@@ -76,6 +76,7 @@ func TestDueCursorsAreAdvancedInTheirPlaces(t *testing.T) {
 			t.Errorf("%d goroutines for %d cursors, want only those of %d places", n, due, places)
 		}
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		seen := len(s.order)
 		schedule.Schedule(handoff.Key{Tenant: "late", Integration: "one"})
 		time.Sleep(2 * time.Second)
@@ -89,6 +90,7 @@ func TestDueCursorsAreAdvancedInTheirPlaces(t *testing.T) {
 			t.Error("a tenant with one cursor waits for those with hundreds")
 		}
 		time.Sleep(due * time.Second)
+		synctest.Wait()
 		if len(s.seen) != due+1 || s.most.Load() > places {
 			t.Errorf("%d cursors were advanced, up to %d at a time; want %d and %d", len(s.seen), s.most.Load(), due+1, places)
 		}
@@ -110,6 +112,7 @@ func TestChangedCursorIsAdvancedAgain(t *testing.T) {
 		schedule.Schedule(second) // waits
 		schedule.Schedule(first, second)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if s.seen[first] != 2 || s.seen[second] != 1 {
 			t.Errorf("advanced %v; want the first once more, and the second, which had not begun, once", s.seen)
 		}

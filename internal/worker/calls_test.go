@@ -122,6 +122,7 @@ func TestPlaceGoesToWhoWaits(t *testing.T) {
 		a := workerOf(t, "a", calls, 3, slowly("a")) // asks for a second place before b asks
 		b := workerOf(t, "b", calls, 3, slowly("b"))
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if want := "[a a b a b b]"; fmt.Sprint(order) != want || !a.State().Idle || !b.State().Idle {
 			t.Errorf("sent %v, want %v", order, want)
 		}
@@ -144,6 +145,7 @@ func TestUnsentCallIsMadeAgain(t *testing.T) {
 			t.Errorf("state %+v, want it to wait without a failure", st)
 		}
 		time.Sleep(4 * unsentDelay)
+		synctest.Wait()
 		if fmt.Sprint(attempts) != "[1 1 1 1]" || !w.State().Idle {
 			t.Errorf("attempts %v, want the first four times; state %+v", attempts, w.State())
 		}
