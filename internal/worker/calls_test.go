@@ -83,6 +83,41 @@ func TestReceiversThatRespondDoNotWaitForThoseThatHang(t *testing.T) {
 	})
 }
 
+// A receiver that responds for the first time is called on at once, in all lanes, although
+// their workers had asked for places among those that hang.
+func TestAReceiverThatRespondsLeavesThoseThatHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := NewCalls(20)
+		var got atomic.Int32
+		var slots *Slots
+		responds := func(context.Context, *event.Event, int) sink.Verdict {
+			time.Sleep(time.Second)
+			got.Add(1)
+			slots.responding.Store(true) // as Target.Record does
+			return sink.Verdict{Outcome: sink.Delivered}
+		}
+		for i := range 9 {
+			workerOf(t, fmt.Sprint(i), calls, 1, hangs)
+		}
+		synctest.Wait()
+		first, second := workerOf(t, "healthy", calls, 0, responds), workerOf(t, "healthy", calls, 0, responds)
+		slots = first.job.Slots
+		second.job.Slots = slots
+		first.Give([]eventlog.Segment{numbered(2, 5)}) // has the last place of ten, and asks for another
+		second.Give([]eventlog.Segment{numbered(2, 5)})
+		for i := range 100 {
+			workerOf(t, fmt.Sprint("late", i), calls, 1, hangs)
+		}
+		time.Sleep(time.Minute)
+		if n := got.Load(); n != 10 {
+			t.Errorf("%d of 10 events arrived beside receivers that hang", n)
+		}
+		if n := len(slots.unproven); n != 0 {
+			t.Errorf("%d workers are still noted", n)
+		}
+	})
+}
+
 // A worker that waits for a place says so, and leaves nothing behind when it ends.
 func TestHaltEndsTheWaitForAPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,11 +23,14 @@ type Slots struct {
 	mu      sync.Mutex
 	free    int
 	waiting []*Worker // for a slot, in order
+	// unproven are the workers that wait for a place among receivers that may hang. They
+	// ask again once theirs responds.
+	unproven map[*Worker]struct{}
 }
 
 // NewSlots returns slots for size calls at a time to an integration of the tenant.
 func NewSlots(size int, tenant string, calls *Calls) *Slots {
-	return &Slots{size: size, free: size, tenant: tenant, calls: calls}
+	return &Slots{size: size, free: size, tenant: tenant, calls: calls, unproven: make(map[*Worker]struct{})}
 }
 
 // take reserves a slot and a place for one call, and returns the place. If there is
@@ -38,9 +42,13 @@ func (s *Slots) take(w *Worker) (place *fairshare.Limiter, ok bool) {
 	if !s.available(w) {
 		return nil, false
 	}
-	place = s.calls.of(s.responding.Load())
+	responding := s.responding.Load()
+	place = s.calls.of(responding)
 	if !place.Take(s.tenant, &w.waiter) {
 		w.awaited = place
+		if !responding {
+			s.unproven[w] = struct{}{}
+		}
 		return nil, false
 	}
 	s.free--
@@ -84,6 +92,27 @@ func (s *Slots) give(place *fairshare.Limiter) {
 	for w := s.next(); w != nil; w = s.next() {
 		w.resume()
 	}
+	for _, w := range s.proven() {
+		w.askAgain()
+	}
+}
+
+// proven returns the workers that wait among receivers that may hang although theirs
+// responds.
+func (s *Slots) proven() []*Worker {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.responding.Load() {
+		return nil
+	}
+	return slices.Collect(maps.Keys(s.unproven))
+}
+
+// left records that a worker does not wait for a place any more.
+func (s *Slots) left(w *Worker) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.unproven, w)
 }
 
 func (s *Slots) next() *Worker {

@@ -252,6 +252,7 @@ func (w *Worker) claim() (place *fairshare.Limiter, claimed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	place, w.awaited = w.awaited, nil
+	w.job.Slots.left(w)
 	if !w.mayStart() || !w.window.more() || !w.job.Slots.claim(w) {
 		return place, false
 	}
@@ -267,7 +268,16 @@ func (w *Worker) claim() (place *fairshare.Limiter, claimed bool) {
 func (w *Worker) withdraw() {
 	if w.awaited.Cancel(&w.waiter) {
 		w.awaited = nil
+		w.job.Slots.left(w)
 	}
+}
+
+// askAgain asks for a place of another kind than the one that the worker waits for.
+func (w *Worker) askAgain() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.withdraw()
+	w.start()
 }
 
 // take takes the next event for a call. w.mu is held, and there is one.
