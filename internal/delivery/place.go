@@ -68,9 +68,18 @@ func (p *Place) take(ctx context.Context) error {
 // yieldAfter is how long a step may keep a place that another one waits for.
 const yieldAfter = time.Second
 
-// yield reports whether the step must end, as another one has or wants its place.
+// yield reports whether the step must end, as another one has or wants its place, or as
+// it has become of another kind: a probe whose receiver responds reads more of the log.
 func (s *step) yield() bool {
-	return s.place != nil && (!s.place.held || s.place.places.Waiting() > 0 && !s.engine.Now().Before(s.yields))
+	p := s.place
+	switch {
+	case p == nil:
+		return false
+	case !p.held || p.kind != kindOf(s.in, s.cursor):
+		return true
+	default:
+		return p.places.Waiting() > 0 && !s.engine.Now().Before(s.yields)
+	}
 }
 
 // takePlace takes the step's place again if an earlier file's last request was repeated

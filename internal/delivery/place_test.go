@@ -346,3 +346,26 @@ func TestProbeReadsLittle(t *testing.T) {
 		}
 	})
 }
+
+// A receiver that responds again is caught up with in a place for that, of which there
+// are fewer: a probe ends soon after its first delivery.
+func TestProbeEndsOnceTheReceiverResponds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, k := longCatchUp(t)
+		r.answer(func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict { return busy })
+		if _, err := r.engine.Advance(t.Context(), k); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(r.w.settings.RetryMax)
+		r.answer(takes(time.Second, delivered))
+		most := 0
+		r.engine.Log = readSizes{r.engine.Log, &most}
+		places := fairshare.New(1)
+		places.Take(tenant, nil)
+		began := time.Now()
+		step, err := r.engine.AdvanceIn(t.Context(), k, delivery.NewPlace(delivery.Probe, places, tenant))
+		if took := time.Since(began); err != nil || took > 10*time.Second || most > 4<<10 || step != (delivery.Next{Kind: delivery.CatchUp}) {
+			t.Errorf("step %+v, %v, took %v and read %d bytes at a time; want it to go on as a catch-up", step, err, took, most)
+		}
+	})
+}
