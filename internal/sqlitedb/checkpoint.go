@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"modernc.org/sqlite"
 )
@@ -29,6 +30,9 @@ type checkpointer struct {
 
 	every     int // pages: checkpointPages
 	restartAt int // pages of the log at which it begins anew
+	// empty says that the log has begun anew and has nothing yet, though its file may be
+	// large: the next commit makes that smaller.
+	empty atomic.Bool
 }
 
 // startCheckpointer starts a checkpointer for the writer that works while it holds the
@@ -43,6 +47,7 @@ func startCheckpointer(conn *sql.Conn, writer *sync.Mutex) *checkpointer {
 // writer calls it after each group. One may have failed because the disk is full: the
 // log uses its pages again once they are copied.
 func (c *checkpointer) committed(conn *sql.Conn, failed bool) {
+	c.empty.Store(false)
 	_ = conn.Raw(func(driver any) error {
 		status := driver.(sqlite.DBStatus)
 		pages, _, err := status.Status(sqlite.DBStatusCacheWrite, false)
@@ -78,11 +83,15 @@ func (c *checkpointer) run() {
 // checkpoint ignores errors: what it does not copy stays in the log, and the next one
 // tries again.
 func (c *checkpointer) checkpoint() {
+	if c.empty.Load() {
+		return
+	}
 	const rounds = 4 // each has less to do, unless the writer is faster
 	inLog, copied, err := 0, 0, error(nil)
 	for range rounds {
 		inLog, copied, err = c.copy("PASSIVE")
-		if err != nil || inLog < c.restartAt {
+		gone := copied == inLog && inLog >= c.every // the reader that kept it from beginning anew
+		if err != nil || inLog < c.restartAt && !gone {
 			return
 		}
 		if inLog-copied < c.every/16 {
@@ -94,7 +103,9 @@ func (c *checkpointer) checkpoint() {
 	c.restartAt = c.every
 	if inLog, _, err = c.copy("RESTART"); err != nil {
 		c.restartAt += inLog // do not hold up the writer again and again
+		return
 	}
+	c.empty.Store(true)
 }
 
 var errBusy = errors.New("a reader uses the write-ahead log")
@@ -123,4 +134,9 @@ func (db *DB) Checkpoint() { db.writer.checkpoints.ask() }
 
 // Unwritten returns how many bytes of space the database may still take for what is
 // only in the write-ahead log, at most.
-func (db *DB) Unwritten() (int64, error) { return sizeOf(db.path + "-wal") }
+func (db *DB) Unwritten() (int64, error) {
+	if db.writer.checkpoints.empty.Load() {
+		return 0, nil
+	}
+	return sizeOf(db.path + "-wal")
+}

@@ -95,3 +95,37 @@ func TestALongReaderHoldsUpNobody(t *testing.T) {
 		t.Errorf("the log grew from %d to %d bytes: it does not begin anew after the reader", grown, size)
 	}
 }
+
+// Once a long reader has gone, a checkpoint that is asked for makes the log count no more,
+// without a further commit; the next one makes its file smaller.
+func TestCheckpointEndsWhatALongReaderLeft(t *testing.T) {
+	db := openEvery(t, 200)
+	rows, err := db.Query(t.Context(), "SELECT name FROM sqlite_schema")
+	if err != nil || !rows.Next() {
+		t.Fatal(err)
+	}
+	const limit = 64 << 20 // journal_size_limit
+	fill(t, db, "a", 80)
+	if n, err := db.Unwritten(); err != nil || n < limit {
+		t.Fatalf("%d bytes in the log beside a reader, %v", n, err)
+	}
+	if err := rows.Close(); err != nil {
+		t.Fatal(err)
+	}
+	checkpointNow(t, db)
+	if n, err := db.Unwritten(); err != nil || n != 0 {
+		t.Errorf("%d bytes are only in the log after a checkpoint, %v", n, err)
+	}
+	fill(t, db, "b", 1)
+	if n, err := db.Unwritten(); err != nil || n == 0 || n > limit {
+		t.Errorf("%d bytes in the log after the next commits, %v", n, err)
+	}
+}
+
+// checkpointNow makes a checkpoint and waits for its end.
+func checkpointNow(t *testing.T, db *DB) {
+	t.Helper()
+	for range 3 { // one may run, and one may be due
+		db.writer.checkpoints.wake <- struct{}{}
+	}
+}
