@@ -71,11 +71,15 @@ func (db *DB) open(ctx context.Context, migrating []func(from, to int)) error {
 	if err := check(ctx, db.path, wholeCheckBytes); err != nil {
 		return err
 	}
-	if err := createPrivate(db.path); err != nil {
+	options := writable + "&_pragma=busy_timeout(5000)&_pragma=cache_size(-16384)"
+	isNew, err := createPrivate(db.path)
+	if err != nil {
 		return err
 	}
-	var err error
-	if db.file, err = sql.Open("sqlite", dsn(db.path, writable+"&_pragma=busy_timeout(5000)&_pragma=cache_size(-16384)")); err != nil {
+	if isNew {
+		options = newFile + "&" + options
+	}
+	if db.file, err = sql.Open("sqlite", dsn(db.path, options)); err != nil {
 		return err
 	}
 	conn, err := db.file.Conn(ctx)
@@ -119,19 +123,21 @@ func (db *DB) checkpointConn(ctx context.Context) (*sql.Conn, error) {
 
 // writable are the options of every connection that may write. With synchronous=FULL a
 // commit is on disk when it returns, and a checkpoint before the log begins anew.
-//
-// A new database can give free pages back to the disk in small steps: Shrink. That has
-// to be said before its first page is written.
-const writable = "_pragma=auto_vacuum(INCREMENTAL)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)"
+const writable = "_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)"
 
-// createPrivate creates a file that only its owner may read, if it is missing.
-// SQLite gives its other files the same mode.
-func createPrivate(path string) error {
+// newFile lets a new database give free pages back to the disk in small steps: Shrink.
+// It must come before the first page is written, and would change a file that exists.
+const newFile = "_pragma=auto_vacuum(INCREMENTAL)"
+
+// createPrivate creates a file that only its owner may read, if it is missing, and
+// reports whether it is empty. SQLite gives its other files the same mode.
+func createPrivate(path string) (empty bool, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("the database %s cannot be created: %w", path, err)
+		return false, fmt.Errorf("the database %s cannot be created: %w", path, err)
 	}
-	return f.Close()
+	info, err := f.Stat()
+	return err == nil && info.Size() == 0, errors.Join(err, f.Close())
 }
 
 func dsn(path, options string) string {
