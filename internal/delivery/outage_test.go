@@ -19,17 +19,51 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
+// watched is a store that counts the commits of cursors, and can be slow.
+type watched struct {
+	store.Store
+	saves            atomic.Int32
+	readFor, saveFor atomic.Int64 // ns: reads of cursors, and saves together
+}
+
+func (w *watched) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error) {
+	if d := w.readFor.Load(); d > 0 {
+		time.Sleep(time.Duration(d))
+	}
+	return w.Store.Cursor(ctx, k)
+}
+
+func (w *watched) Commit(ctx context.Context, writes ...store.Write) error {
+	for _, x := range writes {
+		if put, ok := x.(store.PutCursor); ok {
+			w.saves.Add(1)
+			if d := w.saveFor.Load(); d > 0 && put.KeepDue {
+				time.Sleep(time.Duration(d))
+			}
+		}
+	}
+	return w.Store.Commit(ctx, writes...)
+}
+
 // down returns a rig with an integration, orders, that has failed the given number of
 // times in a row.
-func down(t *testing.T, attempts int, edit func(*settings.Settings)) *rig {
+func down(t *testing.T, attempts int) *rig {
 	t.Helper()
-	r := newRig(t, false, edit)
+	r, _ := watchedDown(t, attempts)
+	return r
+}
+
+func watchedDown(t *testing.T, attempts int) (*rig, *watched) {
+	t.Helper()
+	r := newRig(t, false, nil)
+	w := &watched{Store: r.engine.Store}
+	r.engine.Store = w
 	r.register(hookSpec("orders"))
 	r.answer(takes(0, busy))
 	time.Sleep(time.Second)
 	r.publish(1)
 	r.untilCalls(attempts)
-	return r
+	return r, w
 }
 
 // untilCalls waits until receivers got so many calls.
@@ -43,7 +77,7 @@ func (r *rig) untilCalls(n int) {
 // is to know of it, and one when it is over.
 func TestAnOutageIsAFewEntries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := down(t, 135, nil)
+		r := down(t, 135)
 		calls := r.got()
 		entries := r.entries("orders", integration.ActionRetryTriggered)
 		since := event.FormatTime(calls[0].at)
@@ -157,21 +191,6 @@ func TestASuccessBetweenTwoOutages(t *testing.T) {
 	})
 }
 
-// saves counts the commits of cursors.
-type saves struct {
-	store.Store
-	n atomic.Int32
-}
-
-func (s *saves) Commit(ctx context.Context, writes ...store.Write) error {
-	for _, w := range writes {
-		if _, ok := w.(store.PutCursor); ok {
-			s.n.Add(1)
-		}
-	}
-	return s.Store.Commit(ctx, writes...)
-}
-
 // On a node a failed attempt writes nothing but the first one, which is saved with its
 // log entry; the others are saved together. Where other processes may advance a
 // cursor, each failed attempt is saved, with a lease before it.
@@ -187,27 +206,27 @@ func TestMostFailedAttemptsWriteNothing(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, false, nil)
-				s := &saves{Store: r.engine.Store}
-				if r.engine.Store = s; !c.sole {
+				w := &watched{Store: r.engine.Store}
+				if r.engine.Store = w; !c.sole {
 					r.engine.SoleOwner = nil
 				}
 				r.register(hookSpec("orders"))
 				r.answer(takes(0, busy))
 				time.Sleep(time.Second)
-				s.n.Store(0)
+				w.saves.Store(0)
 				r.publish(1)
 				r.untilCalls(135)
 				time.Sleep(time.Millisecond)
-				if n := s.n.Load(); n != c.want {
+				if n := w.saves.Load(); n != c.want {
 					t.Errorf("135 failed attempts saved the cursor %d times, want %d", n, c.want)
 				}
-				s.n.Store(0)
+				w.saves.Store(0)
 				for range 2 {
 					if err := r.engine.SaveAttempts(t.Context()); err != nil {
 						t.Fatal(err)
 					}
 				}
-				if n := s.n.Load(); c.sole && n != 1 {
+				if n := w.saves.Load(); c.sole && n != 1 {
 					t.Errorf("two saves wrote it %d times", n)
 				}
 				if n := r.cursor("orders").Failures; n != 135 {
@@ -222,13 +241,12 @@ func TestMostFailedAttemptsWriteNothing(t *testing.T) {
 // while it waits.
 func TestWaitingForAReceiverWritesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := down(t, 4, nil)
-		s := &saves{Store: r.engine.Store}
-		r.engine.Store = s
+		r, w := watchedDown(t, 4)
 		r.answer(takes(9*time.Second, busy))
+		w.saves.Store(0)
 		r.untilCalls(5)
 		time.Sleep(8 * time.Second)
-		if n := s.n.Load(); n != 0 {
+		if n := w.saves.Load(); n != 0 {
 			t.Errorf("it saved the cursor %d times", n)
 		}
 	})
@@ -240,7 +258,7 @@ func TestAttemptsOutliveTheProcess(t *testing.T) {
 	for name, killed := range map[string]bool{"shut down": false, "killed": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := down(t, 40, nil)
+				r := down(t, 40)
 				time.Sleep(time.Millisecond)
 				if err := r.engine.SaveAttempts(t.Context()); err != nil {
 					t.Fatal(err)
@@ -274,7 +292,7 @@ func TestAttemptsOutliveTheProcess(t *testing.T) {
 // cursor where it was before.
 func TestASavedPauseOutlivesAKilledProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := down(t, 2, nil)
+		r := down(t, 2)
 		r.answer(takes(0, asksFor(time.Hour)))
 		r.untilCalls(3)
 		asked := time.Now()
@@ -294,7 +312,7 @@ func TestASavedPauseOutlivesAKilledProcess(t *testing.T) {
 // While the store is unavailable, what must be saved is kept.
 func TestUnsavedEntriesAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := down(t, 9, nil)
+		r := down(t, 9)
 		time.Sleep(time.Millisecond)
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -313,7 +331,7 @@ func TestUnsavedEntriesAreKept(t *testing.T) {
 // A stop and a start end an outage, with the attempts that only the process knew.
 func TestAStopForgetsUnsavedAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := down(t, 7, nil)
+		r := down(t, 7)
 		time.Sleep(time.Millisecond)
 		if _, err := r.life.Stop(t.Context(), tenant, "orders"); err != nil {
 			t.Fatal(err)
@@ -336,7 +354,7 @@ func TestAStopForgetsUnsavedAttempts(t *testing.T) {
 // The sweep leaves a cursor alone that waits for longer than the store knows.
 func TestTheSweepKnowsUnsavedBackOffs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := down(t, 14, nil)
+		r := down(t, 14)
 		time.Sleep(time.Minute)
 		if n, err := r.engine.Sweep(t.Context()); n != 0 || err != nil {
 			t.Errorf("it found %d overdue cursors, %v", n, err)
@@ -369,22 +387,12 @@ func TestALeaseOfAKilledProcessIsVoid(t *testing.T) {
 	})
 }
 
-// slowCursors is a store whose reads of cursors take longer than half a lease, as with
-// thousands of them in a queue.
-type slowCursors struct{ store.Store }
-
-func (s slowCursors) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error) {
-	time.Sleep(3 * time.Second)
-	return s.Store.Cursor(ctx, k)
-}
-
 // A step calls the receiver however slow the store is: it does not renew what it has
 // before it has something to send.
 func TestAStepOnASlowStoreCallsTheReceiver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := down(t, 2, nil)
-		time.Sleep(time.Millisecond)
-		r.engine.Store = slowCursors{r.engine.Store}
+		r, w := watchedDown(t, 2)
+		w.readFor.Store(int64(3 * time.Second)) // more than half of a lease, as with thousands in a queue
 		time.Sleep(time.Minute)
 		if n := len(r.got()); n < 5 {
 			t.Errorf("%d calls after a minute", n)
@@ -416,20 +424,20 @@ func TestSavedProgressIsNoLease(t *testing.T) {
 func TestASettledFileIsSavedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
-		tries := 0
+		var tries atomic.Int32
 		r.export = func(ctx context.Context, f sink.File, confirm func(context.Context, handoff.Upload) error) sink.Verdict {
 			for range f.Bodies {
 			}
 			if err := confirm(ctx, handoff.Upload{Key: "key"}); err != nil {
 				return cutOff
 			}
-			tries++
+			tries.Add(1)
 			return busy
 		}
 		r.register(bucketSpec("bucket"))
 		time.Sleep(time.Second)
 		r.publish(1)
-		for tries < 3 {
+		for tries.Load() < 3 {
 			time.Sleep(time.Second)
 		}
 		if c := r.cursor("bucket"); c.Failures != 3 || c.Upload != nil {
@@ -470,28 +478,16 @@ func TestALaneSeesAStopOfAnotherLane(t *testing.T) {
 	})
 }
 
-// slowSaves is a store that takes its time for the cursors of an outage.
-type slowSaves struct{ store.Store }
-
-func (s slowSaves) Commit(ctx context.Context, writes ...store.Write) error {
-	for _, w := range writes {
-		if put, ok := w.(store.PutCursor); ok && put.KeepDue {
-			time.Sleep(3 * time.Second)
-		}
-	}
-	return s.Store.Commit(ctx, writes...)
-}
-
 // A cursor that becomes due while it is saved is advanced after that: otherwise the
 // save would take the step's version, and what the step sent would be sent again.
 func TestASaveAndAStepTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := down(t, 2, nil)
+		r, w := watchedDown(t, 2)
 		r.answer(takes(0, asksFor(10*time.Second)))
 		r.untilCalls(3)
 		r.answer(takes(5*time.Second, delivered))
 		time.Sleep(9 * time.Second)
-		r.engine.Store = slowSaves{r.engine.Store}
+		w.saveFor.Store(int64(3 * time.Second))
 		if err := r.engine.SaveAttempts(t.Context()); err != nil {
 			t.Fatal(err)
 		}
