@@ -19,14 +19,18 @@ type places struct {
 	reads *fairshare.Limiter
 }
 
-// newPlaces returns the places of a node. By default a third of the descriptors is for
-// calls, and half as many are for connections that are kept; the rest is for clients,
-// files and the database.
-func newPlaces(c *Config) places {
-	calls := c.MaxCalls
-	if calls == 0 {
-		calls = descriptors.Calls(descriptors.Limit() / 3)
+// boundCalls returns how many calls may be in flight, with so many descriptors: a third
+// of them by default, and half at most. Half as many are for connections that are kept;
+// the rest is for clients, files and the database.
+func boundCalls(setting, limit int) int {
+	if setting == 0 {
+		return descriptors.Calls(limit / 3)
 	}
+	return min(setting, max(2, limit/2))
+}
+
+func newPlaces(c *Config) places {
+	calls := boundCalls(c.MaxCalls, descriptors.Limit())
 	return places{
 		calls: worker.NewCalls(calls),
 		kept:  calls / 2,

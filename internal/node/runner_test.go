@@ -169,3 +169,20 @@ func TestStopDoesNotWaitForAPlace(t *testing.T) {
 	taken.Give("another")
 	<-called
 }
+
+// Calls never take the descriptors of clients and the database, whatever is set.
+func TestCallsLeaveDescriptorsToOthers(t *testing.T) {
+	for _, tt := range []struct{ setting, limit, want int }{
+		{0, 1024, 341},
+		{0, 1 << 20, 2048},
+		{0, 20, 16},
+		{500, 1024, 500},
+		{500, 120, 60},
+		{5000, 65536, 5000},
+		{500, 1, 2},
+	} {
+		if got := boundCalls(tt.setting, tt.limit); got != tt.want {
+			t.Errorf("SLUICE_MAX_CALLS=%d with %d descriptors: %d calls, want %d", tt.setting, tt.limit, got, tt.want)
+		}
+	}
+}
