@@ -74,7 +74,7 @@ func (r *rig) levels(level string) int {
 // commit is larger than a store accepts, and delivery is not disturbed.
 func TestRejectedListIsLowered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		first := newRig(t, false, func(s *settings.Settings) { s.MaxRejected = 200 })
+		first := newRig(t, false, func(s *settings.Settings) { s.MaxRejected, s.InFlight = 200, 1 }) // one after another
 		in := first.register(hookSpec("orders"))
 		first.register(hookSpec("neighbour"))
 		time.Sleep(time.Second)
