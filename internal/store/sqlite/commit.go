@@ -97,6 +97,8 @@ func turnOf(writes []store.Write) sqlitedb.Turn {
 			turn.Tenant = w.Cursor.Key.Tenant
 		case store.PutRejectedIndex:
 			turn.Tenant = w.History.Tenant
+		case store.PutRejected:
+			turn.Tenant = w.History.Tenant
 		case store.AddEntry:
 			turn.Tenant = w.History.Tenant
 		}
