@@ -106,8 +106,11 @@ func (c *client) call(ctx context.Context, method, path, tenant string, result a
 		return err
 	}
 	res, err := c.http.Do(r)
-	if err != nil {
+	switch {
+	case noNode(err):
 		return err
+	case err != nil:
+		return fmt.Errorf("the node gave no answer: %w; run this as the user that the node runs as, and repeat it: a purge that was cut short goes on", errors.Unwrap(err))
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
