@@ -1,5 +1,6 @@
-// Package fairshare shares a fixed number of places between tenants: the calls that
-// a process may have in flight, or the cursors that it may advance at a time.
+// Package fairshare shares what a process has little of between tenants: a Limiter a
+// number of places, such as calls in flight, for which callers wait; a Pool an amount,
+// such as bytes of memory, of which a caller that gets nothing is refused.
 //
 // A tenant gets another place while more are free than it holds. Alone it can have
 // half of them; beside n others that want all they can get, one part of n+2. So a

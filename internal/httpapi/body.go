@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/problem"
-	"github.com/sluicehq/sluice/internal/share"
 )
 
 const (
@@ -126,7 +126,7 @@ var errNoMemory = problem.New(problem.Unavailable,
 
 // receive reads from to its end, at most length bytes and what reveals that there are more.
 // It holds the buffer's memory, and holds it still when it returns.
-func receive(from io.Reader, length int64, memory *share.Hold) ([]byte, error) {
+func receive(from io.Reader, length int64, memory *fairshare.Hold) ([]byte, error) {
 	var body []byte
 	for size := int64(firstBuffer); ; size = bufferGrowth * int64(len(body)) {
 		size = min(size, length+1) // room for one more: at the end, a read gets nothing

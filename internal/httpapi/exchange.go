@@ -10,8 +10,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/problem"
-	"github.com/sluicehq/sluice/internal/share"
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
@@ -21,15 +21,15 @@ type exchange struct {
 	http.ResponseWriter
 	id     string
 	start  time.Time
-	route  string     // the path's pattern
-	tenant string     // "" if the route needs no token
-	memory share.Hold // of the body; none without a tenant
-	quiet  bool       // an operational route, logged at debug level
-	err    error      // why the request failed, nil if it did not
-	head   bool       // the method is HEAD
-	unread bool       // the request may have a body that is not read to its end
-	status int        // 0: nothing is written yet
-	bytes  int        // written, of the body
+	route  string         // the path's pattern
+	tenant string         // "" if the route needs no token
+	memory fairshare.Hold // of the body; none without a tenant
+	quiet  bool           // an operational route, logged at debug level
+	err    error          // why the request failed, nil if it did not
+	head   bool           // the method is HEAD
+	unread bool           // the request may have a body that is not read to its end
+	status int            // 0: nothing is written yet
+	bytes  int            // written, of the body
 }
 
 type requestIDKey struct{}

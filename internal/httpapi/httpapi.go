@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/auth"
+	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/settings"
-	"github.com/sluicehq/sluice/internal/share"
 )
 
 // Integrations manages integrations; package lifecycle implements it. Every error
@@ -70,13 +70,13 @@ type Deps struct {
 type api struct {
 	Deps
 	mux    *http.ServeMux
-	memory *share.Pool // bytes, for the bodies of calls in flight
+	memory *fairshare.Pool // bytes, for the bodies of calls in flight
 	lines  logLimit
 }
 
 // New returns the API as a handler. It is safe for concurrent use.
 func New(d Deps) http.Handler {
-	a := &api{Deps: d, mux: http.NewServeMux(), memory: share.New(d.Settings.MaxBodyMemory)}
+	a := &api{Deps: d, mux: http.NewServeMux(), memory: fairshare.NewPool(d.Settings.MaxBodyMemory)}
 	a.Log = slog.New(WithRequestID(d.Log.Handler()))
 	byPath := make(map[string]map[string]route)
 	for _, rt := range a.routes() {

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/fairshare"
@@ -64,28 +63,6 @@ type Worker struct {
 
 	waiter  fairshare.Waiter   // for a place in the process
 	awaited *fairshare.Limiter // where it waits; nil if it does not
-}
-
-// Failure is a failed attempt that must be repeated.
-type Failure struct {
-	Verdict sink.Verdict
-	At      time.Time
-	Event   *event.Event // nil if it was a file, or nothing was sent
-}
-
-// State is a snapshot of a worker, by which its owner decides.
-type State struct {
-	Acked    uint64    // the last segment that is wholly acknowledged
-	Failure  *Failure  // nil unless the receiver failed
-	Err      error     // Keep failed
-	Acks     int       // events acknowledged so far
-	Drained  bool      // no call is in flight
-	Idle     bool      // everything it was given is acknowledged
-	Closed   bool      // it starts no calls any more
-	Waiting  bool      // a call waits for a place in the process, or for a connection that our side can make
-	Calling  bool      // a call is with the receiver
-	MovedAt  time.Time // when the oldest buffered segment became the oldest
-	Deadline time.Time // no call is started from then on
 }
 
 // New returns a worker that starts no calls before Extend. Its calls end when ctx
@@ -171,47 +148,6 @@ func (w *Worker) Drain() {
 	<-drained
 }
 
-// State returns a snapshot.
-func (w *Worker) State() State {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return State{
-		Acked:    w.window.acked,
-		Failure:  w.failure,
-		Err:      w.err,
-		Acks:     w.acks,
-		Drained:  w.active == 0,
-		Idle:     w.window.idle(),
-		Closed:   w.closed,
-		Waiting:  w.awaited != nil || w.unsent > 0,
-		Calling:  w.active > w.unsent,
-		MovedAt:  w.movedAt,
-		Deadline: w.deadline,
-	}
-}
-
-// AckState returns the state from which another worker can go on.
-func (w *Worker) AckState() handoff.AckState {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.window.ackState()
-}
-
-// Buffered returns the size of the segments that are not wholly acknowledged, in
-// bytes.
-func (w *Worker) Buffered() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.window.bytes()
-}
-
-// Last returns the number of the last segment it was given.
-func (w *Worker) Last() uint64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.window.last()
-}
-
 // ended reports whether no call may be started any more. w.mu is held.
 func (w *Worker) ended() bool {
 	select {
@@ -236,48 +172,6 @@ func (w *Worker) start() {
 		}
 		go w.run(w.take(), place)
 	}
-}
-
-// granted starts a call in the place that the worker has waited for, or gives it
-// back.
-func (w *Worker) granted() {
-	place, claimed := w.claim()
-	if !claimed {
-		place.Give(w.job.Slots.tenant)
-	}
-}
-
-// claim starts a call in the place that was granted, if it still may.
-func (w *Worker) claim() (place *fairshare.Limiter, claimed bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	place, w.awaited = w.awaited, nil
-	w.job.Slots.left(w)
-	if !w.mayStart() || !w.window.more() || !w.job.Slots.claim(w) {
-		return place, false
-	}
-	if w.active == 0 {
-		w.movedAt = w.job.Now() // it was not slow: it had no place
-	}
-	go w.run(w.take(), place)
-	w.start()
-	return place, true
-}
-
-// withdraw ends the waiting for a place. w.mu is held.
-func (w *Worker) withdraw() {
-	if w.awaited.Cancel(&w.waiter) {
-		w.awaited = nil
-		w.job.Slots.left(w)
-	}
-}
-
-// askAgain asks for a place of another kind than the one that the worker waits for.
-func (w *Worker) askAgain() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.withdraw()
-	w.start()
 }
 
 // take takes the next event for a call. w.mu is held, and there is one.
@@ -314,46 +208,6 @@ func (w *Worker) run(i item, place *fairshare.Limiter) {
 		w.drained = nil
 	}
 	w.changed()
-}
-
-// unsentDelay is how long it takes before a call is made again that our side could not make.
-const unsentDelay = time.Second
-
-// send makes one attempt. While our side cannot connect it tries again after a
-// delay, which is no attempt of the receiver.
-func (w *Worker) send(i item) sink.Verdict {
-	for {
-		v := w.job.Send(w.ctx, i.event(), i.attempt)
-		if v.Outcome != sink.Unsent {
-			return v
-		}
-		if !w.awaitConnection() {
-			return v
-		}
-	}
-}
-
-// awaitConnection waits before an unsent call is made again. It returns false if the
-// call may not be made any more.
-func (w *Worker) awaitConnection() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.unsent++
-	defer func() { w.unsent-- }()
-	for {
-		w.mu.Unlock()
-		err := backoff.Wait(w.ctx, unsentDelay)
-		w.mu.Lock()
-		switch {
-		case err != nil:
-			w.closed = true
-			return false
-		case w.ended():
-			return false
-		case w.job.Now().Before(w.deadline):
-			return true
-		}
-	}
 }
 
 // next records the outcome of a call and returns the next event for its slot.

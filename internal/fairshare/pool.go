@@ -1,20 +1,18 @@
-// Package share divides a bounded amount, such as bytes of memory, between tenants.
-package share
+package fairshare
 
 import "sync"
 
-// Pool is an amount that tenants share. A tenant may hold as much as it leaves free:
-// half of the pool if it is alone, a third if another one holds as much, and so on. So
-// the greedy never take all of it, and nobody waits for anybody. It is safe for
-// concurrent use.
+// Pool is an amount, such as bytes of memory, that tenants share by the same rule: a
+// tenant may hold as much as it leaves free. Nothing waits for a Pool; a caller that
+// gets nothing tells its client to come back. It is safe for concurrent use.
 type Pool struct {
 	mu   sync.Mutex
 	free int64
 	held map[string]int64 // by tenant; none of them is 0
 }
 
-// New returns a pool of the given size.
-func New(size int64) *Pool {
+// NewPool returns a pool of the given size.
+func NewPool(size int64) *Pool {
 	return &Pool{free: size, held: make(map[string]int64)}
 }
 

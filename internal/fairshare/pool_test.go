@@ -1,4 +1,4 @@
-package share
+package fairshare
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ func fill(h *Hold) int64 {
 }
 
 func TestTenantHoldsAtMostWhatItLeavesFree(t *testing.T) {
-	p := New(1200)
+	p := NewPool(1200)
 	a, again, b, c := p.Hold("a"), p.Hold("a"), p.Hold("b"), p.Hold("c")
 	for _, step := range []struct {
 		name string
@@ -35,7 +35,7 @@ func TestTenantHoldsAtMostWhatItLeavesFree(t *testing.T) {
 
 // Those who take again and again end up with equal shares, and leave one for a newcomer.
 func TestGreedyTenantsEndUpEven(t *testing.T) {
-	p := New(10_000)
+	p := NewPool(10_000)
 	holds := make([]Hold, 4)
 	for i := range holds {
 		holds[i] = p.Hold(fmt.Sprint(i))
@@ -54,7 +54,7 @@ func TestGreedyTenantsEndUpEven(t *testing.T) {
 }
 
 func TestReleasedHoldsLeaveNothing(t *testing.T) {
-	p := New(1 << 20)
+	p := NewPool(1 << 20)
 	var calls sync.WaitGroup
 	for i := range 100 {
 		calls.Go(func() {
