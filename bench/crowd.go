@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,6 +26,8 @@ type crowdServer struct {
 	mu     sync.Mutex
 	server *http.Server // nil while connections are refused
 	called map[string]bool
+
+	hangs atomic.Bool // calls get no response
 }
 
 // crowdPart serves a crowd that refuses connections until it is told to accept them.
@@ -59,6 +62,10 @@ func (c *crowdServer) control() http.Handler {
 		c.refuse()
 		_, _ = io.WriteString(w, "0")
 	})
+	mux.HandleFunc("GET /hang", func(w http.ResponseWriter, _ *http.Request) {
+		c.hangs.Store(true)
+		_, _ = io.WriteString(w, "0")
+	})
 	mux.HandleFunc("GET /called", func(w http.ResponseWriter, _ *http.Request) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -89,9 +96,13 @@ func (c *crowdServer) refuse() {
 	c.server = nil
 }
 
-// ServeHTTP accepts an event.
+// ServeHTTP accepts an event, or hangs until the caller gives up.
 func (c *crowdServer) ServeHTTP(_ http.ResponseWriter, req *http.Request) {
 	_, _ = io.Copy(io.Discard, req.Body)
+	if c.hangs.Load() {
+		<-req.Context().Done()
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.called[req.URL.Path] = true
@@ -162,9 +173,9 @@ func (c *crowd) register(ctx context.Context, i int) error {
 	return nil
 }
 
-// publish publishes one event for each tenant.
-func (c *crowd) publish(ctx context.Context) error {
-	p := publisher{publisherConfig: publisherConfig{URL: c.node.url, Batch: 1}, client: &http.Client{Timeout: time.Minute}}
+// publish publishes events for each tenant, in one call.
+func (c *crowd) publish(ctx context.Context, events int) error {
+	p := publisher{publisherConfig: publisherConfig{URL: c.node.url, Batch: events}, client: &http.Client{Timeout: time.Minute}}
 	samples, err := readSamples()
 	if err != nil {
 		return err
@@ -174,12 +185,13 @@ func (c *crowd) publish(ctx context.Context) error {
 	return c.each(ctx, func(_ context.Context, i int) error {
 		one := publisher{publisherConfig: p.publisherConfig, client: p.client, samples: p.samples}
 		one.Token = c.tokens[i]
-		return one.publish(1, time.Now())
+		return one.publish(int64(events), time.Now())
 	})
 }
 
 func (c *crowd) refuse(ctx context.Context) error { return ask(ctx, c.Control+"/refuse", new(int)) }
 func (c *crowd) accept(ctx context.Context) error { return ask(ctx, c.Control+"/accept", new(int)) }
+func (c *crowd) hang(ctx context.Context) error   { return ask(ctx, c.Control+"/hang", new(int)) }
 
 // called returns how many of the receivers got something since they accept.
 func (c *crowd) called(ctx context.Context) (int, error) {

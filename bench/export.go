@@ -38,12 +38,12 @@ func (b *bench) measureS3(ctx context.Context) error {
 		return err
 	}
 	var bucket bucketReady
-	p, err := startPart(ctx, "part-bucket", nil, &bucket)
+	p, err := startPart(ctx, "part-bucket", bucketConfig{}, &bucket)
 	if err != nil {
 		return err
 	}
 	defer p.end()
-	to := &client.S3{AccessKeyID: "AKIAEXAMPLE", SecretAccessKey: "example", Region: "us-east-1", Bucket: "events", Endpoint: bucket.URL}
+	to := bucket.target()
 	small, err := s.export(ctx, bucket, client.Registration{
 		ID: "small", Type: "temporary", StartsAt: event.FormatTime(started), EndsAt: event.FormatTime(between), S3: to,
 	})
@@ -97,4 +97,9 @@ func (s *stage) export(ctx context.Context, to bucketReady, r client.Registratio
 	took := time.Since(started)
 	after, err := memoryOf(s.pid())
 	return exported{files[number], after.peak - before.now, took}, err
+}
+
+// target returns the target of an integration that exports into the server.
+func (r bucketReady) target() *client.S3 {
+	return &client.S3{AccessKeyID: "AKIAEXAMPLE", SecretAccessKey: "example", Region: "us-east-1", Bucket: "events", Endpoint: r.URL}
 }

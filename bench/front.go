@@ -37,15 +37,19 @@ var assaults = []assault{
 // measureFront measures the node's memory, and a quiet tenant's publishes of one event,
 // while another tenant sends as much as it can.
 func (b *bench) measureFront(ctx context.Context) error {
-	for _, a := range assaults {
-		if err := b.measureAssault(ctx, a); err != nil {
+	return b.measureAssaults(ctx, "front", assaults)
+}
+
+func (b *bench) measureAssaults(ctx context.Context, section string, all []assault) error {
+	for _, a := range all {
+		if err := b.measureAssault(ctx, section, a); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *bench) measureAssault(ctx context.Context, a assault) error {
+func (b *bench) measureAssault(ctx context.Context, section string, a assault) error {
 	s, err := b.newStage(ctx, 0)
 	if err != nil {
 		return err
@@ -80,7 +84,7 @@ func (b *bench) measureAssault(ctx context.Context, a assault) error {
 	grown := memoryAfter.peak - memoryBefore.now
 	quiet, noisy := before.Calls.percentile(0.5), during.Calls.percentile(0.5)
 	ratio := float64(noisy) / float64(max(quiet, 1))
-	b.say("front, %s: memory +%s; a quiet tenant's publish %.2f → %.2f ms (p99 %.2f → %.2f); responses to the noisy one: %s", a.name, mib(grown),
+	b.say("%s, %s: memory +%s; a quiet tenant's publish %.2f → %.2f ms (p99 %.2f → %.2f); responses to the noisy one: %s", section, a.name, mib(grown),
 		ms(quiet), ms(noisy), ms(before.Calls.percentile(0.99)), ms(during.Calls.percentile(0.99)), answers.String())
 	b.report.add(a.name+": memory", "≤ 200 MiB more", mib(grown), metIf(grown <= 200<<20))
 	b.report.add(a.name+": p50 of another tenant's publish", fmt.Sprintf("≤ %.0f × without", a.ratio), fmt.Sprintf("%.2f ×", ratio), metIf(ratio <= a.ratio))
@@ -125,7 +129,7 @@ func huge(ctx context.Context, n *node, token string, answers *answerCounts) (fu
 		_, _ = fmt.Fprintf(&body, `,"%x":1`, i)
 	}
 	body.WriteString("}}")
-	stop := repeat(ctx, frontAtOnce, n.url, token, body.Bytes(), answers)
+	stop := repeat(ctx, frontAtOnce, frontEvery, n.url, token, body.Bytes(), answers)
 	return func() {
 		stop()
 		for _, conn := range silent {
@@ -136,18 +140,27 @@ func huge(ctx context.Context, n *node, token string, answers *answerCounts) (fu
 
 // large publishes bodies of 5 MB again and again.
 func large(ctx context.Context, n *node, token string, answers *answerCounts) (func(), error) {
-	line := `{"name":"order.created","payload":{"text":"` + strings.Repeat("x", 5_100) + `"}},`
-	body := `{"events":[` + strings.TrimSuffix(strings.Repeat(line, 970), ",") + `]}`
-	return repeat(ctx, frontCallers, n.url, token, []byte(body), answers), nil
+	return repeat(ctx, frontCallers, frontEvery, n.url, token, bulk(970, 5_147), answers), nil
+}
+
+// bulk returns a body of events of the given size, in bytes.
+func bulk(events, size int) []byte {
+	const begin, end = `{"name":"order.created","payload":{"text":"`, `"}}`
+	one := begin + strings.Repeat("x", size-len(begin)-len(end)) + end
+	return []byte(`{"events":[` + one + strings.Repeat(","+one, events-1) + `]}`)
 }
 
 // frontEvery is how often a caller publishes at most, so that sending the bodies takes less
 // of the processors than the node does.
 const frontEvery = time.Second
 
-// repeat publishes a body with a number of callers, all at once and again every frontEvery,
-// until the returned function is called.
-func repeat(ctx context.Context, callers int, at, token string, body []byte, answers *answerCounts) func() {
+// refusedWait is how long a caller waits after a refusal, as Retry-After says.
+const refusedWait = time.Second
+
+// repeat publishes a body with a number of callers, all at once and again, each at most
+// once in the given time, until the returned function is called. A caller that is refused
+// as the node is busy waits as it is told to.
+func repeat(ctx context.Context, callers int, every time.Duration, at, token string, body []byte, answers *answerCounts) func() {
 	ctx, cancel := context.WithCancel(ctx)
 	transport := &http.Transport{MaxIdleConnsPerHost: callers}
 	client := &http.Client{Transport: transport, Timeout: time.Minute}
@@ -155,8 +168,12 @@ func repeat(ctx context.Context, callers int, at, token string, body []byte, ans
 	for range callers {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				next := time.Now().Add(frontEvery)
-				answers.add(publishBody(ctx, client, at, token, body))
+				next := time.Now().Add(every)
+				status := publishBody(ctx, client, at, token, body)
+				answers.add(status)
+				if status == http.StatusServiceUnavailable || status == 0 {
+					next = time.Now().Add(max(every, refusedWait))
+				}
 				_ = sleep(ctx, time.Until(next))
 			}
 		})

@@ -71,6 +71,9 @@ var sections = []section{
 	{name: "publish", run: (*bench).measurePublish},
 	{name: "front", run: (*bench).measureFront},
 	{name: "storm", run: (*bench).measureStorm, long: true},
+	{name: "hanging", run: (*bench).measureHanging, long: true},
+	{name: "noisy", run: (*bench).measureNoisy, long: true},
+	{name: "exporters", run: (*bench).measureExporters, long: true},
 }
 
 func runBench(ctx context.Context, args []string) error {
@@ -82,7 +85,7 @@ func runBench(ctx context.Context, args []string) error {
 		}
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", strings.Join(usual, ","), "what to measure, separated by commas; also storm")
+	only := flags.String("only", strings.Join(usual, ","), "what to measure, separated by commas; also storm, hanging, noisy, exporters")
 	flags.BoolVar(&b.short, "short", false, "run shorter measurements; the figures are rough")
 	flags.IntVar(&b.tenants, "tenants", 10_000, "tenants of the storm, with 5 integrations each")
 	flags.StringVar(&b.binary, "binary", "bin/sluice", "the node to measure")

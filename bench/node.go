@@ -19,18 +19,20 @@ import (
 type node struct {
 	*process
 	bench *bench
-	dir   string // holds the data directory and the node's log
+	env   []string // settings, name=value
+	dir   string   // holds the data directory and the node's log
 	url   string
 	key   *auth.OwnKey
 }
 
-// startNode starts a node on an empty data directory.
-func (b *bench) startNode(ctx context.Context) (*node, error) {
+// startNode starts a node on an empty data directory, with settings of its own as
+// name=value.
+func (b *bench) startNode(ctx context.Context, env ...string) (*node, error) {
 	dir, err := os.MkdirTemp("", "sluice-bench-")
 	if err != nil {
 		return nil, err
 	}
-	n := &node{bench: b, dir: dir}
+	n := &node{bench: b, env: env, dir: dir}
 	if err := n.run(ctx); err != nil {
 		n.close()
 		return nil, err
@@ -57,6 +59,7 @@ func (n *node) run(ctx context.Context) error {
 		}
 	}
 	cmd.Env = append(cmd.Environ(), "SLUICE_TENANT_PUBLISH_RATE=0") // the benchmark finds out what is possible
+	cmd.Env = append(cmd.Env, n.env...)
 	cmd.Stderr = log
 	if n.process, err = start(cmd); err != nil {
 		return err

@@ -63,6 +63,12 @@ func clearPeak(pid int) error {
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 }
 
+// descriptorsOf returns how many descriptors a process has open.
+func descriptorsOf(pid int) (int, error) {
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(open), err
+}
+
 // parseIO parses a number in /proc/PID/io.
 func parseIO(io []byte, name string) (int64, error) {
 	for line := range strings.Lines(string(io)) {

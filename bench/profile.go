@@ -12,6 +12,7 @@ import (
 	"runtime/pprof"
 
 	nodes "github.com/sluicehq/sluice/internal/node"
+	"github.com/sluicehq/sluice/internal/settings"
 )
 
 // nodeConfig configures a profiled node.
@@ -19,14 +20,17 @@ type nodeConfig struct{ Addr, Data, Profile string }
 
 // nodePart runs a node as `sluice serve --dev` does and writes profiles of the
 // whole run: cpu-PID, allocs-PID and mutex-PID.
-func nodePart(ctx context.Context, config []byte, _ func(any) error) error {
+func nodePart(ctx context.Context, text []byte, _ func(any) error) error {
 	var c nodeConfig
-	if err := json.Unmarshal(config, &c); err != nil {
+	if err := json.Unmarshal(text, &c); err != nil {
 		return err
 	}
-	settings := nodes.DefaultConfig()
-	settings.Addr, settings.Data, settings.Dev = c.Addr, c.Data, true
-	n, err := nodes.Open(ctx, settings, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
+	config := nodes.DefaultConfig()
+	if err := settings.LoadEnv(config.Rows(), os.LookupEnv); err != nil {
+		return err
+	}
+	config.Addr, config.Data, config.Dev = c.Addr, c.Data, true
+	n, err := nodes.Open(ctx, config, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
 	if err != nil {
 		return err
 	}

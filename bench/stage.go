@@ -29,11 +29,11 @@ type stage struct {
 }
 
 // newStage starts a node and the given number of receivers, and registers them
-// as hook-0, hook-1 and so on.
-func (b *bench) newStage(ctx context.Context, hooks int) (*stage, error) {
+// as hook-0, hook-1 and so on. The node has settings of its own, as name=value.
+func (b *bench) newStage(ctx context.Context, hooks int, env ...string) (*stage, error) {
 	s := new(stage)
 	var err error
-	if s.node, err = b.startNode(ctx); err != nil {
+	if s.node, err = b.startNode(ctx, env...); err != nil {
 		return nil, err
 	}
 	if s.receivers, err = startReceivers(ctx, hooks); err != nil {

@@ -59,7 +59,7 @@ func (b *bench) stormOutage(ctx context.Context, s *stage, c *crowd, quiet neigh
 	if err != nil {
 		return err
 	}
-	if err := c.publish(ctx); err != nil {
+	if err := c.publish(ctx, 1); err != nil {
 		return err
 	}
 	begun, err := s.effort()
