@@ -172,7 +172,7 @@ func repeat(ctx context.Context, callers int, every time.Duration, at, token str
 				status := publishBody(ctx, client, at, token, body)
 				answers.add(status)
 				if status == http.StatusServiceUnavailable || status == 0 {
-					next = time.Now().Add(max(every, refusedWait))
+					next = time.Now().Add(refusedWait)
 				}
 				_ = sleep(ctx, time.Until(next))
 			}
