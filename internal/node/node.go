@@ -108,7 +108,7 @@ func (n *Node) resume(ctx context.Context) error {
 // well: sluice tenant then needs it to be stopped.
 func (n *Node) serveOperator() {
 	var err error
-	n.operator, err = operator.Serve(n.config.Data, &operator.Tenants{DB: n.db, Store: n.store, Log: n.log, Life: n.life})
+	n.operator, err = operator.Serve(n.config.Data, &operator.Tenants{DB: n.db, Store: n.store, Log: n.log, Life: n.life}, n.logger)
 	if err != nil {
 		n.logger.Warn("sluice tenant cannot reach this node", "error", err)
 	}

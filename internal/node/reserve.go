@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"syscall"
 
 	"github.com/sluicehq/sluice/internal/problem"
@@ -44,8 +45,10 @@ func (r *reserve) check() error {
 		return nil
 	}
 	r.refused()
-	return problem.New(problem.Unavailable, "The disk has %d bytes free, of which the write-ahead log may need %d; publishes are refused when that leaves "+
-		"less than %d (SLUICE_DISK_RESERVE). Everything else works. Free some space, for example with sluice tenant purge, then try again.", free, log, want)
+	const mib = 1 << 20
+	return problem.Wrap(fmt.Errorf("%d MiB of the disk are free, of which the write-ahead log may need %d; the reserve is %d MiB: free some space, for example with sluice tenant purge",
+		free/mib, log/mib, want/mib), problem.Unavailable,
+		"The disk of the service is nearly full, so it accepts no events (SLUICE_DISK_RESERVE). Everything else works. Try again once its operator has freed some space.")
 }
 
 // spaceOf returns the space of the disk that a directory is on, for a user without

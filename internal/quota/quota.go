@@ -43,8 +43,8 @@ func (q *Quota) Admit(tenant string, bytes int) error {
 		return nil
 	}
 	if wait := q.spend(tenant, time.Duration(float64(bytes)/float64(q.Rate)*float64(time.Second))); wait > 0 {
-		p := problem.New(problem.TooManyRequests, "This tenant publishes more than its limit of %d bytes a second (SLUICE_TENANT_PUBLISH_RATE); "+
-			"ten times that may come at once. Try again in %v, or send less at a time.", q.Rate, wait.Round(10*time.Millisecond))
+		p := problem.New(problem.TooManyRequests, "This tenant has published more than its limit of %d bytes a second (SLUICE_TENANT_PUBLISH_RATE). "+
+			"Try again in %v.", q.Rate, wait.Round(10*time.Millisecond))
 		p.RetryAfter = wait
 		return p
 	}

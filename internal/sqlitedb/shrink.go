@@ -3,7 +3,10 @@ package sqlitedb
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 )
 
@@ -61,11 +64,23 @@ func (db *DB) shrinkStep(ctx context.Context) error {
 	}
 }
 
+// Find returns an error if a directory has no database, for commands that must not
+// create one.
+func Find(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, FileName)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no database in %s; give the data directory of a node with --data", dir)
+	}
+	return nil
+}
+
 // Compact rewrites the database in a directory without free pages, so that Shrink works
 // from then on. No other process may have the directory. It takes free space of twice
 // the size of what is stored, partly for a temporary file (SQLITE_TMPDIR). If the
 // process stops, the database is as before. It returns the sizes in bytes.
 func Compact(ctx context.Context, dir string) (before, after int64, err error) {
+	if err := Find(dir); err != nil {
+		return 0, 0, err
+	}
 	db, err := Open(ctx, dir) // it checks and migrates
 	if err != nil {
 		return 0, 0, err

@@ -2,9 +2,12 @@ package sqlitedb
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -64,6 +67,17 @@ func TestTheFileShrinksAfterADeletion(t *testing.T) {
 }
 
 // A database of before cannot, until it was compacted.
+// A mistyped directory must not get a new database.
+func TestCompactCreatesNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "typo")
+	if _, _, err := Compact(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "there is no database in "+dir) {
+		t.Errorf("Compact: %v", err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it created the directory: %v", err)
+	}
+}
+
 func TestCompactMakesAnOldDatabaseShrink(t *testing.T) {
 	old, _ := version1(t)
 	dir := snapshot(t, old)

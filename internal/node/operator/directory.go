@@ -3,11 +3,8 @@ package operator
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/http"
-	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -46,8 +43,8 @@ func noNode(err error) bool {
 // offline opens the database in a directory and closes it when f returns. It fails if a
 // process has the directory.
 func offline(ctx context.Context, dir string, f func(*Tenants) error) (err error) {
-	if _, err := os.Stat(filepath.Join(dir, sqlitedb.FileName)); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no database in %s; give the data directory of a node with --data", dir)
+	if err := sqlitedb.Find(dir); err != nil {
+		return err
 	}
 	db, err := sqlitedb.Open(ctx, dir)
 	if err != nil {

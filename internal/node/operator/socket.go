@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,7 +32,7 @@ type Server struct {
 
 // Serve listens on the socket in the data directory, which this process must own, and
 // serves calls until Close.
-func Serve(dir string, t *Tenants) (*Server, error) {
+func Serve(dir string, t *Tenants, logger *slog.Logger) (*Server, error) {
 	path := filepath.Join(dir, SocketName)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a killed process
 		return nil, err
@@ -43,7 +45,7 @@ func Serve(dir string, t *Tenants) (*Server, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	s := &Server{}
-	calls := handler(t)
+	calls := handler(t, logger)
 	s.server = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.calls.Add(1)
 		defer s.calls.Done()
@@ -61,14 +63,18 @@ func (s *Server) Close() error {
 	return err
 }
 
-func handler(t *Tenants) http.Handler {
+func handler(t *Tenants, logger *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /usage", func(w http.ResponseWriter, r *http.Request) {
 		usage, err := t.Usage(r.Context(), r.URL.Query().Get("tenant"))
 		answer(w, usage, err)
 	})
 	mux.HandleFunc("POST /purge", func(w http.ResponseWriter, r *http.Request) {
-		purged, err := t.Purge(r.Context(), r.URL.Query().Get("tenant"))
+		tenant := r.URL.Query().Get("tenant")
+		purged, err := t.Purge(r.Context(), tenant)
+		if err == nil {
+			logger.WarnContext(r.Context(), "tenant purged", "tenant", tenant, "integrations", purged.Integrations, "events", purged.Events, "bytes", purged.Bytes)
+		}
 		answer(w, purged, err)
 	})
 	return mux
@@ -110,12 +116,12 @@ func (c *client) call(ctx context.Context, method, path, tenant string, result a
 	case noNode(err):
 		return err
 	case err != nil:
-		return fmt.Errorf("the node gave no answer: %w; run this as the user that the node runs as, and repeat it: a purge that was cut short goes on", errors.Unwrap(err))
+		return fmt.Errorf("the node gave no response: %w; run this as the user that the node runs as, and repeat it: a purge that was cut short goes on", errors.Unwrap(err))
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 4<<10))
-		return fmt.Errorf("the node answered: %s", text)
+		return errors.New(strings.TrimSpace(string(text)))
 	}
 	return json.NewDecoder(res.Body).Decode(result)
 }
