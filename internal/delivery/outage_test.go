@@ -14,6 +14,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/store"
@@ -24,11 +25,15 @@ type watched struct {
 	store.Store
 	saves            atomic.Int32
 	readFor, saveFor atomic.Int64 // ns: reads of cursors, and saves together
+	fails            atomic.Bool  // reads of cursors
 }
 
 func (w *watched) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error) {
 	if d := w.readFor.Load(); d > 0 {
 		time.Sleep(time.Duration(d))
+	}
+	if w.fails.Load() {
+		return nil, problem.New(problem.Unavailable, "injected")
 	}
 	return w.Store.Cursor(ctx, k)
 }

@@ -98,15 +98,16 @@ func (o *SoleOwner) forget(k handoff.Key) {
 	delete(o.failing, k)
 }
 
-// waits reports whether a cursor backs off, perhaps for longer than the store knows.
-func (o *SoleOwner) waits(k handoff.Key) bool {
+// waits reports whether a cursor backs off beyond a time, perhaps for longer than the
+// store knows. One that is due by then may have nobody that advances it.
+func (o *SoleOwner) waits(k handoff.Key, beyond time.Time) bool {
 	if o == nil {
 		return false
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	_, ok := o.failing[k]
-	return ok
+	a, ok := o.failing[k]
+	return ok && a.cursor.DueAt.After(beyond)
 }
 
 // len returns how many cursors back off.

@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"slices"
+
+	"github.com/sluicehq/sluice/internal/handoff"
 )
 
 // sweepBatch limits the cursors that one sweep schedules. The most overdue come
@@ -18,7 +20,7 @@ func (e *Engine) Sweep(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	keys = slices.DeleteFunc(keys, e.SoleOwner.waits) // due later than the store knows
+	keys = slices.DeleteFunc(keys, func(k handoff.Key) bool { return e.SoleOwner.waits(k, overdue) }) // due later than the store knows
 	e.Schedule(keys...)
 	return len(keys), nil
 }
