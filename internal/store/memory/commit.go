@@ -81,8 +81,10 @@ func (s *Store) apply(w store.Write) {
 	case store.PutCursor:
 		w.Cursor.Version = s.next()
 		s.cursors[w.Cursor.Key] = cloneCursor(w.Cursor)
+		s.index(w)
 	case store.DeleteCursor:
 		delete(s.cursors, w.Cursor.Key)
+		delete(s.due, w.Cursor.Key)
 	case store.AddEntry:
 		life := s.life(w.History)
 		life.entries = append(life.entries, w.Entry)
@@ -96,6 +98,18 @@ func (s *Store) apply(w store.Write) {
 		delete(s.life(w.History).rejected, w.EventID)
 	case store.DeleteHistory:
 		delete(s.histories, w.History)
+	}
+}
+
+// index puts a cursor into the due index. It uses KeepDue as far as it may, so that
+// tests see what an actor finds that comes early.
+func (s *Store) index(w store.PutCursor) {
+	k := w.Cursor.Key
+	switch _, indexed := s.due[k]; {
+	case w.Cursor.DueAt.IsZero():
+		delete(s.due, k)
+	case !indexed || !w.KeepDue:
+		s.due[k] = w.Cursor.DueAt
 	}
 }
 

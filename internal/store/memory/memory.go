@@ -26,6 +26,7 @@ type Store struct {
 	integrations map[integrationKey]*integration.Integration
 	records      map[event.Partition]*handoff.PartitionState
 	cursors      map[handoff.Key]*handoff.Cursor
+	due          map[handoff.Key]time.Time // the due index: none is later than the cursor's DueAt
 	histories    map[store.History]*history
 }
 
@@ -46,6 +47,7 @@ func New() *Store {
 		integrations: map[integrationKey]*integration.Integration{},
 		records:      map[event.Partition]*handoff.PartitionState{},
 		cursors:      map[handoff.Key]*handoff.Cursor{},
+		due:          map[handoff.Key]time.Time{},
 		histories:    map[store.History]*history{},
 	}
 }
@@ -134,13 +136,13 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]handoff
 	}
 	defer s.mu.Unlock()
 	var due []handoff.Key
-	for k, c := range s.cursors {
-		if !c.DueAt.IsZero() && !c.DueAt.After(before) {
+	for k, at := range s.due {
+		if !at.After(before) {
 			due = append(due, k)
 		}
 	}
 	slices.SortFunc(due, func(a, b handoff.Key) int {
-		return cmp.Or(s.cursors[a].DueAt.Compare(s.cursors[b].DueAt), strings.Compare(a.Tenant, b.Tenant),
+		return cmp.Or(s.due[a].Compare(s.due[b]), strings.Compare(a.Tenant, b.Tenant),
 			strings.Compare(a.Integration, b.Integration), cmp.Compare(a.Lane, b.Lane))
 	})
 	return due[:min(len(due), max(limit, 0))], nil
