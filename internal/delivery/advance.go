@@ -63,6 +63,7 @@ func (e *Engine) advance(ctx context.Context, k handoff.Key, p *Place) (Next, er
 		return done, nil // stopped, finished, or live with no end
 	}
 	if wait := e.wait(c); wait > 0 {
+		e.SoleOwner.found(c)
 		return Next{Wait: wait, Kind: kindOf(nil, c)}, nil
 	}
 	in, err := e.integrationOf(ctx, c)

@@ -70,6 +70,19 @@ func (o *SoleOwner) remember(c *handoff.Cursor, entries []store.AddEntry) {
 	o.entries = append(o.entries, entries...)
 }
 
+// found keeps a stored cursor that backs off, for waits: an earlier process may have
+// saved it without moving it in the due index.
+func (o *SoleOwner) found(c *handoff.Cursor) {
+	if o == nil || c.Failures == 0 {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, ok := o.failing[c.Key]; !ok {
+		o.failing[c.Key] = attempts{cursor: *c, saved: true}
+	}
+}
+
 // restore returns a stored cursor with the attempts that are not saved. If it was
 // written meanwhile, as by a stop, they no longer count.
 func (o *SoleOwner) restore(c *handoff.Cursor) *handoff.Cursor {

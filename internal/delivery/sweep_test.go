@@ -30,3 +30,18 @@ func TestTheSweepFindsAForgottenCursorThatFails(t *testing.T) {
 		r.untilCalls(4)
 	})
 }
+
+// The next process knows the back-offs too, although the due index has the cursors
+// where they were before.
+func TestTheSweepKnowsBackOffsOfAnEarlierProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := down(t, 2)
+		r.answer(takes(0, asksFor(time.Hour)))
+		r.untilCalls(3)
+		next := r.restart()
+		time.Sleep(delivery.QuietAfter(r.w.settings) + time.Minute)
+		if n, err := next.engine.Sweep(t.Context()); n != 0 || err != nil {
+			t.Errorf("it found %d overdue cursors, %v", n, err)
+		}
+	})
+}
