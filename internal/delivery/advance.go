@@ -34,17 +34,13 @@ var (
 // secrets fail; the cursor is then due again when its lease ends, or at once if it
 // needs none. Calling it again is always safe.
 func (e *Engine) Advance(ctx context.Context, k handoff.Key) (Next, error) {
-	return e.advance(ctx, k, nil)
+	return e.AdvanceIn(ctx, k, nil)
 }
 
 // AdvanceIn is Advance for a process that bounds the steps of each kind. If the step
-// is of another kind than its place it does nothing, and returns the right one.
+// is of another kind than its place it does nothing, and returns the right one. A nil
+// place has no bound.
 func (e *Engine) AdvanceIn(ctx context.Context, k handoff.Key, p *Place) (Next, error) {
-	return e.advance(ctx, k, p)
-}
-
-// advance runs a step in a place, nil if steps are not bounded.
-func (e *Engine) advance(ctx context.Context, k handoff.Key, p *Place) (Next, error) {
 	if !e.SoleOwner.hold(k) {
 		return Next{Wait: heldWait}, nil
 	}
