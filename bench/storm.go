@@ -124,10 +124,13 @@ func (b *bench) stormRecovery(ctx context.Context, s *stage, c *crowd) error {
 	if err := c.accept(ctx); err != nil {
 		return err
 	}
-	back := time.Now()
+	back, said := time.Now(), time.Now()
 	got := 0
 	err := untilEvery(ctx, 100*time.Millisecond, 2*retryMax, "every receiver has its event", func() (ok bool, err error) {
-		got, err = c.called(ctx)
+		if got, err = c.called(ctx); time.Since(said) >= 30*time.Second {
+			said = time.Now()
+			b.say("storm: %d of %d receivers got their event", got, c.size())
+		}
 		return got == c.size(), err
 	})
 	if err != nil {

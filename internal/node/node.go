@@ -42,7 +42,7 @@ type Node struct {
 	engine   *delivery.Engine
 	schedule *scheduler
 	places   places
-	runner   *runner // nil until resume has finished
+	runner   *runner // nil until delivery has resumed
 	verifier auth.Verifier
 	registry *worker.Registry
 	server   *http.Server
@@ -53,55 +53,35 @@ type Node struct {
 
 	operator *operator.Server // nil if its socket cannot be opened
 
-	maintenance     sync.WaitGroup
-	stopMaintenance context.CancelFunc
+	background     sync.WaitGroup
+	stopBackground context.CancelFunc
+	failed         chan error // why the node cannot go on
 }
 
-// Open opens the data directory, listens and starts delivery; it does not serve
-// yet. Its errors are written for the operator. If it succeeds, call Run or Close.
+// Open opens the data directory, listens and starts to resume delivery; it does not
+// serve yet. Its errors are written for the operator. If it succeeds, call Run or Close.
 func Open(ctx context.Context, config Config, logger *slog.Logger) (*Node, error) {
 	logger = slog.New(httpapi.WithRequestID(logger.Handler()))
-	n := &Node{config: config, logger: logger, stopMaintenance: func() {}}
+	n := &Node{config: config, logger: logger, stopBackground: func() {}, failed: make(chan error, 1)}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.close())
 	}
 	return n, nil
 }
 
-// resume continues the work of an earlier process and starts the runner.
-func (n *Node) resume(ctx context.Context) error {
-	tenants, err := n.store.Tenants(ctx)
-	if err != nil {
-		return err
-	}
-	for _, tenant := range tenants {
-		if err := n.life.GrowLanes(ctx, tenant); err != nil {
-			return err
-		}
-	}
-	for p, end := range n.log.Ends() {
-		state, err := n.store.Partition(ctx, p)
-		if err != nil {
-			return err
-		}
-		if state.LowWatermark < end {
-			n.schedule.Grown(p, end)
-		}
-	}
-	const everything = 1 << 30
-	keys, err := n.store.Due(ctx, time.Now().AddDate(100, 0, 0), everything)
-	if err != nil {
-		return err
-	}
-	n.schedule.Schedule(keys...)
+// start starts what runs in the background. Delivery begins with reads that grow with
+// the tenants and the integrations: the API does not wait for them.
+func (n *Node) start(ctx context.Context) {
 	n.serveOperator()
-	n.runner = startRunner(n.engine, n.schedule, n.places.steps, n.logger)
-	maintenanceCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	n.stopMaintenance = stop
-	n.maintenance.Go(func() { n.maintain(maintenanceCtx) })
+	ctx, n.stopBackground = context.WithCancel(context.WithoutCancel(ctx))
 	newest := n.log.Newest() // before anything is published
-	n.maintenance.Go(func() { n.checkEnvironment(maintenanceCtx, newest) })
-	return nil
+	n.background.Go(func() { n.checkEnvironment(ctx, newest) })
+	n.background.Go(func() { n.checkData(ctx) })
+	n.background.Go(func() {
+		if n.resumeDelivery(ctx) {
+			n.maintain(ctx)
+		}
+	})
 }
 
 // serveOperator opens the operator's socket. Without it, which is logged, a node runs as
@@ -125,7 +105,8 @@ func (n *Node) MetricsAddr() string {
 	return n.Addr()
 }
 
-// Run serves until ctx ends or serving fails, then closes the node, within 10 s.
+// Run serves until ctx ends, serving fails or the database is found to be damaged, then
+// closes the node, within 10 s.
 func (n *Node) Run(ctx context.Context) error {
 	served := make(chan error, 2)
 	go func() { served <- n.server.Serve(n.listener) }()
@@ -136,6 +117,8 @@ func (n *Node) Run(ctx context.Context) error {
 	select {
 	case err := <-served:
 		return errors.Join(fmt.Errorf("serving on %s or %s failed: %w", n.Addr(), n.MetricsAddr(), err), n.close())
+	case err := <-n.failed:
+		return errors.Join(err, n.close())
 	case <-ctx.Done():
 		n.logger.Info("shutting down; waiting for calls in flight", "at_most", shutdownTimeout.String())
 		err := n.close()
@@ -151,7 +134,8 @@ func (n *Node) Close() error { return n.close() }
 // database.
 func (n *Node) close() error {
 	var errs []error
-	n.stopMaintenance()
+	n.stopBackground()
+	n.background.Wait() // until here it may start the runner
 	if n.operator != nil {
 		errs = append(errs, n.operator.Close())
 	}
@@ -176,7 +160,6 @@ func (n *Node) close() error {
 		}
 	}
 	<-delivered
-	n.maintenance.Wait()
 	if n.registry != nil {
 		n.registry.Close()
 	}

@@ -46,7 +46,8 @@ func (n *Node) open(ctx context.Context) error {
 	metrics := newMetrics(n.lags, n.config.MetricsIntegrations, n.places)
 	rejects := n.buildDelivery(sealer, metrics)
 	n.buildServers(rejects, metrics)
-	return n.resume(ctx)
+	n.start(ctx)
+	return nil
 }
 
 // listen comes first, so that a node whose port is taken leaves the data alone.

@@ -16,6 +16,7 @@ type places struct {
 	calls *worker.Calls
 	kept  int // connections that are kept between calls
 	steps [delivery.Kinds]*fairshare.Limiter
+	turns *fairshare.Limiter
 	reads *fairshare.Limiter
 }
 
@@ -39,6 +40,7 @@ func newPlaces(c *Config) places {
 			delivery.Probe:   fairshare.New(calls), // each has one call in flight
 			delivery.Export:  fairshare.New(c.MaxFiles),
 		},
+		turns: fairshare.New(2 * runtime.GOMAXPROCS(0)),
 		// One processor at least is left to publishing and to live delivery, unless
 		// there is only one. Alone, a tenant has half of the reads.
 		reads: fairshare.New(max(2, runtime.GOMAXPROCS(0)-1)),
@@ -63,7 +65,7 @@ func (p places) Collect(ch chan<- prometheus.Metric) {
 		Waiting() int
 	}{
 		"calls": p.calls, "catch_ups": p.steps[delivery.CatchUp], "probes": p.steps[delivery.Probe],
-		"files": p.steps[delivery.Export], "reads": p.reads,
+		"files": p.steps[delivery.Export], "turns": p.turns, "reads": p.reads,
 	} {
 		ch <- prometheus.MustNewConstMetric(placesTaken, prometheus.GaugeValue, float64(of.Held()), bound)
 		ch <- prometheus.MustNewConstMetric(placesWaiting, prometheus.GaugeValue, float64(of.Waiting()), bound)

@@ -10,7 +10,6 @@ import (
 	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
-	"github.com/sluicehq/sluice/internal/fairshare"
 )
 
 // runner runs what is scheduled: one goroutine for each partition with live
@@ -19,16 +18,16 @@ import (
 type runner struct {
 	engine    *delivery.Engine
 	scheduler *scheduler
-	steps     [delivery.Kinds]*fairshare.Limiter
+	places    *places
 	logger    *slog.Logger
 	cancel    context.CancelFunc
 	running   sync.WaitGroup
 }
 
 // startRunner starts a runner, which runs until stop.
-func startRunner(engine *delivery.Engine, s *scheduler, steps [delivery.Kinds]*fairshare.Limiter, logger *slog.Logger) *runner {
+func startRunner(engine *delivery.Engine, s *scheduler, p *places, logger *slog.Logger) *runner {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &runner{engine: engine, scheduler: s, steps: steps, logger: logger, cancel: cancel}
+	r := &runner{engine: engine, scheduler: s, places: p, logger: logger, cancel: cancel}
 	r.running.Go(func() { r.run(ctx) })
 	r.running.Go(func() { r.saveOutages(ctx) })
 	return r
@@ -53,7 +52,7 @@ func (r *runner) run(ctx context.Context) {
 
 // admit starts a step of a cursor once there is a place for it.
 func (r *runner) admit(ctx context.Context, t *task) {
-	places := r.steps[t.kind]
+	places := r.places.steps[t.kind]
 	start := func() {
 		place := delivery.NewPlace(t.kind, places, t.key.Tenant)
 		r.running.Go(func() { r.advance(ctx, t, place) })
@@ -86,6 +85,11 @@ func (r *runner) deliverLive(ctx context.Context, p event.Partition, end *delive
 // advance runs one step of a cursor.
 func (r *runner) advance(ctx context.Context, t *task, place *delivery.Place) {
 	defer place.GiveBack() // last, so that the task goes behind those that wait
+	endTurn, err := takeTurn(ctx, r.places.turns, t.key.Tenant)
+	if err != nil {
+		return
+	}
+	defer endTurn()
 	if ctx.Err() != nil {
 		return
 	}

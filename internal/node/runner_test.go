@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -27,7 +28,8 @@ type slowStore struct {
 	reads, under, most atomic.Int32
 	mu                 sync.Mutex
 	seen               map[handoff.Key]int
-	order              []string // tenants
+	order              []string      // tenants
+	takes              time.Duration // a read; 0 for a second
 }
 
 func (s *slowStore) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error) {
@@ -41,22 +43,26 @@ func (s *slowStore) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor,
 	s.order = append(s.order, k.Tenant)
 	s.mu.Unlock()
 	select {
-	case <-time.After(time.Second):
+	case <-time.After(cmp.Or(s.takes, time.Second)):
 		return nil, problem.New(problem.NotFound, "gone")
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-// running returns a runner over the store with places of each kind.
-func running(s store.Store, places int) (*scheduler, *runner) {
+// running returns a runner over the store with so many places of each kind.
+func running(s store.Store, size int) (*scheduler, *runner) {
+	p := &places{}
+	for kind := range p.steps {
+		p.steps[kind] = fairshare.New(size)
+	}
+	return runningIn(s, p)
+}
+
+func runningIn(s store.Store, p *places) (*scheduler, *runner) {
 	engine := &delivery.Engine{Store: s, Settings: settings.Default(), Logger: slog.New(slog.DiscardHandler), Now: time.Now}
 	schedule := newScheduler()
-	var steps [delivery.Kinds]*fairshare.Limiter
-	for kind := range steps {
-		steps[kind] = fairshare.New(places)
-	}
-	return schedule, startRunner(engine, schedule, steps, slog.New(slog.DiscardHandler))
+	return schedule, startRunner(engine, schedule, p, slog.New(slog.DiscardHandler))
 }
 
 // However many cursors are due at once, as after a restart, only so many are advanced at

@@ -17,9 +17,9 @@ import (
 )
 
 // wholeCheckBytes is the maximum size, in bytes, up to which all of a database is
-// checked before use. In a larger one the segments are skipped: every read of a
-// segment verifies its checksum.
-const wholeCheckBytes = 256 << 20
+// checked before use, which takes up to half a second. A larger one is checked in use
+// (DB.Check).
+const wholeCheckBytes = 64 << 20
 
 // applicationID identifies a file as a database of Sluice: "Slce".
 const applicationID = 0x536c6365
@@ -30,50 +30,51 @@ var magic = []byte("SQLite format 3\x00")
 type damaged struct{ path, what string }
 
 func (d *damaged) Error() string {
-	return fmt.Sprintf("the database %s is damaged: %s. Nothing was changed. Move it away, together with the files of the same name "+
+	return fmt.Sprintf("the database %s is damaged: %s. Move it away, together with the files of the same name "+
 		"that end in -wal or -shm; then restore a backup (sluice restore), or start with an empty database", d.path, d.what)
 }
 
 func damagedError(path, what string) error { return &damaged{path, what} }
 
 // check rejects a file that is not a database of Sluice or is damaged, without
-// changing it. A missing or empty file passes. A database of up to whole bytes is
-// checked completely, a larger one without its segments.
-func check(ctx context.Context, path string, whole int64) error {
+// changing it. A missing or empty file passes. It reads the pages of a database of up
+// to limit bytes, and reports whether it did.
+func check(ctx context.Context, path string, limit int64) (whole bool, err error) {
 	header := make([]byte, 100)
 	size, err := readHeader(path, header)
 	if err != nil {
-		return err
+		return false, err
 	}
 	wal, err := sizeOf(path + "-wal")
 	if err != nil {
-		return err
+		return false, err
 	}
 	if size == 0 && wal > 0 {
-		return damagedError(path, "it is missing or empty, but its write-ahead log exists")
+		return false, damagedError(path, "it is missing or empty, but its write-ahead log exists")
 	}
 	if size == 0 {
-		return nil
+		return true, nil
 	}
 	if size < int64(len(header)) || !bytes.Equal(header[:len(magic)], magic) {
-		return damagedError(path, "it does not have the header of an SQLite database")
+		return false, damagedError(path, "it does not have the header of an SQLite database")
 	}
 	pageSize := int64(binary.BigEndian.Uint16(header[16:]))
 	if pageSize == 1 {
 		pageSize = 65536
 	}
 	if pages := int64(binary.BigEndian.Uint32(header[28:])); wal == 0 && size < pages*pageSize {
-		return damagedError(path, fmt.Sprintf("it has %d bytes and should have %d", size, pages*pageSize))
+		return false, damagedError(path, fmt.Sprintf("it has %d bytes and should have %d", size, pages*pageSize))
 	}
 	_, err = os.Stat(path + "-shm")
 	indexed := err == nil
-	if err := checkContent(ctx, path, size+wal <= whole, wal > 0); err != nil {
+	whole = size+wal <= limit
+	if err := checkContent(ctx, path, whole, wal > 0); err != nil {
 		if !indexed {
 			_ = os.Remove(path + "-shm") // leave a rejected directory unchanged
 		}
-		return err
+		return false, err
 	}
-	return nil
+	return whole, nil
 }
 
 // readHeader fills header with the start of the file and returns the file's size.
@@ -105,11 +106,11 @@ func sizeOf(path string) (int64, error) {
 	return info.Size(), nil
 }
 
-// checkContent checks the database's pages over a read-only connection. If there
-// is a write-ahead log, the connection creates its index (-shm) if missing. The
-// index stays for the next connection: a backup may have opened it by now, and
-// once removed it no longer keeps the log from being overwritten. Without a log
-// the file can be opened as immutable, as no other process writes.
+// checkContent checks the database over a read-only connection, and all of its pages if
+// whole. If there is a write-ahead log, the connection creates its index (-shm) if
+// missing. The index stays for the next connection: a backup may have opened it by now,
+// and once removed it no longer keeps the log from being overwritten. Without a log the
+// file can be opened as immutable, as no other process writes.
 func checkContent(ctx context.Context, path string, whole, wal bool) error {
 	options := "mode=ro&immutable=1"
 	if wal {
@@ -122,26 +123,34 @@ func checkContent(ctx context.Context, path string, whole, wal bool) error {
 	defer db.Close()
 	db.SetMaxOpenConns(1)
 
-	if err := checkOrigin(ctx, db, path); err != nil {
+	if err := checkOrigin(ctx, db, path); err != nil || !whole {
 		return err
 	}
-	tables := []string{""}
-	if !whole {
-		if tables, err = smallTables(ctx, db); err != nil {
-			return checkFailed(path, err)
-		}
+	return quickCheck(ctx, db, path, "PRAGMA quick_check(1)")
+}
+
+func quickCheck(ctx context.Context, db *sql.DB, path, query string) error {
+	var finding string
+	if err := db.QueryRowContext(ctx, query).Scan(&finding); err != nil {
+		return checkFailed(path, err)
 	}
-	for _, table := range tables {
-		query := "PRAGMA quick_check(1)"
-		if table != "" {
-			query = "PRAGMA quick_check(" + table + ")"
-		}
-		var finding string
-		if err := db.QueryRowContext(ctx, query).Scan(&finding); err != nil {
-			return checkFailed(path, err)
-		}
-		if finding != "ok" {
-			return damagedError(path, strings.Join(strings.Fields(finding), " "))
+	if finding != "ok" {
+		return damagedError(path, strings.Join(strings.Fields(finding), " "))
+	}
+	return nil
+}
+
+// Check checks the pages of a database that was too large for Open to check them. The
+// segments are left out, as every read of one verifies its checksum, and so are the log
+// entries and the rejected events: there may be millions of them. It reads one table
+// after another, so that it does not keep the write-ahead log from being copied for long.
+func (db *DB) Check(ctx context.Context) error {
+	if db.checked {
+		return nil
+	}
+	for _, table := range []string{"tenants", "integrations", "records", "cursors", "partitions", "stamps"} {
+		if err := quickCheck(ctx, db.reads, db.path, "PRAGMA quick_check("+table+")"); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -173,22 +182,4 @@ func checkFailed(path string, err error) error {
 		return damagedError(path, err.Error())
 	}
 	return fmt.Errorf("the database %s cannot be checked: %w", path, err)
-}
-
-// smallTables lists every table but the segments.
-func smallTables(ctx context.Context, db *sql.DB) ([]string, error) {
-	rows, err := db.QueryContext(ctx, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('segments')")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var names []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, err
-		}
-		names = append(names, name)
-	}
-	return names, rows.Err()
 }

@@ -103,6 +103,32 @@ func TestDamagedDatabaseIsRefusedAndLeftAlone(t *testing.T) {
 	}
 }
 
+// A large database is not read to its end before it is opened.
+func TestDamageInALargeDatabaseIsFoundInUse(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, dir)
+	for i := range wholeCheckBytes>>20 + 1 {
+		if err := db.Write(t.Context(), Turn{Bytes: 1}, put(fmt.Sprintf("tenant-%03d", i), make([]byte, 1<<20))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = open(t, dir)
+	if err := db.Check(t.Context()); err != nil {
+		t.Fatalf("before the damage: %v", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, FileName)
+	overwrite(t, path, size(t, path)/2, make([]byte, 8192))
+	if err := open(t, dir).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "is damaged") {
+		t.Errorf("Check = %v, want an error that says that the database is damaged", err)
+	}
+}
+
 func TestForeignAndNewerDatabasesAreRefused(t *testing.T) {
 	tests := map[string]struct{ sql, want string }{
 		"another program's": {"PRAGMA application_id = 0; CREATE TABLE theirs (a)", "not one of Sluice;"},

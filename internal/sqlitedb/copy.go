@@ -128,7 +128,8 @@ func verify(ctx context.Context, path string) error {
 	if binary.BigEndian.Uint32(header[68:]) != applicationID { // also rejects one without tables
 		return errForeign
 	}
-	return check(ctx, path, math.MaxInt64)
+	_, err := check(ctx, path, math.MaxInt64)
+	return err
 }
 
 var errForeign = errors.New("it is not a database of Sluice")

@@ -162,7 +162,7 @@ func TestCopyRefusesWhatIsNoDatabaseOfSluice(t *testing.T) {
 func TestCheckKeepsTheIndexThatABackupReadsBy(t *testing.T) {
 	dir := filled(t, true)
 	path := filepath.Join(dir, FileName)
-	if err := check(t.Context(), path, wholeCheckBytes); err != nil {
+	if _, err := check(t.Context(), path, wholeCheckBytes); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(path + "-shm"); err != nil {

@@ -28,6 +28,7 @@ const readers = 4
 // DB is an open database. Its methods are safe for concurrent use.
 type DB struct {
 	path    string
+	checked bool // all pages, by Open
 	lock    *os.File
 	file    *sql.DB // of the writer's connection
 	writer  *writer
@@ -42,7 +43,7 @@ type DB struct {
 // Open opens the database in a data directory and creates both if missing. It
 // refuses a directory that another process uses or whose restore was interrupted,
 // and a database that is damaged, not of Sluice, or of a newer release; it does not
-// change such a database. A database of an older release is migrated, for good: each
+// change such a database. Damage inside a large one is only found in use (DB.Check). A database of an older release is migrated, for good: each
 // function in migrating is called first, with its version and that of this release. The
 // context limits Open only.
 func Open(ctx context.Context, dir string, migrating ...func(from, to int)) (*DB, error) {
@@ -68,7 +69,8 @@ func (db *DB) open(ctx context.Context, migrating []func(from, to int)) error {
 	if err := refusePartial(filepath.Dir(db.path)); err != nil {
 		return err
 	}
-	if err := check(ctx, db.path, wholeCheckBytes); err != nil {
+	var err error
+	if db.checked, err = check(ctx, db.path, wholeCheckBytes); err != nil {
 		return err
 	}
 	options := writable + "&_pragma=busy_timeout(5000)&_pragma=cache_size(-16384)"

@@ -1,0 +1,67 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/backoff"
+)
+
+// resumeDelivery continues the work of an earlier process and starts the runner. While
+// the database cannot be read, it tries again. It returns false if ctx ends first.
+func (n *Node) resumeDelivery(ctx context.Context) bool {
+	for failures := 1; ; failures++ {
+		err := n.resume(ctx)
+		if err == nil {
+			n.runner = startRunner(n.engine, n.schedule, &n.places, n.logger)
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		n.logger.Error("delivery cannot be resumed; will retry", "error", err)
+		_ = backoff.Wait(ctx, delay(failures))
+	}
+}
+
+// resume schedules the work of an earlier process. Nothing is delivered before every
+// integration has all lanes (lifecycle.Service.GrowLanes).
+func (n *Node) resume(ctx context.Context) error {
+	tenants, err := n.store.Tenants(ctx)
+	if err != nil {
+		return err
+	}
+	for _, tenant := range tenants {
+		if err := n.life.GrowLanes(ctx, tenant); err != nil {
+			return err
+		}
+	}
+	for p, end := range n.log.Ends() {
+		state, err := n.store.Partition(ctx, p)
+		if err != nil {
+			return err
+		}
+		if state.LowWatermark < end {
+			n.schedule.Grown(p, end)
+		}
+	}
+	const everything = 1 << 30
+	keys, err := n.store.Due(ctx, time.Now().AddDate(100, 0, 0), everything)
+	if err != nil {
+		return err
+	}
+	n.schedule.Schedule(keys...)
+	return nil
+}
+
+// checkData checks what Open has not. With a damaged database the node does not go on.
+func (n *Node) checkData(ctx context.Context) {
+	err := n.db.Check(ctx)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	select {
+	case n.failed <- err:
+	default:
+	}
+}

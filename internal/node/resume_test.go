@@ -1,0 +1,84 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/sqlitedb"
+)
+
+// execute runs a statement in the database of a node that is closed.
+func execute(t *testing.T, dir, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(dir, sqlitedb.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A node whose database cannot be read at its start serves all the same, and delivers
+// once it can.
+func TestDeliveryResumesOnceTheDatabaseCanBeRead(t *testing.T) {
+	dir, r := t.TempDir(), newReceiver(t)
+	n := openNode(t, dir)
+	register(t, n, "hook", r.URL)
+	closeNode(t, n)
+	execute(t, dir, "ALTER TABLE tenants RENAME TO hidden")
+
+	n = openNode(t, dir)
+	defer closeNode(t, n)
+	publishTo(t, n, 3)
+	err := n.db.Write(t.Context(), sqlitedb.Turn{Bytes: 1}, func(tx *sqlitedb.Tx) error {
+		_, err := tx.Exec("ALTER TABLE hidden RENAME TO tenants")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.wait(t, 3)
+}
+
+// A large database is checked while the node serves. If it is damaged, the node ends and
+// says what to do.
+func TestNodeEndsIfItsDatabaseIsDamaged(t *testing.T) {
+	dir := t.TempDir()
+	closeNode(t, openNode(t, dir))
+	execute(t, dir, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 80)
+		INSERT INTO cursors (tenant, integration, lane, version, data) SELECT 'acme', 'gone', i, 1, zeroblob(1 << 20) FROM n`)
+	path := filepath.Join(dir, sqlitedb.FileName)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(bytes.Repeat([]byte{0xa5}, 8192), 40<<20); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	config := DefaultConfig()
+	config.Addr, config.Data, config.Dev = "127.0.0.1:0", dir, true
+	n, err := Open(t.Context(), config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := n.Run(ctx); err == nil || !strings.Contains(err.Error(), "is damaged") {
+		t.Errorf("Run = %v, want an error that says that the database is damaged", err)
+	}
+}
