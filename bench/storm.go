@@ -137,10 +137,15 @@ func (b *bench) stormRecovery(ctx context.Context, s *stage, c *crowd) error {
 		return errors.Join(err, fmt.Errorf("%d of %d receivers got their event", got, c.size()))
 	}
 	took := time.Since(back)
-	b.say("storm: all through %.0f s after the receivers are back", took.Seconds())
+	memory, err := memoryOf(s.node.pid())
+	if err != nil {
+		return err
+	}
+	b.say("storm: all through %.0f s after the receivers are back; memory since the start at most %s", took.Seconds(), mib(memory.peak))
 	what := fmt.Sprintf("%d receivers refuse, and the node is killed: ", c.size())
 	b.report.add(what+"until it serves again", "≤ 2 s", fmt.Sprintf("%.1f s", serving.Seconds()), metIf(serving <= 2*time.Second))
 	b.report.add(what+"all through after they are back", "≤ 5 min, the back-off's cap", fmt.Sprintf("%.0f s", took.Seconds()), metIf(took <= retryMax))
+	b.report.add(what+"memory until then", "", mib(memory.peak), nothing)
 	return nil
 }
 

@@ -79,11 +79,11 @@ type Engine struct {
 
 // QuietAfter returns how long after a stop an actor that read the state before it
 // may still send, in the worst case: it may start calls for FollowBudget, and each
-// takes at most WebhookTimeout, or an export's ConfirmedTimeout. A bucket may take
+// takes at most LongestCall, or an export's ConfirmedTimeout. A bucket may take
 // longer to carry out a request; the cursor says until when (handoff.Upload.Until),
 // and the stop reads it there.
 func QuietAfter(s settings.Settings) time.Duration {
-	return s.FollowBudget + max(s.WebhookTimeout, sink.ConfirmedTimeout) + clockSlack
+	return s.FollowBudget + max(s.LongestCall(), sink.ConfirmedTimeout) + clockSlack
 }
 
 // clockSlack is how far the clocks of two hosts may differ.

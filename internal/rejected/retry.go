@@ -43,7 +43,7 @@ func (s *Service) Retry(ctx context.Context, tenant, id, eventID string) error {
 	}
 	defer give()
 	h := store.HistoryOf(in)
-	r.RetryUntil = s.Now().Add(s.Settings.WebhookTimeout + clockSlack)
+	r.RetryUntil = s.Now().Add(s.Settings.LongestCall() + clockSlack)
 	err = s.Store.Commit(ctx, store.PutRejected{History: h, Rejected: r})
 	if errors.Is(err, store.ErrConflict) {
 		return inProgress

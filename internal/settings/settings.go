@@ -61,13 +61,21 @@ func Default() Settings {
 	}
 }
 
+// CallSpread is by how much, at random, the time limit of a webhook call exceeds
+// WebhookTimeout. Thousands of calls that began together must not all end together: what
+// follows would hold up everything else for as long as it takes.
+func (s *Settings) CallSpread() time.Duration { return s.WebhookTimeout / 20 }
+
+// LongestCall is the longest that a webhook call may take.
+func (s *Settings) LongestCall() time.Duration { return s.WebhookTimeout + s.CallSpread() }
+
 // Table returns a row for every setting. Setting a row sets the field of s.
 func (s *Settings) Table() []Setting {
 	return []Setting{
 		Count("max-integrations", "integrations per tenant", &s.MaxIntegrations),
 		Duration("retention", "how long events are kept for starts and replays", &s.Retention),
 		Duration("temporary-grace", "how long a finished replay is kept before it is deleted", &s.TemporaryGrace),
-		Duration("webhook-timeout", "how long a receiver may take to respond", &s.WebhookTimeout),
+		Duration("webhook-timeout", "how long a receiver may take to respond; up to a twentieth more, at random", &s.WebhookTimeout),
 		Count("in-flight", "concurrent calls per integration", &s.InFlight),
 		Bound("max-calls", "concurrent calls of the process, shared fairly between tenants (0: by the limit of open files, up to 2048)", &s.MaxCalls),
 		Duration("follow-budget", "how long live delivery waits for a slow integration before moving it to catch-up", &s.FollowBudget),

@@ -38,7 +38,7 @@ func New(o Options) *Sinks {
 	return &Sinks{
 		sealer: o.Sealer,
 		webhook: webhook.New(webhook.Options{
-			Guard: o.Guard, Connections: connections, Timeout: o.Settings.WebhookTimeout, InFlight: o.Settings.InFlight, Version: o.Version,
+			Guard: o.Guard, Connections: connections, Timeout: o.Settings.WebhookTimeout, Spread: o.Settings.CallSpread(), InFlight: o.Settings.InFlight, Version: o.Version,
 		}),
 		s3: s3export.New(s3export.Options{Guard: o.Guard, Connections: connections}),
 	}

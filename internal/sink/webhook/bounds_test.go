@@ -111,7 +111,6 @@ func TestWaitsBeforeAResponseAreBounded(t *testing.T) {
 			}
 		}
 	}
-	silent := func(c net.Conn, r *bufio.Reader) { _, _ = io.Copy(io.Discard, r) }
 	dribble := func(c net.Conn, r *bufio.Reader) {
 		_, _ = r.Peek(1)
 		go silent(c, r)
@@ -143,4 +142,35 @@ func TestWaitsBeforeAResponseAreBounded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// silent takes what comes and never responds.
+func silent(_ net.Conn, r *bufio.Reader) { _, _ = io.Copy(io.Discard, r) }
+
+// Calls that began together and hang do not end together, and none of them early.
+func TestTimeLimitsAreSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := inMemory(t, silent)
+		c.spread = time.Second
+		s := open(t, c, hookTo("http://example.com/"))
+		took := make(chan time.Duration, 64)
+		for range cap(took) {
+			go func() {
+				began := time.Now()
+				s.Send(t.Context(), sample(), 1)
+				took <- time.Since(began)
+			}()
+		}
+		ends := map[time.Duration]int{}
+		for range cap(took) {
+			d := <-took
+			if d < options().Timeout || d > options().Timeout+time.Second {
+				t.Errorf("a call ended after %v", d)
+			}
+			ends[d.Truncate(100*time.Millisecond)]++
+		}
+		if len(ends) < 8 { // of 10
+			t.Errorf("64 calls ended at %v", ends)
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -51,10 +52,11 @@ func (s *Sender) Close() { s.transport.CloseIdleConnections() }
 
 // Send posts the event. See sink.Sender.
 func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) sink.Verdict {
-	deadline := time.Now().Add(s.client.timeout)
+	timeout := s.client.timeout + rand.N(s.client.spread)
+	deadline := time.Now().Add(timeout)
 	call, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timer := time.AfterFunc(s.client.timeout, func() { cancel(s.client.late) })
+	timer := time.AfterFunc(timeout, func() { cancel(s.client.late) })
 	defer timer.Stop()
 	// Unlike http.Client, a transport follows no redirects and puts no URL into its
 	// errors.

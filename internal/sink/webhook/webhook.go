@@ -44,6 +44,7 @@ type Options struct {
 	Guard       *netguard.Guard        // required: checks every address that is dialled
 	Connections *keepalive.Connections // required: bounds those that are kept
 	Timeout     time.Duration          // required: of one call, SLUICE_WEBHOOK_TIMEOUT
+	Spread      time.Duration          // a call may take up to so much longer, at random; see Settings.LongestCall
 	InFlight    int                    // concurrent calls to one integration, SLUICE_IN_FLIGHT
 	Version     string                 // for the header User-Agent: Sluice/<version>
 	Now         func() time.Time       // nil: time.Now
@@ -55,7 +56,8 @@ type Client struct {
 	newTransport func() *http.Transport
 	connections  *keepalive.Connections
 	timeout      time.Duration
-	late         error // the cause of a context that timed out
+	spread       time.Duration // greater than 0
+	late         error         // the cause of a context that timed out
 	userAgent    []string
 	now          func() time.Time
 }
@@ -69,6 +71,7 @@ func New(o Options) *Client {
 		newTransport: func() *http.Transport { return newTransport(o) },
 		connections:  o.Connections,
 		timeout:      o.Timeout,
+		spread:       max(o.Spread, 1),
 		late:         fmt.Errorf("no response within %v", o.Timeout),
 		userAgent:    []string{"Sluice/" + o.Version},
 		now:          o.Now,
