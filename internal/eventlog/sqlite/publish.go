@@ -9,8 +9,8 @@ import (
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
-// batchBytes is the approximate limit of one operation of the writer, half of what it
-// commits at a time. A larger call is written in several.
+// batchBytes is the approximate limit of one operation of the writer, about what it commits
+// at a time. A larger call is written in several.
 const batchBytes = 64 << 10
 
 // batch holds the publishes of one tenant that one operation of the writer commits
