@@ -46,7 +46,7 @@ type bench struct {
 	binary  string
 	profile string // "": none
 	short   bool
-	tenants int // of the storm
+	tenants int // of the storm and the start
 	started time.Time
 	report  report
 
@@ -74,6 +74,7 @@ var sections = []section{
 	{name: "hanging", run: (*bench).measureHanging, long: true},
 	{name: "noisy", run: (*bench).measureNoisy, long: true},
 	{name: "exporters", run: (*bench).measureExporters, long: true},
+	{name: "start", run: (*bench).measureStart, long: true},
 }
 
 func runBench(ctx context.Context, args []string) error {
@@ -85,9 +86,9 @@ func runBench(ctx context.Context, args []string) error {
 		}
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", strings.Join(usual, ","), "what to measure, separated by commas; also storm, hanging, noisy, exporters")
+	only := flags.String("only", strings.Join(usual, ","), "what to measure, separated by commas; also storm, hanging, noisy, exporters, start")
 	flags.BoolVar(&b.short, "short", false, "run shorter measurements; the figures are rough")
-	flags.IntVar(&b.tenants, "tenants", 10_000, "tenants of the storm, with 5 integrations each")
+	flags.IntVar(&b.tenants, "tenants", 10_000, "tenants of the storm and the start, with 5 integrations each")
 	flags.StringVar(&b.binary, "binary", "bin/sluice", "the node to measure")
 	flags.StringVar(&b.profile, "profile", "", "directory for pprof profiles of the nodes, which then run in this program instead of -binary")
 	if err := flags.Parse(args); err != nil {
