@@ -34,7 +34,7 @@ func (w *world) heal(t *testing.T, rounds ...*round) {
 		t.Errorf("%d records were dead-lettered", d)
 	}
 	if failed := w.executions(t, types.ExecutionStatusFailed); len(failed) > 0 {
-		t.Errorf("%d executions failed, the last is %s", len(failed), *failed[0].Name)
+		t.Errorf("%d executions failed, one of them is %s", len(failed), *failed[0].ExecutionArn)
 	}
 	if !eventually(waitTimeout, func() bool { return len(w.executions(t, types.ExecutionStatusRunning)) == 0 }) {
 		t.Errorf("%d executions are still running with nothing to do", len(w.executions(t, types.ExecutionStatusRunning)))

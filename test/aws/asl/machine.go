@@ -1,78 +1,63 @@
 package asl
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"slices"
+	"net/http"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 )
 
-// Error is an error of a state machine: a name, by which it is retried or caught,
-// and a cause for people.
-type Error struct{ Name, Cause string }
+// Invoke runs a Lambda function. If the function fails, functionError is not empty. An
+// err means that it did not run or that its response was lost. It returns when ctx ends.
+type Invoke func(ctx context.Context, function string, payload []byte) (result []byte, functionError string, err error)
 
-func (e *Error) Error() string { return e.Name + ": " + e.Cause }
-
-// runtime is an error in the definition or the data. It is never retried.
-func runtime(format string, args ...any) *Error {
-	return &Error{errRuntime, fmt.Sprintf(format, args...)}
-}
-
-// Invoker runs Lambda functions. If the function fails, functionError is not empty
-// and the result has errorType and errorMessage. An err means that the function
-// did not run or that its response was lost.
-type Invoker interface {
-	Invoke(ctx context.Context, function string, payload []byte) (result []byte, functionError string, err error)
-}
-
-// maxEvents limits the history of an execution. One more event fails it.
-const maxEvents = 25_000
-
-// Execution describes an execution.
-type Execution struct {
-	ARN, Name    string
-	Status       types.ExecutionStatus
-	Input        []byte
-	Error, Cause string // of one that failed or was stopped
-	Events       int    // in its history
-	Started      time.Time
-	Stopped      time.Time // zero while it runs
-}
-
-// Machine is a state machine with its executions, each in its own goroutine. It is
-// an http.Handler for the calls about executions.
+// Machine is a state machine with its executions, each in its own goroutine. As an
+// http.Handler it serves the calls about executions that this repository makes.
 type Machine struct {
-	arn     string
-	startAt string
-	states  map[string]*state
-	invoker Invoker
-	tasks   map[string]func(input map[string]any) (any, error) // by resource
-	jitter  func() float64                                     // from [0, 1), for the delays of retries
+	arn        string
+	definition struct {
+		Comment, StartAt string
+		States           map[string]state
+	}
+	invoke  Invoke
+	renew   func(machine, name, input string) (any, *Error) // start, but for tests
+	jitter  func() float64                                  // from [0, 1), for the delays of retries
 	ctx     context.Context
 	close   context.CancelFunc
 	running sync.WaitGroup
 
 	mu         sync.Mutex
-	executions []*execution // in the order of their start
+	executions map[string]execution // by ARN
+}
+
+type execution struct {
+	ARN    string                `json:"executionArn"`
+	Status types.ExecutionStatus `json:"status"`
+	Input  string                `json:"input"`
+	err    error                 // why it failed
+	stop   context.CancelFunc
+}
+
+// Fill returns a definition with its placeholders replaced, as a deployment does.
+func Fill(definition []byte, machineARN, functionARN string) []byte {
+	values := strings.NewReplacer("${StateMachineArn}", machineARN, "${AdvanceFunctionArn}", functionARN)
+	return []byte(values.Replace(string(definition)))
 }
 
 // New returns the state machine of a filled definition. Close ends it.
-func New(arn string, definition []byte, invoker Invoker) (*Machine, error) {
-	m := &Machine{arn: arn, invoker: invoker, jitter: rand.Float64}
-	m.tasks = map[string]func(map[string]any) (any, error){lambdaInvoke: m.invoke, startExecution: m.renew}
-	var err error
-	if m.startAt, m.states, err = parse(definition); err != nil {
-		return nil, err
-	}
+func New(arn string, definition []byte, invoke Invoke) (*Machine, error) {
+	m := &Machine{arn: arn, invoke: invoke, jitter: rand.Float64, executions: map[string]execution{}}
+	m.renew = m.start
 	m.ctx, m.close = context.WithCancel(context.Background())
-	return m, nil
+	d := json.NewDecoder(bytes.NewReader(definition))
+	d.DisallowUnknownFields()
+	return m, d.Decode(&m.definition)
 }
 
 // Close stops every execution and waits for them to end.
@@ -81,95 +66,81 @@ func (m *Machine) Close() {
 	m.running.Wait()
 }
 
-// Start starts an execution. If one with the same name and input is running, Start
-// returns that one; any other use of a taken name is ExecutionAlreadyExists. Names
-// stay taken.
-func (m *Machine) Start(name string, input []byte) (Execution, error) {
-	var data any
-	if err := json.Unmarshal(input, &data); err != nil {
-		return Execution{}, &Error{"InvalidExecutionInput", err.Error()}
-	}
-	if name == "" {
-		return Execution{}, &Error{"InvalidName", "the execution has no name"}
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
+// start starts an execution. Its name must be new, even if the execution that has it
+// is the same and runs; AWS accepts that.
+func (m *Machine) start(machine, name, input string) (any, *Error) {
 	arn := strings.Replace(m.arn, ":stateMachine:", ":execution:", 1) + ":" + name
-	if x := m.find(arn); x != nil {
-		if x.about.Status == types.ExecutionStatusRunning && string(x.about.Input) == string(input) {
-			return x.about, nil
-		}
-		return Execution{}, &Error{"ExecutionAlreadyExists", "the name of " + arn + " is taken"}
-	}
-	if m.ctx.Err() != nil {
-		return Execution{}, &Error{"Closed", "the state machine was closed"}
-	}
-	x := &execution{machine: m, about: Execution{ARN: arn, Name: name, Status: types.ExecutionStatusRunning, Input: input, Started: time.Now()}}
-	x.ctx, x.stop = context.WithCancel(m.ctx)
-	m.executions = append(m.executions, x)
-	m.running.Go(func() { x.run(data) })
-	return x.about, nil
-}
-
-// find returns nil if there is none. It is called with the lock held.
-func (m *Machine) find(arn string) *execution {
-	if i := slices.IndexFunc(m.executions, func(x *execution) bool { return x.about.ARN == arn }); i >= 0 {
-		return m.executions[i]
-	}
-	return nil
-}
-
-// Executions returns the executions with the status, or all for "", oldest first.
-func (m *Machine) Executions(status types.ExecutionStatus) []Execution {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var list []Execution
+	if machine != m.arn || name == "" || m.ctx.Err() != nil {
+		return nil, &Error{"StepFunctions.ValidationException", "cannot start " + arn + " of " + machine}
+	}
+	if _, taken := m.executions[arn]; taken {
+		return nil, &Error{"StepFunctions.ExecutionAlreadyExistsException", arn}
+	}
+	ctx, stop := context.WithCancel(m.ctx)
+	x := execution{ARN: arn, Status: types.ExecutionStatusRunning, Input: input, stop: stop}
+	m.executions[arn] = x
+	m.running.Go(func() {
+		x.err = m.run(ctx, []byte(input))
+		stop()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		switch {
+		case x.err == nil:
+			x.Status = types.ExecutionStatusSucceeded
+		case errors.Is(x.err, context.Canceled):
+			x.Status = types.ExecutionStatusAborted
+		default:
+			x.Status = types.ExecutionStatusFailed
+		}
+		m.executions[arn] = x
+	})
+	return map[string]string{"executionArn": arn}, nil
+}
+
+// list returns the executions with the ARN and the status, or with any for "".
+func (m *Machine) list(arn string, status types.ExecutionStatus) []execution {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := []execution{}
 	for _, x := range m.executions {
-		if status == "" || x.about.Status == status {
-			list = append(list, x.about)
+		if (arn == "" || x.ARN == arn) && (status == "" || x.Status == status) {
+			list = append(list, x)
 		}
 	}
 	return list
 }
 
-// invoke is the task that runs a function. The function keeps running if the
-// execution is stopped or times out.
-func (m *Machine) invoke(input map[string]any) (any, error) {
-	function, _ := input["FunctionName"].(string)
-	result, functionError, err := m.invoker.Invoke(m.ctx, function, encode(input["Payload"]))
-	if err != nil {
-		return nil, &Error{"Lambda.SdkClientException", err.Error()}
+// ServeHTTP serves StartExecution, ListExecutions, in one page, DescribeExecution and
+// StopExecution. It panics if there is no such execution.
+func (m *Machine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var q struct {
+		StateMachineArn, ExecutionArn, Name, Input string
+		StatusFilter                               types.ExecutionStatus
 	}
-	if functionError != "" {
-		fault := struct{ ErrorType string }{"Lambda.Unknown"}
-		_ = json.Unmarshal(result, &fault) // it keeps the name where there is none
-		return nil, &Error{fault.ErrorType, string(result)}
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
 	}
-	var payload any
-	if json.Unmarshal(result, &payload) != nil {
-		payload = string(result)
+	var response any
+	var failed *Error
+	switch found := m.list(q.ExecutionArn, q.StatusFilter); r.Header.Get("X-Amz-Target") {
+	case "AWSStepFunctions.StartExecution":
+		response, failed = m.start(q.StateMachineArn, q.Name, q.Input)
+	case "AWSStepFunctions.ListExecutions":
+		response = map[string]any{"executions": found}
+	case "AWSStepFunctions.DescribeExecution":
+		response = found[0]
+	case "AWSStepFunctions.StopExecution":
+		found[0].stop()
+	default:
+		failed = &Error{"UnknownOperation", r.Header.Get("X-Amz-Target")}
 	}
-	return map[string]any{"Payload": payload}, nil
-}
-
-// renew is the task that starts an execution.
-func (m *Machine) renew(input map[string]any) (any, error) {
-	if input["StateMachineArn"] != m.arn {
-		return nil, &Error{"StepFunctions.StateMachineDoesNotExistException", fmt.Sprint(input["StateMachineArn"])}
+	if failed != nil {
+		name := strings.TrimSuffix(strings.TrimPrefix(failed.Name, "StepFunctions."), "Exception")
+		response = map[string]string{"__type": name, "message": failed.Cause}
+		w.WriteHeader(http.StatusBadRequest)
 	}
-	name, _ := input["Name"].(string)
-	x, err := m.Start(name, encode(input["Input"]))
-	var named *Error
-	if errors.As(err, &named) {
-		return nil, &Error{"StepFunctions." + named.Name + "Exception", named.Cause}
-	}
-	return map[string]any{"ExecutionArn": x.ARN}, nil
-}
-
-func encode(v any) []byte {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // all data was JSON
-	}
-	return text
+	_, _ = w.Write(encode(response)) // the client is gone, if anything
 }

@@ -1,12 +1,11 @@
 package asl
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,144 +35,125 @@ func clientOf(m *Machine) *sfn.Client {
 	return sfn.NewFromConfig(config)
 }
 
-// The SDK's client works against the server, and a name can be used only once.
+// The SDK's client works against the server, a name can be used only once, and a
+// stopped execution makes no more steps.
 func TestServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, calls := t.Context(), 0
-		m := newMachine(t, steps(func(_ int, s *step) error { calls++; s.Next = "done"; return nil }))
-		c := clientOf(m)
-		startIt := func(machine, name, input string) (*sfn.StartExecutionOutput, error) {
+		c := clientOf(newMachine(t, steps(func(_ int, s *step) error { calls++; s.Next = "done"; return nil })))
+		start := func(machine, name, input string) (*sfn.StartExecutionOutput, error) {
 			return c.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: &machine, Name: &name, Input: &input})
 		}
-		var exists *types.ExecutionAlreadyExists
-		var foreign *types.StateMachineDoesNotExist
-		if _, err := startIt(arn+"x", "a", `{}`); !errors.As(err, &foreign) {
-			t.Errorf("of another machine: %v", err)
-		}
-		a, err := startIt(arn, "a", `{"wait_seconds":60}`)
-		if err != nil || !a.StartDate.Equal(time.Now()) {
-			t.Fatalf("%+v, %v", a, err)
-		}
-		if again, err := startIt(arn, "a", `{"wait_seconds":60}`); err != nil || *again.ExecutionArn != *a.ExecutionArn {
-			t.Errorf("the same again: %+v, %v", again, err)
-		}
-		if _, err := startIt(arn, "a", `{"wait_seconds":61}`); !errors.As(err, &exists) {
-			t.Errorf("its name with another input: %v", err)
-		}
-		b, err := startIt(arn, "b", `{"wait_seconds":3600}`)
-		if err != nil {
+		_, err := start(arn, "a", `{"wait_seconds":60}`)
+		b, err2 := start(arn, "b", `{"wait_seconds":3600}`)
+		if err := errors.Join(err, err2); err != nil {
 			t.Fatal(err)
 		}
 		pass(61 * time.Second)
-		if _, err := startIt(arn, "a", `{"wait_seconds":60}`); !errors.As(err, &exists) {
-			t.Errorf("the name of one that ended: %v", err)
+		if _, err := start(arn, "a", `{"wait_seconds":60}`); !errors.As(err, new(*types.ExecutionAlreadyExists)) {
+			t.Errorf("a name again: %v", err)
 		}
-		if _, err := c.StopExecution(ctx, &sfn.StopExecutionInput{ExecutionArn: b.ExecutionArn, Error: aws.String("E")}); err != nil {
+		if _, err := start(arn+"x", "c", `{}`); err == nil {
+			t.Error("an execution of another machine was started")
+		}
+		if _, err := c.StopExecution(ctx, &sfn.StopExecutionInput{ExecutionArn: b.ExecutionArn}); err != nil {
 			t.Error(err)
-		}
-		var missing *types.ExecutionDoesNotExist
-		if _, err := c.StopExecution(ctx, &sfn.StopExecutionInput{ExecutionArn: aws.String("x")}); !errors.As(err, &missing) {
-			t.Errorf("stop what is not there: %v", err)
 		}
 		pass(2 * time.Hour)
 		x, err := c.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: b.ExecutionArn})
-		if err != nil || x.Status != types.ExecutionStatusAborted || *x.Error != "E" || *x.Input != `{"wait_seconds":3600}` || x.StopDate.Sub(*x.StartDate) != 61*time.Second {
-			t.Errorf("the stopped one: %+v, %v", x, err)
+		if err != nil || x.Status != types.ExecutionStatusAborted || *x.Input != `{"wait_seconds":3600}` || calls != 1 {
+			t.Errorf("the stopped one: %+v, %v, after %d steps", x, err, calls)
 		}
-		for status, want := range map[types.ExecutionStatus]string{types.ExecutionStatusSucceeded: "a", types.ExecutionStatusRunning: "", "": "a b"} {
+		for status, want := range map[types.ExecutionStatus]int{types.ExecutionStatusSucceeded: 1, types.ExecutionStatusRunning: 0, "": 2} {
 			list, err := c.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: aws.String(arn), StatusFilter: status})
-			if err != nil {
-				t.Fatal(err)
+			if err != nil || len(list.Executions) != want {
+				t.Errorf("executions with status %q: %+v, %v", status, list, err)
 			}
-			var names []string
-			for _, x := range list.Executions {
-				names = append(names, *x.Name)
-			}
-			if got := strings.Join(names, " "); got != want {
-				t.Errorf("executions with status %q: %s, want %s", status, got, want)
-			}
-		}
-		if _, err := c.ListStateMachines(ctx, &sfn.ListStateMachinesInput{}); err == nil || !strings.Contains(err.Error(), "UnknownOperation") {
-			t.Errorf("another call: %v", err)
-		}
-		if calls != 1 {
-			t.Errorf("%d steps, want one: the other execution was stopped", calls)
 		}
 	})
 }
 
-// moto's interpreter runs the deployed definition like this one: with the same
-// retries, renewals and number of history events.
+type invoker Invoke
+
+func (i invoker) Invoke(ctx context.Context, function string, payload []byte) ([]byte, string, error) {
+	return i(ctx, function, payload)
+}
+
+// moto's interpreter runs the deployed definition like this one, with the same data,
+// retries and renewals, and its histories have the events that TestWorstHistory counts.
 func TestMotoAgrees(t *testing.T) {
-	// function fails once. The second step of all is the last.
-	function := func() invokeFunc {
-		var calls atomic.Int32
-		return func(payload []byte) ([]byte, string, error) {
-			if calls.Add(1) == 1 {
-				return []byte(`{"errorType":"Unavailable","errorMessage":"The records cannot be read."}`), "Unhandled", nil
+	// The function fails once. The third step of all is the last.
+	function := func(got chan step) Invoke {
+		made := steps(func(number int, s *step) error {
+			if len(got) == 1 {
+				return errors.New("not yet")
 			}
-			var s step
-			if err := json.Unmarshal(payload, &s); err != nil {
-				return nil, "", err
-			}
-			s.Renewal = "renewed"
-			if s.Count++; s.Count == 1 {
+			if number == 3 {
 				s.Next = "done"
 			}
-			result, err := json.Marshal(s)
-			return result, "", err
+			return nil
+		})
+		return func(ctx context.Context, function string, payload []byte) ([]byte, string, error) {
+			var s step
+			err := json.Unmarshal(payload, &s)
+			got <- s
+			if result, _, failed := made(ctx, function, payload); failed == nil {
+				return result, "", err
+			}
+			return []byte(`{"errorType":"Unavailable"}`), "Unhandled", nil
 		}
 	}
+	motos, ours := make(chan step, 4), make(chan step, 4)
 	f := front.Start(t, 1)
-	f.Invoke(function())
-	moto := sfn.NewFromConfig(f.Config())
-	if _, err := moto.CreateStateMachine(t.Context(), &sfn.CreateStateMachineInput{
-		Name: aws.String("delivery"), Definition: aws.String(string(deployed(t))), RoleArn: aws.String("arn:aws:iam::" + emulators.Account + ":role/delivery"),
-	}); err != nil {
-		t.Fatal(err)
-	}
-	m := newMachine(t, function())
-	m.jitter = func() float64 { return 0 }
-	want := map[string]int{"orders-0": 1 + 2*9 + 3 + 5 + 2 + 1, "renewed": 1 + 9 + 2 + 1} // two steps, a retry and the renewal; a step
-	if diff := cmp.Diff(want, play(t, moto)); diff != "" {
+	f.Invoke(invoker(function(motos)))
+	input := first
+	input.Count = limit - 2
+	history := play(t, sfn.NewFromConfig(f.Config()), string(encode(input)))
+	if diff := cmp.Diff(map[string]int{
+		"orders-0": ofStart + 2*ofStep + ofRetry + ofRenewal + ofEnd, "orders-2": ofStart + ofStep + ofEnd,
+	}, history); diff != "" {
 		t.Errorf("events of moto's executions (-want +got)\n%s", diff)
 	}
-	play(t, clientOf(m))
-	got := map[string]int{}
-	for _, x := range m.Executions(types.ExecutionStatusSucceeded) {
-		got[x.Name] = x.Events
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("events of this one's executions (-want +got)\n%s", diff)
+	m := newMachine(t, function(ours))
+	start(t, m, input)
+	m.running.Wait()
+	wantSucceeded(t, m, 2)
+	for call := range 4 {
+		if diff := cmp.Diff(<-motos, <-ours); diff != "" {
+			t.Errorf("call %d (-moto +ours)\n%s", call, diff)
+		}
 	}
 }
 
-// play lets an execution renew itself once and returns the number of history
-// events of both, if the service reports it, when both have succeeded.
-func play(t *testing.T, client *sfn.Client) map[string]int {
+// play runs an execution that renews itself once, and returns the number of history
+// events of both when both have succeeded.
+func play(t *testing.T, moto *sfn.Client, input string) map[string]int {
 	t.Helper()
-	input := first
-	input.Count = limit - 2
-	if _, err := client.StartExecution(t.Context(), &sfn.StartExecutionInput{
-		StateMachineArn: aws.String(arn), Name: aws.String("orders-0"), Input: aws.String(string(encode(input))),
-	}); err != nil {
-		t.Fatal(err)
+	_, err := moto.CreateStateMachine(t.Context(), &sfn.CreateStateMachineInput{
+		Name: aws.String("delivery"), Definition: aws.String(deployed(t)), RoleArn: aws.String("arn:aws:iam::" + emulators.Account + ":role/delivery"),
+	})
+	if err == nil {
+		_, err = moto.StartExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: aws.String(arn), Name: aws.String("orders-0"), Input: &input})
 	}
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
+	var done *sfn.ListExecutionsOutput
+	for deadline := time.Now().Add(20 * time.Second); err == nil && time.Now().Before(deadline); <-ticker.C {
+		done, err = moto.ListExecutions(t.Context(), &sfn.ListExecutionsInput{StateMachineArn: aws.String(arn), StatusFilter: types.ExecutionStatusSucceeded})
+		if err == nil && len(done.Executions) == 2 {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	events := map[string]int{}
-	for deadline := time.Now().Add(20 * time.Second); len(events) < 2 && time.Now().Before(deadline); <-ticker.C {
-		done, err := client.ListExecutions(t.Context(), &sfn.ListExecutionsInput{StateMachineArn: aws.String(arn), StatusFilter: types.ExecutionStatusSucceeded})
+	for _, x := range done.Executions {
+		history, err := moto.GetExecutionHistory(t.Context(), &sfn.GetExecutionHistoryInput{ExecutionArn: x.ExecutionArn, MaxResults: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, x := range done.Executions {
-			history, err := client.GetExecutionHistory(t.Context(), &sfn.GetExecutionHistoryInput{ExecutionArn: x.ExecutionArn, MaxResults: 1000})
-			events[*x.Name] = 0
-			if err == nil {
-				events[*x.Name] = len(history.Events)
-			}
-		}
+		events[*x.Name] = len(history.Events)
 	}
 	return events
 }

@@ -137,7 +137,7 @@ func (s *Stack) open(t testing.TB, o Options) error {
 		if err != nil {
 			return err
 		}
-		if s.machine, err = asl.New(s.StateMachine, definition, s.invoker(o)); err != nil {
+		if s.machine, err = asl.New(s.StateMachine, definition, s.invoker(o).Invoke); err != nil {
 			return err
 		}
 		t.Cleanup(s.machine.Close)
