@@ -48,9 +48,8 @@ type state struct {
 type handler struct {
 	ErrorEquals                                   []string
 	IntervalSeconds, BackoffRate, MaxDelaySeconds float64
-	JitterStrategy                                string
 	MaxAttempts                                   int
-	Next                                          string
+	JitterStrategy, Next                          string
 }
 
 // Error is why an execution, a task or a call failed.

@@ -2,7 +2,6 @@ package asl
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/test/aws/emulators"
 	"github.com/sluicehq/sluice/test/aws/front"
 )
@@ -44,9 +44,9 @@ func TestServer(t *testing.T) {
 		start := func(machine, name, input string) (*sfn.StartExecutionOutput, error) {
 			return c.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: &machine, Name: &name, Input: &input})
 		}
-		_, err := start(arn, "a", `{"wait_seconds":60}`)
-		b, err2 := start(arn, "b", `{"wait_seconds":3600}`)
-		if err := errors.Join(err, err2); err != nil {
+		_, errA := start(arn, "a", `{"wait_seconds":60}`)
+		b, errB := start(arn, "b", `{"wait_seconds":3600}`)
+		if err := errors.Join(errA, errB); err != nil {
 			t.Fatal(err)
 		}
 		pass(61 * time.Second)
@@ -84,8 +84,8 @@ func (i invoker) Invoke(ctx context.Context, function string, payload []byte) ([
 func TestMotoAgrees(t *testing.T) {
 	// The function fails once. The third step of all is the last.
 	function := func(got chan step) Invoke {
-		made := steps(func(number int, s *step) error {
-			if len(got) == 1 {
+		return steps(func(number int, s *step) error {
+			if got <- *s; len(got) == 1 {
 				return errors.New("not yet")
 			}
 			if number == 3 {
@@ -93,25 +93,14 @@ func TestMotoAgrees(t *testing.T) {
 			}
 			return nil
 		})
-		return func(ctx context.Context, function string, payload []byte) ([]byte, string, error) {
-			var s step
-			err := json.Unmarshal(payload, &s)
-			got <- s
-			if result, _, failed := made(ctx, function, payload); failed == nil {
-				return result, "", err
-			}
-			return []byte(`{"errorType":"Unavailable"}`), "Unhandled", nil
-		}
 	}
 	motos, ours := make(chan step, 4), make(chan step, 4)
 	f := front.Start(t, 1)
 	f.Invoke(invoker(function(motos)))
 	input := first
 	input.Count = limit - 2
-	history := play(t, sfn.NewFromConfig(f.Config()), string(encode(input)))
-	if diff := cmp.Diff(map[string]int{
-		"orders-0": ofStart + 2*ofStep + ofRetry + ofRenewal + ofEnd, "orders-2": ofStart + ofStep + ofEnd,
-	}, history); diff != "" {
+	want := map[string]int{"orders-0": ofStart + 2*ofStep + ofRetry + ofRenewal + ofEnd, "orders-2": ofStart + ofStep + ofEnd}
+	if diff := cmp.Diff(want, play(t, sfn.NewFromConfig(f.Config()), string(encode(input)))); diff != "" {
 		t.Errorf("events of moto's executions (-want +got)\n%s", diff)
 	}
 	m := newMachine(t, function(ours))
@@ -129,30 +118,29 @@ func TestMotoAgrees(t *testing.T) {
 // events of both when both have succeeded.
 func play(t *testing.T, moto *sfn.Client, input string) map[string]int {
 	t.Helper()
-	_, err := moto.CreateStateMachine(t.Context(), &sfn.CreateStateMachineInput{
-		Name: aws.String("delivery"), Definition: aws.String(deployed(t)), RoleArn: aws.String("arn:aws:iam::" + emulators.Account + ":role/delivery"),
-	})
-	if err == nil {
-		_, err = moto.StartExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: aws.String(arn), Name: aws.String("orders-0"), Input: &input})
-	}
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	var done *sfn.ListExecutionsOutput
-	for deadline := time.Now().Add(20 * time.Second); err == nil && time.Now().Before(deadline); <-ticker.C {
-		done, err = moto.ListExecutions(t.Context(), &sfn.ListExecutionsInput{StateMachineArn: aws.String(arn), StatusFilter: types.ExecutionStatusSucceeded})
-		if err == nil && len(done.Executions) == 2 {
-			break
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	must := func(err error) {
+		if t.Helper(); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if err != nil {
-		t.Fatal(err)
+	_, err := moto.CreateStateMachine(ctx, &sfn.CreateStateMachineInput{
+		Name: aws.String("delivery"), Definition: aws.String(deployed(t)), RoleArn: aws.String("arn:aws:iam::" + emulators.Account + ":role/delivery"),
+	})
+	must(err)
+	_, err = moto.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: aws.String(arn), Name: aws.String("orders-0"), Input: &input})
+	must(err)
+	done := &sfn.ListExecutionsOutput{}
+	for len(done.Executions) < 2 {
+		must(backoff.Wait(ctx, 20*time.Millisecond))
+		done, err = moto.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: aws.String(arn), StatusFilter: types.ExecutionStatusSucceeded})
+		must(err)
 	}
 	events := map[string]int{}
 	for _, x := range done.Executions {
-		history, err := moto.GetExecutionHistory(t.Context(), &sfn.GetExecutionHistoryInput{ExecutionArn: x.ExecutionArn, MaxResults: 1000})
-		if err != nil {
-			t.Fatal(err)
-		}
+		history, err := moto.GetExecutionHistory(ctx, &sfn.GetExecutionHistoryInput{ExecutionArn: x.ExecutionArn, MaxResults: 1000})
+		must(err)
 		events[*x.Name] = len(history.Events)
 	}
 	return events
