@@ -2,9 +2,8 @@
 // test process, on the timers of package time: in a testing/synctest bubble, days
 // of waiting take no time.
 //
-// It knows what this definition uses: New refuses other fields, and an execution
-// panics at other values and at data that it cannot read. infra/lint-template.sh
-// checks whether a definition is well formed.
+// New refuses fields that the definition does not use. An execution panics at values
+// that it does not use and at data that it cannot read.
 package asl
 
 import (
@@ -157,8 +156,7 @@ func at(path string, data any) any {
 	if path == "$" {
 		return data
 	}
-	object, _ := data.(map[string]any)
-	value, ok := object[strings.TrimPrefix(path, "$.")]
+	value, ok := data.(map[string]any)[strings.TrimPrefix(path, "$.")]
 	if !ok {
 		panic(fmt.Sprintf("the path %q matches nothing in %v", path, data))
 	}

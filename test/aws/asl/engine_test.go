@@ -40,19 +40,19 @@ func TestOutageOfDays(t *testing.T) {
 		w.publish()
 		pass(6 * time.Hour)
 		failed, running := w.count(types.ExecutionStatusFailed), w.count(types.ExecutionStatusRunning)
-		if failed < 6 || running < 1 || w.most > 10 {
-			t.Errorf("while the function fails %d executions failed and %d run, at most %d at once", failed, running, w.most)
+		if most, _ := w.seen(); failed < 6 || running < 1 || most > 10 {
+			t.Errorf("while the function fails %d executions failed and %d run, at most %d at once", failed, running, most)
 		}
 		w.broken.Store(false)
 		pass(20 * time.Minute)
-		w.most, w.overdue = 0, 0
+		w.seen()
 		before := w.count(types.ExecutionStatusSucceeded)
 		for range 3 * 4 {
 			w.publish()
 			pass(6 * time.Hour)
 		}
-		if w.most != 1 || w.overdue > 0 {
-			t.Errorf("%d concurrent executions, %d times overdue", w.most, w.overdue)
+		if most, overdue := w.seen(); most != 1 || overdue > 0 {
+			t.Errorf("%d concurrent executions, %d times overdue", most, overdue)
 		}
 		if n := w.count(types.ExecutionStatusSucceeded) - before; n < 3*24*60/5/limit {
 			t.Errorf("%d renewals", n)
@@ -94,7 +94,7 @@ type world struct {
 
 	mu      sync.Mutex
 	got     map[string]int // calls by event
-	most    int            // the most concurrent executions
+	most    int            // concurrent executions
 	overdue int            // cursors that the sweeps found
 }
 
@@ -202,6 +202,15 @@ func (w *world) publish() {
 	if err := w.log.Publish(w.ctx, tenant, w.settings.Lanes, []event.Draft{draft}); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// seen returns the most concurrent executions and the overdue cursors since the last
+// call.
+func (w *world) seen() (most, overdue int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	most, overdue, w.most, w.overdue = w.most, w.overdue, 0, 0
+	return most, overdue
 }
 
 func (w *world) count(status types.ExecutionStatus) int { return len(w.machine.list("", status)) }

@@ -1,10 +1,8 @@
 package asl
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -55,7 +53,7 @@ func New(arn string, definition []byte, invoke Invoke) (*Machine, error) {
 	m := &Machine{arn: arn, invoke: invoke, jitter: rand.Float64, executions: map[string]execution{}}
 	m.renew = m.start
 	m.ctx, m.close = context.WithCancel(context.Background())
-	d := json.NewDecoder(bytes.NewReader(definition))
+	d := json.NewDecoder(strings.NewReader(string(definition)))
 	d.DisallowUnknownFields()
 	return m, d.Decode(&m.definition)
 }
@@ -66,8 +64,7 @@ func (m *Machine) Close() {
 	m.running.Wait()
 }
 
-// start starts an execution. Its name must be new, even if the execution that has it
-// is the same and runs; AWS accepts that.
+// start starts an execution. Its name must be new, also where AWS is less strict.
 func (m *Machine) start(machine, name, input string) (any, *Error) {
 	arn := strings.Replace(m.arn, ":stateMachine:", ":execution:", 1) + ":" + name
 	m.mu.Lock()
@@ -82,21 +79,21 @@ func (m *Machine) start(machine, name, input string) (any, *Error) {
 	x := execution{ARN: arn, Status: types.ExecutionStatusRunning, Input: input, stop: stop}
 	m.executions[arn] = x
 	m.running.Go(func() {
+		defer stop()
 		x.err = m.run(ctx, []byte(input))
-		stop()
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		switch {
 		case x.err == nil:
 			x.Status = types.ExecutionStatusSucceeded
-		case errors.Is(x.err, context.Canceled):
+		case ctx.Err() != nil:
 			x.Status = types.ExecutionStatusAborted
 		default:
 			x.Status = types.ExecutionStatusFailed
 		}
 		m.executions[arn] = x
 	})
-	return map[string]string{"executionArn": arn}, nil
+	return map[string]any{"executionArn": arn}, nil
 }
 
 // list returns the executions with the ARN and the status, or with any for "".
