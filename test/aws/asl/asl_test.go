@@ -42,7 +42,7 @@ func deployed(t testing.TB) string {
 	return string(Fill(text, arn, advance))
 }
 
-// newMachine returns the deployed state machine, without jitter.
+// newMachine returns the deployed state machine.
 func newMachine(t testing.TB, function Invoke) *Machine {
 	t.Helper()
 	m, err := New(arn, []byte(deployed(t)), function)
@@ -50,7 +50,6 @@ func newMachine(t testing.TB, function Invoke) *Machine {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Close)
-	m.jitter = func() float64 { return 1 }
 	return m
 }
 
@@ -201,7 +200,6 @@ func TestUnsupportedIsRefused(t *testing.T) {
 		"resource":                {`arn:aws:states:::lambda:invoke`, `arn:aws:states:::sqs:sendMessage`, "sqs:sendMessage"},
 		"type":                    {`"Type": "Choice"`, `"Type": "Pass"`, "Pass"},
 		"path of an index":        {`"$.next"`, `"$.next[0]"`, "$.next[0]"},
-		"intrinsic function":      {`"$.renewal"`, `"States.UUID()"`, "States.UUID()"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			definition := strings.Replace(deployed(t), c.old, c.replaced, 1)

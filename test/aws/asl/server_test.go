@@ -131,17 +131,16 @@ func play(t *testing.T, moto *sfn.Client, input string) map[string]int {
 	must(err)
 	_, err = moto.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: aws.String(arn), Name: aws.String("orders-0"), Input: &input})
 	must(err)
-	done := &sfn.ListExecutionsOutput{}
-	for len(done.Executions) < 2 {
-		must(backoff.Wait(ctx, 20*time.Millisecond))
-		done, err = moto.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: aws.String(arn), StatusFilter: types.ExecutionStatusSucceeded})
-		must(err)
-	}
 	events := map[string]int{}
-	for _, x := range done.Executions {
-		history, err := moto.GetExecutionHistory(ctx, &sfn.GetExecutionHistoryInput{ExecutionArn: x.ExecutionArn, MaxResults: 1000})
+	for len(events) < 2 {
+		must(backoff.Wait(ctx, 20*time.Millisecond))
+		done, err := moto.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: aws.String(arn), StatusFilter: types.ExecutionStatusSucceeded})
 		must(err)
-		events[*x.Name] = len(history.Events)
+		for _, x := range done.Executions {
+			history, err := moto.GetExecutionHistory(ctx, &sfn.GetExecutionHistoryInput{ExecutionArn: x.ExecutionArn, MaxResults: 1000})
+			must(err)
+			events[*x.Name] = len(history.Events)
+		}
 	}
 	return events
 }
