@@ -91,6 +91,37 @@ func TestOneLineForEachAttempt(t *testing.T) {
 	})
 }
 
+// What a tenant must not learn of our network is in the operator's log alone.
+func TestDetailIsForTheOperatorAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const inner = "the address 10.1.2.3 is a private address"
+		r := newRig(t, false, nil)
+		r.register(hookSpec("hook"))
+		r.register(bucketSpec("bucket"))
+		time.Sleep(time.Second)
+		blocked := sink.Verdict{Outcome: sink.Retry, Reason: "Failed. Reason: no address.", Cause: "no address", Detail: inner}
+		r.answer(func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict { return blocked })
+		r.writes(func(context.Context, int, written, confirmFunc) sink.Verdict { return blocked })
+		r.publish(1)
+		time.Sleep(10 * time.Minute)
+		for id, message := range map[string]string{"hook": "delivery attempted", "bucket": "export attempted"} {
+			lines := r.logged(message)
+			if len(lines) == 0 || lines[0]["detail"] != inner {
+				t.Errorf("%s: logged %v, want the detail", message, lines)
+			}
+			entries := r.entries(id, integration.ActionRetryTriggered)
+			if len(entries) == 0 {
+				t.Errorf("%s: no entry of a retry", id)
+			}
+			for _, e := range entries {
+				if strings.Contains(e.Reason, inner) {
+					t.Errorf("%s: the tenant is told %q", id, e.Reason)
+				}
+			}
+		}
+	})
+}
+
 // A sink that cannot be opened fails only its own integration, and no log shows the
 // secret that the error contains.
 func TestASecretThatDoesNotOpen(t *testing.T) {

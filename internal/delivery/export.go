@@ -170,7 +170,7 @@ func (f *exportFile) write(ctx, upload context.Context) sink.Verdict {
 	if v.Outcome == sink.Unsent {
 		return v
 	}
-	e.Logger.LogAttrs(ctx, slog.LevelInfo, "export attempted",
+	e.Logger.LogAttrs(ctx, slog.LevelInfo, "export attempted", v.DetailAttr(),
 		slog.String("tenant", in.Tenant), slog.String("integration", in.ID), slog.Int("lane", f.cursor.Key.Lane),
 		slog.Int("events", f.events), slog.Int64("bytes", f.size), slog.Int("attempt", f.cursor.Failures+1),
 		slog.String("outcome", v.Outcome.String()), slog.Int("status", v.Status), slog.String("reason", v.Reason),

@@ -169,13 +169,21 @@ func validPort(s string) bool {
 	return err == nil && n >= 1 && n <= 65535
 }
 
-// showURL omits the parts of a URL that may be secret: query and user info.
+// showURL omits the parts of a URL that may be secret, also of text that is no URL:
+// user info, path, query and fragment.
 func showURL(raw string) string {
 	if strings.Contains(raw, "@") {
 		return "(not shown: it may contain a password)"
 	}
-	if before, _, found := strings.Cut(raw, "?"); found {
-		return before + "?…"
+	if u, err := usertext.ParseURL(raw); err == nil && u.Scheme != "" && u.Host != "" {
+		return usertext.ShortURL(u)
+	}
+	start := 0
+	if _, after, found := strings.Cut(raw, "://"); found {
+		start = len(raw) - len(after)
+	}
+	if end := strings.IndexAny(raw[start:], `/?#\`); end >= 0 {
+		return raw[:start+end] + "/…"
 	}
 	return raw
 }

@@ -10,21 +10,17 @@ import (
 	"syscall"
 )
 
-// Cause returns a short reason why an HTTP call failed without a response. The texts
-// are fixed, because errors of net/http and crypto/tls quote what the other side
-// sent, which may include the secrets it received.
+// Cause returns a short reason why an HTTP call failed without a response, for the
+// customer. The texts are fixed, because errors of net/http and crypto/tls quote what
+// the other side sent, which may include the secrets it received. There is one for
+// every host that has no address to call, so that nobody learns which names exist in
+// our network; Detail says more.
 func Cause(err error) string {
-	if e := AsAddressError(err); e != nil {
-		return "the target's address is not allowed: it is " + e.Kind
+	if Detail(err) != "" {
+		return notAllowed
 	}
 	if c := tlsCause(err); c != "" {
 		return c
-	}
-	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		if dns.IsNotFound {
-			return "the host name cannot be resolved: no such host"
-		}
-		return "temporary failure resolving the host name"
 	}
 	for _, c := range causes {
 		if errors.Is(err, c.is) {
@@ -48,7 +44,27 @@ func Cause(err error) string {
 	return "the connection failed"
 }
 
+// Detail returns what Cause keeps from the customer, for the operator's log: why a host
+// has no address to call. It is "" for any other error.
+func Detail(err error) string {
+	if e := AsAddressError(err); e != nil {
+		return e.Error()
+	}
+	dns, ok := errors.AsType[*net.DNSError](err)
+	switch {
+	case !ok:
+		return ""
+	case dns.IsNotFound:
+		return "no such host"
+	case dns.IsTimeout:
+		return "the look-up of the host timed out"
+	default: // the error quotes what the server sent
+		return "the look-up of the host failed"
+	}
+}
+
 const (
+	notAllowed  = "the host does not resolve to an allowed address; check its name"
 	closedEarly = "the connection was closed before a response arrived"
 	notTLS      = "the target does not use TLS; check whether the URL should start with http://"
 )

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -23,9 +24,9 @@ func TestCauseUsesFixedWords(t *testing.T) {
 		err  error
 		want string
 	}{
-		{&AddressError{Kind: "a private address"}, "the target's address is not allowed: it is a private address"},
-		{&net.DNSError{Err: hush, Name: hush, IsNotFound: true}, "the host name cannot be resolved: no such host"},
-		{&net.DNSError{Err: hush, Name: hush, IsTimeout: true}, "temporary failure resolving the host name"},
+		{&AddressError{Kind: "a private address"}, notAllowed},
+		{&net.DNSError{Err: hush, Name: hush, IsNotFound: true}, notAllowed},
+		{&net.DNSError{Err: hush, Name: hush, IsTimeout: true}, notAllowed},
 		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, "connection refused"},
 		{syscall.ECONNRESET, "connection reset by the target"},
 		{syscall.EPIPE, "connection reset by the target"},
@@ -53,6 +54,30 @@ func TestCauseUsesFixedWords(t *testing.T) {
 				t.Errorf("Cause(%v) = %q, want %q", err, got, tt.want)
 			}
 		}
+	}
+}
+
+// A customer cannot tell a name that exists in our network from one that does not, and
+// the operator can.
+func TestCauseHidesInnerNames(t *testing.T) {
+	guard := New(Public, nil)
+	inner := guard.Control(t.Context(), "tcp4", "10.1.2.3:443", nil)
+	for want, err := range map[string]error{
+		"10.1.2.3 is a private address":     &net.OpError{Op: "dial", Net: "tcp", Err: inner},
+		"an interface of the service":       &AddressError{Kind: "an interface of the service itself"},
+		"no such host":                      &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "db.internal", IsNotFound: true}},
+		"the look-up of the host failed":    &net.DNSError{Err: "server misbehaving", Name: "db.internal", IsTemporary: true},
+		"the look-up of the host timed out": &net.DNSError{Err: "i/o timeout", Name: "db.internal", IsTimeout: true},
+	} {
+		if got := Cause(err); got != "the host does not resolve to an allowed address; check its name" {
+			t.Errorf("Cause(%v) = %q", err, got)
+		}
+		if got := Detail(err); !strings.Contains(got, want) || strings.Contains(got, "misbehaving") {
+			t.Errorf("Detail(%v) = %q, want %q", err, got, want)
+		}
+	}
+	if got := Detail(syscall.ECONNREFUSED); got != "" {
+		t.Errorf("Detail of a refused connection is %q, want none: Cause says all", got)
 	}
 }
 

@@ -6,6 +6,7 @@ package sink
 import (
 	"context"
 	"iter"
+	"log/slog"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
@@ -37,6 +38,9 @@ type Verdict struct {
 	// It names the target and the cause and never contains a secret. With Unsent it
 	// is what our side lacks, for the operator.
 	Reason string
+	// Detail, with Retry, is what the customer must not learn of our network, for the
+	// operator's log alone; "" if Reason says all.
+	Detail string
 	// Cause, with Retry, is the cause alone: two attempts with the same Cause failed
 	// for the same reason.
 	Cause string
@@ -48,6 +52,15 @@ type Verdict struct {
 	// Unknown, with any other outcome than Delivered, says that the file may still be stored,
 	// now or later: its last request was sent and got no response.
 	Unknown bool
+}
+
+// DetailAttr returns Detail for a log line, and an attribute that handlers ignore if
+// there is none.
+func (v Verdict) DetailAttr() slog.Attr {
+	if v.Detail == "" {
+		return slog.Attr{}
+	}
+	return slog.String("detail", v.Detail)
 }
 
 // Sender delivers single events of one integration: a webhook. Send blocks until

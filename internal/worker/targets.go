@@ -93,7 +93,7 @@ func (t *Target) Send(ctx context.Context, lane int, e *event.Event, attempt int
 		level = slog.LevelInfo
 	}
 	if o.Logger.Enabled(ctx, level) {
-		o.Logger.LogAttrs(ctx, level, "delivery attempted",
+		o.Logger.LogAttrs(ctx, level, "delivery attempted", v.DetailAttr(),
 			slog.String("tenant", in.Tenant), slog.String("integration", in.ID), slog.Int("lane", lane),
 			slog.String("event_id", e.ID), slog.String("event_name", e.Name), slog.Int("attempt", attempt),
 			slog.String("outcome", v.Outcome.String()), slog.Int("status", v.Status), slog.String("reason", v.Reason),

@@ -75,7 +75,7 @@ func failures(t *testing.T, env *Env) {
 					t.Errorf("call %d is attempt %d of %s at %s", i, a.attempt, a.ID, a.path)
 				}
 			}
-			want := "Request to URL " + r.URL + "/hook failed. Reason: "
+			want := "Request to URL " + r.URL + "/… failed. Reason: "
 			entries := bits.Len(uint(attempts - 1)) // of attempts 1, 2, 4, …
 			env.eventually(t, func() string {
 				return fmt.Sprintf("%d entries for %d failed attempts: %q", entries, attempts-1, c.reasons("shop", "retry_triggered"))

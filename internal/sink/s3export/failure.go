@@ -83,7 +83,7 @@ func (x *Exporter) failed(err error) sink.Verdict {
 		v.RetryAfter = retryafter.Parse(res.Response.Header.Get("Retry-After"), time.Now(), maxRetryAfter)
 		cause = x.responseCause(err, v.Status)
 	} else {
-		cause = x.noResponseCause(err)
+		cause, v.Detail = x.noResponseCause(err), netguard.Detail(err)
 	}
 	v.Cause = cause
 	v.Reason = "Writing a file to " + x.where + " failed. Reason: " + cause + "."

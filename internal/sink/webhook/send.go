@@ -135,7 +135,7 @@ func (s *Sender) signatures(now time.Time, id, timestamp string, body []byte) st
 // noResponse returns the verdict of a call without a response: Interrupted if ctx
 // ended, Unsent if our side could not connect, Retry if the call timed out or failed.
 func (s *Sender) noResponse(ctx, call context.Context, err error) sink.Verdict {
-	cause, lacks := "", netguard.Shortage(err)
+	cause, detail, lacks := "", "", netguard.Shortage(err)
 	switch {
 	case lacks != "":
 		return sink.Verdict{Outcome: sink.Unsent, Reason: lacks}
@@ -144,9 +144,9 @@ func (s *Sender) noResponse(ctx, call context.Context, err error) sink.Verdict {
 	case ctx.Err() != nil:
 		return sink.Verdict{Outcome: sink.Interrupted}
 	default:
-		cause = netguard.Cause(err)
+		cause, detail = netguard.Cause(err), netguard.Detail(err)
 	}
-	return sink.Verdict{Outcome: sink.Retry, Reason: s.failed(cause), Cause: cause}
+	return sink.Verdict{Outcome: sink.Retry, Reason: s.failed(cause), Cause: cause, Detail: detail}
 }
 
 func (s *Sender) failed(cause string) string {

@@ -3,7 +3,6 @@ package webhook
 import (
 	"bytes"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,25 +78,4 @@ func statusCause(status int) string {
 		words = "redirects are not followed; the response was " + words
 	}
 	return words + " (HTTP status code " + strconv.Itoa(status) + ")"
-}
-
-// redactURL returns the URL for reasons and logs: without user info and fragment,
-// and with the query values, which often are tokens, hidden.
-func redactURL(u *url.URL) string {
-	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
-	if u.RawQuery == "" {
-		return shown.String()
-	}
-	var query strings.Builder
-	for part := range strings.SplitSeq(u.RawQuery, "&") {
-		if query.Len() > 0 {
-			query.WriteByte('&')
-		}
-		// A part without a value may itself be a token, even padded base64.
-		if name, value, _ := strings.Cut(part, "="); strings.Trim(value, "=") != "" {
-			query.WriteString(name + "=")
-		}
-		query.WriteString("***")
-	}
-	return shown.String() + "?" + query.String()
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -53,7 +52,7 @@ func TestVerdictOfEveryStatus(t *testing.T) {
 			}
 			continue
 		}
-		start, end := "Request to URL "+target+"/in?token=*** failed. Reason: ", fmt.Sprintf(" (HTTP status code %d).", code)
+		start, end := "Request to URL "+target+"/… failed. Reason: ", fmt.Sprintf(" (HTTP status code %d).", code)
 		if advised := code > 400 && code < 500 && code != 408 && code != 425 && code != 429; advised {
 			end += " Answer 400 to set this event aside."
 		}
@@ -78,27 +77,6 @@ func TestReasonOfAStatus(t *testing.T) {
 	} {
 		if got := statusCause(status); got != want {
 			t.Errorf("statusCause(%d) = %q, want %q", status, got, want)
-		}
-	}
-}
-
-func TestRedactURL(t *testing.T) {
-	tests := []struct{ in, want string }{
-		{"https://example.com", "https://example.com"},
-		{"https://example.com:8443/a%2Fb/c", "https://example.com:8443/a%2Fb/c"},
-		{"https://example.com/a?token=hush", "https://example.com/a?token=***"},
-		{"https://example.com/a?x=hush&y=hush=hush&z", "https://example.com/a?x=***&y=***&***"},
-		{"https://example.com/a?hush", "https://example.com/a?***"},
-		{"https://example.com/a?hush==", "https://example.com/a?***"},
-		{"https://hush:hush@example.com/a#hush", "https://example.com/a"},
-	}
-	for _, tt := range tests {
-		u, err := url.Parse(tt.in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := redactURL(u); got != tt.want {
-			t.Errorf("redactURL(%s) = %s, want %s", tt.in, got, tt.want)
 		}
 	}
 }

@@ -104,7 +104,7 @@ func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer s
 		return nil, fmt.Errorf("integration %s: its callback_url is not an absolute http or https URL without user info", in.ID)
 	}
 	u.Fragment, u.RawFragment = "", ""
-	s := &Sender{client: c, transport: keepalive.New(c.newTransport(), c.connections), url: u, host: hostHeader(u.Host), shown: redactURL(u)}
+	s := &Sender{client: c, transport: keepalive.New(c.newTransport(), c.connections), url: u, host: hostHeader(u.Host), shown: usertext.ShortURL(u)}
 
 	open := func(field string, sealed secret.Sealed) (secret.String, error) {
 		if sealed.IsZero() {
