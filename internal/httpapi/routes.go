@@ -110,7 +110,7 @@ func (a *api) call(x *exchange, r *http.Request, rt route) error {
 }
 
 func (a *api) noSuchPath(x *exchange, r *http.Request) {
-	a.fail(x, problem.New(problem.NotFound, "Path %s does not exist; /openapi.yaml lists all paths.", clip(r.URL.Path)))
+	a.fail(x, problem.New(problem.NotFound, "Path %q does not exist; /openapi.yaml lists all paths.", clip(r.URL.Path)))
 }
 
 // authenticate verifies the request's token and checks that it has the scope.
