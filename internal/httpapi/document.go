@@ -159,7 +159,8 @@ func (a *api) masked(in *integration.Integration) document {
 }
 
 // shown returns the integration as a document for a response: secrets are masked
-// unless Settings.RevealSecrets is on.
+// unless Settings.RevealSecrets is on. One that does not open stays masked: sent back,
+// its mask keeps it.
 func (a *api) shown(ctx context.Context, in *integration.Integration) (document, error) {
 	d := a.masked(in)
 	if !a.Settings.RevealSecrets {
@@ -169,14 +170,25 @@ func (a *api) shown(ctx context.Context, in *integration.Integration) (document,
 	if err != nil {
 		return d, err
 	}
+	if secrets.Unopened != nil {
+		a.Log.ErrorContext(ctx, "stored secrets cannot be opened; the response has their masks",
+			"tenant", in.Tenant, "integration", in.ID, "error", secrets.Unopened)
+	}
 	if d.Callback != nil {
-		d.Callback.APIKey = given(secrets.APIKey.Reveal())
-		d.Callback.SigningSecret = given(secrets.SigningSecret.Reveal())
+		reveal(&d.Callback.APIKey, secrets.APIKey)
+		reveal(&d.Callback.SigningSecret, secrets.SigningSecret)
 	}
 	if d.S3 != nil {
-		d.S3.SecretAccessKey = given(secrets.SecretAccessKey.Reveal())
+		reveal(&d.S3.SecretAccessKey, secrets.SecretAccessKey)
 	}
 	return d, nil
+}
+
+// reveal replaces the mask of a secret that was opened.
+func reveal(field **string, clear secret.String) {
+	if !clear.IsZero() {
+		*field = new(clear.Reveal())
+	}
 }
 
 func mask(s secret.Sealed) *string {

@@ -29,8 +29,8 @@ type Integrations interface {
 	Delete(ctx context.Context, tenant, id string) error
 	Start(ctx context.Context, tenant, id string) (*integration.Integration, error)
 	Stop(ctx context.Context, tenant, id string) (*integration.Integration, error)
-	// Reveal returns the secrets in clear. It is called only if
-	// Settings.RevealSecrets is on.
+	// Reveal returns the secrets in clear, except those that do not open. It is
+	// called only if Settings.RevealSecrets is on.
 	Reveal(ctx context.Context, in *integration.Integration) (integration.Secrets, error)
 	// Entries returns the integration's log, newest first.
 	Entries(ctx context.Context, tenant, id string) ([]integration.LogEntry, error)

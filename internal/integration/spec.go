@@ -38,8 +38,12 @@ type S3Spec struct {
 // list that is empty but not nil is invalid.
 type FilterSpec struct{ Names, Entities []string }
 
-// Secrets are an integration's secrets in clear text. A zero one is not set.
-type Secrets struct{ APIKey, SigningSecret, SecretAccessKey secret.String }
+// Secrets are an integration's secrets in clear text. A zero one is not set, or did
+// not open: Unopened says why, for the log.
+type Secrets struct {
+	APIKey, SigningSecret, SecretAccessKey secret.String
+	Unopened                               error
+}
 
 // NameURL and NameEndpoint are the API names of the fields that hold a target
 // URL.

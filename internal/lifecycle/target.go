@@ -99,21 +99,32 @@ func (s *Service) open(ctx context.Context, in *integration.Integration, field s
 	return s.Sealer.Open(ctx, owner(in, field), sealed)
 }
 
-// Reveal returns an integration's secrets in clear text.
+// Reveal returns an integration's secrets in clear text. One that does not open is
+// missing, and Secrets.Unopened says why; the others are there. The error is that of
+// a key service that is unavailable, or of ctx.
 func (s *Service) Reveal(ctx context.Context, in *integration.Integration) (integration.Secrets, error) {
 	var clear integration.Secrets
-	var err error
+	reveal := func(to *secret.String, field string, sealed secret.Sealed) error {
+		opened, err := s.open(ctx, in, field, sealed)
+		switch {
+		case err == nil:
+			*to = opened
+		case problem.CodeOf(err) == problem.Unavailable || ctx.Err() != nil:
+			return err
+		default:
+			clear.Unopened = errors.Join(clear.Unopened, err)
+		}
+		return nil
+	}
 	if in.S3 != nil {
-		clear.SecretAccessKey, err = s.open(ctx, in, integration.FieldSecretAccessKey, in.S3.SecretAccessKey)
+		err := reveal(&clear.SecretAccessKey, integration.FieldSecretAccessKey, in.S3.SecretAccessKey)
 		return clear, err
 	}
-	if clear.APIKey, err = s.open(ctx, in, integration.FieldAPIKey, in.Webhook.APIKey); err != nil {
+	if err := reveal(&clear.APIKey, integration.FieldAPIKey, in.Webhook.APIKey); err != nil {
 		return integration.Secrets{}, err
 	}
-	if clear.SigningSecret, err = s.open(ctx, in, integration.FieldSigningSecret, in.Webhook.SigningSecret); err != nil {
-		return integration.Secrets{}, err
-	}
-	return clear, nil
+	err := reveal(&clear.SigningSecret, integration.FieldSigningSecret, in.Webhook.SigningSecret)
+	return clear, err
 }
 
 // keepEqual adds to kept the secrets that were sent in clear text and equal the
