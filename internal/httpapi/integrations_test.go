@@ -77,7 +77,7 @@ func TestUpdate(t *testing.T) {
 		t.Errorf("changed to %s", after)
 	}
 
-	got := w.want(t, 200, patch(base+"/hook", `{"callback_parameters":{"callback_url":"https://new.example.com/?a=<&b","signing_secret":null},"filter_conditions":{"entity_filter":["order"],"event_filter":null}}`))
+	got := w.want(t, 200, patch(base+"/hook", `{"callback_parameters":{"callback_url":"https://new.example.com/?a=<&b","api_key":"`+apiKey+`","signing_secret":null},"filter_conditions":{"entity_filter":["order"],"event_filter":null}}`))
 	want := `{"id":"hook","status":"stopped","integration_type":"permanent",
 		"callback_parameters":{"callback_url":"https://new.example.com/?a=<&b","api_key":"********c0de"},"filter_conditions":{"entity_filter":["order"]}}`
 	sameJSON(t, want, got)

@@ -144,15 +144,19 @@ const all = ":integrations/write,events/publish"
 type plainSealer struct{}
 
 func (plainSealer) Seal(_ context.Context, o secret.Owner, clear secret.String) (secret.Sealed, error) {
-	return secret.Sealed{Ciphertext: []byte(o.Tenant + "|" + o.Integration + "|" + o.Field + "|" + clear.Reveal()), Mask: clear.Mask()}, nil
+	return secret.Sealed{Ciphertext: []byte(prefix(o) + clear.Reveal()), Mask: clear.Mask(), Bound: o.Origin != ""}, nil
 }
 
 func (plainSealer) Open(_ context.Context, o secret.Owner, s secret.Sealed) (secret.String, error) {
-	clear, ok := bytes.CutPrefix(s.Ciphertext, []byte(o.Tenant+"|"+o.Integration+"|"+o.Field+"|"))
+	clear, ok := bytes.CutPrefix(s.Ciphertext, []byte(prefix(o.Sealing(s))))
 	if !ok {
 		return secret.String{}, errors.New("sealed for another owner")
 	}
 	return secret.NewString(string(clear)), nil
+}
+
+func prefix(o secret.Owner) string {
+	return o.Tenant + "|" + o.Integration + "|" + o.Field + "|" + o.Origin + "|"
 }
 
 // call is one request; media "" sends no Content-Type.

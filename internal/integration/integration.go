@@ -84,7 +84,8 @@ type S3 struct {
 	Endpoint        string        `json:"endpoint,omitzero"`   // of an S3-compatible store
 }
 
-// Values of secret.Owner.Field: the names that secrets are sealed under.
+// Values of secret.Owner.Field: the names that secrets are sealed under. SecretOwner
+// returns the rest of an Owner.
 const (
 	FieldAPIKey          = "api_key"
 	FieldSigningSecret   = "signing_secret"

@@ -67,6 +67,8 @@ func TestIntegrationIsStoredAs(t *testing.T) {
 
 func TestTargetsAreStoredAs(t *testing.T) {
 	storetest.StoredAs(t, integration.Webhook{URL: "http://h"}, `{"url":"http://h"}`)
+	storetest.StoredAs(t, integration.Webhook{URL: "http://h", APIKey: secret.Sealed{Ciphertext: []byte("one"), Mask: "********", Bound: true}},
+		`{"url":"http://h","api_key":{"ciphertext":"b25l","mask":"********","bound":true}}`)
 	storetest.StoredAs(t, integration.S3{
 		AccessKeyID: "AKIA", SecretAccessKey: secret.Sealed{Ciphertext: []byte{0xff}, Mask: "********"}, Region: "eu-central-1", Bucket: "bucket", KeyPrefix: "a/b", Endpoint: "https://s3.example.com",
 	}, `{"access_key_id":"AKIA","secret_access_key":{"ciphertext":"/w==","mask":"********"},"region":"eu-central-1","bucket":"bucket","key_prefix":"a/b","endpoint":"https://s3.example.com"}`)

@@ -28,7 +28,8 @@ func (i *Integration) Updatable(now time.Time) error {
 type Kept struct{ APIKey, SigningSecret, SecretAccessKey bool }
 
 // ValidateUpdate checks s as an update of current and normalises it, as Validate
-// does. A secret that equals the mask of the stored one keeps the stored one.
+// does. A secret that equals the mask of the stored one keeps the stored one, unless
+// the target moves to another origin: then the secret must be sent again or removed.
 // The error is a problem.InvalidRequest.
 func (s *Spec) ValidateUpdate(current *Integration) (Kept, error) {
 	if err := s.validateText(); err != nil {
@@ -54,7 +55,10 @@ func (s *Spec) ValidateUpdate(current *Integration) (Kept, error) {
 		return Kept{}, refuse("%s cannot be removed; it is where events are sent.", nameS3)
 	}
 	kept := s.keptIn(current)
-	return kept, s.validateParts(kept)
+	if err := s.validateParts(kept); err != nil {
+		return kept, err
+	}
+	return kept, s.validateOrigin(current, kept)
 }
 
 func fixed(field, value string) error {

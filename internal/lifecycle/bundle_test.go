@@ -95,12 +95,12 @@ func (b *bundle) Seal(_ context.Context, o secret.Owner, clear secret.String) (s
 	defer b.mu.Unlock()
 	b.sealed++
 	text := base64.StdEncoding.EncodeToString([]byte(clear.Reveal()))
-	return secret.Sealed{Ciphertext: fmt.Appendf(nil, "%v %s", o, text), Mask: clear.Mask()}, nil
+	return secret.Sealed{Ciphertext: fmt.Appendf(nil, "%v %s", o, text), Mask: clear.Mask(), Bound: o.Origin != ""}, nil
 }
 
 // Open implements secret.Sealer.
 func (b *bundle) Open(_ context.Context, o secret.Owner, sealed secret.Sealed) (secret.String, error) {
-	text, ok := strings.CutPrefix(string(sealed.Ciphertext), fmt.Sprintf("%v ", o))
+	text, ok := strings.CutPrefix(string(sealed.Ciphertext), fmt.Sprintf("%v ", o.Sealing(sealed)))
 	clear, err := base64.StdEncoding.DecodeString(text)
 	if b.opening != nil {
 		return secret.String{}, b.opening

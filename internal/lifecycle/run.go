@@ -41,6 +41,7 @@ func (s *Service) start(ctx context.Context, tenant, id string) (*integration.In
 	if err != nil {
 		return nil, nil, err
 	}
+	s.bind(ctx, in)
 	now := s.now()
 	t.Generation++
 	in.Generation = t.Generation

@@ -11,7 +11,8 @@ import (
 )
 
 // setTarget sets an integration's target from a valid spec. It checks a new URL
-// first and only then seals the secrets. Kept secrets stay as they are.
+// first and only then seals the secrets. Kept secrets stay as they are, except that
+// those of an earlier release are bound to their origin.
 func (s *Service) setTarget(ctx context.Context, in *integration.Integration, spec *integration.Spec, kept integration.Kept) error {
 	if spec.S3 != nil {
 		return s.setS3(ctx, in, spec.S3, kept)
@@ -30,6 +31,7 @@ func (s *Service) setWebhook(ctx context.Context, in *integration.Integration, s
 		}
 	}
 	next.URL = spec.URL
+	in.Webhook = &next // secrets are bound to where it is now
 	var err error
 	if !kept.APIKey {
 		if next.APIKey, err = s.seal(ctx, in, integration.FieldAPIKey, spec.APIKey); err != nil {
@@ -45,7 +47,7 @@ func (s *Service) setWebhook(ctx context.Context, in *integration.Integration, s
 			return err
 		}
 	}
-	in.Webhook = &next
+	s.bind(ctx, in)
 	return nil
 }
 
@@ -59,15 +61,16 @@ func (s *Service) setS3(ctx context.Context, in *integration.Integration, spec *
 			return err
 		}
 	}
+	next.AccessKeyID, next.Region, next.Bucket = spec.AccessKeyID, spec.Region, spec.Bucket
+	next.KeyPrefix, next.Endpoint = spec.KeyPrefix, spec.Endpoint
+	in.S3 = &next // its secret is bound to where it is now
 	if !kept.SecretAccessKey {
 		var err error
 		if next.SecretAccessKey, err = s.seal(ctx, in, integration.FieldSecretAccessKey, spec.SecretAccessKey); err != nil {
 			return err
 		}
 	}
-	next.AccessKeyID, next.Region, next.Bucket = spec.AccessKeyID, spec.Region, spec.Bucket
-	next.KeyPrefix, next.Endpoint = spec.KeyPrefix, spec.Endpoint
-	in.S3 = &next
+	s.bind(ctx, in)
 	return nil
 }
 
@@ -81,22 +84,42 @@ func (s *Service) checkTarget(ctx context.Context, field, url string) error {
 	return err
 }
 
-func owner(in *integration.Integration, field string) secret.Owner {
-	return secret.Owner{Tenant: in.Tenant, Integration: in.ID, Field: field}
-}
-
 func (s *Service) seal(ctx context.Context, in *integration.Integration, field string, clear secret.String) (secret.Sealed, error) {
 	if clear.IsZero() {
 		return secret.Sealed{}, nil
 	}
-	return s.Sealer.Seal(ctx, owner(in, field), clear)
+	return s.Sealer.Seal(ctx, in.SecretOwner(field), clear)
 }
 
 func (s *Service) open(ctx context.Context, in *integration.Integration, field string, sealed secret.Sealed) (secret.String, error) {
 	if sealed.IsZero() {
 		return secret.String{}, nil
 	}
-	return s.Sealer.Open(ctx, owner(in, field), sealed)
+	return s.Sealer.Open(ctx, in.SecretOwner(field), sealed)
+}
+
+// bind seals a secret of an earlier release again, bound to its origin. A secret that
+// does not open now stays as it is: the change that the caller asked for matters more,
+// and the next one binds it.
+func (s *Service) bind(ctx context.Context, in *integration.Integration) {
+	if in.S3 != nil {
+		s.bindSecret(ctx, in, integration.FieldSecretAccessKey, &in.S3.SecretAccessKey)
+		return
+	}
+	s.bindSecret(ctx, in, integration.FieldAPIKey, &in.Webhook.APIKey)
+}
+
+func (s *Service) bindSecret(ctx context.Context, in *integration.Integration, field string, sealed *secret.Sealed) {
+	if sealed.Bound || sealed.IsZero() {
+		return
+	}
+	clear, err := s.open(ctx, in, field, *sealed)
+	if err != nil {
+		return
+	}
+	if bound, err := s.seal(ctx, in, field, clear); err == nil {
+		*sealed = bound
+	}
 }
 
 // Reveal returns an integration's secrets in clear text. One that does not open is
@@ -128,13 +151,19 @@ func (s *Service) Reveal(ctx context.Context, in *integration.Integration) (inte
 }
 
 // keepEqual adds to kept the secrets that were sent in clear text and equal the
-// stored ones, as from a client that reads secrets in clear text.
+// stored ones, as from a client that reads secrets in clear text. A secret that is
+// bound to the origin is not kept where that changes: it is sealed again.
 func (s *Service) keepEqual(ctx context.Context, in *integration.Integration, spec *integration.Spec, kept *integration.Kept) error {
-	if spec.S3 != nil {
+	moved := !spec.SameOrigin(in)
+	switch {
+	case spec.S3 != nil && moved:
+		return nil
+	case spec.S3 != nil:
 		return s.keepSecret(ctx, in, integration.FieldSecretAccessKey, &kept.SecretAccessKey, &in.S3.SecretAccessKey, spec.S3.SecretAccessKey)
-	}
-	if err := s.keepSecret(ctx, in, integration.FieldAPIKey, &kept.APIKey, &in.Webhook.APIKey, spec.Webhook.APIKey); err != nil {
-		return err
+	case !moved:
+		if err := s.keepSecret(ctx, in, integration.FieldAPIKey, &kept.APIKey, &in.Webhook.APIKey, spec.Webhook.APIKey); err != nil {
+			return err
+		}
 	}
 	return s.keepSecret(ctx, in, integration.FieldSigningSecret, &kept.SigningSecret, &in.Webhook.SigningSecret, spec.Webhook.SigningSecret)
 }

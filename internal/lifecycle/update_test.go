@@ -110,7 +110,7 @@ func TestUpdateS3(t *testing.T) {
 		t.Error("the new secret is not stored")
 	}
 	b.update("bucket", func(s *integration.Spec) { s.S3.Region = "eu" })
-	b.update("bucket", func(s *integration.Spec) { s.S3.Endpoint = "" })
+	b.update("bucket", func(s *integration.Spec) { s.S3.Endpoint, s.S3.SecretAccessKey = "", secret.NewString(clears[3]) })
 	if len(b.checked) != 1 {
 		t.Errorf("checked an endpoint that did not change, or is none: %v", b.checked)
 	}
@@ -200,7 +200,9 @@ func TestUpdateRefuses(t *testing.T) {
 		{"temporary", func(b *bundle) { b.stopped(b.replay("x")) }, func(*integration.Spec) {}, problem.InvalidRequest},
 		{"fixed field", func(b *bundle) { b.stopped(webhook("x")) }, func(s *integration.Spec) { s.ID = "y" }, problem.InvalidRequest},
 		{"invalid", func(b *bundle) { b.stopped(webhook("x")) }, func(s *integration.Spec) { s.Webhook.URL = "ftp://h" }, problem.InvalidRequest},
-		{"private", func(b *bundle) { b.stopped(webhook("x")) }, func(s *integration.Spec) { s.Webhook.URL = "https://private.example" }, problem.InvalidTarget},
+		{"private", func(b *bundle) { b.stopped(webhook("x")) }, func(s *integration.Spec) {
+			s.Webhook.URL, s.Webhook.APIKey = "https://private.example", secret.NewString(clears[0])
+		}, problem.InvalidTarget},
 		{"nobody", func(*bundle) {}, func(*integration.Spec) {}, problem.NotFound},
 	} {
 		t.Run(c.name, func(t *testing.T) {

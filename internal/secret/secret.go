@@ -82,17 +82,37 @@ func (s String) Mask() string {
 type Sealed struct {
 	Ciphertext []byte `json:"ciphertext,omitzero"`
 	Mask       string `json:"mask,omitzero"`
+	// Bound says that the ciphertext was sealed for an origin. Those of earlier
+	// releases were not. To change it in a record gains nothing: the ciphertext does
+	// not open as what it is not.
+	Bound bool `json:"bound,omitzero"`
 }
 
 // IsZero reports whether there is no secret.
 func (s Sealed) IsZero() bool { return len(s.Ciphertext) == 0 }
 
 // Owner is what a ciphertext is bound to: it cannot be opened for another tenant,
-// integration or field.
-type Owner struct{ Tenant, Integration, Field string }
+// integration, field or origin.
+type Owner struct {
+	Tenant, Integration, Field string
+	// Origin is where the secret may be used, as scheme, host and port; "" for a
+	// secret that is bound to none.
+	Origin string
+}
 
-// Sealer encrypts and decrypts with a key that only it knows. Both methods are
-// safe for concurrent use; callers do not retry them.
+// Sealing returns the owner that sealed was sealed for, if it is a secret of o: one
+// without an origin if sealed is not bound to one.
+func (o Owner) Sealing(sealed Sealed) Owner {
+	if !sealed.Bound {
+		o.Origin = ""
+	}
+	return o
+}
+
+// Sealer encrypts and decrypts with a key that only it knows. Seal binds a secret to
+// the owner's origin, if it has one. Open opens only what was sealed for the owner,
+// and what an earlier release sealed for it without an origin. Both methods are safe
+// for concurrent use; callers do not retry them.
 type Sealer interface {
 	Seal(ctx context.Context, o Owner, clear String) (Sealed, error)
 	Open(ctx context.Context, o Owner, sealed Sealed) (String, error)

@@ -145,9 +145,15 @@ func update(t *testing.T, env *Env) {
 	c.call("GET", path("shop"), nil).ok(200, &doc)
 	doc["callback_parameters"].(object)["callback_url"] = second.URL
 	doc["filter_conditions"] = nil
+	// The stored key was not given for the other receiver: it does not go there.
+	c.call("PATCH", path("shop"), doc).fails(400, "invalid_request", "callback_parameters.callback_url", "callback_parameters.api_key again")
+	c.call("PATCH", path("shop"), callback(second.URL)).fails(400, "invalid_request", "callback_parameters.api_key again")
+	shown := doc["callback_parameters"].(object)["api_key"]
+	doc["callback_parameters"].(object)["api_key"] = apiKey
 	got := object{}
 	c.call("PATCH", path("shop"), doc, "Content-Type", "application/merge-patch+json").ok(200, &got)
 	delete(doc, "filter_conditions")
+	doc["callback_parameters"].(object)["api_key"] = shown
 	if diff := cmp.Diff(doc, got); diff != "" {
 		t.Errorf("the response to the update (-want +got):\n%s", diff)
 	}
@@ -155,7 +161,7 @@ func update(t *testing.T, env *Env) {
 	second.has(held)
 	a := second.find(held[0])
 	if a.header.Get("Authorization") != "Bearer "+apiKey || a.header.Get("Webhook-Signature") != sign(key, a) {
-		t.Errorf("the masks that were sent back did not keep the secrets: %v", a.header)
+		t.Errorf("the key that was sent again is not used, or the mask did not keep the signing secret: %v", a.header)
 	}
 
 	c.stop("shop")

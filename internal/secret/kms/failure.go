@@ -13,7 +13,7 @@ var remedies = map[string]string{
 	"DisabledException":          "The secrets key is disabled. Enable it.",
 	"KMSInvalidStateException":   "The state of the secrets key does not allow its use. If it is pending deletion, cancel the deletion, then enable it.",
 	"NotFoundException":          "The secrets key does not exist. Deploy with the key that was used before.",
-	"InvalidCiphertextException": "The stored secret is damaged or was sealed for another integration. Set it again.",
+	"InvalidCiphertextException": "The stored secret is damaged or was sealed for another integration or origin. Set it again.",
 	"IncorrectKeyException":      "It was sealed with another key. Deploy with that key, or set the secret again.",
 	"InvalidKeyUsageException":   "The secrets key does not support symmetric encryption. Deploy with one that does.",
 }

@@ -1,8 +1,8 @@
 // Package kms seals secrets with a key of AWS Key Management Service. The service
 // encrypts the secret itself, up to 4,096 bytes, which is also the limit for an
-// integration's secrets. The encryption context binds it to tenant, integration
-// and field; AWS CloudTrail shows the context with every use. The key never leaves
-// the service.
+// integration's secrets. The encryption context binds it to tenant, integration,
+// field and origin; AWS CloudTrail shows the context with every use. The key never
+// leaves the service.
 package kms
 
 import (
@@ -50,7 +50,7 @@ func (s *Sealer) Seal(ctx context.Context, o secret.Owner, clear secret.String) 
 	if err != nil {
 		return secret.Sealed{}, failure(err, "seal", o)
 	}
-	return secret.Sealed{Ciphertext: out.CiphertextBlob, Mask: clear.Mask()}, nil
+	return secret.Sealed{Ciphertext: out.CiphertextBlob, Mask: clear.Mask(), Bound: o.Origin != ""}, nil
 }
 
 // Open decrypts what was sealed for o with the same key. The zero Sealed becomes
@@ -61,7 +61,7 @@ func (s *Sealer) Open(ctx context.Context, o secret.Owner, sealed secret.Sealed)
 	}
 	// The ciphertext also names a key. Giving ours rejects a ciphertext that an
 	// attacker wrote to the table, encrypted with a key of their own.
-	out, err := s.client.Decrypt(ctx, &kms.DecryptInput{KeyId: aws.String(s.key), CiphertextBlob: sealed.Ciphertext, EncryptionContext: boundTo(o)})
+	out, err := s.client.Decrypt(ctx, &kms.DecryptInput{KeyId: aws.String(s.key), CiphertextBlob: sealed.Ciphertext, EncryptionContext: boundTo(o.Sealing(sealed))})
 	if err != nil {
 		return secret.String{}, failure(err, "open", o)
 	}
@@ -71,5 +71,9 @@ func (s *Sealer) Open(ctx context.Context, o secret.Owner, sealed secret.Sealed)
 // boundTo returns the encryption context for o. Stored secrets depend on it: do
 // not change it.
 func boundTo(o secret.Owner) map[string]string {
-	return map[string]string{"tenant": o.Tenant, "integration": o.Integration, "field": o.Field}
+	bound := map[string]string{"tenant": o.Tenant, "integration": o.Integration, "field": o.Field}
+	if o.Origin != "" {
+		bound["origin"] = o.Origin
+	}
+	return bound
 }

@@ -1,5 +1,5 @@
 // Package local seals secrets with a key in a local file: AES-256-GCM by Tink,
-// bound to tenant, integration and field. Anyone who can read the file can read
+// bound to tenant, integration, field and origin. Anyone who can read the file can read
 // the secrets, and without the file they are lost: back it up, separately from the
 // database.
 package local
@@ -127,7 +127,7 @@ func (s *Sealer) Seal(_ context.Context, o secret.Owner, clear secret.String) (s
 	if err != nil {
 		return secret.Sealed{}, fmt.Errorf("cannot seal the %s of integration %s: %w", o.Field, o.Integration, err)
 	}
-	return secret.Sealed{Ciphertext: ciphertext, Mask: clear.Mask()}, nil
+	return secret.Sealed{Ciphertext: ciphertext, Mask: clear.Mask(), Bound: o.Origin != ""}, nil
 }
 
 // Open decrypts what was sealed for o. The zero Sealed becomes the zero String.
@@ -135,19 +135,23 @@ func (s *Sealer) Open(_ context.Context, o secret.Owner, sealed secret.Sealed) (
 	if sealed.IsZero() {
 		return secret.String{}, nil
 	}
-	clear, err := s.aead.Decrypt(sealed.Ciphertext, associatedData(o))
+	clear, err := s.aead.Decrypt(sealed.Ciphertext, associatedData(o.Sealing(sealed)))
 	if err != nil {
 		return secret.String{}, fmt.Errorf("the stored %s of integration %s cannot be opened with the key file %s: it is damaged "+
-			"or was sealed with another key file; restore that file, or set the secret again", o.Field, o.Integration, s.path)
+			"or was sealed with another key file or for another origin; restore that file, or set the secret again", o.Field, o.Integration, s.path)
 	}
 	return secret.NewString(string(clear)), nil
 }
 
 // associatedData returns different bytes for different owners: each part is
-// prefixed with its length, so that the parts are unambiguous.
+// prefixed with its length, so that the parts are unambiguous. Stored secrets depend
+// on both versions: do not change them.
 func associatedData(o secret.Owner) []byte {
-	data := []byte("sluice secret v1")
-	for _, part := range []string{o.Tenant, o.Integration, o.Field} {
+	data, parts := []byte("sluice secret v1"), []string{o.Tenant, o.Integration, o.Field}
+	if o.Origin != "" {
+		data, parts = []byte("sluice secret v2"), append(parts, o.Origin)
+	}
+	for _, part := range parts {
 		data = binary.AppendUvarint(data, uint64(len(part)))
 		data = append(data, part...)
 	}

@@ -93,6 +93,7 @@ func TestSealedOpensForItsOwnerAlone(t *testing.T) {
 		{Tenant: "acmeo", Integration: "rders", Field: "api_key"},
 		{Tenant: "acme", Integration: "ordersapi", Field: "_key"},
 		{Tenant: "acme\x06orders", Integration: "", Field: "api_key"},
+		{Tenant: "acme", Integration: "orders", Field: "api_key\x00"},
 	} {
 		_ = refused(t, s, other, sealed)
 	}
@@ -107,6 +108,7 @@ func TestOwnersAreToldApart(t *testing.T) {
 			Tenant:      string(part.Draw(t, name+" tenant")),
 			Integration: string(part.Draw(t, name+" integration")),
 			Field:       string(part.Draw(t, name+" field")),
+			Origin:      string(part.Draw(t, name+" origin")),
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {

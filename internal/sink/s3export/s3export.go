@@ -190,7 +190,7 @@ func (x *Exporter) Close() { x.close() }
 // environment, the machine or a profile.
 func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer secret.Sealer) (*Exporter, error) {
 	to := in.S3
-	owner := secret.Owner{Tenant: in.Tenant, Integration: in.ID, Field: integration.FieldSecretAccessKey}
+	owner := in.SecretOwner(integration.FieldSecretAccessKey)
 	key, err := sealer.Open(ctx, owner, to.SecretAccessKey)
 	if err != nil {
 		return nil, fmt.Errorf("integration %s: decrypting its %s: %w", in.ID, owner.Field, err)

@@ -110,7 +110,7 @@ func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer s
 		if sealed.IsZero() {
 			return secret.String{}, nil
 		}
-		text, err := sealer.Open(ctx, secret.Owner{Tenant: in.Tenant, Integration: in.ID, Field: field}, sealed)
+		text, err := sealer.Open(ctx, in.SecretOwner(field), sealed)
 		if err != nil {
 			return text, fmt.Errorf("integration %s: decrypting its %s: %w", in.ID, field, err)
 		}

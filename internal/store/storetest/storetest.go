@@ -47,7 +47,7 @@ func anIntegration(tenant, id string) *integration.Integration {
 		StartsAt: base.Add(-time.Hour), EndsAt: base.Add(time.Hour),
 		Webhook: &integration.Webhook{
 			URL:             "https://example.com/hook?a=b&c=<d>",
-			APIKey:          secret.Sealed{Ciphertext: []byte{0, 1, 2, 0xff}, Mask: "********cdef"},
+			APIKey:          secret.Sealed{Ciphertext: []byte{0, 1, 2, 0xff}, Mask: "********cdef", Bound: true},
 			SigningSecret:   secret.Sealed{Ciphertext: []byte("sealed"), Mask: "********"},
 			PreviousSecret:  secret.Sealed{Ciphertext: []byte("sealed before"), Mask: "********"},
 			PreviousExpires: base.Add(24 * time.Hour),
@@ -64,7 +64,7 @@ func anS3Integration(tenant, id string) *integration.Integration {
 	return &integration.Integration{
 		Tenant: tenant, ID: id, Type: integration.Permanent, Generation: 1, Incarnation: 1, Lanes: 1, CreatedAt: base,
 		S3: &integration.S3{
-			AccessKeyID: "AKIAEXAMPLE", SecretAccessKey: secret.Sealed{Ciphertext: []byte{9, 8, 7}, Mask: "********"},
+			AccessKeyID: "AKIAEXAMPLE", SecretAccessKey: secret.Sealed{Ciphertext: []byte{9, 8, 7}, Mask: "********", Bound: true},
 			Region: "eu-central-1", Bucket: "a-bucket", KeyPrefix: "in/coming", Endpoint: "https://s3.example.com",
 		},
 	}
