@@ -17,7 +17,8 @@ func integrationsUpdateCommand(a *api) *cobra.Command {
 		Short: "Update a stopped integration",
 		Long: `Update a permanent integration while it is stopped: its target, secrets and
 filters. Fields without a flag keep their value; an empty value removes a field.
-With --file the body is a JSON merge patch (RFC 7396).
+With --file the body is a JSON merge patch (RFC 7396). A target on another scheme,
+host or port needs its --api-key or --s3-secret-access-key again.
 
 ` + secretFlagsHelp,
 		Example: `  sluice integrations update my-webhook --callback-url https://example.com/v2/hook
