@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/node"
 	"github.com/sluicehq/sluice/internal/node/backup"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 func backupCommand(e *env) *cobra.Command {
@@ -60,12 +61,12 @@ func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<2
 
 // tellBackup prints what the backup contains, what it lacks, and how to restore it.
 func (e *env) tellBackup(dir, data string, r backup.Result) error {
-	keys := "It does not contain secrets.key and token.key of " + printable(data) + ": keep copies of them elsewhere, or use --keys.\n" +
+	keys := "It does not contain secrets.key and token.key of " + usertext.Escape(data) + ": keep copies of them elsewhere, or use --keys.\n" +
 		"Without secrets.key the stored secrets of the integrations cannot be decrypted."
 	if len(r.Keys) > 0 {
 		keys = "It contains " + joined(r.Keys) + ": protect it like the node itself."
 	}
 	_, err := fmt.Fprintf(e.out, "Backed up the database of %s to %s: %s, checked.\n%s\nTo restore it: sluice restore %s --data DATA\n",
-		printable(data), printable(dir), mebibytes(r.Bytes), keys, shellWord(dir))
+		usertext.Escape(data), usertext.Escape(dir), mebibytes(r.Bytes), keys, shellWord(dir))
 	return err
 }

@@ -311,7 +311,7 @@ func TestCallsOfCommands(t *testing.T) {
 			"integrations logs a",
 			call{"GET", base + "/a/logs", ""},
 			object{"entries": []any{object{"action": "retry_triggered", "reason": "bad\x1b[2Jnews\ttab", "created_at": "T"}}},
-			"TIME  ACTION           REASON\nT     retry_triggered  bad\uFFFD[2Jnews\uFFFDtab\n",
+			"TIME  ACTION           REASON\nT     retry_triggered  bad\\u001b[2Jnews\\u0009tab\n",
 		},
 		{"rejected list a", call{"GET", base + "/a/rejected_events", ""}, object{"rejected_events": []any{object{"id": "e", "created_at": "T"}}}, "EVENT  REJECTED AT\ne      T\n"},
 		{"rejected list a", call{"GET", base + "/a/rejected_events", ""}, object{"rejected_events": []any{}}, "a has no rejected events.\n"},

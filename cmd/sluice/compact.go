@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/node"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 func compactCommand(e *env) *cobra.Command {
@@ -27,7 +28,7 @@ is interrupted, the database is as before.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(e.out, "Compacted the database of %s: %s, before %s.\n", printable(dir), mebibytes(after), mebibytes(before))
+			_, err = fmt.Fprintf(e.out, "Compacted the database of %s: %s, before %s.\n", usertext.Escape(dir), mebibytes(after), mebibytes(before))
 			return err
 		},
 	}

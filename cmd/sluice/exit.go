@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/client"
 	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // The exit codes. They are part of the contract with scripts.
@@ -130,5 +131,5 @@ func printError(w io.Writer, err error) {
 	if _, ok := errors.AsType[*client.UnreachableError](err); ok {
 		message += "; check that it is running (`sluice serve --dev`) and that --url or SLUICE_URL is right"
 	}
-	_, _ = fmt.Fprintln(w, "sluice: "+printable(message))
+	_, _ = fmt.Fprintln(w, "sluice: "+usertext.Escape(message))
 }

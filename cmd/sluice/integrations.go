@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluicehq/sluice/internal/client"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 func integrationsCommand(e *env) *cobra.Command {
@@ -81,6 +82,6 @@ func (a *api) shown(in *client.Integration, format string, args ...any) error {
 }
 
 func (a *api) say(format string, args ...any) error {
-	_, err := fmt.Fprintln(a.env.out, printable(fmt.Sprintf(format, args...)))
+	_, err := fmt.Fprintln(a.env.out, usertext.Escape(fmt.Sprintf(format, args...)))
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluicehq/sluice/internal/listener"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 type listenFlags struct {
@@ -121,7 +122,7 @@ func (f *listenFlags) print(d listener.Delivery) {
 			return
 		}
 		line.WriteByte('\n')
-		_, _ = f.env.out.Write(line.Bytes())
+		_, _ = lineWriter{f.env.out}.Write(line.Bytes())
 		return
 	}
 	line := []string{
@@ -131,5 +132,5 @@ func (f *listenFlags) print(d listener.Delivery) {
 	if d.Signature != listener.Unchecked {
 		line = append(line, "signature "+string(d.Signature))
 	}
-	_, _ = fmt.Fprintln(f.env.out, printable(strings.Join(line, "  ")))
+	_, _ = fmt.Fprintln(f.env.out, usertext.Escape(strings.Join(line, "  ")))
 }

@@ -1,26 +1,21 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
-	"unicode"
+
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
-// printJSON writes v as indented JSON.
+// printJSON writes v as indented JSON. What could control the terminal is escaped.
 func printJSON(w io.Writer, v any) error {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
+	enc := json.NewEncoder(lineWriter{w}) // it makes one write
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		return err
-	}
-	_, err := w.Write(b.Bytes())
-	return err
+	return enc.Encode(v)
 }
 
 // printTable writes rows in aligned columns.
@@ -29,7 +24,7 @@ func printTable(w io.Writer, rows [][]string) error {
 	for _, row := range rows {
 		cells := make([]string, len(row))
 		for i, cell := range row {
-			cells[i] = printable(cell)
+			cells[i] = usertext.Escape(cell)
 		}
 		if _, err := fmt.Fprintln(tab, strings.Join(cells, "\t")); err != nil {
 			return err
@@ -38,13 +33,14 @@ func printTable(w io.Writer, rows [][]string) error {
 	return tab.Flush()
 }
 
-// printable replaces unprintable characters, which could control the terminal:
-// tables and messages contain text from elsewhere, such as log entries.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '\uFFFD'
-	}, s)
+// lineWriter escapes what could control the terminal. Each write must be of whole lines;
+// those of JSON mean the same as before.
+type lineWriter struct{ io.Writer }
+
+// Write implements io.Writer.
+func (w lineWriter) Write(lines []byte) (int, error) {
+	if _, err := w.Writer.Write(usertext.EscapeJSON(lines)); err != nil {
+		return 0, err
+	}
+	return len(lines), nil
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // How often a long command reports its progress.
@@ -53,7 +55,7 @@ func (p *progress) published(ids []string) {
 }
 
 func (p *progress) printIDs(ids []string) {
-	enc := json.NewEncoder(p.env.out)
+	enc := json.NewEncoder(lineWriter{p.env.out})
 	for _, id := range ids {
 		if err := enc.Encode(map[string]string{"id": id}); err != nil && p.failed == nil {
 			p.failed = err
@@ -67,7 +69,7 @@ func (p *progress) rate(now time.Time) float64 {
 
 func (p *progress) waiting(cause error, delay time.Duration) {
 	p.clear()
-	_, _ = fmt.Fprintf(p.env.err, "%s; retrying in %s\n", printable(cause.Error()), delay.Round(100*time.Millisecond))
+	_, _ = fmt.Fprintf(p.env.err, "%s; retrying in %s\n", usertext.Escape(cause.Error()), delay.Round(100*time.Millisecond))
 }
 
 // finish prints what was published.
@@ -76,7 +78,7 @@ func (p *progress) finish() error {
 		return p.failed
 	}
 	if p.events == 1 {
-		_, err := fmt.Fprintf(p.env.out, "Published event %s.\n", printable(p.only))
+		_, err := fmt.Fprintf(p.env.out, "Published event %s.\n", usertext.Escape(p.only))
 		return err
 	}
 	now := p.env.now()

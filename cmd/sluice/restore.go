@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/node"
 	"github.com/sluicehq/sluice/internal/node/backup"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 func restoreCommand(e *env) *cobra.Command {
@@ -45,10 +46,10 @@ func (e *env) tellRestore(dir, data string, r backup.Result) error {
 	if len(r.Keys) > 0 {
 		keys = " and " + joined(r.Keys)
 	}
-	_, err := fmt.Fprintf(e.out, "Restored the database (%s, checked)%s from %s to %s.\n", mebibytes(r.Bytes), keys, printable(dir), printable(data))
+	_, err := fmt.Fprintf(e.out, "Restored the database (%s, checked)%s from %s to %s.\n", mebibytes(r.Bytes), keys, usertext.Escape(dir), usertext.Escape(data))
 	if err == nil && !r.SecretsKey {
 		_, err = fmt.Fprintf(e.out, "The backup does not contain secrets.key. Before you start the node, copy the original node's secrets.key into %s, and token.key too\n"+
-			"if tokens come from sluice token. A node with stored secrets does not start without its secrets.key.\n", printable(data))
+			"if tokens come from sluice token. A node with stored secrets does not start without its secrets.key.\n", usertext.Escape(data))
 	}
 	if err == nil {
 		_, err = fmt.Fprintf(e.out, "Start it with: sluice serve --data %s\n", shellWord(data))

@@ -65,8 +65,8 @@ func (f *serveFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewJSONHandler(f.env.err, &slog.HandlerOptions{Level: level}))
-	log.SetOutput(netguard.FilterLog(f.env.err))
+	logger := slog.New(slog.NewJSONHandler(lineWriter{f.env.err}, &slog.HandlerOptions{Level: level}))
+	log.SetOutput(netguard.FilterLog(lineWriter{f.env.err}))
 	for _, name := range settings.UnknownEnv(f.config.Rows(), os.Environ()) {
 		if name != "SLUICE_CONFIG" {
 			logger.Warn("environment variable is not a setting and is ignored; see sluice serve --help", "name", name)

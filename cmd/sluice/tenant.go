@@ -12,6 +12,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/node"
 	"github.com/sluicehq/sluice/internal/node/operator"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 func tenantCommand(e *env) *cobra.Command {
@@ -81,7 +82,7 @@ There is no way back but a backup.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(e.out, "Purged %s: %d integrations and %d events (%s) are deleted.\n", printable(args[0]), p.Integrations, p.Events, mebibytes(p.Bytes))
+			_, err = fmt.Fprintf(e.out, "Purged %s: %d integrations and %d events (%s) are deleted.\n", usertext.Escape(args[0]), p.Integrations, p.Events, mebibytes(p.Bytes))
 			return err
 		},
 	}
@@ -102,7 +103,7 @@ func (e *env) confirmPurge(cmd *cobra.Command, dir, tenant string) error {
 	}
 	u := usage[0]
 	if _, err := fmt.Fprintf(e.err, "This deletes %d integrations and %d events (%s) of %s for good. Type the name of the tenant to go on: ",
-		u.Integrations, u.Events, mebibytes(u.Bytes), printable(tenant)); err != nil {
+		u.Integrations, u.Events, mebibytes(u.Bytes), usertext.Escape(tenant)); err != nil {
 		return err
 	}
 	answer, _ := bufio.NewReader(e.in).ReadString('\n')
