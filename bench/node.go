@@ -107,7 +107,7 @@ func (n *node) client(tenant string) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(n.url, token)
+	return client.New(n.url, token, false)
 }
 
 // publish publishes c.Events events and waits until they are durable.

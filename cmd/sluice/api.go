@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,10 +22,11 @@ const environmentHelp = `Environment of the commands that call the service:
 
 // api holds the flags of every command that calls the service.
 type api struct {
-	env    *env
-	url    string
-	token  string
-	asJSON bool
+	env      *env
+	url      string
+	token    string
+	insecure bool
+	asJSON   bool
 }
 
 // flags adds the flags to a command and its subcommands.
@@ -32,6 +34,7 @@ func (a *api) flags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
 	f.StringVar(&a.url, "url", "", "URL of the service (SLUICE_URL; default "+defaultURL+")")
 	f.StringVar(&a.token, "token", "", "access token, @FILE or env:NAME (SLUICE_TOKEN)")
+	f.BoolVar(&a.insecure, "insecure", false, "allow an http:// URL of another host, where the network can read the token and all data")
 	f.BoolVar(&a.asJSON, "json", false, "print JSON")
 }
 
@@ -46,7 +49,10 @@ func (a *api) client(cmd *cobra.Command) (*client.Client, error) {
 	if err := usertext.CheckHeader(token); err != nil {
 		return nil, usageErrorf(cmd, "the token %s", err)
 	}
-	c, err := client.New(url, token)
+	c, err := client.New(url, token, a.insecure)
+	if _, ok := errors.AsType[*client.PlainError](err); ok {
+		return nil, usageErrorf(cmd, "%s, or --insecure on a network that you trust", err)
+	}
 	if err != nil {
 		return nil, usageErrorf(cmd, "%s", err)
 	}

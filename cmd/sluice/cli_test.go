@@ -171,6 +171,8 @@ func TestUsageErrors(t *testing.T) {
 		{"integrations list --nope", "unknown flag: --nope"},
 		{"integrations list --url ftp://a", "the URL of the API must look like"},
 		{"integrations list --url http://user:pw@a", "must not contain a user or password"},
+		{"integrations list --token hush --url http://sluice.example.com", "use https://, or --insecure on a network that you trust"},
+		{"publish --token hush --url http://10.0.0.1:8080", "sent to 10.0.0.1:8080 unencrypted"},
 		{"integrations list --token env:NOT_SET", "the environment variable NOT_SET is not set"},
 		{"integrations create", "no field is given"},
 		{"integrations create --file a --id b", "--file contains the whole body"},

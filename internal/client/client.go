@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/auth"
 	"github.com/sluicehq/sluice/internal/version"
 )
 
@@ -33,8 +34,12 @@ type Client struct {
 }
 
 // New returns a client of the API at base, an http or https URL such as
-// "http://127.0.0.1:8080". With an empty token the API refuses the calls.
-func New(base, token string) (*Client, error) {
+// "http://127.0.0.1:8080". With an empty token the API refuses the calls. Without
+// insecure, New refuses to send anything unencrypted to a host that is not loopback.
+//
+// Proxies of the environment are used as by http.ProxyFromEnvironment, so never for
+// loopback.
+func New(base, token string, insecure bool) (*Client, error) {
 	u, err := url.Parse(base)
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
@@ -43,6 +48,8 @@ func New(base, token string) (*Client, error) {
 		return nil, errors.New("the URL of the API must not contain a user or password; use a token")
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("the URL of the API must not have a query or fragment")
+	case u.Scheme == "http" && !auth.IsLoopback(u.Hostname()) && !insecure:
+		return nil, &PlainError{Host: u.Host}
 	}
 	return &Client{
 		base:  strings.TrimRight(u.String(), "/"),

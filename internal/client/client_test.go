@@ -27,7 +27,7 @@ func TestUploadDoesNotWaitForever(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}))
 	defer server.Close()
-	c, err := New(server.URL, "")
+	c, err := New(server.URL, "", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	defer elsewhere.Close()
 	server := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
 	defer server.Close()
-	c, err := New(server.URL+"/", "secret")
+	c, err := New(server.URL+"/", "secret", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestResponseOfSomethingElse(t *testing.T) {
 		_, _ = w.Write([]byte("<html>"))
 	}))
 	defer server.Close()
-	c, err := New(server.URL, "")
+	c, err := New(server.URL, "", false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,6 +50,14 @@ func (e *UnreachableError) Error() string {
 // Unwrap returns the cause.
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
+// PlainError reports a URL whose calls would cross the network unencrypted.
+type PlainError struct{ Host string }
+
+// Error names the host and what could be read.
+func (e *PlainError) Error() string {
+	return fmt.Sprintf("the token and all data would be sent to %s unencrypted, for anyone on the way to read; use https://", e.Host)
+}
+
 func refusal(res *http.Response, received []byte) *Error {
 	e := &Error{Status: res.StatusCode, RetryAfter: retryafter.Parse(res.Header.Get("Retry-After"), time.Now(), maxRetryAfter)}
 	var body struct {

@@ -106,7 +106,7 @@ func (s *stage) startNode(ctx context.Context, binary string) error {
 	if err != nil {
 		return fmt.Errorf("sluice token: %w", err)
 	}
-	if s.api, err = client.New("http://"+addr, strings.TrimSpace(string(token))); err != nil {
+	if s.api, err = client.New("http://"+addr, strings.TrimSpace(string(token)), false); err != nil {
 		return err
 	}
 	err = s.until(ctx, 10*time.Second, "the node responds", func() (bool, error) {

@@ -52,7 +52,7 @@ func (s *Stack) streamARN() string {
 // all are live and no function makes requests any more.
 func (s *Stack) Register(t testing.TB, tenant string, webhooks int, url string) *client.Client {
 	t.Helper()
-	api, err := client.New(s.URL, s.Token(tenant, "integrations:read", "integrations:write", "events:publish"))
+	api, err := client.New(s.URL, s.Token(tenant, "integrations:read", "integrations:write", "events:publish"), false)
 	if err != nil {
 		t.Fatal(err)
 	}
