@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,25 +15,37 @@ import (
 	"github.com/sluicehq/sluice/internal/node"
 )
 
+// maxTTL is how long a token is valid, unless somebody asks for a longer one.
+const maxTTL = 24 * time.Hour
+
 func tokenCommand(e *env) *cobra.Command {
 	var (
 		data   string
 		tenant string
 		scopes []string
 		ttl    time.Duration
+		long   bool
 	)
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Create an access token with a node's own key",
 		Long: `Sign an access token with the key in a node's data directory and print it. The node
 need not be running; the key is generated on first use. Anyone who can read the
-directory can create tokens for every tenant.`,
+directory can create tokens for every tenant.
+
+A single token cannot be revoked: it is valid until it expires, unless the key is
+replaced, which revokes all tokens. So give it only the scopes that it needs, and keep
+it short.`,
 		Example: `  export SLUICE_TOKEN=$(sluice token --data ./.sluice --tenant acme)
-  sluice token --data ./.sluice --tenant acme --scope events:publish --ttl 15m`,
+  sluice token --data ./.sluice --tenant acme --scope events:publish --ttl 15m
+  sluice token --data ./.sluice --tenant acme --scope events:publish --ttl 720h --long`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if tenant == "" {
 				return usageErrorf(cmd, "--tenant is missing")
+			}
+			if ttl > maxTTL && !long {
+				return usageErrorf(cmd, "--ttl is %v; without --long it must be at most %v, as a single token cannot be revoked", ttl, maxTTL)
 			}
 			data = firstOf(data, e.getenv("SLUICE_DATA"), node.DefaultConfig().Data)
 			path := filepath.Join(data, auth.OwnKeyName)
@@ -48,6 +61,9 @@ directory can create tokens for every tenant.`,
 			if err != nil {
 				return usageErrorf(cmd, "%s", err)
 			}
+			if !cmd.Flags().Changed("scope") {
+				_, _ = fmt.Fprintf(e.err, "this token has all scopes (%s); use --scope to give it fewer\n", strings.Join(scopes, ", "))
+			}
 			_, err = fmt.Fprintln(e.out, token)
 			return err
 		},
@@ -55,7 +71,8 @@ directory can create tokens for every tenant.`,
 	flags := cmd.Flags()
 	flags.StringVar(&data, "data", "", "data directory of the node (SLUICE_DATA; default "+node.DefaultConfig().Data+")")
 	flags.StringVar(&tenant, "tenant", "", "tenant of the token")
-	flags.StringSliceVar(&scopes, "scope", auth.Scopes(), "scopes of the token")
-	flags.DurationVar(&ttl, "ttl", 24*time.Hour, "how long the token is valid")
+	flags.StringSliceVar(&scopes, "scope", auth.Scopes(), "scopes of the token; without it, all of them")
+	flags.DurationVar(&ttl, "ttl", maxTTL, "how long the token is valid")
+	flags.BoolVar(&long, "long", false, "allow a --ttl of more than "+maxTTL.String())
 	return cmd
 }

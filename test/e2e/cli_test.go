@@ -16,7 +16,7 @@ import (
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, plain, map[string]string{"SLUICE_RETRY_MIN": "50ms"}, "--dev")
-	token := run(t, plain, nil, "", "token", "--data", n.data, "--tenant", "acme", "--ttl", "10m")
+	token := run(t, plain, nil, "", "token", "--data", n.data, "--tenant", "acme", "--scope", "integrations:write,events:publish", "--ttl", "10m")
 	if token.code != 0 || strings.Count(token.stdout, "\n") != 1 || token.stderr != "" {
 		t.Fatalf("token: %+v", token)
 	}
