@@ -5,14 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/sluicehq/sluice/internal/problem"
@@ -40,7 +40,10 @@ const (
 type keySet struct {
 	issuer string
 	client *http.Client
+	logger *slog.Logger
 	group  singleflight.Group
+
+	reported []refusedKey // by the last fetch; only one runs at a time
 
 	mu      sync.Mutex
 	keys    []jose.JSONWebKey
@@ -49,8 +52,8 @@ type keySet struct {
 	err     error     // of the last attempt
 }
 
-func newKeySet(issuer string) *keySet {
-	return &keySet{issuer: issuer, client: &http.Client{
+func newKeySet(issuer string, logger *slog.Logger) *keySet {
+	return &keySet{issuer: issuer, logger: logger, client: &http.Client{
 		Transport: boundedTransport{http.DefaultTransport},
 		Timeout:   fetchTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
@@ -176,30 +179,30 @@ func (s *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", metadata.JWKS, err)
 	}
-	keys := parseKeys(body)
+	keys, refused := parseKeys(body)
+	s.report(refused)
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("%s contains no key that can verify a signature", metadata.JWKS)
+		return nil, fmt.Errorf("%s contains no key that can verify a signature%s", metadata.JWKS, firstOf(refused))
 	}
 	return keys, nil
 }
 
-// parseKeys returns the public signature keys of a JSON Web Key Set and ignores
-// all others (RFC 7517, section 5).
-func parseKeys(body []byte) []jose.JSONWebKey {
-	var set struct {
-		Keys []jsontext.Value `json:"keys"`
-	}
-	if json.Unmarshal(body, &set) != nil {
-		return nil
-	}
-	var keys []jose.JSONWebKey
-	for _, raw := range set.Keys {
-		var key jose.JSONWebKey
-		if key.UnmarshalJSON(raw) == nil && key.IsPublic() && key.Use != "enc" {
-			keys = append(keys, key)
+// report tells the operator of the keys that are refused, once for each. Only one
+// fetch at a time calls it.
+func (s *keySet) report(refused []refusedKey) {
+	for _, key := range refused {
+		if !slices.Contains(s.reported, key) {
+			s.logger.Warn("key of the issuer is refused; tokens signed with it get a 401", "issuer", s.issuer, "kid", key.kid, "reason", key.why)
 		}
 	}
-	return keys
+	s.reported = refused
+}
+
+func firstOf(refused []refusedKey) string {
+	if len(refused) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %q is refused: %s", refused[0].kid, refused[0].why)
 }
 
 // boundedTransport limits response bodies, because go-oidc reads them whole.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"slices"
@@ -15,10 +16,7 @@ import (
 
 // oidcAlgorithms lists only asymmetric algorithms: with HS256 a public key would
 // serve as the secret, and "none" is no signature.
-var oidcAlgorithms = []jose.SignatureAlgorithm{
-	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
-	jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
-}
+var oidcAlgorithms = append(slices.Clone(rsaAlgorithms), jose.ES256, jose.ES384, jose.ES512, jose.EdDSA)
 
 // oidcTypes lists the accepted values of the header typ: that of RFC 9068 and
 // those that issuers used before it. It excludes logout tokens, for example.
@@ -37,8 +35,9 @@ var _ Verifier = (*OIDC)(nil)
 
 // NewOIDC returns a verifier of tokens from issuer for audience, whose claim
 // tenantClaim names the tenant. The issuer must be an https URL, or http on a
-// loopback address. NewOIDC does no I/O.
-func NewOIDC(issuer, audience, tenantClaim string) (*OIDC, error) {
+// loopback address. The logger is told of the issuer's keys that are refused. NewOIDC
+// does no I/O.
+func NewOIDC(issuer, audience, tenantClaim string, logger *slog.Logger) (*OIDC, error) {
 	if err := checkURL(issuer); err != nil {
 		return nil, fmt.Errorf("the issuer %q is invalid: it %w", issuer, err)
 	}
@@ -52,7 +51,7 @@ func NewOIDC(issuer, audience, tenantClaim string) (*OIDC, error) {
 		return nil, errors.New("the tenant claim is empty; name the claim that contains the tenant")
 	}
 	return &OIDC{
-		keys:  newKeySet(issuer),
+		keys:  newKeySet(issuer, logger),
 		rules: claimRules{issuer: issuer, audience: audience, tenantClaim: tenantClaim},
 		now:   time.Now,
 	}, nil

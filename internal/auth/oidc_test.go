@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -97,7 +98,7 @@ func (i *testIssuer) token(t *testing.T, alg jose.SignatureAlgorithm, kid string
 // verifier is an OIDC with its own clock.
 func (i *testIssuer) verifier(t *testing.T) (*OIDC, *atomic.Int64) {
 	t.Helper()
-	o, err := NewOIDC(i.URL, "sluice-api", "tenant")
+	o, err := NewOIDC(i.URL, "sluice-api", "tenant", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -400,12 +401,12 @@ func TestNewOIDCRefuses(t *testing.T) {
 		{"https://issuer.example", "", "tenant", "audience"},
 		{"https://issuer.example", "a", "", "claim"},
 	} {
-		if _, err := NewOIDC(c.issuer, c.audience, c.claim); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := NewOIDC(c.issuer, c.audience, c.claim, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("NewOIDC(%q, %q, %q) = %v; want %q", c.issuer, c.audience, c.claim, err, c.want)
 		}
 	}
 	for _, issuer := range []string{"https://issuer.example/pool", "http://127.0.0.1:8081", "http://[::1]:8081", "http://localhost:8081"} {
-		if _, err := NewOIDC(issuer, "a", "tenant"); err != nil {
+		if _, err := NewOIDC(issuer, "a", "tenant", nil); err != nil {
 			t.Errorf("NewOIDC(%q): %v", issuer, err)
 		}
 	}
@@ -414,9 +415,10 @@ func TestNewOIDCRefuses(t *testing.T) {
 func FuzzParseKeys(f *testing.F) {
 	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"","y":""},{"kty":"oct","k":"YQ"}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, key := range parseKeys(body) {
-			if !key.IsPublic() {
-				t.Error("kept a key that is not public")
+		keys, _ := parseKeys(body)
+		for _, key := range keys {
+			if !key.IsPublic() || len(algorithmsOf(key.Key)) == 0 {
+				t.Errorf("kept a key that must not verify signatures: %T", key.Key)
 			}
 		}
 	})

@@ -163,7 +163,7 @@ func (n *Node) openSealer(ctx context.Context) (*local.Sealer, error) {
 func (n *Node) openVerifier() (auth.Verifier, error) {
 	c := &n.config
 	if c.Issuer != "" {
-		return auth.NewOIDC(c.Issuer, c.Audience, c.TenantClaim)
+		return auth.NewOIDC(c.Issuer, c.Audience, c.TenantClaim, n.logger)
 	}
 	return auth.OpenOwnKey(filepath.Join(c.Data, auth.OwnKeyName))
 }
