@@ -35,7 +35,11 @@ func directoryOfBefore(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	db, err := sql.Open("sqlite", filepath.Join(dir, sqlitedb.FileName))
+	path := filepath.Join(dir, sqlitedb.FileName)
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}

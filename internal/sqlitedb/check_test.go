@@ -137,6 +137,9 @@ func TestForeignAndNewerDatabasesAreRefused(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
+			if _, err := createPrivate(filepath.Join(dir, FileName)); err != nil {
+				t.Fatal(err)
+			}
 			db, err := sql.Open("sqlite", dsn(filepath.Join(dir, FileName), ""))
 			if err != nil {
 				t.Fatal(err)

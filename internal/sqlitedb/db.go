@@ -16,6 +16,8 @@ import (
 	"sync"
 
 	_ "modernc.org/sqlite" // registers the driver
+
+	"github.com/sluicehq/sluice/internal/private"
 )
 
 // FileName is the name of the database in a data directory.
@@ -42,8 +44,9 @@ type DB struct {
 
 // Open opens the database in a data directory and creates both if missing. It
 // refuses a directory that another process uses or whose restore was interrupted,
-// and a database that is damaged, not of Sluice, or of a newer release; it does not
-// change such a database. Damage inside a large one is only found in use (DB.Check). A database of an older release is migrated, for good: each
+// one that others may write to, a database that others may read, and a database that is
+// damaged, not of Sluice, or of a newer release; it does not change such a database. Damage
+// inside a large one is only found in use (DB.Check). A database of an older release is migrated, for good: each
 // function in migrating is called first, with its version and that of this release. The
 // context limits Open only.
 func Open(ctx context.Context, dir string, migrating ...func(from, to int)) (*DB, error) {
@@ -53,6 +56,9 @@ func Open(ctx context.Context, dir string, migrating ...func(from, to int)) (*DB
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data directory cannot be created: %w", err)
+	}
+	if err := private.Dir("the data directory", dir); err != nil {
+		return nil, err
 	}
 	lock, err := Lock(dir)
 	if err != nil {
@@ -69,7 +75,11 @@ func (db *DB) open(ctx context.Context, migrating []func(from, to int)) error {
 	if err := refusePartial(filepath.Dir(db.path)); err != nil {
 		return err
 	}
-	var err error
+	// First, as SQLite gives the files that it makes the mode of the database.
+	err := checkPrivate(db.path)
+	if err != nil {
+		return err
+	}
 	if db.checked, err = check(ctx, db.path, wholeCheckBytes); err != nil {
 		return err
 	}
@@ -108,6 +118,16 @@ func (db *DB) open(ctx context.Context, migrating []func(from, to int)) error {
 	db.reads.SetMaxOpenConns(readers)
 	db.reads.SetMaxIdleConns(readers)
 	db.writer = startWriter(db, conn, checkpoints)
+	return nil
+}
+
+// checkPrivate refuses a database that other users may read or write.
+func checkPrivate(path string) error {
+	for _, end := range []string{"", "-wal", "-shm"} {
+		if err := private.File("the database file", path+end); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -19,6 +19,9 @@ func version1(t *testing.T) (string, *sql.Conn) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
+	if _, err := createPrivate(filepath.Join(dir, FileName)); err != nil {
+		t.Fatal(err)
+	}
 	db, err := sql.Open("sqlite", dsn(filepath.Join(dir, FileName), "_pragma=journal_mode(WAL)"))
 	if err != nil {
 		t.Fatal(err)

@@ -61,6 +61,7 @@ func TestBadDays(t *testing.T) {
 		{name: "secrets.key empty", spoil: truncate("secrets.key", 0), code: 1, words: []string{"secrets.key", "damaged", "backup"}},
 		{name: "secrets.key damaged", spoil: overwrite("secrets.key", 60, "damage"), code: 1, words: []string{"secrets.key", "damaged", "backup"}},
 		{name: "secrets.key missing", spoil: removed("secrets.key"), code: 1, words: []string{"secrets.key", "backup"}},
+		{name: "sluice.db for all to read", spoil: opened("sluice.db"), code: 1, words: []string{"sluice.db", "mode 0644", "chmod 600"}},
 		{name: "secrets.key for all to read", spoil: opened("secrets.key"), code: 1, words: []string{"secrets.key", "chmod 600"}},
 		{name: "token.key empty", spoil: truncate("token.key", 0), code: 1, words: []string{"token.key", "damaged"}},
 		{name: "token.key damaged", spoil: overwrite("token.key", 10, `"""`), code: 1, words: []string{"token.key", "damaged"}},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/auth"
 	"github.com/sluicehq/sluice/internal/node/operator"
+	"github.com/sluicehq/sluice/internal/private"
 	"github.com/sluicehq/sluice/internal/secret/local"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
@@ -61,7 +62,8 @@ func (w *writer) create(ctx context.Context, keys bool, progress Progress) (_ Re
 
 // Restore restores a backup into a data directory, which must be empty or not exist.
 // It may contain keys if they equal those of the backup. The remains of an
-// interrupted restore are overwritten.
+// interrupted restore are overwritten. Others may be able to read the backup, but only
+// the user that runs this program can read what is restored.
 func Restore(ctx context.Context, dir, data string, progress Progress) (Result, error) {
 	if err := checkApart(dir, data); err != nil {
 		return Result{}, err
@@ -75,6 +77,9 @@ func Restore(ctx context.Context, dir, data string, progress Progress) (Result, 
 
 func (w *writer) restore(ctx context.Context, progress Progress) (_ Result, err error) {
 	if err := w.makeDir(); err != nil {
+		return Result{}, err
+	}
+	if err := private.Dir("the data directory", w.dir); err != nil { // no node would start there
 		return Result{}, err
 	}
 	allowed := append(sqlitedb.PartialNames(), sqlitedb.LockName, operator.SocketName, local.Name, auth.OwnKeyName)

@@ -115,6 +115,34 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
+// A restore for which no node would start says so before it copies gigabytes. A backup
+// that others may read, as other tools leave it, is restored for its new owner alone.
+func TestRestoreIntoADirectoryOfOthersIsRefused(t *testing.T) {
+	backup := backupOf(t, dataDir(t), false)
+	if err := os.Chmod(filepath.Join(backup, sqlitedb.FileName), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	to := t.TempDir()
+	if err := os.Chmod(to, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(t.Context(), backup, to, ignore); err == nil || !strings.Contains(err.Error(), "(mode 0777); run: chmod 700 "+to) {
+		t.Errorf("Restore = %v", err)
+	}
+	if got := files(t, to); len(got) != 0 {
+		t.Errorf("it left %v", got)
+	}
+	if err := os.Chmod(to, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(t.Context(), backup, to, ignore); err != nil {
+		t.Error(err)
+	}
+	if mode := files(t, to)[sqlitedb.FileName]; mode != "-rw-------" {
+		t.Errorf("the database has mode %s", mode)
+	}
+}
+
 func TestBackupIsPrivateAndComesBack(t *testing.T) {
 	data := dataDir(t)
 	for _, keys := range []bool{false, true} {

@@ -15,8 +15,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/private"
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
@@ -37,12 +39,9 @@ func Serve(dir string, t *Tenants, logger *slog.Logger) (*Server, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a killed process
 		return nil, err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", path)
+	listener, err := listenPrivately(path)
 	if err != nil {
 		return nil, err
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(err, listener.Close())
 	}
 	s := &Server{}
 	calls := handler(t, logger)
@@ -53,6 +52,23 @@ func Serve(dir string, t *Tenants, logger *slog.Logger) (*Server, error) {
 	})}
 	go func() { _ = s.server.Serve(listener) }()
 	return s, nil
+}
+
+// listenPrivately listens on a socket that only its owner may use, from its first moment
+// where the system gives a socket's mode to its name (Linux does).
+func listenPrivately(path string) (net.Listener, error) {
+	var unset error
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { unset = syscall.Fchmod(int(fd), 0o600) })
+	}}
+	listener, err := config.Listen(context.Background(), "unix", path)
+	if err != nil || unset == nil {
+		return listener, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return listener, nil
 }
 
 // Close ends the calls in progress, and waits for them. A purge that is ended may be
@@ -95,10 +111,13 @@ func answer(w http.ResponseWriter, document any, err error) {
 }
 
 // client makes calls to a running node.
-type client struct{ http *http.Client }
+type client struct {
+	dir  string
+	http *http.Client
+}
 
 func newClient(dir string) *client {
-	return &client{&http.Client{Transport: &http.Transport{
+	return &client{dir, &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, SocketName))
@@ -106,7 +125,14 @@ func newClient(dir string) *client {
 	}}}
 }
 
+// call refuses a socket that may be another user's.
 func (c *client) call(ctx context.Context, method, path, tenant string, result any) error {
+	err := errors.Join(
+		private.Dir("the data directory", c.dir),
+		private.File("the operator's socket", filepath.Join(c.dir, SocketName)))
+	if err != nil {
+		return err
+	}
 	r, err := http.NewRequestWithContext(ctx, method, "http://node"+path+"?"+url.Values{"tenant": {tenant}}.Encode(), http.NoBody)
 	if err != nil {
 		return err
