@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/descriptors"
+	"github.com/sluicehq/sluice/internal/egress"
 	"github.com/sluicehq/sluice/internal/emf"
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/dynamo"
 	"github.com/sluicehq/sluice/internal/httpapi"
@@ -66,6 +67,10 @@ func open() (*env, error) {
 	if err != nil {
 		return nil, err
 	}
+	route, err := egress.Open(guard, &config.Settings)
+	if err != nil {
+		return nil, err
+	}
 	clients := awsConfig()
 	e := &env{
 		config: config, logger: logger,
@@ -89,7 +94,7 @@ func open() (*env, error) {
 		calls = descriptors.Calls(descriptors.Limit() * 3 / 4)
 	}
 	registry := worker.NewRegistry(worker.Options{
-		Sinks:    catalog.New(catalog.Options{Guard: guard, Sealer: keys, Settings: config.Settings, Version: version.Version, Kept: calls / 4}),
+		Sinks:    catalog.New(catalog.Options{Route: route, Sealer: keys, Settings: config.Settings, Version: version.Version, Kept: calls / 4}),
 		InFlight: config.InFlight, Calls: worker.NewCalls(calls), QuietAfter: quietAfter, Observer: e.metrics, Logger: logger, Now: now,
 	})
 	e.life = &lifecycle.Service{

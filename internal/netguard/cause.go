@@ -1,11 +1,14 @@
 package netguard
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"syscall"
 )
@@ -18,6 +21,9 @@ import (
 func Cause(err error) string {
 	if Detail(err) != "" {
 		return notAllowed
+	}
+	if _, ok := errors.AsType[*ProxyError](err); ok {
+		return "the egress proxy did not connect to the target"
 	}
 	if c := tlsCause(err); c != "" {
 		return c
@@ -92,6 +98,15 @@ var shortages = []struct {
 	{syscall.EADDRNOTAVAIL, "the system has no free port or address to connect from"},
 }
 
+// ProxyError reports that the operator's proxy did not connect to a target. Customers
+// are not told its status: it could tell them what exists in the network of the proxy.
+type ProxyError struct{ Status int }
+
+// Error returns a text for the operator.
+func (e *ProxyError) Error() string {
+	return fmt.Sprintf("the egress proxy answered CONNECT with HTTP status code %d", e.Status)
+}
+
 // Shortage returns what our side lacks if that is why a call failed, and "" if it is
 // not: such a failure says nothing of the receiver.
 func Shortage(err error) string {
@@ -104,7 +119,19 @@ func Shortage(err error) string {
 			return s.words
 		}
 	}
-	return ""
+	return proxyLacks(err)
+}
+
+// proxyLacks returns what is wrong with the operator's proxy, or "".
+func proxyLacks(err error) string {
+	if e, ok := errors.AsType[*ProxyError](err); ok && e.Status == http.StatusProxyAuthRequired {
+		return "the egress proxy asks for credentials, which is not supported"
+	}
+	op, ok := errors.AsType[*net.OpError](err) // the outermost is that of net/http
+	if !ok || op.Op != "proxyconnect" || errors.Is(err, context.Canceled) {
+		return ""
+	}
+	return "the egress proxy cannot be reached: " + Cause(op.Err)
 }
 
 func tlsCause(err error) string {

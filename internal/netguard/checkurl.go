@@ -37,6 +37,9 @@ func (g *Guard) CheckURL(ctx context.Context, rawURL string) error {
 	if err := checkName(host); err != nil {
 		return err
 	}
+	if g.proxied {
+		return g.CheckLiteral(host)
+	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	if err := g.checkAddrs(ctx, host); err != nil {
@@ -44,6 +47,19 @@ func (g *Guard) CheckURL(ctx context.Context, rawURL string) error {
 			return err
 		}
 		return problem.Wrap(err, problem.InvalidTarget, "the host %q does not resolve to public addresses only; check the name or try again", host)
+	}
+	return nil
+}
+
+// CheckLiteral checks a host that needs no resolver: an address, or localhost and the
+// names below it. Other names pass.
+func (g *Guard) CheckLiteral(host string) error {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return g.checkHost(host, addr)
+	}
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return g.checkHost(host, loopback4.Addr())
 	}
 	return nil
 }

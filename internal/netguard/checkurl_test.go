@@ -195,3 +195,33 @@ func FuzzCheckURL(f *testing.F) {
 		}
 	})
 }
+
+// Through a proxy no name is looked up, and what needs no look-up is refused as ever.
+func TestCheckURLThroughAProxy(t *testing.T) {
+	g := New(Public, hosts{}) // which knows no name
+	g.ViaProxy()
+	for url, want := range map[string]string{
+		"https://unknown.test/hook":      "",
+		"http://8.8.8.8/":                "",
+		"https://10.0.0.1/":              "a private address",
+		"https://[fd00:ec2::254]/":       "a cloud metadata address",
+		"http://[::ffff:127.0.0.1]/":     "carries an IPv4 address",
+		"http://localhost:8080/":         "a loopback address",
+		"http://admin.LOCALHOST./":       "a loopback address",
+		"http://2130706433/":             "is a number",
+		"http://127.0.0.1./":             "is a number",
+		"http://höst.test/":              "letters outside ASCII",
+		"ftp://unknown.test/":            "must start with http://",
+		"http://localhost.example.test/": "",
+	} {
+		err := g.CheckURL(t.Context(), url)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(problem.MessageOf(err), want) {
+			t.Errorf("CheckURL(%q) = %v; want %q", url, err, want)
+		}
+	}
+	loopback := New(Loopback, nil)
+	loopback.ViaProxy()
+	if err := loopback.CheckURL(t.Context(), "http://localhost:9000/"); err != nil {
+		t.Errorf("where loopback is allowed: %v", err)
+	}
+}

@@ -6,8 +6,8 @@
 // error.
 //
 // Limits: the guard checks addresses, not ports, except for ForbidLocalPort, and
-// cannot know what a public address forwards to. Do not use it with a proxy: the
-// proxy would dial instead of the guard's dialer.
+// cannot know what a public address forwards to. Through a proxy (ViaProxy) it checks
+// only what URLs say themselves: the proxy resolves their names and dials.
 package netguard
 
 import (
@@ -61,6 +61,7 @@ type Guard struct {
 	addresses *ssrf.Guardian
 	resolver  Resolver
 	forbidden uint16 // port on loopback, 0 for none
+	proxied   bool   // names are resolved elsewhere
 }
 
 // New returns a guard with policy p. A nil resolver means net.DefaultResolver.
@@ -86,6 +87,10 @@ func New(p Policy, r Resolver) *Guard {
 // such as that of AWS Lambda's Runtime API, which has no authentication. Call it
 // before using g.
 func (g *Guard) ForbidLocalPort(port uint16) { g.forbidden = port }
+
+// ViaProxy makes CheckURL resolve no names: a proxy does, by its own rules. Call it
+// before using g.
+func (g *Guard) ViaProxy() { g.proxied = true }
 
 // dialTimeout limits a connection attempt of a caller whose context has no shorter
 // deadline.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/auth"
 	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/egress"
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/sqlite"
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/lifecycle"
@@ -29,6 +30,10 @@ import (
 // open opens the parts of the node, each with those before it. If it fails, close
 // closes what is open.
 func (n *Node) open(ctx context.Context) error {
+	route, err := egress.Open(netguard.New(n.policy(), nil), &n.config.Settings)
+	if err != nil {
+		return err
+	}
 	if err := n.listen(ctx); err != nil {
 		return err
 	}
@@ -44,7 +49,7 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.places = newPlaces(&n.config)
 	metrics := newMetrics(n.lags, n.config.MetricsIntegrations, n.places)
-	rejects := n.buildDelivery(sealer, metrics)
+	rejects := n.buildDelivery(route, sealer, metrics)
 	n.buildServers(rejects, metrics)
 	n.start(ctx)
 	return nil
@@ -86,10 +91,9 @@ func (n *Node) openData(ctx context.Context) (err error) {
 
 // buildDelivery builds what sends events, in a line: scheduler, registry, lifecycle,
 // rejected events, engine.
-func (n *Node) buildDelivery(sealer secret.Sealer, metrics *metrics) *rejected.Service {
+func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *metrics) *rejected.Service {
 	c := &n.config
-	guard := netguard.New(n.policy(), nil)
-	sinks := catalog.New(catalog.Options{Guard: guard, Sealer: sealer, Settings: c.Settings, Version: version.Version, Kept: n.places.kept})
+	sinks := catalog.New(catalog.Options{Route: route, Sealer: sealer, Settings: c.Settings, Version: version.Version, Kept: n.places.kept})
 	quietAfter := delivery.QuietAfter(c.Settings)
 	n.schedule = newScheduler()
 	n.log.OnAppend(n.schedule.Grown)
@@ -101,7 +105,7 @@ func (n *Node) buildDelivery(sealer secret.Sealer, metrics *metrics) *rejected.S
 	})
 	n.life = &lifecycle.Service{
 		Store: n.store, Log: n.log, Sealer: sealer, Settings: c.Settings, Now: time.Now,
-		CheckTarget: guard.CheckURL, Schedule: n.schedule.Schedule,
+		CheckTarget: route.Guard.CheckURL, Schedule: n.schedule.Schedule,
 		Quiesce: n.registry.Quiesce, QuietAfter: quietAfter,
 	}
 	rejects := rejected.New(rejected.Options{

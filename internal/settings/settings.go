@@ -34,6 +34,8 @@ type Settings struct {
 	TenantClaim         string
 	RevealSecrets       bool
 	AllowPrivateTargets bool
+	EgressProxy         string
+	CAFile              string
 }
 
 // Default returns the default settings.
@@ -94,6 +96,8 @@ func (s *Settings) Table() []Setting {
 		Text("tenant-claim", "access token claim that names the tenant", &s.TenantClaim),
 		Bool("reveal-secrets", "show secrets in clear in API responses", &s.RevealSecrets),
 		Bool("allow-private-targets", "allow receivers on private and loopback addresses", &s.AllowPrivateTargets),
+		Text("egress-proxy", "HTTP proxy for all calls to receivers and S3, as http://host:port (default: none, whatever HTTP_PROXY says)", &s.EgressProxy),
+		Text("ca-file", "PEM file of certificate authorities to trust for receivers and S3, besides the system's", &s.CAFile),
 	}
 }
 
@@ -128,6 +132,9 @@ func (s *Settings) Validate() []error {
 	}
 	if s.TenantClaim == "" {
 		errs = append(errs, errors.New("SLUICE_TENANT_CLAIM is empty; name the claim that holds the tenant"))
+	}
+	if _, err := s.Proxy(); err != nil {
+		errs = append(errs, err)
 	}
 	return errs
 }

@@ -35,6 +35,8 @@ func TestTableIsTheContract(t *testing.T) {
 		"SLUICE_TENANT_CLAIM=tenant",
 		"SLUICE_REVEAL_SECRETS=false",
 		"SLUICE_ALLOW_PRIVATE_TARGETS=false",
+		"SLUICE_EGRESS_PROXY=",
+		"SLUICE_CA_FILE=",
 	}
 	s := Default()
 	var got []string
@@ -210,6 +212,8 @@ func TestNamesOfFlagsAndKeys(t *testing.T) {
 		"--tenant-claim tenant_claim text",
 		"--reveal-secrets reveal_secrets bool",
 		"--allow-private-targets allow_private_targets bool",
+		"--egress-proxy egress_proxy text",
+		"--ca-file ca_file text",
 	}
 	s := Default()
 	var got []string

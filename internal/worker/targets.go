@@ -111,7 +111,7 @@ func (r *Registry) short(lacks string, in *integration.Integration) {
 	if last != 0 && now-last < int64(shortInterval) || !r.shortLogged.CompareAndSwap(last, now) {
 		return
 	}
-	r.options.Logger.Warn("calls to receivers wait, as this process cannot open a connection; raise the limit of open files or lower SLUICE_MAX_CALLS",
+	r.options.Logger.Warn("calls to receivers wait, as this process cannot open a connection",
 		"reason", lacks, "tenant", in.Tenant, "integration", in.ID)
 }
 

@@ -4,8 +4,8 @@ package catalog
 import (
 	"context"
 
+	"github.com/sluicehq/sluice/internal/egress"
 	"github.com/sluicehq/sluice/internal/integration"
-	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/sink"
@@ -16,7 +16,7 @@ import (
 
 // Options configures Sinks. All fields are required.
 type Options struct {
-	Guard    *netguard.Guard
+	Route    egress.Route
 	Sealer   secret.Sealer     // the one that sealed the integrations' secrets
 	Settings settings.Settings // WebhookTimeout and InFlight
 	Version  string            // for the header User-Agent
@@ -38,9 +38,9 @@ func New(o Options) *Sinks {
 	return &Sinks{
 		sealer: o.Sealer,
 		webhook: webhook.New(webhook.Options{
-			Guard: o.Guard, Connections: connections, Timeout: o.Settings.WebhookTimeout, Spread: o.Settings.CallSpread(), InFlight: o.Settings.InFlight, Version: o.Version,
+			Route: o.Route, Connections: connections, Timeout: o.Settings.WebhookTimeout, Spread: o.Settings.CallSpread(), InFlight: o.Settings.InFlight, Version: o.Version,
 		}),
-		s3: s3export.New(s3export.Options{Guard: o.Guard, Connections: connections}),
+		s3: s3export.New(s3export.Options{Route: o.Route, Connections: connections}),
 	}
 }
 

@@ -21,7 +21,8 @@
 // for a repeat; a larger file is checked with HEAD or written again. If the
 // response that opens a multipart upload is lost, or an abort fails, the parts stay
 // invisible in the bucket; a lifecycle rule for incomplete multipart uploads removes
-// them. Redirects are not followed and no proxy is used (see package netguard).
+// them. Redirects are not followed, and no proxy is used but the one of the
+// settings (see package egress).
 package s3export
 
 import (
@@ -41,8 +42,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/sluicehq/sluice/internal/egress"
 	"github.com/sluicehq/sluice/internal/integration"
-	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/sink/keepalive"
 )
@@ -56,7 +57,7 @@ const (
 
 // Options configures a Client.
 type Options struct {
-	Guard       *netguard.Guard        // required: checks every address that is dialled
+	Route       egress.Route           // required: checks every address that is dialled
 	Connections *keepalive.Connections // required: bounds those that are kept
 	Random      func() string          // random part of a file's name: letters and digits; nil: 128 bits of crypto/rand
 }
@@ -64,7 +65,7 @@ type Options struct {
 // Client opens the exporters of all S3 integrations and owns their buffers. A process
 // needs only one. It is safe for concurrent use.
 type Client struct {
-	guard       *netguard.Guard
+	route       egress.Route
 	connections *keepalive.Connections
 	random      func() string
 	parts       sync.Pool // of *[]byte with the capacity of a part
@@ -76,7 +77,7 @@ func New(o Options) *Client {
 		o.Random = func() string { return strings.ToLower(rand.Text()) }
 	}
 	return &Client{
-		guard: o.Guard, connections: o.Connections, random: o.Random,
+		route: o.Route, connections: o.Connections, random: o.Random,
 		parts: sync.Pool{New: func() any { b := make([]byte, 0, partSize); return &b }},
 	}
 }
@@ -86,8 +87,7 @@ func New(o Options) *Client {
 func (c *Client) newHTTP() (client *http.Client, closeIdle func()) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	transport := keepalive.New(&http.Transport{
-		DialContext:            c.guard.Dialer().DialContext,
+	overTCP := &http.Transport{
 		Protocols:              protocols,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    10 * time.Second,
@@ -95,7 +95,9 @@ func (c *Client) newHTTP() (client *http.Client, closeIdle func()) {
 		IdleConnTimeout:        idleTimeout, // shorter than any store's: a PUT is not repeated on a closed connection
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		DisableCompression:     true,
-	}, c.connections)
+	}
+	c.route.Set(overTCP)
+	transport := keepalive.New(overTCP, c.connections)
 	return &http.Client{
 		Transport:     limited{transport},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -18,6 +18,7 @@ import (
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
+	"github.com/sluicehq/sluice/internal/egress"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/netguard"
@@ -65,7 +66,7 @@ func newClient(t testing.TB) *Client {
 
 func newClientBehind(t testing.TB, g *netguard.Guard) *Client {
 	t.Helper()
-	return New(Options{Guard: g, Connections: keepalive.NewConnections(1000)})
+	return New(Options{Route: egress.Route{Guard: g}, Connections: keepalive.NewConnections(1000)})
 }
 
 func open(t testing.TB, in *integration.Integration) *Exporter {

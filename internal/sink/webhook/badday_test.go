@@ -94,12 +94,12 @@ func badDays() []badDay {
 // notAllowed is all that a customer is told of a host that has no address to call.
 const notAllowed = "the host does not resolve to an allowed address; check its name."
 
-func public(o *Options) { o.Guard = netguard.New(netguard.Public, nil) }
+func public(o *Options) { o.Route.Guard = netguard.New(netguard.Public, nil) }
 
 // resolver makes the client use a resolver that cannot reach its server.
 func resolver(err error) func(*Options) {
 	return func(o *Options) {
-		o.Guard = netguard.New(netguard.Loopback, &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		o.Route.Guard = netguard.New(netguard.Loopback, &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 			return nil, err
 		}})
 	}

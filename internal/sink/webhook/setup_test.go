@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/egress"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/netguard"
@@ -62,7 +63,7 @@ func hookTo(url string) *integration.Integration {
 
 func options() Options {
 	return Options{
-		Guard: netguard.New(netguard.Loopback, nil), Connections: keepalive.NewConnections(1000), Timeout: 10 * time.Second, InFlight: 16,
+		Route: egress.Route{Guard: netguard.New(netguard.Loopback, nil)}, Connections: keepalive.NewConnections(1000), Timeout: 10 * time.Second, InFlight: 16,
 		Version: "1.2.3", Now: func() time.Time { return noon },
 	}
 }

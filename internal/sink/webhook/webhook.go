@@ -11,9 +11,8 @@
 // status decides the verdict as soon as the response headers arrive. At most
 // 64 KiB of headers are read, and 64 KiB of the body within a second, to reuse the
 // connection. The body is ignored, except that of a 400 to an http:// URL, which an
-// HTTPS port may have sent. Redirects are not followed. No proxy is used, from
-// settings or from the environment: it would dial instead of us and bypass the
-// check of the address (see package netguard). Calls use HTTP/1.1: each call in
+// HTTPS port may have sent. Redirects are not followed. No proxy is used but the one of
+// the settings (see package egress). Calls use HTTP/1.1: each call in
 // flight has its own connection, so a stuck one blocks no other.
 package webhook
 
@@ -25,8 +24,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/egress"
 	"github.com/sluicehq/sluice/internal/integration"
-	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/sink/keepalive"
 	"github.com/sluicehq/sluice/internal/usertext"
@@ -41,7 +40,7 @@ const (
 
 // Options configures a Client.
 type Options struct {
-	Guard       *netguard.Guard        // required: checks every address that is dialled
+	Route       egress.Route           // required: checks every address that is dialled
 	Connections *keepalive.Connections // required: bounds those that are kept
 	Timeout     time.Duration          // required: of one call, SLUICE_WEBHOOK_TIMEOUT
 	Spread      time.Duration          // a call may take up to so much longer, at random; see Settings.LongestCall
@@ -81,8 +80,7 @@ func New(o Options) *Client {
 func newTransport(o Options) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	return &http.Transport{
-		DialContext:            o.Guard.Dialer().DialContext,
+	t := &http.Transport{
 		Protocols:              protocols,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0)},
 		TLSHandshakeTimeout:    o.Timeout,
@@ -91,6 +89,8 @@ func newTransport(o Options) *http.Transport {
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		DisableCompression:     true, // response bodies are discarded
 	}
+	o.Route.Set(t)
+	return t
 }
 
 // Open decrypts the secrets of a webhook integration and returns its sender, which

@@ -1,0 +1,73 @@
+// Package egress is how calls to receivers and to customers' S3 stores leave: dialled
+// behind the guard, or through the operator's proxy, and which certificate authorities
+// they trust. Proxies of the environment (HTTP_PROXY) are never used.
+//
+// A proxy resolves names and dials in our place, so the guard sees no address: what a
+// name may lead to is for the proxy's rules. Only what a URL says itself is checked
+// here, its literal addresses and localhost, on every call.
+package egress
+
+import (
+	"context"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/netguard"
+	"github.com/sluicehq/sluice/internal/settings"
+)
+
+// Route is the way that calls take. It is safe for concurrent use.
+type Route struct {
+	Guard *netguard.Guard // required
+	Proxy *url.URL        // nil: none
+	Roots *x509.CertPool  // nil: the system's
+}
+
+// Open returns the route of the settings, and reads the file of certificates that they
+// name. If there is a proxy, the guard checks no names from now on.
+func Open(guard *netguard.Guard, s *settings.Settings) (Route, error) {
+	proxy, err := s.Proxy()
+	if err != nil {
+		return Route{}, err
+	}
+	if proxy != nil {
+		guard.ViaProxy()
+	}
+	roots, err := roots(s.CAFile)
+	return Route{Guard: guard, Proxy: proxy, Roots: roots}, err
+}
+
+// proxyDialTimeout limits the connection to the proxy. It is shorter than what a receiver
+// may take by default: a proxy that is away must not be taken for a slow receiver.
+const proxyDialTimeout = 5 * time.Second
+
+// Set makes a transport take the route. Its TLSClientConfig must not be nil.
+func (r Route) Set(t *http.Transport) {
+	t.TLSClientConfig.RootCAs = r.Roots
+	if r.Proxy == nil {
+		t.DialContext = r.Guard.Dialer().DialContext
+		return
+	}
+	t.DialContext = (&net.Dialer{Timeout: proxyDialTimeout}).DialContext // the proxy only
+	t.Proxy = r.checked
+	t.OnProxyConnectResponse = connected
+}
+
+// checked returns the proxy for a request whose URL may be called.
+func (r Route) checked(req *http.Request) (*url.URL, error) {
+	if err := r.Guard.CheckLiteral(req.URL.Hostname()); err != nil {
+		return nil, err
+	}
+	return r.Proxy, nil
+}
+
+// connected fails if the proxy did not connect to the target.
+func connected(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
+	if res.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &netguard.ProxyError{Status: res.StatusCode}
+}
