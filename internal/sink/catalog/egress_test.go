@@ -43,10 +43,10 @@ func TestLiteralAddressesAreNotGivenToTheProxy(t *testing.T) {
 	p := &proxy{plain: r.serve(t, nil)}
 	s := openSinks(t, netguard.Public, func(s *settings.Settings) { s.EgressProxy = p.serve(t) })
 	for _, url := range []string{"http://10.0.0.1/", "https://169.254.169.254/", "http://[::1]:9/", "http://localhost/", "http://a.LOCALHOST./"} {
-		if v := s.send(t, url); v.Outcome != sink.Retry || !strings.Contains(v.Cause, "the target's address is not allowed") {
+		if v := s.send(t, url); v.Outcome != sink.Retry || !strings.Contains(v.Detail, "which is not allowed") {
 			t.Errorf("%s: %+v", url, v)
 		}
-		if v := s.export(t, url); v.Outcome != sink.Retry || !strings.Contains(v.Cause, "the target's address is not allowed") {
+		if v := s.export(t, url); v.Outcome != sink.Retry || !strings.Contains(v.Detail, "which is not allowed") {
 			t.Errorf("a file to %s: %+v", url, v)
 		}
 	}
@@ -114,7 +114,7 @@ func TestPrivateAuthority(t *testing.T) {
 func TestProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
 	s := openSinks(t, netguard.Public, func(*settings.Settings) {})
 	for _, v := range []sink.Verdict{s.send(t, "http://192.0.2.1/"), s.export(t, "http://192.0.2.1"), s.send(t, "https://192.0.2.1/")} {
-		if !strings.Contains(v.Cause, "the target's address is not allowed") {
+		if !strings.Contains(v.Detail, "which is not allowed") {
 			t.Errorf("%+v", v)
 		}
 	}
