@@ -47,6 +47,10 @@ func alarmsOf(m metrics) []alarm {
 			metric: m.sluice("MalformedRecords", sum), threshold: 1, some: 1, of: 1,
 		},
 		{
+			id: "events-skipped", means: "Integrations passed events whose stored bytes can never be read.",
+			metric: m.sluice("EventsSkipped", sum), threshold: 1, some: 1, of: 1,
+		},
+		{
 			id: "dead-letters", means: "Fanout gave up on a batch; its records stay in the stream for 6 more days. Redrive it.",
 			metric: m.queued("DeadLetterQueue"), threshold: 1, some: 1, of: 1,
 		},

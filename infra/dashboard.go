@@ -33,7 +33,7 @@ func addDashboard(st awscdk.Stack, m metrics, functions map[string]awssam.CfnFun
 	board.AddWidgets(
 		graph("API calls", m.httpAPI("Count", sum), m.httpAPI("4xx", sum), m.httpAPI("5xx", sum)),
 		graph("API latency, ms", m.httpAPI("Latency", p50), m.httpAPI("Latency", p99)),
-		graph("Overdue and unreadable", m.sluice("OverdueCursors", maximum), m.sluice("MalformedRecords", sum),
+		graph("Overdue and unreadable", m.sluice("OverdueCursors", maximum), m.sluice("MalformedRecords", sum), m.sluice("EventsSkipped", sum),
 			m.queued("DeadLetterQueue"), m.queued("SweepFailures")),
 	)
 	board.AddWidgets(

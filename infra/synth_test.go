@@ -155,6 +155,7 @@ func TestAlarms(t *testing.T) {
 		"oldest-lag":        "Sluice OldestLagSeconds Stage=test Maximum 300s >= 86400, 3 of 3, " + ok,
 		"overdue-cursors":   "Sluice OverdueCursors Stage=test Maximum 300s >= 1, 3 of 3, " + ok,
 		"malformed-records": "Sluice MalformedRecords Stage=test Sum 300s >= 1, 1 of 1, " + ok,
+		"events-skipped":    "Sluice EventsSkipped Stage=test Sum 300s >= 1, 1 of 1, " + ok,
 		"dead-letters":      "AWS/SQS ApproximateNumberOfMessagesVisible QueueName=DeadLetterQueue.QueueName Maximum 300s >= 1, 1 of 1, " + ok,
 		"sweep-failures":    "AWS/SQS ApproximateNumberOfMessagesVisible QueueName=SweepFailures.QueueName Maximum 300s >= 1, 1 of 1, " + ok,
 		"sweep-missing":     "AWS/Lambda Invocations FunctionName=Sweep Sum 300s < 1, 3 of 3, breaching",

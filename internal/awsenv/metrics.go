@@ -20,6 +20,7 @@ const (
 	metricOverdue     = "OverdueCursors"
 	metricInterrupted = "EventsInterrupted"
 	metricUnsent      = "EventsUnsent"
+	metricSkipped     = "EventsSkipped"
 )
 
 // metrics counts the outcomes of an invocation. It implements worker.Observer and
@@ -28,6 +29,7 @@ type metrics struct {
 	out emf.Writer
 
 	outcomes [sink.Unsent + 1]atomic.Int64 // events
+	skipped  atomic.Int64
 }
 
 var outcomeMetrics = map[sink.Outcome]string{
@@ -44,6 +46,9 @@ func (m *metrics) AttemptEnded(_ *integration.Integration, v sink.Verdict, event
 	m.outcomes[v.Outcome].Add(int64(events))
 }
 
+// EventsSkipped implements worker.Observer.
+func (m *metrics) EventsSkipped(events int) { m.skipped.Add(int64(events)) }
+
 // flush writes the counts since the last flush, and the given metrics. A function
 // calls it once, before it returns.
 func (m *metrics) flush(more ...emf.Metric) {
@@ -51,6 +56,9 @@ func (m *metrics) flush(more ...emf.Metric) {
 		if n := m.outcomes[outcome].Swap(0); n > 0 {
 			more = append(more, emf.Metric{Name: name, Unit: emf.Count, Value: float64(n)})
 		}
+	}
+	if n := m.skipped.Swap(0); n > 0 {
+		more = append(more, emf.Metric{Name: metricSkipped, Unit: emf.Count, Value: float64(n)})
 	}
 	m.out.Put(more...)
 }

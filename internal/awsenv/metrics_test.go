@@ -65,9 +65,11 @@ func TestFlush(t *testing.T) {
 		m.AttemptEnded(nil, sink.Verdict{Outcome: outcome}, events, time.Second)
 	}
 	m.AttemptEnded(nil, sink.Verdict{Outcome: sink.Delivered}, 2, time.Second)
+	m.EventsSkipped(7)
+	m.EventsSkipped(1)
 	m.flush(emf.Metric{Name: metricOverdue, Unit: emf.Count, Value: 4})
 	// The alarms and the dashboard in infra/ use these names.
-	want := map[string]float64{"EventsDelivered": 7, "EventsRejected": 1, "EventsRetried": 3, "EventsInterrupted": 2, "EventsUnsent": 6, "OverdueCursors": 4}
+	want := map[string]float64{"EventsDelivered": 7, "EventsRejected": 1, "EventsRetried": 3, "EventsInterrupted": 2, "EventsUnsent": 6, "EventsSkipped": 8, "OverdueCursors": 4}
 	if diff := cmp.Diff(want, values(t, &out)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -143,12 +143,13 @@ type step struct {
 	in     *integration.Integration
 	target *worker.Target
 	cursor *handoff.Cursor
-	last   handoff.Cursor // as it was read or last saved
-	notes  []store.Write  // log entries for the next commit
-	until  time.Time      // no call is started from then on
-	ends   time.Time      // when the step's budget is used up
-	place  *Place         // nil if steps are not bounded
-	yields time.Time      // when it ends if others wait for its place
+	last   handoff.Cursor     // as it was read or last saved
+	notes  []store.Write      // log entries for the next commit
+	broken []eventlog.Segment // damaged ones that were read, and that the cursor has not passed
+	until  time.Time          // no call is started from then on
+	ends   time.Time          // when the step's budget is used up
+	place  *Place             // nil if steps are not bounded
+	yields time.Time          // when it ends if others wait for its place
 
 	remembered bool // the SoleOwner has its failed attempt
 
@@ -208,6 +209,7 @@ func (s *step) failed(ctx context.Context, f *worker.Failure) (Next, error) {
 	if stopped {
 		return done, nil
 	}
+	s.noteBroken()
 	if s.remembered = s.mayRemember(); s.remembered {
 		e.SoleOwner.remember(s.cursor, entries)
 		return Next{Wait: s.cursor.DueAt.Sub(e.Now())}, nil
@@ -220,9 +222,10 @@ func (s *step) failed(ctx context.Context, f *worker.Failure) (Next, error) {
 }
 
 // mayRemember reports whether a failed attempt need not be saved at once: it is not
-// the first one, as after a success, and no file's outcome has become known.
+// the first one, as after a success, no file's outcome has become known, and there is
+// nothing else to say in the integration's log.
 func (s *step) mayRemember() bool {
-	return s.engine.SoleOwner != nil && s.cursor.Failures > 1 && s.cursor.Upload == s.last.Upload
+	return s.engine.SoleOwner != nil && s.cursor.Failures > 1 && s.cursor.Upload == s.last.Upload && len(s.notes) == 0
 }
 
 // succeeded ends an outage. The next commit says so in the integration's log.
@@ -249,10 +252,12 @@ func (s *step) read(ctx context.Context, after uint64) ([]eventlog.Segment, erro
 	if s.bounded {
 		for i := range segs {
 			if segs[i].Number > s.bound {
-				return segs[:i], nil
+				segs = segs[:i]
+				break
 			}
 		}
 	}
+	s.foundBroken(segs)
 	return segs, nil
 }
 

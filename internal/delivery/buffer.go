@@ -41,6 +41,9 @@ func (l *live) fill(ctx context.Context) error {
 		if err := l.passTrimmed(ctx, segs); err != nil || len(segs) == 0 {
 			return err
 		}
+		if segs, err = l.beforeBroken(ctx, segs); err != nil || len(segs) == 0 {
+			return err
+		}
 		l.segs = append(l.segs, segs...)
 		l.end.Grow(l.buffered()) // the log may have grown past the end that was announced
 		for _, sub := range l.subscribers {
@@ -48,6 +51,35 @@ func (l *live) fill(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// beforeBroken returns the segments before the first damaged one, or that one once
+// everybody has what is buffered before it. Subscribers that have not passed it are
+// evicted then: their own steps skip it, and say so in their logs.
+func (l *live) beforeBroken(ctx context.Context, segs []eventlog.Segment) ([]eventlog.Segment, error) {
+	first := slices.IndexFunc(segs, func(s eventlog.Segment) bool { return s.Damage != nil })
+	switch {
+	case first < 0:
+		return segs, nil
+	case first > 0:
+		return segs[:first], nil
+	case len(l.segs) > 0:
+		return nil, nil
+	}
+	for id, sub := range l.subscribers {
+		if sub.State().Acked >= segs[0].Number {
+			continue
+		}
+		if err := l.evictOne(ctx, id, leaveReason{}); err != nil {
+			return nil, err
+		}
+	}
+	return segs[:1], nil
+}
+
+// brokenAfter reports whether a damaged segment is buffered after the given one.
+func (l *live) brokenAfter(segment uint64) bool {
+	return slices.ContainsFunc(l.segs, func(s eventlog.Segment) bool { return s.Damage != nil && s.Number > segment })
 }
 
 // unreadable evicts every subscriber if the next segment can never be read: their

@@ -45,11 +45,34 @@ func (e *Engine) complete(ctx context.Context, c *handoff.Cursor, notes []store.
 			in.QuietNotBefore(left, QuietAfter(e.Settings)) // an earlier owner may still have a call in flight
 		}
 		if in.FinishLane(now) {
+			skipped, err := e.skippedSome(ctx, in, notes)
+			if err != nil {
+				return err
+			}
 			writes = append(writes, store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
-				Action: integration.ActionStopped, CreatedAt: now,
-				Reason: "Stopped: the replay is complete. Every event up to " + event.FormatTime(in.EndsAt) + " was delivered.",
+				Action: integration.ActionStopped, CreatedAt: now, Reason: completeReason(in, skipped),
 			}})
 		}
 		return e.Store.Commit(ctx, writes...)
 	})
+}
+
+// skippedSome reports whether an integration's log says that events were skipped, or will
+// with the given writes.
+func (e *Engine) skippedSome(ctx context.Context, in *integration.Integration, notes []store.Write) (bool, error) {
+	entries, err := e.Store.Entries(ctx, store.HistoryOf(in), store.EntriesKept)
+	for _, w := range notes {
+		if add, ok := w.(store.AddEntry); ok {
+			entries = append(entries, add.Entry)
+		}
+	}
+	return slices.ContainsFunc(entries, func(x integration.LogEntry) bool { return x.Action == integration.ActionEventsSkipped }), err
+}
+
+func completeReason(in *integration.Integration, skipped bool) string {
+	until := event.FormatTime(in.EndsAt)
+	if skipped {
+		return "Stopped: the replay is complete. Every event up to " + until + " was delivered, except those that this log says were skipped."
+	}
+	return "Stopped: the replay is complete. Every event up to " + until + " was delivered."
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
@@ -35,6 +36,12 @@ func (l *live) subscribe(ctx context.Context, member handoff.Subscriber) error {
 		if target, err = e.Registry.Target(ctx, in); err != nil {
 			return l.leaveUnopened(ctx, member, in, start, err)
 		}
+	}
+	if l.brokenAfter(start.Offset.Segment) {
+		if _, err := l.leave(ctx, member, target.Integration, start, leaveReason{}); !errors.Is(err, errNotLive) {
+			return err
+		}
+		return nil
 	}
 	calls, cancel := l.calls()
 	w := e.newWorker(calls, target, l.partition.Lane, worker.Job{Start: start, Changed: l.signal, Stop: l.stop})

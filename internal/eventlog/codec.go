@@ -26,6 +26,9 @@ import (
 //	  bytes    the body
 //	uint32   CRC-32C of all that, little endian
 //
+// Every later version must end with such a checksum, so that an older release does not
+// take it for damaged.
+//
 // The texts are contiguous so that decoding allocates one string for all of them. The
 // tenant is not stored: it is part of the key.
 const codecVersion = 1
@@ -85,22 +88,26 @@ func appendChecksum(dst []byte, start int) []byte {
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
-var errShort = errors.New("it ends too early")
+// ErrDamaged is in the errors of DecodeSegment for data that nothing can decode.
+var ErrDamaged = errors.New("the data is damaged")
+
+var errShort = fmt.Errorf("%w: it ends too early", ErrDamaged)
 
 // DecodeSegment returns the events that AppendSegment encoded, as events of the given
 // tenant. Their bodies alias data, which must not be modified afterwards. It returns an
-// error if any byte of data was changed.
+// ErrDamaged if any byte of data was changed, and another error if a later release wrote
+// it, in a version that this one does not read: that one can.
 func DecodeSegment(tenant string, data []byte) ([]event.Event, error) {
 	if len(data) < 1+checksumSize {
 		return nil, fmt.Errorf("decode a segment of %d bytes: %w", len(data), errShort)
 	}
-	if data[0] != codecVersion {
-		return nil, fmt.Errorf("decode a segment: its version is %d; this release reads version %d", data[0], codecVersion)
-	}
 	content := data[:len(data)-checksumSize]
 	want := binary.LittleEndian.Uint32(data[len(content):])
 	if got := crc32.Checksum(content, castagnoli); got != want {
-		return nil, fmt.Errorf("decode a segment: it is damaged: its checksum is %08x, want %08x", got, want)
+		return nil, fmt.Errorf("decode a segment: %w: its checksum is %08x, want %08x", ErrDamaged, got, want)
+	}
+	if data[0] != codecVersion { // and the data is as it was written
+		return nil, fmt.Errorf("decode a segment: its version is %d; this release reads version %d", data[0], codecVersion)
 	}
 	d := decoder{rest: content[1:]}
 	events := d.events(tenant)
@@ -138,7 +145,7 @@ func (d *decoder) events(tenant string) []event.Event {
 		}
 	}
 	if len(d.rest)+len(d.texts) > 0 {
-		d.err = fmt.Errorf("it has %d extra bytes", len(d.rest)+len(d.texts))
+		d.err = fmt.Errorf("%w: it has %d extra bytes", ErrDamaged, len(d.rest)+len(d.texts))
 	}
 	return events
 }

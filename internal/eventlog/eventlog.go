@@ -15,7 +15,16 @@ import (
 // shared.
 type Segment struct {
 	Number uint64
-	Events []event.Event // at least one
+	Events []event.Event // at least one, unless it is damaged
+	Damage *Damage       // nil if it could be read
+}
+
+// Damage describes a segment whose stored events can never be read, whoever tries: its
+// bytes have changed, or are gone. What it says was stored apart from the events.
+type Damage struct {
+	Err         error     // what is wrong with the stored bytes, for the operator
+	Events      int       // how many there were
+	First, Last time.Time // when they were published; the first may be the same as the last
 }
 
 // Bytes returns the total size of the events' bodies.
@@ -52,6 +61,10 @@ type Log interface {
 	// to about maxBytes of bodies, but at least one if there is one. If the segments
 	// right after the given one are past the retention, it starts with the first
 	// retained one; the caller sees the gap in the numbers.
+	//
+	// A segment whose events can never be read has no events and a Damage; the
+	// others are returned as ever. After any other failure Read returns the segments
+	// before it, and the error only if there are none.
 	Read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]Segment, error)
 
 	// End returns the number of the last segment, 0 for none. It counts every append

@@ -25,6 +25,7 @@ type metrics struct {
 	inFlight       prometheus.Gauge
 	events         *prometheus.CounterVec
 	attemptSeconds *prometheus.HistogramVec
+	skipped        prometheus.Counter
 }
 
 var attemptBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
@@ -51,8 +52,11 @@ func newMetrics(lags func(context.Context) ([]lag, error), integrations int, p p
 			Name: "sluice_attempt_seconds", Help: "Duration of an attempt, a call or a file, by sink.", Buckets: attemptBuckets,
 		},
 			[]string{"sink"}),
+		skipped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sluice_events_skipped_total", Help: "Events that integrations passed undelivered, because the stored bytes can never be read.",
+		}),
 	}
-	m.registry.MustRegister(m.published, m.publishSeconds, m.inFlight, m.events, m.attemptSeconds,
+	m.registry.MustRegister(m.published, m.publishSeconds, m.inFlight, m.events, m.attemptSeconds, m.skipped,
 		&lagCollector{lags: lags, most: integrations}, p, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -82,6 +86,9 @@ func (m *metrics) AttemptEnded(in *integration.Integration, v sink.Verdict, even
 	m.events.WithLabelValues(sink, v.Outcome.String()).Add(float64(events))
 	m.attemptSeconds.WithLabelValues(sink).Observe(took.Seconds())
 }
+
+// EventsSkipped implements worker.Observer.
+func (m *metrics) EventsSkipped(events int) { m.skipped.Add(float64(events)) }
 
 // publisher is a publish.Service with quotas that records metrics.
 type publisher struct {

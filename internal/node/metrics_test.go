@@ -79,6 +79,7 @@ func TestNamesOfMetrics(t *testing.T) {
 			`sluice_events_attempted_total{outcome="retry",sink="webhook"} 1`,
 			`# TYPE sluice_events_published_total counter`,
 			`sluice_events_published_total 5`,
+			`# TYPE sluice_events_skipped_total counter`, `sluice_events_skipped_total 0`,
 			`# TYPE sluice_in_flight gauge`,
 			`sluice_in_flight 1`,
 			`# TYPE sluice_integrations_lagging gauge`,
@@ -127,6 +128,7 @@ func TestMetricsWithoutLags(t *testing.T) {
 	got = slices.DeleteFunc(got, func(line string) bool { return strings.Contains(line, "sluice_places_") })
 	want := []string{
 		`# TYPE sluice_events_published_total counter`, `sluice_events_published_total 5`,
+		`# TYPE sluice_events_skipped_total counter`, `sluice_events_skipped_total 0`,
 		`# TYPE sluice_in_flight gauge`, `sluice_in_flight 0`,
 		`# TYPE sluice_publish_seconds histogram`, `sluice_publish_seconds_sum 0`, `sluice_publish_seconds_count 0`,
 	}

@@ -11,9 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // wholeCheckBytes is the maximum size, in bytes, up to which all of a database is
@@ -177,8 +174,7 @@ func checkOrigin(ctx context.Context, db *sql.DB, path string) error {
 }
 
 func checkFailed(path string, err error) error {
-	e, ok := errors.AsType[*sqlite.Error](err)
-	if ok && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB) {
+	if Corrupt(err) {
 		return damagedError(path, err.Error())
 	}
 	return fmt.Errorf("the database %s cannot be checked: %w", path, err)

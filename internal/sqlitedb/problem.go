@@ -38,6 +38,12 @@ func (db *DB) Problem(err error) error {
 	}
 }
 
+// Corrupt reports whether an error of the database says that its file is damaged.
+func Corrupt(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB)
+}
+
 func ended(err error) error {
 	if problem.CodeOf(err) == problem.Unavailable {
 		return err

@@ -49,14 +49,14 @@ func (w *window) last() uint64 {
 }
 
 // add buffers a segment. It ignores segments it already has. After a gap in the
-// numbers, where segments were trimmed or delivered by another process, it drops
-// the states that it knows of events in the gap.
+// numbers, where segments were trimmed or delivered by another process, and at a damaged
+// segment, it drops the states that it knows: they are of events that are not there.
 func (w *window) add(seg eventlog.Segment) {
 	if seg.Number <= w.last() {
 		return
 	}
 	b := &bufferedSegment{Segment: seg, states: make([]int, len(seg.Events))}
-	if seg.Number == w.last()+1 {
+	if seg.Number == w.last()+1 && seg.Damage == nil {
 		w.restore(b)
 	} else {
 		w.start = handoff.AckState{}
@@ -169,8 +169,8 @@ func (w *window) ackState() handoff.AckState {
 	}
 	s.Ahead = append(s.Ahead, states[s.Offset.Index:]...)
 	for i, b := range w.buffered[1:] {
-		if b.Number != w.buffered[i].Number+1 {
-			break // states count from the offset, so a gap ends them
+		if b.Number != w.buffered[i].Number+1 || b.Damage != nil {
+			break // states count from the offset, so a gap ends them, and a segment without its events
 		}
 		s.Ahead = append(s.Ahead, b.states...)
 	}

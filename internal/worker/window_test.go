@@ -294,3 +294,49 @@ func TestTakeAfterDrop(t *testing.T) {
 		t.Errorf("next is %+v, %v, want 2b", i, ok)
 	}
 }
+
+// The states of events count from the offset. If their segment cannot be read any more,
+// they are not taken for those of the events after it; and if it is read after all later,
+// as from a restored file, the states behind it are not taken for its own.
+func TestWindowForgetsStatesAtADamagedSegment(t *testing.T) {
+	seg := func(number uint64) eventlog.Segment {
+		s := eventlog.Segment{Number: number}
+		for i := range 3 {
+			s.Events = append(s.Events, event.Event{ID: fmt.Sprintf("%d-%d", number, i), Name: "order.created"})
+		}
+		return s
+	}
+	broken := eventlog.Segment{Number: 2, Damage: &eventlog.Damage{Events: 3}}
+	toSend := func(w *window) (n int) {
+		for {
+			if _, ok := w.take(); !ok {
+				return n
+			}
+			n++
+		}
+	}
+
+	w := newWindow(wanted, handoff.AckState{Offset: handoff.Offset{Segment: 1, Index: 1}, Ahead: []int{0, handoff.Acked}})
+	w.add(broken)
+	w.add(seg(3))
+	if n := toSend(w); n != 3 || w.ackState().Offset.Segment != 2 {
+		t.Errorf("%d of 3 events after it are sent, from %+v", n, w.ackState())
+	}
+
+	w = newWindow(wanted, handoff.AckState{})
+	w.add(seg(1))
+	w.add(broken)
+	w.add(seg(3))
+	for range 3 {
+		w.take()
+	}
+	last, _ := w.take()
+	w.ack(last) // the first of segment 3
+	again := newWindow(wanted, w.ackState())
+	for n := range uint64(3) {
+		again.add(seg(n + 1))
+	}
+	if n := toSend(again); n != 9 {
+		t.Errorf("%d of 9 events are sent once segment 2 can be read", n)
+	}
+}

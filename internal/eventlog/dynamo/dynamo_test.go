@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/eventlog/logtest"
@@ -46,6 +48,19 @@ func (l *restarted) trim(ctx context.Context, before time.Time) error {
 	return nil
 }
 
+// damage changes a byte of a segment. It restarts with empty caches.
+func (l *restarted) damage(t *testing.T, p event.Partition, number uint64) {
+	t.Helper()
+	items := l.rig.items(p)
+	it := items[number-1]
+	it.Data[len(it.Data)/2] ^= 1
+	_, err := l.rig.options.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &l.rig.options.Table, Item: encoded(t, &it)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Log = l.rig.process()
+}
+
 func TestLog(t *testing.T) {
 	logtest.Run(t, func(t *testing.T, now func() time.Time) logtest.Harness {
 		t.Parallel()
@@ -53,7 +68,7 @@ func TestLog(t *testing.T) {
 		r.set(now())
 		r.options.Now = now
 		l := &restarted{Log: r.process(), rig: r}
-		return logtest.Harness{Log: l, Trim: l.trim, Margin: r.options.Margin}
+		return logtest.Harness{Log: l, Trim: l.trim, Damage: l.damage, Margin: r.options.Margin}
 	})
 }
 
@@ -87,7 +102,7 @@ func TestLogOfManyProcesses(t *testing.T) {
 		r := newRig(t)
 		r.set(now())
 		r.options.Now = now
-		trim := (&restarted{Log: r.process(), rig: r}).trim
-		return logtest.Harness{Log: each{r}, Trim: trim, Margin: r.options.Margin}
+		l := &restarted{Log: r.process(), rig: r}
+		return logtest.Harness{Log: each{r}, Trim: l.trim, Damage: l.damage, Margin: r.options.Margin}
 	})
 }

@@ -3,7 +3,9 @@ package dynamo
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -25,8 +27,8 @@ func (l *Log) putObject(ctx context.Context, key string, data []byte) error {
 	return awserror.Problem(err, toWrite)
 }
 
-// segments returns the segments of the items, up to the first that fails. Those before
-// it can be delivered. It returns an error only if the first item fails.
+// segments returns the segments of the items, up to the first that cannot be read for
+// now. Those before it can be delivered. It returns an error only if that is the first.
 func (l *Log) segments(ctx context.Context, p event.Partition, items []item) ([]eventlog.Segment, error) {
 	segments := make([]eventlog.Segment, len(items))
 	errs := make([]error, len(items))
@@ -49,20 +51,28 @@ func (l *Log) segments(ctx context.Context, p event.Partition, items []item) ([]
 	}
 	_ = fetches.Wait() // their errors are in errs
 	for i, err := range errs {
-		if err != nil && i == 0 {
+		switch {
+		case errors.Is(err, eventlog.ErrDamaged):
+			segments[i].Events, segments[i].Damage = nil, items[i].damage(err)
+		case err != nil && i == 0:
 			return nil, err
-		}
-		if err != nil {
+		case err != nil:
 			return segments[:i], nil
 		}
 	}
 	return segments, nil
 }
 
+// damage describes the item after an error of its events.
+func (it *item) damage(err error) *eventlog.Damage {
+	last := time.UnixMilli(it.Last).UTC() // up to this segment: no event of it is later
+	return &eventlog.Damage{Err: err, Events: it.Count, First: time.UnixMilli(it.First).UTC(), Last: last}
+}
+
 func (l *Log) object(ctx context.Context, p event.Partition, it *item) ([]byte, error) {
 	out, err := l.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &l.Bucket, Key: &it.Object})
 	if code := awserror.Code(err); code == "NoSuchKey" || code == "NotFound" {
-		return nil, problem.Wrap(err, problem.Internal, "segment %d in lane %d of tenant %q is lost: its object %s is not in the bucket %s",
+		return nil, problem.Wrap(errors.Join(eventlog.ErrDamaged, err), problem.Internal, "segment %d in lane %d of tenant %q is lost: its object %s is not in the bucket %s",
 			it.number(), p.Lane, p.Tenant, it.Object, l.Bucket)
 	}
 	if err != nil {
@@ -86,6 +96,9 @@ func decoded(p event.Partition, it *item, data []byte) ([]event.Event, error) {
 	if err == nil && len(events) == it.Count {
 		return events, nil
 	}
-	return nil, problem.Wrap(err, problem.Internal, "segment %d in lane %d of tenant %q is damaged: it should have %d events and has %d",
+	if err == nil {
+		err = eventlog.ErrDamaged
+	}
+	return nil, problem.Wrap(err, problem.Internal, "segment %d in lane %d of tenant %q should have %d events, of which %d can be decoded",
 		it.number(), p.Lane, p.Tenant, it.Count, len(events))
 }

@@ -57,7 +57,7 @@ func unpack(tenant string, packed []byte) ([]event.Event, error) {
 	}
 	data, err := dec.DecodeAll(packed, nil)
 	if err != nil {
-		return nil, fmt.Errorf("decompress a segment of %d bytes: %w", len(packed), err)
+		return nil, fmt.Errorf("decompress a segment of %d bytes: %w: %w", len(packed), eventlog.ErrDamaged, err)
 	}
 	return eventlog.DecodeSegment(tenant, data)
 }

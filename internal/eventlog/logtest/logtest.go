@@ -23,6 +23,9 @@ type Harness struct {
 	// Trim deletes the segments whose events are all older than the given time. If it is
 	// nil, the tests that need it are skipped.
 	Trim func(ctx context.Context, before time.Time) error
+	// Damage changes a byte of a stored segment, and makes the log forget what it keeps
+	// in memory.
+	Damage func(t *testing.T, p event.Partition, number uint64)
 	// Margin is by how much the log's results by time may err on the safe side, 0 if
 	// they are exact.
 	Margin time.Duration

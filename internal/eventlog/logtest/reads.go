@@ -90,6 +90,38 @@ var reads = map[string]test{
 		endIs(t, h, other, 1)
 		equal(t, "the other lane", numbers(readAfter(t, h, other, 0, 1<<20)), []uint64{1})
 	},
+	"a segment that can never be read is damaged, and the others are as they were": func(t *testing.T, h Harness, _ *Clock) {
+		for i := range 5 {
+			add(t, h, part, events(10*i, 2))
+		}
+		damaged := map[uint64]bool{2: true, 5: true}
+		for n := range damaged {
+			h.Damage(t, part, n)
+		}
+		endIs(t, h, part, 5)
+		for _, maxBytes := range []int{0, 1 << 20} {
+			next := uint64(1)
+			for next <= 5 {
+				for _, s := range readAfter(t, h, part, next-1, maxBytes) {
+					if s.Number != next {
+						t.Fatalf("got segment %d, want %d", s.Number, next)
+					}
+					first := int(next-1) * 10
+					if want := events(first, 2); damaged[next] {
+						isDamaged(t, s, want)
+					} else {
+						equal(t, "segment", s, eventlog.Segment{Number: next, Events: want})
+					}
+					next++
+				}
+			}
+		}
+		if got, err := h.Log.Seek(t.Context(), part, base.Add(12*time.Millisecond)); err != nil || got > 2 || h.Margin == 0 && got != 2 {
+			t.Errorf("Seek beyond a damaged one: got %d, %v", got, err)
+		}
+		add(t, h, part, events(50, 1))
+		equal(t, "appended after it", numbers(readAfter(t, h, part, 5, 1<<20)), []uint64{6})
+	},
 	"a segment with one event within the retention is kept whole": func(t *testing.T, h Harness, clock *Clock) {
 		want := []event.Event{anEvent(part, 0, base.Add(-time.Hour)), anEvent(part, 1, base)}
 		add(t, h, part, want)
@@ -99,4 +131,15 @@ var reads = map[string]test{
 		equal(t, "segments", numbers(got), []uint64{1, 2})
 		equal(t, "events", got[0].Events, want)
 	},
+}
+
+// isDamaged checks a segment whose events can never be read.
+func isDamaged(t *testing.T, s eventlog.Segment, events []event.Event) {
+	t.Helper()
+	if len(s.Events) > 0 || s.Damage == nil || s.Damage.Err == nil {
+		t.Fatalf("segment %d has %d events and the damage %+v", s.Number, len(s.Events), s.Damage)
+	}
+	d := *s.Damage
+	d.Err = nil
+	equal(t, "damage", d, eventlog.Damage{Events: len(events), First: events[0].PublishedAt, Last: events[len(events)-1].PublishedAt})
 }

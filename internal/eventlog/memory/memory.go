@@ -104,6 +104,25 @@ func (l *Log) Trim(before time.Time) {
 	}
 }
 
+// Damage makes a segment one that can never be read.
+func (l *Log) Damage(p event.Partition, number uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	part := l.partition(p)
+	seg := &part.segments[number-part.trimmed-1]
+	d := &eventlog.Damage{Err: problem.New(problem.Internal, "segment %d is damaged", number), Events: len(seg.Events)}
+	for i := range seg.Events {
+		at := seg.Events[i].PublishedAt
+		if i == 0 || at.Before(d.First) {
+			d.First = at
+		}
+		if at.After(d.Last) {
+			d.Last = at
+		}
+	}
+	seg.Damage = d
+}
+
 // Read implements eventlog.Log.
 func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]eventlog.Segment, error) {
 	if err := l.lock(ctx); err != nil {
@@ -120,7 +139,13 @@ func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxByte
 		size += rest[n].Bytes()
 		n++
 	}
-	return slices.Clone(rest[:n]), nil
+	segments := slices.Clone(rest[:n])
+	for i := range segments {
+		if segments[i].Damage != nil {
+			segments[i].Events = nil
+		}
+	}
+	return segments, nil
 }
 
 // End implements eventlog.Log.

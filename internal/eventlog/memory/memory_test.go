@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog/logtest"
 	"github.com/sluicehq/sluice/internal/eventlog/memory"
 )
@@ -13,7 +14,8 @@ func TestLog(t *testing.T) {
 	logtest.Run(t, func(_ *testing.T, now func() time.Time) logtest.Harness {
 		log := memory.New(now)
 		trim := func(_ context.Context, before time.Time) error { log.Trim(before); return nil }
-		return logtest.Harness{Log: log, Trim: trim}
+		damage := func(_ *testing.T, p event.Partition, number uint64) { log.Damage(p, number) }
+		return logtest.Harness{Log: log, Trim: trim, Damage: damage}
 	})
 }
 

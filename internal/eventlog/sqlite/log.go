@@ -217,5 +217,5 @@ func (l *Log) finishChange(c *change, err error) {
 }
 
 func damaged(p event.Partition, number uint64, err error) error {
-	return problem.Wrap(err, problem.Internal, "segment %d in lane %d of tenant %q is damaged", number, p.Lane, p.Tenant)
+	return problem.Wrap(err, problem.Internal, "segment %d in lane %d of tenant %q cannot be decoded", number, p.Lane, p.Tenant)
 }

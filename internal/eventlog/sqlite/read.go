@@ -2,9 +2,11 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
 // Read implements eventlog.Log. It may exceed maxBytes by the last segment.
@@ -16,29 +18,60 @@ func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxByte
 	if segments != nil || after >= s.end {
 		return segments, nil
 	}
-	rows, err := l.db.Query(ctx, "SELECT id, data FROM segments WHERE id > ? AND id <= ? AND length(data) > 0 ORDER BY id",
+	segments, err := l.fromDisk(ctx, p, s, after, maxBytes)
+	switch {
+	case len(segments) > 0:
+		return segments, nil // the next read has the error
+	case sqlitedb.Corrupt(err):
+		return l.unreadable(ctx, p, s, after, err)
+	}
+	return nil, err
+}
+
+// unreadable returns the segment after the given number as damaged, if the database can
+// read its row but not its events. Otherwise more than that segment is damaged, and the
+// result is err.
+func (l *Log) unreadable(ctx context.Context, p event.Partition, s state, after uint64, err error) ([]eventlog.Segment, error) {
+	var row, first, last int64
+	var count int
+	found, failed := l.db.QueryRow(ctx, "SELECT id, events, first_ms, last_ms FROM segments WHERE id > ? AND id <= ? AND length(data) > 0 ORDER BY id LIMIT 1",
+		[]any{s.rowOf(after), s.rowOf(s.end)}, &row, &count, &first, &last)
+	if !found || failed != nil {
+		return nil, err
+	}
+	seg := eventlog.Segment{Number: numberOf(row)}
+	seg.Damage = &eventlog.Damage{Err: damaged(p, seg.Number, err), Events: count, First: timeOf(first), Last: timeOf(last)}
+	return []eventlog.Segment{seg}, nil
+}
+
+// fromDisk returns the segments after the given number, up to the first that cannot be
+// read for now, and its error.
+func (l *Log) fromDisk(ctx context.Context, p event.Partition, s state, after uint64, maxBytes int) (segments []eventlog.Segment, err error) {
+	rows, err := l.db.Query(ctx, "SELECT id, data, events, first_ms, last_ms FROM segments WHERE id > ? AND id <= ? AND length(data) > 0 ORDER BY id",
 		s.rowOf(after), s.rowOf(s.end))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for size := 0; (size == 0 || size < maxBytes) && rows.Next(); {
-		var row int64
+		var row, first, last int64
 		var data []byte
-		if err := rows.Scan(&row, &data); err != nil {
-			return nil, l.db.Problem(err)
+		var count int
+		if err := rows.Scan(&row, &data, &count, &first, &last); err != nil {
+			return segments, l.db.Problem(err)
 		}
-		events, err := eventlog.DecodeSegment(p.Tenant, data)
-		if err != nil {
-			return nil, damaged(p, numberOf(row), err)
+		seg := eventlog.Segment{Number: numberOf(row)}
+		seg.Events, err = eventlog.DecodeSegment(p.Tenant, data)
+		switch {
+		case errors.Is(err, eventlog.ErrDamaged):
+			seg.Damage = &eventlog.Damage{Err: damaged(p, seg.Number, err), Events: count, First: timeOf(first), Last: timeOf(last)}
+		case err != nil:
+			return segments, damaged(p, seg.Number, err)
 		}
-		segments = append(segments, eventlog.Segment{Number: numberOf(row), Events: events})
-		size += max(segments[len(segments)-1].Bytes(), 1)
+		segments = append(segments, seg)
+		size += max(seg.Bytes(), 1)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, l.db.Problem(err)
-	}
-	return segments, nil
+	return segments, l.db.Problem(rows.Err())
 }
 
 // inMemory returns the state of a partition, and the segments after the given number if

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog/logtest"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
@@ -28,7 +29,48 @@ func open(t testing.TB, dir string, now func() time.Time) (*Log, *sqlitedb.DB) {
 }
 
 func harness(l *Log) logtest.Harness {
-	return logtest.Harness{Log: l, Trim: func(ctx context.Context, before time.Time) error { _, err := l.Trim(ctx, before); return err }}
+	return logtest.Harness{
+		Log:    l,
+		Trim:   func(ctx context.Context, before time.Time) error { _, err := l.Trim(ctx, before); return err },
+		Damage: l.damage,
+	}
+}
+
+// damage changes a byte in the middle of a stored segment.
+func (l *Log) damage(t *testing.T, p event.Partition, number uint64) {
+	t.Helper()
+	l.rewrite(t, p, number, func(data []byte) { data[len(data)/2] ^= 1 })
+}
+
+// rewrite changes the bytes of a stored segment, and forgets what is in memory.
+func (l *Log) rewrite(t *testing.T, p event.Partition, number uint64, change func(data []byte)) {
+	t.Helper()
+	done := make(chan error, 1)
+	op := &sqlitedb.Op{
+		Turn: sqlitedb.Turn{Tenant: p.Tenant},
+		Run: func(tx *sqlitedb.Tx) error {
+			s, _ := l.committed(p)
+			var data []byte
+			if _, err := tx.QueryRow("SELECT data FROM segments WHERE id = ?", []any{s.rowOf(number)}, &data); err != nil {
+				return err
+			}
+			change(data)
+			_, err := tx.Exec("UPDATE segments SET data = ? WHERE id = ?", data, s.rowOf(number))
+			return err
+		},
+		Done: func(err error) { done <- err },
+	}
+	if err := l.db.Submit(t.Context(), op); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, part := range l.partitions {
+		part.recent = nil
+	}
 }
 
 func TestLog(t *testing.T) {

@@ -2,9 +2,13 @@ package sqlite
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,29 +30,98 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-func TestDamagedSegmentIsAnErrorAndNotAnEvent(t *testing.T) {
+// damagedOnDisk returns a log of three segments, the second of which was changed in the
+// file, before the log was opened or after it.
+func damagedOnDisk(t *testing.T, payload string, after bool, change func(page []byte)) *Log {
+	t.Helper()
 	dir := t.TempDir()
 	l, db := open(t, dir, fixed(base))
 	publish(t, l, "a", drafts(0, 1, 100))
-	publish(t, l, "a", []event.Draft{{ID: idOf(1), Name: "order.created", Payload: []byte(`{"needle":"haystack"}`)}})
+	publish(t, l, "a", []event.Draft{{ID: idOf(1), Name: "order.created", Payload: []byte(payload)}})
 	publish(t, l, "a", drafts(2, 1, 100))
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "sluice.db")
 	data, err := os.ReadFile(path)
-	if err != nil || !bytes.Contains(data, []byte("haystack")) {
+	at := bytes.Index(data, []byte("haystack"))
+	if err != nil || at < 0 {
 		t.Fatalf("the event is not in the file: %v", err)
 	}
-	if err := os.WriteFile(path, bytes.Replace(data, []byte("haystack"), []byte("hayrides"), 1), 0o600); err != nil {
+	if after {
+		l, _ = open(t, dir, fixed(base))
+	}
+	const page = 4 << 10
+	from := at / page * page
+	change(data[from:][:page])
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
 		t.Fatal(err)
 	}
-	l, _ = open(t, dir, fixed(base))
-	if got, err := l.Read(t.Context(), event.Partition{Tenant: "a"}, 1, 1); problem.CodeOf(err) != problem.Internal {
-		t.Errorf("got %v, %v, want an internal error", got, err)
+	defer f.Close()
+	if _, err := f.WriteAt(data[from:][:page], int64(from)); err != nil {
+		t.Fatal(err)
 	}
-	if got, err := l.Read(t.Context(), event.Partition{Tenant: "a"}, 2, 1); err != nil || len(got) != 1 {
-		t.Errorf("the segment after it: %v, %v", got, err)
+	if !after {
+		l, _ = open(t, dir, fixed(base))
+	}
+	return l
+}
+
+// A file that was changed behind SQLite's back costs the segment whose bytes are not what
+// was written, or that SQLite itself cannot read, and no other.
+func TestADamagedFileCostsOneSegment(t *testing.T) {
+	for name, c := range map[string]struct {
+		payload string
+		after   bool // a start refuses a file that SQLite cannot read, unless it is large
+		change  func(page []byte)
+	}{
+		"a few bytes are others": {`{"needle":"haystack"}`, false, func(page []byte) {
+			copy(page[bytes.Index(page, []byte("haystack")):], "hayrides")
+		}},
+		"a page is empty": {`{"needle":"` + strings.Repeat("haystack", 2000) + `"}`, true, func(page []byte) { clear(page) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := damagedOnDisk(t, c.payload, c.after, c.change)
+			var good, bad []uint64
+			for after := uint64(0); after < 3; {
+				segments, err := l.Read(t.Context(), event.Partition{Tenant: "a"}, after, 1)
+				if err != nil || len(segments) == 0 {
+					t.Fatalf("after %d: %d segments, %v", after, len(segments), err)
+				}
+				for _, s := range segments {
+					if after = s.Number; s.Damage == nil && len(s.Events) == 1 {
+						good = append(good, s.Number)
+					} else if d := s.Damage; d != nil && d.Events == 1 && d.First.Equal(base) && d.Last.Equal(base) {
+						bad = append(bad, s.Number)
+					}
+				}
+			}
+			if !slices.Equal(good, []uint64{1, 3}) || !slices.Equal(bad, []uint64{2}) {
+				t.Errorf("readable are %v, damaged %v", good, bad)
+			}
+		})
+	}
+}
+
+// A segment that a later release wrote is not damaged, but an error: that release can
+// read it, so it must not be skipped. What is before it is read.
+func TestASegmentOfALaterReleaseIsNotSkipped(t *testing.T) {
+	l, _ := open(t, t.TempDir(), fixed(base))
+	for i := range 3 {
+		publish(t, l, "a", drafts(i, 1, 100))
+	}
+	p := event.Partition{Tenant: "a"}
+	l.rewrite(t, p, 2, func(data []byte) {
+		data[0]++
+		content := data[:len(data)-4]
+		binary.LittleEndian.PutUint32(data[len(content):], crc32.Checksum(content, crc32.MakeTable(crc32.Castagnoli)))
+	})
+	if got, err := l.Read(t.Context(), p, 0, 1<<20); err != nil || len(got) != 1 {
+		t.Errorf("before it: %v, %v", got, err)
+	}
+	if got, err := l.Read(t.Context(), p, 1, 1<<20); problem.CodeOf(err) != problem.Internal || got != nil {
+		t.Errorf("got %v, %v, want an error", got, err)
 	}
 }
 
