@@ -13,6 +13,7 @@ import (
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/store"
 )
 
 // skips counts the events that were skipped, and no attempts.
@@ -182,4 +183,150 @@ func TestABrokenSegmentBehindAFailureIsSaidOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The commit that moves a cursor past a damaged segment is the one that says so: if the
+// process stops at any moment, neither is there without the other.
+func TestABrokenSegmentIsSaidInTheCommitThatPassesIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		spec   func(id string) integration.Spec
+		budget time.Duration // of a step
+		sole   bool
+	}{
+		"a node's steps":          {hookSpec, 0, true},
+		"a node's short steps":    {hookSpec, time.Millisecond, true},
+		"leased steps":            {hookSpec, 0, false},
+		"short leased steps":      {hookSpec, time.Millisecond, false},
+		"files":                   {bucketSpec, 0, true},
+		"files in short steps":    {bucketSpec, time.Millisecond, true},
+		"files under a lease":     {bucketSpec, 0, false},
+		"files that find nothing": {filteredBucket, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, true, nil)
+				r.engine.BatchBytes, r.engine.StepBudget = 1, c.budget
+				r.engine.Log = slowLog{r.engine.Log, 100 * time.Millisecond}
+				if !c.sole {
+					r.engine.SoleOwner = nil
+				}
+				r.answer(takes(700*time.Millisecond, delivered))
+				spec := c.spec("a")
+				spec.StartsAt = time.Now().UTC().Truncate(time.Millisecond)
+				_, from, to := r.broken()
+				r.unseen(100, "order.created")
+				var passed, said atomic.Bool
+				r.screen(func(writes []store.Write) error {
+					for _, w := range writes {
+						switch w := w.(type) {
+						case store.AddEntry:
+							said.Store(said.Load() || w.Entry.Action == integration.ActionEventsSkipped)
+						case store.PutCursor:
+							passed.Store(passed.Load() || w.Cursor.Offset.Segment >= 2)
+						}
+					}
+					if passed.Load() != said.Load() {
+						t.Errorf("a commit has passed the segment: %v, and has said so: %v", passed.Load(), said.Load())
+					}
+					return nil
+				})
+				r.register(spec)
+				time.Sleep(time.Hour)
+				r.wantSkipped("a", from, to)
+			})
+		})
+	}
+}
+
+func filteredBucket(id string) integration.Spec {
+	spec := bucketSpec(id)
+	spec.Filter = integration.FilterSpec{Names: []string{"item.created"}}
+	return spec
+}
+
+// A segment may be damaged while the receiver of its events fails. The attempts of an
+// outage are saved late, and what must be said is not forgotten with them.
+func TestASegmentThatBreaksInAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, nil)
+		r.engine.Observer = &skips{}
+		r.register(hookSpec("a"))
+		time.Sleep(time.Second)
+		r.answer(takes(0, busy))
+		from := event.FormatTime(time.Now())
+		r.publish(1)
+		ids := r.publish(1)
+		time.Sleep(time.Hour)
+		r.w.log.Damage(partition, 1)
+		time.Sleep(time.Hour)
+		if err := r.engine.SaveAttempts(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.crash() // what was not saved is forgotten
+		r = r.restart()
+		r.answer(takes(0, delivered))
+		time.Sleep(time.Hour)
+		if e := r.entries("a", integration.ActionEventsSkipped); len(e) != 1 || !strings.Contains(e[0].Reason, "1 event that was published at "+from[:19]) {
+			t.Errorf("log: %+v", e)
+		}
+		r.wantOnce("a", ids[:0])
+		if got := times(r.got()); got[ids[0]] == 0 {
+			t.Errorf("the event after it did not arrive: %v", got)
+		}
+	})
+}
+
+// An integration that joins live delivery while its loop passes a damaged segment for the
+// others, and that has not passed it, is sent back to its cursor, which says what it skips.
+func TestJoiningBeforeABrokenSegment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		r := newRig(t, true, nil)
+		joins := func() error {
+			state, err := r.w.records.Partition(ctx, partition)
+			if err != nil {
+				return err
+			}
+			c := r.cursor("late")
+			c.AckState = handoff.AckState{Offset: handoff.Offset{Segment: 1}}
+			if !handoff.Join(state, c, handoff.Deliver, 0, time.Time{}, time.Now()) {
+				t.Error("it cannot join")
+			}
+			return r.w.records.Commit(ctx, store.PutPartition{State: state}, store.PutCursor{Cursor: c})
+		}
+		joined := false
+		r.screen(func(writes []store.Write) error {
+			put, leaves := writes[0].(store.PutCursor)
+			if joined || !leaves || put.Cursor.Key.Integration != "fast" || put.Cursor.State != handoff.Scheduled || put.Cursor.Offset.Segment != 1 {
+				return nil
+			}
+			if joined = true; joins() != nil {
+				t.Error("it did not join")
+			}
+			return store.ErrConflict
+		})
+		r.register(hookSpec("fast"))
+		time.Sleep(time.Second)
+		schedule := r.life.Schedule
+		r.life.Schedule = func(...handoff.Key) {} // it waits before its first step
+		r.register(hookSpec("late"))
+		r.life.Schedule = schedule
+		ids, from, to := r.broken()
+		end, err := r.w.log.End(ctx, partition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.engine.DeliverLive(ctx, partition, delivery.NewLogEnd(end)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if !joined {
+			t.Fatal("nobody joined meanwhile")
+		}
+		r.wantOnce("fast", ids)
+		r.wantOnce("late", ids[2:])
+		for _, id := range []string{"fast", "late"} {
+			r.wantSkipped(id, from, to)
+		}
+	})
 }

@@ -53,9 +53,9 @@ func (l *live) fill(ctx context.Context) error {
 	return nil
 }
 
-// beforeBroken returns the segments before the first damaged one, or that one once
-// everybody has what is buffered before it. Subscribers that have not passed it are
-// evicted then: their own steps skip it, and say so in their logs.
+// beforeBroken returns the segments before the first damaged one. If that is the next, it
+// evicts the subscribers that have not passed it, and returns it: their own steps skip it,
+// and say so in their logs.
 func (l *live) beforeBroken(ctx context.Context, segs []eventlog.Segment) ([]eventlog.Segment, error) {
 	first := slices.IndexFunc(segs, func(s eventlog.Segment) bool { return s.Damage != nil })
 	switch {
@@ -63,8 +63,6 @@ func (l *live) beforeBroken(ctx context.Context, segs []eventlog.Segment) ([]eve
 		return segs, nil
 	case first > 0:
 		return segs[:first], nil
-	case len(l.segs) > 0:
-		return nil, nil
 	}
 	for id, sub := range l.subscribers {
 		if sub.State().Acked >= segs[0].Number {
