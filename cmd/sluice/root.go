@@ -38,6 +38,7 @@ func commands(e *env) []*cobra.Command {
 		restoreCommand(e),
 		tenantCommand(e),
 		compactCommand(e),
+		resetClockCommand(e),
 		versionCommand(e),
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/auth"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/steadyclock"
 )
 
 // Config configures a node: the settings shared with the AWS deployment, and those
@@ -30,6 +31,8 @@ type Config struct {
 	LogLevel            string // debug, info, warn or error
 	MaxCatchUps         int    // webhook catch-ups at a time; each takes about 190 KiB
 	MaxFiles            int    // S3 files uploaded at a time; each takes about 5 MiB
+
+	clock *steadyclock.Clock // of a test; nil for the system's
 }
 
 // DefaultConfig returns the default configuration.

@@ -56,7 +56,7 @@ func (n *Node) sweep(ctx context.Context) {
 }
 
 func (n *Node) trim(ctx context.Context) {
-	now := time.Now()
+	now := n.now()
 	segments, err := n.log.Trim(ctx, now.Add(-n.config.Retention-n.keptLonger()))
 	n.report(ctx, "trim segments", segments, err)
 	rows, err := n.store.TrimHistories(ctx, now.Add(-lifecycle.EntryRetention), store.EntriesKept)

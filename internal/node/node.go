@@ -34,6 +34,7 @@ const (
 type Node struct {
 	config   Config
 	logger   *slog.Logger
+	now      func() time.Time
 	db       *sqlitedb.DB
 	log      *eventlog.Log
 	store    *store.Store
@@ -63,6 +64,7 @@ type Node struct {
 func Open(ctx context.Context, config Config, logger *slog.Logger) (*Node, error) {
 	logger = slog.New(httpapi.WithRequestID(logger.Handler()))
 	n := &Node{config: config, logger: logger, stopBackground: func() {}, failed: make(chan error, 1)}
+	n.startClock()
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.close())
 	}

@@ -76,7 +76,10 @@ func (n *Node) openData(ctx context.Context) (err error) {
 		return err
 	}
 	n.store = store.New(n.db)
-	if n.log, err = eventlog.Open(ctx, n.db, time.Now); err != nil {
+	if n.log, err = eventlog.Open(ctx, n.db, n.now); err != nil {
+		return err
+	}
+	if err := n.checkClock(); err != nil {
 		return err
 	}
 	n.reserve = &reserve{
@@ -101,20 +104,20 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 		n.logger.Warn("clock moved backwards; published_at holds until it catches up", "by", by.String())
 	})
 	n.registry = worker.NewRegistry(worker.Options{
-		Sinks: sinks, InFlight: c.InFlight, Calls: n.places.calls, QuietAfter: quietAfter, Observer: metrics, Logger: n.logger, Now: time.Now,
+		Sinks: sinks, InFlight: c.InFlight, Calls: n.places.calls, QuietAfter: quietAfter, Observer: metrics, Logger: n.logger, Now: n.now,
 	})
 	n.life = &lifecycle.Service{
-		Store: n.store, Log: n.log, Sealer: sealer, Settings: c.Settings, Now: time.Now,
+		Store: n.store, Log: n.log, Sealer: sealer, Settings: c.Settings, Now: n.now,
 		CheckTarget: route.Guard.CheckURL, Schedule: n.schedule.Schedule,
 		Quiesce: n.registry.Quiesce, QuietAfter: quietAfter,
 	}
 	rejects := rejected.New(rejected.Options{
-		Store: n.store, Integrations: n.life, Targets: n.registry, Settings: c.Settings, Logger: n.logger, Now: time.Now,
+		Store: n.store, Integrations: n.life, Targets: n.registry, Settings: c.Settings, Logger: n.logger, Now: n.now,
 	})
 	n.engine = &delivery.Engine{
 		Store: n.store, Log: n.log, Registry: n.registry, Rejected: rejects, Lifecycle: n.life, Settings: c.Settings,
-		Observer: metrics, Logger: n.logger, Now: time.Now, Schedule: n.schedule.Schedule,
-		SoleOwner: delivery.NewSoleOwner(time.Now()), // no other process has the data directory
+		Observer: metrics, Logger: n.logger, Now: n.now, Schedule: n.schedule.Schedule,
+		SoleOwner: delivery.NewSoleOwner(n.now()), // no other process has the data directory
 		Grace:     shutdownGrace, Reads: n.places.reads,
 	}
 	return rejects
@@ -131,14 +134,14 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 		Integrations: n.life,
 		Rejected:     rejects,
 		Publisher: publisher{publish.New(n.log, n.config.Settings), metrics, &quota.Quota{
-			Rate: n.config.TenantPublishRate, LogBytes: n.config.TenantLogBytes, InLog: n.log.Bytes, Now: time.Now,
+			Rate: n.config.TenantPublishRate, LogBytes: n.config.TenantLogBytes, InLog: n.log.Bytes, Now: n.now,
 		}},
 		Verifier: rememberTokens(n.verifier, time.Now),
 		Ready:    shareReadiness(n.log.Ready, n.verifier),
 		Metrics:  onAPI,
 		Settings: n.config.Settings,
 		Log:      n.logger,
-		Now:      time.Now,
+		Now:      n.now,
 	}))
 }
 

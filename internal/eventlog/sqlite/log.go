@@ -29,6 +29,7 @@ type Log struct {
 	mu         sync.RWMutex
 	partitions map[event.Partition]*partition // as committed
 	bytes      map[string]int64               // in the log, by tenant
+	opened     int64                          // ms; l.last when it was opened
 	recent     recentSegments
 
 	publishing sync.Mutex
@@ -101,6 +102,7 @@ func Open(ctx context.Context, db *sqlitedb.DB, now func() time.Time) (*Log, err
 		return nil, err
 	}
 	l.last = max(l.last, l.floor)
+	l.opened = l.last
 	return l, nil
 }
 
@@ -133,11 +135,13 @@ func (l *Log) Ends() map[event.Partition]uint64 {
 	return ends
 }
 
-// Newest returns the latest published_at in the log, zero if it is empty.
+// Newest returns the latest published_at that the log has given, zero if it has given
+// none, as far as it knew when it was opened and what was published since. The next one is
+// not earlier.
 func (l *Log) Newest() time.Time {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	var latest int64
+	latest := l.opened
 	for _, part := range l.partitions {
 		latest = max(latest, part.lastMs)
 	}
@@ -145,6 +149,18 @@ func (l *Log) Newest() time.Time {
 		return time.Time{}
 	}
 	return timeOf(latest)
+}
+
+// HasEvents reports whether there is an event in the log.
+func (l *Log) HasEvents() bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, bytes := range l.bytes {
+		if bytes > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Bytes returns how many bytes of a tenant's events are in the log. Its cost does not

@@ -95,6 +95,33 @@ func (l *Log) raise(ctx context.Context, tenant string, floor int64) error {
 	}
 }
 
+// ResetStamps makes the database at hand one whose newest stamp is now, after events were
+// published with a clock that was ahead, or after it was off for long. The events keep
+// their published_at, and leave the log when their retention from now on has passed. It
+// returns how many segments had later ones.
+func ResetStamps(ctx context.Context, db *sqlitedb.DB, now time.Time) (later int, err error) {
+	done := make(chan error, 1)
+	ms := now.UnixMilli()
+	op := &sqlitedb.Op{
+		Run: func(tx *sqlitedb.Tx) error {
+			if _, err := tx.QueryRow("SELECT count(*) FROM segments WHERE last_ms > ?", []any{ms}, &later); err != nil {
+				return err
+			}
+			// As the stamps of the rows stay in the order of their numbers, they can be searched.
+			if _, err := tx.Exec("UPDATE segments SET first_ms = min(first_ms, ?), last_ms = ? WHERE last_ms > ?", ms, ms, ms); err != nil {
+				return err
+			}
+			_, err := tx.Exec("INSERT INTO stamps (id, floor_ms) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET floor_ms = excluded.floor_ms", ms)
+			return err
+		},
+		Done: func(err error) { done <- err },
+	}
+	if err := db.Submit(ctx, op); err != nil {
+		return 0, err
+	}
+	return later, <-done
+}
+
 // lastUpTo returns the number of the last segment with an event at or before the given
 // time, or that of the last trimmed segment if there is none.
 func (l *Log) lastUpTo(ctx context.Context, s state, ms int64) (uint64, error) {
