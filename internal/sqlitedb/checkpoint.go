@@ -6,8 +6,16 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"modernc.org/sqlite"
+)
+
+// A log of pausePages, 64 MiB, that readers have kept from beginning anew until then makes
+// new ones wait: for as long as those that run take, and for pauseWait at most.
+const (
+	pausePages = 64 << 20 / pageSize
+	pauseWait  = 2 * time.Second
 )
 
 // checkpointPages is after how many new pages in the write-ahead log it is copied into
@@ -20,25 +28,32 @@ const checkpointPages = 4000
 //
 // A long reader, such as a backup, keeps the log from beginning anew: it grows until
 // that reader ends. Short ones do not, however many there are: those that begin while
-// the writer is held up do not use the log.
+// the writer is held up do not use the log. Where queries take longer than the writer can be
+// held up, and overlap, new ones wait once the log is large.
 type checkpointer struct {
 	conn   *sql.Conn // its busy timeout limits how long readers may hold up the writer
 	writer *sync.Mutex
+	turns  chan struct{} // those of the queries
 	wake   chan struct{}
 	quit   chan struct{}
 	done   chan struct{}
 
 	every     int // pages: checkpointPages
 	restartAt int // pages of the log at which it begins anew
+	pauseAt   int // pages of the log at which queries wait for that: pausePages
 	// empty says that the log has begun anew and has nothing yet, though its file may be
 	// large: the next commit makes that smaller.
 	empty atomic.Bool
 }
 
 // startCheckpointer starts a checkpointer for the writer that works while it holds the
-// given mutex.
-func startCheckpointer(conn *sql.Conn, writer *sync.Mutex) *checkpointer {
-	c := &checkpointer{conn: conn, writer: writer, wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}), every: checkpointPages, restartAt: checkpointPages}
+// given mutex, and queries that each hold one of the turns.
+func startCheckpointer(conn *sql.Conn, writer *sync.Mutex, turns chan struct{}) *checkpointer {
+	c := &checkpointer{
+		conn: conn, writer: writer, turns: turns,
+		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
+		every: checkpointPages, restartAt: checkpointPages, pauseAt: pausePages,
+	}
 	go c.run()
 	return c
 }
@@ -98,6 +113,9 @@ func (c *checkpointer) checkpoint() {
 			break
 		}
 	}
+	if inLog >= c.pauseAt {
+		defer c.pauseQueries()()
+	}
 	c.writer.Lock()
 	defer c.writer.Unlock()
 	c.restartAt = c.every
@@ -106,6 +124,29 @@ func (c *checkpointer) checkpoint() {
 		return
 	}
 	c.empty.Store(true)
+}
+
+// pauseQueries waits until no query runs, while further ones wait. It gives up after
+// pauseWait: one that takes so long would hold up all others. resume ends the pause.
+func (c *checkpointer) pauseQueries() (resume func()) {
+	timer := time.NewTimer(pauseWait)
+	defer timer.Stop()
+	taken := 0
+	resume = func() {
+		for range taken {
+			<-c.turns
+		}
+	}
+	for ; taken < cap(c.turns); taken++ {
+		select {
+		case c.turns <- struct{}{}:
+		case <-timer.C:
+			return resume
+		case <-c.quit:
+			return resume
+		}
+	}
+	return resume
 }
 
 var errBusy = errors.New("a reader uses the write-ahead log")

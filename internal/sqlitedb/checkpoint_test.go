@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 )
 
 // openEvery opens a database whose checkpoints come after the given number of pages.
@@ -71,6 +72,72 @@ func TestTheLogBeginsAnewBesideLoopingReaders(t *testing.T) {
 	loops.Wait()
 	if size := walBytes(t, db) >> 20; size > wrote/2 {
 		t.Errorf("the log grew to %d MiB with %d MiB written; it was never begun anew", size, wrote)
+	}
+}
+
+// Queries that take longer than the writer may be held up, and that overlap, do not let the
+// log grow for ever: those that are new wait until those that run have ended.
+func TestTheLogIsBoundedBesideSlowQueries(t *testing.T) {
+	const every = 200
+	const limit = 4 * every * pageSize // where queries begin to wait
+	db := openEvery(t, every)
+	db.writer.working.Lock()
+	db.writer.checkpoints.pauseAt = limit / pageSize
+	db.writer.working.Unlock()
+	ctx, cancel := context.WithCancel(t.Context())
+	var loops sync.WaitGroup
+	for range readers {
+		loops.Go(func() {
+			for ctx.Err() == nil {
+				rows, err := db.Query(ctx, "SELECT tenant FROM tenants")
+				if err != nil {
+					return
+				}
+				rows.Next()
+				time.Sleep(120 * time.Millisecond) // the writer is held up for 50
+				_ = rows.Close()
+			}
+		})
+	}
+	largest := int64(0)
+	for i := range 24 {
+		fill(t, db, fmt.Sprintf("%02d-", i), 1)
+		largest = max(largest, walBytes(t, db))
+		checkpointNow(t, db) // as if a disk were fast, compared with the queries
+	}
+	cancel()
+	loops.Wait()
+	t.Logf("the log had %d KiB at most, with %d KiB written", largest>>10, 24<<10)
+	if largest > 2*limit {
+		t.Errorf("the log grew to %d KiB beside slow queries, which wait from %d KiB on", largest>>10, limit>>10)
+	}
+}
+
+// Queries wait for one that runs on and on for a while only, and not once more until the
+// log has grown further.
+func TestAPauseOfQueriesEnds(t *testing.T) {
+	db := openEvery(t, 200)
+	rows, err := db.Query(t.Context(), "SELECT name FROM sqlite_schema")
+	if err != nil || !rows.Next() {
+		t.Fatal(err)
+	}
+	db.writer.working.Lock()
+	db.writer.checkpoints.pauseAt = 400
+	db.writer.working.Unlock()
+	fill(t, db, "a", 8)
+	var n int
+	for range 3 {
+		if _, err := db.QueryRow(t.Context(), "SELECT count(*) FROM tenants", nil, &n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := rows.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 * readers { // every turn was given back
+		if _, err := db.QueryRow(t.Context(), "SELECT count(*) FROM tenants", nil, &n); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

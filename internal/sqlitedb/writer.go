@@ -43,7 +43,7 @@ func startWriter(db *DB, conn, checkpoints *sql.Conn) *writer {
 		db: db, conn: &Tx{conn: conn, stmts: map[string]*sql.Stmt{}},
 		queue: newQueue(), done: make(chan struct{}),
 	}
-	w.checkpoints = startCheckpointer(checkpoints, &w.working)
+	w.checkpoints = startCheckpointer(checkpoints, &w.working, db.turns)
 	go w.run()
 	return w
 }
