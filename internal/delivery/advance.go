@@ -150,6 +150,7 @@ type step struct {
 	ends   time.Time          // when the step's budget is used up
 	place  *Place             // nil if steps are not bounded
 	yields time.Time          // when it ends if others wait for its place
+	soft   context.Context    // ctx, which a stop of the integration ends too; a signal like that one
 
 	remembered bool // the SoleOwner has its failed attempt
 
@@ -261,7 +262,11 @@ func (s *step) read(ctx context.Context, after uint64) ([]eventlog.Segment, erro
 	return segs, nil
 }
 
-// readLog reads the log once it is the tenant's turn. The turn lasts for as long again
+// errHalted means that the step must end: it was stopped, or its context has ended, while
+// it waited to read.
+var errHalted = errors.New("the step was halted")
+
+// readLog reads the log once it is the tenant's turn, or returns errHalted. The turn lasts for as long again
 // as the read took, so that steps never take more than half of the processors from
 // publishing and live delivery.
 func (s *step) readLog(ctx context.Context, after uint64) ([]eventlog.Segment, error) {
@@ -269,13 +274,13 @@ func (s *step) readLog(ctx context.Context, after uint64) ([]eventlog.Segment, e
 	if e.Reads == nil {
 		return e.Log.Read(ctx, p, after, s.batchBytes())
 	}
-	if err := e.Reads.Acquire(ctx, p.Tenant); err != nil {
-		return nil, err
+	if e.Reads.Acquire(s.soft, p.Tenant) != nil {
+		return nil, errHalted
 	}
 	defer e.Reads.Give(p.Tenant)
 	began := e.Now()
 	segs, err := e.Log.Read(ctx, p, after, s.batchBytes())
-	_ = backoff.Wait(ctx, e.Now().Sub(began))
+	_ = backoff.Wait(s.soft, e.Now().Sub(began))
 	return segs, err
 }
 

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/eventlog"
@@ -53,7 +54,10 @@ func (s *step) catchUp(ctx context.Context) (Next, error) {
 	w := s.engine.newWorker(ctx, s.target, s.cursor.Key.Lane, worker.Job{
 		Start: s.cursor.AckState, Probe: s.cursor.Failures > 0, Changed: changed, Stop: s.ctx.Done(),
 	})
-	end, ok := s.engine.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, w.Halt, w.Abandon)
+	soft, halt := context.WithCancel(s.ctx)
+	defer halt()
+	s.soft = soft
+	end, ok := s.engine.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, func() { w.Halt(); halt() }, w.Abandon)
 	if !ok {
 		return again, nil // stopped meanwhile
 	}
@@ -94,6 +98,8 @@ func (s *step) catchUp(ctx context.Context) (Next, error) {
 func (c *catchUp) read(ctx context.Context, st worker.State) (next Next, outcome endOutcome, err error) {
 	segs, err := c.step.read(ctx, c.worker.Last())
 	switch {
+	case errors.Is(err, errHalted):
+		return again, readMore, nil // the worker, or the step's context, says so
 	case err != nil:
 		return again, lost, err
 	case len(segs) > 0:

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -15,9 +16,8 @@ import (
 // and writes files.
 type export struct {
 	*step
-	log  reader
-	soft context.Context // the step's ctx, which a stop ends too; a signal like that one
-	err  error           // of the log or the store; it ends the step
+	log reader
+	err error // of the log or the store; it ends the step
 }
 
 // export writes what the log has after the cursor to files, one at a time, and
@@ -28,8 +28,9 @@ func (s *step) export(ctx context.Context) (Next, error) {
 	defer cancel()
 	soft, halt := context.WithCancel(s.ctx)
 	defer halt()
+	s.soft = soft
 	read := func(after uint64) ([]eventlog.Segment, error) { return s.read(ctx, after) }
-	x := &export{step: s, soft: soft, log: reader{read: read, filter: s.in.EventFilter(), offset: s.cursor.Offset}}
+	x := &export{step: s, log: reader{read: read, filter: s.in.EventFilter(), offset: s.cursor.Offset}}
 	end, ok := e.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, halt, cancel)
 	if !ok {
 		return again, nil // stopped meanwhile
@@ -67,8 +68,11 @@ func (x *export) next(ctx context.Context, renew func(context.Context) error) *e
 		if x.err = renew(ctx); x.err != nil {
 			return nil
 		}
-		var more bool
-		if more, x.err = x.log.fetch(); !more {
+		more, err := x.log.fetch()
+		if !errors.Is(err, errHalted) { // the step is over then
+			x.err = err
+		}
+		if !more {
 			return nil
 		}
 	}

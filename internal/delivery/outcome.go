@@ -45,6 +45,9 @@ func (e *Engine) complete(ctx context.Context, c *handoff.Cursor, notes []store.
 			in.QuietNotBefore(left, QuietAfter(e.Settings)) // an earlier owner may still have a call in flight
 		}
 		if in.FinishLane(now) {
+			if e.SoleOwner != nil && e.Registry.Alone(in.Tenant, in.ID) {
+				in.QuietAt = now // all owners are of this process, and have ended
+			}
 			skipped, err := e.skippedSome(ctx, in, notes)
 			if err != nil {
 				return err

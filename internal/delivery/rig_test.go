@@ -27,6 +27,7 @@ type rig struct {
 	t     *testing.T
 	lines *lines // of the engine's log, as JSON
 	next  int
+	place *delivery.Place // of steps that the test runs; nil for no bound
 
 	mu    sync.Mutex
 	calls []sent

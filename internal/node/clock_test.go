@@ -60,7 +60,7 @@ func TestAClockThatJumpsAYearAhead(t *testing.T) {
 	if _, final, err := n.log.OffsetForTime(t.Context(), event.Partition{Tenant: "acme"}, began.Add(time.Hour)); err != nil || final {
 		t.Errorf("the end of a replay in an hour is final: %v, %v", final, err)
 	}
-	n.trim(t.Context())
+	n.trim(t.Context(), n.now())
 	by.Store(0)
 	publishTo(t, n, 1)
 	got := stamps(t, n)
@@ -126,6 +126,9 @@ func TestAStartRefusesAClockThatCannotBeRight(t *testing.T) {
 				t.Fatal(err)
 			}
 			publishTo(t, n, 2)
+			if _, _, err := n.log.OffsetForTime(t.Context(), event.Partition{Tenant: "acme"}, n.now().Add(-time.Second)); err != nil { // keeps a time too
+				t.Fatal(err)
+			}
 			closeNode(t, n)
 
 			n, err = openAt(t, dir, c.then)
@@ -153,8 +156,7 @@ func TestAStartRefusesAClockThatCannotBeRight(t *testing.T) {
 			if len(got) != 3 {
 				t.Errorf("%d of 3 events are in the log", len(got))
 			}
-			n.now = func() time.Time { return time.Now().Add(40 * day) }
-			n.trim(t.Context())
+			n.trim(t.Context(), n.now().Add(40*day))
 			if got := stamps(t, n); len(got) > 0 {
 				t.Errorf("%d events are still in the log when their retention has passed", len(got))
 			}

@@ -25,7 +25,7 @@ func (n *Node) maintain(ctx context.Context) {
 			n.logger.Warn("access tokens cannot be verified; calls get a 503 until the issuer is reachable", "issuer", n.config.Issuer, "error", err)
 		}
 	}
-	n.trim(ctx)
+	n.trim(ctx, n.now())
 	sweep := time.NewTicker(n.config.SweepInterval)
 	defer sweep.Stop()
 	trim := time.NewTicker(min(trimInterval, n.config.Retention))
@@ -35,7 +35,7 @@ func (n *Node) maintain(ctx context.Context) {
 		case <-sweep.C:
 			n.sweep(ctx)
 		case <-trim.C:
-			n.trim(ctx)
+			n.trim(ctx, n.now())
 		case <-ctx.Done():
 			return
 		}
@@ -55,8 +55,7 @@ func (n *Node) sweep(ctx context.Context) {
 	n.report(ctx, "delete finished replays", 0, n.life.DeleteExpiredReplays(ctx))
 }
 
-func (n *Node) trim(ctx context.Context) {
-	now := n.now()
+func (n *Node) trim(ctx context.Context, now time.Time) {
 	segments, err := n.log.Trim(ctx, now.Add(-n.config.Retention-n.keptLonger()))
 	n.report(ctx, "trim segments", segments, err)
 	rows, err := n.store.TrimHistories(ctx, now.Add(-lifecycle.EntryRetention), store.EntriesKept)

@@ -27,7 +27,7 @@ func TestTrimKeepsWhatAStartMayNeed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	n.trim(t.Context())
+	n.trim(t.Context(), n.now())
 	segments, err := n.log.Read(t.Context(), p, 0, 1<<20)
 	if err != nil || len(segments) != 2 || segments[0].Number != 2 {
 		t.Errorf("left are %d segments, %v, want the second and the third", len(segments), err)
@@ -50,7 +50,7 @@ func TestTrimOfEntries(t *testing.T) {
 	if err := n.store.Commit(t.Context(), writes...); err != nil {
 		t.Fatal(err)
 	}
-	n.trim(t.Context())
+	n.trim(t.Context(), n.now())
 	for h, want := range map[store.History]int{life: 1, gone: 0} {
 		if entries, err := n.store.Entries(t.Context(), h, 10); err != nil || len(entries) != want {
 			t.Errorf("%s has %d entries left, %v, want %d", h.Integration, len(entries), err, want)

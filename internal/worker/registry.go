@@ -82,6 +82,14 @@ func (r *Registry) Begin(tenant, integration string, generation uint64, halt, ab
 	return func() { r.end(key, a) }, true
 }
 
+// Alone reports whether at most one thing in this process, the caller, sends for an
+// integration.
+func (r *Registry) Alone(tenant, integration string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.active[id{tenant, integration}]) <= 1
+}
+
 // Close gives back the connections that no call uses.
 func (r *Registry) Close() {
 	for _, t := range r.targets.all() {
