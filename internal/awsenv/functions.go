@@ -97,15 +97,21 @@ func Advance() (func(context.Context, statemachine.State) (statemachine.State, e
 	task := &statemachine.Task{Advance: e.engine.Advance, Cursors: e.store, Now: now}
 	return func(ctx context.Context, s statemachine.State) (statemachine.State, error) {
 		defer e.scheduler.Wait()
-		stepping, cancel := ctx, context.CancelFunc(func() {})
-		if deadline, ok := ctx.Deadline(); ok {
-			stepping, cancel = context.WithDeadline(ctx, deadline.Add(-advanceReserve))
-		}
+		stepping, cancel := keep(ctx, advanceReserve)
 		defer cancel()
 		next, err := task.Step(stepping, s)
 		e.metrics.flush(e.lag(ctx, s.Key())...)
 		return next, err
 	}, nil
+}
+
+// keep returns a context that ends so long before the invocation does.
+func keep(ctx context.Context, reserve time.Duration) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, deadline.Add(-reserve))
 }
 
 // lag returns the age of the oldest event after the cursor's offset. It ignores
@@ -127,6 +133,10 @@ type Schedule struct {
 	Time time.Time `json:"time"` // the scheduled time of the run
 }
 
+// sweepReserve is the part of the function's time that is kept for what a sweep does besides
+// restarting cursors.
+const sweepReserve = 60 * time.Second
+
 // The limits of one sweep. The next sweep does the rest.
 const (
 	freedAtOnce  = 100  // deleted histories
@@ -140,11 +150,14 @@ func Sweep() (func(context.Context, Schedule) error, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.engine.Schedule = e.scheduler.Start // one page after another, as long as there is time
 	return func(ctx context.Context, at Schedule) error {
 		defer e.scheduler.Wait()
 		// An execution that ended without moving its cursor has used up the name.
 		e.scheduler.Salt = "-" + strconv.FormatInt(at.Time.Unix()/60, 36)
-		overdue, err := e.engine.Sweep(ctx)
+		restarting, cancel := keep(ctx, sweepReserve)
+		overdue, err := e.engine.Sweep(restarting)
+		cancel()
 		e.metrics.flush(emf.Metric{Name: metricOverdue, Unit: emf.Count, Value: float64(overdue)})
 		e.report(ctx, "restart overdue cursors", overdue, err)
 		expired := e.life.DeleteExpiredReplays(ctx)

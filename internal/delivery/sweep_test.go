@@ -1,11 +1,19 @@
 package delivery_test
 
 import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/store"
 )
 
 // A cursor with attempts that only the process knows is found by the sweep once it is
@@ -44,4 +52,85 @@ func TestTheSweepKnowsBackOffsOfAnEarlierProcess(t *testing.T) {
 			t.Errorf("it found %d overdue cursors, %v", n, err)
 		}
 	})
+}
+
+// overdue is a store with nothing but cursors that are overdue until an execution has been
+// started for them, and for a while longer: the due index is behind.
+type overdue struct {
+	store.Store
+	mu      sync.Mutex
+	left    []handoff.Key
+	started map[handoff.Key]int
+}
+
+func (o *overdue) Due(ctx context.Context, _ time.Time, limit int) ([]handoff.Key, error) {
+	if ctx.Err() != nil {
+		return nil, problem.Wrap(ctx.Err(), problem.Unavailable, "too late")
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.left[:min(limit, len(o.left))]), nil
+}
+
+// start starts one after another, 150 in a second, as Step Functions lets an account.
+func (o *overdue) start(keys ...handoff.Key) {
+	for _, k := range keys {
+		time.Sleep(time.Second / 150)
+		o.mu.Lock()
+		o.started[k]++
+		o.mu.Unlock()
+		time.AfterFunc(5*time.Second, func() {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			if i := slices.Index(o.left, k); i >= 0 {
+				o.left = slices.Delete(o.left, i, i+1)
+			}
+		})
+	}
+}
+
+// After an outage with 50,000 overdue cursors, a sweep goes on until its time is used up,
+// starts none twice, and ends in time; the next one does the rest.
+func TestASweepGoesOnUntilItsTimeIsUsedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const cursors, every, allowed = 50_000, 5 * time.Minute, 230 * time.Second
+		o := &overdue{started: map[handoff.Key]int{}}
+		for i := range cursors {
+			o.left = append(o.left, handoff.Key{Tenant: "acme", Integration: fmt.Sprint(i)})
+		}
+		e := &delivery.Engine{Store: o, Settings: settings.Default(), Now: time.Now, Schedule: o.start}
+		sweeps := 0
+		for ; len(o.started) < cursors && sweeps < 5; sweeps++ {
+			began, before := time.Now(), len(o.started)
+			ctx, cancel := context.WithTimeout(t.Context(), allowed)
+			n, err := e.Sweep(ctx)
+			cancel()
+			if err != nil || n < len(o.started)-before {
+				t.Errorf("it found %d, %v, and started %d", n, err, len(o.started)-before)
+			}
+			if took := time.Since(began); took > allowed+10*time.Second {
+				t.Errorf("it took %v of %v", took, allowed)
+			}
+			time.Sleep(every - time.Since(began))
+		}
+		if sweeps != 2 {
+			t.Errorf("%d of %d cursors were started by %d sweeps, want all by two", len(o.started), cursors, sweeps)
+		}
+		for k, n := range o.started {
+			if n != 1 {
+				t.Fatalf("%v was started %d times", k, n)
+			}
+		}
+	})
+}
+
+// A sweep that finds only what it has found before ends: those are stuck, or were started
+// without waiting for it.
+func TestASweepEnds(t *testing.T) {
+	o := &overdue{left: []handoff.Key{{Tenant: "acme", Integration: "stuck"}}}
+	scheduled := 0
+	e := &delivery.Engine{Store: o, Settings: settings.Default(), Now: time.Now, Schedule: func(keys ...handoff.Key) { scheduled += len(keys) }}
+	if n, err := e.Sweep(t.Context()); n != 1 || err != nil || scheduled != 1 {
+		t.Errorf("it found %d, %v, and scheduled %d, want 1", n, err, scheduled)
+	}
 }

@@ -19,8 +19,8 @@ type Segment struct {
 	Damage *Damage       // nil if it could be read
 }
 
-// Damage describes a segment whose stored events no retry can read: its
-// bytes have changed, or are gone. What it says was stored apart from the events.
+// Damage describes a segment whose stored events no retry can read, as their bytes
+// have changed. What it says was stored apart from the events.
 type Damage struct {
 	Err         error     // what is wrong with the stored bytes, for the operator
 	Events      int       // how many there were

@@ -73,6 +73,12 @@ func (s *Scheduler) Schedule(keys ...handoff.Key) {
 	}
 }
 
+// Start is Schedule that returns when every key is processed.
+func (s *Scheduler) Start(keys ...handoff.Key) {
+	s.Schedule(keys...)
+	s.Wait()
+}
+
 // Wait returns when every key passed to Schedule before is processed. Lambda
 // freezes a function when its handler returns, goroutines included.
 func (s *Scheduler) Wait() {

@@ -245,3 +245,21 @@ func TestNamesFitAndDiffer(t *testing.T) {
 		}
 	}
 }
+
+func TestStartReturnsWhenEverythingIsStarted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, m, c, _ := setup(now, 7)
+		m.start = func(context.Context) error { time.Sleep(time.Second); return nil }
+		var keys []handoff.Key
+		for i := range 2 * maxWorkers {
+			k := handoff.Key{Tenant: "acme", Integration: "orders", Lane: i}
+			c.cursor[k] = handoff.Cursor{DueAt: now, Version: 7}
+			keys = append(keys, k)
+		}
+		begun := time.Now()
+		s.Start(keys...)
+		if took := time.Since(begun); took != 2*time.Second || len(m.started) != len(keys) {
+			t.Errorf("%d of %d started after %v", len(m.started), len(keys), took)
+		}
+	})
+}

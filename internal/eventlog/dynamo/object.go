@@ -72,7 +72,7 @@ func (it *item) damage(err error) *eventlog.Damage {
 func (l *Log) object(ctx context.Context, p event.Partition, it *item) ([]byte, error) {
 	out, err := l.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &l.Bucket, Key: &it.Object})
 	if code := awserror.Code(err); code == "NoSuchKey" || code == "NotFound" {
-		return nil, problem.Wrap(errors.Join(eventlog.ErrDamaged, err), problem.Internal, "segment %d in lane %d of tenant %q is lost: its object %s is not in the bucket %s",
+		return nil, problem.Wrap(err, problem.Internal, "segment %d in lane %d of tenant %q is lost: its object %s is not in the bucket %s",
 			it.number(), p.Lane, p.Tenant, it.Object, l.Bucket)
 	}
 	if err != nil {

@@ -84,10 +84,13 @@ func TestObjectBeforeItem(t *testing.T) {
 	}
 }
 
+// An object that is gone may be brought back, so its segment is an error. One with the
+// wrong bytes is damaged, and holds nobody up.
 func TestObjectMissingOrDamaged(t *testing.T) {
 	t.Parallel()
+	const missing = "missing"
 	for name, harm := range map[string]func(r *rig, key string) error{
-		"missing": func(r *rig, key string) error { _, err := r.backend.DeleteObject(bucket, key); return err },
+		missing:   func(r *rig, key string) error { _, err := r.backend.DeleteObject(bucket, key); return err },
 		"damaged": func(r *rig, key string) error { return r.put(key, "no segment") },
 		"another's": func(r *rig, key string) error {
 			packed, _ := pack([]event.Event{eventAt(1, 1, base), eventAt(2, 1, base)})
@@ -103,11 +106,17 @@ func TestObjectMissingOrDamaged(t *testing.T) {
 			if err := harm(r, r.objects()[0]); err != nil {
 				t.Fatal(err)
 			}
-			l := r.process()
-			if got := r.read(l, 0, 1<<20); len(got) != 2 {
-				t.Errorf("before it: got %d segments, want 2", len(got))
+			l, want := r.process(), map[bool]int{true: 2, false: 4}[name == missing]
+			if got := r.read(l, 0, 1<<20); len(got) != want {
+				t.Errorf("got %d segments, want %d", len(got), want)
 			}
-			_, err := l.Read(t.Context(), part, 2, 1<<20)
+			got, err := l.Read(t.Context(), part, 2, 1<<20)
+			if name != missing && len(got) == 2 && got[0].Damage != nil {
+				if got[0].Damage.Events != 1 || !got[0].Damage.Last.Equal(base.Add(3*time.Millisecond)) {
+					t.Errorf("damage %+v", got[0].Damage)
+				}
+				err = got[0].Damage.Err
+			}
 			if problem.CodeOf(err) != problem.Internal || !strings.Contains(err.Error(), `segment 3 in lane 0 of tenant "acme"`) {
 				t.Errorf("got %v, want an internal error that names the segment", err)
 			}
