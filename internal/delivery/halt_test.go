@@ -18,7 +18,8 @@ import (
 // takeAll takes every place for other tenants, and returns what gives them back.
 func takeAll(l *fairshare.Limiter) (give func()) {
 	n := 0
-	for ; l.Take(fmt.Sprint("other", n), nil); n++ { // one alone does not get all
+	for l.Take(fmt.Sprint("other", n), nil) { // one alone does not get all
+		n++
 	}
 	return func() {
 		for i := range n {

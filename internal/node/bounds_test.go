@@ -21,7 +21,8 @@ func TestAStopDoesNotWaitForAPlaceForFiles(t *testing.T) {
 	defer closeNode(t, n)
 	files := n.places.steps[delivery.Export]
 	taken := 0
-	for ; files.Take(fmt.Sprint("other", taken), nil); taken++ {
+	for files.Take(fmt.Sprint("other", taken), nil) {
+		taken++
 	}
 	ids := []string{"stopped", "deleted"}
 	for _, id := range ids {

@@ -18,8 +18,7 @@ func (n *Node) startClock() {
 }
 
 func (n *Node) clockHeld(lead time.Duration) {
-	n.logger.Error("the system's clock has jumped ahead and is not followed; published_at and delays go by the time that has passed. "+
-		"Set the clock right, or, if it is right, restart the node", "by", lead.Round(time.Second).String())
+	n.logger.Error("clock jumped ahead and is not followed; set it right, or restart the node if it is right", "by", lead.Round(time.Second).String())
 }
 
 // checkClock refuses a clock that cannot be right, by the newest stamp in the log. One

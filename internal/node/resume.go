@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"time"
 
 	"github.com/sluicehq/sluice/internal/backoff"
 )
@@ -46,7 +45,7 @@ func (n *Node) resume(ctx context.Context) error {
 		}
 	}
 	const everything = 1 << 30
-	keys, err := n.store.Due(ctx, time.Now().AddDate(100, 0, 0), everything)
+	keys, err := n.store.Due(ctx, n.now().AddDate(100, 0, 0), everything)
 	if err != nil {
 		return err
 	}

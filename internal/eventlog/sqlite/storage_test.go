@@ -77,7 +77,8 @@ func TestADamagedFileCostsOneSegment(t *testing.T) {
 		change  func(page []byte)
 	}{
 		"a few bytes are others": {`{"needle":"haystack"}`, false, func(page []byte) {
-			copy(page[bytes.Index(page, []byte("haystack")):], "hayrides")
+			_, at, _ := bytes.Cut(page, []byte("hay"))
+			copy(at, "rides")
 		}},
 		"a page is empty": {`{"needle":"` + strings.Repeat("haystack", 2000) + `"}`, true, func(page []byte) { clear(page) }},
 	} {
@@ -161,7 +162,8 @@ func TestRecentSegmentsAreOnDiskAndBounded(t *testing.T) {
 			if err != nil || err2 != nil {
 				t.Fatal(err, err2)
 			}
-			if !reflect.DeepEqual(want, got) { // cmp takes its time over large bodies
+			same := func(a, b eventlog.Segment) bool { return a.Number == b.Number && reflect.DeepEqual(a.Events, b.Events) }
+			if !slices.EqualFunc(want, got, same) { // cmp takes its time over large bodies
 				t.Fatalf("after %d: what is in memory is not what is on disk", after)
 			}
 		}
