@@ -9,6 +9,7 @@ import (
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/sqlite"
 	"github.com/sluicehq/sluice/internal/node"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 func resetClockCommand(e *env) *cobra.Command {
@@ -39,7 +40,7 @@ what has expired. The node must be stopped. If it is interrupted, the database i
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(e.out, "The database of %s goes on from %s. Segments with a later time: %d.\n", printable(dir), now.Format("2006-01-02T15:04:05Z"), later)
+			_, err = fmt.Fprintf(e.out, "The database of %s goes on from %s. Segments with a later time: %d.\n", usertext.Escape(dir), now.Format("2006-01-02T15:04:05Z"), later)
 			return err
 		},
 	}
