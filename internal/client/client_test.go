@@ -57,15 +57,10 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 }
 
 func TestResponseOfSomethingElse(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte("<html>"))
-	}))
-	defer server.Close()
-	c, err := New(server.URL, "", false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err = c.Integration(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), "check the URL") {
-		t.Errorf("got %v", err)
+	for _, body := range []string{"<html>", `{"id":7}`, `[]`, ""} {
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) })
+		if _, err := c.Integration(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), "check the URL") {
+			t.Errorf("%s: got %v", body, err)
+		}
 	}
 }

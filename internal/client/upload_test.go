@@ -1,0 +1,100 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// serve returns a client of a server with the given handler.
+func serve(t *testing.T, handler http.HandlerFunc) *Client {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	c, err := New(server.URL, "token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// accept responds to a publish call with an id for each line.
+func accept(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	ids := strings.Repeat(`,{"id":"x"}`, strings.Count(string(body), "\n"))
+	_, _ = fmt.Fprintf(w, `{"events":[%s]}`, ids[1:])
+}
+
+// A call that an interrupt ends is not taken for published: the rest begins with its
+// events, and the caller learns that new ids may repeat them.
+func TestInterruptedCallIsNotTakenForPublished(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		cancel()
+		<-r.Context().Done()
+	})
+	u := Upload{Client: c, Published: func(ids []string) { t.Errorf("published %v", ids) }}
+	err := u.Run(ctx, NewReader(strings.NewReader("\n{}\n{}\n"), 1))
+	stop, ok := errors.AsType[*ResumeError](err)
+	if !ok || !errors.Is(err, context.Canceled) || stop.Place != (Place{Number: 2}) || !stop.Unsure {
+		t.Errorf("got %#v, want to resume at line 2, unsure", err)
+	}
+}
+
+// Where the input cannot be read on, what was read is published, and the rest begins
+// right after it.
+func TestUploadResumesAfterTheLastEventItCouldRead(t *testing.T) {
+	broken := errors.New("disk on fire")
+	for _, c := range []struct {
+		name, input string
+		from        int
+		want        Place
+		published   int
+	}{
+		{"lines", "{}\n\n{}\n", 1, Place{Number: 4}, 2},
+		{"an event over lines", "{\n}\n{\n}\n", 1, Place{Number: 5}, 2},
+		{"array", "[{},\n{},\n", 1, Place{3, true}, 2},
+		{"before the line to start at", "{}\n", 9, Place{Number: 9}, 0},
+		{"before the event to start at", "[{},", 9, Place{9, true}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			published := 0
+			u := Upload{Client: serve(t, accept), Published: func(ids []string) { published += len(ids) }}
+			in := io.MultiReader(strings.NewReader(c.input), iotest.ErrReader(broken))
+			err := u.Run(t.Context(), NewReader(in, c.from))
+			stop, ok := errors.AsType[*ResumeError](err)
+			if !ok || !errors.Is(err, broken) || stop.Place != c.want || published != c.published {
+				t.Errorf("published %d, then %v at %v; want %d and to resume at %v", published, err, stop, c.published, c.want)
+			}
+		})
+	}
+}
+
+// A response that ends too early tells nothing: the call may have taken effect.
+func TestCutOffResponseIsUnreachable(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write([]byte(`{"events":[`))
+	})
+	_, err := c.Publish(t.Context(), []byte("{}\n"))
+	if e, ok := errors.AsType[*UnreachableError](err); !ok || !errors.Is(e, io.ErrUnexpectedEOF) {
+		t.Errorf("got %v, want an UnreachableError", err)
+	}
+}
+
+// What names no API is refused before a call, and a password in it is not repeated.
+func TestNewRefusesWhatIsNoURL(t *testing.T) {
+	for _, base := range []string{"", "127.0.0.1:8080", "http://", "ftp://host", "http://a b", "http://user:hunter2@host", "http://host?x=1", "http://host#x"} {
+		if _, err := New(base, ""); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: got %v, want a refusal", base, err)
+		}
+	}
+}
