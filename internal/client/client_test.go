@@ -1,7 +1,9 @@
 package client
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -20,21 +22,23 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// A long Retry-After is not sat out.
+// A Retry-After of a minute is sat out, a longer one is not.
 func TestUploadDoesNotWaitForever(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", "3600")
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}))
-	defer server.Close()
-	c, err := New(server.URL, "", false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := Upload{Client: c, Waiting: func(_ error, d time.Duration) { t.Errorf("waits %s", d) }}
-	err = u.Run(t.Context(), NewReader(strings.NewReader("{}"), 1))
-	if e, ok := errors.AsType[*Error](err); !ok || e.RetryAfter != time.Hour {
-		t.Errorf("got %v", err)
+	for after, waits := range map[string]bool{"60": true, "61": false, "3600": false} {
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", after)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})
+		var slept time.Duration
+		over := errors.New("waited")
+		u := Upload{Client: c, Sleep: func(_ context.Context, d time.Duration) error { slept = d; return over }}
+		err := u.Run(t.Context(), NewReader(strings.NewReader("{}"), 1))
+		if errors.Is(err, over) != waits || waits != (slept == time.Minute) {
+			t.Errorf("Retry-After %s: waited %s, then %v; want a wait: %v", after, slept, err, waits)
+		}
+		if e, ok := errors.AsType[*Error](err); !waits && (!ok || fmt.Sprint(e.RetryAfter.Seconds()) != after) {
+			t.Errorf("Retry-After %s: got %v", after, err)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 )
 
 // serve returns a client of a server with the given handler.
@@ -96,5 +97,27 @@ func TestNewRefusesWhatIsNoURL(t *testing.T) {
 		if _, err := New(base, ""); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: got %v, want a refusal", base, err)
 		}
+	}
+}
+
+// A service that responded once and then hangs up is called again: it is the right one.
+func TestServiceThatWasReachedIsTriedAgain(t *testing.T) {
+	calls := 0
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if calls++; calls == 2 {
+			panic(http.ErrAbortHandler)
+		}
+		accept(w, r)
+	})
+	published, waits := 0, 0
+	u := Upload{
+		Client: c, Published: func(ids []string) { published += len(ids) },
+		Sleep: func(context.Context, time.Duration) error { waits++; return nil },
+	}
+	if err := u.Run(t.Context(), NewReader(strings.NewReader(strings.Repeat("{}\n", callEvents+1)), 1)); err != nil {
+		t.Fatal(err)
+	}
+	if published != callEvents+1 || waits != 1 {
+		t.Errorf("published %d after %d waits, want %d after one", published, waits, callEvents+1)
 	}
 }
