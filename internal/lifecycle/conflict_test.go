@@ -83,6 +83,11 @@ func TestOneCommit(t *testing.T) {
 				if schedules != (b.scheduled != nil) {
 					t.Errorf("scheduled %v, want any: %v", b.scheduled, schedules)
 				}
+				for _, k := range b.scheduled {
+					if k.Tenant != tenant || k.Integration != "x" {
+						t.Errorf("scheduled %+v, which is another's", k)
+					}
+				}
 				if fail.err == nil && diff == "" {
 					t.Error("nothing has changed")
 				}

@@ -137,6 +137,7 @@ func TestDeleteExpiredReplaysSparesANewOneOfTheSameID(t *testing.T) {
 	b.store.listed = func() {
 		b.ok(b.Delete(t.Context(), tenant, "replay"))
 		b.register(b.replay("replay"))
+		b.Quiesce = func(context.Context, string, string, uint64) bool { t.Error("its work was ended"); return true }
 	}
 	b.ok(b.DeleteExpiredReplays(t.Context()))
 	if _, err := b.Get(t.Context(), tenant, "replay"); err != nil {

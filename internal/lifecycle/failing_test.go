@@ -111,6 +111,20 @@ func (f failingSealer) Open(ctx context.Context, o secret.Owner, sealed secret.S
 	return f.Sealer.Open(ctx, o, sealed)
 }
 
+func (f failingStore) Entries(ctx context.Context, h store.History, limit int) ([]integration.LogEntry, error) {
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	return f.Store.Entries(ctx, h, limit)
+}
+
+func (f failingStore) ExpiredReplays(ctx context.Context, before time.Time, limit int) ([]*integration.Integration, error) {
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	return f.Store.ExpiredReplays(ctx, before, limit)
+}
+
 // failAt makes the n-th call of a port fail, counted from 1, until it is undone. It
 // returns the countdown.
 func (b *bundle) failAt(n int) (c *countdown, undo func()) {
@@ -129,6 +143,20 @@ func moreChanges() []change {
 		return func(b *bundle) error { _, err := b.Update(b.t.Context(), tenant, "x", edit(edited)); return err }
 	}
 	return []change{
+		{
+			name: "read the log entries", set: func(b *bundle) { b.register(webhook("x")) },
+			call: func(b *bundle) error { _, err := b.Entries(b.t.Context(), tenant, "x"); return err },
+		},
+		{
+			name: "delete expired replays",
+			set: func(b *bundle) {
+				in := b.register(b.replay("x"))
+				in.Running, in.CompletedAt = false, began
+				b.ok(b.store.Store.Commit(b.t.Context(), store.PutIntegration{Integration: in}))
+				b.pass(24 * time.Hour)
+			},
+			call: func(b *bundle) error { return b.DeleteExpiredReplays(b.t.Context()) },
+		},
 		{name: "register a replay", set: func(b *bundle) { b.publish(1) }, call: register(func(b *bundle) integration.Spec { return b.replay("x") })},
 		{name: "register a bucket", set: func(*bundle) {}, call: register(func(*bundle) integration.Spec { return s3("x") })},
 		{

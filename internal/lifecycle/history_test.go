@@ -94,6 +94,10 @@ func TestNotFound(t *testing.T) {
 	if list, err := b.List(ctx, tenant); err != nil || len(list) != 1 {
 		t.Errorf("the tenant sees %v, %v", list, err)
 	}
-	_, err := b.rejects().Get(ctx, tenant, "orders", strings.Repeat("x", 5000))
+	_, err := b.Get(ctx, tenant, "missing")
+	if want := `There is no integration "missing".`; problem.MessageOf(err) != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	_, err = b.rejects().Get(ctx, tenant, "orders", strings.Repeat("x", 5000))
 	b.is(err, problem.NotFound)
 }

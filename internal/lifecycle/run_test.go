@@ -143,6 +143,47 @@ func TestQuiesceMakesStoppedReadableAtOnce(t *testing.T) {
 	}
 }
 
+// A bucket may complete a request whose outcome is unknown after all calls have ended:
+// until then a stop is not shown as done, whatever Quiesce says.
+func TestStopWaitsForWhatABucketMayStillComplete(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		until, quiet time.Duration // after the stop
+		quiesce      bool
+	}{
+		{"it may", time.Hour, time.Hour, true},
+		{"it may, on AWS", time.Hour, time.Hour, false},
+		{"no more", -time.Second, 0, true},
+		{"no more, on AWS", time.Second, quietAfter, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := setup(t)
+			b.Settings.Lanes = 2
+			b.register(s3("bucket"))
+			cursor := b.cursor("bucket", 0)
+			cursor.Upload = &handoff.Upload{Key: "file", Until: b.now().Add(c.until)}
+			b.ok(b.store.Store.Commit(t.Context(), store.PutCursor{Cursor: cursor}))
+			if c.quiesce {
+				b.Quiesce = func(context.Context, string, string, uint64) bool { return true }
+			}
+			if in := b.stop("bucket"); !in.QuietAt.Equal(began.Add(c.quiet)) {
+				t.Errorf("quiet at %v, want %v", in.QuietAt, began.Add(c.quiet))
+			}
+		})
+	}
+}
+
+// If the cursors cannot be read after a Quiesce, it is unknown whether a bucket may
+// still complete a request: the stop holds, and is shown as done later.
+func TestStopIsNotQuietIfItsCursorsCannotBeRead(t *testing.T) {
+	b := setup(t)
+	b.register(s3("bucket"))
+	b.Quiesce = func(context.Context, string, string, uint64) bool { b.failAt(1); return true }
+	if in := b.stop("bucket"); in.Running || !in.QuietAt.Equal(began.Add(quietAfter)) {
+		t.Errorf("running %v, quiet at %v, want %v", in.Running, in.QuietAt, began.Add(quietAfter))
+	}
+}
+
 // If an integration is started while a stop waits in Quiesce, the stop must not
 // overwrite it.
 func TestStartDuringQuiesce(t *testing.T) {
