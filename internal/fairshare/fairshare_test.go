@@ -190,6 +190,53 @@ func TestAcquireEndsWithItsContext(t *testing.T) {
 	})
 }
 
+// ending is a context that has ended, and does something as it is asked.
+type ending struct {
+	context.Context
+	asked func()
+}
+
+func (e ending) Done() <-chan struct{} {
+	e.asked()
+	return e.Context.Done()
+}
+
+// A wait that ends at the moment its place comes either has the place or gives it back.
+func TestPlaceThatComesAsTheWaitEndsIsNotLost(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 64 { // the select takes either, by chance
+		l := New(1)
+		l.Take("a", nil)
+		held := 0
+		if l.Acquire(ending{ended, func() { l.Give("a") }}, "b") == nil {
+			held = 1
+		}
+		if l.Held() != held || l.Waiting() != 0 {
+			t.Fatalf("%d places are held and %d wait, want %d and none", l.Held(), l.Waiting(), held)
+		}
+	}
+}
+
+// A tenant that got a place goes behind another one that holds fewer.
+func TestNextPlaceGoesToAnotherTenant(t *testing.T) {
+	l := New(2)
+	var order []string
+	wait := func(tenant string) {
+		l.Take(tenant, &Waiter{Granted: func() { order = append(order, tenant) }})
+	}
+	l.Take("x", nil)
+	l.Take("y", nil)
+	wait("b")
+	wait("b")
+	wait("c")
+	l.Give("x")
+	l.Give("y")
+	if want := []string{"b", "c"}; !slices.Equal(order, want) {
+		t.Errorf("places went to %v, want %v", order, want)
+	}
+}
+
 // Many goroutines take, wait, cancel and give back: no place is lost or given twice.
 func TestLimiterIsSafeForConcurrentUse(t *testing.T) {
 	const size = 5
@@ -230,7 +277,7 @@ func TestNilLimiterHasNoBound(t *testing.T) {
 		}
 	}
 	l.Give("a")
-	if l.Acquire(t.Context(), "a") != nil || l.Waiting() != 0 || l.Held() != 0 {
+	if l.Acquire(t.Context(), "a") != nil || l.Waiting() != 0 || l.Held() != 0 || l.Cancel(&Waiter{}) {
 		t.Error("a nil Limiter counts")
 	}
 }
