@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/store"
@@ -94,6 +96,9 @@ func TestRejectionsAtOnceShareACommit(t *testing.T) {
 			case store.AddEntry:
 				if w.Entry.Action == integration.ActionRejectedEvicted {
 					evictions++
+					if want := "Rejected events " + rejectedEvent(0, 0).ID + ", "; !strings.HasPrefix(w.Entry.Reason, want) {
+						t.Errorf("the log says %q, want %q and the others", w.Entry.Reason, want)
+					}
 				}
 			}
 		}
@@ -109,8 +114,47 @@ func TestRejectionsAtOnceShareACommit(t *testing.T) {
 				t.Error(err)
 			}
 		}
+		if _, err := g.Rejected(t.Context(), store.HistoryOf(target.Integration), rejectedEvent(0, 0).ID); problem.CodeOf(err) != problem.NotFound {
+			t.Errorf("the oldest, which was stored before, was evicted from the list alone: %v", err)
+		}
 		if n := target.Rejections.Load(); n != 17 {
 			t.Errorf("%d rejections are counted, want 17", n)
+		}
+	})
+}
+
+// One that is evicted alone is named alone.
+func TestEvictionOfOneIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, g, target := setup(1)
+		ok(t, add(t.Context(), s, target, 0, 1, 10))
+		ok(t, add(t.Context(), s, target, 1, 1, 10))
+		entries, err := g.Entries(t.Context(), store.HistoryOf(target.Integration), 1)
+		want := "Rejected event " + rejectedEvent(0, 0).ID + " was evicted: only the newest 1 are kept. Use a replay to get it again."
+		if err != nil || len(entries) != 1 || entries[0].Reason != want {
+			t.Errorf("the log says %+v, %v; want %q", entries, err, want)
+		}
+	})
+}
+
+// A caller that is ended while it waits for its turn has kept nothing, and must not take
+// its event for kept: it would be acknowledged and gone.
+func TestRejectionThatIsEndedWhileItWaitsIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, g, target := setup(30)
+		first := add(t.Context(), s, target, 0, 1, 10)
+		gone := errors.New("gone")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		waits := add(ctx, s, target, 1, 1, 10)
+		time.Sleep(time.Second / 2)
+		cancel(gone)
+		if err := <-waits[0]; !errors.Is(err, gone) {
+			t.Errorf("got %v, want the cause of its end", err)
+		}
+		ok(t, first)
+		index, err := g.RejectedIndex(t.Context(), store.HistoryOf(target.Integration))
+		if err != nil || len(index.Events) != 1 || len(s.turns.held) != 0 {
+			t.Errorf("the list is %v, %v, with %d turns; want the first and no turn", index.Events, err, len(s.turns.held))
 		}
 	})
 }
