@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/private"
-	"github.com/sluicehq/sluice/internal/problem"
 )
 
 // SocketName is the socket in a data directory that a running node serves. Those who may
@@ -99,11 +98,7 @@ func handler(t *Tenants, logger *slog.Logger) http.Handler {
 // answer writes a document, or an error as text: the operator may see its cause.
 func answer(w http.ResponseWriter, document any, err error) {
 	if err != nil {
-		status := http.StatusInternalServerError
-		if problem.CodeOf(err) == problem.NotFound {
-			status = http.StatusNotFound
-		}
-		http.Error(w, err.Error(), status)
+		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
