@@ -149,12 +149,12 @@ func TestSignatures(t *testing.T) {
 
 func TestDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, err := New(Options{Delay: 2 * time.Second})
+		h, err := New(Options{Delay: 2 * time.Second, Statuses: []int{http.StatusAccepted}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		begun := time.Now()
-		if status := call(t, h, http.Header{}, "{}"); status != http.StatusOK || time.Since(begun) != 2*time.Second {
+		if status := call(t, h, http.Header{}, "{}"); status != http.StatusAccepted || time.Since(begun) != 2*time.Second {
 			t.Errorf("returned %d after %s", status, time.Since(begun))
 		}
 
@@ -195,6 +195,7 @@ func TestBadOptions(t *testing.T) {
 	for want, o := range map[string]Options{
 		"the response status 99 is invalid":          {Statuses: []int{200, 99}},
 		"the response status 600 is invalid":         {Statuses: []int{600}},
+		`"bad name" is not an event name`:            {Reject: []string{"order.created", "bad name"}},
 		"the delay is -1ns; it must not be negative": {Delay: -1},
 		"must be whsec_ followe":                     {SigningSecret: "whsec_!"},
 		"whsec_ followed by bas":                     {SigningSecret: "MDEy"},
