@@ -206,3 +206,21 @@ func checkpointNow(t *testing.T, db *DB) {
 		db.writer.checkpoints.wake <- struct{}{}
 	}
 }
+
+// A checkpoint that a long reader keeps from beginning the log anew leaves it counted:
+// its space is not free for publishes.
+func TestCheckpointBesideALongReaderLeavesTheLogCounted(t *testing.T) {
+	db := openEvery(t, 200)
+	rows, err := db.Query(t.Context(), "SELECT name FROM sqlite_schema")
+	if err != nil || !rows.Next() {
+		t.Fatal(err)
+	}
+	fill(t, db, "a", 2)
+	checkpointNow(t, db)
+	if n, err := db.Unwritten(); err != nil || n < 2<<20 {
+		t.Errorf("%d bytes are only in the log beside a reader, %v; want all that was written", n, err)
+	}
+	if err := rows.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
