@@ -142,7 +142,15 @@ func moreChanges() []change {
 	update := func(edited func(*integration.Spec)) func(*bundle) error {
 		return func(b *bundle) error { _, err := b.Update(b.t.Context(), tenant, "x", edit(edited)); return err }
 	}
+	reveal := func(b *bundle) error {
+		in, err := b.store.Store.Integration(b.t.Context(), tenant, "x")
+		b.ok(err)
+		_, err = b.Reveal(b.t.Context(), in)
+		return err
+	}
 	return []change{
+		{name: "reveal a webhook", set: func(b *bundle) { b.register(webhook("x")) }, call: reveal},
+		{name: "reveal a bucket", set: func(b *bundle) { b.register(s3("x")) }, call: reveal},
 		{
 			name: "read the log entries", set: func(b *bundle) { b.register(webhook("x")) },
 			call: func(b *bundle) error { _, err := b.Entries(b.t.Context(), tenant, "x"); return err },

@@ -2,6 +2,7 @@ package lifecycle_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -149,6 +150,19 @@ func TestRegisterRefuses(t *testing.T) {
 				t.Errorf("%d secrets sealed, scheduled %v, changed: %s", b.sealed, b.scheduled, diff)
 			}
 		})
+	}
+}
+
+// A target that could not be checked, for whatever reason, is not accepted.
+func TestTargetThatCannotBeCheckedIsRefused(t *testing.T) {
+	b := setup(t)
+	broken := errors.New("the resolver is broken")
+	b.CheckTarget = func(context.Context, string) error { return broken }
+	if _, err := b.Register(t.Context(), tenant, webhook("orders")); !errors.Is(err, broken) {
+		t.Errorf("got %v, want %v", err, broken)
+	}
+	if left := b.state(tenant).Integrations; len(left) != 0 {
+		t.Errorf("registered %+v", left[0])
 	}
 }
 

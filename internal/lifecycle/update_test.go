@@ -7,9 +7,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/store"
 )
 
 // edit returns a change function: the state as a client reads it, with one change.
@@ -221,5 +223,30 @@ func TestUpdateRefuses(t *testing.T) {
 	_, err := b.Update(t.Context(), tenant, "x", func(*integration.Integration) (integration.Spec, error) { return integration.Spec{}, mine })
 	if !errors.Is(err, mine) {
 		t.Errorf("got %v, want the change's own error", err)
+	}
+}
+
+// A bucket's secret that is sent in clear and equals the stored one is kept.
+func TestUpdateWithTheSecretOfABucketInClear(t *testing.T) {
+	b := setup(t)
+	b.stopped(s3("bucket"))
+	before := b.state(tenant)
+	b.update("bucket", func(s *integration.Spec) { s.S3.SecretAccessKey = secret.NewString(clears[3]) })
+	if diff := cmp.Diff(before, b.state(tenant)); diff != "" {
+		t.Errorf("the same secret is a change: %s", diff)
+	}
+}
+
+// A file whose outcome is unknown belongs to the target before the update: it is not
+// looked for in the next one.
+func TestUpdateForgetsAFileOfTheTargetBefore(t *testing.T) {
+	b := setup(t)
+	b.stopped(s3("bucket"))
+	cursor := b.cursor("bucket", 0)
+	cursor.Upload = &handoff.Upload{Key: "file"}
+	b.ok(b.store.Store.Commit(t.Context(), store.PutCursor{Cursor: cursor}))
+	b.update("bucket", func(s *integration.Spec) { s.S3.Bucket = "another" })
+	if u := b.cursor("bucket", 0).Upload; u != nil {
+		t.Errorf("the cursor still has %+v", u)
 	}
 }
