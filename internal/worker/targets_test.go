@@ -79,3 +79,33 @@ func TestLateTargetDoesNotReplaceTheCurrentOne(t *testing.T) {
 		t.Error("the older generation is kept in the place of the current one")
 	}
 }
+
+// A receiver that fails asks for its next call among those that may hang, and one that
+// responds no longer does.
+func TestOutcomeDecidesWhereTheNextCallHasItsPlace(t *testing.T) {
+	calls := NewCalls(8)
+	r := NewRegistry(Options{Sinks: openSinks{}, InFlight: 4, Calls: calls, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	target, err := r.Target(t.Context(), &integration.Integration{Tenant: "acme", ID: "orders", Generation: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		outcome    sink.Outcome
+		responding bool
+	}{
+		{sink.Delivered, true},
+		{sink.Unsent, true},
+		{sink.Interrupted, true},
+		{sink.Retry, false},
+		{sink.Unsent, false},
+		{sink.Rejected, true},
+		{sink.Retry, false},
+	} {
+		target.Record(sink.Verdict{Outcome: c.outcome})
+		give, ok := target.TryReserve()
+		if !ok || (calls.responding.Held() == 1) != c.responding || calls.Held() != 1 {
+			t.Errorf("after %v the next call is among those that respond: %v, want %v", c.outcome, calls.responding.Held() == 1, c.responding)
+		}
+		give()
+	}
+}
