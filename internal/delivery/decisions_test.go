@@ -5,7 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/fairshare"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
@@ -66,5 +69,38 @@ func TestEngineHasDefaults(t *testing.T) {
 	var e Engine
 	if e.recheckInterval() != time.Minute || e.stepBudget() != time.Minute || e.batchBytes() != 128<<10 {
 		t.Errorf("an engine rechecks every %v, steps for %v and reads %d bytes", e.recheckInterval(), e.stepBudget(), e.batchBytes())
+	}
+}
+
+// One that blocked others stays away longer each time, until it has kept up for long
+// enough.
+func TestSlowSubscriberIsForgiven(t *testing.T) {
+	now := time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
+	s := settings.Default()
+	e := &Engine{Settings: s, Now: func() time.Time { return now }}
+	c := &handoff.Cursor{}
+	for _, step := range []struct {
+		joined time.Duration // ago
+		want   int
+	}{{time.Second, 1}, {s.RetryMax, 2}, {time.Second, 3}, {s.RetryMax + time.Second, 1}} {
+		e.penalise(c, handoff.Subscriber{JoinedAt: now.Add(-step.joined)})
+		if wait := backoff.Ceiling(s.RetryMin, step.want, s.RetryMax); c.Slowness != step.want || !c.SlowUntil.Equal(now.Add(wait)) {
+			t.Errorf("joined %v ago, its slowness is %d until %v, want %d for %v", step.joined, c.Slowness, c.SlowUntil, step.want, wait)
+		}
+	}
+}
+
+// What a sole owner remembers of a cursor ends when another actor has written it, as a
+// stop does: the sweep no longer takes it for one that waits.
+func TestSoleOwnerForgetsACursorThatWasWritten(t *testing.T) {
+	now := time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
+	o := NewSoleOwner(now)
+	k := handoff.Key{Tenant: "acme", Integration: "hook"}
+	o.remember(&handoff.Cursor{Key: k, Version: 1, Failures: 2, DueAt: now.Add(time.Hour)}, nil)
+	if c := o.restore(&handoff.Cursor{Key: k, Version: 1}); c.Failures != 2 || !o.waits(k, now) {
+		t.Errorf("restored %+v, want its two failures", c)
+	}
+	if c := o.restore(&handoff.Cursor{Key: k, Version: 2}); c.Failures != 0 || o.waits(k, now) || o.len() != 0 {
+		t.Errorf("restored %+v, want it as it was written; %d are remembered", c, o.len())
 	}
 }
