@@ -20,7 +20,9 @@ type hooks struct {
 	calls int
 }
 
-func (h *hooks) Webhook(context.Context, *integration.Integration) (sink.Sender, error) { return h, nil }
+func (h *hooks) Webhook(context.Context, *integration.Integration) (sink.Sender, error) {
+	return h, nil
+}
 
 func (h *hooks) Send(context.Context, *event.Event, int) sink.Verdict {
 	h.calls++
@@ -32,7 +34,9 @@ func (h *hooks) Close() {}
 // only is the one integration that there is.
 type only struct{ in *integration.Integration }
 
-func (o only) Get(context.Context, string, string) (*integration.Integration, error) { return o.in, nil }
+func (o only) Get(context.Context, string, string) (*integration.Integration, error) {
+	return o.in, nil
+}
 
 // A retry that finds no place among the calls of the process sends nothing and says so;
 // the event stays, and may be retried at once.
