@@ -18,7 +18,7 @@ func serve(t *testing.T, handler http.HandlerFunc) *Client {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	c, err := New(server.URL, "token")
+	c, err := New(server.URL, "token", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestCutOffResponseIsUnreachable(t *testing.T) {
 // What names no API is refused before a call, and a password in it is not repeated.
 func TestNewRefusesWhatIsNoURL(t *testing.T) {
 	for _, base := range []string{"", "127.0.0.1:8080", "http://", "ftp://host", "http://a b", "http://user:hunter2@host", "http://host?x=1", "http://host#x"} {
-		if _, err := New(base, ""); err == nil || strings.Contains(err.Error(), "hunter2") {
+		if _, err := New(base, "", false); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: got %v, want a refusal", base, err)
 		}
 	}
