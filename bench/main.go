@@ -74,6 +74,7 @@ var sections = []section{
 	{name: "hanging", run: (*bench).measureHanging, long: true},
 	{name: "noisy", run: (*bench).measureNoisy, long: true},
 	{name: "exporters", run: (*bench).measureExporters, long: true},
+	{name: "rejecting", run: (*bench).measureRejecting, long: true},
 	{name: "start", run: (*bench).measureStart, long: true},
 }
 
@@ -86,7 +87,7 @@ func runBench(ctx context.Context, args []string) error {
 		}
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", strings.Join(usual, ","), "what to measure, separated by commas; also storm, hanging, noisy, exporters, start")
+	only := flags.String("only", strings.Join(usual, ","), "what to measure, separated by commas; also storm, hanging, noisy, exporters, rejecting, start")
 	flags.BoolVar(&b.short, "short", false, "run shorter measurements; the figures are rough")
 	flags.IntVar(&b.tenants, "tenants", 10_000, "tenants of the storm and the start, with 5 integrations each")
 	flags.StringVar(&b.binary, "binary", "bin/sluice", "the node to measure")

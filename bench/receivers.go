@@ -41,7 +41,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	status := int(r.status.Load())
-	if status == http.StatusOK {
+	if status == http.StatusOK || status == http.StatusBadRequest { // it ends the event
 		r.count.Add(1)
 	}
 	w.WriteHeader(status)

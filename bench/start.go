@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -66,6 +67,11 @@ func (b *bench) measureStart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	scraped, err := scrapeSize(ctx, n.url)
+	if err != nil {
+		return err
+	}
+	b.report.add(fmt.Sprintf("%d integrations: size of /metrics", c.size()), "", fmt.Sprintf("%.1f KiB", float64(scraped)/1024), nothing)
 	what := fmt.Sprintf("%d integrations, a database of %.1f GB, %d log entries: until the node serves, ", c.size(), float64(info.Size())/1e9, b.fewer(startEntries))
 	b.report.add(what+"after a clean end", "≤ 2 s", fmt.Sprintf("%.2f s", clean.Seconds()), metIf(clean <= startWithin))
 	b.report.add(what+"after a kill while it is published to", "≤ 2 s", fmt.Sprintf("%.2f s", killed.Seconds()), metIf(killed <= startWithin))
@@ -79,6 +85,19 @@ func (n *node) serving(ctx context.Context) (time.Duration, error) {
 	started := time.Now()
 	err := n.run(ctx)
 	return time.Since(started), err
+}
+
+func scrapeSize(ctx context.Context, at string) (int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at+"/metrics", http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	return io.Copy(io.Discard, res.Body)
 }
 
 // fewer returns n, or a tenth of it in a short run.
