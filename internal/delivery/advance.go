@@ -138,19 +138,19 @@ func nextAfter(err error) (Next, error) {
 // step is one Advance that holds the cursor's lease, or whose process owns it. Its methods get a context that
 // outlives the step's by Engine.Grace.
 type step struct {
-	engine *Engine
-	ctx    context.Context // starts nothing new once it ends: a signal beside the methods' ctx, which goes on
-	in     *integration.Integration
-	target *worker.Target
-	cursor *handoff.Cursor
-	last   handoff.Cursor     // as it was read or last saved
-	notes  []store.Write      // log entries for the next commit
-	broken []eventlog.Segment // damaged ones that were read, and that the cursor has not passed
-	until  time.Time          // no call is started from then on
-	ends   time.Time          // when the step's budget is used up
-	place  *Place             // nil if steps are not bounded
-	yields time.Time          // when it ends if others wait for its place
-	soft   context.Context    // ctx, which a stop of the integration ends too; a signal like that one
+	engine  *Engine
+	ctx     context.Context // starts nothing new once it ends: a signal beside the methods' ctx, which goes on
+	in      *integration.Integration
+	target  *worker.Target
+	cursor  *handoff.Cursor
+	last    handoff.Cursor     // as it was read or last saved
+	notes   []store.Write      // log entries for the next commit
+	damaged []eventlog.Segment // those that were read, and that the cursor has not passed
+	until   time.Time          // no call is started from then on
+	ends    time.Time          // when the step's budget is used up
+	place   *Place             // nil if steps are not bounded
+	yields  time.Time          // when it ends if others wait for its place
+	soft    context.Context    // ctx, which a stop of the integration ends too; a signal like that one
 
 	remembered bool // the SoleOwner has its failed attempt
 
@@ -210,7 +210,7 @@ func (s *step) failed(ctx context.Context, f *worker.Failure) (Next, error) {
 	if stopped {
 		return done, nil
 	}
-	s.noteBroken()
+	s.noteSkipped()
 	if s.remembered = s.mayRemember(); s.remembered {
 		e.SoleOwner.remember(s.cursor, entries)
 		return Next{Wait: s.cursor.DueAt.Sub(e.Now())}, nil
@@ -258,7 +258,7 @@ func (s *step) read(ctx context.Context, after uint64) ([]eventlog.Segment, erro
 			}
 		}
 	}
-	s.foundBroken(segs)
+	s.foundDamaged(segs)
 	return segs, nil
 }
 
@@ -266,9 +266,9 @@ func (s *step) read(ctx context.Context, after uint64) ([]eventlog.Segment, erro
 // it waited to read.
 var errHalted = errors.New("the step was halted")
 
-// readLog reads the log once it is the tenant's turn, or returns errHalted. The turn lasts for as long again
-// as the read took, so that steps never take more than half of the processors from
-// publishing and live delivery.
+// readLog reads the log once it is the tenant's turn, or returns errHalted. The turn lasts
+// for as long again as the read took, so that steps never take more than half of the
+// processors from publishing and live delivery.
 func (s *step) readLog(ctx context.Context, after uint64) ([]eventlog.Segment, error) {
 	e, p := s.engine, s.cursor.Key.Partition()
 	if e.Reads == nil {

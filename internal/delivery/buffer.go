@@ -41,7 +41,7 @@ func (l *live) fill(ctx context.Context) error {
 		if err := l.passTrimmed(ctx, segs); err != nil || len(segs) == 0 {
 			return err
 		}
-		if segs, err = l.beforeBroken(ctx, segs); err != nil || len(segs) == 0 {
+		if segs, err = l.beforeDamaged(ctx, segs); err != nil || len(segs) == 0 {
 			return err
 		}
 		l.segs = append(l.segs, segs...)
@@ -53,10 +53,10 @@ func (l *live) fill(ctx context.Context) error {
 	return nil
 }
 
-// beforeBroken returns the segments before the first damaged one. If that is the next, it
+// beforeDamaged returns the segments before the first damaged one. If that is the next, it
 // evicts the subscribers that have not passed it, and returns it: their own steps skip it,
 // and say so in their logs.
-func (l *live) beforeBroken(ctx context.Context, segs []eventlog.Segment) ([]eventlog.Segment, error) {
+func (l *live) beforeDamaged(ctx context.Context, segs []eventlog.Segment) ([]eventlog.Segment, error) {
 	first := slices.IndexFunc(segs, func(s eventlog.Segment) bool { return s.Damage != nil })
 	switch {
 	case first < 0:
@@ -75,13 +75,13 @@ func (l *live) beforeBroken(ctx context.Context, segs []eventlog.Segment) ([]eve
 	return segs[:1], nil
 }
 
-// brokenAfter reports whether a damaged segment is buffered after the given one.
-func (l *live) brokenAfter(segment uint64) bool {
+// damagedAfter reports whether a damaged segment is buffered after the given one.
+func (l *live) damagedAfter(segment uint64) bool {
 	return slices.ContainsFunc(l.segs, func(s eventlog.Segment) bool { return s.Damage != nil && s.Number > segment })
 }
 
-// unreadable evicts every subscriber if the next segment can never be read: their
-// cursors stay before it, and subscribers that join later start after it.
+// unreadable evicts every subscriber if the next segment cannot be read although the log
+// can: their own steps try it again, and subscribers that join later start after it.
 func (l *live) unreadable(ctx context.Context, err error) error {
 	if problem.CodeOf(err) == problem.Unavailable || len(l.segs) > 0 { // what is buffered comes first
 		return err

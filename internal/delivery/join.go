@@ -29,7 +29,7 @@ func (s *step) endOfLog(ctx context.Context, at handoff.AckState) (Next, endOutc
 		at = handoff.AckState{Offset: handoff.Offset{Segment: s.watermark}}
 	}
 	s.cursor.AckState = at
-	s.noteBroken()
+	s.noteSkipped()
 	if !s.bounded {
 		if err := s.bounds(ctx); err != nil {
 			return again, lost, err

@@ -24,7 +24,7 @@ func (s *step) begin(ctx context.Context, readAt time.Time) error {
 // that the step may start has ended, no other actor touches it. A SoleOwner needs no
 // lease and writes only what there is to save.
 func (s *step) lease(ctx context.Context, commit commitFunc) error {
-	s.noteBroken()
+	s.noteSkipped()
 	if s.engine.SoleOwner != nil && s.isSaved() {
 		return s.confirmOwned(ctx)
 	}
@@ -85,7 +85,7 @@ func (s *step) confirmOwned(ctx context.Context) error {
 // release saves the cursor and the notes with the next DueAt, which ends the lease.
 func (s *step) release(ctx context.Context, dueAt time.Time) error {
 	s.cursor.DueAt = dueAt
-	s.noteBroken()
+	s.noteSkipped()
 	return s.commit(ctx, append(s.notes, store.PutCursor{Cursor: s.cursor})...)
 }
 

@@ -37,7 +37,7 @@ func (l *live) subscribe(ctx context.Context, member handoff.Subscriber) error {
 			return l.leaveUnopened(ctx, member, in, start, err)
 		}
 	}
-	if l.brokenAfter(start.Offset.Segment) {
+	if l.damagedAfter(start.Offset.Segment) {
 		if _, err := l.leave(ctx, member, target.Integration, start, leaveReason{}); !errors.Is(err, errNotLive) {
 			return err
 		}

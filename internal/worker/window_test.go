@@ -306,7 +306,7 @@ func TestWindowForgetsStatesAtADamagedSegment(t *testing.T) {
 		}
 		return s
 	}
-	broken := eventlog.Segment{Number: 2, Damage: &eventlog.Damage{Events: 3}}
+	damaged := eventlog.Segment{Number: 2, Damage: &eventlog.Damage{Events: 3}}
 	toSend := func(w *window) (n int) {
 		for {
 			if _, ok := w.take(); !ok {
@@ -317,7 +317,7 @@ func TestWindowForgetsStatesAtADamagedSegment(t *testing.T) {
 	}
 
 	w := newWindow(wanted, handoff.AckState{Offset: handoff.Offset{Segment: 1, Index: 1}, Ahead: []int{0, handoff.Acked}})
-	w.add(broken)
+	w.add(damaged)
 	w.add(seg(3))
 	if n := toSend(w); n != 3 || w.ackState().Offset.Segment != 2 {
 		t.Errorf("%d of 3 events after it are sent, from %+v", n, w.ackState())
@@ -325,7 +325,7 @@ func TestWindowForgetsStatesAtADamagedSegment(t *testing.T) {
 
 	w = newWindow(wanted, handoff.AckState{})
 	w.add(seg(1))
-	w.add(broken)
+	w.add(damaged)
 	w.add(seg(3))
 	for range 3 {
 		w.take()

@@ -23,9 +23,9 @@ func (*skips) AttemptStarted()                                                  
 func (*skips) AttemptEnded(*integration.Integration, sink.Verdict, int, time.Duration) {}
 func (s *skips) EventsSkipped(events int)                                              { s.n.Add(int64(events)) }
 
-// broken appends three segments of two events and damages the second. It returns the
+// damaged appends three segments of two events and damages the second. It returns the
 // events of the others, and the times between which those of the second were published.
-func (r *rig) broken() (ids []string, from, to string) {
+func (r *rig) damaged() (ids []string, from, to string) {
 	r.t.Helper()
 	r.engine.Observer = &skips{}
 	ids = r.unseen(1, "order.created")
@@ -66,7 +66,7 @@ func (r *rig) wantOperatorKnows(integrations int) {
 
 // A segment that can never be read is skipped alone, and the integration's log names it:
 // what is before it and after it is delivered, by whatever reads the log.
-func TestABrokenSegmentIsSkippedAlone(t *testing.T) {
+func TestADamagedSegmentIsSkippedAlone(t *testing.T) {
 	for name, read := range map[string]func(r *rig, since time.Time){
 		"a catch-up": func(r *rig, since time.Time) {
 			spec := hookSpec("a")
@@ -87,7 +87,7 @@ func TestABrokenSegmentIsSkippedAlone(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, false, nil)
 				since := time.Now().UTC().Truncate(time.Millisecond)
-				ids, from, to := r.broken()
+				ids, from, to := r.damaged()
 				time.Sleep(time.Second)
 				read(r, since)
 				time.Sleep(time.Hour)
@@ -113,7 +113,7 @@ func TestABrokenSegmentIsSkippedAlone(t *testing.T) {
 
 // Live delivery leaves a segment that can never be read to the cursors of its
 // subscribers, once they have what is before it, and goes on with them after it.
-func TestABrokenSegmentUnderSubscribers(t *testing.T) {
+func TestADamagedSegmentUnderSubscribers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
 		for _, id := range []string{"one", "two"} {
@@ -121,7 +121,7 @@ func TestABrokenSegmentUnderSubscribers(t *testing.T) {
 		}
 		r.register(bucketSpec("bucket"))
 		time.Sleep(time.Second)
-		ids, from, to := r.broken()
+		ids, from, to := r.damaged()
 		end, err := r.w.log.End(t.Context(), partition)
 		if err != nil {
 			t.Fatal(err)
@@ -150,7 +150,7 @@ func TestABrokenSegmentUnderSubscribers(t *testing.T) {
 
 // While a receiver fails, each attempt reads the same part of the log again: that it has
 // a damaged segment is said once the receiver has what comes before it.
-func TestABrokenSegmentBehindAFailureIsSaidOnce(t *testing.T) {
+func TestADamagedSegmentBehindAFailureIsSaidOnce(t *testing.T) {
 	for _, sole := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, true, nil)
@@ -160,7 +160,7 @@ func TestABrokenSegmentBehindAFailureIsSaidOnce(t *testing.T) {
 			r.answer(takes(0, busy))
 			spec := hookSpec("a")
 			spec.StartsAt = time.Now().UTC().Truncate(time.Millisecond)
-			ids, from, to := r.broken()
+			ids, from, to := r.damaged()
 			r.register(spec)
 			time.Sleep(5 * time.Hour)
 			if e := r.entries("a", integration.ActionEventsSkipped); len(e) > 0 {
@@ -187,7 +187,7 @@ func TestABrokenSegmentBehindAFailureIsSaidOnce(t *testing.T) {
 
 // The commit that moves a cursor past a damaged segment is the one that says so: if the
 // process stops at any moment, neither is there without the other.
-func TestABrokenSegmentIsSaidInTheCommitThatPassesIt(t *testing.T) {
+func TestADamagedSegmentIsSaidInTheCommitThatPassesIt(t *testing.T) {
 	for name, c := range map[string]struct {
 		spec   func(id string) integration.Spec
 		budget time.Duration // of a step
@@ -213,7 +213,7 @@ func TestABrokenSegmentIsSaidInTheCommitThatPassesIt(t *testing.T) {
 				r.answer(takes(700*time.Millisecond, delivered))
 				spec := c.spec("a")
 				spec.StartsAt = time.Now().UTC().Truncate(time.Millisecond)
-				_, from, to := r.broken()
+				_, from, to := r.damaged()
 				r.unseen(100, "order.created")
 				var passed, said atomic.Bool
 				r.screen(func(writes []store.Write) error {
@@ -246,7 +246,7 @@ func filteredBucket(id string) integration.Spec {
 
 // A segment may be damaged while the receiver of its events fails. The attempts of an
 // outage are saved late, and what must be said is not forgotten with them.
-func TestASegmentThatBreaksInAnOutage(t *testing.T) {
+func TestASegmentDamagedInAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, true, nil)
 		r.engine.Observer = &skips{}
@@ -269,7 +269,6 @@ func TestASegmentThatBreaksInAnOutage(t *testing.T) {
 		if e := r.entries("a", integration.ActionEventsSkipped); len(e) != 1 || !strings.Contains(e[0].Reason, "1 event that was published at "+from[:19]) {
 			t.Errorf("log: %+v", e)
 		}
-		r.wantOnce("a", ids[:0])
 		if got := times(r.got()); got[ids[0]] == 0 {
 			t.Errorf("the event after it did not arrive: %v", got)
 		}
@@ -278,7 +277,7 @@ func TestASegmentThatBreaksInAnOutage(t *testing.T) {
 
 // An integration that joins live delivery while its loop passes a damaged segment for the
 // others, and that has not passed it, is sent back to its cursor, which says what it skips.
-func TestJoiningBeforeABrokenSegment(t *testing.T) {
+func TestJoiningBeforeADamagedSegment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		r := newRig(t, true, nil)
@@ -311,7 +310,7 @@ func TestJoiningBeforeABrokenSegment(t *testing.T) {
 		r.life.Schedule = func(...handoff.Key) {} // it waits before its first step
 		r.register(hookSpec("late"))
 		r.life.Schedule = schedule
-		ids, from, to := r.broken()
+		ids, from, to := r.damaged()
 		end, err := r.w.log.End(ctx, partition)
 		if err != nil {
 			t.Fatal(err)

@@ -10,30 +10,30 @@ import (
 	"github.com/sluicehq/sluice/internal/store"
 )
 
-// foundBroken takes note of the damaged segments among those that were read.
-func (s *step) foundBroken(segs []eventlog.Segment) {
+// foundDamaged takes note of the damaged segments among those that were read.
+func (s *step) foundDamaged(segs []eventlog.Segment) {
 	for i := range segs {
 		if segs[i].Damage != nil {
-			s.broken = append(s.broken, segs[i])
+			s.damaged = append(s.damaged, segs[i])
 		}
 	}
 }
 
-// noteBroken is called before a commit: if the cursor has passed damaged segments, the
+// noteSkipped is called before a commit: if the cursor has passed damaged segments, the
 // integration's log says so in that commit.
-func (s *step) noteBroken() {
+func (s *step) noteSkipped() {
 	passed := 0
-	for passed < len(s.broken) && s.broken[passed].Number <= s.cursor.Offset.Segment {
+	for passed < len(s.damaged) && s.damaged[passed].Number <= s.cursor.Offset.Segment {
 		passed++
 	}
 	if passed == 0 {
 		return
 	}
-	skipped := s.broken[:passed]
-	s.broken = s.broken[passed:]
+	skipped := s.damaged[:passed]
+	s.damaged = s.damaged[passed:]
 	total := damageOf(skipped)
 	s.notes = append(s.notes, store.AddEntry{History: store.HistoryOf(s.in), Entry: integration.LogEntry{
-		Action: integration.ActionEventsSkipped, CreatedAt: s.engine.Now(), Reason: brokenReason(total),
+		Action: integration.ActionEventsSkipped, CreatedAt: s.engine.Now(), Reason: skippedReason(total),
 	}})
 	s.engine.Logger.Error("events skipped; their stored bytes can never be read",
 		"tenant", s.in.Tenant, "integration", s.in.ID, "lane", s.cursor.Key.Lane,
@@ -69,9 +69,9 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// brokenReason says to the tenant what was skipped. How many of the events the filter
+// skippedReason says to the tenant what was skipped. How many of the events the filter
 // would have passed, nobody can say any more.
-func brokenReason(d eventlog.Damage) string {
+func skippedReason(d eventlog.Damage) string {
 	events, when := fmt.Sprintf("%d events that were", d.Events), "at "+event.FormatTime(d.First)
 	if d.Events == 1 {
 		events = "1 event that was"
