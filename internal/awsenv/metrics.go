@@ -46,7 +46,7 @@ func (m *metrics) AttemptEnded(_ *integration.Integration, v sink.Verdict, event
 	m.outcomes[v.Outcome].Add(int64(events))
 }
 
-// EventsSkipped implements worker.Observer.
+// EventsSkipped implements delivery.Observer.
 func (m *metrics) EventsSkipped(events int) { m.skipped.Add(int64(events)) }
 
 // flush writes the counts since the last flush, and the given metrics. A function

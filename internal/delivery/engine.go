@@ -47,7 +47,7 @@ type Engine struct {
 	Rejected  Rejected
 	Lifecycle Lifecycle
 	Settings  settings.Settings
-	Observer  worker.Observer // of exports; nil for none
+	Observer  Observer // nil for none
 	Logger    *slog.Logger
 	Now       func() time.Time
 	Rand      *rand.Rand // source of jitter, nil for math/rand/v2's; must be safe for concurrent use
@@ -75,6 +75,14 @@ type Engine struct {
 	Grace time.Duration
 
 	leaving sync.WaitGroup // of subscribers that left with calls in flight
+}
+
+// Observer records exports and what is skipped, for metrics. Its methods must not block
+// and must be safe for concurrent use.
+type Observer interface {
+	worker.Observer
+	// EventsSkipped is called when an integration passes events that can never be read.
+	EventsSkipped(events int)
 }
 
 // QuietAfter returns how long after a stop an actor that read the state before it

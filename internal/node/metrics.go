@@ -87,7 +87,7 @@ func (m *metrics) AttemptEnded(in *integration.Integration, v sink.Verdict, even
 	m.attemptSeconds.WithLabelValues(sink).Observe(took.Seconds())
 }
 
-// EventsSkipped implements worker.Observer.
+// EventsSkipped implements delivery.Observer.
 func (m *metrics) EventsSkipped(events int) { m.skipped.Add(float64(events)) }
 
 // publisher is a publish.Service with quotas that records metrics.

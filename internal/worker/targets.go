@@ -22,8 +22,6 @@ type Observer interface {
 	// AttemptEnded is called once for each AttemptStarted. An attempt has one
 	// event, or the events of one file.
 	AttemptEnded(in *integration.Integration, v sink.Verdict, events int, took time.Duration)
-	// EventsSkipped is called when an integration passes events that can never be read.
-	EventsSkipped(events int)
 }
 
 // Target is one generation of an integration with its open sink: a Sender or an
