@@ -64,18 +64,21 @@ func (e *Engine) complete(ctx context.Context, c *handoff.Cursor, notes []store.
 // with the given writes.
 func (e *Engine) skippedSome(ctx context.Context, in *integration.Integration, notes []store.Write) (bool, error) {
 	entries, err := e.Store.Entries(ctx, store.HistoryOf(in), store.EntriesKept)
+	if err != nil {
+		return false, err
+	}
 	for _, w := range notes {
 		if add, ok := w.(store.AddEntry); ok {
 			entries = append(entries, add.Entry)
 		}
 	}
-	return slices.ContainsFunc(entries, func(x integration.LogEntry) bool { return x.Action == integration.ActionEventsSkipped }), err
+	return slices.ContainsFunc(entries, func(x integration.LogEntry) bool { return x.Action == integration.ActionEventsSkipped }), nil
 }
 
 func completeReason(in *integration.Integration, skipped bool) string {
-	until := event.FormatTime(in.EndsAt)
+	reason := "Stopped: the replay is complete. Every event up to " + event.FormatTime(in.EndsAt) + " was delivered"
 	if skipped {
-		return "Stopped: the replay is complete. Every event up to " + until + " was delivered, except those that this log says were skipped."
+		reason += ", except those that this log says were skipped"
 	}
-	return "Stopped: the replay is complete. Every event up to " + until + " was delivered."
+	return reason + "."
 }
