@@ -154,13 +154,14 @@ func (s *Service) Reveal(ctx context.Context, in *integration.Integration) (inte
 // stored ones, as from a client that reads secrets in clear text. A secret that is
 // bound to the origin is not kept where that changes: it is sealed again.
 func (s *Service) keepEqual(ctx context.Context, in *integration.Integration, spec *integration.Spec, kept *integration.Kept) error {
-	moved := !spec.SameOrigin(in)
-	switch {
-	case spec.S3 != nil && moved:
-		return nil
-	case spec.S3 != nil:
+	sameOrigin := spec.SameOrigin(in)
+	if spec.S3 != nil {
+		if !sameOrigin {
+			return nil
+		}
 		return s.keepSecret(ctx, in, integration.FieldSecretAccessKey, &kept.SecretAccessKey, &in.S3.SecretAccessKey, spec.S3.SecretAccessKey)
-	case !moved:
+	}
+	if sameOrigin {
 		if err := s.keepSecret(ctx, in, integration.FieldAPIKey, &kept.APIKey, &in.Webhook.APIKey, spec.Webhook.APIKey); err != nil {
 			return err
 		}
