@@ -1,6 +1,7 @@
 package private
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,7 +42,7 @@ func TestModes(t *testing.T) {
 	for _, mode := range []os.FileMode{0o644, 0o640, 0o660, 0o604, 0o602, 0o620, 0o601, 0o610} {
 		path := own(t, false, mode, uid, gid)
 		err := File("the database", path)
-		if err == nil || !strings.Contains(err.Error(), "the database "+path+" (mode 0"+oct(mode)+"); run: chmod 600 "+path) {
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("the database %s (mode %04o); run: chmod 600 %[1]s", path, mode.Perm())) {
 			t.Errorf("a file of mode %o: %v", mode, err)
 		}
 	}
@@ -53,14 +54,10 @@ func TestModes(t *testing.T) {
 	for _, mode := range []os.FileMode{0o777, 0o757, 0o702, 0o777 | os.ModeSticky} {
 		path := own(t, true, mode, uid, gid)
 		err := Dir("the data directory", path)
-		if err == nil || !strings.Contains(err.Error(), "write to the data directory "+path+" (mode 0"+oct(mode)+"); run: chmod 700 "+path) {
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("write to the data directory %s (mode %04o); run: chmod 700 %[1]s", path, mode.Perm())) {
 			t.Errorf("a directory of mode %o: %v", mode, err)
 		}
 	}
-}
-
-func oct(mode os.FileMode) string {
-	return string([]byte{'0' + byte(mode>>6&7), '0' + byte(mode>>3&7), '0' + byte(mode&7)})
 }
 
 // A group may write to a directory only if it is the owner's private group.

@@ -45,25 +45,17 @@ func (l *Log) damage(t *testing.T, p event.Partition, number uint64) {
 // rewrite changes the bytes of a stored segment, and forgets what is in memory.
 func (l *Log) rewrite(t *testing.T, p event.Partition, number uint64, change func(data []byte)) {
 	t.Helper()
-	done := make(chan error, 1)
-	op := &sqlitedb.Op{
-		Turn: sqlitedb.Turn{Tenant: p.Tenant},
-		Run: func(tx *sqlitedb.Tx) error {
-			s, _ := l.committed(p)
-			var data []byte
-			if _, err := tx.QueryRow("SELECT data FROM segments WHERE id = ?", []any{s.rowOf(number)}, &data); err != nil {
-				return err
-			}
-			change(data)
-			_, err := tx.Exec("UPDATE segments SET data = ? WHERE id = ?", data, s.rowOf(number))
+	err := l.db.Write(t.Context(), sqlitedb.Turn{Tenant: p.Tenant}, func(tx *sqlitedb.Tx) error {
+		s, _ := l.committed(p)
+		var data []byte
+		if _, err := tx.QueryRow("SELECT data FROM segments WHERE id = ?", []any{s.rowOf(number)}, &data); err != nil {
 			return err
-		},
-		Done: func(err error) { done <- err },
-	}
-	if err := l.db.Submit(t.Context(), op); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-done; err != nil {
+		}
+		change(data)
+		_, err := tx.Exec("UPDATE segments SET data = ? WHERE id = ?", data, s.rowOf(number))
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	l.mu.Lock()

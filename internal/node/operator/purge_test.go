@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -90,7 +91,7 @@ func TestUsageIsOfAllLanes(t *testing.T) {
 	all, _ := tenants(t)
 	var ids []string
 	for i := range 20 {
-		ids = append(ids, "6f1c4f0e-0000-4000-8000-0000000000"+string(rune('a'+i/10))+string(rune('0'+i%10)))
+		ids = append(ids, fmt.Sprintf("6f1c4f0e-0000-4000-8000-%012d", i))
 	}
 	publish(t, all, 4, ids...)
 	var oldest time.Time

@@ -93,19 +93,15 @@ func TestDamagedRowIsNoEmptyRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan error, 1)
-	damage := &sqlitedb.Op{Done: func(err error) { done <- err }, Run: func(tx *sqlitedb.Tx) error {
+	err = s.db.Write(ctx, sqlitedb.Turn{}, func(tx *sqlitedb.Tx) error {
 		for _, table := range []string{"tenants", "integrations", "records", "cursors", "rejected_indexes", "rejected"} {
 			if n, err := tx.Exec("UPDATE " + table + " SET data = X'21'"); err != nil || n != 1 {
 				return fmt.Errorf("%s: %d rows, %w", table, n, err)
 			}
 		}
 		return nil
-	}}
-	if err := s.db.Submit(ctx, damage); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-done; err != nil {
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	for name, read := range map[string]func() error{
