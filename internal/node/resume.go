@@ -55,12 +55,7 @@ func (n *Node) resume(ctx context.Context) error {
 
 // checkData checks what Open has not. With a damaged database the node does not go on.
 func (n *Node) checkData(ctx context.Context) {
-	err := n.db.Check(ctx)
-	if err == nil || ctx.Err() != nil {
-		return
-	}
-	select {
-	case n.failed <- err:
-	default:
+	if err := n.db.Check(ctx); err != nil && ctx.Err() == nil {
+		n.failed <- err // does not block: this is the only error
 	}
 }
