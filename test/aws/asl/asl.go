@@ -110,12 +110,14 @@ func (m *Machine) task(ctx context.Context, s state, data any) (output any, next
 		if failed == nil {
 			return output, s.Next, nil
 		}
-		if i := failed.handler(s.Retry); i < 0 || retries >= s.Retry[i].MaxAttempts {
-			if i := failed.handler(s.Catch); i >= 0 {
-				return failed, s.Catch[i].Next, nil
+		i := failed.handler(s.Retry)
+		if i < 0 || retries >= s.Retry[i].MaxAttempts {
+			if c := failed.handler(s.Catch); c >= 0 {
+				return failed, s.Catch[c].Next, nil
 			}
 			return nil, "", failed
-		} else if err := backoff.Wait(ctx, m.delay(s.Retry[i], retries)); err != nil {
+		}
+		if err := backoff.Wait(ctx, m.delay(s.Retry[i], retries)); err != nil {
 			return nil, "", err
 		}
 	}
