@@ -97,7 +97,7 @@ func Advance() (func(context.Context, statemachine.State) (statemachine.State, e
 	task := &statemachine.Task{Advance: e.engine.Advance, Cursors: e.store, Now: now}
 	return func(ctx context.Context, s statemachine.State) (statemachine.State, error) {
 		defer e.scheduler.Wait()
-		stepping, cancel := keep(ctx, advanceReserve)
+		stepping, cancel := withReserve(ctx, advanceReserve)
 		defer cancel()
 		next, err := task.Step(stepping, s)
 		e.metrics.flush(e.lag(ctx, s.Key())...)
@@ -105,8 +105,8 @@ func Advance() (func(context.Context, statemachine.State) (statemachine.State, e
 	}, nil
 }
 
-// keep returns a context that ends so long before the invocation does.
-func keep(ctx context.Context, reserve time.Duration) (context.Context, context.CancelFunc) {
+// withReserve returns a context that ends by the reserve before the invocation does.
+func withReserve(ctx context.Context, reserve time.Duration) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return ctx, func() {}
@@ -155,7 +155,7 @@ func Sweep() (func(context.Context, Schedule) error, error) {
 		defer e.scheduler.Wait()
 		// An execution that ended without moving its cursor has used up the name.
 		e.scheduler.Salt = "-" + strconv.FormatInt(at.Time.Unix()/60, 36)
-		restarting, cancel := keep(ctx, sweepReserve)
+		restarting, cancel := withReserve(ctx, sweepReserve)
 		overdue, err := e.engine.Sweep(restarting)
 		cancel()
 		e.metrics.flush(emf.Metric{Name: metricOverdue, Unit: emf.Count, Value: float64(overdue)})

@@ -36,7 +36,7 @@ func Open(guard *netguard.Guard, s *settings.Settings) (Route, error) {
 	if proxy != nil {
 		guard.ViaProxy()
 	}
-	roots, err := roots(s.CAFile)
+	roots, err := readRoots(s.CAFile)
 	return Route{Guard: guard, Proxy: proxy, Roots: roots}, err
 }
 

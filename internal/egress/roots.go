@@ -13,9 +13,9 @@ import (
 // quarter of a MiB.
 const maxCABytes = 4 << 20
 
-// roots returns the system's certificate authorities and those in a file of
+// readRoots returns the system's certificate authorities and those in a file of
 // certificates in PEM form, or nil without a file.
-func roots(path string) (*x509.CertPool, error) {
+func readRoots(path string) (*x509.CertPool, error) {
 	if path == "" {
 		return nil, nil
 	}

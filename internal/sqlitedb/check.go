@@ -120,7 +120,7 @@ func checkContent(ctx context.Context, path string, whole, wal bool) error {
 	defer db.Close()
 	db.SetMaxOpenConns(1)
 
-	if err := checkOrigin(ctx, db, path); err != nil || !whole {
+	if err := checkRelease(ctx, db, path); err != nil || !whole {
 		return err
 	}
 	return quickCheck(ctx, db, path, "PRAGMA quick_check(1)")
@@ -153,9 +153,9 @@ func (db *DB) Check(ctx context.Context) error {
 	return nil
 }
 
-// checkOrigin rejects a database that is not of Sluice or is of a newer release.
+// checkRelease rejects a database that is not of Sluice or is of a newer release.
 // One without tables is the result of an interrupted first start.
-func checkOrigin(ctx context.Context, db *sql.DB, path string) error {
+func checkRelease(ctx context.Context, db *sql.DB, path string) error {
 	var version, tables int
 	var id uint32
 	err := db.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM sqlite_schema), "+
