@@ -198,6 +198,7 @@ func (s *keySet) report(refused []refusedKey) {
 	s.reported = refused
 }
 
+// firstOf names the first of the keys that are refused, as the end of an error, or "".
 func firstOf(refused []refusedKey) string {
 	if len(refused) == 0 {
 		return ""

@@ -21,9 +21,9 @@ const minRSABits = 2048
 // refusedKey is a key of an issuer that no token is verified with.
 type refusedKey struct{ kid, why string }
 
-// parseKeys returns the keys of a JSON Web Key Set that may verify signatures, and the
-// others (RFC 7517, section 5, lets a set have keys of any kind) but those for
-// encryption.
+// parseKeys returns the keys of a JSON Web Key Set that may verify signatures, and those
+// that are refused. A set may have keys of any kind (RFC 7517, section 5): those for
+// encryption are neither.
 func parseKeys(body []byte) (keys []jose.JSONWebKey, refused []refusedKey) {
 	var set struct {
 		Keys []jsontext.Value `json:"keys"`
@@ -66,6 +66,7 @@ func parseKey(raw jsontext.Value) (key jose.JSONWebKey, why string) {
 	return key, faultOf(&key)
 }
 
+// faultOf returns why a key that was read must not verify signatures, or "".
 func faultOf(key *jose.JSONWebKey) string {
 	if !key.IsPublic() {
 		return "it is not a public key; if it is a private key, replace it: all who have read it can sign"

@@ -94,7 +94,7 @@ var ErrDamaged = errors.New("the data is damaged")
 var errShort = fmt.Errorf("%w: it ends too early", ErrDamaged)
 
 // DecodeSegment returns the events that AppendSegment encoded, as events of the given
-// tenant. Their bodies alias data, which must not be modified afterwards. It returns an
+// tenant. Their bodies alias data, which must not be modified afterwards. It returns
 // ErrDamaged if any byte of data was changed, and another error if a later release wrote
 // it, in a version that this one does not read: that one can.
 func DecodeSegment(tenant string, data []byte) ([]event.Event, error) {

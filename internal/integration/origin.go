@@ -40,8 +40,8 @@ func originOf(raw string) string {
 	return usertext.Origin(u)
 }
 
-// SameOrigin reports whether the spec's target is where that of current is: its
-// scheme, host and port. Both are webhooks, or both S3.
+// SameOrigin reports whether the spec's target has the scheme, host and port of that of
+// current. Both must be webhooks, or both S3.
 func (s *Spec) SameOrigin(current *Integration) bool {
 	if s.S3 != nil {
 		return endpointOrigin(s.S3.Endpoint) == endpointOrigin(current.S3.Endpoint)

@@ -104,7 +104,7 @@ type ProxyError struct{ Status int }
 
 // Error returns a text for the operator.
 func (e *ProxyError) Error() string {
-	return fmt.Sprintf("the egress proxy answered CONNECT with HTTP status code %d", e.Status)
+	return fmt.Sprintf("the egress proxy responded to CONNECT with HTTP status code %d", e.Status)
 }
 
 // Shortage returns what our side lacks if that is why a call failed, and "" if it is

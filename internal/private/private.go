@@ -11,8 +11,8 @@ import (
 )
 
 // File returns an error unless the user that runs this program owns the file, or the
-// socket, and nobody else may read or write it. What names it in the error, such as
-// "the database". A missing file passes.
+// socket, and nobody else may read or write it. The text what names it in the error, such
+// as "the database". A missing file passes.
 func File(what, path string) error { return check(what, path, fileMode) }
 
 // Dir returns an error unless the user that runs this program, or root, owns the

@@ -64,7 +64,7 @@ func (v Verdict) DetailAttr() slog.Attr {
 }
 
 // Sender delivers single events of one integration: a webhook. Send blocks until
-// the receiver's timeout (SLUICE_WEBHOOK_TIMEOUT) or until ctx ends; it sends
+// the receiver's timeout (at most settings.Settings.LongestCall) or until ctx ends; it sends
 // nothing after it returns. attempt counts from 1 for each event. A Sender is safe
 // for concurrent use.
 type Sender interface {

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// MaxStep is how far the system's clock may get ahead of the time that has passed between
-// two readings. A machine that was suspended, or whose clock was behind, gets ahead by
-// that much; a mistake of less is over within a day.
+// MaxStep is how far the system's clock may get ahead, between two readings, of the time
+// that has passed. A machine that was suspended, or whose clock was behind, may jump by
+// less; if such a jump was a mistake, its effects are over within a day.
 const MaxStep = 24 * time.Hour
 
 // warnEvery is the minimum time between two calls of onHeld.
@@ -61,7 +61,7 @@ func (c *Clock) step() (now time.Time, lead time.Duration) {
 	defer c.mu.Unlock()
 	wall, passed := c.read()
 	expected := c.followed.Add(passed - c.at)
-	lead = wall.Round(0).Sub(expected.Round(0)) // without the monotonic readings, which jump never
+	lead = wall.Round(0).Sub(expected.Round(0)) // without the monotonic readings, which never jump
 	if lead <= MaxStep {
 		if lead > 0 { // one that was set back may return
 			c.followed, c.at = wall, passed
