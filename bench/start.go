@@ -63,6 +63,11 @@ func (b *bench) measureStart(ctx context.Context) error {
 		return err
 	}
 	b.say("start: serving %.2f s after a kill", killed.Seconds())
+	return b.reportStart(ctx, n, c, clean, killed)
+}
+
+// reportStart reports how long the node took to serve, and the size of what it had.
+func (b *bench) reportStart(ctx context.Context, n *node, c *crowd, clean, killed time.Duration) error {
 	info, err := os.Stat(n.database())
 	if err != nil {
 		return err

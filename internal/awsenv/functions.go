@@ -105,7 +105,7 @@ func Advance() (func(context.Context, statemachine.State) (statemachine.State, e
 	}, nil
 }
 
-// withReserve returns a context that ends by the reserve before the invocation does.
+// withReserve returns a context that ends the given reserve before the invocation does.
 func withReserve(ctx context.Context, reserve time.Duration) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {

@@ -123,8 +123,8 @@ func (db *DB) afterCommits(n uint64) {
 	}
 }
 
-// Queries wait for one that runs on and on for a while only, and not once more until the
-// log has grown further.
+// Queries wait only for a while for one that runs on and on, and no turn is kept when the
+// others go on.
 func TestAPauseOfQueriesEnds(t *testing.T) {
 	db := openEvery(t, 200)
 	rows, err := db.Query(t.Context(), "SELECT name FROM sqlite_schema")
