@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || echo 
 # scenarios, and the seconds shared by all fuzz targets. The defaults suit a small
 # machine.
 JOBS         ?= 2
-TEST_TIMEOUT ?= 10m
+TEST_TIMEOUT ?= 20m
 AWS_TIMEOUT  ?= 30m
 FUZZ_SECONDS ?= 60
 

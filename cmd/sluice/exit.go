@@ -126,7 +126,7 @@ func printError(w io.Writer, err error) {
 		message = errInterrupted.Error()
 	}
 	if e, ok := errors.AsType[*client.Error](err); ok && e.Status == http.StatusUnauthorized {
-		message += "; set SLUICE_TOKEN or --token (for a local node: to the output of `sluice token`)"
+		message += "; set SLUICE_TOKEN or --token (for a local node: to the output of `sluice token --tenant NAME`)"
 	}
 	if _, ok := errors.AsType[*client.UnreachableError](err); ok {
 		message += "; check that it is running (`sluice serve --dev`) and that --url or SLUICE_URL is right"

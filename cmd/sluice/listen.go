@@ -34,8 +34,8 @@ func listenCommand(e *env) *cobra.Command {
 		Use:   "listen",
 		Short: "Run a local webhook receiver that prints what arrives",
 		Long: `Run a webhook receiver on 127.0.0.1 and print each call on a line: time, response
-status, event name, webhook-id, attempt and, with --signing-secret, whether the
-signature is valid. It can respond slowly or with failures, to show how the service
+status, path, event name, webhook-id, attempt and, with --signing-secret, whether
+the signature is valid. It can respond slowly or with failures, to show how the service
 handles them. Stop it with Ctrl-C.`,
 		Example: `  sluice listen
   sluice listen --port 9001 --status 503,503,200
@@ -127,7 +127,7 @@ func (f *listenFlags) print(d listener.Delivery) {
 	}
 	line := []string{
 		d.ReceivedAt.Format("15:04:05.000"), strconv.Itoa(d.Status),
-		d.Name, d.ID, "attempt " + strconv.Itoa(d.Attempt),
+		d.Path, d.Name, d.ID, "attempt " + strconv.Itoa(d.Attempt),
 	}
 	if d.Signature != listener.Unchecked {
 		line = append(line, "signature "+string(d.Signature))

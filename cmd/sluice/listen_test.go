@@ -78,7 +78,7 @@ func TestListen(t *testing.T) {
 		t.Errorf("returned %v, want %v", got, want)
 	}
 	code, stdout, stderr := stop()
-	want := regexp.MustCompile(`^\d\d:\d\d:\d\d\.\d{3}  503  order\.created  e1  attempt 2\n.*  400  order\.bad_event  e1  attempt 2\n.*  200  order\.created  e1  attempt 2\n$`)
+	want := regexp.MustCompile(`^\d\d:\d\d:\d\d\.\d{3}  503  /  order\.created  e1  attempt 2\n.*  400  /  order\.bad_event  e1  attempt 2\n.*  200  /  order\.created  e1  attempt 2\n$`)
 	if code != exitOK || !want.MatchString(stdout) {
 		t.Errorf("exit code %d, stdout %q", code, stdout)
 	}

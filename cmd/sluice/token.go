@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/auth"
 	"github.com/sluicehq/sluice/internal/node"
+	"github.com/sluicehq/sluice/internal/private"
 )
 
 // maxTTL is how long a token is valid, unless somebody asks for a longer one.
@@ -48,6 +49,9 @@ it short.`,
 				return usageErrorf(cmd, "--ttl is %v; without --long it must be at most %v, as a single token cannot be revoked", ttl, maxTTL)
 			}
 			data = firstOf(data, e.getenv("SLUICE_DATA"), node.DefaultConfig().Data)
+			if err := private.Dir("the data directory", data); err != nil { // others could replace the key
+				return err
+			}
 			path := filepath.Join(data, auth.OwnKeyName)
 			_, statErr := os.Stat(path)
 			key, err := auth.OpenOwnKey(path)

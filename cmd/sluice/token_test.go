@@ -87,3 +87,21 @@ func TestReplacedKeyRevokesItsTokens(t *testing.T) {
 		t.Errorf("a token of the new key: %v", err)
 	}
 }
+
+// A key that others could have put there signs nothing, and none is made there.
+func TestTokenRefusesADirectoryThatOthersCanWriteTo(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "wide")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // that is the point
+		t.Fatal(err)
+	}
+	code, _, stderr := (&cli{t: t}).run(nil, "token", "--tenant", "acme", "--data", dir)
+	if code == exitOK || !strings.Contains(stderr, "chmod 700 "+dir) {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+	if _, err := os.Stat(filepath.Join(dir, auth.OwnKeyName)); err == nil {
+		t.Error("it left a key there")
+	}
+}

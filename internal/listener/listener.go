@@ -40,6 +40,7 @@ type Options struct {
 // Delivery is one received call.
 type Delivery struct {
 	ReceivedAt time.Time
+	Path       string // of the request
 	ID         string // header webhook-id
 	Name       string // of the event; empty if the body is not an event
 	Attempt    int    // header sluice-attempt; 0 without one
@@ -103,7 +104,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	d := h.record(r.Header, body)
+	d := h.record(r.URL.Path, r.Header, body)
 	if h.options.Delay > 0 {
 		if backoff.Wait(r.Context(), h.options.Delay) != nil {
 			return
@@ -113,7 +114,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // record counts a call, chooses its status and passes it to Received.
-func (h *Handler) record(header http.Header, body []byte) Delivery {
+func (h *Handler) record(path string, header http.Header, body []byte) Delivery {
 	var event struct {
 		Name string `json:"name"`
 	}
@@ -121,7 +122,7 @@ func (h *Handler) record(header http.Header, body []byte) Delivery {
 	attempt, _ := strconv.Atoi(header.Get("Sluice-Attempt"))
 	now := h.options.Now()
 	d := Delivery{
-		ReceivedAt: now, ID: header.Get("Webhook-Id"), Name: event.Name, Attempt: attempt,
+		ReceivedAt: now, Path: path, ID: header.Get("Webhook-Id"), Name: event.Name, Attempt: attempt,
 		Signature: h.check(header, body, now), Body: body,
 	}
 

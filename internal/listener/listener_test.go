@@ -72,8 +72,8 @@ func TestReceived(t *testing.T) {
 	call(t, h, http.Header{"Webhook-Id": {"e1"}, "Sluice-Attempt": {"3"}}, `{"name":"a.b"}`)
 	call(t, h, http.Header{}, `no event`)
 	want := []Delivery{
-		{ReceivedAt: now, ID: "e1", Name: "a.b", Attempt: 3, Status: 202, Body: []byte(`{"name":"a.b"}`)},
-		{ReceivedAt: now, Status: 202, Body: []byte(`no event`)},
+		{ReceivedAt: now, Path: "/", ID: "e1", Name: "a.b", Attempt: 3, Status: 202, Body: []byte(`{"name":"a.b"}`)},
+		{ReceivedAt: now, Path: "/", Status: 202, Body: []byte(`no event`)},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -125,13 +125,13 @@ func Shortage(err error) string {
 // proxyLacks returns what is wrong with the operator's proxy, or "".
 func proxyLacks(err error) string {
 	if e, ok := errors.AsType[*ProxyError](err); ok && e.Status == http.StatusProxyAuthRequired {
-		return "the egress proxy asks for credentials, which is not supported"
+		return "the egress proxy (SLUICE_EGRESS_PROXY) asks for credentials, which is not supported"
 	}
 	op, ok := errors.AsType[*net.OpError](err) // the outermost is that of net/http
 	if !ok || op.Op != "proxyconnect" || errors.Is(err, context.Canceled) {
 		return ""
 	}
-	return "the egress proxy cannot be reached: " + Cause(op.Err)
+	return "the egress proxy (SLUICE_EGRESS_PROXY) cannot be reached: " + Cause(op.Err)
 }
 
 func tlsCause(err error) string {

@@ -75,7 +75,7 @@ func TestProxyThatDoesNotConnect(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	credentials := (&proxy{status: http.StatusProxyAuthRequired}).serve(t)
-	for url, want := range map[string]string{gone.URL: "the egress proxy cannot be reached: connection refused", credentials: "the egress proxy asks for credentials"} {
+	for url, want := range map[string]string{gone.URL: "the egress proxy (SLUICE_EGRESS_PROXY) cannot be reached: connection refused", credentials: "the egress proxy (SLUICE_EGRESS_PROXY) asks for credentials"} {
 		s := openSinks(t, netguard.Public, func(s *settings.Settings) { s.EgressProxy = url })
 		for _, v := range []sink.Verdict{s.send(t, "https://hook.internal.example/"), s.export(t, "https://store.internal.example")} {
 			if v.Outcome != sink.Unsent || !strings.Contains(v.Reason, want) {
