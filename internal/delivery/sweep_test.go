@@ -134,3 +134,38 @@ func TestASweepEnds(t *testing.T) {
 		t.Errorf("it found %d, %v, and scheduled %d, want 1", n, err, scheduled)
 	}
 }
+
+// slowDue is a store with another overdue cursor for each read. The second read outlasts
+// the sweep's time.
+type slowDue struct {
+	store.Store
+	reads int
+}
+
+func (s *slowDue) Due(ctx context.Context, _ time.Time, _ int) ([]handoff.Key, error) {
+	if s.reads++; s.reads > 1 {
+		<-ctx.Done()
+		return nil, problem.Wrap(ctx.Err(), problem.Unavailable, "too late")
+	}
+	return []handoff.Key{{Tenant: "acme", Integration: "orders"}}, nil
+}
+
+// A sweep whose time is used up while it reads on has not failed: it would be made again,
+// beside the next one, and an alarm would say so. One that could read nothing has failed.
+func TestASweepWhoseTimeEndsInAReadHasNotFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slowDue{}
+		e := &delivery.Engine{Store: s, Settings: settings.Default(), Now: time.Now, Schedule: func(...handoff.Key) {}}
+		sweep := func() (int, error) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			return e.Sweep(ctx)
+		}
+		if n, err := sweep(); n != 1 || err != nil {
+			t.Errorf("it found %d, %v; want 1 and no error", n, err)
+		}
+		if n, err := sweep(); n != 0 || err == nil {
+			t.Errorf("without a first read it found %d, %v; want an error", n, err)
+		}
+	})
+}
