@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/sluicehq/sluice/internal/backoff"
+	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
 // resumeDelivery continues the work of an earlier process and starts the runner. While
@@ -53,9 +54,16 @@ func (n *Node) resume(ctx context.Context) error {
 	return nil
 }
 
-// checkData checks what Open has not. With a damaged database the node does not go on.
+// checkData checks what Open has not. With a damaged database the node does not go on. One
+// that cannot be checked now, as for want of descriptors, is no reason to end: what is
+// damaged is found in use.
 func (n *Node) checkData(ctx context.Context) {
-	if err := n.db.Check(ctx); err != nil && ctx.Err() == nil {
+	err := n.db.Check(ctx)
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case sqlitedb.Damaged(err):
 		n.failed <- err // does not block: this is the only error
+	default:
+		n.logger.Error("the database is not checked; restart the node to have it checked", "error", err)
 	}
 }

@@ -51,13 +51,19 @@ func TestDeliveryResumesOnceTheDatabaseCanBeRead(t *testing.T) {
 	r.wait(t, 3)
 }
 
+// grow makes the database of a node so large that it is not checked before use.
+func grow(t *testing.T, dir string) {
+	t.Helper()
+	execute(t, dir, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 80)
+		INSERT INTO cursors (tenant, integration, lane, version, data) SELECT 'acme', 'gone', i, 1, zeroblob(1 << 20) FROM n`)
+}
+
 // A large database is checked while the node serves. If it is damaged, the node ends and
 // says what to do.
 func TestNodeEndsIfItsDatabaseIsDamaged(t *testing.T) {
 	dir := t.TempDir()
 	closeNode(t, openNode(t, dir))
-	execute(t, dir, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 80)
-		INSERT INTO cursors (tenant, integration, lane, version, data) SELECT 'acme', 'gone', i, 1, zeroblob(1 << 20) FROM n`)
+	grow(t, dir)
 	path := filepath.Join(dir, sqlitedb.FileName)
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -80,5 +86,31 @@ func TestNodeEndsIfItsDatabaseIsDamaged(t *testing.T) {
 	defer cancel()
 	if err := n.Run(ctx); err == nil || !strings.Contains(err.Error(), "is damaged") {
 		t.Errorf("Run = %v, want an error that says that the database is damaged", err)
+	}
+}
+
+// A database that cannot be checked for now does not end the node, which serves all the
+// same; its log says so.
+func TestNodeGoesOnIfItsDatabaseCannotBeChecked(t *testing.T) {
+	dir := t.TempDir()
+	closeNode(t, openNode(t, dir))
+	grow(t, dir)
+	db, err := sqlitedb.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	n := &Node{db: db, logger: slog.New(slog.NewTextHandler(&log, nil)), failed: make(chan error, 1)}
+	n.checkData(t.Context())
+	select {
+	case err := <-n.failed:
+		t.Errorf("the node ends: %v", err)
+	default:
+	}
+	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "is not checked") {
+		t.Errorf("the log says %q", &log)
 	}
 }

@@ -44,6 +44,13 @@ func Corrupt(err error) bool {
 	return ok && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB)
 }
 
+// Damaged reports whether a check found that the database is damaged, rather than that it
+// cannot be checked for now.
+func Damaged(err error) bool {
+	_, ok := errors.AsType[*damaged](err)
+	return ok
+}
+
 func ended(err error) error {
 	if problem.CodeOf(err) == problem.Unavailable {
 		return err
