@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/sluicehq/sluice/internal/backoff"
+	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
@@ -27,21 +28,15 @@ func (n *Node) resumeDelivery(ctx context.Context) bool {
 // resume schedules the work of an earlier process. Nothing is delivered before every
 // integration has all lanes (lifecycle.Service.GrowLanes).
 func (n *Node) resume(ctx context.Context) error {
-	tenants, err := n.store.Tenants(ctx)
-	if err != nil {
+	if err := n.growLanes(ctx); err != nil {
 		return err
-	}
-	for _, tenant := range tenants {
-		if err := n.life.GrowLanes(ctx, tenant); err != nil {
-			return err
-		}
 	}
 	for p, end := range n.log.Ends() {
 		state, err := n.store.Partition(ctx, p)
-		if err != nil {
+		if problem.CodeOf(err) == problem.Unavailable || ctx.Err() != nil {
 			return err
 		}
-		if state.LowWatermark < end {
+		if err != nil || state.LowWatermark < end { // damage is of this partition alone: its live delivery says so
 			n.schedule.Grown(p, end)
 		}
 	}
@@ -51,6 +46,23 @@ func (n *Node) resume(ctx context.Context) error {
 		return err
 	}
 	n.schedule.Schedule(keys...)
+	return nil
+}
+
+// growLanes does nothing with a single lane: no integration can have fewer.
+func (n *Node) growLanes(ctx context.Context) error {
+	if n.config.Lanes == 1 {
+		return nil
+	}
+	tenants, err := n.store.Tenants(ctx)
+	if err != nil {
+		return err
+	}
+	for _, tenant := range tenants {
+		if err := n.life.GrowLanes(ctx, tenant); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -38,7 +38,7 @@ func TestDeliveryResumesOnceTheDatabaseCanBeRead(t *testing.T) {
 	closeNode(t, n)
 	execute(t, dir, "ALTER TABLE tenants RENAME TO hidden")
 
-	n = openNode(t, dir)
+	n = openNodeWith(t, dir, func(c *Config) { c.Lanes = 2 })
 	defer closeNode(t, n)
 	publishTo(t, n, 3)
 	err := n.db.Write(t.Context(), sqlitedb.Turn{Bytes: 1}, func(tx *sqlitedb.Tx) error {
@@ -112,5 +112,30 @@ func TestNodeGoesOnIfItsDatabaseCannotBeChecked(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "is not checked") {
 		t.Errorf("the log says %q", &log)
+	}
+}
+
+// A damaged record of one tenant keeps no other tenant's events from being delivered.
+func TestDamagedRecordsOfOneTenantHoldUpNoOther(t *testing.T) {
+	for _, table := range []string{"integrations", "records"} {
+		t.Run(table, func(t *testing.T) {
+			dir, r := t.TempDir(), newReceiver(t)
+			n := openNode(t, dir)
+			register(t, n, "hook", r.URL)
+			publishTo(t, n, 1)
+			r.wait(t, 1)
+			closeNode(t, n)
+			execute(t, dir, "INSERT INTO integrations (tenant, id, version, data) VALUES ('other', 'hook', 1, (SELECT data FROM integrations));"+
+				"INSERT INTO tenants (tenant, version, data) VALUES ('other', 1, (SELECT data FROM tenants));"+
+				"INSERT INTO records (tenant, lane, version, data) VALUES ('other', 0, 1, (SELECT data FROM records));"+
+				"INSERT INTO partitions (id, tenant, lane) SELECT max(id) + 1, 'other', 0 FROM partitions;"+
+				"INSERT INTO segments (id, first_ms, last_ms, events, before, data) SELECT (SELECT max(id) FROM partitions) << 40 | 1, first_ms, last_ms, events, before, data FROM segments;"+
+				"UPDATE "+table+" SET data = x'00' WHERE tenant = 'other'")
+
+			n = openNode(t, dir)
+			defer closeNode(t, n)
+			publishTo(t, n, 1)
+			r.wait(t, 1)
+		})
 	}
 }
