@@ -10,6 +10,7 @@ package egress
 import (
 	"context"
 	"crypto/x509"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -48,12 +49,23 @@ const proxyDialTimeout = 5 * time.Second
 func (r Route) Set(t *http.Transport) {
 	t.TLSClientConfig.RootCAs = r.Roots
 	if r.Proxy == nil {
-		t.DialContext = r.Guard.Dialer().DialContext
+		t.DialContext = spread(r.Guard.Dialer())
 		return
 	}
-	t.DialContext = (&net.Dialer{Timeout: proxyDialTimeout}).DialContext // the proxy only
+	t.DialContext = spread(&net.Dialer{Timeout: proxyDialTimeout}) // the proxy only
 	t.Proxy = r.checked
 	t.OnProxyConnectResponse = connected
+}
+
+// spread returns a dialer's DialContext whose time limit exceeds that of the dialer by up to
+// a twentieth, at random: thousands of calls to hosts that drop packets must not all end
+// together (settings.CallSpread).
+func spread(d *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		one := *d
+		one.Timeout += rand.N(d.Timeout / 20)
+		return one.DialContext(ctx, network, address)
+	}
 }
 
 // checked returns the proxy for a request whose URL may be called.

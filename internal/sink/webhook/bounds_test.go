@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -147,30 +148,41 @@ func TestWaitsBeforeAResponseAreBounded(t *testing.T) {
 // silent takes what comes and never responds.
 func silent(_ net.Conn, r *bufio.Reader) { _, _ = io.Copy(io.Discard, r) }
 
-// Calls that began together and hang do not end together, and none of them early.
+// Calls that began together and hang do not end together, and none of them early: neither
+// those that wait for a response, nor those that wait for a TLS handshake.
 func TestTimeLimitsAreSpread(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := inMemory(t, silent)
-		c.spread = time.Second
-		s := open(t, c, hookTo("http://example.com/"))
-		took := make(chan time.Duration, 64)
-		for range cap(took) {
-			go func() {
-				began := time.Now()
-				s.Send(t.Context(), sample(), 1)
-				took <- time.Since(began)
-			}()
-		}
-		ends := map[time.Duration]int{}
-		for range cap(took) {
-			d := <-took
-			if d < options().Timeout || d > options().Timeout+time.Second {
-				t.Errorf("a call ended after %v", d)
+	for _, target := range []string{"http://example.com/", "https://example.com/"} {
+		synctest.Test(t, func(t *testing.T) {
+			o := options()
+			o.Spread = time.Second
+			c := inMemory(t, silent)
+			c.spread = o.Spread
+			silently := c.newTransport
+			c.newTransport = func() *http.Transport {
+				transport := silently()
+				transport.TLSHandshakeTimeout = newTransport(o).TLSHandshakeTimeout
+				return transport
 			}
-			ends[d.Truncate(100*time.Millisecond)]++
-		}
-		if len(ends) < 8 { // of 10
-			t.Errorf("64 calls ended at %v", ends)
-		}
-	})
+			s := open(t, c, hookTo(target))
+			took := make(chan time.Duration, 64)
+			for range cap(took) {
+				go func() {
+					began := time.Now()
+					s.Send(t.Context(), sample(), 1)
+					took <- time.Since(began)
+				}()
+			}
+			ends := map[time.Duration]int{}
+			for range cap(took) {
+				d := <-took
+				if d < o.Timeout || d > o.Timeout+o.Spread {
+					t.Errorf("%s: a call ended after %v", target, d)
+				}
+				ends[d.Truncate(100*time.Millisecond)]++
+			}
+			if len(ends) < 8 { // of 10
+				t.Errorf("%s: 64 calls ended at %v", target, ends)
+			}
+		})
+	}
 }
