@@ -19,7 +19,7 @@ import (
 func TestAStopDoesNotWaitForAPlaceForFiles(t *testing.T) {
 	n := openNodeWith(t, t.TempDir(), func(c *Config) { c.MaxFiles = 4 })
 	defer closeNode(t, n)
-	files := n.places.steps[delivery.Export]
+	files := n.places.Steps[delivery.Export]
 	taken := 0
 	for files.Take(fmt.Sprint("other", taken), nil) {
 		taken++

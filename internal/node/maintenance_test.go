@@ -83,11 +83,7 @@ func TestDeletedReplaysLeaveNoGoroutineWaiting(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	until(t, "no cursor of a deleted replay is scheduled", func() bool {
-		n.schedule.mu.Lock()
-		defer n.schedule.mu.Unlock()
-		return len(n.schedule.cursors) == 0
-	})
+	until(t, "no cursor of a deleted replay is scheduled", func() bool { return n.schedule.Cursors() == 0 })
 }
 
 // The key file matters once something is sealed under it, not before.

@@ -54,7 +54,7 @@ func TestNamesOfMetrics(t *testing.T) {
 				{tenant: "acme", integration: "even"},
 			}, nil
 		}, 20, shared)
-		shared.steps[delivery.Export].Take("acme", nil)
+		shared.Steps[delivery.Export].Take("acme", nil)
 		m.published.Add(5)
 		m.publishSeconds.Observe(0.25)
 		for range 6 {

@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/node/operator"
+	"github.com/sluicehq/sluice/internal/runner"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 	store "github.com/sluicehq/sluice/internal/store/sqlite"
 	"github.com/sluicehq/sluice/internal/version"
@@ -41,9 +42,9 @@ type Node struct {
 	reserve  *reserve
 	life     *lifecycle.Service
 	engine   *delivery.Engine
-	schedule *scheduler
+	schedule *runner.Scheduler
 	places   places
-	runner   *runner // nil until delivery has resumed
+	runner   *runner.Runner // nil until delivery has resumed
 	verifier auth.Verifier
 	registry *worker.Registry
 	server   *http.Server
@@ -145,7 +146,7 @@ func (n *Node) close() error {
 	go func() { // delivery stops while the API drains
 		defer close(delivered)
 		if n.runner != nil {
-			n.runner.stop()
+			n.runner.Stop()
 		}
 	}()
 	if n.server != nil {

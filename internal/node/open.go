@@ -18,6 +18,7 @@ import (
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/quota"
 	"github.com/sluicehq/sluice/internal/rejected"
+	"github.com/sluicehq/sluice/internal/runner"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/secret/local"
 	"github.com/sluicehq/sluice/internal/sink/catalog"
@@ -98,7 +99,7 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 	c := &n.config
 	sinks := catalog.New(catalog.Options{Route: route, Sealer: sealer, Settings: c.Settings, Version: version.Version, Kept: n.places.kept})
 	quietAfter := delivery.QuietAfter(c.Settings)
-	n.schedule = newScheduler()
+	n.schedule = runner.NewScheduler()
 	n.log.OnAppend(n.schedule.Grown)
 	n.log.OnAhead(func(by time.Duration) {
 		n.logger.Warn("clock moved backwards; published_at holds until it catches up", "by", by.String())

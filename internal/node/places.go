@@ -8,6 +8,7 @@ import (
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/descriptors"
 	"github.com/sluicehq/sluice/internal/fairshare"
+	"github.com/sluicehq/sluice/internal/runner"
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
@@ -15,8 +16,7 @@ import (
 type places struct {
 	calls *worker.Calls
 	kept  int // connections that are kept between calls
-	steps [delivery.Kinds]*fairshare.Limiter
-	turns *fairshare.Limiter
+	runner.Places
 	reads *fairshare.Limiter
 }
 
@@ -35,12 +35,14 @@ func newPlaces(c *Config) places {
 	return places{
 		calls: worker.NewCalls(calls),
 		kept:  calls / 2,
-		steps: [delivery.Kinds]*fairshare.Limiter{
-			delivery.CatchUp: fairshare.New(c.MaxCatchUps),
-			delivery.Probe:   fairshare.New(calls), // each has one call in flight
-			delivery.Export:  fairshare.New(c.MaxFiles),
+		Places: runner.Places{
+			Steps: [delivery.Kinds]*fairshare.Limiter{
+				delivery.CatchUp: fairshare.New(c.MaxCatchUps),
+				delivery.Probe:   fairshare.New(calls), // each has one call in flight
+				delivery.Export:  fairshare.New(c.MaxFiles),
+			},
+			Turns: fairshare.New(2 * runtime.GOMAXPROCS(0)),
 		},
-		turns: fairshare.New(2 * runtime.GOMAXPROCS(0)),
 		// One processor at least is left to publishing and to live delivery, unless
 		// there is only one. Alone, a tenant has half of the reads.
 		reads: fairshare.New(max(2, runtime.GOMAXPROCS(0)-1)),
@@ -64,8 +66,8 @@ func (p places) Collect(ch chan<- prometheus.Metric) {
 		Held() int
 		Waiting() int
 	}{
-		"calls": p.calls, "catch_ups": p.steps[delivery.CatchUp], "probes": p.steps[delivery.Probe],
-		"files": p.steps[delivery.Export], "turns": p.turns, "reads": p.reads,
+		"calls": p.calls, "catch_ups": p.Steps[delivery.CatchUp], "probes": p.Steps[delivery.Probe],
+		"files": p.Steps[delivery.Export], "turns": p.Turns, "reads": p.reads,
 	} {
 		ch <- prometheus.MustNewConstMetric(placesTaken, prometheus.GaugeValue, float64(of.Held()), bound)
 		ch <- prometheus.MustNewConstMetric(placesWaiting, prometheus.GaugeValue, float64(of.Waiting()), bound)

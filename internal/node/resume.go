@@ -2,9 +2,10 @@ package node
 
 import (
 	"context"
+	"time"
 
 	"github.com/sluicehq/sluice/internal/backoff"
-	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/runner"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
@@ -14,14 +15,14 @@ func (n *Node) resumeDelivery(ctx context.Context) bool {
 	for failures := 1; ; failures++ {
 		err := n.resume(ctx)
 		if err == nil {
-			n.runner = startRunner(n.engine, n.schedule, &n.places, n.logger)
+			n.runner = runner.Start(n.engine, n.schedule, &n.places.Places, n.logger)
 			return true
 		}
 		if ctx.Err() != nil {
 			return false
 		}
 		n.logger.Error("delivery cannot be resumed; will retry", "error", err)
-		_ = backoff.Wait(ctx, delay(failures))
+		_ = backoff.Wait(ctx, backoff.Ceiling(200*time.Millisecond, failures, 30*time.Second))
 	}
 }
 
@@ -31,22 +32,7 @@ func (n *Node) resume(ctx context.Context) error {
 	if err := n.growLanes(ctx); err != nil {
 		return err
 	}
-	for p, end := range n.log.Ends() {
-		state, err := n.store.Partition(ctx, p)
-		if problem.CodeOf(err) == problem.Unavailable || ctx.Err() != nil {
-			return err
-		}
-		if err != nil || state.LowWatermark < end { // damage is of this partition alone: its live delivery says so
-			n.schedule.Grown(p, end)
-		}
-	}
-	const everything = 1 << 30
-	keys, err := n.store.Due(ctx, n.now().AddDate(100, 0, 0), everything)
-	if err != nil {
-		return err
-	}
-	n.schedule.Schedule(keys...)
-	return nil
+	return runner.Resume(ctx, n.schedule, n.store, n.log.Ends(), n.now())
 }
 
 // growLanes does nothing with a single lane: no integration can have fewer.

@@ -1,12 +1,10 @@
-package node
+package runner
 
 import (
 	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -51,18 +49,18 @@ func (s *slowStore) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor,
 }
 
 // running returns a runner over the store with so many places of each kind.
-func running(s store.Store, size int) (*scheduler, *runner) {
-	p := &places{}
-	for kind := range p.steps {
-		p.steps[kind] = fairshare.New(size)
+func running(s store.Store, size int) (*Scheduler, *Runner) {
+	p := &Places{}
+	for kind := range p.Steps {
+		p.Steps[kind] = fairshare.New(size)
 	}
 	return runningIn(s, p)
 }
 
-func runningIn(s store.Store, p *places) (*scheduler, *runner) {
+func runningIn(s store.Store, p *Places) (*Scheduler, *Runner) {
 	engine := &delivery.Engine{Store: s, Settings: settings.Default(), Logger: slog.New(slog.DiscardHandler), Now: time.Now}
-	schedule := newScheduler()
-	return schedule, startRunner(engine, schedule, p, slog.New(slog.DiscardHandler))
+	schedule := NewScheduler()
+	return schedule, Start(engine, schedule, p, slog.New(slog.DiscardHandler))
 }
 
 // However many cursors are due at once, as after a restart, only so many are advanced at
@@ -103,7 +101,7 @@ func TestDueCursorsAreAdvancedInTheirPlaces(t *testing.T) {
 		if len(schedule.cursors) != 0 {
 			t.Errorf("%d cursors are kept with nothing to do", len(schedule.cursors))
 		}
-		r.stop()
+		r.Stop()
 	})
 }
 
@@ -122,7 +120,7 @@ func TestChangedCursorIsAdvancedAgain(t *testing.T) {
 		if s.seen[first] != 2 || s.seen[second] != 1 {
 			t.Errorf("advanced %v; want the first once more, and the second, which had not begun, once", s.seen)
 		}
-		r.stop()
+		r.Stop()
 	})
 }
 
@@ -137,58 +135,9 @@ func TestShutdownEndsTheWaitForPlaces(t *testing.T) {
 		synctest.Wait()
 		began := s.reads.Load()
 		at := time.Now()
-		r.stop()
+		r.Stop()
 		if took := time.Since(at); took > time.Second || s.reads.Load() != began {
 			t.Errorf("the end took %v, and %d steps began after it", took, s.reads.Load()-began)
 		}
 	})
-}
-
-// A stop and a delete of an integration whose catch-up waits for a place do not wait.
-func TestStopDoesNotWaitForAPlace(t *testing.T) {
-	n := openNodeWith(t, t.TempDir(), func(c *Config) { c.MaxCatchUps = 1 })
-	defer closeNode(t, n)
-	called := make(chan struct{}, 1)
-	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called <- struct{}{} }))
-	defer receiver.Close()
-	taken := n.places.steps[delivery.CatchUp]
-	if err := taken.Acquire(t.Context(), "another"); err != nil {
-		t.Fatal(err)
-	}
-	register(t, n, "hook", receiver.URL)
-	if _, err := n.life.Stop(t.Context(), "acme", "hook"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := n.life.Start(t.Context(), "acme", "hook"); err != nil {
-		t.Fatal(err)
-	}
-	if err := n.life.Delete(t.Context(), "acme", "hook"); err != nil {
-		t.Fatal(err)
-	}
-	register(t, n, "hook", receiver.URL)
-	publishTo(t, n, 1)
-	select {
-	case <-called:
-		t.Fatal("it was called without a place")
-	default:
-	}
-	taken.Give("another")
-	<-called
-}
-
-// Calls never take the descriptors of clients and the database, whatever is set.
-func TestCallsLeaveDescriptorsToOthers(t *testing.T) {
-	for _, tt := range []struct{ setting, limit, want int }{
-		{0, 1024, 341},
-		{0, 1 << 20, 2048},
-		{0, 20, 16},
-		{500, 1024, 500},
-		{500, 120, 60},
-		{5000, 65536, 5000},
-		{500, 1, 2},
-	} {
-		if got := boundCalls(tt.setting, tt.limit); got != tt.want {
-			t.Errorf("SLUICE_MAX_CALLS=%d with %d descriptors: %d calls, want %d", tt.setting, tt.limit, got, tt.want)
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package node
+package runner
 
 import (
 	"fmt"
@@ -24,9 +24,9 @@ func TestStepsLeaveHalfOfTheProcessors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := &places{turns: fairshare.New(8)}
-				for kind := range p.steps {
-					p.steps[kind] = fairshare.New(1000)
+				p := &Places{Turns: fairshare.New(8)}
+				for kind := range p.Steps {
+					p.Steps[kind] = fairshare.New(1000)
 				}
 				s := &slowStore{seen: map[handoff.Key]int{}, takes: c.takes}
 				schedule, r := runningIn(s, p)
@@ -40,10 +40,10 @@ func TestStepsLeaveHalfOfTheProcessors(t *testing.T) {
 				if took := time.Since(began).Round(10 * time.Millisecond); s.most.Load() != c.most || took != c.want {
 					t.Errorf("100 steps of %v took %v, %d at a time; want %v and %d: a tenant alone has half of 8 turns", c.takes, took, s.most.Load(), c.want, c.most)
 				}
-				r.stop()
+				r.Stop()
 				time.Sleep(turnLimit)
-				if p.turns.Held() != 0 {
-					t.Errorf("%d turns are kept", p.turns.Held())
+				if p.Turns.Held() != 0 {
+					t.Errorf("%d turns are kept", p.Turns.Held())
 				}
 			})
 		})

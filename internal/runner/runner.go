@@ -1,4 +1,6 @@
-package node
+// Package runner runs the delivery of one process: it holds what is due, and gives it to
+// the engine, as Kinesis and Step Functions do on AWS.
+package runner
 
 import (
 	"context"
@@ -10,30 +12,47 @@ import (
 	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/fairshare"
+	"github.com/sluicehq/sluice/internal/handoff"
 )
 
-// runner runs what is scheduled: one goroutine for each partition with live
-// delivery, and one for each step of a cursor, for which there are so many places. It
-// does what Kinesis and Step Functions do on AWS.
-type runner struct {
-	engine    *delivery.Engine
-	scheduler *scheduler
-	places    *places
+// Engine is what the runner runs: delivery.Engine.
+type Engine interface {
+	DeliverLive(ctx context.Context, p event.Partition, end *delivery.LogEnd) error
+	AdvanceIn(ctx context.Context, k handoff.Key, p *delivery.Place) (delivery.Next, error)
+	Wait()
+	SaveEntries(ctx context.Context) error
+	UnsavedEntries() int
+	SaveAttempts(ctx context.Context) error
+}
+
+// Places are what the tenants share.
+type Places struct {
+	Steps [delivery.Kinds]*fairshare.Limiter
+	Turns *fairshare.Limiter // of steps, for a short time each; nil for no limit
+}
+
+// Runner runs what is scheduled: one goroutine for each partition with live delivery,
+// and one for each step of a cursor, for which there are so many places.
+type Runner struct {
+	engine    Engine
+	scheduler *Scheduler
+	places    *Places
 	logger    *slog.Logger
 	cancel    context.CancelFunc
 	running   sync.WaitGroup
 }
 
-// startRunner starts a runner, which runs until stop.
-func startRunner(engine *delivery.Engine, s *scheduler, p *places, logger *slog.Logger) *runner {
+// Start starts a runner, which runs until Stop.
+func Start(engine Engine, s *Scheduler, p *Places, logger *slog.Logger) *Runner {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &runner{engine: engine, scheduler: s, places: p, logger: logger, cancel: cancel}
+	r := &Runner{engine: engine, scheduler: s, places: p, logger: logger, cancel: cancel}
 	r.running.Go(func() { r.run(ctx) })
 	r.running.Go(func() { r.saveOutages(ctx) })
 	return r
 }
 
-func (r *runner) run(ctx context.Context) {
+func (r *Runner) run(ctx context.Context) {
 	for {
 		select {
 		case <-r.scheduler.ready:
@@ -51,8 +70,8 @@ func (r *runner) run(ctx context.Context) {
 }
 
 // admit starts a step of a cursor once there is a place for it.
-func (r *runner) admit(ctx context.Context, t *task) {
-	places := r.places.steps[t.kind]
+func (r *Runner) admit(ctx context.Context, t *task) {
+	places := r.places.Steps[t.kind]
 	start := func() {
 		place := delivery.NewPlace(t.kind, places, t.key.Tenant)
 		r.running.Go(func() { r.advance(ctx, t, place) })
@@ -64,7 +83,7 @@ func (r *runner) admit(ctx context.Context, t *task) {
 }
 
 // deliverLive runs live delivery of a partition until the end of its log.
-func (r *runner) deliverLive(ctx context.Context, p event.Partition, end *delivery.LogEnd) {
+func (r *Runner) deliverLive(ctx context.Context, p event.Partition, end *delivery.LogEnd) {
 	failures := 0
 	for ctx.Err() == nil {
 		segment := end.Segment()
@@ -83,9 +102,9 @@ func (r *runner) deliverLive(ctx context.Context, p event.Partition, end *delive
 }
 
 // advance runs one step of a cursor.
-func (r *runner) advance(ctx context.Context, t *task, place *delivery.Place) {
+func (r *Runner) advance(ctx context.Context, t *task, place *delivery.Place) {
 	defer place.GiveBack() // last, so that the task goes behind those that wait
-	endTurn, err := takeTurn(ctx, r.places.turns, t.key.Tenant)
+	endTurn, err := takeTurn(ctx, r.places.Turns, t.key.Tenant)
 	if err != nil {
 		return
 	}
@@ -110,7 +129,7 @@ func (r *runner) advance(ctx context.Context, t *task, place *delivery.Place) {
 }
 
 // report logs the failure of a step, a repeated one once.
-func (r *runner) report(t *task, err error) {
+func (r *Runner) report(t *task, err error) {
 	if t.logged == err.Error() {
 		return
 	}
@@ -137,7 +156,7 @@ const (
 const saveTimeout = 3 * time.Second
 
 // saveOutages saves what failed attempts leave in memory, until ctx ends.
-func (r *runner) saveOutages(ctx context.Context) {
+func (r *Runner) saveOutages(ctx context.Context) {
 	tick := time.NewTicker(saveSoon)
 	defer tick.Stop()
 	entries, attempts := time.Now(), time.Now() // when they were last saved
@@ -158,14 +177,14 @@ func (r *runner) saveOutages(ctx context.Context) {
 	}
 }
 
-func (r *runner) reportUnsaved(ctx context.Context, err error) {
+func (r *Runner) reportUnsaved(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
 		r.logger.Error("failed attempts not saved; will retry", "error", err)
 	}
 }
 
-// stop shuts down gracefully and returns when no goroutine is left.
-func (r *runner) stop() {
+// Stop shuts down gracefully and returns when no goroutine is left.
+func (r *Runner) Stop() {
 	r.scheduler.close()
 	r.cancel()
 	r.running.Wait()

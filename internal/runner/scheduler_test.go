@@ -1,4 +1,4 @@
-package node
+package runner
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 // A log that grows while its live delivery runs, even in the moment in which that ends,
 // is delivered to its new end.
 func TestGrowthDuringLiveDeliveryIsNotLost(t *testing.T) {
-	s, p := newScheduler(), event.Partition{Tenant: "acme"}
+	s, p := NewScheduler(), event.Partition{Tenant: "acme"}
 	s.Grown(p, 1)
 	live, _ := s.take()
 	end := live[p]
@@ -47,7 +47,7 @@ func TestGrowthDuringLiveDeliveryIsNotLost(t *testing.T) {
 // After its end a scheduler takes no new work, and its timers end.
 func TestClosedSchedulerTakesNoWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScheduler()
+		s := NewScheduler()
 		waits := handoff.Key{Tenant: "acme", Integration: "waits"}
 		s.Schedule(waits)
 		_, due := s.take()
@@ -84,7 +84,7 @@ func TestRepeatedFailureOfAStepIsLoggedOnce(t *testing.T) {
 		schedule.Schedule(handoff.Key{Tenant: "acme", Integration: "hook"})
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		r.stop()
+		r.Stop()
 		if !schedule.closed {
 			t.Error("after the shutdown the scheduler takes work that nobody does")
 		}

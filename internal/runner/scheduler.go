@@ -1,4 +1,4 @@
-package node
+package runner
 
 import (
 	"sync"
@@ -10,10 +10,10 @@ import (
 	"github.com/sluicehq/sluice/internal/handoff"
 )
 
-// scheduler holds the work for the runner: partitions whose log has grown, and
+// Scheduler holds the work for the runner: partitions whose log has grown, and
 // cursors that are due or have changed. An idle tenant takes no memory. It is safe for
 // concurrent use.
-type scheduler struct {
+type Scheduler struct {
 	mu      sync.Mutex
 	closed  bool
 	live    map[event.Partition]*delivery.LogEnd // being delivered, or in newLive
@@ -41,8 +41,9 @@ type task struct {
 	logged   string        // the last error
 }
 
-func newScheduler() *scheduler {
-	return &scheduler{
+// NewScheduler returns an empty scheduler.
+func NewScheduler() *Scheduler {
+	return &Scheduler{
 		live:    make(map[event.Partition]*delivery.LogEnd),
 		cursors: make(map[handoff.Key]*task),
 		ready:   make(chan struct{}, 1),
@@ -50,7 +51,7 @@ func newScheduler() *scheduler {
 }
 
 // Grown schedules live delivery of a partition whose log now ends with segment.
-func (s *scheduler) Grown(p event.Partition, segment uint64) {
+func (s *Scheduler) Grown(p event.Partition, segment uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if end := s.live[p]; end != nil {
@@ -66,7 +67,7 @@ func (s *scheduler) Grown(p event.Partition, segment uint64) {
 }
 
 // Schedule schedules cursors that are due or have changed.
-func (s *scheduler) Schedule(keys ...handoff.Key) {
+func (s *Scheduler) Schedule(keys ...handoff.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range keys {
@@ -86,14 +87,21 @@ func (s *scheduler) Schedule(keys ...handoff.Key) {
 	}
 }
 
+// Cursors returns how many cursors it holds.
+func (s *Scheduler) Cursors() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.cursors)
+}
+
 // enqueue gives a task to the runner. s.mu is held.
-func (s *scheduler) enqueue(t *task) {
+func (s *Scheduler) enqueue(t *task) {
 	t.timer = nil
 	s.due = append(s.due, t)
 	s.notify()
 }
 
-func (s *scheduler) notify() {
+func (s *Scheduler) notify() {
 	select {
 	case s.ready <- struct{}{}:
 	default:
@@ -101,7 +109,7 @@ func (s *scheduler) notify() {
 }
 
 // take removes and returns the work that is not started yet.
-func (s *scheduler) take() (live map[event.Partition]*delivery.LogEnd, due []*task) {
+func (s *Scheduler) take() (live map[event.Partition]*delivery.LogEnd, due []*task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	live = make(map[event.Partition]*delivery.LogEnd)
@@ -118,7 +126,7 @@ func (s *scheduler) take() (live map[event.Partition]*delivery.LogEnd, due []*ta
 
 // endLive marks live delivery of a partition as done, unless its log has grown
 // beyond segment. It reports whether it did.
-func (s *scheduler) endLive(p event.Partition, segment uint64) bool {
+func (s *Scheduler) endLive(p event.Partition, segment uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.live[p].Segment() != segment {
@@ -129,7 +137,7 @@ func (s *scheduler) endLive(p event.Partition, segment uint64) bool {
 }
 
 // begin is called before each step: it will see what has changed until now.
-func (s *scheduler) begin(t *task) {
+func (s *Scheduler) begin(t *task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t.changed = false
@@ -137,7 +145,7 @@ func (s *scheduler) begin(t *task) {
 
 // end forgets a cursor with nothing left to do, unless it has changed since its step
 // began.
-func (s *scheduler) end(t *task) {
+func (s *Scheduler) end(t *task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t.running = false
@@ -150,7 +158,7 @@ func (s *scheduler) end(t *task) {
 
 // again schedules a cursor's next step after a wait, or at once if it has changed since
 // the last one began.
-func (s *scheduler) again(t *task, wait time.Duration) {
+func (s *Scheduler) again(t *task, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t.running = false
@@ -167,7 +175,7 @@ func (s *scheduler) again(t *task, wait time.Duration) {
 }
 
 // close stops accepting new work.
-func (s *scheduler) close() {
+func (s *Scheduler) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true

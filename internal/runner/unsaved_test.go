@@ -1,4 +1,4 @@
-package node
+package runner
 
 import (
 	"bytes"
@@ -48,11 +48,12 @@ func TestAShutdownSaysWhatItCouldNotSave(t *testing.T) {
 		var log bytes.Buffer
 		schedule, r := running(readOnly{}, 1)
 		r.logger = slog.New(slog.NewTextHandler(&log, nil))
-		r.engine.SoleOwner = delivery.NewSoleOwner(time.Now())
-		r.engine.Registry = worker.NewRegistry(worker.Options{Sinks: noSinks{}, InFlight: 1, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+		engine := r.engine.(*delivery.Engine)
+		engine.SoleOwner = delivery.NewSoleOwner(time.Now())
+		engine.Registry = worker.NewRegistry(worker.Options{Sinks: noSinks{}, InFlight: 1, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
 		schedule.Schedule(handoff.Key{Tenant: "a", Integration: "orders"})
 		time.Sleep(100 * time.Millisecond)
-		r.stop()
+		r.Stop()
 		if text := log.String(); !strings.Contains(text, "failed attempts not saved at shutdown") {
 			t.Errorf("it said %q", text)
 		}
