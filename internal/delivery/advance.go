@@ -241,8 +241,12 @@ func (s *step) read(ctx context.Context, after uint64) ([]eventlog.Segment, erro
 	if err != nil {
 		return nil, err
 	}
+	first := !s.exhausted
 	s.exhausted = len(segs) == 0 || segs[0].Number > s.bound // the rest, if any, was trimmed
 	if len(segs) == 0 {
+		if first && s.bounded && after < s.bound {
+			s.notes = append(s.notes, s.engine.skipped(s.in))
+		}
 		return nil, nil
 	}
 	if segs[0].Number != after+1 {
@@ -298,8 +302,12 @@ func (s *step) batchBytes() int {
 // logSkipped says in the integration's log that events were trimmed before they were
 // delivered.
 func (e *Engine) logSkipped(ctx context.Context, in *integration.Integration) error {
-	return e.Store.Commit(ctx, store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
+	return e.Store.Commit(ctx, e.skipped(in))
+}
+
+func (e *Engine) skipped(in *integration.Integration) store.AddEntry {
+	return store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
 		Action: integration.ActionEventsSkipped, CreatedAt: e.Now(),
 		Reason: fmt.Sprintf("Events older than %s were skipped: they are no longer stored.", integration.Span(e.Settings.Retention)),
-	}})
+	}}
 }

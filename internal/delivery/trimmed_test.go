@@ -13,6 +13,7 @@ import (
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
@@ -226,4 +227,32 @@ func TestACatchUpThatFindsNothingKeepsItsLease(t *testing.T) {
 			t.Errorf("the step took %v: %v", time.Since(began), err)
 		}
 	})
+}
+
+// A replay that has nothing left to read, as the rest of its span was trimmed, is complete
+// and says in its log that events were skipped.
+func TestAReplayWhoseRestWasTrimmedSaysSo(t *testing.T) {
+	for _, spec := range []integration.Spec{hookSpec("replay"), bucketSpec("replay")} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, true, nil)
+			began := time.Now()
+			time.Sleep(time.Second)
+			r.publish(3)
+			time.Sleep(time.Second)
+			fails := sink.Verdict{Outcome: sink.Retry, Status: 503}
+			r.answer(takes(0, fails))
+			r.write = func([]string) sink.Verdict { return fails }
+			r.register(replay(spec, began, time.Now()))
+			time.Sleep(10 * time.Minute)
+			r.w.log.Trim(time.Now())
+			time.Sleep(time.Hour)
+			in, err := r.w.records.Integration(t.Context(), tenant, "replay")
+			if err != nil || in.CompletedAt.IsZero() {
+				t.Errorf("it is not complete: %+v, %v", in, err)
+			}
+			if n := len(r.entries("replay", integration.ActionEventsSkipped)); n != 1 {
+				t.Errorf("its log says %d times that events were skipped, want once", n)
+			}
+		})
+	}
 }
