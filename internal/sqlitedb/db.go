@@ -80,6 +80,9 @@ func (db *DB) open(ctx context.Context, migrating []func(from, to int)) error {
 	if err != nil {
 		return err
 	}
+	if err := discardUnbegun(db.path); err != nil {
+		return err
+	}
 	if db.checked, err = check(ctx, db.path, wholeCheckBytes); err != nil {
 		return err
 	}
