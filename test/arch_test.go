@@ -99,7 +99,7 @@ func TestProgramsLinkWhatTheyNeed(t *testing.T) {
 		if !ok {
 			t.Errorf("%s does not exist", name)
 		}
-		forbidden = append(forbidden, "testing", "github.com/google/go-cmp", "pgregory.net/rapid", module+"test/")
+		forbidden = append(forbidden, "testing", "github.com/google/go-cmp", "pgregory.net/rapid", module+"test/", module+"internal/sqlitedb/diskfault")
 		for _, dep := range p.deps {
 			if slices.ContainsFunc(forbidden, func(f string) bool { return within(dep, f) }) {
 				t.Errorf("%s links %s", name, dep)
