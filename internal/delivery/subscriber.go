@@ -43,6 +43,11 @@ func (l *live) subscribe(ctx context.Context, member handoff.Subscriber) error {
 		}
 		return nil
 	}
+	if len(l.segs) > 0 && l.segs[0].Number > start.Offset.Segment+1 { // trimmed before they were buffered
+		if err := e.logSkipped(ctx, target.Integration); err != nil {
+			return err
+		}
+	}
 	calls, cancel := l.calls()
 	w := e.newWorker(calls, target, l.partition.Lane, worker.Job{Start: start, Changed: l.signal, Stop: l.stop})
 	end, ok := e.Registry.Begin(tenant, member.ID, member.Generation, w.Halt, w.Abandon)

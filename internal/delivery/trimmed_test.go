@@ -108,6 +108,52 @@ func TestTrimmedUnderSubscribers(t *testing.T) {
 	}
 }
 
+// staleStore returns an earlier state of a partition, once.
+type staleStore struct {
+	store.Store
+	state atomic.Pointer[handoff.PartitionState]
+}
+
+func (s *staleStore) Partition(ctx context.Context, p event.Partition) (*handoff.PartitionState, error) {
+	if state := s.state.Swap(nil); state != nil {
+		return state, nil
+	}
+	return s.Store.Partition(ctx, p)
+}
+
+// A subscriber that the live loop notices after it has passed trimmed segments, and that
+// lacks them too, is told of them in its log.
+func TestTrimmedBeforeASubscriberIsNoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, p := t.Context(), event.Partition{Tenant: tenant}
+		r := newRig(t, true, nil)
+		stale := &staleStore{Store: r.engine.Store}
+		r.engine.Store = stale
+		r.register(hookSpec("one"))
+		time.Sleep(time.Second)
+		before, err := r.w.records.Partition(ctx, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.register(hookSpec("late"))
+		time.Sleep(time.Second)
+		r.unseen(3, "order.created")
+		time.Sleep(time.Second)
+		r.w.log.Trim(time.Now())
+		ids := r.unseen(3, "order.created")
+		stale.state.Store(before)
+		if err := r.engine.DeliverLive(ctx, p, delivery.NewLogEnd(6)); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []string{"one", "late"} {
+			if n := len(r.entries(id, integration.ActionEventsSkipped)); n != 1 {
+				t.Errorf("the log of %s says %d times that events were skipped, want once", id, n)
+			}
+			r.wantOnce(id, ids)
+		}
+	})
+}
+
 // slowLog is a log whose reads take a while.
 type slowLog struct {
 	eventlog.Log
