@@ -180,6 +180,10 @@ fuzz-short: ## run every fuzz target for a few seconds
 bench: build ## measure throughput, latency and cost against a plain HTTP client loop (six minutes)
 	@go run ./bench $(ARGS)
 
+.PHONY: soak
+soak: build ## run a node for an hour under kills, full disks and churn, and balance the books (ARGS=-duration=10m)
+	@go run ./test/soak $(ARGS)
+
 .PHONY: bench-aws
 bench-aws: aws-tools ## measure the cost of the Lambda functions
 	@SLUICE_BENCH=1 go test ./test/aws/bench -run 'TestBench$$' -count=1 -v -timeout 60m -args $(ARGS)
