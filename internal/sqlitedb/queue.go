@@ -24,7 +24,7 @@ type Turn struct {
 }
 
 // The limits of a group, the operations that one transaction commits, in bytes. What a
-// neighbour waits for is about one and a half groups. Twice the size would write a tenth
+// neighbour waits for is about one and a half groups. Twice the size would write a twentieth
 // more in the same time, and hold a neighbour up for half as long again.
 const (
 	groupCost = 64 << 10
