@@ -127,7 +127,7 @@ func TestWaitsBeforeAResponseAreBounded(t *testing.T) {
 	}{
 		"interim answers":              {"http://example.com/", flood(0), "the response headers are too large"},
 		"interim answers now and then": {"http://example.com/", flood(time.Second), "no response within 10s"},
-		"TLS that does not begin":      {"https://example.com/", silent, ""}, // that of the handshake or that of the call
+		"TLS that does not begin":      {"https://example.com/", silent, "no response within 10s"},
 		"TLS that dribbles":            {"https://example.com/", dribble, "no response within 10s"},
 	} {
 		t.Run(name, func(t *testing.T) {

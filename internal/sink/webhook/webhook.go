@@ -83,7 +83,7 @@ func newTransport(o Options) *http.Transport {
 	t := &http.Transport{
 		Protocols:              protocols,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0)},
-		TLSHandshakeTimeout:    o.Timeout + o.Spread, // the call ends first
+		TLSHandshakeTimeout:    o.Timeout + o.Spread + time.Second, // the call ends first, and its reason is the one told
 		MaxIdleConnsPerHost:    max(1, o.InFlight),
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
