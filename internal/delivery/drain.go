@@ -71,7 +71,8 @@ func (l *live) tryDrain(ctx context.Context) (left int, err error) {
 	}
 	next := *l.state
 	next.LowWatermark = watermark
-	var writes []store.Write
+	writes := []store.Write{store.PutPartition{State: &next}}
+	var entries []store.AddEntry
 	var keys []handoff.Key
 	for i, sub := range leavers {
 		more, err := l.transition(&next, cursors[i], sub.member, sub.in, sub.AckState(), sub.leaveReason())
@@ -81,9 +82,10 @@ func (l *live) tryDrain(ctx context.Context) (left int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		writes, keys = append(writes, more...), append(keys, cursors[i].Key)
+		entries = append(entries, more...)
+		writes, keys = append(writes, store.PutCursor{Cursor: cursors[i]}), append(keys, cursors[i].Key)
 	}
-	err = l.engine.Store.Commit(ctx, append(writes, store.PutPartition{State: &next})...)
+	err = l.engine.commitFailure(ctx, entries, writes...)
 	l.engine.Schedule(keys...) // after an error too: they may have left
 	if err != nil {
 		return 0, err

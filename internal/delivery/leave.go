@@ -66,9 +66,9 @@ func (e *Engine) finishLeaving(sub *subscriber, c *handoff.Cursor, why leaveReas
 	sub.Drain()
 	why.failure = sub.State().Failure
 	c.AckState, c.DueAt = sub.AckState(), e.Now()
-	writes := e.afterLeaving(sub.in, c, why)
+	entries := e.afterLeaving(sub.in, c, why)
 	err := e.lastWrite(context.Background(), func(ctx context.Context) error {
-		return e.Store.Commit(ctx, writes...)
+		return e.commitFailure(ctx, entries, store.PutCursor{Cursor: c})
 	})
 	if err != nil && !errors.Is(err, store.ErrConflict) { // a conflict is a stop
 		e.Logger.Error("ack state not saved after integration left live delivery; calls that were in flight will be repeated",
@@ -150,11 +150,11 @@ func (l *live) tryLeave(ctx context.Context, key handoff.Key, member handoff.Sub
 		return nil, err
 	}
 	next := *l.state
-	writes, err := l.transition(&next, c, member, in, at, why)
+	entries, err := l.transition(&next, c, member, in, at, why)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.engine.Store.Commit(ctx, append(writes, store.PutPartition{State: &next})...); err != nil {
+	if err := l.engine.commitFailure(ctx, entries, store.PutCursor{Cursor: c}, store.PutPartition{State: &next}); err != nil {
 		return nil, err
 	}
 	l.state = &next
@@ -162,9 +162,9 @@ func (l *live) tryLeave(ctx context.Context, key handoff.Key, member handoff.Sub
 }
 
 // transition changes the partition state and the cursor of an integration that
-// leaves. It returns the writes besides that of the partition state, or errNotLive
-// if the integration is not live.
-func (l *live) transition(state *handoff.PartitionState, c *handoff.Cursor, member handoff.Subscriber, in *integration.Integration, at handoff.AckState, why leaveReason) ([]store.Write, error) {
+// leaves, and returns the log entries that say why. The error is errNotLive if the
+// integration is not live.
+func (l *live) transition(state *handoff.PartitionState, c *handoff.Cursor, member handoff.Subscriber, in *integration.Integration, at handoff.AckState, why leaveReason) ([]store.AddEntry, error) {
 	e, now := l.engine, l.engine.Now()
 	if c.Generation != member.Generation || !handoff.Leave(state, c, at, now.Add(member.WakeDelay)) {
 		return nil, errNotLive
@@ -179,17 +179,29 @@ func (l *live) transition(state *handoff.PartitionState, c *handoff.Cursor, memb
 	return e.afterLeaving(in, c, why), nil
 }
 
-// afterLeaving returns the writes for the cursor of an integration that has left,
-// with the outcome of its last calls.
-func (e *Engine) afterLeaving(in *integration.Integration, c *handoff.Cursor, why leaveReason) []store.Write {
-	writes := []store.Write{store.PutCursor{Cursor: c}}
+// afterLeaving changes the cursor of an integration that has left by the outcome of
+// its last calls, and returns the log entries for it.
+func (e *Engine) afterLeaving(in *integration.Integration, c *handoff.Cursor, why leaveReason) []store.AddEntry {
 	switch {
 	case why.failure != nil:
-		writes = append(writes, writesOf(e.backOff(in, c, why.failure))...)
+		return e.backOff(in, c, why.failure)
 	case why.err != nil:
 		c.DueAt = e.Now().Add(e.Settings.RetryMin)
 	}
-	return writes
+	return nil
+}
+
+// commitFailure makes the writes for a failed attempt, and saves its log entries with
+// them or, with a SoleOwner, later together with others.
+func (e *Engine) commitFailure(ctx context.Context, entries []store.AddEntry, writes ...store.Write) error {
+	if e.SoleOwner == nil {
+		return e.Store.Commit(ctx, append(writes, writesOf(entries)...)...)
+	}
+	if err := e.Store.Commit(ctx, writes...); err != nil {
+		return err
+	}
+	e.SoleOwner.keep(entries)
+	return nil
 }
 
 // penalise keeps an integration that blocked others out of Mode Deliver for a while,

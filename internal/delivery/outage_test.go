@@ -171,6 +171,9 @@ func TestASuccessBetweenTwoOutages(t *testing.T) {
 		time.Sleep(time.Second)
 		r.publish(2)
 		time.Sleep(time.Minute)
+		if err := r.engine.SaveEntries(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		in, err := r.life.Get(t.Context(), tenant, "orders")
 		if err != nil {
 			t.Fatal(err)

@@ -70,6 +70,13 @@ func (o *SoleOwner) remember(c *handoff.Cursor, entries []store.AddEntry) {
 	o.entries = append(o.entries, entries...)
 }
 
+// keep keeps log entries of a failed attempt whose cursor is saved.
+func (o *SoleOwner) keep(entries []store.AddEntry) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.entries = append(o.entries, entries...)
+}
+
 // found keeps a stored cursor that backs off, for waits: an earlier process may have
 // saved it without moving it in the due index.
 func (o *SoleOwner) found(c *handoff.Cursor) {

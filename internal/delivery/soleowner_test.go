@@ -133,6 +133,24 @@ func TestASavedPauseOutlivesAKilledProcess(t *testing.T) {
 	})
 }
 
+// The log entry of the failure with which an integration leaves live delivery is saved
+// together with others: by itself it costs three pages of the database.
+func TestTheFirstFailuresEntryIsSavedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := down(t, 1)
+		time.Sleep(time.Millisecond)
+		if c := r.cursor("orders"); c.Failures != 1 {
+			t.Fatalf("the stored cursor has %d failures, want 1", c.Failures)
+		}
+		if n := r.engine.UnsavedEntries(); n != 1 {
+			t.Errorf("%d entries wait to be saved, want 1", n)
+		}
+		if n := len(r.entries("orders", integration.ActionRetryTriggered)); n != 1 {
+			t.Errorf("the log has %d entries, want 1", n)
+		}
+	})
+}
+
 // While the store is unavailable, what must be saved is kept.
 func TestUnsavedEntriesAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
