@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
+	logmemory "github.com/sluicehq/sluice/internal/eventlog/memory"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/sink"
@@ -38,7 +39,7 @@ func (r *rig) damaged() (ids []string, from, to string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.w.log.Damage(partition, end-1)
+	r.w.log.(*logmemory.Log).Damage(partition, end-1)
 	return ids, from, to
 }
 
@@ -257,7 +258,7 @@ func TestASegmentDamagedInAnOutage(t *testing.T) {
 		r.publish(1)
 		ids := r.publish(1)
 		time.Sleep(time.Hour)
-		r.w.log.Damage(partition, 1)
+		r.w.log.(*logmemory.Log).Damage(partition, 1)
 		time.Sleep(time.Hour)
 		if err := r.engine.SaveAttempts(t.Context()); err != nil {
 			t.Fatal(err)

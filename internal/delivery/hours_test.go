@@ -296,7 +296,7 @@ func TestTrimmedUnderACursor(t *testing.T) {
 				if c.rest {
 					rest = r.publish(1)
 				}
-				r.w.log.Trim(trimmed) // as after 30 days
+				r.w.trim(trimmed) // as after 30 days
 				r.answer(takes(0, delivered))
 				r.w.mu.Lock()
 				before := r.w.calls

@@ -60,6 +60,9 @@ func (o ports) call(ctx context.Context, kind, key string, effect func() error) 
 	if !o.user && w.chance(d, w.StallRate, true) {
 		before += time.Duration(d.Int64N(int64(40 * time.Second)))
 	}
+	if w.SQLite { // calls come together, so that commits share a group
+		before += groupTick - time.Duration(time.Now().UnixNano())%groupTick
+	}
 	if err := p.sleep(ctx, before); err != nil {
 		return err
 	}
@@ -70,13 +73,7 @@ func (o ports) call(ctx context.Context, kind, key string, effect func() error) 
 		p.crash()
 		return errDead
 	}
-	w.mu.Lock()
-	if p.isDead() {
-		w.mu.Unlock()
-		return errDead
-	}
-	err := effect()
-	w.mu.Unlock()
+	err := w.effect(p, effect)
 	if f == crashAfter {
 		p.crash()
 		return errDead
@@ -88,6 +85,25 @@ func (o ports) call(ctx context.Context, kind, key string, effect func() error) 
 		return problem.New(problem.Unavailable, "injected after")
 	}
 	return err
+}
+
+// groupTick is the time between two moments at which calls reach SQLite.
+const groupTick = 20 * time.Millisecond
+
+// effect makes the effect of a call, unless the process is dead. In memory nothing else
+// happens meanwhile.
+func (w *world) effect(p *process, effect func() error) error {
+	if w.SQLite {
+		w.writes.RLock()
+		defer w.writes.RUnlock()
+	} else {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+	}
+	if p.isDead() {
+		return errDead
+	}
+	return effect()
 }
 
 // latency returns the time that one half of a call takes. It differs for every call,
@@ -126,8 +142,8 @@ func call[T any](ctx context.Context, o ports, kind, key string, effect func() (
 	return result, nil
 }
 
-func lane(p event.Partition) string { return fmt.Sprint("lane ", p.Lane) }
-func cursor(k handoff.Key) string   { return fmt.Sprintf("%s/%d", k.Integration, k.Lane) }
+func lane(p event.Partition) string { return fmt.Sprint("lane ", p.Key()) }
+func cursor(k handoff.Key) string   { return fmt.Sprintf("%s/%s/%d", k.Tenant, k.Integration, k.Lane) }
 
 func (o ports) Tenant(ctx context.Context, name string) (*store.Tenant, error) {
 	return call(ctx, o, "tenant", name, func() (*store.Tenant, error) { return o.p.w.records.Tenant(ctx, name) })

@@ -13,6 +13,7 @@ import (
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/rejected"
+	"github.com/sluicehq/sluice/internal/runner"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/worker"
@@ -27,8 +28,11 @@ type process struct {
 	life     *lifecycle.Service
 	registry *worker.Registry
 	rejects  *rejected.Service
-	steps    [delivery.Kinds]*fairshare.Limiter // nil: not bounded
-	ctx      context.Context                    // ends when a shutdown begins
+	steps    [delivery.Kinds]*fairshare.Limiter
+	turns    *fairshare.Limiter // nil: not bounded
+	logger   *slog.Logger
+	unsaved  bool            // the runner saves no failed attempts
+	ctx      context.Context // ends when a shutdown begins
 	end      context.CancelFunc
 	dead     chan struct{} // closed by a crash
 	die      sync.Once
@@ -37,16 +41,12 @@ type process struct {
 	closed bool // no goroutine may start any more
 	work   sync.WaitGroup
 
-	mu        sync.Mutex
-	sessions  map[event.Partition]*session
-	scheduled map[handoff.Key]chan struct{} // poked to check again
-	grows     []func()                      // growth that was not noticed yet
-}
+	starting  sync.Once
+	scheduler *runner.Scheduler
+	runner    *runner.Runner
 
-// session is the live loop of a partition: one DeliverLive after another.
-type session struct {
-	end  *delivery.LogEnd
-	kick chan struct{}
+	mu    sync.Mutex
+	grows []func() // growth that was not noticed yet
 }
 
 // dieSource makes a rand.Source safe for concurrent use.
@@ -62,10 +62,8 @@ func (s *dieSource) Uint64() uint64 {
 }
 
 func newProcess(w *world, slot int) *process {
-	p := &process{
-		w: w, slot: slot, dead: make(chan struct{}),
-		sessions: map[event.Partition]*session{}, scheduled: map[handoff.Key]chan struct{}{},
-	}
+	p := &process{w: w, slot: slot, dead: make(chan struct{}), scheduler: runner.NewScheduler()}
+	p.bound(unbounded)
 	p.ctx, p.end = context.WithCancel(context.Background())
 	p.compose(sinks{p}, slog.New(slog.DiscardHandler))
 	return p
@@ -74,6 +72,7 @@ func newProcess(w *world, slot int) *process {
 // compose makes the engine and what it depends on.
 func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 	w := p.w
+	p.logger = logger
 	quietAfter := delivery.QuietAfter(w.settings)
 	var calls *worker.Calls
 	if w.settings.MaxCalls > 0 {
@@ -83,13 +82,14 @@ func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 	if w.Bound > 0 {
 		reads = fairshare.New(w.Bound)
 		p.bound(w.Bound)
+		p.turns = fairshare.New(w.Bound)
 	}
 	p.registry = worker.NewRegistry(worker.Options{
 		Sinks: sinks, InFlight: w.settings.InFlight, Calls: calls, QuietAfter: quietAfter, Logger: logger, Now: p.now,
 	})
 	p.life = &lifecycle.Service{
 		Store: ports{p: p, user: true}, Log: ports{p: p, user: true}, Sealer: plain{}, Settings: w.settings,
-		Now: time.Now, CheckTarget: func(context.Context, string) error { return nil },
+		Now: w.now, CheckTarget: func(context.Context, string) error { return nil },
 		Schedule: p.schedule, QuietAfter: quietAfter,
 	}
 	if w.Quiesce {
@@ -106,9 +106,12 @@ func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 		Reads: reads, StepBudget: w.StepBudget, Grace: w.settings.WebhookTimeout + 5*time.Second,
 	}
 	if w.Sole {
-		p.engine.SoleOwner = delivery.NewSoleOwner(time.Now())
+		p.engine.SoleOwner = delivery.NewSoleOwner(w.now())
 	}
 }
+
+// unbounded is more than any case has.
+const unbounded = 1 << 20
 
 // bound bounds the steps of each kind at a time.
 func (p *process) bound(n int) {
@@ -152,20 +155,67 @@ func (p *process) now() time.Time {
 	for _, grow := range grows {
 		grow()
 	}
-	return time.Now()
+	return p.w.now()
 }
 
-// grow tells the live loop of a partition the new end of its log: at once, or when
-// the engine next reads the clock.
-func (p *process) grow(part event.Partition, end uint64) {
-	s := p.session(part)
-	grow := func() {
-		s.end.Grow(end)
-		select {
-		case s.kick <- struct{}{}:
-		default:
-		}
+// start starts the runner of a node, which runs until the process ends.
+func (p *process) start() {
+	p.starting.Do(func() {
+		p.runner = runner.Start(p.runs(), p.scheduler, &runner.Places{Steps: p.steps, Turns: p.turns}, p.logger)
+		p.goes(func() {
+			<-p.ctx.Done()
+			p.runner.Stop()
+		})
+	})
+}
+
+// runs returns what the runner runs.
+func (p *process) runs() runner.Engine {
+	if p.unsaved {
+		return unsaving{p.engine}
 	}
+	return unhurried{p.engine, p}
+}
+
+// unhurried is an engine whose results reach the runner some time after the last thing
+// that it did: the log may have grown, and the cursor changed.
+type unhurried struct {
+	*delivery.Engine
+	p *process
+}
+
+func (p *process) linger(ctx context.Context, kind, key string) {
+	d := p.w.dice(kind, key)
+	long := p.w.latency(d)
+	if d.IntN(4) == 0 && !p.w.quietTime() {
+		long = time.Duration(d.Int64N(int64(3 * time.Second)))
+	}
+	_ = p.sleep(ctx, long)
+}
+
+func (u unhurried) DeliverLive(ctx context.Context, part event.Partition, end *delivery.LogEnd) error {
+	err := u.Engine.DeliverLive(ctx, part, end)
+	u.p.linger(ctx, "delivered live", lane(part))
+	return err
+}
+
+func (u unhurried) AdvanceIn(ctx context.Context, k handoff.Key, place *delivery.Place) (delivery.Next, error) {
+	next, err := u.Engine.AdvanceIn(ctx, k, place)
+	u.p.linger(ctx, "advanced", cursor(k))
+	return next, err
+}
+
+// unsaving is an engine whose test says when failed attempts are saved.
+type unsaving struct{ *delivery.Engine }
+
+func (unsaving) SaveEntries(context.Context) error  { return nil }
+func (unsaving) SaveAttempts(context.Context) error { return nil }
+
+// grow tells the runner the new end of a partition's log: at once, or when the engine
+// next reads the clock.
+func (p *process) grow(part event.Partition, end uint64) {
+	p.start()
+	grow := func() { p.scheduler.Grown(part, end) }
 	d := p.w.dice("grow", lane(part))
 	if d.IntN(2) == 0 {
 		grow()
@@ -189,128 +239,41 @@ func (p *process) goes(f func()) {
 	}
 }
 
-func (p *process) session(part event.Partition) *session {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := p.sessions[part]
-	if s == nil {
-		s = &session{end: delivery.NewLogEnd(0), kick: make(chan struct{}, 1)}
-		p.sessions[part] = s
-		p.goes(func() { p.deliverLive(part, s) })
-	}
-	return s
-}
-
-func (p *process) deliverLive(part event.Partition, s *session) {
-	for {
-		select {
-		case <-s.kick:
-		case <-p.ctx.Done():
-			return
-		}
-		for p.engine.DeliverLive(p.ctx, part, s.end) != nil {
-			if p.sleep(p.ctx, 100*time.Millisecond+p.w.latency(p.w.dice("deliver again", lane(part)))) != nil {
-				return
-			}
-		}
-		if p.ctx.Err() != nil {
-			return
-		}
-	}
-}
-
-// schedule is the scheduler: for each cursor it starts a goroutine that advances it,
-// or wakes that goroutine. Some calls are lost.
+// schedule tells the runner about cursors. Some calls are lost.
 func (p *process) schedule(keys ...handoff.Key) {
+	p.start()
 	for _, k := range keys {
 		d := p.w.dice("schedule", cursor(k))
 		if p.w.chance(d, p.w.LossRate, false) {
 			continue
 		}
-		p.mu.Lock()
-		poke := p.scheduled[k]
-		if poke == nil && p.ctx.Err() == nil {
-			poke = make(chan struct{}, 1)
-			p.scheduled[k] = poke
-			p.goes(func() { p.advance(k, poke, true) })
-		}
-		p.mu.Unlock()
-		select {
-		case poke <- struct{}{}:
-		default:
-		}
+		p.scheduler.Schedule(k)
 		if d.IntN(10) == 0 && !p.w.quietTime() { // two at once do no harm
-			p.goes(func() { p.advance(k, make(chan struct{}), false) })
+			p.goes(func() { p.advance(k) })
 		}
 	}
 }
 
-// advance calls Advance until Next is Done or, if the goroutine is not listed,
-// until there is nothing to do at once.
-func (p *process) advance(k handoff.Key, poke chan struct{}, listed bool) {
-	d := p.w.dice("advance", cursor(k))
-	kind := delivery.CatchUp
+// advance advances a cursor beside the runner, until there is nothing to do at once.
+func (p *process) advance(k handoff.Key) {
 	for {
-		next, err := p.step(k, kind)
-		kind = next.Kind
-		switch {
-		case p.ctx.Err() != nil, !listed && next.Wait > 0:
-			return
-		case err != nil && (!listed || p.w.chance(d, p.w.LossRate, false)):
-			p.forget(k, listed)
-			return
-		case err != nil:
-			next.Wait = 200*time.Millisecond + p.w.latency(d)
-		case next.Done:
-			select {
-			case <-poke:
-				continue
-			default:
-			}
-			p.forget(k, listed)
+		next, err := p.engine.Advance(p.ctx, k)
+		if err != nil || p.ctx.Err() != nil || next.Done || next.Wait > 0 {
 			return
 		}
-		timer := time.NewTimer(next.Wait)
-		select {
-		case <-timer.C:
-		case <-poke:
-		case <-p.ctx.Done():
-		}
-		timer.Stop()
-	}
-}
-
-// step runs one step of a cursor, once there is a place for it.
-func (p *process) step(k handoff.Key, kind delivery.Kind) (delivery.Next, error) {
-	places := p.steps[kind]
-	if places == nil {
-		return p.engine.Advance(p.ctx, k)
-	}
-	if err := places.Acquire(p.ctx, k.Tenant); err != nil {
-		return delivery.Next{}, err
-	}
-	place := delivery.NewPlace(kind, places, k.Tenant)
-	defer place.GiveBack()
-	return p.engine.AdvanceIn(p.ctx, k, place)
-}
-
-func (p *process) forget(k handoff.Key, listed bool) {
-	if listed {
-		p.mu.Lock()
-		delete(p.scheduled, k)
-		p.mu.Unlock()
 	}
 }
 
 // run runs a process: it boots, sweeps, and shuts down.
 func (p *process) run() {
+	p.start()
 	p.goes(func() {
 		for p.sleep(p.ctx, 3*time.Second+p.w.latency(p.w.dice("save", ""))) == nil {
-			p.saveOutages(p.ctx)
+			_, _ = p.engine.SaveEntries(p.ctx), p.engine.SaveAttempts(p.ctx)
 		}
 	})
 	if p.boot() {
-		for p.sleep(p.ctx, 19*time.Second+p.w.latency(p.w.dice("sweep", ""))) == nil {
+		for p.w.Sweeps && p.sleep(p.ctx, 19*time.Second+p.w.latency(p.w.dice("sweep", ""))) == nil {
 			_, _ = p.engine.Sweep(p.ctx)
 		}
 	}
@@ -319,35 +282,47 @@ func (p *process) run() {
 	p.closed = true
 	p.gate.Unlock()
 	p.work.Wait()
-	p.engine.Wait()
-	p.saveOutages(context.Background())
+	// What advanced or saved cursors beside the runner may have held them when it saved.
+	_, _ = p.engine.SaveEntries(context.Background()), p.engine.SaveAttempts(context.Background())
 }
 
-func (p *process) saveOutages(ctx context.Context) {
-	_, _ = p.engine.SaveEntries(ctx), p.engine.SaveAttempts(ctx)
-}
-
-// boot starts live delivery in every partition whose log is past the low watermark.
+// boot resumes what an earlier process left, as a node does. Where several processes
+// share the store, each starts live delivery in its partitions, and the sweep finds the
+// cursors.
 func (p *process) boot() bool {
 	o := ports{p: p}
-	for lane := range p.w.Lanes {
-		part := event.Partition{Tenant: tenant, Lane: lane}
+	for {
+		err := p.resume(o)
+		if p.ctx.Err() != nil {
+			return false
+		}
+		if err == nil {
+			return true
+		}
+	}
+}
+
+func (p *process) resume(o ports) error {
+	ends := map[event.Partition]uint64{}
+	for _, part := range p.w.partitions() {
 		if !p.w.servesLive(p.slot, part) {
 			continue
 		}
-		for {
-			end, err := o.End(p.ctx, part)
-			r, err2 := o.Partition(p.ctx, part)
-			if p.ctx.Err() != nil {
-				return false
-			}
-			if err == nil && err2 == nil {
-				if end > r.LowWatermark {
-					p.grow(part, end)
-				}
-				break
-			}
+		end, err := o.End(p.ctx, part)
+		if err != nil {
+			return err
+		}
+		if end > 0 {
+			ends[part] = end
 		}
 	}
-	return true
+	if p.w.Sole {
+		return runner.Resume(p.ctx, p.scheduler, o, ends, p.w.now())
+	}
+	return runner.Resume(p.ctx, p.scheduler, noneDue{o}, ends, p.w.now())
 }
+
+// noneDue is a store whose cursors are left to the sweep.
+type noneDue struct{ ports }
+
+func (noneDue) Due(context.Context, time.Time, int) ([]handoff.Key, error) { return nil, nil }

@@ -75,7 +75,7 @@ func (h *hook) Send(ctx context.Context, e *event.Event, attempt int) sink.Verdi
 	if err := h.p.sleep(ctx, arrives); err != nil {
 		return h.unanswered(ctx, e)
 	}
-	w.emit(h.in, e.ID)
+	w.emit(h.in, arrival{e.Tenant, e.ID})
 	if err := h.p.sleep(ctx, takes-arrives); err != nil {
 		return h.unanswered(ctx, e)
 	}
@@ -123,9 +123,9 @@ func (b *bucket) Export(ctx context.Context, f sink.File, confirm func(context.C
 			return b.delivered(u.Key)
 		}
 	}
-	var ids []string
+	var ids []arrival
 	for body := range f.Bodies {
-		ids = append(ids, idOf(body))
+		ids = append(ids, arrival{tenantOf(body), idOf(body)})
 		if b.p.sleep(ctx, w.latency(d)) != nil {
 			return interrupted
 		}
@@ -176,28 +176,28 @@ func (b *bucket) await(ctx context.Context, takes time.Duration, confirmed func(
 }
 
 func (b *bucket) delivered(key string) sink.Verdict {
-	for _, id := range b.p.w.stored(key) {
-		b.p.w.answered(b.in, id, true)
+	for _, a := range b.p.w.stored(key) {
+		b.p.w.answered(b.in, a.id, true)
 	}
 	return sink.Verdict{Outcome: sink.Delivered}
 }
 
 // stored returns the events of a file, nil if there is none with that key.
-func (w *world) stored(key string) []string {
+func (w *world) stored(key string) []arrival {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.objects[key]
 }
 
 // store makes a file appear.
-func (w *world) store(in *integration.Integration, key string, ids []string) {
+func (w *world) store(in *integration.Integration, key string, events []arrival) {
 	if w.stored(key) != nil {
 		return
 	}
 	w.mu.Lock()
-	w.objects[key] = ids
+	w.objects[key] = events
 	w.mu.Unlock()
-	for _, id := range ids {
-		w.emit(in, id)
+	for _, a := range events {
+		w.emit(in, a)
 	}
 }

@@ -73,6 +73,7 @@ func newRig(t *testing.T, sweeps bool, edit func(*settings.Settings)) *rig {
 	r := &rig{process: newProcess(w, 0), t: t, lines: &lines{}}
 	w.quietAfter = delivery.QuietAfter(w.settings)
 	w.slots[0] = r.process
+	r.unsaved = true
 	r.compose(r, slog.New(slog.NewJSONHandler(r.lines, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	r.send = func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict { return delivered }
 	r.write = func([]string) sink.Verdict { return delivered }
@@ -104,7 +105,6 @@ func (r *rig) shutdown() {
 	r.closed = true
 	r.gate.Unlock()
 	r.work.Wait()
-	r.engine.Wait()
 	if err := errors.Join(r.engine.SaveEntries(context.Background()), r.engine.SaveAttempts(context.Background())); err != nil && !r.isDead() {
 		r.t.Errorf("save: %v", err)
 	}
@@ -114,14 +114,11 @@ func (r *rig) shutdown() {
 func (r *rig) restart() *rig {
 	r.shutdown()
 	next := &rig{process: newProcess(r.w, 0), t: r.t, lines: r.lines, next: r.next, send: r.send, write: r.write, export: r.export, open: r.open}
+	next.unsaved = true
 	next.compose(next, r.engine.Logger)
 	r.w.slots[0] = next.process
+	next.start()
 	next.boot()
-	due, err := r.w.records.Due(context.Background(), time.Now().AddDate(100, 0, 0), 1000)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	next.schedule(due...)
 	r.t.Cleanup(next.shutdown)
 	return next
 }

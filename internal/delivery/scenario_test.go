@@ -21,19 +21,23 @@ import (
 // scenario is one case of the property test: the integrations, what users do to them,
 // and how much goes wrong. Seed decides the rest.
 type scenario struct {
-	Kind       string
-	Seed       uint64
-	Calm       bool // only receivers fail, so nothing may be repeated
-	Zombies    bool // two live loops at once
-	Slots      int  // processes at a time
-	Quiesce    bool // a stop ends all sends of the single process
-	Sole       bool // the single process owns its cursors, as a node does
-	Lanes      int
-	InFlight   int
-	Bound      int // of calls, steps of each kind, and reads at a time; 0 for none
-	ReadEvents int // events per read of the log
-	StepBudget time.Duration
-	Latency    time.Duration // of each half of a call, at most
+	Kind                        string
+	Seed                        uint64
+	Calm                        bool // only receivers fail, so nothing may be repeated
+	Zombies                     bool // two live loops at once
+	Slots                       int  // processes at a time
+	Quiesce                     bool // a stop ends all sends of the single process
+	Sole                        bool // the single process owns its cursors, as a node does
+	Sweeps                      bool // else nothing heals what the process forgets
+	SQLite                      bool // the store and the log are those of a node, on a disk that fails
+	Tenants                     int
+	Lanes                       int
+	InFlight                    int
+	Bound                       int // of calls, steps of each kind, and reads at a time; 0 for none
+	ReadEvents                  int // events per read of the log
+	StepBudget                  time.Duration
+	Retention, FailureStopAfter time.Duration // 0: as long as usual
+	Latency                     time.Duration // of each half of a call, at most
 
 	Plans     []plan
 	Publishes []publication
@@ -42,11 +46,13 @@ type scenario struct {
 	Luck                                     int // maximum number of injected faults
 	FailRate, CrashRate, StallRate, LossRate int // in 1000
 	AppendFails, Reject, Retry, Slow, Hang   int // in 1000
-	Unsent                                   int // in 1000
+	Unsent, DiskFails                        int // in 1000
 }
 
 // plan is an integration to register.
 type plan struct {
+	Tenant     string
+	ID         string
 	S3         bool
 	Wants      string // an event name, an entity, or everything
 	Temporary  bool
@@ -55,6 +61,7 @@ type plan struct {
 }
 
 type publication struct {
+	Tenant string
 	At     time.Duration
 	Events int
 }
@@ -86,6 +93,7 @@ func drawScenario(t *rapid.T) scenario {
 		Kind:       rapid.SampledFrom([]string{"calm", "stops", "faults", "crashes", "losses", "stalls", "stalls", "zombies"}).Draw(t, "kind"),
 		Seed:       rapid.Uint64().Draw(t, "seed"),
 		Slots:      1,
+		Tenants:    rapid.SampledFrom([]int{1, 2}).Draw(t, "tenants"),
 		Lanes:      rapid.SampledFrom([]int{1, 1, 2, 3}).Draw(t, "lanes"),
 		InFlight:   rapid.IntRange(1, 4).Draw(t, "inFlight"),
 		Bound:      rapid.SampledFrom([]int{0, 0, 2, 3}).Draw(t, "bound"),
@@ -103,7 +111,7 @@ func drawScenario(t *rapid.T) scenario {
 	if sc.Kind == "calm" {
 		sc.Calm, sc.AppendFails = true, rapid.SampledFrom([]int{0, 300}).Draw(t, "appendFails")
 	} else {
-		acts = append(acts, "stop", "stop", "start", "renew")
+		acts = append(acts, "stop", "stop", "start", "bounce", "renew", "patch")
 	}
 	if sc.Kind != "calm" && sc.Kind != "stops" {
 		sc.Luck = rapid.SampledFrom([]int{1, 3, 10, 30}).Draw(t, "luck")
@@ -123,9 +131,33 @@ func drawScenario(t *rapid.T) scenario {
 	if sc.Zombies = sc.Kind == "zombies"; sc.Zombies || sc.Kind != "calm" && rapid.IntRange(0, 3).Draw(t, "two") == 0 {
 		sc.Slots, sc.Quiesce = 2, false
 	}
-	sc.Sole = sc.Slots == 1 && rapid.Bool().Draw(t, "sole")
+	sc.Sole = sc.Slots == 1 && rapid.IntRange(0, 4).Draw(t, "sole") > 0
+	if sc.Kind != "calm" {
+		acts = append(acts, sc.drawYears(t)...)
+	}
+	// A node forgets nothing that its store has told it.
+	sc.Sweeps = !sc.Sole || sc.LossRate+sc.FailRate+sc.StallRate > 0
+	if sc.SQLite = sc.Sole && rapid.IntRange(0, 24).Draw(t, "sqlite") == 24; sc.SQLite && sc.Kind != "calm" {
+		sc.DiskFails, sc.Sweeps = rapid.SampledFrom([]int{0, 5, 50}).Draw(t, "diskFails"), true
+	}
 	sc.drawPeople(t, acts)
 	return sc
+}
+
+// drawYears draws what takes months or years: trimming, failures until an integration is
+// stopped, and clocks that are set. It returns the acts of it.
+func (sc *scenario) drawYears(t *rapid.T) (acts []string) {
+	if rapid.IntRange(0, 3).Draw(t, "trims") == 0 {
+		sc.Retention = rapid.SampledFrom([]time.Duration{time.Second, 5 * time.Second, 15 * time.Second}).Draw(t, "retention")
+		acts = append(acts, "trim", "trim", "trim", "trim")
+	}
+	if rapid.IntRange(0, 3).Draw(t, "outage") == 0 {
+		sc.FailureStopAfter, sc.Retry = 25*time.Second, 950
+	}
+	if sc.Sole && sc.Quiesce && rapid.IntRange(0, 3).Draw(t, "clock") == 0 {
+		acts = append(acts, "clock", "clock")
+	}
+	return acts
 }
 
 // drawPeople draws the integrations, the publications and the acts.
@@ -136,8 +168,9 @@ func (sc *scenario) drawPeople(t *rapid.T, acts []string) {
 	}
 	sc.Plans = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) plan {
 		p := plan{
-			S3:    rapid.IntRange(0, 3).Draw(t, "s3") == 3,
-			Wants: rapid.SampledFrom([]string{"", "", "order", "order.created"}).Draw(t, "wants"),
+			Tenant: tenants[rapid.IntRange(0, sc.Tenants-1).Draw(t, "tenant")],
+			S3:     rapid.IntRange(0, 3).Draw(t, "s3") == 3,
+			Wants:  rapid.SampledFrom([]string{"", "", "order", "order.created"}).Draw(t, "wants"),
 		}
 		if rapid.IntRange(0, 2).Draw(t, "late") > 0 {
 			p.At = registered.Draw(t, "at")
@@ -146,12 +179,18 @@ func (sc *scenario) drawPeople(t *rapid.T, acts []string) {
 			p.Back, p.Span = between(0, p.At).Draw(t, "back"), span.Draw(t, "span")
 		}
 		return p
-	}), 1, 4).Draw(t, "plans")
+	}), 1, 4*sc.Tenants).Draw(t, "plans")
+	of := map[string]int{}
+	for i := range sc.Plans {
+		p := &sc.Plans[i]
+		p.ID = fmt.Sprint("plan", of[p.Tenant])
+		of[p.Tenant]++
+	}
 	sc.Publishes = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) publication {
-		return publication{at.Draw(t, "at"), rapid.IntRange(1, maxBatch).Draw(t, "events")}
+		return publication{tenants[rapid.IntRange(0, sc.Tenants-1).Draw(t, "tenant")], at.Draw(t, "at"), rapid.IntRange(1, maxBatch).Draw(t, "events")}
 	}), 1+3*fewest, 16).Draw(t, "publishes")
 	sc.Acts = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) act {
-		return act{acted.Draw(t, "at"), rapid.SampledFrom(acts).Draw(t, "what"), rapid.IntRange(0, 3).Draw(t, "which")}
+		return act{acted.Draw(t, "at"), rapid.SampledFrom(acts).Draw(t, "what"), rapid.IntRange(0, 7).Draw(t, "which")}
 	}), fewest, 6).Draw(t, "acts")
 }
 
@@ -159,6 +198,12 @@ func (sc *scenario) drawPeople(t *rapid.T, acts []string) {
 func eventID(publication, n int) string { return fmt.Sprintf("e%02d-%d", publication, n) }
 
 var eventSize = len(event.Draft{ID: eventID(0, 0), Name: "order.created", Payload: []byte(`{}`)}.Stamp(tenant, time.Now()).Body)
+
+func tenantOf(body []byte) string {
+	_, rest, _ := strings.Cut(string(body), `"tenant":"`)
+	name, _, _ := strings.Cut(rest, `"`)
+	return name
+}
 
 func idOf(body []byte) string {
 	id, _, _ := strings.Cut(strings.TrimPrefix(string(body), `{"id":"`), `"`)
@@ -178,6 +223,11 @@ func (w *world) process(slot int) *process {
 
 // run runs the case to its end and returns the violations.
 func (w *world) run() []string {
+	if w.SQLite {
+		if err := w.openDisk(); err != nil {
+			return []string{err.Error()}
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var actors, processes sync.WaitGroup
 	for slot := range w.Slots {
@@ -203,16 +253,13 @@ func (w *world) run() []string {
 	w.mu.Lock()
 	w.lull = true
 	w.mu.Unlock()
+	w.disk.mend()
 	actors.Wait()
-	for i := range w.Plans {
-		w.user(func(p *process) error {
-			_, err := p.life.Start(context.Background(), tenant, planID(i))
-			return err
-		})
-	}
+	w.startAll()
 	w.waitUntilDone()
 	cancel()
 	processes.Wait()
+	w.disk.close()
 	w.checkRepeats()
 	return w.faults
 }
@@ -221,6 +268,10 @@ func (w *world) run() []string {
 func (w *world) waitUntilDone() {
 	began, missing := time.Now(), ""
 	for time.Since(began) < doneWithin {
+		w.check()
+		if time.Since(began) < 10*time.Minute {
+			w.startAll() // those that a stalled actor stops for failures that had begun before
+		}
 		if missing = w.pending(); missing == "" {
 			return
 		}
@@ -237,6 +288,24 @@ func (w *world) waitUntilDone() {
 	w.fail("%s", missing)
 }
 
+func (w *world) startAll() {
+	for _, p := range w.Plans {
+		w.user(func(on *process) error {
+			_, err := on.life.Start(context.Background(), p.Tenant, p.ID)
+			return err
+		})
+	}
+}
+
+// check checks the owners while nothing is written.
+func (w *world) check() {
+	w.writes.Lock()
+	defer w.writes.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.checkOwners()
+}
+
 // supervise starts a new process whenever one has ended.
 func (w *world) supervise(ctx context.Context, slot int) {
 	for ctx.Err() == nil {
@@ -244,11 +313,13 @@ func (w *world) supervise(ctx context.Context, slot int) {
 		stop := context.AfterFunc(ctx, p.end)
 		p.run()
 		stop()
+		p.crash() // what it did for users ends too
 		if ctx.Err() != nil || !w.count() {
 			return
 		}
 		d := w.dice("restart", fmt.Sprint(slot))
 		time.Sleep(time.Duration(d.Int64N(int64(20 * time.Second))))
+		w.reopen()
 		next := newProcess(w, slot)
 		w.mu.Lock()
 		w.slots[slot] = next
@@ -274,11 +345,17 @@ func (w *world) user(do func(p *process) error) {
 	}
 }
 
-func planID(i int) string { return fmt.Sprint("plan", i) }
-
+// register registers a plan.
 func (w *world) register(i int) {
 	p := w.Plans[i]
-	spec := integration.Spec{ID: planID(i), Type: integration.Permanent}
+	w.user(func(on *process) error {
+		_, err := on.life.Register(context.Background(), p.Tenant, w.specOf(p))
+		return err
+	})
+}
+
+func (w *world) specOf(p plan) integration.Spec {
+	spec := integration.Spec{ID: p.ID, Type: integration.Permanent}
 	if p.S3 {
 		spec.S3 = &integration.S3Spec{AccessKeyID: "AK", SecretAccessKey: secret.NewString("sk"), Region: "eu-central-1", Bucket: "bucket"}
 	} else {
@@ -292,59 +369,160 @@ func (w *world) register(i int) {
 	}
 	if p.Temporary {
 		spec.Type = integration.Temporary
-		spec.StartsAt = time.Now().UTC().Truncate(time.Millisecond).Add(-p.Back)
+		spec.StartsAt = w.now().UTC().Truncate(time.Millisecond).Add(-p.Back)
 		spec.EndsAt = spec.StartsAt.Add(p.Span)
 	}
-	w.user(func(p *process) error {
-		_, err := p.life.Register(context.Background(), tenant, spec)
-		return err
-	})
+	return spec
 }
 
 func (w *world) act(a act) {
 	ctx, i := context.Background(), a.Which%len(w.Plans)
+	name, id := w.Plans[i].Tenant, w.Plans[i].ID
 	switch a.What {
 	case "quit":
 		w.process(a.Which).end()
 	case "stop":
-		w.user(func(p *process) error { _, err := p.life.Stop(ctx, tenant, planID(i)); return err })
+		w.user(func(p *process) error { _, err := p.life.Stop(ctx, name, id); return err })
 	case "start":
-		w.user(func(p *process) error { _, err := p.life.Start(ctx, tenant, planID(i)); return err })
+		w.user(func(p *process) error { _, err := p.life.Start(ctx, name, id); return err })
+	case "bounce":
+		w.user(func(p *process) error { _, err := p.life.Stop(ctx, name, id); return err })
+		w.user(func(p *process) error { _, err := p.life.Start(ctx, name, id); return err })
 	case "renew":
-		w.user(func(p *process) error { return p.life.Delete(ctx, tenant, planID(i)) })
+		w.user(func(p *process) error { return p.life.Delete(ctx, name, id) })
 		w.register(i)
+	case "patch":
+		w.patch(w.Plans[i], filters[a.Which%len(filters)])
+	case "trim":
+		w.trimNow()
+	case "clock":
+		w.setClock(clockSteps[a.Which%len(clockSteps)])
 	}
 }
 
-// publish appends a batch to its lanes and tells the live loops. If a response is
-// lost, it appends again with the same source.
-func (w *world) publish(i int, p publication) {
-	time.Sleep(p.At + time.Duration(i))
-	for lane := range w.Lanes {
-		part := event.Partition{Tenant: tenant, Lane: lane}
-		for w.count() {
-			d := w.dice("publish", fmt.Sprint(i, lane))
-			time.Sleep(w.latency(d))
-			fails := d.IntN(1000) < w.AppendFails && !w.quietTime()
-			before := d.IntN(2) == 0
-			if fails && before {
-				continue
+var clockSteps = []time.Duration{-5 * time.Minute, -3 * time.Second, 3 * time.Second, 5 * time.Minute}
+
+// setClock sets the wall clock of all processes.
+func (w *world) setClock(by time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.skew.Add(int64(by))
+	w.skewed = true
+	w.incidents++ // budgets and leases are over at once
+}
+
+// patch stops an integration, changes its filter and starts it again.
+func (w *world) patch(plan plan, filter integration.FilterSpec) {
+	ctx := context.Background()
+	w.user(func(p *process) error { _, err := p.life.Stop(ctx, plan.Tenant, plan.ID); return err })
+	change := func(*integration.Integration) (integration.Spec, error) {
+		spec := w.specOf(plan)
+		spec.Filter = filter
+		return spec, nil
+	}
+	for range 30 { // until it has stopped, unless it is started meanwhile
+		var code problem.Code
+		w.user(func(p *process) error {
+			in, err := p.life.Update(ctx, plan.Tenant, plan.ID, change)
+			if err == nil {
+				w.updated(in, filter)
 			}
-			end, ok := w.append(part, i, p.Events)
-			if !ok {
-				break
+			if code = problem.CodeOf(err); code == problem.NotStopped || code == problem.InvalidRequest {
+				return nil // it runs, or is a replay
 			}
-			time.Sleep(w.latency(d))
-			if fails {
-				continue
-			}
-			for slot := range w.Slots {
-				if w.servesLive(slot, part) && (part.Lane%w.Slots == slot || d.IntN(2) == 0) {
-					w.process(slot).grow(part, end)
-				}
-			}
+			return err
+		})
+		if code != problem.NotStopped {
 			break
 		}
+		time.Sleep(time.Second)
+	}
+	w.user(func(p *process) error { _, err := p.life.Start(ctx, plan.Tenant, plan.ID); return err })
+}
+
+func (w *world) updated(in *integration.Integration, want integration.FilterSpec) {
+	if got := in.Filter; !slices.Equal(got.Names, want.Names) || !slices.Equal(got.Entities, want.Entities) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.fail("updated: %s has the filter %+v, want %+v", lifeName(in), got, want)
+	}
+}
+
+var filters = []integration.FilterSpec{{}, {Entities: []string{"order"}}, {Names: []string{"order.created"}}, {Entities: []string{"return"}}}
+
+// publish publishes events and tells the live loops.
+func (w *world) publish(i int, p publication) {
+	time.Sleep(p.At + time.Duration(i))
+	if w.Sole {
+		w.publishOnNode(i, p)
+		return
+	}
+	for lane := range w.Lanes {
+		w.appendUntilDone(i, p, event.Partition{Tenant: p.Tenant, Lane: lane})
+	}
+}
+
+func draftsOf(publication, n int) []event.Draft {
+	var drafts []event.Draft
+	for j := range n {
+		drafts = append(drafts, event.Draft{ID: eventID(publication, j), Name: eventNames[(publication+j)%len(eventNames)], Payload: []byte(`{}`)})
+	}
+	return drafts
+}
+
+// publishOnNode publishes as a node does: again, until it is told that the events are in
+// the log.
+func (w *world) publishOnNode(i int, p publication) {
+	for w.count() {
+		d := w.dice("publish", fmt.Sprint(i))
+		time.Sleep(w.latency(d))
+		on := w.process(0)
+		var err error
+		if d.IntN(1000) >= w.AppendFails || w.quietTime() {
+			err = w.effect(on, func() error { return w.log.Publish(context.Background(), p.Tenant, w.Lanes, draftsOf(i, p.Events)) })
+		} else {
+			err = problem.New(problem.Unavailable, "injected")
+		}
+		if err != nil {
+			time.Sleep(200*time.Millisecond + w.latency(d))
+			continue
+		}
+		w.published(p.Tenant, draftsOf(i, p.Events))
+		for lane := range w.Lanes {
+			part := event.Partition{Tenant: p.Tenant, Lane: lane}
+			if end, _ := w.log.End(context.Background(), part); end > 0 {
+				on.grow(part, end)
+			}
+		}
+		return
+	}
+}
+
+// appendUntilDone appends the events of one lane, as a stream does: if a response is
+// lost, again with the same source.
+func (w *world) appendUntilDone(i int, p publication, part event.Partition) {
+	for w.count() {
+		d := w.dice("publish", fmt.Sprint(i, part.Lane))
+		time.Sleep(w.latency(d))
+		fails := d.IntN(1000) < w.AppendFails && !w.quietTime()
+		before := d.IntN(2) == 0
+		if fails && before {
+			continue
+		}
+		end, ok := w.append(part, i, p.Events)
+		if !ok {
+			return
+		}
+		time.Sleep(w.latency(d))
+		if fails {
+			continue
+		}
+		for slot := range w.Slots {
+			if w.servesLive(slot, part) && (part.Lane%w.Slots == slot || d.IntN(2) == 0) {
+				w.process(slot).grow(part, end)
+			}
+		}
+		return
 	}
 }
 
@@ -353,10 +531,9 @@ func (w *world) publish(i int, p publication) {
 func (w *world) append(part event.Partition, publication, n int) (end uint64, ok bool) {
 	var events []event.Event
 	at := time.Now().Truncate(time.Millisecond).Add(time.Millisecond)
-	for j := range n {
-		d := event.Draft{ID: eventID(publication, j), Name: eventNames[(publication+j)%len(eventNames)], Payload: []byte(`{}`)}
+	for _, d := range draftsOf(publication, n) {
 		if event.LaneOf(d.ID, w.Lanes) == part.Lane {
-			events = append(events, d.Stamp(tenant, at))
+			events = append(events, d.Stamp(part.Tenant, at))
 		}
 	}
 	if len(events) == 0 {

@@ -68,7 +68,7 @@ func TestTrimmedUnderSubscribers(t *testing.T) {
 				conflicts.Store(c.conflicts)
 				gone := r.unseen(3, "order.created")
 				time.Sleep(time.Second)
-				r.w.log.Trim(time.Now())
+				r.w.trim(time.Now())
 				ids := r.unseen(c.after, "order.created")
 				end, err := r.w.log.End(ctx, p)
 				if err != nil {
@@ -139,7 +139,7 @@ func TestTrimmedBeforeASubscriberIsNoticed(t *testing.T) {
 		time.Sleep(time.Second)
 		r.unseen(3, "order.created")
 		time.Sleep(time.Second)
-		r.w.log.Trim(time.Now())
+		r.w.trim(time.Now())
 		ids := r.unseen(3, "order.created")
 		stale.state.Store(before)
 		if err := r.engine.DeliverLive(ctx, p, delivery.NewLogEnd(6)); err != nil {
@@ -290,7 +290,7 @@ func TestAReplayWhoseRestWasTrimmedSaysSo(t *testing.T) {
 			r.write = func([]string) sink.Verdict { return fails }
 			r.register(replay(spec, began, time.Now()))
 			time.Sleep(10 * time.Minute)
-			r.w.log.Trim(time.Now())
+			r.w.trim(time.Now())
 			time.Sleep(time.Hour)
 			in, err := r.w.records.Integration(t.Context(), tenant, "replay")
 			if err != nil || in.CompletedAt.IsZero() {
