@@ -64,15 +64,13 @@ func (l *live) beforeDamaged(ctx context.Context, segs []eventlog.Segment) ([]ev
 	case first > 0:
 		return segs[:first], nil
 	}
-	for id, sub := range l.subscribers {
-		if sub.State().Acked >= segs[0].Number {
-			continue
-		}
-		if err := l.evictOne(ctx, id, leaveReason{}); err != nil {
-			return nil, err
+	var leavers []leaver
+	for _, sub := range l.subscribers {
+		if sub.State().Acked < segs[0].Number {
+			leavers = append(leavers, halted(sub, leaveReason{}))
 		}
 	}
-	return segs[:1], nil
+	return segs[:1], l.evictThese(ctx, leavers)
 }
 
 // damagedAfter reports whether a damaged segment is buffered after the given one.
@@ -86,12 +84,11 @@ func (l *live) unreadable(ctx context.Context, err error) error {
 	if problem.CodeOf(err) == problem.Unavailable || len(l.segs) > 0 { // what is buffered comes first
 		return err
 	}
-	for id := range l.subscribers {
-		if err := l.evictOne(ctx, id, leaveReason{err: err}); err != nil {
-			return err
-		}
+	var leavers []leaver
+	for _, sub := range l.subscribers {
+		leavers = append(leavers, halted(sub, leaveReason{err: err}))
 	}
-	return nil
+	return l.evictThese(ctx, leavers)
 }
 
 // passTrimmed skips segments that were trimmed: those between the buffered segments

@@ -2,10 +2,7 @@ package delivery
 
 import (
 	"context"
-	"errors"
-	"sync"
 
-	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/store"
 )
@@ -50,10 +47,6 @@ func (l *live) drain(ctx context.Context) error {
 	}
 }
 
-// maxLeavers is how many subscribers leave in one commit: each takes two writes,
-// and a commit has at most 100.
-const maxLeavers = 49
-
 // tryDrain makes one commit of drain, for up to maxLeavers subscribers, and returns
 // how many left. It reads the state again each time: others may have joined or
 // left, or the last attempt may have been committed.
@@ -65,40 +58,18 @@ func (l *live) tryDrain(ctx context.Context) (left int, err error) {
 	if watermark == l.state.LowWatermark && len(leavers) == 0 {
 		return 0, nil
 	}
-	cursors, err := l.cursors(ctx, leavers)
-	if err != nil {
-		return 0, err
+	err = l.tryLeave(ctx, watermark, leavers)
+	for _, lv := range leavers {
+		l.engine.Schedule(l.key(lv.member.ID)) // after an error too: it may have left
 	}
-	next := *l.state
-	next.LowWatermark = watermark
-	writes := []store.Write{store.PutPartition{State: &next}}
-	var entries []store.AddEntry
-	var keys []handoff.Key
-	for i, sub := range leavers {
-		more, err := l.transition(&next, cursors[i], sub.member, sub.in, sub.AckState(), sub.leaveReason())
-		if errors.Is(err, errNotLive) {
-			return 0, store.ErrConflict // stopped between the two reads
-		}
-		if err != nil {
-			return 0, err
-		}
-		entries = append(entries, more...)
-		writes, keys = append(writes, store.PutCursor{Cursor: cursors[i]}), append(keys, cursors[i].Key)
-	}
-	err = l.engine.commitFailure(ctx, entries, writes...)
-	l.engine.Schedule(keys...) // after an error too: they may have left
-	if err != nil {
-		return 0, err
-	}
-	l.state = &next
-	return len(leavers), nil
+	return len(leavers), err
 }
 
 // leavers returns how far the low watermark can be raised, and up to maxLeavers
 // subscribers that must leave: those with unacknowledged events, and those ahead
 // of the watermark where one without a worker, or with a worker of an older
 // generation, holds it back.
-func (l *live) leavers() (watermark uint64, leavers []*subscriber) {
+func (l *live) leavers() (watermark uint64, leavers []leaver) {
 	watermark = l.end.Segment()
 	var ahead []*subscriber
 	for i := range l.state.Live {
@@ -108,7 +79,7 @@ func (l *live) leavers() (watermark uint64, leavers []*subscriber) {
 		case sub == nil || sub.member.Generation != member.Generation:
 			watermark = min(watermark, l.state.AckedBy(member))
 		case !sub.State().Idle && len(leavers) < maxLeavers:
-			leavers = append(leavers, sub)
+			leavers = append(leavers, drained(sub))
 		default:
 			watermark = min(watermark, sub.State().Acked)
 			ahead = append(ahead, sub)
@@ -117,41 +88,19 @@ func (l *live) leavers() (watermark uint64, leavers []*subscriber) {
 	watermark = max(watermark, l.state.LowWatermark)
 	for _, sub := range ahead {
 		if sub.State().Acked > watermark && len(leavers) < maxLeavers {
-			leavers = append(leavers, sub)
+			leavers = append(leavers, drained(sub))
 		}
 	}
 	return watermark, leavers
 }
 
-// leaveReason returns why a subscriber leaves at the end of the loop. Its calls
-// have ended, so a failure is known.
-func (s *subscriber) leaveReason() leaveReason {
-	st := s.State()
+// drained is a subscriber that leaves at the end of the loop. Its calls have ended, so
+// a failure is known.
+func drained(sub *subscriber) leaver {
+	st := sub.State()
 	why := leaveReason{failure: st.Failure, err: st.Err}
-	if s.leaving != nil {
-		why.slow = s.leaving.slow
+	if sub.leaving != nil {
+		why.slow = sub.leaving.slow
 	}
-	return why
-}
-
-// cursors reads the cursors of subscribers concurrently.
-func (l *live) cursors(ctx context.Context, of []*subscriber) ([]*handoff.Cursor, error) {
-	cursors, errs := make([]*handoff.Cursor, len(of)), make([]error, len(of))
-	var reads sync.WaitGroup
-	for i, sub := range of {
-		reads.Go(func() {
-			key := handoff.Key{Tenant: l.partition.Tenant, Integration: sub.member.ID, Lane: l.partition.Lane}
-			cursors[i], errs[i] = l.engine.Store.Cursor(ctx, key)
-		})
-	}
-	reads.Wait()
-	for _, err := range errs {
-		if problem.CodeOf(err) == problem.NotFound {
-			return nil, store.ErrConflict // deleted since the state was read
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return cursors, nil
+	return leaver{member: sub.member, in: sub.in, at: sub.AckState(), why: why}
 }

@@ -21,26 +21,21 @@ const (
 func (l *live) evict(ctx context.Context) error {
 	now := l.engine.Now()
 	blocked := l.blocked(now)
-	for id, sub := range l.subscribers {
+	var leavers []leaver
+	for _, sub := range l.subscribers {
 		st := sub.State()
 		switch {
 		case sub.leaving != nil: // the store was unavailable before
-			if err := l.evictOne(ctx, id, *sub.leaving); err != nil {
-				return err
-			}
+			leavers = append(leavers, halted(sub, *sub.leaving))
 		case st.Closed:
 			l.stale = true // ended by a stop
 		default:
-			why, leaves := l.mustLeave(st, now, blocked)
-			if !leaves {
-				continue
-			}
-			if err := l.evictOne(ctx, id, why); err != nil {
-				return err
+			if why, leaves := l.mustLeave(st, now, blocked); leaves {
+				leavers = append(leavers, halted(sub, why))
 			}
 		}
 	}
-	return nil
+	return l.evictThese(ctx, leavers)
 }
 
 // mustLeave decides whether a subscriber must leave. One whose receiver failed may

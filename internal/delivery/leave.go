@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/backoff"
@@ -23,39 +25,62 @@ type leaveReason struct {
 	inFlight bool            // its calls go on; their outcome is saved later
 }
 
-// errNotLive means that an integration cannot leave, as it is not in the live set:
-// it was stopped or deleted.
-var errNotLive = errors.New("the integration is not in the live set")
+// leaver is an integration that leaves the live set.
+type leaver struct {
+	member handoff.Subscriber
+	in     *integration.Integration
+	at     handoff.AckState
+	why    leaveReason
+	sub    *subscriber     // its worker, if it has one
+	cursor *handoff.Cursor // where it is after leave; nil if it was not live any more, stopped or deleted
+}
 
-// evictOne moves a subscriber to its cursor with its exact ack state. It does not
-// wait for calls in flight: the cursor gets a lease, and finishLeaving saves their
-// outcome.
-func (l *live) evictOne(ctx context.Context, id string, why leaveReason) error {
-	sub := l.subscribers[id]
+// maxLeavers is how many integrations leave in one commit: each takes two writes, and a
+// commit has at most 100.
+const maxLeavers = 49
+
+// halted starts no more calls of a subscriber, which then leaves with its exact ack
+// state. It does not wait for calls in flight: the cursor gets a lease, and
+// finishLeaving saves their outcome.
+func halted(sub *subscriber, why leaveReason) leaver {
 	sub.Halt()
 	sub.leaving = &why
 	st := sub.State()
 	if why.inFlight = !st.Drained; !why.inFlight {
 		why.failure = st.Failure
 	}
-	c, err := l.leave(ctx, sub.member, sub.in, sub.AckState(), why)
-	if errors.Is(err, errNotLive) {
-		l.drop(id)
-		return nil
+	return leaver{member: sub.member, in: sub.in, at: sub.AckState(), why: why, sub: sub}
+}
+
+// evictThese moves halted subscribers to their cursors. If that fails, they leave once
+// the store is available.
+func (l *live) evictThese(ctx context.Context, leavers []leaver) error {
+	for some := range slices.Chunk(leavers, maxLeavers) {
+		if err := l.leave(ctx, some); err != nil {
+			return err
+		}
+		for _, lv := range some {
+			l.evicted(lv)
+		}
 	}
-	if err != nil {
-		return err // try again once the store is available
+	return nil
+}
+
+func (l *live) evicted(lv leaver) {
+	sub, why := lv.sub, lv.why
+	if lv.cursor == nil {
+		l.drop(sub.member.ID)
+		return
 	}
-	delete(l.subscribers, id)
+	delete(l.subscribers, sub.member.ID)
 	if why.err != nil {
 		l.engine.Logger.Error("integration left live delivery", "tenant", sub.in.Tenant, "integration", sub.in.ID, "error", why.err)
 	}
 	if !why.inFlight {
 		sub.close()
-		return nil
+		return
 	}
-	l.engine.leaving.Go(func() { l.engine.finishLeaving(sub, c, why) })
-	return nil
+	l.engine.leaving.Go(func() { l.engine.finishLeaving(sub, lv.cursor, why) })
 }
 
 // finishLeaving waits for the calls in flight of a subscriber that has left, and
@@ -89,10 +114,7 @@ func (l *live) leaveUnopened(ctx context.Context, member handoff.Subscriber, in 
 	if problem.CodeOf(err) == problem.Unavailable {
 		why = leaveReason{err: err}
 	}
-	if _, err := l.leave(ctx, member, in, at, why); !errors.Is(err, errNotLive) {
-		return err
-	}
-	return nil
+	return l.leave(ctx, []leaver{{member: member, in: in, at: at, why: why}})
 }
 
 // unopened returns the failure of an integration whose sink cannot be opened, for
@@ -105,12 +127,10 @@ func unopened(err error, at time.Time) *worker.Failure {
 	}}
 }
 
-// leave moves an integration from the live set to its cursor in one transaction,
-// and returns the cursor. It returns errNotLive if the integration is no longer
-// live.
-func (l *live) leave(ctx context.Context, member handoff.Subscriber, in *integration.Integration, at handoff.AckState, why leaveReason) (*handoff.Cursor, error) {
-	key := handoff.Key{Tenant: l.partition.Tenant, Integration: member.ID, Lane: l.partition.Lane}
-	var c *handoff.Cursor
+// leave moves up to maxLeavers integrations from the live set to their cursors, which
+// it puts into the leavers, in one transaction: when the receivers of a tenant fail
+// together, each commit of its own would cost several pages of a database.
+func (l *live) leave(ctx context.Context, leavers []leaver) error {
 	conflict := false
 	err := store.Transact(func() (err error) {
 		if conflict {
@@ -119,17 +139,20 @@ func (l *live) leave(ctx context.Context, member handoff.Subscriber, in *integra
 				return err
 			}
 		}
-		c, err = l.tryLeave(ctx, key, member, in, at, why)
+		err = l.tryLeave(ctx, l.state.LowWatermark, leavers)
 		conflict = errors.Is(err, store.ErrConflict)
 		return err
 	})
-	if !why.inFlight {
-		l.engine.Schedule(key) // after an error too: it may have left
+	for _, lv := range leavers {
+		if !lv.why.inFlight {
+			l.engine.Schedule(l.key(lv.member.ID)) // after an error too: it may have left
+		}
 	}
-	if errors.Is(err, errNotLive) {
-		l.stale = true
-	}
-	return c, err
+	return err
+}
+
+func (l *live) key(id string) handoff.Key {
+	return handoff.Key{Tenant: l.partition.Tenant, Integration: id, Lane: l.partition.Lane}
 }
 
 // reread reads the partition's state again. On an error it returns the old one.
@@ -141,42 +164,69 @@ func (l *live) reread(ctx context.Context) (*handoff.PartitionState, error) {
 	return state, nil
 }
 
-func (l *live) tryLeave(ctx context.Context, key handoff.Key, member handoff.Subscriber, in *integration.Integration, at handoff.AckState, why leaveReason) (*handoff.Cursor, error) {
-	c, err := l.engine.Store.Cursor(ctx, key)
-	if problem.CodeOf(err) == problem.NotFound {
-		return nil, errNotLive
-	}
+// tryLeave makes one commit that raises the low watermark and moves the leavers to their
+// cursors.
+func (l *live) tryLeave(ctx context.Context, watermark uint64, leavers []leaver) error {
+	cursors, err := l.cursors(ctx, leavers)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	next := *l.state
-	entries, err := l.transition(&next, c, member, in, at, why)
-	if err != nil {
-		return nil, err
+	next.LowWatermark = watermark
+	var writes []store.Write
+	var entries []store.AddEntry
+	for i := range leavers {
+		lv := &leavers[i]
+		if lv.cursor = cursors[i]; lv.cursor == nil || !l.moveTo(lv.cursor, &next, lv) {
+			lv.cursor, l.stale = nil, true
+			continue
+		}
+		entries = append(entries, l.engine.afterLeaving(lv.in, lv.cursor, lv.why)...)
+		writes = append(writes, store.PutCursor{Cursor: lv.cursor})
 	}
-	if err := l.engine.commitFailure(ctx, entries, store.PutCursor{Cursor: c}, store.PutPartition{State: &next}); err != nil {
-		return nil, err
+	if len(writes) == 0 && watermark == l.state.LowWatermark {
+		return nil
+	}
+	if err := l.engine.commitFailure(ctx, entries, append(writes, store.PutPartition{State: &next})...); err != nil {
+		return err
 	}
 	l.state = &next
-	return c, nil
+	return nil
 }
 
-// transition changes the partition state and the cursor of an integration that
-// leaves, and returns the log entries that say why. The error is errNotLive if the
-// integration is not live.
-func (l *live) transition(state *handoff.PartitionState, c *handoff.Cursor, member handoff.Subscriber, in *integration.Integration, at handoff.AckState, why leaveReason) ([]store.AddEntry, error) {
+// cursors reads the cursors of leavers concurrently; nil for those that are deleted.
+func (l *live) cursors(ctx context.Context, leavers []leaver) ([]*handoff.Cursor, error) {
+	cursors, errs := make([]*handoff.Cursor, len(leavers)), make([]error, len(leavers))
+	var reads sync.WaitGroup
+	for i, lv := range leavers {
+		reads.Go(func() { cursors[i], errs[i] = l.engine.Store.Cursor(ctx, l.key(lv.member.ID)) })
+	}
+	reads.Wait()
+	for i, err := range errs {
+		if problem.CodeOf(err) == problem.NotFound {
+			cursors[i] = nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return cursors, nil
+}
+
+// moveTo moves a leaver from the partition state to its cursor. It reports false, and
+// changes nothing, if it is not live.
+func (l *live) moveTo(c *handoff.Cursor, state *handoff.PartitionState, lv *leaver) bool {
 	e, now := l.engine, l.engine.Now()
-	if c.Generation != member.Generation || !handoff.Leave(state, c, at, now.Add(member.WakeDelay)) {
-		return nil, errNotLive
+	if c.Generation != lv.member.Generation || !handoff.Leave(state, c, lv.at, now.Add(lv.member.WakeDelay)) {
+		return false
 	}
 	c.LeftAt = now
-	if why.inFlight {
+	if lv.why.inFlight {
 		c.DueAt = now.Add(QuietAfter(e.Settings))
 	}
-	if why.slow {
-		e.penalise(c, member)
+	if lv.why.slow {
+		e.penalise(c, lv.member)
 	}
-	return e.afterLeaving(in, c, why), nil
+	return true
 }
 
 // afterLeaving changes the cursor of an integration that has left by the outcome of
@@ -218,24 +268,25 @@ func (e *Engine) penalise(c *handoff.Cursor, member handoff.Subscriber) {
 // wake moves the subscribers in Mode Wake to their cursors if there are events for
 // them.
 func (l *live) wake(ctx context.Context) error {
-	for i := l.toWake(); i >= 0; i = l.toWake() {
-		member := l.state.Live[i]
-		at := handoff.AckState{Offset: handoff.Offset{Segment: l.state.AckedBy(&member)}}
-		if _, err := l.leave(ctx, member, nil, at, leaveReason{}); errors.Is(err, errNotLive) {
-			return l.refresh(ctx)
-		} else if err != nil {
+	for some := range slices.Chunk(l.toWake(), maxLeavers) {
+		if err := l.leave(ctx, some); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// toWake returns the index of a live integration that must be woken, or -1.
-func (l *live) toWake() int {
+// toWake returns the live integrations that must be woken.
+func (l *live) toWake() []leaver {
+	var asleep []leaver
 	for i := range l.state.Live {
-		if member := &l.state.Live[i]; member.Mode == handoff.Wake && l.state.AckedBy(member) < l.end.Segment() {
-			return i
+		if member := &l.state.Live[i]; l.mustWake(member) {
+			asleep = append(asleep, leaver{member: *member, at: handoff.AckState{Offset: handoff.Offset{Segment: l.state.AckedBy(member)}}})
 		}
 	}
-	return -1
+	return asleep
+}
+
+func (l *live) mustWake(member *handoff.Subscriber) bool {
+	return member.Mode == handoff.Wake && l.state.AckedBy(member) < l.end.Segment()
 }

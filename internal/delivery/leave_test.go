@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/store"
 )
 
 // ended records the outcome of each call to "slow".
@@ -215,4 +217,41 @@ func TestQuiesceLetsCallsEnd(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Integrations of a tenant whose receivers fail together leave live delivery together:
+// each commit costs several pages of the database.
+func TestThoseWhoFailTogetherLeaveTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, nil)
+		const all = 8
+		for i := range all {
+			r.register(hookSpec(fmt.Sprint("hook", i)))
+		}
+		r.answer(takes(time.Millisecond, busy))
+		time.Sleep(time.Second)
+		var mu sync.Mutex
+		commits, left := 0, 0
+		r.screen(func(writes []store.Write) error {
+			mu.Lock()
+			defer mu.Unlock()
+			leaves := 0
+			for _, w := range writes {
+				if put, ok := w.(store.PutCursor); ok && put.Cursor.State == handoff.Scheduled && put.Cursor.Failures == 1 {
+					leaves++
+				}
+			}
+			if _, ok := writes[len(writes)-1].(store.PutPartition); ok && leaves > 0 {
+				commits, left = commits+1, left+leaves
+			}
+			return nil
+		})
+		r.publish(1)
+		time.Sleep(500 * time.Millisecond)
+		mu.Lock()
+		defer mu.Unlock()
+		if left != all || commits > 2 { // the first one, and those that failed meanwhile
+			t.Errorf("%d left in %d commits, want %d in at most 2", left, commits, all)
+		}
+	})
 }

@@ -49,7 +49,7 @@ func (e *Engine) DeliverLive(ctx context.Context, p event.Partition, end *LogEnd
 		if l.state.LowWatermark >= end.Segment() {
 			return nil
 		}
-		if l.toWake() < 0 && !l.starved() {
+		if len(l.toWake()) == 0 && !l.starved() {
 			l.wait()
 		}
 	}

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"errors"
 
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
@@ -38,10 +37,7 @@ func (l *live) subscribe(ctx context.Context, member handoff.Subscriber) error {
 		}
 	}
 	if l.damagedAfter(start.Offset.Segment) {
-		if _, err := l.leave(ctx, member, target.Integration, start, leaveReason{}); !errors.Is(err, errNotLive) {
-			return err
-		}
-		return nil
+		return l.leave(ctx, []leaver{{member: member, in: target.Integration, at: start}})
 	}
 	if len(l.segs) > 0 && l.segs[0].Number > start.Offset.Segment+1 { // trimmed before they were buffered
 		if err := e.logSkipped(ctx, target.Integration); err != nil {
