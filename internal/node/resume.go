@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/backoff"
+	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/runner"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
@@ -45,7 +46,12 @@ func (n *Node) growLanes(ctx context.Context) error {
 		return err
 	}
 	for _, tenant := range tenants {
-		if err := n.life.GrowLanes(ctx, tenant); err != nil {
+		err := n.life.GrowLanes(ctx, tenant)
+		switch {
+		case problem.CodeOf(err) == problem.Internal: // damage is of this tenant alone
+			n.logger.Error("a tenant's integrations may lack cursors in new lanes, whose events wait in the log; mend the record and restart the node",
+				"tenant", tenant, "lanes", n.config.Lanes, "error", err)
+		case err != nil:
 			return err
 		}
 	}

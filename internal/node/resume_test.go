@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/secret/local"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
@@ -115,27 +117,50 @@ func TestNodeGoesOnIfItsDatabaseCannotBeChecked(t *testing.T) {
 	}
 }
 
-// A damaged record of one tenant keeps no other tenant's events from being delivered.
+// A damaged record of one tenant keeps no other tenant's events from being delivered, also
+// in lanes that are new.
 func TestDamagedRecordsOfOneTenantHoldUpNoOther(t *testing.T) {
-	for _, table := range []string{"integrations", "records"} {
-		t.Run(table, func(t *testing.T) {
-			dir, r := t.TempDir(), newReceiver(t)
-			n := openNode(t, dir)
-			register(t, n, "hook", r.URL)
-			publishTo(t, n, 1)
-			r.wait(t, 1)
-			closeNode(t, n)
-			execute(t, dir, "INSERT INTO integrations (tenant, id, version, data) VALUES ('other', 'hook', 1, (SELECT data FROM integrations));"+
-				"INSERT INTO tenants (tenant, version, data) VALUES ('other', 1, (SELECT data FROM tenants));"+
-				"INSERT INTO records (tenant, lane, version, data) VALUES ('other', 0, 1, (SELECT data FROM records));"+
-				"INSERT INTO partitions (id, tenant, lane) SELECT max(id) + 1, 'other', 0 FROM partitions;"+
-				"INSERT INTO segments (id, first_ms, last_ms, events, before, data) SELECT (SELECT max(id) FROM partitions) << 40 | 1, first_ms, last_ms, events, before, data FROM segments;"+
-				"UPDATE "+table+" SET data = x'00' WHERE tenant = 'other'")
+	for _, table := range []string{"integrations", "records", "tenants"} {
+		for _, lanes := range []int{1, 2} {
+			t.Run(fmt.Sprintf("%s, %d lanes", table, lanes), func(t *testing.T) {
+				dir, r := t.TempDir(), newReceiver(t)
+				n := openNode(t, dir)
+				register(t, n, "hook", r.URL)
+				publishTo(t, n, 1)
+				r.wait(t, 1)
+				closeNode(t, n)
+				execute(t, dir, "INSERT INTO integrations (tenant, id, version, data) VALUES ('a-first', 'hook', 1, (SELECT data FROM integrations));"+
+					"INSERT INTO tenants (tenant, version, data) VALUES ('a-first', 1, (SELECT data FROM tenants));"+
+					"INSERT INTO records (tenant, lane, version, data) VALUES ('a-first', 0, 1, (SELECT data FROM records));"+
+					"INSERT INTO partitions (id, tenant, lane) SELECT max(id) + 1, 'a-first', 0 FROM partitions;"+
+					"INSERT INTO segments (id, first_ms, last_ms, events, before, data) SELECT (SELECT max(id) FROM partitions) << 40 | 1, first_ms, last_ms, events, before, data FROM segments;"+
+					"UPDATE "+table+" SET data = x'00' WHERE tenant = 'a-first'")
 
-			n = openNode(t, dir)
-			defer closeNode(t, n)
-			publishTo(t, n, 1)
-			r.wait(t, 1)
-		})
+				n = openNodeWith(t, dir, func(c *Config) { c.Lanes = lanes })
+				defer closeNode(t, n)
+				publishTo(t, n, 20) // into each of the lanes
+				r.wait(t, 20)
+			})
+		}
+	}
+}
+
+// Nothing tells whether a record that cannot be read holds a secret. So the node needs no
+// new key, and starts with the one it has.
+func TestANodeStartsBesideADamagedIntegration(t *testing.T) {
+	dir, r := t.TempDir(), newReceiver(t)
+	n := openNode(t, dir)
+	register(t, n, "hook", r.URL)
+	closeNode(t, n)
+	execute(t, dir, "UPDATE integrations SET data = x'00'")
+	closeNode(t, openNode(t, dir))
+
+	if err := os.Remove(filepath.Join(dir, local.Name)); err != nil {
+		t.Fatal(err)
+	}
+	config := DefaultConfig()
+	config.Addr, config.Data, config.Dev = "127.0.0.1:0", dir, true
+	if _, err := Open(t.Context(), config, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("the key of a secret that may be stored was replaced by a new one")
 	}
 }

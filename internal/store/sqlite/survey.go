@@ -45,7 +45,8 @@ func (s *Store) Cursors(ctx context.Context) ([]*handoff.Cursor, error) {
 	return found, err
 }
 
-// HasSecrets reports whether any integration has a stored secret.
+// HasSecrets reports whether any integration has, or may have, a stored secret: one that
+// cannot be decoded may have one.
 func (s *Store) HasSecrets(ctx context.Context) (bool, error) {
 	found := errors.New("found")
 	err := s.each(ctx, "SELECT data FROM integrations", nil, func(scan func(...any) error) error {
@@ -54,8 +55,8 @@ func (s *Store) HasSecrets(ctx context.Context) (bool, error) {
 		if err := scan(&data); err != nil {
 			return err
 		}
-		if err := decode(data, &in); err != nil {
-			return err
+		if decode(data, &in) != nil {
+			return found
 		}
 		s3, w := in.S3, in.Webhook
 		if s3 != nil && !s3.SecretAccessKey.IsZero() || w != nil && !(w.APIKey.IsZero() && w.SigningSecret.IsZero() && w.PreviousSecret.IsZero()) {
