@@ -115,7 +115,7 @@ func (db *DB) open(ctx context.Context, migrating []func(from, to int)) error {
 		_ = conn.Close()
 		return fmt.Errorf("the database %s cannot be opened: %w", db.path, err)
 	}
-	if db.reads, err = sql.Open("sqlite", dsn(db.path, "_pragma=busy_timeout(5000)&_pragma=query_only(1)&_pragma=cache_size(-4096)")); err != nil {
+	if db.reads, err = sql.Open("sqlite", dsn(db.path, readOnly)); err != nil {
 		return errors.Join(err, checkpoints.Close(), conn.Close())
 	}
 	db.reads.SetMaxOpenConns(readers)
@@ -149,6 +149,10 @@ func (db *DB) checkpointConn(ctx context.Context) (*sql.Conn, error) {
 // writable are the options of every connection that may write. With synchronous=FULL a
 // commit is on disk when it returns, and a checkpoint before the log begins anew.
 const writable = "_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)"
+
+// readOnly are the options of the connections that only read. They are opened as those that
+// write: one that cannot write cannot make the index of the write-ahead log.
+const readOnly = "_pragma=busy_timeout(5000)&_pragma=query_only(1)&_pragma=cache_size(-4096)"
 
 // newFile lets a new database give free pages back to the disk in small steps: Shrink.
 // It must come before the first page is written, and would change a file that exists.

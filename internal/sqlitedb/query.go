@@ -3,6 +3,7 @@ package sqlitedb
 import (
 	"context"
 	"database/sql"
+	"errors"
 )
 
 // Rows is the result of a Query. It holds one of a few connections until it is
@@ -68,6 +69,24 @@ func (db *DB) QueryRow(ctx context.Context, query string, args []any, dest ...an
 		return false, db.Problem(err)
 	}
 	return true, db.Problem(rows.Close())
+}
+
+// QueryRowAnew is QueryRow over a connection of its own, which it opens and closes: it reads
+// the file and not what another connection has in its cache. It is for what is rare.
+func (db *DB) QueryRowAnew(ctx context.Context, query string, args []any, dest ...any) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, ended(err)
+	}
+	anew, err := sql.Open("sqlite", dsn(db.path, readOnly))
+	if err != nil {
+		return false, err
+	}
+	defer anew.Close()
+	err = anew.QueryRowContext(context.WithoutCancel(ctx), query, args...).Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, db.Problem(err)
 }
 
 func (db *DB) prepared(ctx context.Context, query string) (*sql.Stmt, error) {

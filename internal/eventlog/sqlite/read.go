@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
@@ -21,7 +22,7 @@ func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxByte
 	segments, err := l.fromDisk(ctx, p, s, after, maxBytes)
 	switch {
 	case len(segments) > 0:
-		return segments, nil // the next read has the error
+		return l.confirmAll(ctx, p, s, segments) // the next read has the error
 	case sqlitedb.Corrupt(err):
 		return l.unreadable(ctx, p, s, after, err)
 	}
@@ -41,7 +42,47 @@ func (l *Log) unreadable(ctx context.Context, p event.Partition, s state, after 
 	}
 	seg := eventlog.Segment{Number: numberOf(row)}
 	seg.Damage = &eventlog.Damage{Err: damaged(p, seg.Number, err), Events: count, First: timeOf(first), Last: timeOf(last)}
-	return []eventlog.Segment{seg}, nil
+	return l.confirmAll(ctx, p, s, []eventlog.Segment{seg})
+}
+
+// confirmAll confirms the damage of each segment, up to the first that cannot be read for
+// now. It returns an error only if that is the first.
+func (l *Log) confirmAll(ctx context.Context, p event.Partition, s state, segments []eventlog.Segment) ([]eventlog.Segment, error) {
+	for i := range segments {
+		if segments[i].Damage == nil {
+			continue
+		}
+		if err := l.confirm(ctx, p, s, &segments[i]); err != nil && i == 0 {
+			return nil, err
+		} else if err != nil {
+			return segments[:i], nil
+		}
+	}
+	return segments, nil
+}
+
+// confirm reads a segment that looks damaged once more, as what is judged so is never sent:
+// one bad read is no damage. It reads past the caches, which may have what was read badly.
+func (l *Log) confirm(ctx context.Context, p event.Partition, s state, seg *eventlog.Segment) error {
+	var data []byte
+	found, err := l.db.QueryRowAnew(ctx, "SELECT data FROM segments WHERE id = ? AND length(data) > 0", []any{s.rowOf(seg.Number)}, &data)
+	switch {
+	case sqlitedb.Corrupt(err):
+		return nil
+	case err != nil:
+		return err
+	case !found:
+		return problem.New(problem.Unavailable, "Segment %d was deleted while it was read. Try again.", seg.Number)
+	}
+	events, err := eventlog.DecodeSegment(p.Tenant, data)
+	if errors.Is(err, eventlog.ErrDamaged) {
+		return nil
+	}
+	if err != nil {
+		return damaged(p, seg.Number, err)
+	}
+	seg.Events, seg.Damage = events, nil
+	return nil
 }
 
 // fromDisk returns the segments after the given number, up to the first that cannot be

@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
 func copyFile(t *testing.T, from, to string) {
@@ -31,8 +32,8 @@ func copyFile(t *testing.T, from, to string) {
 }
 
 // damagedOnDisk returns a log of three segments, the second of which was changed in the
-// file, before the log was opened or after it.
-func damagedOnDisk(t *testing.T, payload string, after bool, change func(page []byte)) *Log {
+// file, before the log was opened or after it. restore undoes the change.
+func damagedOnDisk(t *testing.T, payload string, after bool, change func(page []byte)) (l *Log, restore func()) {
 	t.Helper()
 	dir := t.TempDir()
 	l, db := open(t, dir, fixed(base))
@@ -51,21 +52,26 @@ func damagedOnDisk(t *testing.T, payload string, after bool, change func(page []
 	if after {
 		l, _ = open(t, dir, fixed(base))
 	}
-	const page = 4 << 10
-	from := at / page * page
-	change(data[from:][:page])
+	const size = 4 << 10
+	from := at / size * size
+	page := data[from:][:size]
+	good := bytes.Clone(page)
+	change(page)
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	if _, err := f.WriteAt(data[from:][:page], int64(from)); err != nil {
-		t.Fatal(err)
+	t.Cleanup(func() { _ = f.Close() })
+	write := func(page []byte) {
+		if _, err := f.WriteAt(page, int64(from)); err != nil {
+			t.Fatal(err)
+		}
 	}
+	write(page)
 	if !after {
 		l, _ = open(t, dir, fixed(base))
 	}
-	return l
+	return l, func() { write(good) }
 }
 
 // A file that was changed behind SQLite's back costs the segment whose bytes are not what
@@ -83,7 +89,7 @@ func TestADamagedFileCostsOneSegment(t *testing.T) {
 		"a page is empty": {`{"needle":"` + strings.Repeat("haystack", 2000) + `"}`, true, func(page []byte) { clear(page) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := damagedOnDisk(t, c.payload, c.after, c.change)
+			l, _ := damagedOnDisk(t, c.payload, c.after, c.change)
 			var good, bad []uint64
 			for after := uint64(0); after < 3; {
 				segments, err := l.Read(t.Context(), event.Partition{Tenant: "a"}, after, 1)
@@ -103,6 +109,41 @@ func TestADamagedFileCostsOneSegment(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A read that returns other bytes than the disk has skips nothing: what looks damaged is read
+// again, and not from the cache that the first read filled.
+func TestOneBadReadIsNoDamage(t *testing.T) {
+	ctx, p := t.Context(), event.Partition{Tenant: "a"}
+	isWhole := func(t *testing.T, got []eventlog.Segment, err error) {
+		t.Helper()
+		if err != nil || len(got) != 1 || got[0].Damage != nil || len(got[0].Events) != 1 || !bytes.Contains(got[0].Events[0].Body, []byte("haystack")) {
+			t.Errorf("read %v, %v; want the event that is on the disk", got, err)
+		}
+	}
+	t.Run("a few bytes are others", func(t *testing.T) {
+		l, restore := damagedOnDisk(t, `{"needle":"haystack"}`, false, func(page []byte) {
+			_, at, _ := bytes.Cut(page, []byte("hay"))
+			copy(at, "rides")
+		})
+		if got, err := l.Read(ctx, p, 1, 1); err != nil || len(got) != 1 || got[0].Damage == nil {
+			t.Fatalf("read %v, %v; want the damaged segment, which is in the cache now", got, err)
+		}
+		restore()
+		got, err := l.Read(ctx, p, 1, 1)
+		isWhole(t, got, err)
+	})
+	t.Run("a page is empty", func(t *testing.T) {
+		l, restore := damagedOnDisk(t, `{"needle":"`+strings.Repeat("haystack", 2000)+`"}`, true, func(page []byte) { clear(page) })
+		s, _ := l.committed(p)
+		got, err := l.fromDisk(ctx, p, s, 1, 1)
+		if len(got) > 0 || !sqlitedb.Corrupt(err) {
+			t.Fatalf("the first read: %v, %v", got, err)
+		}
+		restore()
+		got, err = l.unreadable(ctx, p, s, 1, err)
+		isWhole(t, got, err)
+	})
 }
 
 // A segment that a later release wrote is not damaged, but an error: that release can
