@@ -62,8 +62,8 @@ type Log interface {
 	// right after the given one are past the retention, it starts with the first
 	// retained one; the caller sees the gap in the numbers.
 	//
-	// A segment whose events can never be read has no events and a Damage; the
-	// others are returned as ever. After any other failure Read returns the segments
+	// A segment whose events can never be read, as a second and independent read within
+	// the call has confirmed, has no events and a Damage; the others are returned as ever. After any other failure Read returns the segments
 	// before it, and the error only if there are none.
 	Read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]Segment, error)
 

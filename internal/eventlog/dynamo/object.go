@@ -42,15 +42,15 @@ func (l *Log) segments(ctx context.Context, p event.Partition, items []item) ([]
 			continue
 		}
 		fetches.Go(func() error {
-			var data []byte
-			if data, errs[i] = l.object(ctx, p, it); errs[i] == nil {
-				segments[i].Events, errs[i] = decoded(p, it, data)
-			}
+			segments[i].Events, errs[i] = l.events(ctx, p, it)
 			return nil
 		})
 	}
 	_ = fetches.Wait() // their errors are in errs
 	for i, err := range errs {
+		if errors.Is(err, eventlog.ErrDamaged) {
+			segments[i].Events, err = l.again(ctx, p, &items[i])
+		}
 		switch {
 		case errors.Is(err, eventlog.ErrDamaged):
 			segments[i].Events, segments[i].Damage = nil, items[i].damage(err)
@@ -61,6 +61,32 @@ func (l *Log) segments(ctx context.Context, p event.Partition, items []item) ([]
 		}
 	}
 	return segments, nil
+}
+
+// events returns the events of an item, from the item or its object.
+func (l *Log) events(ctx context.Context, p event.Partition, it *item) ([]event.Event, error) {
+	if it.Object == "" {
+		return decoded(p, it, it.Data)
+	}
+	data, err := l.object(ctx, p, it)
+	if err != nil {
+		return nil, err
+	}
+	return decoded(p, it, data)
+}
+
+// again reads an item that looks damaged once more, as what is judged so is never sent: one
+// bad read is no damage.
+func (l *Log) again(ctx context.Context, p event.Partition, it *item) ([]event.Event, error) {
+	var read item
+	found, err := l.get(ctx, it.key, &read)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, problem.New(problem.Unavailable, "Segment %d was deleted while it was read. Try again.", it.number())
+	}
+	return l.events(ctx, p, &read)
 }
 
 // damage describes the item after an error of its events.

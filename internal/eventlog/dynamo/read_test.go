@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"io"
 	"math/bits"
 	"math/rand/v2"
 	"slices"
@@ -125,6 +126,68 @@ func TestObjectMissingOrDamaged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What looks damaged is read again before it is skipped for good.
+func TestOneBadReadIsNoDamage(t *testing.T) {
+	t.Parallel()
+	for name, size := range map[string]int{"in the item": 10, "in the bucket": 40 << 10} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.append(r.process(), "stream", record(1, size))
+			it := r.items(part)[0]
+			flip := func() error {
+				if it.Object == "" {
+					it.Data[len(it.Data)/2] ^= 1
+					_, err := r.options.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &r.options.Table, Item: encoded(t, &it)})
+					return err
+				}
+				data := r.content(it.Object)
+				data[len(data)/2] ^= 1
+				return r.put(it.Object, string(data))
+			}
+			reads := 0 // of the events
+			beforeRead := func(read ...string) func(string, bool) int {
+				return func(operation string, done bool) int {
+					if done || !slices.Contains(read, operation) {
+						return 0
+					}
+					if reads++; reads > 2 {
+						return 0
+					}
+					if err := flip(); err != nil { // bad, then good again
+						t.Error(err)
+					}
+					return 0
+				}
+			}
+			if it.Object == "" {
+				r.dynamo.fail(beforeRead("Query", "GetItem"))
+			} else {
+				r.s3.fail(beforeRead("GET"))
+			}
+			got := r.read(r.process(), 0, 1)
+			if len(got) != 1 || got[0].Damage != nil || len(got[0].Events) != 1 || reads != 2 {
+				t.Errorf("read %+v in %d reads, want the event in the second", got, reads)
+			}
+		})
+	}
+}
+
+// content returns what is in an object.
+func (r *rig) content(key string) []byte {
+	r.t.Helper()
+	o, err := r.backend.GetObject(bucket, key, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer o.Contents.Close()
+	data, err := io.ReadAll(o.Contents)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return data
 }
 
 func (r *rig) put(key, content string) error {
