@@ -2,10 +2,12 @@ package delivery
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/store"
 )
@@ -17,6 +19,11 @@ func (s *step) foundDamaged(segs []eventlog.Segment) {
 			s.damaged = append(s.damaged, segs[i])
 		}
 	}
+}
+
+// hasDamage reports whether a damaged segment among those that were read is one of a file.
+func (s *step) hasDamage(u *handoff.Upload) bool {
+	return slices.ContainsFunc(s.damaged, func(seg eventlog.Segment) bool { return u.Overlaps(seg.Number) })
 }
 
 // noteSkipped is called before a commit: if the cursor has passed damaged segments, the

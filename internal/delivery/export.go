@@ -109,7 +109,7 @@ func (x *export) nextFile(ctx, upload context.Context) (more bool, next Next, er
 		return x.noFile(ctx)
 	}
 	if x.log.trimmed {
-		x.cursor.Upload = nil // its events are gone: it cannot be written again
+		x.cursor.GiveUpUpload() // its events are gone: it cannot be written again
 	}
 	f := &exportFile{export: x, created: x.engine.Now(), pending: x.pendingUpload()}
 	v := f.write(ctx, upload)
@@ -118,6 +118,9 @@ func (x *export) nextFile(ctx, upload context.Context) (more bool, next Next, er
 		return f.stored(ctx)
 	case x.err != nil:
 		return false, again, x.err
+	case f.torn:
+		x.cursor.GiveUpUpload()
+		return false, again, x.release(ctx, x.engine.Now())
 	}
 	return f.notStored(ctx, v)
 }
@@ -131,7 +134,7 @@ func (x *export) noFile(ctx context.Context) (more bool, next Next, err error) {
 		x.cursor.AckState = at
 		return false, again, x.release(ctx, x.engine.Now())
 	default:
-		x.cursor.Upload = nil // its events are trimmed
+		x.cursor.GiveUpUpload() // its events are trimmed or damaged
 		next, outcome, err := x.endOfLog(ctx, at)
 		return outcome == readMore, next, err
 	}
@@ -153,6 +156,7 @@ type exportFile struct {
 
 	endCall   func()    // gives back the place of a call that it has instead of the step's; nil for none
 	noPlace   bool      // the step ended while it waited for its place
+	torn      bool      // an event of the earlier file can never be read again
 	confirmed bool      // its last request may have been sent
 	deadline  time.Time // when the bucket can no longer carry out that request
 }
@@ -184,7 +188,8 @@ func (f *exportFile) write(ctx, upload context.Context) sink.Verdict {
 
 // bodies yields the events of the file: up to the end of the log, the maximum
 // size, or the end of the file's interval. A file that replaces an earlier one
-// gets the events of that one.
+// gets the events of that one: if some can never be read any more, none, as the earlier
+// file may appear and be whole.
 func (f *exportFile) bodies(ctx context.Context, yield func([]byte) bool) {
 	f.confirmed, f.deadline = false, time.Time{} // the earlier file is not there
 	if f.noPlace = f.takePlace(f.soft) != nil; f.noPlace {
@@ -192,6 +197,9 @@ func (f *exportFile) bodies(ctx context.Context, yield func([]byte) bool) {
 	}
 	for {
 		ev := f.next(ctx, f.keepLease)
+		if f.torn = f.pending != nil && f.hasDamage(f.pending); f.torn {
+			return
+		}
 		if ev == nil {
 			f.last = !f.over()
 			return

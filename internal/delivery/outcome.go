@@ -48,6 +48,9 @@ func (e *Engine) complete(ctx context.Context, c *handoff.Cursor, notes []store.
 			if e.SoleOwner != nil && e.Registry.Alone(in.Tenant, in.ID) {
 				in.QuietAt = now // all owners are of this process, and have ended
 			}
+			if err := e.quietAfterFiles(ctx, in, &finished); err != nil {
+				return err
+			}
 			skipped, err := e.skippedSome(ctx, in, notes)
 			if err != nil {
 				return err
@@ -58,6 +61,23 @@ func (e *Engine) complete(ctx context.Context, c *handoff.Cursor, notes []store.
 		}
 		return e.Store.Commit(ctx, writes...)
 	})
+}
+
+// quietAfterFiles extends QuietAt of a replay, one of whose cursors is given, to when no
+// bucket can store one of its files any more.
+func (e *Engine) quietAfterFiles(ctx context.Context, in *integration.Integration, c *handoff.Cursor) error {
+	in.QuietNotBefore(c.FilesUntil(), 0)
+	for lane := range in.Lanes {
+		if lane == c.Key.Lane {
+			continue
+		}
+		other, err := e.Store.Cursor(ctx, handoff.Key{Tenant: in.Tenant, Integration: in.ID, Lane: lane})
+		if err != nil {
+			return err
+		}
+		in.QuietNotBefore(other.FilesUntil(), 0)
+	}
+	return nil
 }
 
 // skippedSome reports whether an integration's log says that events were skipped, or will

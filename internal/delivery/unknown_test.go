@@ -2,6 +2,8 @@ package delivery_test
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -297,4 +299,148 @@ func TestUpdateForgetsTheUnknownFile(t *testing.T) {
 			t.Errorf("exports %+v, want the three events in a file of their own", sent())
 		}
 	})
+}
+
+// stores is a bucket that never answers, and completes no file before the test says so. It
+// cannot be asked for a file either. It returns what would be in each file, newest last.
+func (r *rig) stores(answer func(n int) sink.Verdict) func() map[string][][]string {
+	files, n := map[string][][]string{}, 0
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.export = func(ctx context.Context, f sink.File, confirm confirmFunc) sink.Verdict {
+		u := handoff.Upload{Key: f.Created.String(), ID: "upload"}
+		if f.Pending != nil {
+			if u = *f.Pending; confirm(ctx, u) != nil {
+				return sink.Verdict{Outcome: sink.Interrupted, Unknown: true}
+			}
+		}
+		var ids []string
+		for body := range f.Bodies {
+			ids = append(ids, idOf(body))
+		}
+		if len(ids) == 0 {
+			return delivered
+		}
+		if confirm(ctx, u) != nil {
+			return sink.Verdict{Outcome: sink.Interrupted, Unknown: f.Pending != nil}
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		files[u.Key] = append(files[u.Key], ids)
+		n++
+		return answer(n)
+	}
+	return func() map[string][][]string {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return maps.Clone(files)
+	}
+}
+
+// A file that may be stored is not written again with fewer events, if one of its segments
+// has become damaged: what can still be read goes into a file of its own, as the first one
+// may be whole.
+func TestUnknownFileIsNotOverwrittenByASmallerOne(t *testing.T) {
+	for name, damaged := range map[string][]uint64{
+		"the first segment": {1}, "one between": {2}, "the last": {3}, "all of them": {1, 2, 3}, "the next file's": {4},
+	} {
+		for _, batch := range []int{1, 1 << 20} {
+			t.Run(fmt.Sprintf("%s, in reads of %d", name, batch), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(t, false, func(s *settings.Settings) { s.S3FileInterval = time.Minute })
+					r.engine.Observer = &skips{}
+					r.engine.BatchBytes = batch
+					files := r.stores(func(n int) sink.Verdict {
+						if n == 1 {
+							return lost
+						}
+						return delivered
+					})
+					since := time.Now().UTC().Truncate(time.Millisecond)
+					ids := r.publish(1)
+					ids = append(ids, r.publish(1)...)
+					ids = append(ids, r.publish(1)...)
+					spec := bucketSpec("bucket")
+					spec.StartsAt = since
+					r.register(spec)
+					time.Sleep(time.Second / 10) // it backs off
+					if len(files()) != 1 || r.cursor("bucket").Upload == nil {
+						t.Fatalf("files %v, want one that may be stored", files())
+					}
+					ids = append(ids, r.publish(1)...)
+					for _, n := range damaged {
+						r.w.log.Damage(partition, n)
+					}
+					time.Sleep(time.Hour)
+					arrived := map[string]int{}
+					for key, contents := range files() {
+						for _, c := range contents {
+							if !slices.Equal(c, contents[0]) {
+								t.Errorf("the file %s is written with %v, then with %v", key, contents[0], c)
+							}
+						}
+						for _, id := range contents[len(contents)-1] {
+							arrived[id]++
+						}
+					}
+					for i, id := range ids {
+						if !slices.Contains(damaged, uint64(i+1)) && arrived[id] == 0 {
+							t.Errorf("event %d is in no file: %v", i+1, files())
+						}
+					}
+					if c := r.cursor("bucket"); c.Upload != nil || c.State != handoff.Live {
+						t.Errorf("finally %+v", c)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A replay whose events are trimmed, or damaged, while an upload of them has no response
+// is complete, but stopping until the file can no longer appear.
+func TestACompleteReplayIsNotStoppedWhileAFileMayAppear(t *testing.T) {
+	for name, lose := range map[string]func(r *rig){
+		"trimmed": func(r *rig) { r.w.log.Trim(time.Now()) },
+		"damaged": func(r *rig) { r.w.log.Damage(partition, 1) },
+	} {
+		for _, sole := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, sole owner %v", name, sole), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(t, false, func(s *settings.Settings) { s.RetryMin, s.RetryMax = time.Minute, time.Minute })
+					r.engine.Observer = &skips{}
+					if !sole {
+						r.engine.SoleOwner = nil
+					}
+					r.stores(func(int) sink.Verdict { return lost })
+					since := time.Now()
+					r.publish(3)
+					time.Sleep(time.Second)
+					r.register(replay(bucketSpec("bucket"), since, time.Now()))
+					time.Sleep(100 * time.Millisecond)
+					u := r.cursor("bucket").Upload
+					if u == nil {
+						t.Fatal("no file may be stored")
+					}
+					lose(r)
+					var completed time.Time
+					for completed.IsZero() {
+						time.Sleep(100 * time.Millisecond)
+						in, err := r.w.records.Integration(t.Context(), tenant, "bucket")
+						if err != nil {
+							t.Fatal(err)
+						}
+						completed = in.CompletedAt
+					}
+					if got := r.status("bucket"); !time.Now().Before(u.Until) || got != integration.Stopping {
+						t.Errorf("%v before its file can no longer appear it is %s", time.Until(u.Until), got)
+					}
+					time.Sleep(sink.UploadTimeout)
+					if got := r.status("bucket"); got != integration.Stopped {
+						t.Errorf("finally it is %s", got)
+					}
+				})
+			})
+		}
+	}
 }

@@ -16,7 +16,7 @@ import (
 // starts at another offset, as after the cursor was moved, is forgotten.
 func (s *step) pendingUpload() *handoff.Upload {
 	if u := s.cursor.Upload; u != nil && u.From != s.cursor.Offset {
-		s.cursor.Upload = nil
+		s.cursor.GiveUpUpload()
 	}
 	return s.cursor.Upload
 }
@@ -27,6 +27,9 @@ func (s *step) pendingUpload() *handoff.Upload {
 func (f *exportFile) confirm(ctx context.Context, u handoff.Upload) error {
 	if f.err != nil {
 		return f.err
+	}
+	if f.torn {
+		return errTorn
 	}
 	if u.ID != "" {
 		f.leavePlace() // a slow bucket blocks only its own files
@@ -46,6 +49,9 @@ func (f *exportFile) confirm(ctx context.Context, u handoff.Upload) error {
 	f.confirmed = f.confirmed || f.err == nil
 	return f.err
 }
+
+// errTorn means that a file must not replace an earlier one, which has more events.
+var errTorn = errors.New("an event of the earlier file can no longer be read")
 
 // requestTimeout is how long a bucket may take to carry out a file's last request.
 func requestTimeout(u handoff.Upload) time.Duration {

@@ -127,6 +127,9 @@ type Cursor struct {
 
 	// Upload, unless nil, is a file that may or may not be stored.
 	Upload *Upload `json:"upload,omitzero"`
+	// UploadUntil is when a bucket can no longer store a file that was pending and
+	// given up, zero if there is none.
+	UploadUntil time.Time `json:"upload_until,omitzero"`
 
 	// LeftAt is when it last left the live set, other than by a stop. Calls that
 	// live delivery had started may be in flight for a while after it.

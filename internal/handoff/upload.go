@@ -19,3 +19,23 @@ type Upload struct {
 	Created time.Time `json:"created"`       // when the file was started
 	Until   time.Time `json:"until"`         // when the bucket can no longer carry out the request
 }
+
+// GiveUpUpload makes the cursor's pending file, if any, one that is neither looked up nor
+// written again. It may still appear.
+func (c *Cursor) GiveUpUpload() {
+	c.UploadUntil, c.Upload = c.FilesUntil(), nil
+}
+
+// FilesUntil returns when no file of the cursor's that is pending or was given up can appear
+// any more; zero if there has been none.
+func (c *Cursor) FilesUntil() time.Time {
+	if c.Upload != nil && c.Upload.Until.After(c.UploadUntil) {
+		return c.Upload.Until
+	}
+	return c.UploadUntil
+}
+
+// Overlaps reports whether the file has events of the given segment.
+func (u *Upload) Overlaps(segment uint64) bool {
+	return segment > u.From.Segment && (segment <= u.To.Segment || segment == u.To.Segment+1 && u.To.Index > 0)
+}

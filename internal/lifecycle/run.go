@@ -117,8 +117,8 @@ func (s *Service) quietNow(ctx context.Context, in *integration.Integration) (ti
 // complete a request whose outcome is unknown.
 func quietAt(lanes []lane, at time.Time) time.Time {
 	for _, l := range lanes {
-		if u := l.cursor.Upload; u != nil && u.Until.After(at) {
-			at = u.Until
+		if until := l.cursor.FilesUntil(); until.After(at) {
+			at = until
 		}
 	}
 	return at

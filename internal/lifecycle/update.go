@@ -61,7 +61,7 @@ func (s *Service) update(ctx context.Context, tenant, id string, change func(*in
 		return nil, err
 	}
 	for _, l := range lanes {
-		l.cursor.Upload = nil // the next file is another one, or goes to another target
+		l.cursor.GiveUpUpload() // the next file is another one, or goes to another target
 	}
 	writes := append(pause(lanes, in.Generation), // they are paused already; this sets the generation
 		store.PutTenant{Tenant: t},

@@ -101,8 +101,8 @@ type File struct {
 	Bodies  iter.Seq[[]byte]
 	// Pending, unless nil, is an earlier attempt whose outcome is unknown. If that
 	// file is stored, the verdict is Delivered and no body is pulled. Otherwise
-	// the bodies, which must be the same, are written under its key. Verdicts stay
-	// Unknown until the file is proven stored.
+	// the bodies are written under its key; if they are no longer the same, confirm
+	// fails. Verdicts stay Unknown until the file is proven stored.
 	Pending *handoff.Upload
 }
 
