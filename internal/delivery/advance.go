@@ -245,12 +245,13 @@ func (s *step) read(ctx context.Context, after uint64) ([]eventlog.Segment, erro
 	s.exhausted = len(segs) == 0 || segs[0].Number > s.bound // the rest, if any, was trimmed
 	if len(segs) == 0 {
 		if first && s.bounded && after < s.bound {
+			s.cursor.Skipped = true
 			s.notes = append(s.notes, s.engine.skipped(s.in))
 		}
 		return nil, nil
 	}
 	if segs[0].Number != after+1 {
-		if err := s.engine.logSkipped(ctx, s.in); err != nil {
+		if err := s.logTrimmed(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -299,10 +300,28 @@ func (s *step) batchBytes() int {
 	return s.engine.batchBytes()
 }
 
-// logSkipped says in the integration's log that events were trimmed before they were
-// delivered.
-func (e *Engine) logSkipped(ctx context.Context, in *integration.Integration) error {
-	return e.Store.Commit(ctx, e.skipped(in))
+// logTrimmed says in the integration's log that events were trimmed before they were
+// delivered. The commit that moves the cursor past them also saves that it has Skipped some.
+func (s *step) logTrimmed(ctx context.Context) error {
+	s.cursor.Skipped = true
+	return s.engine.Store.Commit(ctx, s.engine.skipped(s.in))
+}
+
+// logTrimmedLive is logTrimmed for an integration that is live, whose cursor does not move.
+func (e *Engine) logTrimmedLive(ctx context.Context, in *integration.Integration, lane int) error {
+	return store.Transact(func() error {
+		writes := []store.Write{e.skipped(in)}
+		c, err := e.Store.Cursor(ctx, handoff.Key{Tenant: in.Tenant, Integration: in.ID, Lane: lane})
+		switch {
+		case problem.CodeOf(err) == problem.NotFound: // deleted meanwhile
+		case err != nil:
+			return err
+		case !c.Skipped:
+			c.Skipped = true
+			writes = append(writes, store.PutCursor{Cursor: c, KeepDue: true})
+		}
+		return e.Store.Commit(ctx, writes...)
+	})
 }
 
 func (e *Engine) skipped(in *integration.Integration) store.AddEntry {

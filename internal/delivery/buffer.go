@@ -106,7 +106,7 @@ func (l *live) passTrimmed(ctx context.Context, segs []eventlog.Segment) error {
 		if sub.State().Acked >= upTo {
 			continue // logged before a commit that met a conflict
 		}
-		if err := l.engine.logSkipped(ctx, sub.in); err != nil {
+		if err := l.engine.logTrimmedLive(ctx, sub.in, l.partition.Lane); err != nil {
 			return err
 		}
 		sub.Skip(upTo)

@@ -38,6 +38,7 @@ func (s *step) noteSkipped() {
 	}
 	skipped := s.damaged[:passed]
 	s.damaged = s.damaged[passed:]
+	s.cursor.Skipped = true
 	total := damageOf(skipped)
 	s.notes = append(s.notes, store.AddEntry{History: store.HistoryOf(s.in), Entry: integration.LogEntry{
 		Action: integration.ActionEventsSkipped, CreatedAt: s.engine.Now(), Reason: skippedReason(total),

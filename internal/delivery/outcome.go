@@ -48,10 +48,7 @@ func (e *Engine) complete(ctx context.Context, c *handoff.Cursor, notes []store.
 			if e.SoleOwner != nil && e.Registry.Alone(in.Tenant, in.ID) {
 				in.QuietAt = now // all owners are of this process, and have ended
 			}
-			if err := e.quietAfterFiles(ctx, in, &finished); err != nil {
-				return err
-			}
-			skipped, err := e.skippedSome(ctx, in, notes)
+			skipped, err := e.lookBack(ctx, in, &finished)
 			if err != nil {
 				return err
 			}
@@ -63,36 +60,21 @@ func (e *Engine) complete(ctx context.Context, c *handoff.Cursor, notes []store.
 	})
 }
 
-// quietAfterFiles extends QuietAt of a replay, one of whose cursors is given, to when no
-// bucket can store one of its files any more.
-func (e *Engine) quietAfterFiles(ctx context.Context, in *integration.Integration, c *handoff.Cursor) error {
-	in.QuietNotBefore(c.FilesUntil(), 0)
+// lookBack reads the cursors of a replay that is complete, but the given one of the last
+// lane. It extends QuietAt to when no bucket can store a file of the replay's any more, and
+// reports whether events were skipped in any lane.
+func (e *Engine) lookBack(ctx context.Context, in *integration.Integration, last *handoff.Cursor) (skipped bool, err error) {
 	for lane := range in.Lanes {
-		if lane == c.Key.Lane {
-			continue
+		c := last
+		if lane != last.Key.Lane {
+			if c, err = e.Store.Cursor(ctx, handoff.Key{Tenant: in.Tenant, Integration: in.ID, Lane: lane}); err != nil {
+				return false, err
+			}
 		}
-		other, err := e.Store.Cursor(ctx, handoff.Key{Tenant: in.Tenant, Integration: in.ID, Lane: lane})
-		if err != nil {
-			return err
-		}
-		in.QuietNotBefore(other.FilesUntil(), 0)
+		in.QuietNotBefore(c.FilesUntil(), 0)
+		skipped = skipped || c.Skipped
 	}
-	return nil
-}
-
-// skippedSome reports whether an integration's log says that events were skipped, or will
-// with the given writes.
-func (e *Engine) skippedSome(ctx context.Context, in *integration.Integration, notes []store.Write) (bool, error) {
-	entries, err := e.Store.Entries(ctx, store.HistoryOf(in), store.EntriesKept)
-	if err != nil {
-		return false, err
-	}
-	for _, w := range notes {
-		if add, ok := w.(store.AddEntry); ok {
-			entries = append(entries, add.Entry)
-		}
-	}
-	return slices.ContainsFunc(entries, func(x integration.LogEntry) bool { return x.Action == integration.ActionEventsSkipped }), nil
+	return skipped, nil
 }
 
 func completeReason(in *integration.Integration, skipped bool) string {

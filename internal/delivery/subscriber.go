@@ -40,7 +40,7 @@ func (l *live) subscribe(ctx context.Context, member handoff.Subscriber) error {
 		return l.leave(ctx, []leaver{{member: member, in: target.Integration, at: start}})
 	}
 	if len(l.segs) > 0 && l.segs[0].Number > start.Offset.Segment+1 { // trimmed before they were buffered
-		if err := e.logSkipped(ctx, target.Integration); err != nil {
+		if err := e.logTrimmedLive(ctx, target.Integration, l.partition.Lane); err != nil {
 			return err
 		}
 	}

@@ -131,6 +131,10 @@ type Cursor struct {
 	// given up, zero if there is none.
 	UploadUntil time.Time `json:"upload_until,omitzero"`
 
+	// Skipped: events before the offset were skipped, as they could no longer be read, and the
+	// integration's log has said so. It is never reset.
+	Skipped bool `json:"skipped,omitzero"`
+
 	// LeftAt is when it last left the live set, other than by a stop. Calls that
 	// live delivery had started may be in flight for a while after it.
 	LeftAt time.Time `json:"left_at,omitzero"`

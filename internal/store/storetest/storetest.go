@@ -90,7 +90,7 @@ func aCursor(tenant, id string, lane int) *handoff.Cursor {
 			From: handoff.Offset{Segment: 44, Index: 3}, To: handoff.Offset{Segment: 45, Index: 1},
 			Next: base.Add(time.Minute), Created: base, Until: base.Add(time.Hour),
 		},
-		UploadUntil: base.Add(2 * time.Hour),
+		UploadUntil: base.Add(2 * time.Hour), Skipped: true,
 	}
 }
 
