@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/netguard"
@@ -81,5 +82,35 @@ func connected(_ context.Context, _ *url.URL, _ *http.Request, res *http.Respons
 	if res.StatusCode == http.StatusOK {
 		return nil
 	}
-	return &netguard.ProxyError{Status: res.StatusCode}
+	return refusal(res)
+}
+
+// Check returns an error if a response to a request is the proxy's own, as it says itself.
+// One that says nothing cannot be told from the target's, unless it is to CONNECT.
+func (r Route) Check(req *http.Request, res *http.Response) error {
+	if r.Proxy == nil || req.URL.Scheme != "http" || !ofProxy(res) {
+		return nil
+	}
+	return refusal(res)
+}
+
+// ofProxy reports whether a proxy made a response itself. Proxy-Status (RFC 9209) has the
+// proxy that is closest to us last.
+func ofProxy(res *http.Response) bool {
+	if res.StatusCode == http.StatusProxyAuthRequired {
+		return true
+	}
+	for _, name := range []string{"X-Squid-Error", "X-Smokescreen-Error"} {
+		if res.Header.Get(name) != "" {
+			return true
+		}
+	}
+	status := strings.Join(res.Header.Values("Proxy-Status"), ",")
+	_, params, _ := strings.Cut(status[strings.LastIndex(status, ",")+1:], ";")
+	return strings.Contains(";"+strings.ReplaceAll(params, " ", ""), ";error=")
+}
+
+func refusal(res *http.Response) error {
+	asks := res.StatusCode == http.StatusProxyAuthRequired && res.Header.Get("Proxy-Authenticate") != ""
+	return &netguard.ProxyError{Status: res.StatusCode, AsksCredentials: asks}
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strings"
 	"syscall"
 )
@@ -100,11 +99,14 @@ var shortages = []struct {
 
 // ProxyError reports that the operator's proxy did not connect to a target. Customers
 // are not told its status: it could tell them what exists in the network of the proxy.
-type ProxyError struct{ Status int }
+type ProxyError struct {
+	Status          int
+	AsksCredentials bool // of every request; otherwise it refuses this target
+}
 
 // Error returns a text for the operator.
 func (e *ProxyError) Error() string {
-	return fmt.Sprintf("the egress proxy responded to CONNECT with HTTP status code %d", e.Status)
+	return fmt.Sprintf("the egress proxy itself responded with HTTP status code %d", e.Status)
 }
 
 // Shortage returns what our side lacks if that is why a call failed, and "" if it is
@@ -124,7 +126,7 @@ func Shortage(err error) string {
 
 // proxyLacks returns what is wrong with the operator's proxy, or "".
 func proxyLacks(err error) string {
-	if e, ok := errors.AsType[*ProxyError](err); ok && e.Status == http.StatusProxyAuthRequired {
+	if e, ok := errors.AsType[*ProxyError](err); ok && e.AsksCredentials {
 		return "the egress proxy (SLUICE_EGRESS_PROXY) asks for credentials, which is not supported"
 	}
 	op, ok := errors.AsType[*net.OpError](err) // the outermost is that of net/http

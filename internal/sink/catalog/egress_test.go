@@ -74,14 +74,51 @@ func TestProxyThatDoesNotConnect(t *testing.T) {
 	}
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	credentials := (&proxy{status: http.StatusProxyAuthRequired}).serve(t)
+	credentials := (&proxy{status: http.StatusProxyAuthRequired, header: "Proxy-Authenticate: Basic"}).serve(t)
 	for url, want := range map[string]string{gone.URL: "the egress proxy (SLUICE_EGRESS_PROXY) cannot be reached: connection refused", credentials: "the egress proxy (SLUICE_EGRESS_PROXY) asks for credentials"} {
 		s := openSinks(t, netguard.Public, func(s *settings.Settings) { s.EgressProxy = url })
-		for _, v := range []sink.Verdict{s.send(t, "https://hook.internal.example/"), s.export(t, "https://store.internal.example")} {
+		for _, v := range []sink.Verdict{
+			s.send(t, "https://hook.internal.example/"), s.export(t, "https://store.internal.example"),
+			s.send(t, "http://hook.internal.example/"), s.export(t, "http://store.internal.example"),
+		} {
 			if v.Outcome != sink.Unsent || !strings.Contains(v.Reason, want) {
 				t.Errorf("%+v; want unsent: %s", v, want)
 			}
 		}
+	}
+}
+
+// A response to a plain request that is the proxy's own, as it says itself, is told as the
+// proxy's, whatever its status: no receiver has seen the event.
+func TestResponsesOfTheProxyItself(t *testing.T) {
+	for _, p := range []*proxy{
+		{status: http.StatusProxyAuthRequired},
+		{status: http.StatusProxyAuthRequired, header: "X-Smokescreen-Error: denied by rule"},
+		{status: http.StatusBadRequest, header: "X-Squid-Error: ERR_INVALID_URL 0"},
+		{status: http.StatusForbidden, header: "X-Squid-Error: ERR_ACCESS_DENIED 0"},
+		{status: http.StatusOK, header: "X-Squid-Error: ERR_CUSTOM 0"},
+		{status: http.StatusBadGateway, header: "Proxy-Status: cdn.example; received-status=200, egress; error=dns_error"},
+	} {
+		s := openSinks(t, netguard.Public, func(s *settings.Settings) { s.EgressProxy = p.serve(t) })
+		for _, v := range []sink.Verdict{s.send(t, "http://hook.internal.example/"), s.export(t, "http://store.internal.example")} {
+			if v.Outcome != sink.Retry || !strings.Contains(v.Reason, "the egress proxy did not connect to the target") || v.Status != 0 {
+				t.Errorf("%d, %s: %+v", p.status, p.header, v)
+			}
+		}
+	}
+	for _, p := range []*proxy{ // for all that it says, these are the receiver's
+		{status: http.StatusBadRequest},
+		{status: http.StatusBadRequest, header: "Proxy-Status: cdn.example; error=dns_error, egress; received-status=400"},
+	} {
+		s := openSinks(t, netguard.Public, func(s *settings.Settings) { s.EgressProxy = p.serve(t) })
+		if v := s.send(t, "http://hook.internal.example/"); v.Outcome != sink.Rejected {
+			t.Errorf("%s: %+v, want the receiver's 400", p.header, v)
+		}
+	}
+	r := &target{}
+	direct := openSinks(t, netguard.Loopback, func(*settings.Settings) {})
+	if v := direct.send(t, "http://"+r.serve(t, nil)); v.Outcome != sink.Delivered {
+		t.Errorf("without a proxy: %+v", v)
 	}
 }
 

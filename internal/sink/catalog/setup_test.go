@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -107,7 +108,8 @@ func (r *target) serve(t *testing.T, certificate *tls.Certificate) (addr string)
 // proxy is an HTTP proxy whose rules lead every name to one target.
 type proxy struct {
 	secure, plain string // addresses of the target
-	status        int    // of its responses to CONNECT, unless 200
+	status        int    // of its own responses, unless it passes requests on
+	header        string // of those: "Name: value"
 
 	mu   sync.Mutex
 	seen []string
@@ -119,6 +121,9 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	p.mu.Unlock()
 	switch {
 	case p.status != 0:
+		if name, value, ok := strings.Cut(p.header, ": "); ok {
+			w.Header().Set(name, value)
+		}
 		w.WriteHeader(p.status)
 	case req.Method == http.MethodConnect:
 		p.tunnel(w)

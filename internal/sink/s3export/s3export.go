@@ -99,7 +99,7 @@ func (c *Client) newHTTP() (client *http.Client, closeIdle func()) {
 	c.route.Set(overTCP)
 	transport := keepalive.New(overTCP, c.connections)
 	return &http.Client{
-		Transport:     limited{transport},
+		Transport:     limited{transport, c.route},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, transport.CloseIdleConnections
 }
@@ -107,7 +107,10 @@ func (c *Client) newHTTP() (client *http.Client, closeIdle func()) {
 // limited limits response bodies, so that no store can exhaust memory. If the
 // headers already prove that a file or a part is stored, it drops the body: one
 // that hangs or breaks must not turn that into a failure.
-type limited struct{ http.RoundTripper }
+type limited struct {
+	http.RoundTripper
+	route egress.Route
+}
 
 func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil && req.Body != http.NoBody {
@@ -116,6 +119,10 @@ func (l limited) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	res, err := l.RoundTripper.RoundTrip(req)
 	if err != nil {
+		return nil, err
+	}
+	if err := l.route.Check(req, res); err != nil {
+		_ = res.Body.Close()
 		return nil, err
 	}
 	switch {

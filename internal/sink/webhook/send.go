@@ -65,6 +65,10 @@ func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) sink.Ver
 	if err != nil {
 		return s.noResponse(ctx, call, err)
 	}
+	if err := s.client.route.Check(&req, res); err != nil {
+		_ = res.Body.Close()
+		return s.noResponse(ctx, call, err)
+	}
 	if res.Body == http.NoBody {
 		return s.verdict(res, nil)
 	}

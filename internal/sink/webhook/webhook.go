@@ -58,6 +58,7 @@ type Client struct {
 	spread       time.Duration // greater than 0
 	late         error         // the cause of a context that timed out
 	userAgent    []string
+	route        egress.Route
 	now          func() time.Time
 }
 
@@ -68,6 +69,7 @@ func New(o Options) *Client {
 	}
 	return &Client{
 		newTransport: func() *http.Transport { return newTransport(o) },
+		route:        o.Route,
 		connections:  o.Connections,
 		timeout:      o.Timeout,
 		spread:       max(o.Spread, 1),
