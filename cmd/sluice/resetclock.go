@@ -9,6 +9,7 @@ import (
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/sqlite"
 	"github.com/sluicehq/sluice/internal/node"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
+	store "github.com/sluicehq/sluice/internal/store/sqlite"
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
@@ -21,8 +22,10 @@ func resetClockCommand(e *env) *cobra.Command {
 If events were published while the clock was far ahead, the next ones are published at the
 present time again. No event is lost: those keep their published_at, are delivered, and
 leave the log when the retention from now on has passed; a replay finds them by the time
-that they carry. If the node was off for longer than the retention, its next start deletes
-what has expired. The node must be stopped. If it is interrupted, the database is as before.`,
+that they carry. Nothing waits for a time that was stored meanwhile: what is due later is
+due at once, and what was stopped is stopped. The times that customers gave, such as ends_at,
+stay. If the node was off for longer than the retention, its next start deletes what has
+expired. The node must be stopped. If it is interrupted, run it again.`,
 		Example: `  sluice reset-clock --data /var/lib/sluice`,
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -36,6 +39,9 @@ what has expired. The node must be stopped. If it is interrupted, the database i
 			}
 			defer func() { err = errors.Join(err, db.Close()) }()
 			now := e.now().UTC()
+			if err := store.ResetTimes(cmd.Context(), db, now); err != nil {
+				return err
+			}
 			later, err := eventlog.ResetStamps(cmd.Context(), db, now)
 			if err != nil {
 				return err
