@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/delivery"
+	logmemory "github.com/sluicehq/sluice/internal/eventlog/memory"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/settings"
@@ -41,8 +42,8 @@ func TestReplayWhoseEndPassesWhileItIsBusy(t *testing.T) {
 func TestAReplayRemembersThatItSkipped(t *testing.T) {
 	const more = 2 * store.EntriesKept // log entries after the one that says so
 	for name, lose := range map[string]func(r *rig, before time.Time){
-		"damaged events": func(r *rig, _ time.Time) { r.w.log.Damage(partition, 1) },
-		"trimmed events": func(r *rig, before time.Time) { r.w.log.Trim(before) },
+		"damaged events": func(r *rig, _ time.Time) { r.w.log.(*logmemory.Log).Damage(partition, 1) },
+		"trimmed events": func(r *rig, before time.Time) { r.w.log.(*logmemory.Log).Trim(before) },
 	} {
 		for _, spec := range []integration.Spec{hookSpec("a"), bucketSpec("a")} {
 			t.Run(fmt.Sprintf("%s, to files %v", name, spec.S3 != nil), func(t *testing.T) {
@@ -86,7 +87,7 @@ func TestALiveReplayRemembersThatItSkipped(t *testing.T) {
 		time.Sleep(time.Second)
 		r.unseen(3, "order.created")
 		time.Sleep(time.Second)
-		r.w.log.Trim(time.Now())
+		r.w.log.(*logmemory.Log).Trim(time.Now())
 		if err := r.engine.DeliverLive(t.Context(), partition, delivery.NewLogEnd(3)); err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	logmemory "github.com/sluicehq/sluice/internal/eventlog/memory"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/settings"
@@ -369,7 +370,7 @@ func TestUnknownFileIsNotOverwrittenByASmallerOne(t *testing.T) {
 					}
 					ids = append(ids, r.publish(1)...)
 					for _, n := range damaged {
-						r.w.log.Damage(partition, n)
+						r.w.log.(*logmemory.Log).Damage(partition, n)
 					}
 					time.Sleep(time.Hour)
 					arrived := map[string]int{}
@@ -401,8 +402,8 @@ func TestUnknownFileIsNotOverwrittenByASmallerOne(t *testing.T) {
 // is complete, but stopping until the file can no longer appear.
 func TestACompleteReplayIsNotStoppedWhileAFileMayAppear(t *testing.T) {
 	for name, lose := range map[string]func(r *rig){
-		"trimmed": func(r *rig) { r.w.log.Trim(time.Now()) },
-		"damaged": func(r *rig) { r.w.log.Damage(partition, 1) },
+		"trimmed": func(r *rig) { r.w.log.(*logmemory.Log).Trim(time.Now()) },
+		"damaged": func(r *rig) { r.w.log.(*logmemory.Log).Damage(partition, 1) },
 	} {
 		for _, sole := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, sole owner %v", name, sole), func(t *testing.T) {
