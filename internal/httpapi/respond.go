@@ -18,6 +18,7 @@ var statuses = map[problem.Code]int{
 	problem.InvalidRequest:       http.StatusBadRequest,
 	problem.InvalidJSON:          http.StatusBadRequest,
 	problem.UnknownField:         http.StatusBadRequest,
+	problem.UnknownParameter:     http.StatusBadRequest,
 	problem.InvalidTarget:        http.StatusBadRequest,
 	problem.LimitReached:         http.StatusBadRequest,
 	problem.AlreadyExists:        http.StatusConflict,

@@ -105,6 +105,9 @@ func (a *api) call(x *exchange, r *http.Request, rt route) error {
 			return err
 		}
 		x.tenant, x.memory = id.Tenant, a.memory.Hold(id.Tenant)
+		if err := checkQuery(rt, r); err != nil {
+			return err
+		}
 	}
 	return rt.handle(x, r)
 }

@@ -18,6 +18,7 @@ const (
 	InvalidRequest       Code = "invalid_request"
 	InvalidJSON          Code = "invalid_json"
 	UnknownField         Code = "unknown_field"
+	UnknownParameter     Code = "unknown_parameter"
 	InvalidTarget        Code = "invalid_target"
 	LimitReached         Code = "limit_reached"
 	AlreadyExists        Code = "already_exists"
@@ -40,7 +41,7 @@ const (
 // Codes returns all codes in the order of their declaration.
 func Codes() []Code {
 	return []Code{
-		InvalidRequest, InvalidJSON, UnknownField, InvalidTarget, LimitReached,
+		InvalidRequest, InvalidJSON, UnknownField, UnknownParameter, InvalidTarget, LimitReached,
 		AlreadyExists, NotFound, NotStopped, ReplayFinished, Conflict,
 		RetryInProgress, ReceiverFailed, Unauthorized, Forbidden,
 		MethodNotAllowed, PayloadTooLarge, UnsupportedMediaType,

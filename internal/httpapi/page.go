@@ -1,0 +1,64 @@
+package httpapi
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strconv"
+
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+// A list that can be long is read in pages: limit is how many entries a page has, and
+// after is the next of the page before.
+const (
+	defaultLimit = 50
+	maxLimit     = 200
+)
+
+// page is the part of a list that a call asks for.
+type page struct {
+	limit int
+	after string // where the page before ended, "" for the first one
+	given bool   // the call has a parameter of its list, so the answer has a next
+}
+
+// pageOf reads limit and after. others are the list's own parameters, which ask for a
+// page as well.
+func pageOf(r *http.Request, others ...string) (page, error) {
+	query := r.URL.Query()
+	p := page{limit: defaultLimit}
+	for _, name := range append(others, "limit", "after") {
+		p.given = p.given || query.Has(name)
+	}
+	if query.Has("limit") {
+		n, err := strconv.Atoi(query.Get("limit"))
+		if err != nil || n < 1 || n > maxLimit {
+			return p, problem.New(problem.InvalidRequest, "limit is %q; it must be a number from 1 to %d.", clip(query.Get("limit")), maxLimit)
+		}
+		p.limit = n
+	}
+	if query.Has("after") {
+		after, err := base64.RawURLEncoding.DecodeString(query.Get("after"))
+		if err != nil || len(after) == 0 {
+			return p, errAfter
+		}
+		p.after = string(after)
+	}
+	return p, nil
+}
+
+// errAfter is what a call gets for an after that no answer had as its next.
+var errAfter = problem.New(problem.InvalidRequest, "after is not the next of an earlier answer; send that one unchanged, or omit after to begin with the first page.")
+
+// next returns the field next of an answer: end is where its page ended, "" at the end of
+// the list. A call that asked for no page gets no such field.
+func (p page) next(end string) **string {
+	if !p.given {
+		return nil
+	}
+	var token *string
+	if end != "" {
+		token = new(base64.RawURLEncoding.EncodeToString([]byte(end)))
+	}
+	return &token
+}
