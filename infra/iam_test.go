@@ -21,8 +21,9 @@ var permissions = map[string][]string{
 	"ApiRole": {
 		"logs:CreateLogStream PutLogEvents: ${ApiLogs.Arn}", traces,
 		records, "kinesis:PutRecords: Stream.Arn", starting,
+		"s3:GetObject: ${Bucket.Arn}/log/*", "s3:ListBucket: Bucket.Arn",
 		"kms:Decrypt Encrypt: " + directly,
-		"kms:Decrypt: " + via("dynamodb"), "kms:GenerateDataKey: " + via("kinesis"),
+		"kms:Decrypt: " + via("dynamodb", "s3"), "kms:GenerateDataKey: " + via("kinesis"),
 	},
 	"FanoutRole": {
 		"logs:CreateLogStream PutLogEvents: ${FanoutLogs.Arn}", traces,

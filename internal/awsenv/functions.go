@@ -12,6 +12,7 @@ import (
 	"github.com/sluicehq/sluice/internal/fanout"
 	"github.com/sluicehq/sluice/internal/gateway"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/statemachine"
@@ -26,6 +27,7 @@ func API() (gateway.Handler, error) {
 	}
 	serve := gateway.New(httpapi.New(httpapi.Deps{
 		Integrations: e.life,
+		Health:       &health.Service{Partitions: e.store, Log: e.log, Cursor: e.engine.Cursor, Settings: e.config.Settings, Now: now},
 		Rejected:     e.rejected,
 		Publisher:    countingPublisher{publish.New(e.stream, e.config.Settings), e.metrics},
 		Verifier:     gateway.Verifier{TenantClaim: e.config.TenantClaim},

@@ -22,6 +22,7 @@ func (e *Engine) backOff(in *integration.Integration, c *handoff.Cursor, f *work
 	}
 	pause := backoff.Full(e.Settings.RetryMin, c.Failures, e.Settings.RetryMax, e.Rand)
 	c.DueAt = f.At.Add(max(f.Verdict.RetryAfter, pause))
+	c.Status = f.Verdict.Status
 	if powerOfTwo := c.Failures&(c.Failures-1) == 0; !powerOfTwo && c.Cause == f.Verdict.Cause {
 		return nil
 	}

@@ -212,6 +212,10 @@ func (o ports) End(ctx context.Context, p event.Partition) (uint64, error) {
 	return call(ctx, o, "end", lane(p), func() (uint64, error) { return o.p.w.log.End(ctx, p) })
 }
 
+func (o ports) After(ctx context.Context, p event.Partition, number uint64) (eventlog.Rest, error) {
+	return call(ctx, o, "after", lane(p), func() (eventlog.Rest, error) { return o.p.w.log.After(ctx, p, number) })
+}
+
 func (o ports) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64, error) {
 	return call(ctx, o, "seek", lane(p), func() (uint64, error) { return o.p.w.log.Seek(ctx, p, t) })
 }

@@ -36,6 +36,16 @@ func (e *Engine) SaveEntries(ctx context.Context) error {
 	return saves.Wait()
 }
 
+// Cursor returns a cursor with the failed attempts that are not saved, or
+// problem.NotFound.
+func (e *Engine) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error) {
+	c, err := e.Store.Cursor(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	return e.SoleOwner.newest(c), nil
+}
+
 // UnsavedEntries returns how many log entries a SoleOwner remembers.
 func (e *Engine) UnsavedEntries() int {
 	if e.SoleOwner == nil {

@@ -109,6 +109,19 @@ func (o *SoleOwner) restore(c *handoff.Cursor) *handoff.Cursor {
 	return &a.cursor
 }
 
+// newest is restore for one who only looks.
+func (o *SoleOwner) newest(c *handoff.Cursor) *handoff.Cursor {
+	if o == nil {
+		return c
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if a, ok := o.failing[c.Key]; ok && a.cursor.Version == c.Version {
+		return &a.cursor
+	}
+	return c
+}
+
 func (o *SoleOwner) forget(k handoff.Key) {
 	if o == nil {
 		return

@@ -27,6 +27,15 @@ type Damage struct {
 	First, Last time.Time // when they were published; the first may be the same as the last
 }
 
+// Rest is what a partition's log has after a segment.
+type Rest struct {
+	Next   uint64    // the number of the first retained segment, 0 if there is none
+	Events int       // in the retained segments
+	Bytes  int64     // about their size
+	First  time.Time // the earliest published_at in the first of them, zero if there is none
+	Last   time.Time // the latest published_at in the log, as far as is known; zero if none
+}
+
 // Bytes returns the total size of the events' bodies.
 func (s *Segment) Bytes() int {
 	n := 0
@@ -70,6 +79,10 @@ type Log interface {
 	// End returns the number of the last segment, 0 for none. It counts every append
 	// that returned before the call.
 	End(ctx context.Context, p event.Partition) (uint64, error)
+
+	// After returns what the log has after the given number. Its cost does not depend on
+	// how much that is.
+	After(ctx context.Context, p event.Partition, number uint64) (Rest, error)
 
 	// Seek returns a segment number such that every retained event published at or
 	// after t is in a later segment, along with as few others as the log can manage.

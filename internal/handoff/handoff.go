@@ -36,6 +36,17 @@ type AckState struct {
 // Acked in AckState.Ahead is an event that was acknowledged out of order.
 const Acked = -1
 
+// Beyond returns how many of the events after Offset.Segment are acknowledged.
+func (a AckState) Beyond() int {
+	n := a.Offset.Index
+	for _, state := range a.Ahead {
+		if state == Acked {
+			n++
+		}
+	}
+	return n
+}
+
 // Mode says what live delivery does for a subscriber.
 type Mode string
 
@@ -142,7 +153,8 @@ type Cursor struct {
 	// An outage is a row of failed attempts without a success between them.
 	Failures     int       `json:"failures,omitzero"`      // how many
 	FailingSince time.Time `json:"failing_since,omitzero"` // when the first one failed; zero unless it is failing
-	Cause        string    `json:"cause,omitzero"`         // of the last one that the integration's log has
+	Cause        string    `json:"cause,omitzero"`         // of the last one
+	Status       int       `json:"status,omitzero"`        // of the response to the last one; 0 if there was none
 
 	// After it was evicted for being slow, it joins in Mode Wake until SlowUntil.
 	// Slowness counts such evictions in a row; each one doubles the delay.

@@ -63,7 +63,9 @@ func Resume(c *Cursor, generation uint64, now time.Time) {
 }
 
 // EndOutage forgets the failed attempts.
-func (c *Cursor) EndOutage() { c.Failures, c.FailingSince, c.Cause = 0, time.Time{}, "" }
+func (c *Cursor) EndOutage() {
+	c.Failures, c.FailingSince, c.Cause, c.Status = 0, time.Time{}, "", 0
+}
 
 // Finish ends the cursor of a replay that is complete in its lane.
 func Finish(c *Cursor) { c.State, c.DueAt = Finished, time.Time{} }

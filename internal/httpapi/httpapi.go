@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/auth"
 	"github.com/sluicehq/sluice/internal/fairshare"
+	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/settings"
@@ -36,6 +37,12 @@ type Integrations interface {
 	Entries(ctx context.Context, tenant, id string) ([]integration.LogEntry, error)
 }
 
+// Health tells how integrations do; package health implements it. It returns nil for one
+// that was deleted meanwhile.
+type Health interface {
+	Of(ctx context.Context, all ...*integration.Integration) ([]*health.Health, error)
+}
+
 // Rejected manages rejected events; package rejected implements it. Another
 // tenant's event is problem.NotFound. Retry waits for the receiver and also fails
 // with problem.RetryInProgress or problem.ReceiverFailed.
@@ -56,6 +63,7 @@ type Publisher interface {
 // there is no /metrics.
 type Deps struct {
 	Integrations Integrations
+	Health       Health
 	Rejected     Rejected
 	Publisher    Publisher
 	Verifier     auth.Verifier

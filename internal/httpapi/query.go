@@ -12,7 +12,9 @@ import (
 
 // parameters lists the query parameters that an operation takes. One that is not here
 // takes none.
-var parameters = map[string][]string{}
+var parameters = map[string][]string{
+	"GET " + base: {"include"},
+}
 
 // checkQuery refuses query parameters that the operation does not take, or takes once: a
 // misspelt one must not be ignored.

@@ -35,6 +35,7 @@ func (a *api) routes() []route {
 		{"DELETE", one, write, a.remove},
 		{"POST", one + "/_start", write, a.start},
 		{"POST", one + "/_stop", write, a.stop},
+		{"GET", one + "/health", read, a.healthOf},
 		{"GET", one + "/logs", read, a.entries},
 		{"GET", one + "/rejected_events", read, a.rejectedEvents},
 		{"GET", oneRejected, read, a.rejectedEvent},

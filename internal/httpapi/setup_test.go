@@ -19,6 +19,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	logmemory "github.com/sluicehq/sluice/internal/eventlog/memory"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/lifecycle"
@@ -72,6 +73,7 @@ func setup() *world {
 	}
 	w.deps = httpapi.Deps{
 		Integrations: life,
+		Health:       &health.Service{Partitions: w.store, Log: w.log, Cursor: w.store.Cursor, Settings: s, Now: now},
 		Rejected:     retries{w, rejected.New(rejected.Options{Store: w.store, Integrations: life, Settings: s, Now: now})},
 		Publisher:    publish.New(w.log, s),
 		Verifier:     tokens{},

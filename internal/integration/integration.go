@@ -32,6 +32,15 @@ const (
 	Stopped  Status = "stopped"
 )
 
+// StopCause is why an integration was stopped.
+type StopCause string
+
+// The causes of a stop.
+const (
+	StoppedByAPI        StopCause = "stopped_by_api"
+	StoppedAfterFailing StopCause = "stopped_after_failing" // its receiver failed for too long
+)
+
 // Integration is one customer's registration, as stored. Secrets in it are
 // sealed. Exactly one of Webhook and S3 is set.
 type Integration struct {
@@ -60,6 +69,7 @@ type Integration struct {
 	OpenLanes   int       `json:"open_lanes"`            // of a replay: lanes not yet read to the end
 	CreatedAt   time.Time `json:"created_at"`            //
 	StoppedAt   time.Time `json:"stopped_at,omitzero"`   // of the latest stop
+	StoppedBy   StopCause `json:"stopped_by,omitzero"`   // of the latest stop; "" if it was of an earlier release, or completed a replay
 	CompletedAt time.Time `json:"completed_at,omitzero"` // of a replay; zero until it has finished
 	Version     uint64    `json:"-"`                     // of the record, for compare-and-set
 }
@@ -118,7 +128,7 @@ func (i *Integration) FinishLane(now time.Time) (complete bool) {
 	if i.OpenLanes--; i.OpenLanes > 0 {
 		return false
 	}
-	i.Running, i.StoppedAt, i.CompletedAt = false, now, now
+	i.Running, i.StoppedAt, i.StoppedBy, i.CompletedAt = false, now, "", now
 	i.QuietNotBefore(now, 0)
 	return true
 }

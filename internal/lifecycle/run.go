@@ -89,7 +89,7 @@ func (s *Service) skipped(in *integration.Integration, now time.Time) string {
 // can send events for it any more, or stopped at once if Quiesce confirms that.
 // One that is not running is returned unchanged.
 func (s *Service) Stop(ctx context.Context, tenant, id string) (*integration.Integration, error) {
-	in, stopped, err := s.stop(ctx, tenant, id, "Stopped via API.", func(*integration.Integration) bool { return true })
+	in, stopped, err := s.stop(ctx, tenant, id, integration.StoppedByAPI, "Stopped via API.", func(*integration.Integration) bool { return true })
 	if err != nil || !stopped || s.Quiesce == nil || !s.Quiesce(ctx, tenant, id, in.Generation) {
 		return in, err
 	}
@@ -129,7 +129,7 @@ func quietAt(lanes []lane, at time.Time) time.Time {
 // reason is a sentence for its log. It does not call Quiesce, which would wait
 // for the caller.
 func (s *Service) StopFailing(ctx context.Context, tenant, id string, generation uint64, reason string) error {
-	_, _, err := s.stop(ctx, tenant, id, reason, func(in *integration.Integration) bool { return in.Generation == generation })
+	_, _, err := s.stop(ctx, tenant, id, integration.StoppedAfterFailing, reason, func(in *integration.Integration) bool { return in.Generation == generation })
 	if problem.CodeOf(err) == problem.NotFound {
 		return nil
 	}
@@ -138,7 +138,7 @@ func (s *Service) StopFailing(ctx context.Context, tenant, id string, generation
 
 // stop reports whether this call stopped the integration. It does nothing if the
 // integration is not running or the condition does not hold for it.
-func (s *Service) stop(ctx context.Context, tenant, id, reason string, condition func(*integration.Integration) bool) (in *integration.Integration, stopped bool, err error) {
+func (s *Service) stop(ctx context.Context, tenant, id string, cause integration.StopCause, reason string, condition func(*integration.Integration) bool) (in *integration.Integration, stopped bool, err error) {
 	err = transact(id, func() error {
 		in, stopped = nil, false
 		t, current, err := s.read(ctx, tenant, id)
@@ -156,7 +156,7 @@ func (s *Service) stop(ctx context.Context, tenant, id, reason string, condition
 		now := s.now()
 		t.Generation++
 		in.Generation = t.Generation
-		in.Running, in.StoppedAt, in.QuietAt = false, now, quietAt(lanes, now.Add(s.QuietAfter))
+		in.Running, in.StoppedAt, in.StoppedBy, in.QuietAt = false, now, cause, quietAt(lanes, now.Add(s.QuietAfter))
 		writes := append(pause(lanes, in.Generation),
 			store.PutTenant{Tenant: t},
 			store.PutIntegration{Integration: in},

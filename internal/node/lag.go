@@ -3,9 +3,6 @@ package node
 import (
 	"context"
 	"time"
-
-	"github.com/sluicehq/sluice/internal/event"
-	"github.com/sluicehq/sluice/internal/handoff"
 )
 
 // lag is how far one running integration is behind the log.
@@ -21,45 +18,20 @@ func (n *Node) lags(ctx context.Context) ([]lag, error) {
 	if err != nil {
 		return nil, err
 	}
+	behind, err := n.health.BehindOf(ctx, cursors)
+	if err != nil {
+		return nil, err
+	}
 	var lags []lag
-	states := make(map[event.Partition]*handoff.PartitionState)
-	for _, c := range cursors {
-		at, err := n.offsetOf(ctx, c, states)
-		if err != nil {
-			return nil, err
-		}
-		events, oldest, err := n.log.After(ctx, c.Key.Partition(), at.Segment)
-		if err != nil {
-			return nil, err
-		}
+	for i, c := range cursors {
 		if last := len(lags) - 1; last < 0 || lags[last].tenant != c.Key.Tenant || lags[last].integration != c.Key.Integration {
 			lags = append(lags, lag{tenant: c.Key.Tenant, integration: c.Key.Integration})
 		}
-		l := &lags[len(lags)-1]
-		l.events += max(0, events-at.Index)
-		if !oldest.IsZero() && (l.oldest.IsZero() || oldest.Before(l.oldest)) {
-			l.oldest = oldest
+		l, b := &lags[len(lags)-1], behind[i]
+		l.events += b.Events
+		if !b.Oldest.IsZero() && (l.oldest.IsZero() || b.Oldest.Before(l.oldest)) {
+			l.oldest = b.Oldest
 		}
 	}
 	return lags, nil
-}
-
-// offsetOf returns the offset of a cursor or, while it is live, that of its
-// subscriber. It caches partition states in states.
-func (n *Node) offsetOf(ctx context.Context, c *handoff.Cursor, states map[event.Partition]*handoff.PartitionState) (handoff.Offset, error) {
-	if c.State != handoff.Live {
-		return c.Offset, nil
-	}
-	p := c.Key.Partition()
-	if states[p] == nil {
-		state, err := n.store.Partition(ctx, p)
-		if err != nil {
-			return handoff.Offset{}, err
-		}
-		states[p] = state
-	}
-	if sub := states[p].Find(c.Key.Integration); sub != nil {
-		return handoff.Offset{Segment: states[p].AckedBy(sub)}, nil
-	}
-	return c.Offset, nil
 }

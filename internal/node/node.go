@@ -14,6 +14,7 @@ import (
 	"github.com/sluicehq/sluice/internal/auth"
 	"github.com/sluicehq/sluice/internal/delivery"
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/sqlite"
+	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/node/operator"
@@ -42,6 +43,7 @@ type Node struct {
 	reserve  *reserve
 	life     *lifecycle.Service
 	engine   *delivery.Engine
+	health   *health.Service
 	schedule *runner.Scheduler
 	places   places
 	runner   *runner.Runner // nil until delivery has resumed

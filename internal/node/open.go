@@ -11,6 +11,7 @@ import (
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/egress"
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/sqlite"
+	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/netguard"
@@ -121,6 +122,7 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 		SoleOwner: delivery.NewSoleOwner(n.now()), // no other process has the data directory
 		Grace:     shutdownGrace, Reads: n.places.reads,
 	}
+	n.health = &health.Service{Partitions: n.store, Log: n.log, Cursor: n.engine.Cursor, Settings: c.Settings, Now: n.now}
 	return rejects
 }
 
@@ -133,6 +135,7 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 	}
 	n.server = n.newServer(httpapi.New(httpapi.Deps{
 		Integrations: n.life,
+		Health:       n.health,
 		Rejected:     rejects,
 		Publisher: publisher{publish.New(n.log, n.config.Settings), metrics, &quota.Quota{
 			Rate: n.config.TenantPublishRate, LogBytes: n.config.TenantLogBytes, InLog: n.log.Bytes, Now: n.now,

@@ -164,6 +164,7 @@ func (l *Log) newItem(p event.Partition, e endState, checkpoint eventlog.Checkpo
 		Expires: max(l.Now().Add(l.Keep).Unix()+1, e.expires),
 	}
 	it.describe(events)
+	it.countAfter(e.count)
 	it.Last = max(it.Last, e.last) // late records are older than those before them: see Seek
 	return it, nil
 }

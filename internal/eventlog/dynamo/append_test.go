@@ -296,6 +296,7 @@ func TestFailuresAreProblems(t *testing.T) {
 			"Seek":          func() error { _, err := l.Seek(t.Context(), part, base); return err },
 			"OffsetForTime": func() error { _, _, err := l.OffsetForTime(t.Context(), part, base); return err },
 			"Oldest":        func() error { _, _, err := l.Oldest(t.Context(), part, 0); return err },
+			"After":         func() error { _, err := l.After(t.Context(), part, 0); return err },
 			"Passed":        func() error { return l.Passed(t.Context(), part, base) },
 			"RaiseMarkers":  func() error { _, err := l.RaiseMarkers(t.Context(), 1); return err },
 			"another's put": func() error {

@@ -87,6 +87,10 @@ func (e each) End(ctx context.Context, p event.Partition) (uint64, error) {
 	return e.process().End(ctx, p)
 }
 
+func (e each) After(ctx context.Context, p event.Partition, number uint64) (eventlog.Rest, error) {
+	return e.process().After(ctx, p, number)
+}
+
 func (e each) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64, error) {
 	return e.process().Seek(ctx, p, t)
 }

@@ -16,6 +16,7 @@ type endState struct {
 	checkpoint eventlog.Checkpoint
 	last       int64 // ms
 	expires    int64 // s
+	count      count // up to it
 }
 
 // ends caches the ends that this process has seen, so that an append is one put. A
@@ -34,7 +35,7 @@ type seen struct {
 }
 
 const (
-	// maxEnds bounds the cached ends, of about 200 bytes each.
+	// maxEnds bounds the cached ends, of about 250 bytes each.
 	maxEnds = 10_000
 	// endLife bounds trust in a cached end. It must be far below Keep, after which the
 	// next segment could have been appended, expired and removed.
@@ -79,7 +80,7 @@ func (l *Log) readEnd(ctx context.Context, p event.Partition) (endState, error) 
 		return endState{}, err
 	}
 	now := l.Now()
-	items, _, err := l.query(ctx, p, 0, query{limit: 1, backwards: true, only: []string{attrLast, attrSource, attrSequence, dynamotable.Expires}})
+	items, _, err := l.query(ctx, p, 0, query{limit: 1, backwards: true, only: []string{attrLast, attrSource, attrSequence, attrEvents, attrSize, attrSince, dynamotable.Expires}})
 	if err != nil {
 		return endState{}, err
 	}

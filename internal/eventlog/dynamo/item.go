@@ -17,6 +17,9 @@ type item struct {
 	Last     int64  `dynamodbav:"last"`               // the latest up to this segment, in ms
 	Source   string `dynamodbav:"source,omitempty"`   // the checkpoint: the source,
 	Sequence string `dynamodbav:"sequence,omitempty"` // and its sequence
+	Events   int64  `dynamodbav:"events,omitempty"`   // appended up to this segment, counting from segment Since
+	Size     int64  `dynamodbav:"size,omitempty"`     // of the bodies of Events
+	Since    uint64 `dynamodbav:"since,omitempty"`    // 0 in the items of releases that did not count
 	Nonce    uint64 `dynamodbav:"nonce"`              // of the put that created the item
 	Expires  int64  `dynamodbav:"expires"`            // s since 1970
 	Data     []byte `dynamodbav:"data,omitempty"`     // the events, or
@@ -43,7 +46,28 @@ func (it *item) number() uint64 {
 
 // end returns the partition's end state with the item as its last segment.
 func (it *item) end() endState {
-	return endState{number: it.number(), checkpoint: eventlog.Checkpoint{Source: it.Source, Sequence: it.Sequence}, last: it.Last, expires: it.Expires}
+	return endState{
+		number: it.number(), checkpoint: eventlog.Checkpoint{Source: it.Source, Sequence: it.Sequence}, last: it.Last, expires: it.Expires,
+		count: it.counted(),
+	}
+}
+
+// count is how many events were appended to a partition, and their size, from a segment
+// on. Two of them differ by what was appended between them, if they count from the same
+// one: the count begins anew after a segment that has none, as of an earlier release.
+type count struct {
+	since        uint64 // 0 for no count
+	events, size int64
+}
+
+func (it *item) counted() count { return count{it.Since, it.Events, it.Size} }
+
+// countAfter continues the count of the segment before, or begins one.
+func (it *item) countAfter(before count) {
+	if before.since == 0 {
+		before.since = it.number()
+	}
+	it.Since, it.Events, it.Size = before.since, before.events+int64(it.Count), before.size+int64(it.Bytes)
 }
 
 func (it *item) expired(now time.Time) bool { return now.Unix() >= it.Expires }

@@ -18,6 +18,11 @@ const (
 	attrSequence = "sequence"
 	attrAt       = "at"
 	attrNumber   = "number"
+	attrCount    = "count"
+	attrBytes    = "bytes"
+	attrEvents   = "events"
+	attrSize     = "size"
+	attrSince    = "since"
 )
 
 // The sort keys of a partition's other items. They sort after all numbers, so that no

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/sluicehq/sluice/internal/dynamotable"
 	"github.com/sluicehq/sluice/internal/event"
 )
 
@@ -76,17 +75,9 @@ func (l *Log) Oldest(ctx context.Context, p event.Partition, after uint64) (publ
 	if err := ended(ctx); err != nil {
 		return time.Time{}, false, err
 	}
-	for after < maxNumber {
-		items, _, err := l.query(ctx, p, after, query{limit: 1, only: []string{attrFirst, dynamotable.Expires}})
-		if err != nil || len(items) == 0 {
-			return time.Time{}, false, err
-		}
-		if !items[0].expired(l.Now()) {
-			return time.UnixMilli(items[0].First).UTC(), true, nil
-		}
-		if after, err = l.beforeRetained(ctx, p, items[0].number()); err != nil {
-			return time.Time{}, false, err
-		}
+	it, found, err := l.firstAfter(ctx, p, after)
+	if err != nil || !found {
+		return time.Time{}, false, err
 	}
-	return time.Time{}, false, nil
+	return time.UnixMilli(it.First).UTC(), true, nil
 }

@@ -125,6 +125,7 @@ var appends = map[string]test{
 			"Append":        func() error { _, err := h.Log.Append(ctx, part, "", eventlog.Unnamed(events(0, 1)...)); return err },
 			"Read":          func() error { _, err := h.Log.Read(ctx, part, 0, 1); return err },
 			"End":           func() error { _, err := h.Log.End(ctx, part); return err },
+			"After":         func() error { _, err := h.Log.After(ctx, part, 0); return err },
 			"Seek":          func() error { _, err := h.Log.Seek(ctx, part, base); return err },
 			"OffsetForTime": func() error { _, _, err := h.Log.OffsetForTime(ctx, part, base.Add(-time.Hour)); return err },
 		}

@@ -38,10 +38,10 @@ type Open func(t *testing.T, now func() time.Time) Harness
 type test func(t *testing.T, h Harness, clock *Clock)
 
 // Run runs the suite. Its tests run in parallel if open calls t.Parallel.
-func Run(t *testing.T, open Open) { run(t, open, appends, sources, reads, times) }
+func Run(t *testing.T, open Open) { run(t, open, appends, sources, reads, rests, times) }
 
 // RunWithoutTimes runs the suite without the tests of Seek and OffsetForTime.
-func RunWithoutTimes(t *testing.T, open Open) { run(t, open, appends, sources, reads) }
+func RunWithoutTimes(t *testing.T, open Open) { run(t, open, appends, sources, reads, rests) }
 
 func run(t *testing.T, open Open, groups ...map[string]test) {
 	for _, group := range groups {

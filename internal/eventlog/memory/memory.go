@@ -157,6 +157,35 @@ func (l *Log) End(ctx context.Context, p event.Partition) (uint64, error) {
 	return l.partition(p).end(), nil
 }
 
+// After implements eventlog.Log.
+func (l *Log) After(ctx context.Context, p event.Partition, number uint64) (eventlog.Rest, error) {
+	if err := l.lock(ctx); err != nil {
+		return eventlog.Rest{}, err
+	}
+	defer l.mu.Unlock()
+	var rest eventlog.Rest
+	for _, seg := range l.partition(p).segments {
+		after := seg.Number > number
+		if after && rest.Next == 0 {
+			rest.Next, rest.First = seg.Number, seg.Events[0].PublishedAt
+		}
+		for i := range seg.Events {
+			at := seg.Events[i].PublishedAt
+			if at.After(rest.Last) {
+				rest.Last = at
+			}
+			if seg.Number == rest.Next && at.Before(rest.First) {
+				rest.First = at
+			}
+		}
+		if after {
+			rest.Events += len(seg.Events)
+			rest.Bytes += int64(seg.Bytes())
+		}
+	}
+	return rest, nil
+}
+
 // Seek implements eventlog.Log.
 func (l *Log) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64, error) {
 	if err := l.lock(ctx); err != nil {

@@ -2,24 +2,42 @@ package sqlite
 
 import (
 	"context"
-	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// After returns how many events the retained segments after the given number have, and
-// the earliest published_at in the first of these segments, zero if there is none. Its
-// cost does not depend on their number.
-func (l *Log) After(ctx context.Context, p event.Partition, after uint64) (events int, oldest time.Time, err error) {
+// After implements eventlog.Log. It reads one row, without its events.
+func (l *Log) After(ctx context.Context, p event.Partition, number uint64) (eventlog.Rest, error) {
+	if err := ctx.Err(); err != nil {
+		return eventlog.Rest{}, l.db.Problem(err)
+	}
 	s, ok := l.committed(p)
-	if !ok || after >= s.end {
-		return 0, time.Time{}, nil
+	if !ok {
+		return eventlog.Rest{}, nil
 	}
-	var before, firstMs int64
-	found, err := l.db.QueryRow(ctx, "SELECT before, first_ms FROM segments WHERE id > ? AND id <= ? AND length(data) > 0 ORDER BY id LIMIT 1",
-		[]any{s.rowOf(after), s.rowOf(s.end)}, &before, &firstMs)
+	rest := eventlog.Rest{Last: timeOf(s.lastMs)}
+	if number >= s.end {
+		return rest, nil
+	}
+	var row, before, firstMs, appended, size int64
+	found, err := l.db.QueryRow(ctx, "SELECT id, before, first_ms, appended_bytes, length(data) FROM segments WHERE id > ? AND id <= ? AND length(data) > 0 ORDER BY id LIMIT 1",
+		[]any{s.rowOf(number), s.rowOf(s.end)}, &row, &before, &firstMs, &appended, &size)
 	if err != nil || !found {
-		return 0, time.Time{}, err
+		return rest, err
 	}
-	return int(s.events - before), time.UnixMilli(firstMs).UTC(), nil
+	rest.Next, rest.Events, rest.Bytes, rest.First = numberOf(row), int(s.events-before), s.bytes-appended+size, timeOf(firstMs)
+	if appended == 0 {
+		rest.Bytes, err = l.estimate(ctx, s, number, rest.Events)
+	}
+	return rest, err
+}
+
+// estimate returns about how many bytes the given number of events after a segment have,
+// by the first segments: an earlier release did not count them.
+func (l *Log) estimate(ctx context.Context, s state, number uint64, events int) (int64, error) {
+	var size, of int64
+	_, err := l.db.QueryRow(ctx, "SELECT sum(size), sum(events) FROM (SELECT length(data) AS size, events FROM segments WHERE id > ? AND id <= ? AND length(data) > 0 ORDER BY id LIMIT 100)",
+		[]any{s.rowOf(number), s.rowOf(s.end)}, &size, &of)
+	return size * int64(events) / max(of, 1), err
 }

@@ -9,55 +9,56 @@ import (
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
-func TestAfterCountsWhatIsLeft(t *testing.T) {
+func TestAfterCountsTheSameOnceReopened(t *testing.T) {
 	dir := t.TempDir()
-	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	p := event.Partition{Tenant: "acme"}
-	published := func(i int) time.Time { return now.Add(time.Duration(i) * time.Hour) }
-	open := func() (*sqlitedb.DB, *Log) {
-		db, err := sqlitedb.Open(t.Context(), dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		l, err := Open(t.Context(), db, func() time.Time { return now })
-		if err != nil {
-			t.Fatal(err)
-		}
-		return db, l
+	l, db := open(t, dir, fixed(base))
+	publish(t, l, "acme", drafts(0, 3, 100))
+	publish(t, l, "acme", drafts(3, 4, 100))
+	want, err := l.After(t.Context(), p, 1)
+	if err != nil || want.Events != 4 {
+		t.Fatalf("%+v, %v", want, err)
 	}
-	check := func(l *Log, after uint64, events int, oldest time.Time) {
-		t.Helper()
-		n, first, err := l.After(t.Context(), p, after)
-		if err != nil || n != events || !first.Equal(oldest) {
-			t.Errorf("After(%d) = %d, %v, %v; want %d, %v", after, n, first, err, events, oldest)
-		}
-	}
-	db, l := open()
-	check(l, 0, 0, time.Time{})
-	for i := range 4 { // segments of 1, 2, 3 and 4 events
-		var events []event.Event
-		for range i + 1 {
-			events = append(events, event.Draft{ID: "0", Name: "a.b", Payload: []byte("{}")}.Stamp("acme", published(i)))
-		}
-		if _, err := l.Append(t.Context(), p, "", eventlog.Unnamed(events...)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	check(l, 0, 10, published(0))
-	check(l, 2, 7, published(2))
-	check(l, 4, 0, time.Time{})
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	db, l = open()
-	defer db.Close()
-	check(l, 1, 9, published(1))
-	if _, err := l.Trim(t.Context(), published(2)); err != nil {
+	l, _ = open(t, dir, fixed(base.Add(time.Hour)))
+	if got, err := l.After(t.Context(), p, 1); err != nil || got != want {
+		t.Errorf("after a restart: %+v, %v, want %+v", got, err, want)
+	}
+}
+
+// Segments of the first release have no count of bytes: they are estimated.
+func TestAfterEstimatesTheBytesOfOldSegments(t *testing.T) {
+	l, db := open(t, t.TempDir(), fixed(base))
+	for range 300 {
+		publish(t, l, "acme", drafts(0, 2, 100))
+	}
+	p := event.Partition{Tenant: "acme"}
+	want := make(map[uint64]eventlog.Rest)
+	for _, after := range []uint64{0, 150, 299} {
+		rest, err := l.After(t.Context(), p, after)
+		if err != nil || rest.Bytes == 0 {
+			t.Fatalf("%+v, %v", rest, err)
+		}
+		want[after] = rest
+	}
+	done := make(chan error, 1)
+	if err := db.Submit(t.Context(), &sqlitedb.Op{
+		Run: func(tx *sqlitedb.Tx) error {
+			_, err := tx.Exec("UPDATE segments SET appended_bytes = 0 WHERE id & 1023 < 300")
+			return err
+		},
+		Done: func(err error) { done <- err },
+	}); err != nil {
 		t.Fatal(err)
 	}
-	check(l, 0, 7, published(2))
-	if _, err := l.Trim(t.Context(), published(9)); err != nil {
+	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	check(l, 0, 0, time.Time{})
+	for after, want := range want {
+		if got, err := l.After(t.Context(), p, after); err != nil || got != want {
+			t.Errorf("after %d: %+v, %v, want %+v", after, got, err, want)
+		}
+	}
 }

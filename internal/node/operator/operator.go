@@ -75,13 +75,13 @@ func (t *Tenants) usage(ctx context.Context, name string, partitions []event.Par
 	}
 	u := Usage{Tenant: name, Integrations: tenant.Integrations, Bytes: t.Log.Bytes(name)}
 	for _, p := range partitions {
-		events, oldest, err := t.Log.After(ctx, p, 0)
+		all, err := t.Log.After(ctx, p, 0)
 		if err != nil {
 			return Usage{}, err
 		}
-		u.Events += events
-		if u.Oldest.IsZero() || !oldest.IsZero() && oldest.Before(u.Oldest) {
-			u.Oldest = oldest
+		u.Events += all.Events
+		if u.Oldest.IsZero() || !all.First.IsZero() && all.First.Before(u.Oldest) {
+			u.Oldest = all.First
 		}
 	}
 	return u, nil

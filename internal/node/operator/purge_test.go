@@ -97,12 +97,12 @@ func TestUsageIsOfAllLanes(t *testing.T) {
 	var oldest time.Time
 	lanes := 0
 	for p := range all.Log.Ends() {
-		_, at, err := all.Log.After(t.Context(), p, 0)
+		rest, err := all.Log.After(t.Context(), p, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if lanes++; oldest.IsZero() || at.Before(oldest) {
-			oldest = at
+		if lanes++; oldest.IsZero() || rest.First.Before(oldest) {
+			oldest = rest.First
 		}
 	}
 	usage, err := all.Usage(t.Context(), "")
