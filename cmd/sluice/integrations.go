@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,12 +27,13 @@ func integrationsCommand(e *env) *cobra.Command {
 		integrationsListCommand(a), integrationsGetCommand(a),
 		integrationsCreateCommand(a), integrationsUpdateCommand(a), integrationsDeleteCommand(a),
 		integrationsStartCommand(a), integrationsStopCommand(a), integrationsLogsCommand(a),
+		integrationsWatchCommand(a),
 	)
 	return cmd
 }
 
-// printIntegration prints one integration as a list of its fields.
-func printIntegration(w io.Writer, in *client.Integration) error {
+// integrationRows are the fields of an integration, for a table.
+func integrationRows(in *client.Integration) [][]string {
 	rows := [][]string{{"id", in.ID}, {"type", in.Type}, {"status", in.Status}}
 	add := func(name, value string) {
 		if value != "" {
@@ -59,7 +59,7 @@ func printIntegration(w io.Writer, in *client.Integration) error {
 		add("event filter", strings.Join(f.Events, ", "))
 		add("entity filter", strings.Join(f.Entities, ", "))
 	}
-	return printTable(w, rows)
+	return rows
 }
 
 // target returns where an integration's events go, for one cell of a table.

@@ -5,7 +5,7 @@ import "github.com/spf13/cobra"
 func integrationsGetCommand(a *api) *cobra.Command {
 	return &cobra.Command{
 		Use:     "get ID",
-		Short:   "Show one integration",
+		Short:   "Show one integration and how it does",
 		Example: "  sluice integrations get my-webhook\n  sluice integrations get my-webhook --json",
 		Args:    exactArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -20,7 +20,11 @@ func integrationsGetCommand(a *api) *cobra.Command {
 			if a.asJSON {
 				return printJSON(a.env.out, in)
 			}
-			return printIntegration(a.env.out, &in)
+			h, err := c.Health(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return printTable(a.env.out, append(integrationRows(&in), healthRows(&h)...))
 		},
 	}
 }

@@ -9,7 +9,8 @@ import (
 func integrationsListCommand(a *api) *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
-		Short:   "List the tenant's integrations",
+		Short:   "List the tenant's integrations and how they do",
+		Long:    listHelp,
 		Example: "  sluice integrations list\n  sluice integrations list --json",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -17,7 +18,7 @@ func integrationsListCommand(a *api) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			list, err := c.Integrations(cmd.Context())
+			list, err := c.IntegrationsWithHealth(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -27,12 +28,7 @@ func integrationsListCommand(a *api) *cobra.Command {
 			if len(list) == 0 {
 				return a.say("There are no integrations yet. Register one; see sluice integrations create --help")
 			}
-			rows := [][]string{{"ID", "TYPE", "STATUS", "TARGET"}}
-			for i := range list {
-				in := &list[i]
-				rows = append(rows, []string{in.ID, in.Type, in.Status, target(in)})
-			}
-			return printTable(a.env.out, rows)
+			return printTable(a.env.out, healthTable(list))
 		},
 	}
 }

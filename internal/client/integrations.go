@@ -47,7 +47,8 @@ type Filter struct {
 type Integration struct {
 	Registration
 
-	Status string `json:"status"` // running, stopping or stopped
+	Status string  `json:"status"`          // running, stopping or stopped
+	Health *Health `json:"health,omitzero"` // of IntegrationsWithHealth only
 	raw    json.RawMessage
 }
 
@@ -81,10 +82,14 @@ type LogEntry struct {
 
 // Integrations lists the tenant's integrations, by id.
 func (c *Client) Integrations(ctx context.Context) ([]Integration, error) {
+	return c.list(ctx, integrationsPath)
+}
+
+func (c *Client) list(ctx context.Context, path string) ([]Integration, error) {
 	var out struct {
 		Integrations []Integration `json:"integrations"`
 	}
-	err := c.get(ctx, integrationsPath, &out)
+	err := c.get(ctx, path, &out)
 	return out.Integrations, err
 }
 
