@@ -9,8 +9,9 @@ import (
 )
 
 // MaxStep is how far the system's clock may get ahead, between two readings, of the time
-// that has passed. A machine that was suspended, or whose clock was behind, may jump by
-// less; if such a jump was a mistake, its effects are over within a day.
+// that has passed, which on Linux includes that for which the machine was suspended. A
+// clock that was behind may jump by less; if such a jump was a mistake, its effects are over
+// within a day. That a clock holds steady after a longer jump says nothing: a wrong one does.
 const MaxStep = 24 * time.Hour
 
 // warnEvery is the minimum time between two calls of onHeld.
@@ -32,9 +33,10 @@ type Clock struct {
 // block.
 func New(onHeld func(lead time.Duration)) *Clock {
 	began := time.Now()
-	return NewOver(func() (time.Time, time.Duration) {
+	s := newSuspension(began, uptime)
+	return NewOver(func() (time.Time, time.Duration) { // one call at a time
 		t := time.Now()
-		return t, t.Sub(began)
+		return t, s.passed(t, t.Sub(began))
 	}, onHeld)
 }
 
