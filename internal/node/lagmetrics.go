@@ -13,6 +13,7 @@ import (
 type lagCollector struct {
 	lags func(context.Context) ([]lag, error)
 	most int // integrations with metrics of their own
+	now  func() time.Time
 }
 
 // laggingAfter is the age of the first missing event from which on an integration counts as
@@ -48,7 +49,7 @@ func (c *lagCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.NewInvalidMetric(lagEvents, err)
 		return
 	}
-	now := time.Now()
+	now := c.now()
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}

@@ -32,7 +32,7 @@ var attemptBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1
 
 // newMetrics returns metrics with the lags of the given number of integrations, those that
 // are furthest behind, and totals of all.
-func newMetrics(lags func(context.Context) ([]lag, error), integrations int, p places) *metrics {
+func newMetrics(lags func(context.Context) ([]lag, error), integrations int, p places, now func() time.Time) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		published: prometheus.NewCounter(prometheus.CounterOpts{
@@ -57,7 +57,7 @@ func newMetrics(lags func(context.Context) ([]lag, error), integrations int, p p
 		}),
 	}
 	m.registry.MustRegister(m.published, m.publishSeconds, m.inFlight, m.events, m.attemptSeconds, m.skipped,
-		&lagCollector{lags: lags, most: integrations}, p, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		&lagCollector{lags: lags, most: integrations, now: now}, p, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,7 +54,7 @@ func TestNamesOfMetrics(t *testing.T) {
 				{tenant: "acme", integration: "behind", events: 3, oldest: time.Now().Add(-90 * time.Second)},
 				{tenant: "acme", integration: "even"},
 			}, nil
-		}, 20, shared)
+		}, 20, shared, time.Now)
 		shared.Steps[delivery.Export].Take("acme", nil)
 		m.published.Add(5)
 		m.publishSeconds.Observe(0.25)
@@ -122,7 +123,7 @@ func TestNamesOfMetrics(t *testing.T) {
 
 // If the database cannot be read, only the lags are missing.
 func TestMetricsWithoutLags(t *testing.T) {
-	m := newMetrics(func(context.Context) ([]lag, error) { return nil, errors.New("the disk is gone") }, 20, defaultPlaces())
+	m := newMetrics(func(context.Context) ([]lag, error) { return nil, errors.New("the disk is gone") }, 20, defaultPlaces(), time.Now)
 	m.published.Add(5)
 	status, got := scrape(t, m)
 	got = slices.DeleteFunc(got, func(line string) bool { return strings.Contains(line, "sluice_places_") })
@@ -140,7 +141,7 @@ func TestMetricsWithoutLags(t *testing.T) {
 func TestPublishedEventsAreCounted(t *testing.T) {
 	n := openNode(t, t.TempDir())
 	defer closeNode(t, n)
-	m := newMetrics(func(context.Context) ([]lag, error) { return nil, nil }, 20, defaultPlaces())
+	m := newMetrics(func(context.Context) ([]lag, error) { return nil, nil }, 20, defaultPlaces(), time.Now)
 	p := publisher{publish.New(n.log, n.config.Settings), m, &quota.Quota{}}
 	if _, err := p.Publish(t.Context(), "acme", publish.NDJSON, []byte(strings.Repeat(`{"name":"order.created","payload":{}}`+"\n", 3))); err != nil {
 		t.Fatal(err)
@@ -164,7 +165,7 @@ func TestMetricsHaveTheWorstIntegrationsAndTotals(t *testing.T) {
 			all = append(all, lag{tenant: "acme", integration: fmt.Sprint("hook-", i), events: i, oldest: time.Now().Add(-time.Duration(i) * time.Millisecond)})
 		}
 		all = append(all, lag{tenant: "beta", integration: "even"}, lag{tenant: "beta", integration: "ahead", events: 1, oldest: time.Now().Add(time.Second)})
-		m := newMetrics(func(context.Context) ([]lag, error) { return slices.Clone(all), nil }, 3, defaultPlaces())
+		m := newMetrics(func(context.Context) ([]lag, error) { return slices.Clone(all), nil }, 3, defaultPlaces(), time.Now)
 		_, got := scrape(t, m)
 		got = slices.DeleteFunc(got, func(line string) bool {
 			return !strings.HasPrefix(line, "sluice_lag") && !strings.HasPrefix(line, "sluice_integ")
@@ -205,7 +206,7 @@ func TestScrapesShareOneReading(t *testing.T) {
 			readings++
 			time.Sleep(takes)
 			return []lag{{tenant: "acme", integration: "hook", events: readings}}, nil
-		}, 20, defaultPlaces())
+		}, 20, defaultPlaces(), time.Now)
 		h := m.handler()
 		scrapeBy := func(want int) {
 			t.Helper()
@@ -232,4 +233,22 @@ func TestScrapesShareOneReading(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		scrapeBy(3)
 	})
+}
+
+// How old an event is goes by the clock that has stamped it: where the system's is not
+// followed, no integration lags by that.
+func TestLagsGoByTheClockOfTheNode(t *testing.T) {
+	var by atomic.Int64
+	n := openNodeWith(t, t.TempDir(), func(c *Config) { c.clock = shifted(&by, func(time.Duration) {}) })
+	defer closeNode(t, n)
+	by.Store(-int64(48 * time.Hour))
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	register(t, n, "down", gone.URL)
+	publishTo(t, n, 1)
+	rec := httptest.NewRecorder()
+	n.server.Handler.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if text := rec.Body.String(); !strings.Contains(text, "sluice_lag_events_sum 1\n") || !strings.Contains(text, "sluice_integrations_lagging 0\n") {
+		t.Errorf("an event that was just published is late:\n%s", text)
+	}
 }

@@ -50,7 +50,7 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	n.places = newPlaces(&n.config)
-	metrics := newMetrics(n.lags, n.config.MetricsIntegrations, n.places)
+	metrics := newMetrics(n.lags, n.config.MetricsIntegrations, n.places, n.now)
 	rejects := n.buildDelivery(route, sealer, metrics)
 	n.buildServers(rejects, metrics)
 	n.start(ctx)

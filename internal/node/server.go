@@ -20,7 +20,7 @@ func (n *Node) newServer(h http.Handler) *http.Server {
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
-		WriteTimeout:      time.Minute + n.config.WebhookTimeout, // a manual retry waits for the receiver
+		WriteTimeout:      time.Minute + 2*n.config.LongestCall(), // a manual retry waits for its place, then for the receiver
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(n.logger.Handler(), slog.LevelDebug),

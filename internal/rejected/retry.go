@@ -51,7 +51,7 @@ func (s *Service) Retry(ctx context.Context, tenant, id, eventID string) error {
 	if err != nil {
 		return err
 	}
-	v := target.Send(ctx, 0, &r.Event, r.Attempts+1)
+	v := s.send(ctx, target, r)
 	// Save the outcome even if the caller is gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Settings.WebhookTimeout)
 	defer cancel()
@@ -63,12 +63,25 @@ func (s *Service) Retry(ctx context.Context, tenant, id, eventID string) error {
 
 // reserve takes a place for the call. It waits for as long as the call may take.
 func (s *Service) reserve(ctx context.Context, t *worker.Target) (give func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.Settings.WebhookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.Settings.LongestCall())
 	defer cancel()
 	if give, err = t.Reserve(ctx); err != nil {
 		return nil, problem.Wrap(err, problem.Unavailable, "Too many calls to receivers are in flight (SLUICE_MAX_CALLS). Try again later.")
 	}
 	return give, nil
+}
+
+// answerMargin is what is left of the caller's time for the outcome of a call.
+const answerMargin = 3 * time.Second
+
+// send calls the receiver, until shortly before the caller's deadline if it has one.
+func (s *Service) send(ctx context.Context, t *worker.Target, r *integration.Rejected) sink.Verdict {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerMargin))
+		defer cancel()
+	}
+	return t.Send(ctx, 0, &r.Event, r.Attempts+1)
 }
 
 // delivered removes an event from the list.
@@ -98,6 +111,9 @@ func (s *Service) failed(ctx context.Context, h store.History, r *integration.Re
 	}
 	if v.Outcome == sink.Unsent {
 		return problem.New(problem.Unavailable, "The service cannot open a connection to a receiver at present. Try again later.")
+	}
+	if v.Outcome == sink.Interrupted {
+		return problem.New(problem.ReceiverFailed, "The receiver did not respond in time; event %s stays in the list. It may have arrived all the same.", r.Event.ID)
 	}
 	return problem.New(problem.ReceiverFailed, "The receiver failed again; event %s stays in the list. %s", r.Event.ID, v.Reason)
 }

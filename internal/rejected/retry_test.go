@@ -2,6 +2,7 @@ package rejected
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,15 +19,21 @@ import (
 type hooks struct {
 	sink.Sinks
 	calls int
+	takes time.Duration // a call, unless it is ended before
 }
 
 func (h *hooks) Webhook(context.Context, *integration.Integration) (sink.Sender, error) {
 	return h, nil
 }
 
-func (h *hooks) Send(context.Context, *event.Event, int) sink.Verdict {
+func (h *hooks) Send(ctx context.Context, _ *event.Event, _ int) sink.Verdict {
 	h.calls++
-	return sink.Verdict{Outcome: sink.Delivered}
+	select {
+	case <-time.After(h.takes):
+		return sink.Verdict{Outcome: sink.Delivered}
+	case <-ctx.Done():
+		return sink.Verdict{Outcome: sink.Interrupted}
+	}
 }
 
 func (h *hooks) Close() {}
@@ -72,5 +79,48 @@ func TestRetryWithoutAPlaceForTheCall(t *testing.T) {
 			t.Fatal("the retry keeps its place")
 		}
 		give()
+	})
+}
+
+// A place is free once the longest of the calls in flight has ended: a retry waits for it.
+func TestRetryWaitsForTheLongestCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, target := setup(5)
+		h := &hooks{}
+		registry := worker.NewRegistry(worker.Options{Sinks: h, InFlight: 1, Calls: worker.NewCalls(2), Logger: s.Logger, Now: time.Now})
+		s.Integrations, s.Targets = only{target.Integration}, registry
+		ok(t, add(t.Context(), s, target, 0, 1, 10))
+		opened, err := registry.Target(t.Context(), target.Integration)
+		if err != nil {
+			t.Fatal(err)
+		}
+		give, _ := opened.TryReserve()
+		time.AfterFunc(s.Settings.LongestCall()-time.Millisecond, give)
+		if err := s.Retry(t.Context(), "a", "hook", rejectedEvent(0, 0).ID); err != nil || h.calls != 1 {
+			t.Errorf("got %v after %d calls, want one", err, h.calls)
+		}
+	})
+}
+
+// Where a request has a deadline, as in a function, a receiver that responds too late for it
+// costs no more than the call: the answer comes, and the event may be retried at once.
+func TestRetryAnswersBeforeItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, g, target := setup(5)
+		h := &hooks{takes: time.Minute}
+		s.Settings.WebhookTimeout = 2 * time.Minute
+		s.Integrations = only{target.Integration}
+		s.Targets = worker.NewRegistry(worker.Options{Sinks: h, InFlight: 1, Calls: worker.NewCalls(2), Logger: s.Logger, Now: time.Now})
+		ok(t, add(t.Context(), s, target, 0, 1, 10))
+		id := rejectedEvent(0, 0).ID
+		ctx, cancel := context.WithTimeout(t.Context(), 29*time.Second)
+		defer cancel()
+		err := s.Retry(ctx, "a", "hook", id)
+		if problem.CodeOf(err) != problem.ReceiverFailed || !strings.Contains(err.Error(), "did not respond in time") || ctx.Err() != nil {
+			t.Errorf("got %v, and the deadline has passed: %v", err, ctx.Err())
+		}
+		if r, err := g.Rejected(t.Context(), store.HistoryOf(target.Integration), id); err != nil || !r.RetryUntil.IsZero() {
+			t.Errorf("it is %+v, %v, want it kept without a retry in progress", r, err)
+		}
 	})
 }
