@@ -15,6 +15,7 @@ import (
 	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/pull"
 	"github.com/sluicehq/sluice/internal/statemachine"
 )
 
@@ -29,6 +30,7 @@ func API() (gateway.Handler, error) {
 		Integrations: e.life,
 		Health:       &health.Service{Partitions: e.store, Log: e.log, Cursor: e.engine.Cursor, Settings: e.config.Settings, Now: now},
 		Rejected:     e.rejected,
+		Events:       &pull.Service{Integrations: e.life, Log: e.log, Settings: e.config.Settings, Now: now},
 		Publisher:    countingPublisher{publish.New(e.stream, e.config.Settings), e.metrics},
 		Verifier:     gateway.Verifier{TenantClaim: e.config.TenantClaim},
 		Ready:        func(context.Context) error { return nil },

@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -23,8 +24,21 @@ func New(h http.Handler) Handler {
 	proxy := httpadapter.NewV2(h)
 	return func(ctx context.Context, req events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 		req.RawPath = escaped(withoutStage(req.RawPath, req.RequestContext.Stage))
-		return proxy.ProxyWithContext(ctx, req)
+		res, err := proxy.ProxyWithContext(ctx, req)
+		return compact(res), err
 	}
+}
+
+// maxText is the size from which on a body is passed in Base64. Lambda passes a response
+// as JSON of 6 MB at most, in which a character of a text takes up to six.
+const maxText = 512 << 10
+
+// compact returns the response with a body that Lambda can pass if it has up to 4.5 MB.
+func compact(res events.APIGatewayV2HTTPResponse) events.APIGatewayV2HTTPResponse {
+	if !res.IsBase64Encoded && len(res.Body) > maxText {
+		res.Body, res.IsBase64Encoded = base64.StdEncoding.EncodeToString([]byte(res.Body)), true
+	}
+	return res
 }
 
 // defaultStage is served without a prefix. The paths of every other stage begin with

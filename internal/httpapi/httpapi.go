@@ -15,6 +15,7 @@ import (
 	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/pull"
 	"github.com/sluicehq/sluice/internal/settings"
 )
 
@@ -53,6 +54,13 @@ type Rejected interface {
 	Retry(ctx context.Context, tenant, id, eventID string) error
 }
 
+// Events reads an integration's events from the log; package pull implements it. Its
+// errors are problem.NotFound, InvalidPosition, PositionExpired, TooManyRequests and
+// Unavailable.
+type Events interface {
+	Pull(ctx context.Context, tenant, id string, q pull.Query) (*pull.Page, error)
+}
+
 // Publisher makes the events in a body durable and returns their ids, in order;
 // package publish implements it.
 type Publisher interface {
@@ -65,6 +73,7 @@ type Deps struct {
 	Integrations Integrations
 	Health       Health
 	Rejected     Rejected
+	Events       Events
 	Publisher    Publisher
 	Verifier     auth.Verifier
 	Ready        func(ctx context.Context) error // nil: calls can be served

@@ -13,7 +13,8 @@ import (
 // parameters lists the query parameters that an operation takes. One that is not here
 // takes none.
 var parameters = map[string][]string{
-	"GET " + base: {"include"},
+	"GET " + base:            {"include"},
+	"GET " + one + "/events": {"position", "limit", "wait"},
 }
 
 // checkQuery refuses query parameters that the operation does not take, or takes once: a

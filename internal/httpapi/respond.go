@@ -25,6 +25,8 @@ var statuses = map[problem.Code]int{
 	problem.NotFound:             http.StatusNotFound,
 	problem.NotStopped:           http.StatusBadRequest,
 	problem.ReplayFinished:       http.StatusBadRequest,
+	problem.InvalidPosition:      http.StatusBadRequest,
+	problem.PositionExpired:      http.StatusGone,
 	problem.Conflict:             http.StatusConflict,
 	problem.RetryInProgress:      http.StatusConflict,
 	problem.ReceiverFailed:       http.StatusBadGateway,
@@ -90,9 +92,16 @@ func (a *api) respond(x *exchange, status int, document any) {
 	a.send(x, status, "application/json", body)
 }
 
-func (a *api) send(x *exchange, status int, mediaType string, body []byte) {
+// send writes a body, which may be in parts.
+func (a *api) send(x *exchange, status int, mediaType string, body ...[]byte) {
+	length := 0
+	for _, part := range body {
+		length += len(part)
+	}
 	x.Header().Set("Content-Type", mediaType)
-	x.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	x.Header().Set("Content-Length", strconv.Itoa(length))
 	x.WriteHeader(status)
-	_, _ = x.Write(body)
+	for _, part := range body {
+		_, _ = x.Write(part)
+	}
 }

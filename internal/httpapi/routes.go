@@ -37,6 +37,7 @@ func (a *api) routes() []route {
 		{"POST", one + "/_stop", write, a.stop},
 		{"GET", one + "/health", read, a.healthOf},
 		{"GET", one + "/logs", read, a.entries},
+		{"GET", one + "/events", read, a.pull},
 		{"GET", one + "/rejected_events", read, a.rejectedEvents},
 		{"GET", oneRejected, read, a.rejectedEvent},
 		{"DELETE", oneRejected, write, a.deleteRejected},

@@ -25,6 +25,7 @@ import (
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/pull"
 	"github.com/sluicehq/sluice/internal/rejected"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/settings"
@@ -53,6 +54,8 @@ type world struct {
 	lines *bytes.Buffer // what was logged
 	now   time.Time
 	retry error // what a retry by hand ends with
+
+	waiters pull.Waiters
 }
 
 func setup() *world {
@@ -75,6 +78,7 @@ func setup() *world {
 		Integrations: life,
 		Health:       &health.Service{Partitions: w.store, Log: w.log, Cursor: w.store.Cursor, Settings: s, Now: now},
 		Rejected:     retries{w, rejected.New(rejected.Options{Store: w.store, Integrations: life, Settings: s, Now: now})},
+		Events:       &pull.Service{Integrations: life, Log: w.log, Settings: s, Now: now, Waiters: &w.waiters},
 		Publisher:    publish.New(w.log, s),
 		Verifier:     tokens{},
 		Ready:        func(context.Context) error { return nil },

@@ -141,6 +141,14 @@ func (i *Integration) EventFilter() event.Filter {
 	return f
 }
 
+// BornAt returns the time from which on it gets events.
+func (i *Integration) BornAt() time.Time {
+	if !i.StartsAt.IsZero() {
+		return i.StartsAt
+	}
+	return i.CreatedAt
+}
+
 // Action is the kind of a log entry.
 type Action string
 

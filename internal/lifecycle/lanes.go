@@ -109,14 +109,6 @@ func (s *Service) newCursors(ctx context.Context, in *integration.Integration, f
 	return writes, nil
 }
 
-// bornAt returns the time from which an integration gets events.
-func bornAt(in *integration.Integration) time.Time {
-	if !in.StartsAt.IsZero() {
-		return in.StartsAt
-	}
-	return in.CreatedAt
-}
-
 // GrowLanes gives every running integration of a tenant a cursor in each lane
 // by which Settings.Lanes has grown since it was registered. The cursor starts at
 // the registration (or starts_at), so the integration misses nothing published
@@ -152,7 +144,7 @@ func (s *Service) growLanes(ctx context.Context, tenant, id string) error {
 		if err != nil || !s.lacksLanes(in) {
 			return err
 		}
-		if writes, err = s.grow(ctx, in, bornAt(in), s.now()); err != nil {
+		if writes, err = s.grow(ctx, in, in.BornAt(), s.now()); err != nil {
 			return err
 		}
 		return s.commit(ctx, append(writes, store.PutIntegration{Integration: in})...)

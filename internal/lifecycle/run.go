@@ -46,7 +46,7 @@ func (s *Service) start(ctx context.Context, tenant, id string) (*integration.In
 	t.Generation++
 	in.Generation = t.Generation
 	in.Running, in.QuietAt = true, time.Time{}
-	since := bornAt(in)
+	since := in.BornAt()
 	skip := in.Type == integration.Permanent && now.Sub(in.StoppedAt) > s.Settings.Retention
 	if skip {
 		since = time.Time{}

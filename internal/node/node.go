@@ -18,6 +18,7 @@ import (
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/node/operator"
+	"github.com/sluicehq/sluice/internal/pull"
 	"github.com/sluicehq/sluice/internal/runner"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 	store "github.com/sluicehq/sluice/internal/store/sqlite"
@@ -46,6 +47,7 @@ type Node struct {
 	health   *health.Service
 	schedule *runner.Scheduler
 	places   places
+	waiters  pull.Waiters   // calls that wait for events
 	runner   *runner.Runner // nil until delivery has resumed
 	verifier auth.Verifier
 	registry *worker.Registry
@@ -139,6 +141,7 @@ func (n *Node) Close() error { return n.close() }
 // database.
 func (n *Node) close() error {
 	var errs []error
+	n.waiters.Close()
 	n.stopBackground()
 	n.background.Wait() // until here it may start the runner
 	if n.operator != nil {

@@ -10,13 +10,16 @@ import (
 	"github.com/sluicehq/sluice/internal/auth"
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/egress"
+	"github.com/sluicehq/sluice/internal/event"
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/sqlite"
 	"github.com/sluicehq/sluice/internal/health"
+	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/preflight"
 	"github.com/sluicehq/sluice/internal/publish"
+	"github.com/sluicehq/sluice/internal/pull"
 	"github.com/sluicehq/sluice/internal/quota"
 	"github.com/sluicehq/sluice/internal/rejected"
 	"github.com/sluicehq/sluice/internal/runner"
@@ -101,7 +104,10 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 	sinks := catalog.New(catalog.Options{Route: route, Sealer: sealer, Settings: c.Settings, Version: version.Version, Kept: n.places.kept})
 	quietAfter := delivery.QuietAfter(c.Settings)
 	n.schedule = runner.NewScheduler()
-	n.log.OnAppend(n.schedule.Grown)
+	n.log.OnAppend(func(p event.Partition, end uint64) {
+		n.schedule.Grown(p, end)
+		n.waiters.Wake(p.Tenant)
+	})
 	n.log.OnAhead(func(by time.Duration) {
 		n.logger.Warn("clock moved backwards; published_at holds until it catches up", "by", by.String())
 	})
@@ -110,7 +116,7 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 	})
 	n.life = &lifecycle.Service{
 		Store: n.store, Log: n.log, Sealer: sealer, Settings: c.Settings, Now: n.now,
-		CheckTarget: route.Guard.CheckURL, Schedule: n.schedule.Schedule,
+		CheckTarget: route.Guard.CheckURL, Schedule: n.changed,
 		Quiesce: n.registry.Quiesce, QuietAfter: quietAfter,
 	}
 	rejects := rejected.New(rejected.Options{
@@ -126,6 +132,15 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 	return rejects
 }
 
+// changed schedules the cursors of an integration that was changed, and lets calls that
+// wait for its events look at it.
+func (n *Node) changed(keys ...handoff.Key) {
+	n.schedule.Schedule(keys...)
+	for _, k := range keys {
+		n.waiters.Wake(k.Tenant)
+	}
+}
+
 // buildServers builds the server of the API, and that of the metrics if they have an
 // address of their own.
 func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
@@ -137,6 +152,10 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 		Integrations: n.life,
 		Health:       n.health,
 		Rejected:     rejects,
+		Events: &pull.Service{
+			Integrations: n.life, Log: n.log, Settings: n.config.Settings, Now: n.now,
+			Waiters: &n.waiters, Waits: n.places.waits, Reads: n.places.reads,
+		},
 		Publisher: publisher{publish.New(n.log, n.config.Settings), metrics, &quota.Quota{
 			Rate: n.config.TenantPublishRate, LogBytes: n.config.TenantLogBytes, InLog: n.log.Bytes, Now: n.now,
 		}},

@@ -18,6 +18,7 @@ type places struct {
 	kept  int // connections that are kept between calls
 	runner.Places
 	reads *fairshare.Limiter
+	waits *fairshare.Limiter // calls that wait for events, each with its connection
 }
 
 // boundCalls returns how many calls may be in flight, with so many descriptors: a third
@@ -46,6 +47,7 @@ func newPlaces(c *Config) places {
 		// One processor at least is left to publishing and to live delivery, unless
 		// there is only one. Alone, a tenant has half of the reads.
 		reads: fairshare.New(max(2, runtime.GOMAXPROCS(0)-1)),
+		waits: fairshare.New(max(1, c.connections()/4)),
 	}
 }
 
@@ -68,6 +70,7 @@ func (p places) Collect(ch chan<- prometheus.Metric) {
 	}{
 		"calls": p.calls, "catch_ups": p.Steps[delivery.CatchUp], "probes": p.Steps[delivery.Probe],
 		"files": p.Steps[delivery.Export], "turns": p.Turns, "reads": p.reads,
+		"waits": p.waits,
 	} {
 		ch <- prometheus.MustNewConstMetric(placesTaken, prometheus.GaugeValue, float64(of.Held()), bound)
 		ch <- prometheus.MustNewConstMetric(placesWaiting, prometheus.GaugeValue, float64(of.Waiting()), bound)

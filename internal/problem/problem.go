@@ -25,6 +25,8 @@ const (
 	NotFound             Code = "not_found"
 	NotStopped           Code = "not_stopped"
 	ReplayFinished       Code = "replay_finished"
+	InvalidPosition      Code = "invalid_position"
+	PositionExpired      Code = "position_expired"
 	Conflict             Code = "conflict"
 	RetryInProgress      Code = "retry_in_progress"
 	ReceiverFailed       Code = "receiver_failed"
@@ -42,10 +44,10 @@ const (
 func Codes() []Code {
 	return []Code{
 		InvalidRequest, InvalidJSON, UnknownField, UnknownParameter, InvalidTarget, LimitReached,
-		AlreadyExists, NotFound, NotStopped, ReplayFinished, Conflict,
-		RetryInProgress, ReceiverFailed, Unauthorized, Forbidden,
-		MethodNotAllowed, PayloadTooLarge, UnsupportedMediaType,
-		TooManyRequests, Unavailable, Internal,
+		AlreadyExists, NotFound, NotStopped, ReplayFinished,
+		InvalidPosition, PositionExpired, Conflict, RetryInProgress,
+		ReceiverFailed, Unauthorized, Forbidden, MethodNotAllowed,
+		PayloadTooLarge, UnsupportedMediaType, TooManyRequests, Unavailable, Internal,
 	}
 }
 

@@ -25,6 +25,8 @@ func TestCodesAreStable(t *testing.T) {
 		problem.NotFound:             "not_found",
 		problem.NotStopped:           "not_stopped",
 		problem.ReplayFinished:       "replay_finished",
+		problem.InvalidPosition:      "invalid_position",
+		problem.PositionExpired:      "position_expired",
 		problem.Conflict:             "conflict",
 		problem.RetryInProgress:      "retry_in_progress",
 		problem.ReceiverFailed:       "receiver_failed",
