@@ -23,7 +23,7 @@ const (
 var domain = []string{
 	"internal/delivery", "internal/event", "internal/eventlog", "internal/handoff",
 	"internal/integration", "internal/lifecycle", "internal/problem",
-	"internal/publish", "internal/rejected", "internal/secret", "internal/sink",
+	"internal/publish", "internal/pull", "internal/rejected", "internal/secret", "internal/sink",
 	"internal/store", "internal/usertext", "internal/worker",
 }
 

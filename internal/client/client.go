@@ -65,11 +65,23 @@ func New(base, token string, insecure bool) (*Client, error) {
 // an *Error if the response is not a 2xx, and an *UnreachableError if there is no
 // complete response. It takes at most callTimeout.
 func (c *Client) call(ctx context.Context, method, path, mediaType string, body []byte, out any) error {
+	_, received, err := c.exchange(ctx, method, path, mediaType, "application/json", body)
+	if err != nil || out == nil {
+		return err
+	}
+	if err := json.Unmarshal(received, out); err != nil {
+		return c.foreign(method, path, err)
+	}
+	return nil
+}
+
+// exchange is call without the decoding: it returns the response's headers and body.
+func (c *Client) exchange(ctx context.Context, method, path, mediaType, accept string, body []byte) (http.Header, []byte, error) {
 	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(callCtx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("make request: %w", err)
+		return nil, nil, fmt.Errorf("make request: %w", err)
 	}
 	if mediaType != "" {
 		req.Header.Set("Content-Type", mediaType)
@@ -77,28 +89,31 @@ func (c *Client) call(ctx context.Context, method, path, mediaType string, body 
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", accept)
 	req.Header.Set("User-Agent", "sluice-cli/"+version.Version)
 
 	res, err := c.http.Do(req)
 	if err != nil {
-		return c.unreachable(ctx, err)
+		return nil, nil, c.unreachable(ctx, err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	received, err := io.ReadAll(io.LimitReader(res.Body, maxResponse))
 	if err != nil {
-		return c.unreachable(ctx, err)
+		return nil, nil, c.unreachable(ctx, err)
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
-		return refusal(res, received)
+		return nil, nil, refusal(res, received)
 	}
-	if out == nil {
-		return nil
+	return res.Header, received, nil
+}
+
+// foreign returns the error for a response that is not from this API.
+func (c *Client) foreign(method, path string, err error) error {
+	text := fmt.Sprintf("the response of %s to %s %s is not from this API; check the URL", c.base, method, path)
+	if err == nil {
+		return errors.New(text)
 	}
-	if err := json.Unmarshal(received, out); err != nil {
-		return fmt.Errorf("the response of %s to %s %s is not from this API; check the URL: %w", c.base, method, path, err)
-	}
-	return nil
+	return fmt.Errorf("%s: %w", text, err)
 }
 
 // unreachable returns the error of ctx if it has ended, else an UnreachableError.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -184,5 +185,32 @@ func TestVerifier(t *testing.T) {
 	}
 	if _, err := (Verifier{TenantClaim: "org"}).Verify(context.Background(), "token"); problem.CodeOf(err) != problem.Unauthorized {
 		t.Errorf("outside of a request: got %v", err)
+	}
+}
+
+// Lambda takes 6 MB of JSON, in which a character such as < takes six.
+func TestLargeBodiesFitIntoLambda(t *testing.T) {
+	const limit = 6_291_556
+	for name, body := range map[string]string{
+		"a page of events": strings.Repeat(`{"<":"&"}`, 4<<20/9),
+		"the largest text": strings.Repeat("<", maxText),
+		"a small text":     `{"a":"ü"}`,
+		"no text":          "\xff\xfe",
+	} {
+		res := serve(t, events.APIGatewayV2HTTPRequest{}, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
+		text, err := json.Marshal(res)
+		if err != nil || len(text) > limit {
+			t.Errorf("%s: %d bytes: %v", name, len(text), err)
+		}
+		got := res.Body
+		if res.IsBase64Encoded {
+			decoded, err := base64.StdEncoding.DecodeString(got)
+			if got = string(decoded); err != nil {
+				t.Error(err)
+			}
+		}
+		if got != body {
+			t.Errorf("%s is changed", name)
+		}
 	}
 }

@@ -138,7 +138,7 @@ func (s *Service) decode(in *integration.Integration, token string) (*place, err
 		at.from = time.UnixMilli(from).UTC()
 	}
 	for i := range at.known {
-		at.lanes[i].Segment, at.lanes[i].Index = read(), int(read()) //nolint:gosec // what overflows is refused below, and an index beyond the segment by its reader
+		at.lanes[i].Segment, at.lanes[i].Index = read(), int(read()) // an index beyond the segment is refused by its reader
 		if at.lanes[i].Index < 0 {
 			return nil, bad
 		}

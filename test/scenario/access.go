@@ -25,6 +25,7 @@ var calls = []struct{ method, path, scope string }{
 	{"POST", base + "/ID/_start", scopeWrite},
 	{"POST", base + "/ID/_stop", scopeWrite},
 	{"GET", base + "/ID/logs", scopeRead},
+	{"GET", base + "/ID/events", scopeRead},
 	{"GET", base + "/ID/rejected_events", scopeRead},
 	{"GET", base + "/ID/rejected_events/EVENT", scopeRead},
 	{"DELETE", base + "/ID/rejected_events/EVENT", scopeWrite},
