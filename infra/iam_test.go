@@ -20,7 +20,7 @@ const (
 var permissions = map[string][]string{
 	"ApiRole": {
 		"logs:CreateLogStream PutLogEvents: ${ApiLogs.Arn}", traces,
-		records, "kinesis:PutRecords: Stream.Arn", starting,
+		"dynamodb:BatchGetItem DeleteItem GetItem PutItem Query UpdateItem: Table.Arn", "kinesis:PutRecords: Stream.Arn", starting,
 		"s3:GetObject: ${Bucket.Arn}/log/*", "s3:ListBucket: Bucket.Arn",
 		"kms:Decrypt Encrypt: " + directly,
 		"kms:Decrypt: " + via("dynamodb", "s3"), "kms:GenerateDataKey: " + via("kinesis"),

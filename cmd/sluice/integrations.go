@@ -27,8 +27,7 @@ func integrationsCommand(e *env) *cobra.Command {
 		integrationsListCommand(a), integrationsGetCommand(a),
 		integrationsCreateCommand(a), integrationsUpdateCommand(a), integrationsDeleteCommand(a),
 		integrationsStartCommand(a), integrationsStopCommand(a), integrationsLogsCommand(a),
-		integrationsWatchCommand(a),
-		integrationsEventsCommand(a),
+		integrationsWatchCommand(a), integrationsEventsCommand(a), integrationsTestCommand(a),
 	)
 	return cmd
 }

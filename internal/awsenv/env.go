@@ -28,6 +28,7 @@ import (
 	"github.com/sluicehq/sluice/internal/sink/catalog"
 	"github.com/sluicehq/sluice/internal/statemachine"
 	store "github.com/sluicehq/sluice/internal/store/dynamo"
+	"github.com/sluicehq/sluice/internal/trial"
 	"github.com/sluicehq/sluice/internal/version"
 	"github.com/sluicehq/sluice/internal/worker"
 )
@@ -46,6 +47,7 @@ type env struct {
 	engine    *delivery.Engine
 	life      *lifecycle.Service
 	rejected  *rejected.Service
+	trials    *trial.Service
 }
 
 // open builds the components from the environment. The error lists everything that
@@ -93,9 +95,10 @@ func open() (*env, error) {
 	if calls == 0 { // a quarter as many connections are kept, and nothing else needs many
 		calls = descriptors.Calls(descriptors.Limit() * 3 / 4)
 	}
+	sinks := catalog.New(catalog.Options{Route: route, Sealer: keys, Settings: config.Settings, Version: version.Version, Kept: calls / 4})
+	bound := worker.NewCalls(calls)
 	registry := worker.NewRegistry(worker.Options{
-		Sinks:    catalog.New(catalog.Options{Route: route, Sealer: keys, Settings: config.Settings, Version: version.Version, Kept: calls / 4}),
-		InFlight: config.InFlight, Calls: worker.NewCalls(calls), QuietAfter: quietAfter, Observer: e.metrics, Logger: logger, Now: now,
+		Sinks: sinks, InFlight: config.InFlight, Calls: bound, QuietAfter: quietAfter, Observer: e.metrics, Logger: logger, Now: now,
 	})
 	e.life = &lifecycle.Service{
 		Store: e.store, Log: e.log, Sealer: keys, Settings: config.Settings, Now: now,
@@ -104,6 +107,11 @@ func open() (*env, error) {
 	e.rejected = rejected.New(rejected.Options{
 		Store: e.store, Integrations: e.life, Targets: registry, Settings: config.Settings, Logger: logger, Now: now,
 	})
+	e.trials = trial.New(trial.Options{
+		Store: e.store, Integrations: e.life, Sinks: sinks, Counter: e.store, Calls: bound,
+		Settings: config.Settings, Logger: logger, Now: now,
+	})
+	e.life.Probe = e.trials.Probe
 	e.engine = &delivery.Engine{
 		Store: e.store, Log: e.log, Registry: registry, Rejected: e.rejected, Lifecycle: e.life, Settings: config.Settings,
 		Observer: e.metrics, Logger: logger, Now: now, Schedule: e.scheduler.Schedule,

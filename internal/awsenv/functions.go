@@ -31,6 +31,7 @@ func API() (gateway.Handler, error) {
 		Health:       &health.Service{Partitions: e.store, Log: e.log, Cursor: e.engine.Cursor, Settings: e.config.Settings, Now: now},
 		Rejected:     e.rejected,
 		Events:       &pull.Service{Integrations: e.life, Log: e.log, Settings: e.config.Settings, Now: now},
+		Tests:        e.trials,
 		Publisher:    countingPublisher{publish.New(e.stream, e.config.Settings), e.metrics},
 		Verifier:     gateway.Verifier{TenantClaim: e.config.TenantClaim},
 		Ready:        func(context.Context) error { return nil },
@@ -41,6 +42,7 @@ func API() (gateway.Handler, error) {
 	return func(ctx context.Context, req events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 		defer e.metrics.flush()
 		defer e.scheduler.Wait()
+		defer e.trials.Wait() // Lambda freezes the process after the response
 		return serve(ctx, req)
 	}, nil
 }

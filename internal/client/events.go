@@ -16,6 +16,25 @@ type Pulled struct {
 	Lost  int    // events at this place that are damaged, and can never be read
 }
 
+// TestResult is what became of a test event.
+type TestResult struct {
+	Outcome string  `json:"outcome"` // delivered, rejected or failed
+	Status  *int    `json:"status_code"`
+	Cause   *string `json:"cause"`
+	TookMs  int64   `json:"took_ms"`
+}
+
+// Test sends a test event to the target of an integration now. The name is sluice.test if
+// it is "".
+func (c *Client) Test(ctx context.Context, id, name string) (TestResult, error) {
+	body := struct {
+		Name string `json:"event_name,omitzero"`
+	}{name}
+	var out TestResult
+	err := c.send(ctx, http.MethodPost, integrationPath(id)+"/_test", "application/json", body, &out)
+	return out, err
+}
+
 // Pull reads events of an integration from a position on: earliest, latest, a time, or
 // Pulled.Next. If there is none, it waits for one, at most 20 s; whole seconds count.
 func (c *Client) Pull(ctx context.Context, id, position string, limit int, wait time.Duration) (Pulled, error) {

@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/pull"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/trial"
 )
 
 // Integrations manages integrations; package lifecycle implements it. Every error
@@ -61,6 +62,12 @@ type Events interface {
 	Pull(ctx context.Context, tenant, id string, q pull.Query) (*pull.Page, error)
 }
 
+// Tests sends test events to targets; package trial implements it. Its errors are
+// problem.NotFound, InvalidRequest, TooManyRequests and Unavailable.
+type Tests interface {
+	Test(ctx context.Context, tenant, id, name string) (trial.Result, error)
+}
+
 // Publisher makes the events in a body durable and returns their ids, in order;
 // package publish implements it.
 type Publisher interface {
@@ -74,6 +81,7 @@ type Deps struct {
 	Health       Health
 	Rejected     Rejected
 	Events       Events
+	Tests        Tests
 	Publisher    Publisher
 	Verifier     auth.Verifier
 	Ready        func(ctx context.Context) error // nil: calls can be served

@@ -146,8 +146,8 @@ func (a *api) entries(x *exchange, r *http.Request) error {
 	return nil
 }
 
-// decode decodes the body into d and returns the raw body.
-func (a *api) decode(x *exchange, r *http.Request, d *document, accepted ...string) ([]byte, error) {
+// decode decodes the body into d, a pointer to a struct, and returns the raw body.
+func (a *api) decode(x *exchange, r *http.Request, d any, accepted ...string) ([]byte, error) {
 	if _, err := mediaType(r, accepted...); err != nil {
 		return nil, err
 	}
@@ -155,10 +155,15 @@ func (a *api) decode(x *exchange, r *http.Request, d *document, accepted ...stri
 	if err != nil {
 		return nil, err
 	}
+	return body, a.decodeBody(x, body, d)
+}
+
+// decodeBody decodes a body that was read.
+func (a *api) decodeBody(x *exchange, body []byte, d any) error {
 	if !x.memory.Grow(documentMemory * int64(len(body))) {
-		return nil, errNoMemory
+		return errNoMemory
 	}
-	return body, strictjson.Decode(body, d)
+	return strictjson.Decode(body, d)
 }
 
 // respondWith responds with an integration, or returns err.

@@ -242,7 +242,7 @@ func TestForeignIDsAreNotFound(t *testing.T) {
 		path = strings.NewReplacer("{integration_id}", "hook", "{event_id}", uuidA).Replace(path)
 		w.wantError(t, http.StatusNotFound, problem.NotFound, "", call{method: method, path: path, media: jsonMedia, body: "{}", token: "evil" + all})
 	}
-	if calls != 11 {
+	if calls != 12 {
 		t.Errorf("%d calls", calls)
 	}
 	sameJSON(t, `{"integrations":[]}`, w.want(t, 200, get(base).as("evil"+all)))

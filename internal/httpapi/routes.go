@@ -36,6 +36,7 @@ func (a *api) routes() []route {
 		{"POST", one + "/_start", write, a.start},
 		{"POST", one + "/_stop", write, a.stop},
 		{"GET", one + "/health", read, a.healthOf},
+		{"POST", one + "/_test", write, a.test},
 		{"GET", one + "/logs", read, a.entries},
 		{"GET", one + "/events", read, a.pull},
 		{"GET", one + "/rejected_events", read, a.rejectedEvents},

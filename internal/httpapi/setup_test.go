@@ -29,8 +29,10 @@ import (
 	"github.com/sluicehq/sluice/internal/rejected"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/store"
 	"github.com/sluicehq/sluice/internal/store/memory"
+	"github.com/sluicehq/sluice/internal/trial"
 )
 
 const (
@@ -56,6 +58,7 @@ type world struct {
 	retry error // what a retry by hand ends with
 
 	waiters pull.Waiters
+	tests   *tried
 }
 
 func setup() *world {
@@ -74,11 +77,13 @@ func setup() *world {
 		Schedule: func(...handoff.Key) {},
 		Quiesce:  func(context.Context, string, string, uint64) bool { return true },
 	}
+	w.tests = &tried{w: w, result: trial.Result{Outcome: sink.Delivered, Status: 200}}
 	w.deps = httpapi.Deps{
 		Integrations: life,
 		Health:       &health.Service{Partitions: w.store, Log: w.log, Cursor: w.store.Cursor, Settings: s, Now: now},
 		Rejected:     retries{w, rejected.New(rejected.Options{Store: w.store, Integrations: life, Settings: s, Now: now})},
 		Events:       &pull.Service{Integrations: life, Log: w.log, Settings: s, Now: now, Waiters: &w.waiters},
+		Tests:        w.tests,
 		Publisher:    publish.New(w.log, s),
 		Verifier:     tokens{},
 		Ready:        func(context.Context) error { return nil },

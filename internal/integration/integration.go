@@ -65,6 +65,9 @@ type Integration struct {
 	// one with the same id.
 	Incarnation uint64 `json:"incarnation"`
 
+	// Unreachable, unless nil, says why the latest probe of the target failed.
+	Unreachable *Unreachable `json:"unreachable,omitzero"`
+
 	Lanes       int       `json:"lanes"`                 // how many cursors it has
 	OpenLanes   int       `json:"open_lanes"`            // of a replay: lanes not yet read to the end
 	CreatedAt   time.Time `json:"created_at"`            //
@@ -72,6 +75,12 @@ type Integration struct {
 	StoppedBy   StopCause `json:"stopped_by,omitzero"`   // of the latest stop; "" if it was of an earlier release, or completed a replay
 	CompletedAt time.Time `json:"completed_at,omitzero"` // of a replay; zero until it has finished
 	Version     uint64    `json:"-"`                     // of the record, for compare-and-set
+}
+
+// Unreachable is a probe of a target that failed. A delivery after it makes it outdated.
+type Unreachable struct {
+	At    time.Time `json:"at"`
+	Cause string    `json:"cause"` // for people, without a full stop; never a secret
 }
 
 // Webhook is the target of a webhook integration.
@@ -164,6 +173,7 @@ const (
 	ActionRejectedEvicted Action = "rejected_event_evicted"
 	ActionEventsSkipped   Action = "events_skipped"
 	ActionRecovered       Action = "delivery_recovered"
+	ActionUnreachable     Action = "target_unreachable"
 )
 
 // LogEntry is one line of an integration's log. Reason is a sentence for people

@@ -31,6 +31,7 @@ func TestAPINames(t *testing.T) {
 		{string(integration.ActionRejectedRetried), "rejected_event_retried"},
 		{string(integration.ActionRejectedEvicted), "rejected_event_evicted"},
 		{string(integration.ActionEventsSkipped), "events_skipped"},
+		{string(integration.ActionUnreachable), "target_unreachable"},
 		// A ciphertext opens only under the field name it was sealed under.
 		{integration.FieldAPIKey, "api_key"},
 		{integration.FieldSigningSecret, "signing_secret"},

@@ -23,7 +23,7 @@ import (
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
-// Service makes the changes. Every field but Quiesce is required. Methods are
+// Service makes the changes. Every field but Quiesce and Probe is required. Methods are
 // safe for concurrent use, also by several processes. Errors are of package
 // problem: NotFound if there is no such integration, Conflict if the same records
 // kept changing concurrently, and those of the ports, unchanged. Returned
@@ -49,6 +49,10 @@ type Service struct {
 	// lower generation of the integration. It reports whether no such work is
 	// left anywhere, as on a single node. Nil if that cannot be known.
 	Quiesce func(ctx context.Context, tenant, id string, generation uint64) bool
+
+	// Probe tries out the target of an S3 integration, after a Commit that registered,
+	// started or updated it. It returns at once. Nil if nobody does so.
+	Probe func(in *integration.Integration)
 
 	// QuietAfter is how long after a stop events may still be sent by work that
 	// read the state before the stop.
@@ -111,6 +115,13 @@ func (s *Service) commit(ctx context.Context, writes ...store.Write) error {
 func (s *Service) schedule(err error, keys []handoff.Key) {
 	if len(keys) > 0 && !errors.Is(err, store.ErrConflict) {
 		s.Schedule(keys...)
+	}
+}
+
+// probe probes an integration that a Commit has changed.
+func (s *Service) probe(in *integration.Integration) {
+	if s.Probe != nil && in.S3 != nil {
+		s.Probe(in)
 	}
 }
 

@@ -37,6 +37,7 @@ func (s *Service) Register(ctx context.Context, tenant string, spec integration.
 	if err != nil {
 		return nil, err
 	}
+	s.probe(in)
 	return in, nil
 }
 

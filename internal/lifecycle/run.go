@@ -26,6 +26,9 @@ func (s *Service) Start(ctx context.Context, tenant, id string) (*integration.In
 	if err != nil {
 		return nil, err
 	}
+	if len(keys) > 0 { // it was stopped
+		s.probe(in)
+	}
 	return in, nil
 }
 

@@ -16,49 +16,54 @@ import (
 // InvalidRequest, InvalidTarget.
 func (s *Service) Update(ctx context.Context, tenant, id string, change func(current *integration.Integration) (integration.Spec, error)) (*integration.Integration, error) {
 	var result *integration.Integration
+	var changed bool
 	err := transact(id, func() (err error) {
-		result, err = s.update(ctx, tenant, id, change)
+		result, changed, err = s.update(ctx, tenant, id, change)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	if changed {
+		s.probe(result)
+	}
 	return result, nil
 }
 
-func (s *Service) update(ctx context.Context, tenant, id string, change func(*integration.Integration) (integration.Spec, error)) (*integration.Integration, error) {
+// update reports whether it changed anything.
+func (s *Service) update(ctx context.Context, tenant, id string, change func(*integration.Integration) (integration.Spec, error)) (_ *integration.Integration, _ bool, err error) {
 	t, in, err := s.read(ctx, tenant, id)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	now := s.now()
 	if err := in.Updatable(now); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	spec, err := change(in)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	kept, err := spec.ValidateUpdate(in)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := s.keepEqual(ctx, in, &spec, &kept); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	changed := spec.Changes(in, kept)
 	if len(changed) == 0 {
-		return in, nil
+		return in, false, nil
 	}
 	if err := s.setTarget(ctx, in, &spec, kept); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	in.Filter.Names, in.Filter.Entities = spec.Filter.Names, spec.Filter.Entities
 	t.Generation++
 	in.Generation = t.Generation
 	lanes, err := s.lanes(ctx, in)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for _, l := range lanes {
 		l.cursor.GiveUpUpload() // the next file is another one, or goes to another target
@@ -68,5 +73,5 @@ func (s *Service) update(ctx context.Context, tenant, id string, change func(*in
 		store.PutIntegration{Integration: in},
 		entry(in, integration.ActionUpdated, "Updated via API. Changed: "+strings.Join(changed, ", ")+".", now),
 	)
-	return in, s.commit(ctx, writes...)
+	return in, true, s.commit(ctx, writes...)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/sluicehq/sluice/internal/runner"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 	store "github.com/sluicehq/sluice/internal/store/sqlite"
+	"github.com/sluicehq/sluice/internal/trial"
 	"github.com/sluicehq/sluice/internal/version"
 	"github.com/sluicehq/sluice/internal/worker"
 )
@@ -49,6 +50,7 @@ type Node struct {
 	places   places
 	waiters  pull.Waiters   // calls that wait for events
 	runner   *runner.Runner // nil until delivery has resumed
+	trials   *trial.Service
 	verifier auth.Verifier
 	registry *worker.Registry
 	server   *http.Server
@@ -168,6 +170,9 @@ func (n *Node) close() error {
 		}
 	}
 	<-delivered
+	if n.trials != nil {
+		n.trials.Close()
+	}
 	if n.registry != nil {
 		n.registry.Close()
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/sluicehq/sluice/internal/sink/catalog"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 	store "github.com/sluicehq/sluice/internal/store/sqlite"
+	"github.com/sluicehq/sluice/internal/trial"
 	"github.com/sluicehq/sluice/internal/version"
 	"github.com/sluicehq/sluice/internal/worker"
 )
@@ -129,6 +130,11 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 		Grace:     shutdownGrace, Reads: n.places.reads,
 	}
 	n.health = &health.Service{Partitions: n.store, Log: n.log, Cursor: n.engine.Cursor, Settings: c.Settings, Now: n.now}
+	n.trials = trial.New(trial.Options{
+		Store: n.store, Integrations: n.life, Sinks: sinks, Counter: new(trial.MemoryCounter), Calls: n.places.calls,
+		Settings: c.Settings, Logger: n.logger, Now: n.now,
+	})
+	n.life.Probe = n.trials.Probe
 	return rejects
 }
 
@@ -156,6 +162,7 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 			Integrations: n.life, Log: n.log, Settings: n.config.Settings, Now: n.now,
 			Waiters: &n.waiters, Waits: n.places.waits, Reads: n.places.reads,
 		},
+		Tests: n.trials,
 		Publisher: publisher{publish.New(n.log, n.config.Settings), metrics, &quota.Quota{
 			Rate: n.config.TenantPublishRate, LogBytes: n.config.TenantLogBytes, InLog: n.log.Bytes, Now: n.now,
 		}},

@@ -41,8 +41,9 @@ type Verdict struct {
 	// Detail, with Retry, is what the customer must not learn of our network, for the
 	// operator's log alone; "" if Reason says all.
 	Detail string
-	// Cause, with Retry, is the cause alone: two attempts with the same Cause failed
-	// for the same reason.
+	// Cause, with Rejected and Retry, is the cause alone: two attempts with the same
+	// Cause failed for the same reason. With a test that was delivered it is what failed
+	// afterwards, usually "".
 	Cause string
 	// RetryAfter is how long the receiver asked us to wait; 0 if it did not. At
 	// most an hour.
@@ -78,6 +79,24 @@ type Closer interface {
 	// their call. The sink can still be used.
 	Close()
 }
+
+// Tester delivers one event as a test, in a way that tells it from others: a webhook call
+// with the header sluice-test, or a file that it deletes again. It takes as long as a call
+// may take, and makes one attempt.
+type Tester interface {
+	Test(ctx context.Context, e *event.Event) Verdict
+	Closer
+}
+
+// Prober finds out whether files can be written, without writing one. A verdict that is not
+// Delivered says why not. It takes at most ProbeTimeout.
+type Prober interface {
+	Probe(ctx context.Context) Verdict
+	Closer
+}
+
+// ProbeTimeout is how long a Prober waits for a store.
+const ProbeTimeout = 8 * time.Second
 
 // Exporter delivers events of one integration as whole files: an S3 bucket.
 type Exporter interface {

@@ -1,6 +1,10 @@
 package worker
 
-import "github.com/sluicehq/sluice/internal/fairshare"
+import (
+	"context"
+
+	"github.com/sluicehq/sluice/internal/fairshare"
+)
 
 // Calls bounds the calls to receivers in flight in the process, fairly between
 // tenants. Receivers that respond have places of their own: those that hang, however
@@ -25,6 +29,16 @@ func (c *Calls) of(responding bool) *fairshare.Limiter {
 	default:
 		return c.unproven
 	}
+}
+
+// Reserve takes a place for a call to a receiver that may hang, which give gives back. It
+// waits for one until ctx ends.
+func (c *Calls) Reserve(ctx context.Context, tenant string) (give func(), err error) {
+	place := c.of(false)
+	if err := place.Acquire(ctx, tenant); err != nil {
+		return nil, err
+	}
+	return func() { place.Give(tenant) }, nil
 }
 
 // Held returns how many calls are in flight.

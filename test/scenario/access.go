@@ -24,6 +24,7 @@ var calls = []struct{ method, path, scope string }{
 	{"DELETE", base + "/ID", scopeWrite},
 	{"POST", base + "/ID/_start", scopeWrite},
 	{"POST", base + "/ID/_stop", scopeWrite},
+	{"POST", base + "/ID/_test", scopeWrite},
 	{"GET", base + "/ID/logs", scopeRead},
 	{"GET", base + "/ID/events", scopeRead},
 	{"GET", base + "/ID/rejected_events", scopeRead},

@@ -49,6 +49,21 @@ func (s *Sinks) Webhook(ctx context.Context, in *integration.Integration) (sink.
 	return s.webhook.Open(ctx, in, s.sealer)
 }
 
+// Tester opens the sink of an integration for a test. Its connections are its own, so close
+// it.
+func (s *Sinks) Tester(ctx context.Context, in *integration.Integration) (sink.Tester, error) {
+	if in.S3 != nil {
+		return s.s3.Open(ctx, in, s.sealer)
+	}
+	return s.webhook.Open(ctx, in, s.sealer)
+}
+
+// Prober opens the sink of an S3 integration for a probe. Its connections are its own, so
+// close it.
+func (s *Sinks) Prober(ctx context.Context, in *integration.Integration) (sink.Prober, error) {
+	return s.s3.Open(ctx, in, s.sealer)
+}
+
 // S3 implements sink.Sinks.
 func (s *Sinks) S3(ctx context.Context, in *integration.Integration) (sink.Exporter, error) {
 	return s.s3.Open(ctx, in, s.sealer)

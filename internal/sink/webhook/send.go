@@ -23,6 +23,7 @@ const (
 	headerTimestamp = "Webhook-Timestamp"
 	headerSignature = "Webhook-Signature"
 	headerAttempt   = "Sluice-Attempt"
+	headerTest      = "Sluice-Test"
 )
 
 // Sender is the sink.Sender of one integration.
@@ -52,6 +53,17 @@ func (s *Sender) Close() { s.transport.CloseIdleConnections() }
 
 // Send posts the event. See sink.Sender.
 func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) sink.Verdict {
+	return s.post(ctx, s.request(e, attempt))
+}
+
+// Test posts the event with the header sluice-test. See sink.Tester.
+func (s *Sender) Test(ctx context.Context, e *event.Event) sink.Verdict {
+	req := s.request(e, 1)
+	req.Header[headerTest] = []string{"1"}
+	return s.post(ctx, req)
+}
+
+func (s *Sender) post(ctx context.Context, req http.Request) sink.Verdict {
 	timeout := s.client.timeout + rand.N(s.client.spread)
 	deadline := time.Now().Add(timeout)
 	call, cancel := context.WithCancelCause(ctx)
@@ -60,7 +72,6 @@ func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) sink.Ver
 	defer timer.Stop()
 	// Unlike http.Client, a transport follows no redirects and puts no URL into its
 	// errors.
-	req := s.request(e, attempt)
 	res, err := s.transport.Send(call, &req)
 	if err != nil {
 		return s.noResponse(ctx, call, err)

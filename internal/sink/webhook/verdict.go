@@ -26,7 +26,7 @@ func (s *Sender) verdict(res *http.Response, beginning []byte) sink.Verdict {
 	cause := statusCause(status)
 	if status == http.StatusBadRequest {
 		if !wantsHTTPS(beginning) {
-			return sink.Verdict{Outcome: sink.Rejected, Status: status, Reason: s.failed(cause)}
+			return sink.Verdict{Outcome: sink.Rejected, Status: status, Reason: s.failed(cause), Cause: cause}
 		}
 		cause = "the port expects HTTPS; change callback_url to begin with https:// (HTTP status code 400)"
 	}

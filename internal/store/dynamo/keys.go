@@ -66,6 +66,10 @@ func rejectedKey(h store.History, eventID string) key {
 	return newKey(historyPK(h), rejectedPrefix+eventID)
 }
 
+func testsKey(h store.History, minute time.Time) key {
+	return newKey(historyPK(h), testsPrefix+strconv.FormatInt(minute.Unix(), 10))
+}
+
 // entryKey sorts the entries of a history by time, then by order, see entryOrder.
 func entryKey(h store.History, created time.Time, order string) key {
 	return newKey(historyPK(h), entriesFrom(created)+"#"+order)

@@ -1,0 +1,142 @@
+package scenario
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+var trying = []scenario{
+	{"a test event goes to the target alone", testEvents},
+	{"test events are limited", testsLimited},
+	{"a test event in a bucket", testFile},
+	{"a bucket is probed", probes},
+}
+
+// result is that of a test.
+type result struct {
+	Outcome string
+	Status  *int `json:"status_code"`
+	Cause   *string
+	TookMs  *int `json:"took_ms"`
+}
+
+// test sends a test event.
+func (c *tenant) test(id string, body any) *result {
+	c.t.Helper()
+	var r result
+	c.call("POST", path(id, "/_test"), body).ok(200, &r)
+	if r.TookMs == nil || *r.TookMs < 0 {
+		c.t.Errorf("a test of %s took %v ms", id, r.TookMs)
+	}
+	return &r
+}
+
+func (r *result) is(t *testing.T, outcome string, status int, cause string) {
+	t.Helper()
+	text, _ := json.Marshal(r)
+	if r.Outcome != outcome || (r.Status == nil) != (status == 0) || r.Status != nil && *r.Status != status ||
+		(r.Cause == nil) != (cause == "") || r.Cause != nil && !strings.Contains(*r.Cause, cause) {
+		t.Errorf("the test is %s, want %s, %d, %q", text, outcome, status, cause)
+	}
+}
+
+func testEvents(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	r, other := newReceiver(c), newReceiver(c)
+	c.register("shop", callback(r.URL))
+	c.register("other", callback(other.URL))
+	c.test("shop", nil).is(t, "delivered", 200, "")
+	a := r.calls(1)[0]
+	if a.header.Get("Sluice-Test") != "1" || a.Name != "sluice.test" || string(a.Payload) != `{"test":true}` || a.attempt != 1 {
+		t.Errorf("the test event has %v and %s", a.header, a.body)
+	}
+	r.status(http.StatusBadRequest)
+	c.test("shop", object{"event_name": "order.created"}).is(t, "rejected", 400, "bad request")
+	r.status(http.StatusServiceUnavailable)
+	c.test("shop", object{"event_name": nil}).is(t, "failed", 503, "service unavailable")
+	r.status(http.StatusOK)
+	c.stop("shop")
+	c.test("shop", object{}).is(t, "delivered", 200, "") // while it is stopped
+	c.call("POST", path("shop", "/_test"), object{"event_name": "order"}).fails(400, "invalid_request", "event_name")
+	c.call("POST", path("shop", "/_test"), object{"name": "order.created"}).fails(400, "unknown_field", "name")
+	c.call("POST", path("shop", "/_test?now=1"), nil).fails(400, "unknown_parameter", "now")
+	c.call("POST", path("nobody", "/_test"), nil).fails(404, "not_found", "nobody")
+
+	// Nothing was retried, listed, or given to anyone else, and the stream is where it was.
+	c.start("shop")
+	ids := c.publish("order.created", 3)
+	r.has(ids)
+	other.hasOnly(ids)
+	if n := len(r.all()); n != 4+3 {
+		t.Errorf("%d calls, want 4 tests and 3 events", n)
+	}
+	if got := c.rejected("shop"); len(got) > 0 {
+		t.Errorf("rejected: %v", got)
+	}
+	c.wantActions("shop", "integration_created", "integration_started", "integration_stopped", "integration_started")
+}
+
+func testsLimited(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	r := newReceiver(c)
+	c.register("shop", callback(r.URL))
+	for n := 0; ; n++ { // at most 20 pass, in the minutes before and after a change
+		a := c.call("POST", path("shop", "/_test"), nil)
+		if a.status == http.StatusTooManyRequests {
+			a.fails(http.StatusTooManyRequests, "too_many_requests", "shop")
+			if a.header.Get("Retry-After") == "" || n < 10 {
+				t.Errorf("refused after %d, Retry-After %q", n, a.header.Get("Retry-After"))
+			}
+			break
+		}
+		a.ok(200)
+		if n > 40 {
+			t.Fatal("41 tests at once")
+		}
+	}
+}
+
+func testFile(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	b := newBucket(t, env)
+	c.register("files", b.fields("in"))
+	c.test("files", nil).is(t, "failed", 404, "NoSuchBucket")
+	b.create()
+	c.test("files", object{"event_name": "order.created"}).is(t, "delivered", 200, "")
+	if files := b.files("in/"); len(files) > 0 {
+		t.Errorf("the test has left %s", files[0].key)
+	}
+	c.publish("order.created", 1)
+	env.eventually(t, label("a file is written"), func() bool { return len(b.files("in/")) > 0 })
+}
+
+func probes(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	b := newBucket(t, env)
+	c.register("files", b.fields(""))
+	unreachable := func(n int) {
+		t.Helper()
+		env.eventually(t, label("the probe is in the log"), func() bool { return len(c.reasons("files", "target_unreachable")) == n })
+	}
+	unreachable(1)
+	if reason := c.reasons("files", "target_unreachable")[0]; !strings.Contains(reason, b.name) || !strings.Contains(reason, "NoSuchBucket") {
+		t.Errorf("the log says %q", reason)
+	}
+	c.stop("files")
+	c.start("files")
+	unreachable(2)
+	c.start("files") // it runs: no probe
+	c.stop("files")
+	c.call("PATCH", path("files"), object{"s3_parameters": object{"key_prefix": "in"}}).ok(200)
+	unreachable(3)
+	b.create()
+	c.call("PATCH", path("files"), object{"s3_parameters": object{"key_prefix": "out"}}).ok(200)
+	c.start("files")
+	ids := c.publish("order.created", 2)
+	env.eventually(t, label("the events are in files"), func() bool { return len(missing(ids, b.ids("out/"))) == 0 })
+	if n := len(c.reasons("files", "target_unreachable")); n != 3 {
+		t.Errorf("%d probes failed, want 3", n)
+	}
+}
