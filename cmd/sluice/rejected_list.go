@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strconv"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sluicehq/sluice/internal/client"
@@ -27,9 +29,16 @@ func rejectedListCommand(a *api) *cobra.Command {
 			if len(events) == 0 {
 				return a.say("%s has no rejected events.", args[0])
 			}
-			rows := [][]string{{"EVENT", "REJECTED AT"}}
+			rows := [][]string{{"EVENT", "NAME", "REASON", "STATUS", "SINCE"}}
 			for _, e := range events {
-				rows = append(rows, []string{e.ID, e.CreatedAt})
+				name, status := "", ""
+				if e.Name != nil {
+					name = *e.Name
+				}
+				if e.StatusCode != nil {
+					status = strconv.Itoa(*e.StatusCode)
+				}
+				rows = append(rows, []string{e.ID, name, e.Reason, status, e.CreatedAt})
 			}
 			return printTable(a.env.out, rows)
 		},

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/pull"
+	"github.com/sluicehq/sluice/internal/skip"
 	"github.com/sluicehq/sluice/internal/statemachine"
 )
 
@@ -32,12 +33,16 @@ func API() (gateway.Handler, error) {
 		Rejected:     e.rejected,
 		Events:       &pull.Service{Integrations: e.life, Log: e.log, Settings: e.config.Settings, Now: now},
 		Tests:        e.trials,
-		Publisher:    countingPublisher{publish.New(e.stream, e.config.Settings), e.metrics},
-		Verifier:     gateway.Verifier{TenantClaim: e.config.TenantClaim},
-		Ready:        func(context.Context) error { return nil },
-		Settings:     e.config.Settings,
-		Log:          e.logger,
-		Now:          now,
+		Skips: &skip.Service{
+			Store: e.store, Log: e.log, Integrations: e.life, Rejected: e.rejected,
+			Cursors: e.engine, Schedule: e.scheduler.Schedule, Now: now,
+		},
+		Publisher: countingPublisher{publish.New(e.stream, e.config.Settings), e.metrics},
+		Verifier:  gateway.Verifier{TenantClaim: e.config.TenantClaim},
+		Ready:     func(context.Context) error { return nil },
+		Settings:  e.config.Settings,
+		Log:       e.logger,
+		Now:       now,
 	}))
 	return func(ctx context.Context, req events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 		defer e.metrics.flush()

@@ -135,6 +135,15 @@ func (c *Client) Stop(ctx context.Context, id string) (Integration, error) {
 	return out, err
 }
 
+// Skip sets an event aside that the integration waits for: it goes into the list of
+// rejected events.
+func (c *Client) Skip(ctx context.Context, id, eventID string) error {
+	body := struct {
+		EventID string `json:"event_id"`
+	}{eventID}
+	return c.send(ctx, http.MethodPost, integrationPath(id)+"/_skip", "application/json", body, nil)
+}
+
 // Logs returns the newest 50 log entries of an integration, newest first.
 func (c *Client) Logs(ctx context.Context, id string) ([]LogEntry, error) {
 	var out struct {

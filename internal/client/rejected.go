@@ -7,10 +7,14 @@ import (
 	"net/url"
 )
 
-// RejectedEvent is an entry in the list of events that a receiver rejected.
+// RejectedEvent is an entry in the list of events that a receiver rejected, or that were
+// skipped.
 type RejectedEvent struct {
-	ID        string `json:"id"`
-	CreatedAt string `json:"created_at"`
+	ID         string  `json:"id"`
+	CreatedAt  string  `json:"created_at"`
+	Name       *string `json:"event_name"` // nil if the service does not know it any more
+	Reason     string  `json:"reason"`
+	StatusCode *int    `json:"status_code"` // of the last attempt, nil if there is none
 }
 
 // RejectedEvents lists the rejected events of an integration, newest first.

@@ -165,7 +165,7 @@ func (w *world) missing(l *life) string {
 	for _, e := range w.owed(l) {
 		r := w.receipt(l.in, e.ID)
 		switch {
-		case r.acked > 0 || r.kept:
+		case r.acked > 0 || r.through():
 		case !l.skipped[e.ID]:
 			return fmt.Sprintf("lost: %s has %s of %v neither acknowledged nor kept as rejected; it arrived %d times: %s",
 				lifeName(l.in), e.ID, event.FormatTime(e.PublishedAt), r.emitted, w.where(l))

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/runner"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/skip"
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
@@ -28,6 +29,7 @@ type process struct {
 	life     *lifecycle.Service
 	registry *worker.Registry
 	rejects  *rejected.Service
+	skips    *skip.Service
 	steps    [delivery.Kinds]*fairshare.Limiter
 	turns    *fairshare.Limiter // nil: not bounded
 	logger   *slog.Logger
@@ -104,6 +106,10 @@ func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 		Rand:     rand.New(&dieSource{src: rand.NewPCG(w.Seed, uint64(p.slot))}),
 		Schedule: p.schedule, BatchBytes: w.ReadEvents * eventSize,
 		Reads: reads, StepBudget: w.StepBudget, Grace: w.settings.WebhookTimeout + 5*time.Second,
+	}
+	p.skips = &skip.Service{
+		Store: ports{p: p, user: true}, Log: ports{p: p, user: true}, Integrations: p.life, Rejected: p.rejects,
+		Cursors: p.engine, Schedule: p.schedule, Now: p.now,
 	}
 	if w.Sole {
 		p.engine.SoleOwner = delivery.NewSoleOwner(w.now())

@@ -111,7 +111,7 @@ func drawScenario(t *rapid.T) scenario {
 	if sc.Kind == "calm" {
 		sc.Calm, sc.AppendFails = true, rapid.SampledFrom([]int{0, 300}).Draw(t, "appendFails")
 	} else {
-		acts = append(acts, "stop", "stop", "start", "bounce", "renew", "patch")
+		acts = append(acts, "stop", "stop", "start", "bounce", "renew", "patch", "skip", "skip", "skip")
 	}
 	if sc.Kind != "calm" && sc.Kind != "stops" {
 		sc.Luck = rapid.SampledFrom([]int{1, 3, 10, 30}).Draw(t, "luck")
@@ -334,7 +334,7 @@ func (w *world) user(do func(p *process) error) {
 		switch code := problem.CodeOf(err); {
 		case code == problem.Unavailable, code == problem.Conflict, errors.Is(err, errDead):
 			time.Sleep(time.Second)
-		case err == nil, slices.Contains([]problem.Code{problem.AlreadyExists, problem.NotFound, problem.ReplayFinished}, code):
+		case err == nil, slices.Contains([]problem.Code{problem.AlreadyExists, problem.NotFound, problem.ReplayFinished, problem.NotBlocked}, code):
 			return
 		default:
 			w.mu.Lock()
@@ -393,6 +393,8 @@ func (w *world) act(a act) {
 		w.register(i)
 	case "patch":
 		w.patch(w.Plans[i], filters[a.Which%len(filters)])
+	case "skip":
+		w.skip(name, id)
 	case "trim":
 		w.trimNow()
 	case "clock":

@@ -71,6 +71,7 @@ type world struct {
 	trimmed   map[event.Partition][]eventlog.Segment
 	trims     int              // that removed something
 	kept      map[arrival]bool // events whose publisher was told that they are kept
+	asked     map[skipped]bool // events that somebody asked to skip
 }
 
 // life is an integration from its registration to its deletion.
@@ -102,6 +103,7 @@ type arrival struct{ tenant, id string }
 type receipt struct {
 	emitted  int  // times it arrived
 	kept     bool // it was rejected, and the log of the integration says so
+	skipped  bool // it was skipped, and the log of the integration says so
 	acked    int  // times the engine got the verdict delivered
 	retries  int  // times the engine got the verdict retry
 	repeated int  // arrivals after the verdict delivered
@@ -128,7 +130,7 @@ func newWorld(sc scenario) *world {
 		scenario: sc, settings: s,
 		rolls: map[string]int{}, maxCalls: 60_000, luck: sc.Luck, stops: map[string]int{},
 		objects: map[string][]arrival{}, got: map[string]map[string]*receipt{}, lives: map[lifeKey]*life{}, deleted: map[string]time.Time{},
-		slots: make([]*process, sc.Slots), quietAfter: delivery.QuietAfter(s), trimmed: map[event.Partition][]eventlog.Segment{}, kept: map[arrival]bool{},
+		slots: make([]*process, sc.Slots), quietAfter: delivery.QuietAfter(s), trimmed: map[event.Partition][]eventlog.Segment{}, kept: map[arrival]bool{}, asked: map[skipped]bool{},
 	}
 	log := logmemory.New(w.now)
 	w.records, w.log, w.trim = memory.New(), log, log.Trim
@@ -286,7 +288,7 @@ func (w *world) started(l *life, old *integration.Integration, writes []store.Wr
 // says so.
 func (w *world) maySkip(l *life, events []event.Event) {
 	for i := range events {
-		if r := w.receipt(l.in, events[i].ID); r.acked == 0 && !r.kept {
+		if r := w.receipt(l.in, events[i].ID); r.acked == 0 && !r.through() {
 			l.skipped[events[i].ID] = true
 		}
 	}
@@ -308,6 +310,8 @@ func (w *world) acks(in *integration.Integration) []handoff.AckState {
 func (w *world) said(x store.AddEntry) {
 	name := historyName(x.History)
 	switch id, _, _ := strings.Cut(strings.TrimPrefix(x.Entry.Reason, "Event "), " "); {
+	case x.Entry.Action == integration.ActionEventSkipped:
+		w.wasSkipped(x.History, id)
 	case x.Entry.Action == integration.ActionEventRejected:
 		if r := w.got[name][id]; r != nil {
 			r.kept = true

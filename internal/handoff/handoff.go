@@ -146,8 +146,9 @@ type Cursor struct {
 	// integration's log has said so. It is never reset.
 	Skipped bool `json:"skipped,omitzero"`
 
-	// LeftAt is when it last left the live set, other than by a stop. Calls that
-	// live delivery had started may be in flight for a while after it.
+	// LeftAt is when its last owner lost it, other than by a stop: live delivery when it
+	// left the live set, a step when an event was skipped. Calls that the owner had
+	// started may be in flight for a while after it.
 	LeftAt time.Time `json:"left_at,omitzero"`
 
 	// An outage is a row of failed attempts without a success between them.

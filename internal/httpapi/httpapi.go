@@ -68,6 +68,12 @@ type Tests interface {
 	Test(ctx context.Context, tenant, id, name string) (trial.Result, error)
 }
 
+// Skips sets events aside that a stream waits for; package skip implements it. An event
+// that it does not wait for is problem.NotBlocked.
+type Skips interface {
+	Skip(ctx context.Context, tenant, id, eventID string) error
+}
+
 // Publisher makes the events in a body durable and returns their ids, in order;
 // package publish implements it.
 type Publisher interface {
@@ -82,6 +88,7 @@ type Deps struct {
 	Rejected     Rejected
 	Events       Events
 	Tests        Tests
+	Skips        Skips
 	Publisher    Publisher
 	Verifier     auth.Verifier
 	Ready        func(ctx context.Context) error // nil: calls can be served

@@ -30,6 +30,7 @@ var statuses = map[problem.Code]int{
 	problem.Conflict:             http.StatusConflict,
 	problem.RetryInProgress:      http.StatusConflict,
 	problem.ReceiverFailed:       http.StatusBadGateway,
+	problem.NotBlocked:           http.StatusConflict,
 	problem.Unauthorized:         http.StatusUnauthorized,
 	problem.Forbidden:            http.StatusForbidden,
 	problem.MethodNotAllowed:     http.StatusMethodNotAllowed,

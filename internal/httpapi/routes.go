@@ -37,6 +37,7 @@ func (a *api) routes() []route {
 		{"POST", one + "/_stop", write, a.stop},
 		{"GET", one + "/health", read, a.healthOf},
 		{"POST", one + "/_test", write, a.test},
+		{"POST", one + "/_skip", write, a.skip},
 		{"GET", one + "/logs", read, a.entries},
 		{"GET", one + "/events", read, a.pull},
 		{"GET", one + "/rejected_events", read, a.rejectedEvents},

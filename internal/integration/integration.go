@@ -174,6 +174,7 @@ const (
 	ActionEventsSkipped   Action = "events_skipped"
 	ActionRecovered       Action = "delivery_recovered"
 	ActionUnreachable     Action = "target_unreachable"
+	ActionEventSkipped    Action = "event_skipped"
 )
 
 // LogEntry is one line of an integration's log. Reason is a sentence for people
@@ -227,10 +228,19 @@ func About(d time.Duration) string {
 	return ""
 }
 
-// Rejected is an event that the receiver rejected with a 400.
+// Reason is why an event is in the list of rejected events.
+type Reason string
+
+// The reasons.
+const (
+	ReasonRejected Reason = "rejected" // the receiver returned 400
+	ReasonSkipped  Reason = "skipped"  // it was skipped by hand
+)
+
+// Rejected is an event that the receiver rejected with a 400, or that was skipped.
 type Rejected struct {
 	Event     event.Event
-	CreatedAt time.Time // when it was rejected
+	CreatedAt time.Time // when it was rejected, or skipped
 	Attempts  int       // calls made so far
 	// RetryUntil is the lease of a manual retry in progress.
 	RetryUntil time.Time
@@ -258,4 +268,7 @@ func (x *RejectedIndex) Remove(eventID string) {
 type RejectedRef struct {
 	EventID   string    `json:"id"`
 	CreatedAt time.Time `json:"created_at"`
+	Name      string    `json:"name,omitzero"`   // of the event; unknown in older lists
+	Reason    Reason    `json:"reason,omitzero"` // zero: ReasonRejected
+	Status    int       `json:"status,omitzero"` // HTTP status code of the last attempt, 0 if there is none
 }

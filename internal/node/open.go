@@ -12,8 +12,8 @@ import (
 	"github.com/sluicehq/sluice/internal/egress"
 	"github.com/sluicehq/sluice/internal/event"
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/sqlite"
-	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/netguard"
@@ -26,6 +26,7 @@ import (
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/secret/local"
 	"github.com/sluicehq/sluice/internal/sink/catalog"
+	"github.com/sluicehq/sluice/internal/skip"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 	store "github.com/sluicehq/sluice/internal/store/sqlite"
 	"github.com/sluicehq/sluice/internal/trial"
@@ -163,6 +164,10 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 			Waiters: &n.waiters, Waits: n.places.waits, Reads: n.places.reads,
 		},
 		Tests: n.trials,
+		Skips: &skip.Service{
+			Store: n.store, Log: n.log, Integrations: n.life, Rejected: rejects,
+			Cursors: n.engine, Schedule: n.schedule.Schedule, Now: n.now,
+		},
 		Publisher: publisher{publish.New(n.log, n.config.Settings), metrics, &quota.Quota{
 			Rate: n.config.TenantPublishRate, LogBytes: n.config.TenantLogBytes, InLog: n.log.Bytes, Now: n.now,
 		}},

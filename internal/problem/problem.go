@@ -30,6 +30,7 @@ const (
 	Conflict             Code = "conflict"
 	RetryInProgress      Code = "retry_in_progress"
 	ReceiverFailed       Code = "receiver_failed"
+	NotBlocked           Code = "not_blocked"
 	Unauthorized         Code = "unauthorized"
 	Forbidden            Code = "forbidden"
 	MethodNotAllowed     Code = "method_not_allowed"
@@ -45,7 +46,7 @@ func Codes() []Code {
 	return []Code{
 		InvalidRequest, InvalidJSON, UnknownField, UnknownParameter, InvalidTarget, LimitReached,
 		AlreadyExists, NotFound, NotStopped, ReplayFinished,
-		InvalidPosition, PositionExpired, Conflict, RetryInProgress,
+		InvalidPosition, PositionExpired, Conflict, RetryInProgress, NotBlocked,
 		ReceiverFailed, Unauthorized, Forbidden, MethodNotAllowed,
 		PayloadTooLarge, UnsupportedMediaType, TooManyRequests, Unavailable, Internal,
 	}

@@ -75,7 +75,7 @@ func (s *Service) commit(ctx context.Context, h store.History, batch []*rejectio
 	for _, r := range batch {
 		if ev := r.event; !index.Contains(ev.ID) {
 			added[ev.ID] = r
-			index.Events = append(index.Events, integration.RejectedRef{EventID: ev.ID, CreatedAt: now})
+			index.Events = append(index.Events, integration.RejectedRef{EventID: ev.ID, CreatedAt: now, Name: ev.Name, Reason: integration.ReasonRejected, Status: r.verdict.Status})
 			writes = append(writes, entry(h, now, integration.ActionEventRejected, "Event %s (%s) was rejected. %s", ev.ID, ev.Name, r.verdict.Reason))
 		}
 		if run[r.target]++; r.target.Rejections.Load()+run[r.target] == longRun {
@@ -97,6 +97,20 @@ func (s *Service) commit(ctx context.Context, h store.History, batch []*rejectio
 		return nil
 	}
 	return s.Store.Commit(ctx, writes...)
+}
+
+// SetAside returns the writes that put a skipped event into the list, and that evict the
+// oldest event if the list is full; none if the event is in it already.
+func (s *Service) SetAside(ctx context.Context, h store.History, ev *event.Event, attempts int) ([]store.Write, error) {
+	now := s.Now()
+	index, err := s.Store.RejectedIndex(ctx, h)
+	if err != nil || index.Contains(ev.ID) {
+		return nil, err
+	}
+	index.Events = append(index.Events, integration.RejectedRef{EventID: ev.ID, CreatedAt: now, Name: ev.Name, Reason: integration.ReasonSkipped})
+	writes := s.evict(h, index, map[string]*rejection{}, now)
+	return append(writes, store.PutRejectedIndex{History: h, Index: index},
+		store.PutRejected{History: h, Rejected: &integration.Rejected{Event: *ev, CreatedAt: now, Attempts: attempts}}), nil
 }
 
 func entry(h store.History, at time.Time, action integration.Action, format string, args ...any) store.AddEntry {
