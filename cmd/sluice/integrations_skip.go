@@ -5,10 +5,10 @@ import "github.com/spf13/cobra"
 func integrationsSkipCommand(a *api) *cobra.Command {
 	return &cobra.Command{
 		Use:   "skip ID EVENT",
-		Short: "Set an event aside that holds up a stream",
-		Long: `Set aside an event that was tried and failed, and that the integration waits for. It
-goes into the list of rejected events, from where it can be retried, and the stream goes
-on at once. "integrations logs" names the events that failed. This also works while the
+		Short: "Skip an event that holds up a stream",
+		Long: `Skip an event that was tried and failed, and that the integration waits for. It goes
+into the list of rejected events, from where it can be retried, and the stream goes on at
+once. "integrations logs" names the events that failed. This also works while the
 integration is stopped.`,
 		Example: "  sluice integrations skip my-webhook 0198a2f4-7c1e-7b3a-9d52-3f6c0f7a1b2c",
 		Args:    exactArgs("ID", "EVENT"),

@@ -39,7 +39,7 @@ func TestTextFromElsewhereDoesNotReachTheTerminal(t *testing.T) {
 		"integrations get a":   in,
 		"integrations start a": in,
 		"integrations logs a":  object{"entries": []any{object{"action": hostile, "reason": hostile, "created_at": hostile}}},
-		"rejected list a":      object{"rejected_events": []any{object{"id": hostile, "created_at": hostile}}},
+		"rejected list a":      object{"rejected_events": []any{object{"id": hostile, "created_at": hostile, "event_name": hostile, "reason": hostile, "status_code": 400.0}}},
 		"rejected get a e":     object{"id": "e", "payload": object{hostile: hostile}},
 	} {
 		cli, _ := newCLI(t, func(int, call, http.Header) (int, any) { return http.StatusOK, body })

@@ -135,7 +135,7 @@ func (c *Client) Stop(ctx context.Context, id string) (Integration, error) {
 	return out, err
 }
 
-// Skip sets an event aside that the integration waits for: it goes into the list of
+// Skip skips an event that the integration waits for: it goes into the list of
 // rejected events.
 func (c *Client) Skip(ctx context.Context, id, eventID string) error {
 	body := struct {

@@ -32,7 +32,7 @@ import (
 //	           of order, are ignored; a shutdown does not save ack states
 //	attempts   attempt counts are dropped when an ack state is saved
 //	stopped    an integration is stopped for its first failure
-//	skipped    a skip sets another event aside than the one it was asked for, or one that
+//	skipped    a skip acknowledges another event than the one it was asked for, or one that
 //	           is not kept as rejected
 //	updated    an update keeps a part of the old filter
 //	hot loop   (a bound on calls of ports) something loops without progress

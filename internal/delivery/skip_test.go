@@ -29,9 +29,17 @@ func cannotTake(ids ...string) func(context.Context, *integration.Integration, *
 
 func (r *rig) skip(id, eventID string) {
 	r.t.Helper()
+	r.asks(id, eventID)
 	if err := r.skips.Skip(r.t.Context(), tenant, id, eventID); err != nil {
 		r.t.Errorf("skip %s: %v", eventID, err)
 	}
+}
+
+// asks notes that an event is to be skipped.
+func (r *rig) asks(id, eventID string) {
+	r.w.mu.Lock()
+	defer r.w.mu.Unlock()
+	r.w.asked[skipped{tenant, id, eventID}] = true
 }
 
 // mayNotSkip fails unless the event is refused as one that the stream does not wait for.
@@ -147,6 +155,7 @@ func TestSkipsAtOnceAndDuringACall(t *testing.T) {
 		for calls := len(r.got()); len(r.got()) == calls; {
 			time.Sleep(time.Millisecond) // until one is in flight
 		}
+		r.asks("orders", "e000000")
 		var skips sync.WaitGroup
 		errs := make([]error, 2)
 		for i := range errs {

@@ -166,6 +166,22 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// A step that loses its cursor by a skip may have calls in flight, as live delivery after a
+// leave: a replay that completes meanwhile must not count as quiet.
+func TestSkip(t *testing.T) {
+	for _, of := range []handoff.State{handoff.Scheduled, handoff.Paused} {
+		cur := cursor(of, at(5, 2, 3, 0, handoff.Acked))
+		cur.Failures, cur.FailingSince, cur.Cause = 3, now, "connection refused"
+		want := cur
+		want.AckState = at(5, 3, 0, handoff.Acked)
+		if of == handoff.Scheduled {
+			want.DueAt, want.LeftAt = later, later
+		}
+		handoff.Skip(&cur, at(5, 3, 0, handoff.Acked), later)
+		same(t, string(of), want, cur)
+	}
+}
+
 // A reader of the old state may still be iterating over its live set.
 func TestTransitionsDoNotModifyTheGivenLiveSet(t *testing.T) {
 	before := []handoff.Subscriber{subscriber(7, 2), other}

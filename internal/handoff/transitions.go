@@ -62,9 +62,9 @@ func Resume(c *Cursor, generation uint64, now time.Time) {
 	}
 }
 
-// Skip gives a cursor the ack state without an event that was set aside, and makes it due
-// now if it is scheduled: its stream goes on at once. Whoever advances it loses it with
-// that, and may have calls in flight for a while, as after a leave.
+// Skip gives a cursor the ack state without an event that was skipped, and makes it due
+// now if it is scheduled: its stream goes on at once. A step that advances it loses it with
+// that, and may have calls in flight for a while, as live delivery after a leave.
 func Skip(c *Cursor, at AckState, now time.Time) {
 	c.AckState = at
 	if c.State == Scheduled {

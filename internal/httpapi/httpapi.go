@@ -68,7 +68,7 @@ type Tests interface {
 	Test(ctx context.Context, tenant, id, name string) (trial.Result, error)
 }
 
-// Skips sets events aside that a stream waits for; package skip implements it. An event
+// Skips acknowledges events by hand that a stream waits for; package skip implements it. An event
 // that it does not wait for is problem.NotBlocked.
 type Skips interface {
 	Skip(ctx context.Context, tenant, id, eventID string) error

@@ -30,6 +30,7 @@ import (
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/skip"
 	"github.com/sluicehq/sluice/internal/store"
 	"github.com/sluicehq/sluice/internal/store/memory"
 	"github.com/sluicehq/sluice/internal/trial"
@@ -78,15 +79,19 @@ func setup() *world {
 		Quiesce:  func(context.Context, string, string, uint64) bool { return true },
 	}
 	w.tests = &tried{w: w, result: trial.Result{Outcome: sink.Delivered, Status: 200}}
+	rejects := rejected.New(rejected.Options{Store: w.store, Integrations: life, Settings: s, Now: now})
 	w.deps = httpapi.Deps{
 		Integrations: life,
 		Health:       &health.Service{Partitions: w.store, Log: w.log, Cursor: w.store.Cursor, Settings: s, Now: now},
-		Rejected:     retries{w, rejected.New(rejected.Options{Store: w.store, Integrations: life, Settings: s, Now: now})},
+		Rejected:     retries{w, rejects},
 		Events:       &pull.Service{Integrations: life, Log: w.log, Settings: s, Now: now, Waiters: &w.waiters},
 		Tests:        w.tests,
-		Publisher:    publish.New(w.log, s),
-		Verifier:     tokens{},
-		Ready:        func(context.Context) error { return nil },
+		Skips: &skip.Service{
+			Store: w.store, Log: w.log, Integrations: life, Rejected: rejects, Cursors: w.store, Schedule: life.Schedule, Now: now,
+		},
+		Publisher: publish.New(w.log, s),
+		Verifier:  tokens{},
+		Ready:     func(context.Context) error { return nil },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 			_, _ = io.WriteString(w, "sluice_published_total 0\n")
@@ -133,6 +138,20 @@ func (w *world) reject(t *testing.T, tenant, id, eventID string) event.Event {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// fail has an integration's stream wait for events that were published before: its cursor
+// says that each was tried so many times.
+func (w *world) fail(t *testing.T, id string, attempts ...int) {
+	t.Helper()
+	c, err := w.store.Cursor(t.Context(), handoff.Key{Tenant: "acme", Integration: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Ahead = attempts
+	if err := w.store.Commit(t.Context(), store.PutCursor{Cursor: c}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // tokens takes "tenant:scope,scope" for a token.

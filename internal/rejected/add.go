@@ -99,9 +99,9 @@ func (s *Service) commit(ctx context.Context, h store.History, batch []*rejectio
 	return s.Store.Commit(ctx, writes...)
 }
 
-// SetAside returns the writes that put a skipped event into the list, and that evict the
+// AddSkipped returns the writes that put a skipped event into the list, and that evict the
 // oldest event if the list is full; none if the event is in it already.
-func (s *Service) SetAside(ctx context.Context, h store.History, ev *event.Event, attempts int) ([]store.Write, error) {
+func (s *Service) AddSkipped(ctx context.Context, h store.History, ev *event.Event, attempts int) ([]store.Write, error) {
 	now := s.Now()
 	index, err := s.Store.RejectedIndex(ctx, h)
 	if err != nil || index.Contains(ev.ID) {

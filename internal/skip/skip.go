@@ -4,7 +4,7 @@
 //
 // A skip is one Commit: the cursor, under its version, with the rejected event and the
 // log entry. So of a skip, a delivery, a stop and another skip that know the same cursor
-// one succeeds, and the others read again. Whoever had the cursor loses it with that: it
+// one succeeds, and the others read again. A step that had the cursor loses it with that: it
 // may send once more what it had in flight, the skipped event too.
 package skip
 
@@ -32,7 +32,7 @@ type Integrations interface {
 // Rejected returns the writes that put a skipped event into the list of rejected events:
 // rejected.Service.
 type Rejected interface {
-	SetAside(ctx context.Context, h store.History, ev *event.Event, attempts int) ([]store.Write, error)
+	AddSkipped(ctx context.Context, h store.History, ev *event.Event, attempts int) ([]store.Write, error)
 }
 
 // Cursors returns a cursor with the failed attempts that its owner has not saved, or
@@ -55,7 +55,7 @@ type Service struct {
 	Now      func() time.Time
 }
 
-// Skip sets an event aside that the stream waits for, or that was tried and failed beside
+// Skip acknowledges an event that the stream waits for, or that was tried and failed beside
 // that one; also while the integration is stopped. Errors: problem.NotFound if there is
 // no such integration, problem.NotBlocked if the stream does not wait for the event,
 // problem.Conflict if the same records kept changing.
@@ -147,7 +147,7 @@ func (s *Service) find(ctx context.Context, c *handoff.Cursor, in *integration.I
 
 func (s *Service) commit(ctx context.Context, in *integration.Integration, c *handoff.Cursor, b *blocked) error {
 	h, now := store.HistoryOf(in), s.Now()
-	writes, err := s.Rejected.SetAside(ctx, h, b.event, b.attempts)
+	writes, err := s.Rejected.AddSkipped(ctx, h, b.event, b.attempts)
 	if err != nil {
 		return err
 	}

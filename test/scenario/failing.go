@@ -18,6 +18,7 @@ var failing = []scenario{
 	{"a receiver that hangs does not delay others", hanging},
 	{"a failing receiver gets all in the end", flaky},
 	{"a response without an end", endless},
+	{"an event that is never taken is skipped", skipping},
 }
 
 // failures has a receiver fail twice, in all the ways, and then take the event.

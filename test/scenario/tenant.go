@@ -317,19 +317,29 @@ func (c *tenant) wantActions(id string, want ...string) {
 	}
 }
 
+// rejectedEvent is an entry of the list of rejected events.
+type rejectedEvent struct {
+	ID        string `json:"id"`
+	CreatedAt string `json:"created_at"`
+	Name      string `json:"event_name"`
+	Reason    string `json:"reason"`
+	Status    int    `json:"status_code"`
+}
+
 // rejected are the ids in the list of rejected events, newest first.
 func (c *tenant) rejected(id string) []string {
 	c.t.Helper()
 	var list struct {
-		Rejected []map[string]string `json:"rejected_events"`
+		Rejected []rejectedEvent `json:"rejected_events"`
 	}
 	c.call("GET", path(id, "/rejected_events"), nil).ok(200, &list)
 	ids, last := []string{}, "9"
 	for _, e := range list.Rejected {
-		if len(e) != 2 || !timestamp.MatchString(e["created_at"]) || e["created_at"] > last {
+		whole := e.Name != "" && (e.Reason == "skipped" || e.Reason == "rejected" && e.Status == http.StatusBadRequest)
+		if !whole || !timestamp.MatchString(e.CreatedAt) || e.CreatedAt > last {
 			c.t.Errorf("a rejected event of %s is %v, after one of %s", id, e, last)
 		}
-		ids, last = append(ids, e["id"]), e["created_at"]
+		ids, last = append(ids, e.ID), e.CreatedAt
 	}
 	return ids
 }
