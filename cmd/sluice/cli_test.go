@@ -319,6 +319,7 @@ func TestCallsOfCommands(t *testing.T) {
 			object{"id": "e", "created_at": "T", "event_name": "a.b", "reason": "rejected", "status_code": 400},
 			object{"id": "f", "created_at": "U", "event_name": nil, "reason": "skipped", "status_code": nil},
 		}}, "EVENT  NAME  REASON    STATUS  SINCE\ne      a.b   rejected  400     T\nf            skipped           U\n"},
+		{"integrations start a --from latest", call{"POST", base + "/a/_start", `{"from":"latest"}`}, object{"id": "a", "status": "running"}, "a is running.\n"},
 		{"integrations skip a e", call{"POST", base + "/a/_skip", `{"event_id":"e"}`}, object{"skipped": "e"}, "Skipped e. Retry it with: sluice rejected retry a e\n"},
 		{"rejected list a", call{"GET", base + "/a/rejected_events", ""}, object{"rejected_events": []any{}}, "a has no rejected events.\n"},
 		{"rejected get a e", call{"GET", base + "/a/rejected_events/e", ""}, object{"id": "e"}, "{\n  \"id\": \"e\"\n}\n"},

@@ -127,6 +127,17 @@ func (c *Client) Start(ctx context.Context, id string) (Integration, error) {
 	return out, err
 }
 
+// StartFrom starts a stopped integration at another place in the log: "latest", or a
+// timestamp from which events are delivered.
+func (c *Client) StartFrom(ctx context.Context, id, from string) (Integration, error) {
+	body := struct {
+		From string `json:"from"`
+	}{from}
+	var out Integration
+	err := c.send(ctx, http.MethodPost, integrationPath(id)+"/_start", "application/json", body, &out)
+	return out, err
+}
+
 // Stop stops an integration. It has no effect if the integration is stopped. Until
 // the status is "stopped", events may still be delivered.
 func (c *Client) Stop(ctx context.Context, id string) (Integration, error) {

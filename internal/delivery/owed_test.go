@@ -24,7 +24,7 @@ func (w *world) owed(l *life) []event.Event {
 		inLog, _ := w.log.Read(context.Background(), part, 0, 1<<30)
 		segs := slices.Concat(w.trimmed[part], inLog)
 		for i, seg := range segs {
-			if i < l.gone[lane] || l.in.StartsAt.IsZero() && seg.Number <= l.ends[lane] {
+			if i < l.gone[lane] || (l.in.StartsAt.IsZero() || l.moved) && seg.Number <= l.ends[lane] {
 				continue
 			}
 			for j := range seg.Events {
@@ -165,7 +165,7 @@ func (w *world) missing(l *life) string {
 	for _, e := range w.owed(l) {
 		r := w.receipt(l.in, e.ID)
 		switch {
-		case r.acked > 0 || r.through():
+		case r.again() || r.through():
 		case !l.skipped[e.ID]:
 			return fmt.Sprintf("lost: %s has %s of %v neither acknowledged nor kept as rejected; it arrived %d times: %s",
 				lifeName(l.in), e.ID, event.FormatTime(e.PublishedAt), r.emitted, w.where(l))

@@ -35,7 +35,7 @@ func (r *rig) skip(id, eventID string) {
 	}
 }
 
-// asks notes that an event is to be skipped.
+// asks notes that the test asks to skip an event.
 func (r *rig) asks(id, eventID string) {
 	r.w.mu.Lock()
 	defer r.w.mu.Unlock()

@@ -37,7 +37,7 @@ func (w *world) failed(tenant, id string) []string {
 	tried := map[bool]bool{}
 	for _, e := range w.owed(l) {
 		r := w.receipt(l.in, e.ID)
-		if r.acked > 0 || r.through() || tried[r.retries > 0] {
+		if r.again() || r.through() || tried[r.retries > 0] {
 			continue
 		}
 		tried[r.retries > 0] = true

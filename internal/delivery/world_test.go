@@ -81,6 +81,7 @@ type life struct {
 	gone     []int           // segments that were trimmed by then
 	updates  []update        // of its filter
 	skipped  map[string]bool // events it may lack, if its log says so
+	moved    bool            // a start has moved its position
 	began    time.Time       // when it was last started
 	answered []time.Time     // of the latest success in each lane since then
 }
@@ -104,6 +105,7 @@ type receipt struct {
 	emitted  int  // times it arrived
 	kept     bool // it was rejected, and the log of the integration says so
 	skipped  bool // it was skipped, and the log of the integration says so
+	before   int  // of acked, those before the position was moved back to it
 	acked    int  // times the engine got the verdict delivered
 	retries  int  // times the engine got the verdict retry
 	repeated int  // arrivals after the verdict delivered
@@ -271,6 +273,9 @@ func (w *world) lived(in *integration.Integration, writes []store.Write) {
 // stopped for longer than the retention.
 func (w *world) started(l *life, old *integration.Integration, writes []store.Write) {
 	l.began, l.answered = time.Now(), make([]time.Time, w.Lanes)
+	if wasMoved(writes) {
+		w.moves(l, writes)
+	}
 	skips := slices.ContainsFunc(writes, func(x store.Write) bool {
 		e, ok := x.(store.AddEntry)
 		return ok && e.Entry.Action == integration.ActionEventsSkipped
@@ -288,7 +293,7 @@ func (w *world) started(l *life, old *integration.Integration, writes []store.Wr
 // says so.
 func (w *world) maySkip(l *life, events []event.Event) {
 	for i := range events {
-		if r := w.receipt(l.in, events[i].ID); r.acked == 0 && !r.through() {
+		if r := w.receipt(l.in, events[i].ID); !r.again() && !r.through() {
 			l.skipped[events[i].ID] = true
 		}
 	}
@@ -412,7 +417,7 @@ func (w *world) emit(in *integration.Integration, a arrival) {
 		w.fail("quiet: %s got %s although it was stopped", name, a.id)
 	}
 	r := w.receipt(in, a.id)
-	if r.acked > 0 {
+	if r.again() {
 		r.repeated++
 	}
 	r.emitted++

@@ -30,7 +30,7 @@ type Integrations interface {
 	// after a concurrent modification.
 	Update(ctx context.Context, tenant, id string, change func(current *integration.Integration) (integration.Spec, error)) (*integration.Integration, error)
 	Delete(ctx context.Context, tenant, id string) error
-	Start(ctx context.Context, tenant, id string) (*integration.Integration, error)
+	StartFrom(ctx context.Context, tenant, id string, from integration.Place) (*integration.Integration, error)
 	Stop(ctx context.Context, tenant, id string) (*integration.Integration, error)
 	// Reveal returns the secrets in clear, except those that do not open. It is
 	// called only if Settings.RevealSecrets is on.

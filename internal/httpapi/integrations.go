@@ -115,11 +115,6 @@ func (a *api) remove(x *exchange, r *http.Request) error {
 	return a.done(x, a.Integrations.Delete(r.Context(), x.tenant, r.PathValue("integration_id")))
 }
 
-func (a *api) start(x *exchange, r *http.Request) error {
-	in, err := a.Integrations.Start(r.Context(), x.tenant, r.PathValue("integration_id"))
-	return a.respondWith(x, r, in, err)
-}
-
 func (a *api) stop(x *exchange, r *http.Request) error {
 	in, err := a.Integrations.Stop(r.Context(), x.tenant, r.PathValue("integration_id"))
 	return a.respondWith(x, r, in, err)

@@ -53,6 +53,10 @@ type Integration struct {
 	S3       *S3          `json:"s3,omitzero"`
 	Filter   event.Filter `json:"filter,omitzero"` // names and entities only; EventFilter adds the times
 
+	// MovedTo is the time to which a start has moved the offset: no event published before it
+	// is delivered. Zero if none has.
+	MovedTo time.Time `json:"moved_to,omitzero"`
+
 	Running bool      `json:"running"`
 	QuietAt time.Time `json:"quiet_at,omitzero"` // after a stop: nothing is sent for it from then on
 
@@ -147,6 +151,9 @@ func (i *Integration) FinishLane(now time.Time) (complete bool) {
 func (i *Integration) EventFilter() event.Filter {
 	f := i.Filter
 	f.From, f.Until = i.StartsAt, i.EndsAt
+	if !i.MovedTo.IsZero() {
+		f.From = i.MovedTo
+	}
 	return f
 }
 
@@ -156,6 +163,12 @@ func (i *Integration) BornAt() time.Time {
 		return i.StartsAt
 	}
 	return i.CreatedAt
+}
+
+// Place is where a start begins in the log: where the integration stands, if zero.
+type Place struct {
+	Latest bool      // at the end of the log
+	At     time.Time // with the events published then or later
 }
 
 // Action is the kind of a log entry.
@@ -175,6 +188,7 @@ const (
 	ActionRecovered       Action = "delivery_recovered"
 	ActionUnreachable     Action = "target_unreachable"
 	ActionEventSkipped    Action = "event_skipped"
+	ActionPositionMoved   Action = "position_moved"
 )
 
 // LogEntry is one line of an integration's log. Reason is a sentence for people

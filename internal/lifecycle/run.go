@@ -16,10 +16,17 @@ import (
 // permanent one that was stopped for longer than the retention continues at the
 // end of the log. A running one is returned unchanged. Errors: ReplayFinished.
 func (s *Service) Start(ctx context.Context, tenant, id string) (*integration.Integration, error) {
+	return s.StartFrom(ctx, tenant, id, integration.Place{})
+}
+
+// StartFrom is Start from another place in the log, back or forth, within the retention. It
+// is for permanent integrations that are stopped. Errors besides those of Start:
+// InvalidRequest for a place where none can start, NotStopped.
+func (s *Service) StartFrom(ctx context.Context, tenant, id string, from integration.Place) (*integration.Integration, error) {
 	var in *integration.Integration
 	var keys []handoff.Key
 	err := transact(id, func() (err error) {
-		in, keys, err = s.start(ctx, tenant, id)
+		in, keys, err = s.start(ctx, tenant, id, from)
 		return err
 	})
 	s.schedule(err, keys)
@@ -32,10 +39,19 @@ func (s *Service) Start(ctx context.Context, tenant, id string) (*integration.In
 	return in, nil
 }
 
-func (s *Service) start(ctx context.Context, tenant, id string) (*integration.Integration, []handoff.Key, error) {
+func (s *Service) start(ctx context.Context, tenant, id string, from integration.Place) (*integration.Integration, []handoff.Key, error) {
 	t, in, err := s.read(ctx, tenant, id)
-	if err != nil || in.Running {
-		return in, nil, err
+	if err != nil {
+		return nil, nil, err
+	}
+	now, moves := s.now(), from != (integration.Place{})
+	if moves {
+		if err := s.checkMove(in, from, now); err != nil {
+			return nil, nil, err
+		}
+	}
+	if in.Running {
+		return in, nil, nil
 	}
 	if !in.CompletedAt.IsZero() {
 		return nil, nil, problem.New(problem.ReplayFinished, "Integration %q has finished its replay and cannot be started again; register another one for the times you need.", id)
@@ -44,14 +60,19 @@ func (s *Service) start(ctx context.Context, tenant, id string) (*integration.In
 	if err != nil {
 		return nil, nil, err
 	}
+	var notes []store.Write
+	if moves {
+		if notes, err = s.move(ctx, in, lanes, from, now); err != nil {
+			return nil, nil, err
+		}
+	}
 	s.bind(ctx, in)
-	now := s.now()
 	t.Generation++
 	in.Generation = t.Generation
 	in.Running, in.QuietAt = true, time.Time{}
-	since := in.BornAt()
-	skip := in.Type == integration.Permanent && now.Sub(in.StoppedAt) > s.Settings.Retention
-	if skip {
+	since := receivesFrom(in)
+	skip := !moves && in.Type == integration.Permanent && now.Sub(in.StoppedAt) > s.Settings.Retention
+	if skip || from.Latest {
 		since = time.Time{}
 	}
 	writes, err := s.grow(ctx, in, since, now)
@@ -68,7 +89,7 @@ func (s *Service) start(ctx context.Context, tenant, id string) (*integration.In
 		writes = append(writes, store.PutCursor{Cursor: l.cursor})
 	}
 	keys := scheduled(writes)
-	writes = append(writes,
+	writes = append(append(writes, notes...),
 		store.PutTenant{Tenant: t},
 		store.PutIntegration{Integration: in},
 		entry(in, integration.ActionStarted, "Started via API.", now))

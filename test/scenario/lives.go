@@ -18,6 +18,7 @@ var lives = []scenario{
 	{"updates that are refused", updateRefused},
 	{"registrations that are refused", registerRefused},
 	{"ten integrations, also of eleven at once", limit},
+	{"a start from another place in the log", startFrom},
 	{"a namesake of a deleted integration starts afresh", reborn},
 }
 
