@@ -47,3 +47,34 @@ func (c *Client) DeleteRejected(ctx context.Context, id, eventID string) error {
 func rejectedPath(id, eventID string) string {
 	return integrationPath(id) + "/rejected_events/" + url.PathEscape(eventID)
 }
+
+// Bulk is what became of several rejected events.
+type Bulk struct {
+	Delivered []string      `json:"delivered"`
+	Deleted   []string      `json:"deleted,omitempty"`
+	Failed    []BulkFailure `json:"failed"`
+	Remaining int           `json:"remaining"` // not reached in the time of a call
+}
+
+// BulkFailure is a rejected event that stays in the list, or is not in it.
+type BulkFailure struct {
+	ID    string `json:"id"`
+	Cause string `json:"cause"`
+}
+
+// RetryRejectedEvents sends up to 100 rejected events again, and waits for the receiver.
+// What it does not reach in 20 s is only counted.
+func (c *Client) RetryRejectedEvents(ctx context.Context, id string, eventIDs []string) (Bulk, error) {
+	return c.bulk(ctx, id, "/_retry", map[string]any{"event_ids": eventIDs})
+}
+
+// DeleteRejectedEvents deletes all rejected events of an integration.
+func (c *Client) DeleteRejectedEvents(ctx context.Context, id string) (Bulk, error) {
+	return c.bulk(ctx, id, "/_delete", map[string]any{"all": true})
+}
+
+func (c *Client) bulk(ctx context.Context, id, verb string, body any) (Bulk, error) {
+	var out Bulk
+	err := c.send(ctx, http.MethodPost, integrationPath(id)+"/rejected_events"+verb, "application/json", body, &out)
+	return out, err
+}

@@ -111,7 +111,7 @@ func drawScenario(t *rapid.T) scenario {
 	if sc.Kind == "calm" {
 		sc.Calm, sc.AppendFails = true, rapid.SampledFrom([]int{0, 300}).Draw(t, "appendFails")
 	} else {
-		acts = append(acts, "stop", "stop", "start", "bounce", "renew", "patch", "skip", "skip", "skip", "from", "from")
+		acts = append(acts, "stop", "stop", "start", "bounce", "renew", "patch", "skip", "skip", "skip", "from", "from", "retryAll")
 	}
 	if sc.Kind != "calm" && sc.Kind != "stops" {
 		sc.Luck = rapid.SampledFrom([]int{1, 3, 10, 30}).Draw(t, "luck")
@@ -393,6 +393,8 @@ func (w *world) act(a act) {
 		w.register(i)
 	case "patch":
 		w.patch(w.Plans[i], filters[a.Which%len(filters)])
+	case "retryAll":
+		w.retryAll(name, id)
 	case "from":
 		w.startFrom(name, id, a.Which)
 	case "skip":

@@ -105,6 +105,7 @@ type receipt struct {
 	emitted  int  // times it arrived
 	kept     bool // it was rejected, and the log of the integration says so
 	skipped  bool // it was skipped, and the log of the integration says so
+	byHand   int  // deliveries by a retry by hand
 	before   int  // of acked, those before the position was moved back to it
 	acked    int  // times the engine got the verdict delivered
 	retries  int  // times the engine got the verdict retry

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/pull"
+	"github.com/sluicehq/sluice/internal/rejected"
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/trial"
 )
@@ -53,6 +54,9 @@ type Rejected interface {
 	Get(ctx context.Context, tenant, id, eventID string) (*integration.Rejected, error)
 	Delete(ctx context.Context, tenant, id, eventID string) error
 	Retry(ctx context.Context, tenant, id, eventID string) error
+	// RetryAll and DeleteAll take up to rejected.MaxBulk ids, or none for all events.
+	RetryAll(ctx context.Context, tenant, id string, eventIDs []string) (rejected.Bulk, error)
+	DeleteAll(ctx context.Context, tenant, id string, eventIDs []string) (rejected.Bulk, error)
 }
 
 // Events reads an integration's events from the log; package pull implements it. Its

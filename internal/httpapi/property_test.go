@@ -55,7 +55,8 @@ func drawCall(t *rapid.T) call {
 	path := rapid.SampledFrom([]string{
 		base, base + "/", base + "/" + id, base + "/" + id, base + "/" + id + "/_start", base + "/" + id + "/_stop",
 		base + "/" + id + "/_skip", base + "/" + id + "/logs", base + "/" + id + "/rejected_events", base + "/" + id + "/rejected_events/" + event,
-		base + "/" + id + "/rejected_events/" + event + "/_retry", events, events, "/healthz", "/nowhere",
+		base + "/" + id + "/rejected_events/" + event + "/_retry",
+		base + "/" + id + "/rejected_events/_retry", base + "/" + id + "/rejected_events/_delete", events, events, "/healthz", "/nowhere",
 	}).Draw(t, "path")
 	c := call{path: path}
 	usual := map[string]string{base: "POST", base + "/" + id: "PATCH", events: "POST"}[path]

@@ -41,6 +41,8 @@ func (a *api) routes() []route {
 		{"GET", one + "/logs", read, a.entries},
 		{"GET", one + "/events", read, a.pull},
 		{"GET", one + "/rejected_events", read, a.rejectedEvents},
+		{"POST", one + "/rejected_events/_retry", write, a.retryAll},
+		{"POST", one + "/rejected_events/_delete", write, a.deleteAll},
 		{"GET", oneRejected, read, a.rejectedEvent},
 		{"DELETE", oneRejected, write, a.deleteRejected},
 		{"POST", oneRejected + "/_retry", write, a.retryRejected},

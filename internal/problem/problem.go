@@ -46,8 +46,8 @@ func Codes() []Code {
 	return []Code{
 		InvalidRequest, InvalidJSON, UnknownField, UnknownParameter, InvalidTarget, LimitReached,
 		AlreadyExists, NotFound, NotStopped, ReplayFinished,
-		InvalidPosition, PositionExpired, Conflict, RetryInProgress, NotBlocked,
-		ReceiverFailed, Unauthorized, Forbidden, MethodNotAllowed,
+		InvalidPosition, PositionExpired, Conflict, RetryInProgress,
+		ReceiverFailed, NotBlocked, Unauthorized, Forbidden, MethodNotAllowed,
 		PayloadTooLarge, UnsupportedMediaType, TooManyRequests, Unavailable, Internal,
 	}
 }

@@ -1,6 +1,7 @@
 package rejected
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -21,44 +22,50 @@ const clockSlack = time.Second
 // problem.ReceiverFailed if the receiver fails again, problem.Unavailable if no call
 // can be made.
 func (s *Service) Retry(ctx context.Context, tenant, id, eventID string) error {
+	_, err := s.retry(ctx, tenant, id, eventID)
+	return err
+}
+
+// retry also returns what the receiver failed with.
+func (s *Service) retry(ctx context.Context, tenant, id, eventID string) (cause string, err error) {
 	in, err := s.Integrations.Get(ctx, tenant, id)
 	if err != nil {
-		return err
+		return "", err
 	}
 	r, err := s.get(ctx, in, eventID)
 	if err != nil {
-		return err
+		return "", err
 	}
 	inProgress := problem.New(problem.RetryInProgress, "A retry of event %s is in progress. Wait until it ends, then try again.", eventID)
 	if s.Now().Before(r.RetryUntil) {
-		return inProgress
+		return "", inProgress
 	}
 	target, err := s.Targets.Target(ctx, in)
 	if err != nil {
-		return err
+		return "", err
 	}
 	give, err := s.reserve(ctx, target)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer give()
 	h := store.HistoryOf(in)
 	r.RetryUntil = s.Now().Add(s.Settings.LongestCall() + clockSlack)
 	err = s.Store.Commit(ctx, store.PutRejected{History: h, Rejected: r})
 	if errors.Is(err, store.ErrConflict) {
-		return inProgress
+		return "", inProgress
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	v := s.send(ctx, target, r)
 	// Save the outcome even if the caller is gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Settings.WebhookTimeout)
 	defer cancel()
 	if v.Outcome == sink.Delivered {
-		return s.delivered(ctx, h, r)
+		return "", s.delivered(ctx, h, r)
 	}
-	return s.failed(ctx, h, r, v)
+	return cmp.Or(v.Cause, v.Reason), s.failed(ctx, h, r, v)
 }
 
 // reserve takes a place for the call. It waits for as long as the call may take.

@@ -13,6 +13,7 @@ var histories = []scenario{
 	{"rejected events, and no more than are kept", rejections},
 	{"rejected events are read, deleted and retried", rejectedOneByOne},
 	{"two retries of one event at once", retriesAtOnce},
+	{"rejected events are retried and deleted in bulk", rejectedInBulk},
 }
 
 func rejections(t *testing.T, env *Env) {

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/internal/client"
+)
+
+// oneOrAll are the Args of a command that takes the id of an event, or --all.
+func oneOrAll(all *bool) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if *all {
+			return exactArgs("ID")(cmd, args)
+		}
+		return exactArgs("ID", "EVENT")(cmd, args)
+	}
+}
+
+// bulkSize is how many events a call takes.
+const bulkSize = 100
+
+// retryAll retries the rejected events of an integration, each once, oldest first.
+func (a *api) retryAll(cmd *cobra.Command, c *client.Client, id string) error {
+	listed, err := c.RejectedEvents(cmd.Context(), id)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, e := range slices.Backward(listed) {
+		ids = append(ids, e.ID)
+	}
+	sum := client.Bulk{Delivered: []string{}, Failed: []client.BulkFailure{}}
+	for len(ids) > 0 {
+		n := min(len(ids), bulkSize)
+		got, err := c.RetryRejectedEvents(cmd.Context(), id, ids[:n])
+		if err != nil {
+			return err
+		}
+		reached := n - got.Remaining
+		if reached <= 0 {
+			return errors.New("the service has retried nothing; try again later")
+		}
+		ids = slices.Concat(ids[reached:n], ids[n:])
+		sum.Delivered, sum.Failed = append(sum.Delivered, got.Delivered...), append(sum.Failed, got.Failed...)
+	}
+	return a.toldRetries(id, sum)
+}
+
+// toldRetries prints what became of retries. It returns an error if some failed.
+func (a *api) toldRetries(id string, sum client.Bulk) error {
+	if a.asJSON {
+		if err := printJSON(a.env.out, sum); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range sum.Failed {
+			if err := a.say("%s failed: %s", f.ID, f.Cause); err != nil {
+				return err
+			}
+		}
+		if err := a.say("The receiver of %s accepted %d of %d rejected events.", id, len(sum.Delivered), len(sum.Delivered)+len(sum.Failed)); err != nil {
+			return err
+		}
+	}
+	if n := len(sum.Failed); n > 0 {
+		return fmt.Errorf("%d rejected events of %s were not delivered; they stay in the list unless they were evicted", n, id)
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package rejected
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// MaxBulk is how many events RetryAll and DeleteAll take by their ids.
+const MaxBulk = 100
+
+// bulkTime is how long RetryAll works: a gateway waits for 30 s.
+const bulkTime = 20 * time.Second
+
+// bulkCalls is how many events RetryAll sends at a time. Each of them changes the list, so
+// more would only wait for each other.
+const bulkCalls = 4
+
+// Bulk is what became of the events of a RetryAll or a DeleteAll.
+type Bulk struct {
+	Done   []string // delivered, or deleted; in the order in which they were asked for
+	Failed []BulkFailure
+	// Remaining is how many events were not reached in the time.
+	Remaining int
+}
+
+// BulkFailure is an event that stays as it is. Cause says what the receiver returned, or is
+// a problem.Code, as problem.NotFound for an event that is not in the list.
+type BulkFailure struct {
+	EventID, Cause string
+}
+
+// RetryAll is Retry of the given events, or of all in the list, oldest first, if there are
+// none. It starts no call that may take it beyond 20 s, but makes some. What the caller
+// does not wait for is not sent. Errors: problem.NotFound if there is no such integration,
+// and those of the store.
+func (s *Service) RetryAll(ctx context.Context, tenant, id string, eventIDs []string) (Bulk, error) {
+	wanted, err := s.wanted(ctx, tenant, id, eventIDs)
+	if err != nil {
+		return Bulk{}, err
+	}
+	last := s.Now().Add(bulkTime - s.Settings.LongestCall())
+	causes, reached := make([]string, len(wanted)), len(wanted)
+	var calls errgroup.Group
+	calls.SetLimit(bulkCalls)
+	for i, eventID := range wanted {
+		if i >= bulkCalls && !s.Now().Before(last) || ctx.Err() != nil {
+			reached = i
+			break
+		}
+		calls.Go(func() error {
+			causes[i] = causeOf(s.retry(ctx, tenant, id, eventID))
+			return nil
+		})
+	}
+	_ = calls.Wait()
+	return bulkOf(wanted[:reached], causes, len(wanted)-reached), nil
+}
+
+// wanted returns the ids that are given, each once, or all in the list.
+func (s *Service) wanted(ctx context.Context, tenant, id string, eventIDs []string) ([]string, error) {
+	in, err := s.Integrations.Get(ctx, tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	var wanted []string
+	for _, eventID := range eventIDs {
+		if !slices.Contains(wanted, eventID) {
+			wanted = append(wanted, eventID)
+		}
+	}
+	if len(wanted) > 0 {
+		return wanted, nil
+	}
+	index, err := s.Store.RejectedIndex(ctx, store.HistoryOf(in))
+	if err != nil {
+		return nil, err
+	}
+	for _, ref := range index.Events {
+		wanted = append(wanted, ref.EventID)
+	}
+	return wanted, nil
+}
+
+// causeOf returns the cause of a failed retry, "" if it was delivered.
+func causeOf(receiver string, err error) string {
+	if err == nil {
+		return ""
+	}
+	return cmp.Or(receiver, string(problem.CodeOf(err)))
+}
+
+func bulkOf(ids, causes []string, remaining int) Bulk {
+	b := Bulk{Remaining: remaining}
+	for i, id := range ids {
+		if causes[i] == "" {
+			b.Done = append(b.Done, id)
+		} else {
+			b.Failed = append(b.Failed, BulkFailure{id, causes[i]})
+		}
+	}
+	return b
+}
+
+// deletesAtOnce is how many events leave the list in one commit.
+const deletesAtOnce = 50
+
+// DeleteAll is Delete of the given events, or of all in the list if there are none. It does
+// not cancel retries that are in flight. Errors are those of RetryAll, and
+// problem.Conflict; some events may be deleted then.
+func (s *Service) DeleteAll(ctx context.Context, tenant, id string, eventIDs []string) (Bulk, error) {
+	wanted, err := s.wanted(ctx, tenant, id, eventIDs)
+	if err != nil {
+		return Bulk{}, err
+	}
+	causes := make([]string, len(wanted))
+	for first := 0; first < len(wanted); first += deletesAtOnce {
+		end := min(first+deletesAtOnce, len(wanted))
+		err := store.Transact(func() error { return s.deleteSome(ctx, tenant, id, wanted[first:end], causes[first:end]) })
+		if err != nil {
+			return Bulk{}, store.Contended(err, id)
+		}
+	}
+	return bulkOf(wanted, causes, 0), nil
+}
+
+// deleteSome deletes events in one commit, and sets the cause of those that are not there.
+func (s *Service) deleteSome(ctx context.Context, tenant, id string, eventIDs, causes []string) error {
+	in, err := s.Integrations.Get(ctx, tenant, id)
+	if err != nil {
+		return err
+	}
+	h := store.HistoryOf(in)
+	index, err := s.Store.RejectedIndex(ctx, h)
+	if err != nil {
+		return err
+	}
+	var writes []store.Write
+	for i, eventID := range eventIDs {
+		if causes[i] = string(problem.NotFound); index.Contains(eventID) {
+			causes[i] = ""
+			index.Remove(eventID)
+			writes = append(writes, store.DeleteRejected{History: h, EventID: eventID})
+		}
+	}
+	if len(writes) == 0 {
+		return nil
+	}
+	return store.CommitDetached(ctx, s.Store, append(writes, store.PutRejectedIndex{History: h, Index: index})...)
+}
