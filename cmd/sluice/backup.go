@@ -67,6 +67,6 @@ func (e *env) tellBackup(dir, data string, r backup.Result) error {
 		keys = "It contains " + joined(r.Keys) + ": protect it like the node itself."
 	}
 	_, err := fmt.Fprintf(e.out, "Backed up the database of %s to %s: %s, checked.\n%s\nTo restore it: sluice restore %s --data DATA\n",
-		usertext.Escape(data), usertext.Escape(dir), mebibytes(r.Bytes), keys, shellWord(dir))
+		usertext.Escape(data), usertext.Escape(dir), mebibytes(r.Bytes), keys, usertext.ShellWord(dir))
 	return err
 }

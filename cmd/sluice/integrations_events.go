@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluicehq/sluice/internal/client"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 const (
@@ -68,7 +69,7 @@ func (f *pullFlags) run(cmd *cobra.Command, id string) error {
 		err = nil
 	}
 	if f.position != began {
-		_, _ = fmt.Fprintf(f.api.env.err, "To go on from here: sluice integrations events %s --position %s\n", shellWord(id), f.position)
+		_, _ = fmt.Fprintf(f.api.env.err, "To go on from here: sluice integrations events %s --position %s\n", usertext.ShellWord(id), f.position)
 	}
 	return err
 }

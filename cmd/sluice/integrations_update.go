@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/client"
 	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 func integrationsUpdateCommand(a *api) *cobra.Command {
@@ -36,7 +37,7 @@ host or port needs its --api-key or --s3-secret-access-key again.
 			}
 			in, err := c.Update(cmd.Context(), args[0], patch)
 			if e, ok := errors.AsType[*client.Error](err); ok && e.Code == string(problem.NotStopped) {
-				return fmt.Errorf("%w; run: sluice integrations stop %s --wait", err, shellWord(args[0]))
+				return fmt.Errorf("%w; run: sluice integrations stop %s --wait", err, usertext.ShellWord(args[0]))
 			}
 			if err != nil {
 				return err

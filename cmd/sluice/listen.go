@@ -86,7 +86,7 @@ func (f *listenFlags) secretForCreate() string {
 	case f.secret == "":
 		return ""
 	case strings.HasPrefix(f.secret, "env:"), strings.HasPrefix(f.secret, "@"):
-		return " --signing-secret " + shellWord(f.secret)
+		return " --signing-secret " + usertext.ShellWord(f.secret)
 	}
 	return " --signing-secret whsec_…"
 }

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluicehq/sluice/internal/client"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 type publishFlags struct {
@@ -140,7 +140,7 @@ func (f *publishFlags) explain(err error, published int) {
 	case f.file == "-":
 		_, _ = fmt.Fprintf(w, "resume with the same input to: sluice publish --from-line %d\n", stop.Place.Number)
 	default:
-		_, _ = fmt.Fprintf(w, "resume with: sluice publish --file %s --from-line %d\n", shellWord(f.file), stop.Place.Number)
+		_, _ = fmt.Fprintf(w, "resume with: sluice publish --file %s --from-line %d\n", usertext.ShellWord(f.file), stop.Place.Number)
 	}
 }
 
@@ -157,15 +157,4 @@ func (f *publishFlags) inputName() string {
 		return "the input"
 	}
 	return f.file
-}
-
-// shellWord quotes s for a POSIX shell if necessary.
-func shellWord(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@", r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

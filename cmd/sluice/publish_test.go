@@ -318,18 +318,3 @@ func TestPublishInterruptedWhileItWaits(t *testing.T) {
 		t.Errorf("%d calls after the interrupt", len(*calls))
 	}
 }
-
-func TestShellWord(t *testing.T) {
-	for in, want := range map[string]string{
-		"a-b_c./d9": "a-b_c./d9",
-		"env:A":     "env:A",
-		"a b":       "'a b'",
-		"it's":      `'it'\''s'`,
-		"":          "''",
-		"$(x)":      "'$(x)'",
-	} {
-		if got := shellWord(in); got != want {
-			t.Errorf("shellWord(%q) = %s, want %s", in, got, want)
-		}
-	}
-}

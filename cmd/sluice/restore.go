@@ -52,7 +52,7 @@ func (e *env) tellRestore(dir, data string, r backup.Result) error {
 			"if tokens come from sluice token. A node with stored secrets does not start without its secrets.key.\n", usertext.Escape(data))
 	}
 	if err == nil {
-		_, err = fmt.Fprintf(e.out, "Start it with: sluice serve --data %s\n", shellWord(data))
+		_, err = fmt.Fprintf(e.out, "Start it with: sluice serve --data %s\n", usertext.ShellWord(data))
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/node"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // serveFlags holds the command line of serve.
@@ -103,7 +104,7 @@ Sluice is running at http://%[1]s, with its data in %[2]s. In another terminal:
 }
 
 func (f *serveFlags) tokenCommand() string {
-	return fmt.Sprintf("%s token --data %s --tenant acme", self(), f.config.Data)
+	return fmt.Sprintf("%s token --data %s --tenant acme", usertext.ShellWord(self()), usertext.ShellWord(f.config.Data))
 }
 
 // self returns this program as it was called.

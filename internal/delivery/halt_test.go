@@ -108,7 +108,7 @@ func readsTaken(r *rig) (give func()) {
 func TestACompleteReplayIsStoppedAtOnce(t *testing.T) {
 	for name, spec := range map[string]func(id string) integration.Spec{"webhook": hookSpec, "bucket": bucketSpec} {
 		for _, sole := range []bool{true, false} {
-			t.Run(name, func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, sole owner %v", name, sole), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					r := newRig(t, true, func(s *settings.Settings) { s.Lanes = 2 })
 					if !sole {

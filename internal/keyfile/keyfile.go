@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // MaxBytes is the largest file that Read accepts: a key is a few hundred bytes.
@@ -127,7 +129,7 @@ func check(info fs.FileInfo, err error) error {
 // named adds to an error the path and what to do.
 func named(path string, err error) error {
 	if perm, ok := errors.AsType[*permissionError](err); ok {
-		return fmt.Errorf("%s holds a key, but %w; run: chmod 600 %s", path, perm, path)
+		return fmt.Errorf("%s holds a key, but %w; run: chmod 600 %s", path, perm, usertext.ShellWord(path))
 	}
 	if errors.Is(err, fs.ErrNotExist) { // the caller adds what to do
 		return fmt.Errorf("cannot read the key file %s: %w", path, err)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/sluicehq/sluice/internal/keyfile"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 func TestReadOrCreateMakesAPrivateFileOnce(t *testing.T) {
@@ -116,7 +117,7 @@ func TestPermissions(t *testing.T) {
 		mode fs.FileMode
 		ok   bool
 	}{{0o600, true}, {0o400, true}, {0o640, false}, {0o604, false}, {0o620, false}, {0o610, false}, {0o666, false}} {
-		path := filepath.Join(t.TempDir(), "a.key")
+		path := filepath.Join(t.TempDir(), "the key")
 		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +128,7 @@ func TestPermissions(t *testing.T) {
 		if c.ok && err != nil {
 			t.Errorf("mode %#o: %v", c.mode, err)
 		}
-		if !c.ok && (err == nil || !strings.Contains(err.Error(), "chmod 600 "+path)) {
+		if !c.ok && (err == nil || !strings.Contains(err.Error(), "chmod 600 "+usertext.ShellWord(path))) {
 			t.Errorf("mode %#o: %v; want a sentence with the chmod", c.mode, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/steadyclock"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // startClock starts the node's clock: published_at, delays, retention and everything
@@ -33,12 +34,12 @@ func (n *Node) checkClock() error {
 		return nil
 	case lead < -steadyclock.MaxStep:
 		return fmt.Errorf("the clock says %s, but the newest event in %s was published at %s, %s later. "+
-			"If the clock is wrong, set it. If it is right, events were published while it was far ahead: run 'sluice reset-clock --data %s' once, which loses no event. Then start again",
-			stamp(now), n.config.Data, stamp(newest), days(-lead), n.config.Data)
+			"If the clock is wrong, set it. If it is right, events were published while it was far ahead: run this once, which loses no event, and start again: sluice reset-clock --data %s",
+			stamp(now), n.config.Data, stamp(newest), days(-lead), usertext.ShellWord(n.config.Data))
 	case lead > expired && n.log.HasEvents():
 		return fmt.Errorf("the clock says %s, but the newest event in %s was published at %s, %s earlier: every event in it would be deleted at once, as older than the retention. "+
-			"If the clock is wrong, set it. If it is right, as the node was off for so long, run 'sluice reset-clock --data %s' once. Then start again",
-			stamp(now), n.config.Data, stamp(newest), days(lead), n.config.Data)
+			"If the clock is wrong, set it. If it is right, as the node was off for so long, run this once, and start again: sluice reset-clock --data %s",
+			stamp(now), n.config.Data, stamp(newest), days(lead), usertext.ShellWord(n.config.Data))
 	}
 	return nil
 }

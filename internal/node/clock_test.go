@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/sqlite"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 	"github.com/sluicehq/sluice/internal/steadyclock"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // shifted is the system's clock, set ahead by so much; onHeld as for steadyclock.New.
@@ -120,7 +122,7 @@ func TestAStartRefusesAClockThatCannotBeRight(t *testing.T) {
 		"so long off that everything is expired": {0, 40 * day, "40.0 days earlier"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := filepath.Join(t.TempDir(), "the data")
 			n, err := openAt(t, dir, c.first)
 			if err != nil {
 				t.Fatal(err)
@@ -136,7 +138,7 @@ func TestAStartRefusesAClockThatCannotBeRight(t *testing.T) {
 				closeNode(t, n)
 				return
 			}
-			if err == nil || !strings.Contains(err.Error(), c.refused) || !strings.Contains(err.Error(), "sluice reset-clock --data "+dir) {
+			if err == nil || !strings.Contains(err.Error(), c.refused) || !strings.Contains(err.Error(), "start again: sluice reset-clock --data "+usertext.ShellWord(dir)) {
 				t.Fatalf("the start: %v, want a refusal that says %q", err, c.refused)
 			}
 			resetStamps(t, dir, c.then)

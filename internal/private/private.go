@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // File returns an error unless the user that runs this program owns the file, or the
@@ -45,10 +47,10 @@ func check(what, path string, r rule) error {
 	}
 	owner, group, known := owners(info)
 	if known && !r.owned(owner) {
-		return fmt.Errorf("%s %s is owned by user %d, but this program runs as user %[4]d; run it as user %[3]d, or: chown %[4]d %[2]s", what, path, owner, os.Geteuid())
+		return fmt.Errorf("%s %s is owned by user %d, but this program runs as user %[4]d; run it as user %[3]d, or: chown %[4]d %[5]s", what, path, owner, os.Geteuid(), usertext.ShellWord(path))
 	}
 	if others := r.others(info.Mode(), known && owner == group); others != "" {
-		return fmt.Errorf("users other than its owner can %s %s %s (mode %04o); run: chmod %s %s", others, what, path, info.Mode().Perm(), r.needs, path)
+		return fmt.Errorf("users other than its owner can %s %s %s (mode %04o); run: chmod %s %s", others, what, path, info.Mode().Perm(), r.needs, usertext.ShellWord(path))
 	}
 	return nil
 }

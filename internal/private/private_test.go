@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // own sets owner, group and mode of a new file or directory.
@@ -30,6 +32,27 @@ func own(t *testing.T, dir bool, mode os.FileMode, uid, gid int) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// What the messages suggest can be copied into a shell, whatever the path.
+func TestSuggestedCommandsQuoteThePath(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "it's a file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	quoted := usertext.ShellWord(path)
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := File("the database", path); err == nil || !strings.HasSuffix(err.Error(), "run: chmod 600 "+quoted) {
+		t.Errorf("%v", err)
+	}
+	if err := os.Chown(path, os.Geteuid()+1, os.Getegid()); err != nil {
+		t.Skipf("only root can give files away: %v", err)
+	}
+	if err := File("the database", path); err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf("chown %d %s", os.Geteuid(), quoted)) {
+		t.Errorf("%v", err)
+	}
 }
 
 func TestModes(t *testing.T) {

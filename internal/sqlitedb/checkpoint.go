@@ -41,6 +41,8 @@ type checkpointer struct {
 	every     int // pages: checkpointPages
 	restartAt int // pages of the log at which it begins anew
 	pauseAt   int // pages of the log at which queries wait for that: pausePages
+	// pauseFor is how long they wait at most: pauseWait.
+	pauseFor time.Duration
 	// empty says that the log has begun anew and has nothing yet, though its file may be
 	// large: the next commit makes that smaller.
 	empty atomic.Bool
@@ -52,7 +54,7 @@ func startCheckpointer(conn *sql.Conn, writer *sync.Mutex, turns chan struct{}) 
 	c := &checkpointer{
 		conn: conn, writer: writer, turns: turns,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
-		every: checkpointPages, restartAt: checkpointPages, pauseAt: pausePages,
+		every: checkpointPages, restartAt: checkpointPages, pauseAt: pausePages, pauseFor: pauseWait,
 	}
 	go c.run()
 	return c
@@ -127,9 +129,9 @@ func (c *checkpointer) checkpoint() {
 }
 
 // pauseQueries waits until no query runs, while further ones wait. It gives up after
-// pauseWait: one that takes so long would hold up all others. resume ends the pause.
+// pauseFor: one that takes so long would hold up all others. resume ends the pause.
 func (c *checkpointer) pauseQueries() (resume func()) {
-	timer := time.NewTimer(pauseWait)
+	timer := time.NewTimer(c.pauseFor)
 	defer timer.Stop()
 	taken := 0
 	resume = func() {

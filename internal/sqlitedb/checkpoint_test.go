@@ -132,7 +132,7 @@ func TestAPauseOfQueriesEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	db.writer.working.Lock()
-	db.writer.checkpoints.pauseAt = 400
+	db.writer.checkpoints.pauseAt, db.writer.checkpoints.pauseFor = 400, 20*time.Millisecond
 	db.writer.working.Unlock()
 	fill(t, db, "a", 8)
 	var n int
