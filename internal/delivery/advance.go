@@ -180,6 +180,11 @@ func (s *step) unopened(ctx context.Context, err error) (Next, error) {
 	if problem.CodeOf(err) == problem.Unavailable {
 		return again, err
 	}
+	end, ok := s.engine.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, func() {}, func() {})
+	if !ok {
+		return again, nil // stopped meanwhile
+	}
+	defer end() // Lifecycle.StopFailing counts on its caller being one that has begun
 	return s.failed(ctx, unopened(err, s.engine.Now()))
 }
 
@@ -203,7 +208,7 @@ func (s *step) atBound(at handoff.Offset) bool {
 func (s *step) failed(ctx context.Context, f *worker.Failure) (Next, error) {
 	e := s.engine
 	entries := e.backOff(s.in, s.cursor, f)
-	stopped, err := e.stopIfFailing(ctx, s.in, s.cursor, f)
+	stopped, err := s.stopIfFailing(ctx, f)
 	if err != nil {
 		return again, err
 	}

@@ -28,7 +28,8 @@ import (
 // Lifecycle stops integrations: lifecycle.Service.
 type Lifecycle interface {
 	// StopFailing stops an integration that has failed for too long. It does
-	// nothing if the generation has changed.
+	// nothing if the generation has changed. The caller has begun in the Registry, and
+	// has ended its calls.
 	StopFailing(ctx context.Context, tenant, id string, generation uint64, reason string) error
 }
 

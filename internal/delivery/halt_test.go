@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/delivery"
+	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/sink"
 )
@@ -129,5 +131,60 @@ func TestACompleteReplayIsStoppedAtOnce(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// On a node an integration that has failed for too long is stopped at once, as nothing of it
+// is in flight; but not while a bucket may still store a file of it.
+func TestAnIntegrationThatStopsItselfIsStoppedAtOnce(t *testing.T) {
+	unsettled := sink.Verdict{Outcome: sink.Retry, Reason: "No response.", Unknown: true}
+	for name, c := range map[string]struct {
+		spec   func(id string) integration.Spec
+		lanes  int
+		write  sink.Verdict
+		locked bool // its secret does not open
+		slow   time.Duration
+		want   integration.Status
+	}{
+		"webhook":                      {hookSpec, 1, busy, false, 0, integration.Stopped},
+		"webhook whose secret is lost": {hookSpec, 1, busy, true, 0, integration.Stopped},
+		"webhook with two lanes":       {hookSpec, 2, busy, false, 0, integration.Stopped},
+		"with a call in another lane":  {hookSpec, 2, busy, false, 9 * time.Second, integration.Stopping},
+		"bucket":                       {bucketSpec, 1, busy, false, 0, integration.Stopped},
+		"bucket that does not answer":  {bucketSpec, 1, unsettled, false, 0, integration.Stopping},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, true, func(s *settings.Settings) {
+					s.Lanes, s.InFlight, s.FailureStopAfter, s.RetryMax = c.lanes, 2, time.Minute, 2*time.Second
+				})
+				r.answer(func(_ context.Context, _ *integration.Integration, e *event.Event, _ int) sink.Verdict {
+					if c.slow > 0 && event.LaneOf(e.ID, 2) == 1 {
+						time.Sleep(c.slow)
+						return delivered
+					}
+					return busy
+				})
+				r.write = func([]string) sink.Verdict { return c.write }
+				if c.locked {
+					r.open = func(*integration.Integration) error {
+						return problem.New(problem.Internal, "The secret cannot be opened.")
+					}
+				}
+				r.register(c.spec("a"))
+				time.Sleep(time.Second)
+				r.publish(40)
+				for r.status("a") == integration.Running {
+					time.Sleep(time.Millisecond)
+				}
+				if got := r.status("a"); got != c.want {
+					t.Errorf("when it has stopped itself it is %s, want %s", got, c.want)
+				}
+				time.Sleep(15 * time.Minute)
+				if got := r.status("a"); got != integration.Stopped {
+					t.Errorf("finally it is %s", got)
+				}
+			})
+		})
 	}
 }

@@ -15,9 +15,15 @@ import (
 
 // stopIfFailing stops the integration if its cursor has failed for FailureStopAfter, and
 // reports whether it did.
-func (e *Engine) stopIfFailing(ctx context.Context, in *integration.Integration, c *handoff.Cursor, f *worker.Failure) (bool, error) {
+func (s *step) stopIfFailing(ctx context.Context, f *worker.Failure) (bool, error) {
+	e, in, c := s.engine, s.in, s.cursor
 	if c.FailingSince.IsZero() || f.At.Sub(c.FailingSince) < e.Settings.FailureStopAfter {
 		return false, nil
+	}
+	if c.Upload != s.last.Upload { // the stop reads in the stored cursor whether a file may appear
+		if err := s.release(ctx, c.DueAt); err != nil {
+			return false, err
+		}
 	}
 	reason := fmt.Sprintf("Stopped: every attempt has failed since %s. %s Start it again within %s to lose no event.",
 		event.FormatTime(c.FailingSince), f.Verdict.Reason, integration.Span(e.Settings.Retention))

@@ -95,7 +95,7 @@ func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 		Schedule: p.schedule, QuietAfter: quietAfter,
 	}
 	if w.Quiesce {
-		p.life.Quiesce = p.registry.Quiesce
+		p.life.Quiesce, p.life.Retire = p.registry.Quiesce, p.registry.Retire
 	}
 	p.rejects = rejected.New(rejected.Options{
 		Store: ports{p: p}, Integrations: p.life, Targets: p.registry, Settings: w.settings, Logger: logger, Now: p.now,

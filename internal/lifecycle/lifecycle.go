@@ -23,7 +23,7 @@ import (
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
-// Service makes the changes. Every field but Quiesce and Probe is required. Methods are
+// Service makes the changes. Every field but Quiesce, Retire and Probe is required. Methods are
 // safe for concurrent use, also by several processes. Errors are of package
 // problem: NotFound if there is no such integration, Conflict if the same records
 // kept changing concurrently, and those of the ports, unchanged. Returned
@@ -49,6 +49,10 @@ type Service struct {
 	// lower generation of the integration. It reports whether no such work is
 	// left anywhere, as on a single node. Nil if that cannot be known.
 	Quiesce func(ctx context.Context, tenant, id string, generation uint64) bool
+
+	// Retire is Quiesce for a stop by the integration's own work, which has ended its
+	// calls: it reports whether no other work is left, without waiting for any.
+	Retire func(tenant, id string, generation uint64) bool
 
 	// Probe tries out the target of an S3 integration, after a Commit that registered,
 	// started or updated it. It returns at once. Nil if nobody does so.

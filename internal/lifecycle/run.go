@@ -117,14 +117,21 @@ func (s *Service) Stop(ctx context.Context, tenant, id string) (*integration.Int
 	if err != nil || !stopped || s.Quiesce == nil || !s.Quiesce(ctx, tenant, id, in.Generation) {
 		return in, err
 	}
+	return s.quiesced(ctx, in), nil
+}
+
+// quiesced records that nothing can send for an integration any more, and returns its new
+// state, or the given one if that fails: QuietAt stays as the stop set it.
+func (s *Service) quiesced(ctx context.Context, in *integration.Integration) *integration.Integration {
+	var err error
 	quiet := *in
 	if quiet.QuietAt, err = s.quietNow(ctx, in); err != nil {
-		return in, nil // QuietAt stays as the stop set it
+		return in
 	}
 	if err := s.commit(ctx, store.PutIntegration{Integration: &quiet}); err != nil {
-		return in, nil // the stop holds; QuietAt stays as it set it
+		return in
 	}
-	return &quiet, nil
+	return &quiet
 }
 
 // quietNow returns the time after which no bucket can complete a request that was
@@ -150,10 +157,13 @@ func quietAt(lanes []lane, at time.Time) time.Time {
 
 // StopFailing stops an integration whose receiver has failed for too long. It
 // does nothing if the generation has changed or the integration is gone. The
-// reason is a sentence for its log. It does not call Quiesce, which would wait
-// for the caller.
+// reason is a sentence for its log. It calls Retire: Quiesce would wait for the
+// caller.
 func (s *Service) StopFailing(ctx context.Context, tenant, id string, generation uint64, reason string) error {
-	_, _, err := s.stop(ctx, tenant, id, integration.StoppedAfterFailing, reason, func(in *integration.Integration) bool { return in.Generation == generation })
+	in, stopped, err := s.stop(ctx, tenant, id, integration.StoppedAfterFailing, reason, func(in *integration.Integration) bool { return in.Generation == generation })
+	if stopped && err == nil && s.Retire != nil && s.Retire(tenant, id, in.Generation) {
+		s.quiesced(ctx, in)
+	}
 	if problem.CodeOf(err) == problem.NotFound {
 		return nil
 	}

@@ -119,7 +119,7 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 	n.life = &lifecycle.Service{
 		Store: n.store, Log: n.log, Sealer: sealer, Settings: c.Settings, Now: n.now,
 		CheckTarget: route.Guard.CheckURL, Schedule: n.changed,
-		Quiesce: n.registry.Quiesce, QuietAfter: quietAfter,
+		Quiesce: n.registry.Quiesce, Retire: n.registry.Retire, QuietAfter: quietAfter,
 	}
 	rejects := rejected.New(rejected.Options{
 		Store: n.store, Integrations: n.life, Targets: n.registry, Settings: c.Settings, Logger: n.logger, Now: n.now,

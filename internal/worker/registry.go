@@ -41,6 +41,12 @@ type Registry struct {
 // id identifies an integration.
 type id struct{ tenant, integration string }
 
+// Retire is Quiesce for a caller that has begun and has ended its calls itself: it waits for
+// nothing. It returns false if something else may still send.
+func (r *Registry) Retire(tenant, integration string, generation uint64) bool {
+	return len(r.stop(id{tenant, integration}, generation)) <= 1
+}
+
 // stop keeps generations below the given one from beginning, for as long as an
 // actor that read the state before the stop may try to.
 type stop struct {
