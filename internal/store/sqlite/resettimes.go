@@ -24,8 +24,12 @@ const unsettled = 10 * time.Minute
 // stampedTables are the tables whose records have times. Those that are read by a time have
 // it in a column too.
 var stampedTables = []struct{ table, column string }{
-	{"integrations", "completed_at"}, {"records", ""}, {"cursors", "due_at"},
-	{"entries", "created_at"}, {"rejected_indexes", ""}, {"rejected", ""},
+	{"integrations", "completed_at"},
+	{"records", ""},
+	{"cursors", "due_at"},
+	{"entries", "created_at"},
+	{"rejected_indexes", ""},
+	{"rejected", ""},
 }
 
 // ResetTimes lowers the times that were stored by a clock which was ahead, so that nothing
