@@ -78,7 +78,7 @@ func (e *Engine) AdvanceIn(ctx context.Context, k handoff.Key, p *Place) (Next, 
 	graceful, cancel := e.withGrace(ctx)
 	defer cancel()
 	now := e.Now()
-	s := &step{engine: e, ctx: ctx, in: in, cursor: c, last: *c, place: p, yields: now.Add(yieldAfter), ends: now.Add(e.stepBudget())}
+	s := &step{engine: e, ctx: ctx, in: in, cursor: c, last: *c, leftBy: now, place: p, yields: now.Add(yieldAfter), ends: now.Add(e.stepBudget())}
 	if err := s.begin(graceful, readAt); err != nil {
 		return nextAfter(err)
 	}
@@ -144,6 +144,7 @@ type step struct {
 	target  *worker.Target
 	cursor  *handoff.Cursor
 	last    handoff.Cursor     // as it was read or last saved
+	leftBy  time.Time          // a time at which the cursor was no longer in the live set
 	notes   []store.Write      // log entries for the next commit
 	damaged []eventlog.Segment // those that were read, and that the cursor has not passed
 	until   time.Time          // no call is started from then on

@@ -40,7 +40,7 @@ func (s *step) endOfLog(ctx context.Context, at handoff.AckState) (Next, endOutc
 		}
 	}
 	if s.atBound(at.Offset) {
-		return done, joined, s.engine.complete(ctx, s.cursor, s.notes)
+		return done, joined, s.complete(ctx)
 	}
 	var next Next
 	var outcome endOutcome

@@ -47,6 +47,9 @@ func (s *step) lease(ctx context.Context, commit commitFunc) error {
 	if err := commit(ctx, append(s.notes, writes...)...); err != nil {
 		return err
 	}
+	if s.cursor.State == handoff.Live {
+		s.leftBy = s.engine.Now()
+	}
 	s.cursor, s.last, s.notes, s.until = &c, c, nil, now.Add(s.engine.Settings.FollowBudget)
 	return nil
 }

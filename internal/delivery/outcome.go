@@ -31,10 +31,14 @@ func (s *step) stopIfFailing(ctx context.Context, f *worker.Failure) (bool, erro
 }
 
 // complete records that a replay is complete in one lane, and stops the integration
-// after its last lane, after the given log entries. It does nothing if another actor
+// after its last lane, after the step's log entries. It does nothing if another actor
 // has changed the cursor.
-func (e *Engine) complete(ctx context.Context, c *handoff.Cursor, notes []store.Write) error {
-	return store.Transact(func() error {
+func (s *step) complete(ctx context.Context) error {
+	e, c := s.engine, s.cursor
+	var completed *integration.Integration // unless another lane goes on
+	var filesUntil time.Time
+	err := store.Transact(func() error {
+		completed = nil
 		stored, err := e.Store.Cursor(ctx, c.Key)
 		if err != nil || stored.Version != c.Version {
 			return err
@@ -46,41 +50,69 @@ func (e *Engine) complete(ctx context.Context, c *handoff.Cursor, notes []store.
 		now := e.Now()
 		finished := *c
 		handoff.Finish(&finished)
-		writes := slices.Concat(notes, []store.Write{store.PutCursor{Cursor: &finished}, store.PutIntegration{Integration: in}})
-		for _, left := range []time.Time{in.StoppedAt, c.LeftAt} {
-			in.QuietNotBefore(left, QuietAfter(e.Settings)) // an earlier owner may still have a call in flight
-		}
+		writes := slices.Concat(s.notes, []store.Write{store.PutCursor{Cursor: &finished}, store.PutIntegration{Integration: in}})
+		s.awaitEarlierOwners(in)
 		if in.FinishLane(now) {
-			if e.SoleOwner != nil && e.Registry.Alone(in.Tenant, in.ID) {
-				in.QuietAt = now // all owners are of this process, and have ended
-			}
-			skipped, err := e.lookBack(ctx, in, &finished)
+			files, skipped, err := e.lookBack(ctx, in, &finished)
 			if err != nil {
 				return err
 			}
+			in.QuietNotBefore(files, 0)
 			writes = append(writes, store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
 				Action: integration.ActionStopped, CreatedAt: now, Reason: completeReason(in, skipped),
 			}})
+			completed, filesUntil = in, files
 		}
 		return e.Store.Commit(ctx, writes...)
 	})
+	if err == nil && completed != nil {
+		e.retire(ctx, completed, filesUntil)
+	}
+	return err
+}
+
+// awaitEarlierOwners keeps a replay stopping for as long as an earlier owner of the lane
+// may have a call in flight. Live delivery may have read that it owns the lane just before
+// the commit that took it away, so LeftAt, the time before that commit, is too early: the
+// store may have taken long.
+func (s *step) awaitEarlierOwners(in *integration.Integration) {
+	longest := QuietAfter(s.engine.Settings)
+	in.QuietNotBefore(in.StoppedAt, longest)
+	if !s.cursor.LeftAt.IsZero() {
+		in.QuietNotBefore(s.leftBy, longest)
+	}
+}
+
+// retire reports a complete replay as stopped at once where all owners are of this
+// process and have ended. Live delivery may have read an older state, so it is kept
+// from beginning first. A bucket may still store a file until filesUntil. If the commit
+// fails, the replay is stopping for a while.
+func (e *Engine) retire(ctx context.Context, in *integration.Integration, filesUntil time.Time) {
+	if e.SoleOwner == nil || !in.QuietAt.After(in.CompletedAt) || !e.Registry.Retire(in.Tenant, in.ID, in.Generation+1) {
+		return
+	}
+	in.QuietAt = in.CompletedAt
+	in.QuietNotBefore(filesUntil, 0)
+	_ = e.Store.Commit(ctx, store.PutIntegration{Integration: in})
 }
 
 // lookBack reads the cursors of a replay that is complete, but the given one of the last
-// lane. It extends QuietAt to when no bucket can store a file of the replay's any more, and
-// reports whether events were skipped in any lane.
-func (e *Engine) lookBack(ctx context.Context, in *integration.Integration, last *handoff.Cursor) (skipped bool, err error) {
+// lane. It returns when no bucket can store a file of the replay's any more, and whether
+// events were skipped in any lane.
+func (e *Engine) lookBack(ctx context.Context, in *integration.Integration, last *handoff.Cursor) (filesUntil time.Time, skipped bool, err error) {
 	for lane := range in.Lanes {
 		c := last
 		if lane != last.Key.Lane {
 			if c, err = e.Store.Cursor(ctx, handoff.Key{Tenant: in.Tenant, Integration: in.ID, Lane: lane}); err != nil {
-				return false, err
+				return time.Time{}, false, err
 			}
 		}
-		in.QuietNotBefore(c.FilesUntil(), 0)
+		if until := c.FilesUntil(); until.After(filesUntil) {
+			filesUntil = until
+		}
 		skipped = skipped || c.Skipped
 	}
-	return skipped, nil
+	return filesUntil, skipped, nil
 }
 
 func completeReason(in *integration.Integration, skipped bool) string {

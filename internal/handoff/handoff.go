@@ -147,8 +147,8 @@ type Cursor struct {
 	Skipped bool `json:"skipped,omitzero"`
 
 	// LeftAt is when its last owner lost it, other than by a stop: live delivery when it
-	// left the live set, a step when an event was skipped. Calls that the owner had
-	// started may be in flight for a while after it.
+	// left the live set, a step when an event was skipped. It is the time just before that
+	// commit, however long the commit took.
 	LeftAt time.Time `json:"left_at,omitzero"`
 
 	// An outage is a row of failed attempts without a success between them.

@@ -41,12 +41,6 @@ type Registry struct {
 // id identifies an integration.
 type id struct{ tenant, integration string }
 
-// Retire is Quiesce for a caller that has begun and has ended its calls itself: it waits for
-// nothing. It returns false if something else may still send.
-func (r *Registry) Retire(tenant, integration string, generation uint64) bool {
-	return len(r.stop(id{tenant, integration}, generation)) <= 1
-}
-
 // stop keeps generations below the given one from beginning, for as long as an
 // actor that read the state before the stop may try to.
 type stop struct {
@@ -88,12 +82,11 @@ func (r *Registry) Begin(tenant, integration string, generation uint64, halt, ab
 	return func() { r.end(key, a) }, true
 }
 
-// Alone reports whether at most one thing in this process, the caller, sends for an
-// integration.
-func (r *Registry) Alone(tenant, integration string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.active[id{tenant, integration}]) <= 1
+// Retire keeps generations below the given one from beginning. It is Quiesce for a caller
+// that has begun and has ended its calls itself: it halts nothing and waits for nothing,
+// and reports whether nothing but the caller can still send.
+func (r *Registry) Retire(tenant, integration string, generation uint64) bool {
+	return len(r.stop(id{tenant, integration}, generation)) <= 1
 }
 
 // Close gives back the connections that no call uses.
