@@ -86,7 +86,7 @@ func (d *disk) open(ctx context.Context) error {
 	}
 	d.db, d.w.records, d.w.log = db, storesqlite.New(db), log
 	d.w.trim = func(before time.Time) { _, _ = log.Trim(ctx, before) }
-	return nil
+	return d.w.learn(ctx)
 }
 
 func (d *disk) close() {

@@ -214,7 +214,7 @@ func (w *world) commit(ctx context.Context, writes []store.Write) error {
 			before[put.Cursor.Key], _ = w.records.Cursor(context.Background(), put.Cursor.Key)
 		}
 	}
-	if err := w.records.Commit(ctx, writes...); err != nil {
+	if err := w.records.Commit(context.WithoutCancel(ctx), writes...); err != nil { // else its outcome may be unknown
 		return err
 	}
 	if w.SQLite {
@@ -226,8 +226,7 @@ func (w *world) commit(ctx context.Context, writes []store.Write) error {
 		case store.PutIntegration:
 			w.lived(x.Integration, writes)
 		case store.DeleteIntegration:
-			w.deleted[lifeName(x.Integration)] = time.Now()
-			delete(w.lives, keyOf(x.Integration))
+			w.ended(x.Integration)
 		case store.PutCursor:
 			w.moved(before[x.Cursor.Key], x.Cursor)
 		case store.AddEntry:
@@ -236,6 +235,40 @@ func (w *world) commit(ctx context.Context, writes []store.Write) error {
 	}
 	if !w.SQLite {
 		w.checkOwners()
+	}
+	return nil
+}
+
+// ended notes a deletion.
+func (w *world) ended(in *integration.Integration) {
+	w.deleted[lifeName(in)] = time.Now()
+	delete(w.lives, keyOf(in))
+}
+
+// learn notes what became of the integrations with commits that have failed, and that
+// SQLite found complete in its log when it was opened again: only their sync had failed.
+func (w *world) learn(ctx context.Context) error {
+	stored := map[lifeKey]*integration.Integration{}
+	for _, name := range tenants {
+		all, err := w.records.Integrations(ctx, name)
+		if err != nil {
+			return err
+		}
+		for _, in := range all {
+			stored[keyOf(in)] = in
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for key, l := range w.lives {
+		if stored[key] == nil {
+			w.ended(l.in)
+		}
+	}
+	for key, in := range stored {
+		if l := w.lives[key]; l == nil || l.in.Version != in.Version {
+			w.lived(in, nil)
+		}
 	}
 	return nil
 }
