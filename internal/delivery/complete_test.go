@@ -67,6 +67,22 @@ func (r *rig) notice() {
 	r.grow(p, end)
 }
 
+// awaited is a receiver whose first two calls take two seconds. When they arrive the replay
+// must be stopping; the others, to the step that completes it, take no time.
+func awaited(r *rig) func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
+	var calls atomic.Int32
+	return func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
+		if calls.Add(1) > 2 {
+			return delivered
+		}
+		time.Sleep(2 * time.Second)
+		if s := r.status("a"); s != integration.Stopping {
+			r.t.Errorf("an event arrives while the replay is %s", s)
+		}
+		return delivered
+	}
+}
+
 // While the commit that takes a replay out of the live set takes long, live delivery goes on
 // starting calls. The replay is not stopped before they have ended.
 func TestAReplayAwaitsLiveDeliveryAfterASlowCommit(t *testing.T) {
@@ -80,28 +96,42 @@ func TestAReplayAwaitsLiveDeliveryAfterASlowCommit(t *testing.T) {
 					}
 					slow.leave.Store(int64(20 * time.Second))
 					slow.lost.Store(lost)
-					var calls atomic.Int32
-					r.answer(func(context.Context, *integration.Integration, *event.Event, int) sink.Verdict {
-						if calls.Add(1) > 2 {
-							return delivered // to the step, which completes the replay
-						}
-						time.Sleep(2 * time.Second)
-						if s := r.status("a"); s != integration.Stopping {
-							t.Errorf("an event arrives while the replay is %s", s)
-						}
-						return delivered
-					})
+					r.answer(awaited(r))
 					r.unseen(1, "order.created")
 					time.Sleep(20900 * time.Millisecond) // the commit has a tenth of a second to go
 					r.notice()
 					time.Sleep(time.Minute)
-					if n := calls.Load(); n != 4 || r.status("a") != integration.Stopped {
+					if n := len(r.got()); n != 4 || r.status("a") != integration.Stopped {
 						t.Errorf("%d calls, want 4; finally it is %s", n, r.status("a"))
 					}
 				})
 			})
 		}
 	}
+}
+
+// A replay that was stopped and started again, and completes at once, is not stopped before
+// the calls that it had in flight at the stop have ended.
+func TestARestartedReplayAwaitsItsEarlierCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := liveReplay(t)
+		r.engine.SoleOwner, r.life.Quiesce = nil, nil
+		r.answer(awaited(r))
+		r.unseen(1, "order.created")
+		r.notice()
+		time.Sleep(500 * time.Millisecond)
+		if _, err := r.life.Stop(t.Context(), tenant, "a"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second) // its end has passed
+		if _, err := r.life.Start(t.Context(), tenant, "a"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if n := len(r.got()); n != 4 || r.status("a") != integration.Stopped {
+			t.Errorf("%d calls, want 4; finally it is %s", n, r.status("a"))
+		}
+	})
 }
 
 // On a node, live delivery that has read a partition's state starts nothing for a replay

@@ -76,10 +76,8 @@ func (s *step) complete(ctx context.Context) error {
 // the commit that took it away, so LeftAt, the time before that commit, is too early: the
 // store may have taken long.
 func (s *step) awaitEarlierOwners(in *integration.Integration) {
-	longest := QuietAfter(s.engine.Settings)
-	in.QuietNotBefore(in.StoppedAt, longest)
 	if !s.cursor.LeftAt.IsZero() {
-		in.QuietNotBefore(s.leftBy, longest)
+		in.QuietNotBefore(s.leftBy, QuietAfter(s.engine.Settings))
 	}
 }
 

@@ -18,8 +18,7 @@ import (
 // random time before and after its effect, may fail before or after it, and may be
 // the last one before the process crashes.
 type ports struct {
-	p    *process
-	user bool // calls on behalf of a user, which never stall: a stop's deadline has little slack
+	p *process
 }
 
 var (
@@ -57,7 +56,7 @@ func (o ports) call(ctx context.Context, kind, key string, effect func() error) 
 		f = crashBefore + fault(n%2)
 	}
 	before, after := w.latency(d), w.latency(d)
-	if !o.user && w.chance(d, w.StallRate, true) {
+	if w.chance(d, w.StallRate, true) {
 		before += time.Duration(d.Int64N(int64(40 * time.Second)))
 	}
 	if w.SQLite { // calls come together, so that commits share a group

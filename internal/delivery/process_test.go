@@ -90,7 +90,7 @@ func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 		Sinks: sinks, InFlight: w.settings.InFlight, Calls: calls, QuietAfter: quietAfter, Logger: logger, Now: p.now,
 	})
 	p.life = &lifecycle.Service{
-		Store: ports{p: p, user: true}, Log: ports{p: p, user: true}, Sealer: plain{}, Settings: w.settings,
+		Store: ports{p: p}, Log: ports{p: p}, Sealer: plain{}, Settings: w.settings,
 		Now: w.now, CheckTarget: func(context.Context, string) error { return nil },
 		Schedule: p.schedule, QuietAfter: quietAfter,
 	}

@@ -53,7 +53,7 @@ func setup(t testing.TB) *bundle {
 	b.log = logmemory.New(b.now)
 	b.Service = &lifecycle.Service{
 		Store: b.store, Log: b.log, Sealer: b, Settings: settings.Default(), Now: b.now,
-		QuietAfter: quietAfter,
+		QuietAfter: quietAfter - 2*time.Second, // which the commit of a stop may take
 		CheckTarget: func(_ context.Context, target string) error {
 			b.mu.Lock()
 			defer b.mu.Unlock()

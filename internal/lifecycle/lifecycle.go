@@ -58,8 +58,8 @@ type Service struct {
 	// started or updated it. It returns at once. Nil if nobody does so.
 	Probe func(in *integration.Integration)
 
-	// QuietAfter is how long after a stop events may still be sent by work that
-	// read the state before the stop.
+	// QuietAfter is how long after the Commit of a stop events may still be sent by
+	// work that read the state before it.
 	QuietAfter time.Duration
 }
 

@@ -69,7 +69,7 @@ func (s *Service) start(ctx context.Context, tenant, id string, from integration
 	s.bind(ctx, in)
 	t.Generation++
 	in.Generation = t.Generation
-	in.Running, in.QuietAt = true, time.Time{}
+	in.Running = true // QuietAt stays: a replay may complete before then
 	since := receivesFrom(in)
 	skip := !moves && in.Type == integration.Permanent && now.Sub(in.StoppedAt) > s.Settings.Retention
 	if skip || from.Latest {
@@ -170,6 +170,10 @@ func (s *Service) StopFailing(ctx context.Context, tenant, id string, generation
 	return err
 }
 
+// stopTimeout limits the Commit of a stop. Until it takes effect, actors read that the
+// integration is running, and QuietAt must be known before.
+const stopTimeout = 2 * time.Second
+
 // stop reports whether this call stopped the integration. It does nothing if the
 // integration is not running or the condition does not hold for it.
 func (s *Service) stop(ctx context.Context, tenant, id string, cause integration.StopCause, reason string, condition func(*integration.Integration) bool) (in *integration.Integration, stopped bool, err error) {
@@ -190,14 +194,15 @@ func (s *Service) stop(ctx context.Context, tenant, id string, cause integration
 		now := s.now()
 		t.Generation++
 		in.Generation = t.Generation
-		in.Running, in.StoppedAt, in.StoppedBy, in.QuietAt = false, now, cause, quietAt(lanes, now.Add(s.QuietAfter))
+		in.Running, in.StoppedAt, in.StoppedBy = false, now, cause
+		in.QuietAt = quietAt(lanes, now.Add(stopTimeout+s.QuietAfter))
 		writes := append(pause(lanes, in.Generation),
 			store.PutTenant{Tenant: t},
 			store.PutIntegration{Integration: in},
 			entry(in, integration.ActionStopped, reason, now),
 		)
 		stopped = true
-		return s.commit(ctx, writes...)
+		return store.CommitWithin(ctx, stopTimeout, s.Store, writes...)
 	})
 	if stopped {
 		s.schedule(err, keysOf(in))

@@ -65,7 +65,7 @@ func TestStopAndStart(t *testing.T) {
 
 	b.pass(30*24*time.Hour - quietAfter) // not longer than the retention
 	in = b.start("orders")
-	if in.StatusAt(b.now()) != integration.Running || in.Generation != 3 || !in.QuietAt.IsZero() {
+	if in.StatusAt(b.now()) != integration.Running || in.Generation != 3 {
 		t.Errorf("started: %+v", in)
 	}
 	for lane := range 2 {
@@ -168,6 +168,48 @@ func TestStopWaitsForWhatABucketMayStillComplete(t *testing.T) {
 			}
 			if in := b.stop("bucket"); !in.QuietAt.Equal(began.Add(c.quiet)) {
 				t.Errorf("quiet at %v, want %v", in.QuietAt, began.Add(c.quiet))
+			}
+		})
+	}
+}
+
+// limited is a store that notes how long a commit of an integration may take.
+type limited struct {
+	store.Store
+	most time.Duration
+}
+
+func (l *limited) Commit(ctx context.Context, writes ...store.Write) error {
+	l.most = 1 << 62
+	if at, ok := ctx.Deadline(); ok {
+		l.most = time.Until(at)
+	}
+	return l.Store.Commit(ctx, writes...)
+}
+
+// Until the commit of a stop takes effect, actors read that the integration is running, and
+// may go on for QuietAfter from then. It is stopping for that long, however late the commit
+// is.
+func TestAStopIsQuietHoweverLateItsCommit(t *testing.T) {
+	for name, stop := range map[string]func(b *bundle, in *integration.Integration) error{
+		"by a user": func(b *bundle, in *integration.Integration) error {
+			_, err := b.Stop(t.Context(), tenant, in.ID)
+			return err
+		},
+		"for failures": func(b *bundle, in *integration.Integration) error {
+			return b.StopFailing(t.Context(), tenant, in.ID, in.Generation, "It fails.")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			in := b.register(webhook("orders"))
+			l := &limited{Store: b.Store}
+			b.Store = l
+			b.ok(stop(b, in))
+			in, err := b.Get(t.Context(), tenant, "orders")
+			b.ok(err)
+			if least := b.QuietAfter + l.most; l.most <= 0 || in.QuietAt.Sub(b.now()) < least {
+				t.Errorf("it is stopping for %v; its commit may take %v, and the calls %v from then", in.QuietAt.Sub(b.now()), l.most, b.QuietAfter)
 			}
 		})
 	}

@@ -39,9 +39,15 @@ const commitTimeout = 10 * time.Second
 // CommitDetached commits the writes. Once begun, the Commit does not end with ctx:
 // otherwise its outcome would be unknown when a client disconnects.
 func CommitDetached(ctx context.Context, s Store, writes ...Write) error {
+	return CommitWithin(ctx, commitTimeout, s, writes...)
+}
+
+// CommitWithin is CommitDetached with a limit of its own. A Commit that the store has begun
+// may take effect a moment after it.
+func CommitWithin(ctx context.Context, limit time.Duration, s Store, writes ...Write) error {
 	if ctx.Err() == nil {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), limit)
 		defer cancel()
 	}
 	return s.Commit(ctx, writes...)
