@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 )
 
 // Registration is the body of a registration. Times are RFC 3339.
@@ -155,13 +156,42 @@ func (c *Client) Skip(ctx context.Context, id, eventID string) error {
 	return c.send(ctx, http.MethodPost, integrationPath(id)+"/_skip", "application/json", body, nil)
 }
 
+// LogQuery selects log entries. The zero value selects the newest 50.
+type LogQuery struct {
+	Action string // "" for all
+	Limit  int    // of a page, 1 to 200; 0 for 50
+	After  string // the next of the page before
+}
+
 // Logs returns the newest 50 log entries of an integration, newest first.
 func (c *Client) Logs(ctx context.Context, id string) ([]LogEntry, error) {
+	entries, _, err := c.LogsAfter(ctx, id, LogQuery{})
+	return entries, err
+}
+
+// LogsAfter returns log entries of an integration, newest first, and the After of the
+// following page, "" at the end or if q is the zero value.
+func (c *Client) LogsAfter(ctx context.Context, id string, q LogQuery) (entries []LogEntry, next string, err error) {
+	values := url.Values{}
+	if q.Action != "" {
+		values.Set("action", q.Action)
+	}
+	if q.Limit > 0 {
+		values.Set("limit", strconv.Itoa(q.Limit))
+	}
+	if q.After != "" {
+		values.Set("after", q.After)
+	}
+	path := integrationPath(id) + "/logs"
+	if len(values) > 0 {
+		path += "?" + values.Encode()
+	}
 	var out struct {
 		Entries []LogEntry `json:"entries"`
+		Next    string     `json:"next"`
 	}
-	err := c.get(ctx, integrationPath(id)+"/logs", &out)
-	return out.Entries, err
+	err = c.get(ctx, path, &out)
+	return out.Entries, out.Next, err
 }
 
 func integrationPath(id string) string { return integrationsPath + "/" + url.PathEscape(id) }

@@ -176,6 +176,10 @@ func (o ports) Entries(ctx context.Context, h store.History, limit int) ([]integ
 	return call(ctx, o, "entries", h.Integration, func() ([]integration.LogEntry, error) { return o.p.w.records.Entries(ctx, h, limit) })
 }
 
+func (o ports) EntriesAfter(ctx context.Context, h store.History, place string, limit int) ([]store.PlacedEntry, error) {
+	return call(ctx, o, "entries", h.Integration, func() ([]store.PlacedEntry, error) { return o.p.w.records.EntriesAfter(ctx, h, place, limit) })
+}
+
 func (o ports) RejectedIndex(ctx context.Context, h store.History) (*integration.RejectedIndex, error) {
 	return call(ctx, o, "index", h.Integration, func() (*integration.RejectedIndex, error) { return o.p.w.records.RejectedIndex(ctx, h) })
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/pull"
 	"github.com/sluicehq/sluice/internal/rejected"
@@ -36,8 +37,9 @@ type Integrations interface {
 	// Reveal returns the secrets in clear, except those that do not open. It is
 	// called only if Settings.RevealSecrets is on.
 	Reveal(ctx context.Context, in *integration.Integration) (integration.Secrets, error)
-	// Entries returns the integration's log, newest first.
-	Entries(ctx context.Context, tenant, id string) ([]integration.LogEntry, error)
+	// EntriesAfter returns a page of the integration's log, newest first, and where the
+	// next one begins, "" at the end.
+	EntriesAfter(ctx context.Context, tenant, id string, q lifecycle.EntryQuery) (entries []integration.LogEntry, next string, err error)
 }
 
 // Health tells how integrations do; package health implements it. It returns nil for one

@@ -7,7 +7,6 @@ import (
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 
-	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
@@ -118,27 +117,6 @@ func (a *api) remove(x *exchange, r *http.Request) error {
 func (a *api) stop(x *exchange, r *http.Request) error {
 	in, err := a.Integrations.Stop(r.Context(), x.tenant, r.PathValue("integration_id"))
 	return a.respondWith(x, r, in, err)
-}
-
-type entryDocument struct {
-	Action    integration.Action `json:"action"`
-	Reason    string             `json:"reason"`
-	CreatedAt string             `json:"created_at"`
-}
-
-func (a *api) entries(x *exchange, r *http.Request) error {
-	entries, err := a.Integrations.Entries(r.Context(), x.tenant, r.PathValue("integration_id"))
-	if err != nil {
-		return err
-	}
-	documents := make([]entryDocument, len(entries))
-	for i, e := range entries {
-		documents[i] = entryDocument{e.Action, e.Reason, event.FormatTime(e.CreatedAt)}
-	}
-	a.respond(x, http.StatusOK, struct {
-		Entries []entryDocument `json:"entries"`
-	}{documents})
-	return nil
 }
 
 // decode decodes the body into d, a pointer to a struct, and returns the raw body.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/store"
 )
 
 // A list that can be long is read in pages: limit is how many entries a page has, and
@@ -40,15 +41,12 @@ func pageOf(r *http.Request, others ...string) (page, error) {
 	if query.Has("after") {
 		after, err := base64.RawURLEncoding.DecodeString(query.Get("after"))
 		if err != nil || len(after) == 0 {
-			return p, errAfter
+			return p, store.ErrPlace
 		}
 		p.after = string(after)
 	}
 	return p, nil
 }
-
-// errAfter is what a call gets for an after that no answer had as its next.
-var errAfter = problem.New(problem.InvalidRequest, "after is not the next of an earlier answer; send that one unchanged, or omit after to begin with the first page.")
 
 // next returns the field next of an answer: end is where its page ended, "" at the end of
 // the list. A call that asked for no page gets no such field.

@@ -15,6 +15,7 @@ import (
 var parameters = map[string][]string{
 	"GET " + base:            {"include"},
 	"GET " + one + "/events": {"position", "limit", "wait"},
+	"GET " + one + "/logs":   {"action", "limit", "after"},
 }
 
 // checkQuery refuses query parameters that the operation does not take, or takes once: a

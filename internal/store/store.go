@@ -12,6 +12,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
 )
 
 // ErrConflict is returned by Commit when the stored version of a record is not
@@ -21,6 +22,15 @@ var ErrConflict = errors.New("a record was changed concurrently")
 // EntriesKept is the minimum number of log entries kept per history, unless they
 // expire: a few times what is ever read.
 const EntriesKept = 200
+
+// ErrPlace is returned for the place of an entry that no adapter has given.
+var ErrPlace = problem.New(problem.InvalidRequest, "after is not the next of an earlier answer; send that one unchanged, or omit after to begin with the first page.")
+
+// PlacedEntry is a log entry and its place in its history, which no other entry has.
+type PlacedEntry struct {
+	integration.LogEntry
+	Place string
+}
 
 // Tenant is the record of a tenant as a whole.
 type Tenant struct {
@@ -59,6 +69,9 @@ type Store interface {
 	// and of their place in one. An adapter may keep only the newest EntriesKept
 	// of a history.
 	Entries(ctx context.Context, h History, limit int) ([]integration.LogEntry, error)
+	// EntriesAfter is Entries from a place on, without the entry there: the Place of an
+	// entry that it returned, or "" for the newest. Any other is ErrPlace.
+	EntriesAfter(ctx context.Context, h History, place string, limit int) ([]PlacedEntry, error)
 	// RejectedIndex returns the list of rejected events, with Version 0 if
 	// there is none.
 	RejectedIndex(ctx context.Context, h History) (*integration.RejectedIndex, error)

@@ -2,6 +2,8 @@ package scenario
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -9,6 +11,7 @@ import (
 var seeing = []scenario{
 	{"the health of a webhook that fails, is stopped and started", healthOfAWebhook},
 	{"the health of a bucket and of a replay", healthOfOthers},
+	{"the log, page by page", logPages},
 }
 
 // health is how an integration does, as returned by the API.
@@ -130,5 +133,40 @@ func healthOfOthers(t *testing.T, env *Env) {
 	h := c.untilHealth("past", "it is complete", func(h health) bool { return h.State == "complete" })
 	if h.Progress == nil || h.Progress.Fraction != 1 || h.Behind.Events != 0 || h.RestartBy != nil || h.Reason != nil {
 		t.Errorf("complete, its health is %+v", h)
+	}
+}
+
+func logPages(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	c.register("hook", callback(newReceiver(c).URL))
+	for range 3 {
+		c.stop("hook")
+		c.start("hook")
+	}
+	all := c.logs("hook")
+	var got []entry
+	var page struct {
+		Entries []map[string]string
+		Next    *string
+	}
+	for query := "?limit=3"; ; query = "?limit=3&after=" + *page.Next {
+		page.Next = nil
+		c.call("GET", path("hook", "/logs", query), nil).ok(200, &page)
+		for _, e := range page.Entries {
+			got = append(got, entry{e["action"], e["reason"], e["created_at"]})
+		}
+		if len(page.Entries) > 3 || page.Next == nil {
+			break
+		}
+	}
+	if !slices.Equal(got, all) || len(all) != 8 {
+		t.Errorf("page by page the log is %v, and at once %v", got, all)
+	}
+	c.call("GET", path("hook", "/logs?action=integration_stopped&limit=200"), nil).ok(200, &page)
+	if len(page.Entries) != 3 || page.Entries[0]["action"] != "integration_stopped" || page.Next != nil {
+		t.Errorf("of the stops the log has %v", page.Entries)
+	}
+	for _, query := range []string{"limit=0", "limit=201", "action=stop", "after=eA"} {
+		c.call("GET", path("hook", "/logs?", query), nil).fails(http.StatusBadRequest, "invalid_request", query[:strings.Index(query, "=")])
 	}
 }

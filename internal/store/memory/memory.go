@@ -167,22 +167,6 @@ func (s *Store) ExpiredReplays(ctx context.Context, before time.Time, limit int)
 	return expired, nil
 }
 
-// Entries implements store.Store.
-func (s *Store) Entries(ctx context.Context, h store.History, limit int) ([]integration.LogEntry, error) {
-	if err := s.lock(ctx); err != nil {
-		return nil, err
-	}
-	defer s.mu.Unlock()
-	life := s.histories[h]
-	if life == nil {
-		return nil, nil
-	}
-	entries := slices.Clone(life.entries)
-	slices.Reverse(entries)
-	slices.SortStableFunc(entries, func(a, b integration.LogEntry) int { return b.CreatedAt.Compare(a.CreatedAt) })
-	return entries[:min(len(entries), max(limit, 0))], nil
-}
-
 // RejectedIndex implements store.Store.
 func (s *Store) RejectedIndex(ctx context.Context, h store.History) (*integration.RejectedIndex, error) {
 	if err := s.lock(ctx); err != nil {

@@ -125,26 +125,6 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]handoff
 // notDeleted excludes the rows x of deleted histories.
 const notDeleted = " AND NOT EXISTS (SELECT 1 FROM deleted_histories d WHERE d.tenant = x.tenant AND d.integration = x.integration AND d.incarnation = x.incarnation)"
 
-const entriesQuery = "SELECT data FROM entries AS x" + ofHistory + notDeleted + " ORDER BY created_at DESC, id DESC LIMIT ?"
-
-// Entries implements store.Store.
-func (s *Store) Entries(ctx context.Context, h store.History, limit int) ([]integration.LogEntry, error) {
-	var entries []integration.LogEntry
-	err := s.each(ctx, entriesQuery, append(historyArgs(h), max(limit, 0)), func(scan func(...any) error) error {
-		var data []byte
-		if err := scan(&data); err != nil {
-			return err
-		}
-		var e integration.LogEntry
-		if err := decode(data, &e); err != nil {
-			return err
-		}
-		entries = append(entries, e)
-		return nil
-	})
-	return entries, err
-}
-
 // RejectedIndex implements store.Store.
 func (s *Store) RejectedIndex(ctx context.Context, h store.History) (*integration.RejectedIndex, error) {
 	x := &integration.RejectedIndex{}

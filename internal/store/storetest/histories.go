@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -58,6 +59,60 @@ var histories = map[string]func(*testing.T, store.Store){
 				t.Fatalf("entry %d is %+v", i, e)
 			}
 		}
+	},
+	"entries from a place on": func(t *testing.T, s store.Store) {
+		for i := range 10 {
+			var writes []store.Write
+			for j := range 3 { // of the same time, in one Commit
+				e := anEntry(fmt.Sprint(3*i + j))
+				e.CreatedAt = base.Add(time.Duration(i/2) * time.Second)
+				writes = append(writes, store.AddEntry{History: life, Entry: e})
+			}
+			commit(t, s, writes...)
+		}
+		for _, limit := range []int{1, 4, 29, 30, 100} {
+			place, next := "", 29
+			for {
+				page, err := s.EntriesAfter(t.Context(), life, place, limit)
+				if len(read(t, page, err)) > limit {
+					t.Fatalf("%d entries, want at most %d", len(page), limit)
+				}
+				for _, e := range page {
+					if e.Reason != fmt.Sprint(next) || e.Place == "" {
+						t.Fatalf("with limit %d: got %+v, want entry %d", limit, e, next)
+					}
+					next, place = next-1, e.Place
+				}
+				if len(page) < limit {
+					break
+				}
+			}
+			equal(t, "entries that are left out", next, -1)
+		}
+	},
+	"a place that was never given": func(t *testing.T, s store.Store) {
+		commit(t, s, store.AddEntry{History: life, Entry: anEntry("1")})
+		for _, place := range []string{"x", "1.x", "-1x", "~DELETED", "#", "é", "\x00", "1 OR 1=1"} {
+			if _, err := s.EntriesAfter(t.Context(), life, place, 5); !errors.Is(err, store.ErrPlace) {
+				t.Errorf("after %q: %v, want ErrPlace", place, err)
+			}
+		}
+	},
+	"a place in a deleted history, or in another": func(t *testing.T, s store.Store) {
+		commit(t, s, store.AddEntry{History: life, Entry: anEntry("1")}, store.AddEntry{History: life, Entry: anEntry("2")})
+		page, err := s.EntriesAfter(t.Context(), life, "", 1)
+		place := read(t, page, err)[0].Place
+		other := life
+		other.Incarnation++
+		for _, h := range []store.History{other, life} {
+			page, err := s.EntriesAfter(t.Context(), h, place, 5)
+			if n := len(read(t, page, err)); (n == 1) != (h == life) {
+				t.Errorf("%d entries after a place in %+v", n, h)
+			}
+		}
+		commit(t, s, store.DeleteHistory{History: life})
+		page, err = s.EntriesAfter(t.Context(), life, place, 5)
+		equal(t, "entries of a deleted history", len(read(t, page, err)), 0)
 	},
 	"another incarnation is another history": func(t *testing.T, s store.Store) {
 		writeUsual(t, func(writes []store.Write) { commit(t, s, writes...) })
