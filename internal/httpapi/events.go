@@ -1,13 +1,11 @@
 package httpapi
 
 import (
-	"cmp"
 	"net/http"
 	"strings"
 
 	openapi "github.com/sluicehq/sluice/api"
 	"github.com/sluicehq/sluice/internal/event"
-	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/usertext"
@@ -44,40 +42,6 @@ func (a *api) publish(x *exchange, r *http.Request) error {
 	}
 	a.respond(x, http.StatusAccepted, struct {
 		Events []idDocument `json:"events"`
-	}{documents})
-	return nil
-}
-
-type rejectedDocument struct {
-	ID        string             `json:"id"`
-	CreatedAt string             `json:"created_at"`
-	Name      *string            `json:"event_name"`
-	Reason    integration.Reason `json:"reason"`
-	Status    *int               `json:"status_code"`
-}
-
-func rejectedDocumentOf(ref integration.RejectedRef) rejectedDocument {
-	d := rejectedDocument{ID: ref.EventID, CreatedAt: event.FormatTime(ref.CreatedAt), Reason: cmp.Or(ref.Reason, integration.ReasonRejected)}
-	if ref.Name != "" {
-		d.Name = &ref.Name
-	}
-	if ref.Status != 0 {
-		d.Status = &ref.Status
-	}
-	return d
-}
-
-func (a *api) rejectedEvents(x *exchange, r *http.Request) error {
-	refs, err := a.Rejected.List(r.Context(), x.tenant, r.PathValue("integration_id"))
-	if err != nil {
-		return err
-	}
-	documents := make([]rejectedDocument, len(refs))
-	for i, ref := range refs {
-		documents[i] = rejectedDocumentOf(ref)
-	}
-	a.respond(x, http.StatusOK, struct {
-		RejectedEvents []rejectedDocument `json:"rejected_events"`
 	}{documents})
 	return nil
 }

@@ -13,9 +13,10 @@ import (
 // parameters lists the query parameters that an operation takes. One that is not here
 // takes none.
 var parameters = map[string][]string{
-	"GET " + base:            {"include"},
-	"GET " + one + "/events": {"position", "limit", "wait"},
-	"GET " + one + "/logs":   {"action", "limit", "after"},
+	"GET " + base:                     {"include"},
+	"GET " + one + "/events":          {"position", "limit", "wait"},
+	"GET " + one + "/logs":            {"action", "limit", "after"},
+	"GET " + one + "/rejected_events": {"limit", "after"},
 }
 
 // checkQuery refuses query parameters that the operation does not take, or takes once: a

@@ -1,0 +1,86 @@
+package httpapi
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/integration"
+)
+
+type rejectedDocument struct {
+	ID        string             `json:"id"`
+	CreatedAt string             `json:"created_at"`
+	Name      *string            `json:"event_name"`
+	Reason    integration.Reason `json:"reason"`
+	Status    *int               `json:"status_code"`
+}
+
+func rejectedDocumentOf(ref integration.RejectedRef) rejectedDocument {
+	d := rejectedDocument{ID: ref.EventID, CreatedAt: event.FormatTime(ref.CreatedAt), Reason: cmp.Or(ref.Reason, integration.ReasonRejected)}
+	if ref.Name != "" {
+		d.Name = &ref.Name
+	}
+	if ref.Status != 0 {
+		d.Status = &ref.Status
+	}
+	return d
+}
+
+func (a *api) rejectedEvents(x *exchange, r *http.Request) error {
+	p, err := pageOf(r)
+	if err != nil {
+		return err
+	}
+	refs, err := a.Rejected.List(r.Context(), x.tenant, r.PathValue("integration_id"))
+	if err != nil {
+		return err
+	}
+	end := ""
+	if p.given {
+		if refs, end, err = rejectedPage(refs, p); err != nil {
+			return err
+		}
+	}
+	documents := make([]rejectedDocument, len(refs))
+	for i, ref := range refs {
+		documents[i] = rejectedDocumentOf(ref)
+	}
+	a.respond(x, http.StatusOK, struct {
+		RejectedEvents []rejectedDocument `json:"rejected_events"`
+		Next           **string           `json:"next,omitzero"`
+	}{documents, p.next(end)})
+	return nil
+}
+
+// rejectedPage returns a page of the list, newest first, and where it ends. Events join and
+// leave the list between two pages: one that the page before ended with may be gone. Then
+// the page begins with those that are as old, some of which it may repeat.
+func rejectedPage(refs []integration.RejectedRef, p page) (shown []integration.RejectedRef, end string, err error) {
+	if p.after != "" {
+		nanos, id, _ := strings.Cut(p.after, " ")
+		n, err := strconv.ParseInt(nanos, 10, 64)
+		if err != nil {
+			return nil, "", store.ErrPlace
+		}
+		last := time.Unix(0, n)
+		first := slices.IndexFunc(refs, func(ref integration.RejectedRef) bool { return ref.EventID == id }) + 1
+		if first == 0 {
+			first = slices.IndexFunc(refs, func(ref integration.RejectedRef) bool { return !ref.CreatedAt.After(last) })
+		}
+		if first < 0 {
+			first = len(refs)
+		}
+		refs = refs[first:]
+	}
+	if len(refs) <= p.limit {
+		return refs, "", nil
+	}
+	last := refs[p.limit-1]
+	return refs[:p.limit], fmt.Sprintf("%d %s", last.CreatedAt.UnixNano(), last.EventID), nil
+}
