@@ -43,9 +43,13 @@ func (s *tardy) Partition(ctx context.Context, p event.Partition) (*handoff.Part
 	return state, err
 }
 
-// liveReplay returns a rig with a live replay that ends in ten seconds, over a tardy store.
-func liveReplay(t *testing.T) (*rig, *tardy) {
+// liveReplay returns a rig with a live replay that ends in ten seconds, over a tardy store:
+// that of a node, or of one host of several.
+func liveReplay(t *testing.T, node bool) (*rig, *tardy) {
 	r := newRig(t, false, nil)
+	if !node {
+		r.engine.SoleOwner, r.life.Quiesce = nil, nil
+	}
 	slow := &tardy{Store: r.engine.Store}
 	r.engine.Store = slow
 	r.register(replay(hookSpec("a"), time.Now(), time.Now().Add(10*time.Second)))
@@ -86,14 +90,11 @@ func awaited(r *rig) func(context.Context, *integration.Integration, *event.Even
 // While the commit that takes a replay out of the live set takes long, live delivery goes on
 // starting calls. The replay is not stopped before they have ended.
 func TestAReplayAwaitsLiveDeliveryAfterASlowCommit(t *testing.T) {
-	for _, sole := range []bool{true, false} {
+	for _, node := range []bool{true, false} {
 		for _, lost := range []bool{false, true} { // then the next step completes the replay
-			t.Run(fmt.Sprintf("sole owner %t, response lost %t", sole, lost), func(t *testing.T) {
+			t.Run(fmt.Sprintf("node %t, response lost %t", node, lost), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					r, slow := liveReplay(t)
-					if !sole {
-						r.engine.SoleOwner = nil
-					}
+					r, slow := liveReplay(t, node)
 					slow.leave.Store(int64(20 * time.Second))
 					slow.lost.Store(lost)
 					r.answer(awaited(r))
@@ -114,8 +115,7 @@ func TestAReplayAwaitsLiveDeliveryAfterASlowCommit(t *testing.T) {
 // the calls that it had in flight at the stop have ended.
 func TestARestartedReplayAwaitsItsEarlierCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, _ := liveReplay(t)
-		r.engine.SoleOwner, r.life.Quiesce = nil, nil
+		r, _ := liveReplay(t, false)
 		r.answer(awaited(r))
 		r.unseen(1, "order.created")
 		r.notice()
@@ -138,7 +138,7 @@ func TestARestartedReplayAwaitsItsEarlierCalls(t *testing.T) {
 // that was reported as stopped meanwhile.
 func TestACompleteReplayDoesNotBeginAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, slow := liveReplay(t)
+		r, slow := liveReplay(t, true)
 		r.unseen(1, "order.created")
 		slow.state.Store(int64(3 * time.Second))
 		r.notice()

@@ -108,7 +108,7 @@ func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 		Reads: reads, StepBudget: w.StepBudget, Grace: w.settings.WebhookTimeout + 5*time.Second,
 	}
 	p.skips = &skip.Service{
-		Store: ports{p: p, user: true}, Log: ports{p: p, user: true}, Integrations: p.life, Rejected: p.rejects,
+		Store: ports{p: p}, Log: ports{p: p}, Integrations: p.life, Rejected: p.rejects,
 		Cursors: p.engine, Schedule: p.schedule, Now: p.now,
 	}
 	if w.Sole {
