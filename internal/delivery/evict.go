@@ -17,7 +17,7 @@ const (
 	fixedBlockShare = 5
 )
 
-// gather is how long one that failed waits while others have calls under way: receivers
+// gather is how long one that failed waits while others have calls in flight: receivers
 // that fail together do so within moments, and leaving together costs less.
 const gather = 20 * time.Millisecond
 
@@ -60,7 +60,7 @@ func (l *live) mustLeave(st worker.State, now time.Time, blocked bool) (why leav
 	}
 }
 
-// calling reports whether a subscriber that may yet fail has calls under way.
+// calling reports whether a subscriber that may yet fail has calls in flight.
 func (l *live) calling() bool {
 	for _, sub := range l.subscribers {
 		if st := sub.State(); st.Calling && st.Failure == nil {
