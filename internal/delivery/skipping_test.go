@@ -62,6 +62,9 @@ func (w *world) wasSkipped(h store.History, id string) {
 		w.fail("skipped: %s is not in the list of rejected events of %s", id, historyName(h))
 	}
 	r.skipped = true
+	if l := w.lives[lifeKey{h.Tenant, h.Integration}]; l != nil {
+		l.skips++
+	}
 	w.stops[historyName(h)]++ // a step that had the cursor may send again what it had in flight
 }
 

@@ -82,6 +82,7 @@ type life struct {
 	updates  []update        // of its filter
 	skipped  map[string]bool // events it may lack, if its log says so
 	moved    bool            // a start has moved its position
+	skips    int             // a step that loses its cursor by one does not save its success
 	began    time.Time       // when it was last started
 	answered []time.Time     // of the latest success in each lane since then
 }
@@ -363,7 +364,7 @@ func (w *world) said(x store.AddEntry) {
 // gaveUp checks that an integration that was stopped for its failures had no success for
 // as long as it should. Calls that were in flight at the first failure may have succeeded.
 func (w *world) gaveUp(l *life) {
-	if l == nil || w.skewed || l.in.S3 != nil || w.incidents+w.DiskFails > 0 {
+	if l == nil || l.skips > 0 || w.skewed || l.in.S3 != nil || w.incidents+w.DiskFails > 0 {
 		return // or a success was not saved
 	}
 	least := w.settings.FailureStopAfter - w.settings.WebhookTimeout
