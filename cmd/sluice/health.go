@@ -52,7 +52,8 @@ func healthRows(h *client.Health) [][]string {
 		add("restart by", h.RestartBy+" to lose nothing")
 	}
 	if p := h.Progress; p != nil {
-		add("progress", fmt.Sprintf("%.0f %%", 100*p.Fraction))
+		add("progress", fmt.Sprintf("%.0f %%: %d read, %d filtered out, %d delivered, %d rejected, %d skipped",
+			100*p.Fraction, p.Read, p.Filtered, p.Delivered, p.Rejected, p.Skipped))
 	}
 	return rows
 }

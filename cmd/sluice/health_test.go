@@ -61,7 +61,7 @@ func TestGetShowsHealthInWords(t *testing.T) {
 	bucket["failing"].(object)["event_id"], bucket["failing"].(object)["event_name"], bucket["failing"].(object)["attempts"] = nil, nil, 1
 	stopped, catching := healthy(), healthy()
 	stopped["state"], stopped["reason"], stopped["restart_by"] = "stopped", "stopped_after_failing", one1
-	catching["state"], catching["progress"] = "catching_up", object{"fraction": 0.254}
+	catching["state"], catching["progress"] = "catching_up", object{"fraction": 0.254, "read": 10, "filtered": 4, "delivered": 3, "rejected": 2, "skipped": 1}
 	for name, c := range map[string]struct {
 		health object
 		want   []string
@@ -73,7 +73,7 @@ func TestGetShowsHealthInWords(t *testing.T) {
 		}},
 		"a bucket": {bucket, []string{"after 1 attempt\n", "a file: service"}},
 		"stopped":  {stopped, []string{"stopped, as its receiver failed for too long\n", "restart by         " + one1 + " to lose nothing\n"}},
-		"a replay": {catching, []string{"catching up\n", "progress           25 %\n"}},
+		"a replay": {catching, []string{"catching up\n", "progress           25 %: 10 read, 4 filtered out, 3 delivered, 2 rejected, 1 skipped\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cli, _ := newCLI(t, func(_ int, got call, _ http.Header) (int, any) {

@@ -40,7 +40,12 @@ type Outage struct {
 
 // Progress is how far a replay is.
 type Progress struct {
-	Fraction float64 `json:"fraction"`
+	Fraction  float64 `json:"fraction"`
+	Read      int     `json:"read"`
+	Filtered  int     `json:"filtered"`
+	Delivered int     `json:"delivered"`
+	Rejected  int     `json:"rejected"`
+	Skipped   int     `json:"skipped"`
 }
 
 // Health returns how an integration does.

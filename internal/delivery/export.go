@@ -9,6 +9,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
@@ -30,7 +31,8 @@ func (s *step) export(ctx context.Context) (Next, error) {
 	defer halt()
 	s.soft = soft
 	read := func(after uint64) ([]eventlog.Segment, error) { return s.read(ctx, after) }
-	x := &export{step: s, log: reader{read: read, filter: s.in.EventFilter(), offset: s.cursor.Offset}}
+	x := &export{step: s, log: reader{read: read, filter: s.in.EventFilter(), offset: s.cursor.Offset,
+		tally: s.cursor.Tally, counts: s.in.Type == integration.Temporary}}
 	end, ok := e.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, halt, cancel)
 	if !ok {
 		return again, nil // stopped meanwhile
@@ -98,7 +100,7 @@ func (x *export) saveSkipped(ctx context.Context) error {
 		moved := *u
 		moved.From, x.cursor.Upload = to, &moved
 	}
-	return x.save(ctx, handoff.AckState{Offset: to})
+	return x.save(ctx, x.log.ackState())
 }
 
 // nextFile writes one file, if the log has an event for it, and reports whether
@@ -127,7 +129,7 @@ func (x *export) nextFile(ctx, upload context.Context) (more bool, next Next, er
 
 // noFile ends the step, or reads on if the log has grown.
 func (x *export) noFile(ctx context.Context) (more bool, next Next, err error) {
-	switch at := (handoff.AckState{Offset: x.log.offset}); {
+	switch at := x.log.ackState(); {
 	case x.err != nil:
 		return false, again, x.err
 	case x.over():

@@ -26,7 +26,7 @@ func (s *step) endOfLog(ctx context.Context, at handoff.AckState) (Next, endOutc
 		if err := s.logTrimmed(ctx); err != nil {
 			return again, lost, err
 		}
-		at = handoff.AckState{Offset: handoff.Offset{Segment: s.watermark}}
+		at = handoff.AckState{Offset: handoff.Offset{Segment: s.watermark}, Tally: at.Tally}
 	}
 	s.cursor.AckState = at
 	s.noteSkipped()

@@ -38,7 +38,7 @@ func (s *step) lease(ctx context.Context, commit commitFunc) error {
 			return err
 		}
 		sub := state.Find(c.Key.Integration)
-		if sub == nil || !handoff.Leave(state, &c, handoff.AckState{Offset: handoff.Offset{Segment: state.AckedBy(sub)}}, c.DueAt) {
+		if sub == nil || !handoff.Leave(state, &c, state.AckStateOf(sub), c.DueAt) {
 			return store.ErrConflict // it left the live set between the two reads
 		}
 		c.LeftAt = now

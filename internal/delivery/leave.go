@@ -281,7 +281,7 @@ func (l *live) toWake() []leaver {
 	var asleep []leaver
 	for i := range l.state.Live {
 		if member := &l.state.Live[i]; l.mustWake(member) {
-			asleep = append(asleep, leaver{member: *member, at: handoff.AckState{Offset: handoff.Offset{Segment: l.state.AckedBy(member)}}})
+			asleep = append(asleep, leaver{member: *member, at: l.state.AckStateOf(member)})
 		}
 	}
 	return asleep

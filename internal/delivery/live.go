@@ -195,7 +195,7 @@ func (l *live) tryCommit(ctx context.Context) error {
 	}
 	now := l.engine.Now()
 	next := *l.state
-	next.LowWatermark = n
+	next.LowWatermark, next.Live = n, l.tallied()
 	if err := l.engine.Store.Commit(ctx, store.PutPartition{State: &next}); err != nil {
 		return err
 	}
@@ -203,6 +203,17 @@ func (l *live) tryCommit(ctx context.Context) error {
 	l.discard()
 	l.confirmed(now)
 	return nil
+}
+
+// tallied returns the live set with what its workers have done.
+func (l *live) tallied() []handoff.Subscriber {
+	members := slices.Clone(l.state.Live)
+	for i := range members {
+		if sub := l.subscribers[members[i].ID]; sub != nil && sub.member.Generation == members[i].Generation {
+			members[i].Tally = sub.Tally()
+		}
+	}
+	return members
 }
 
 // acked returns the last segment that a live integration has acknowledged. Without a

@@ -53,15 +53,19 @@ func (s *step) complete(ctx context.Context) error {
 		writes := slices.Concat(s.notes, []store.Write{store.PutCursor{Cursor: &finished}, store.PutIntegration{Integration: in}})
 		s.awaitEarlierOwners(in)
 		if in.FinishLane(now) {
-			files, skipped, err := e.lookBack(ctx, in, &finished)
+			all, err := e.lookBack(ctx, in, &finished)
 			if err != nil {
 				return err
 			}
-			in.QuietNotBefore(files, 0)
+			kept, err := e.Store.RejectedIndex(ctx, store.HistoryOf(in))
+			if err != nil {
+				return err
+			}
+			in.QuietNotBefore(all.filesUntil, 0)
 			writes = append(writes, store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
-				Action: integration.ActionStopped, CreatedAt: now, Reason: completeReason(in, skipped),
+				Action: integration.ActionStopped, CreatedAt: now, Reason: completeReason(in, all, len(kept.Events), e.Settings.Retention),
 			}})
-			completed, filesUntil = in, files
+			completed, filesUntil = in, all.filesUntil
 		}
 		return e.Store.Commit(ctx, writes...)
 	})
@@ -94,29 +98,54 @@ func (e *Engine) retire(ctx context.Context, in *integration.Integration, filesU
 	_ = e.Store.Commit(ctx, store.PutIntegration{Integration: in})
 }
 
+// summary is what the lanes of a replay have in common.
+type summary struct {
+	tally   handoff.Tally
+	skipped bool // events were skipped in some lane, and the log says so
+
+	filesUntil time.Time // when no bucket can store a file of the replay's any more
+}
+
 // lookBack reads the cursors of a replay that is complete, but the given one of the last
-// lane. It returns when no bucket can store a file of the replay's any more, and whether
-// events were skipped in any lane.
-func (e *Engine) lookBack(ctx context.Context, in *integration.Integration, last *handoff.Cursor) (filesUntil time.Time, skipped bool, err error) {
+// lane.
+func (e *Engine) lookBack(ctx context.Context, in *integration.Integration, last *handoff.Cursor) (all summary, err error) {
 	for lane := range in.Lanes {
 		c := last
 		if lane != last.Key.Lane {
 			if c, err = e.Store.Cursor(ctx, handoff.Key{Tenant: in.Tenant, Integration: in.ID, Lane: lane}); err != nil {
-				return time.Time{}, false, err
+				return all, err
 			}
 		}
-		if until := c.FilesUntil(); until.After(filesUntil) {
-			filesUntil = until
+		if until := c.FilesUntil(); until.After(all.filesUntil) {
+			all.filesUntil = until
 		}
-		skipped = skipped || c.Skipped
+		all.tally = all.tally.Plus(c.Tally)
+		all.skipped = all.skipped || c.Skipped
 	}
-	return filesUntil, skipped, nil
+	return all, nil
 }
 
-func completeReason(in *integration.Integration, skipped bool) string {
-	reason := "Stopped: the replay is complete. Every event up to " + event.FormatTime(in.EndsAt) + " was delivered"
-	if skipped {
-		reason += ", except those that this log says were skipped"
+// completeReason tells what became of the events of a replay; kept is how many of the
+// rejected ones are in its list.
+func completeReason(in *integration.Integration, all summary, kept int, retention time.Duration) string {
+	if !in.Counted {
+		return "Stopped: the replay is complete up to " + event.FormatTime(in.EndsAt) + ". It was registered with an earlier release, which did not count events."
 	}
-	return reason + "."
+	t := all.tally
+	rejected := fmt.Sprintf("%d rejected", t.Rejected)
+	if t.Rejected > 0 {
+		rejected += fmt.Sprintf(" (%d of them kept)", min(kept, t.Rejected))
+	}
+	reason := fmt.Sprintf("Stopped: the replay is complete. Of %d events read up to %s: %d filtered out, %d delivered, %s, %d skipped.",
+		t.Read(), event.FormatTime(in.EndsAt), t.Filtered, t.Delivered, rejected, t.Skipped)
+	if oldest := in.CreatedAt.Add(-retention); in.StartsAt.Before(oldest) {
+		reason += " Events published before " + event.FormatTime(oldest) + " were no longer stored."
+	}
+	switch {
+	case all.skipped && t.Skipped == 0:
+		reason += " Others were skipped, as this log says."
+	case all.skipped:
+		reason += " This log says what was skipped."
+	}
+	return reason
 }

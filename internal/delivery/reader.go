@@ -13,6 +13,8 @@ type reader struct {
 	filter  event.Filter
 	offset  handoff.Offset     // of the next event
 	segs    []eventlog.Segment // buffered; offset is in the first one
+	tally   handoff.Tally      // of the events before the offset
+	counts  bool               // the tally has counts
 	trimmed bool               // events at the offset were no longer in the log
 }
 
@@ -24,7 +26,12 @@ func (r *reader) peek() *event.Event {
 		for ; r.offset.Index < len(seg.Events); r.offset.Index++ {
 			if ev := &seg.Events[r.offset.Index]; r.filter.Pass(ev) {
 				return ev
+			} else if r.counts && r.filter.Covers(ev) {
+				r.tally.Filtered++
 			}
+		}
+		if seg.Damage != nil && r.counts {
+			r.tally.Skipped += seg.Damage.Events
 		}
 		r.offset = handoff.Offset{Segment: seg.Number}
 		r.segs = r.segs[1:]
@@ -33,7 +40,17 @@ func (r *reader) peek() *event.Event {
 }
 
 // advance moves past the event that peek returned.
-func (r *reader) advance() { r.offset.Index++ }
+func (r *reader) advance() {
+	r.offset.Index++
+	if r.counts {
+		r.tally.Delivered++
+	}
+}
+
+// ackState returns the offset, as the events before it are acknowledged.
+func (r *reader) ackState() handoff.AckState {
+	return handoff.AckState{Offset: r.offset, Tally: r.tally}
+}
 
 // fetch reads from the log once. It returns false at the end of the log. Nothing
 // may be buffered.
@@ -49,8 +66,9 @@ func (r *reader) fetch() (more bool, err error) {
 }
 
 // seek moves forward to an offset. A lower one is ignored.
-func (r *reader) seek(to handoff.Offset) {
-	if r.offset.Before(to) {
-		r.offset, r.segs = to, nil
+func (r *reader) seek(to handoff.AckState) {
+	if r.offset.Before(to.Offset) {
+		r.offset, r.segs = to.Offset, nil
 	}
+	r.tally = to.Tally
 }

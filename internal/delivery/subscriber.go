@@ -21,7 +21,7 @@ type subscriber struct {
 // subscribe starts a worker for a live integration.
 func (l *live) subscribe(ctx context.Context, member handoff.Subscriber) error {
 	e, tenant := l.engine, l.partition.Tenant
-	start := handoff.AckState{Offset: handoff.Offset{Segment: l.state.AckedBy(&member)}}
+	start := l.state.AckStateOf(&member)
 	target := e.Registry.Cached(tenant, member.ID, member.Generation)
 	if target == nil {
 		in, err := e.Store.Integration(ctx, tenant, member.ID)

@@ -38,11 +38,13 @@ func (f *exportFile) confirm(ctx context.Context, u handoff.Upload) error {
 		f.deadline = f.engine.Now().Add(requestTimeout(u))
 	}
 	u.From, u.To, u.Created, u.Until = f.cursor.Offset, f.log.offset, f.created, f.deadline
+	u.Tally = f.log.tally
+	u.Tally = f.log.tally
 	if f.last {
 		u.Next = f.created.Add(f.engine.Settings.S3FileInterval)
 	}
 	if f.pending != nil && f.events == 0 { // looked up, not written again
-		u.To, u.Next, u.Created = f.pending.To, f.pending.Next, f.pending.Created
+		u.To, u.Next, u.Created, u.Tally = f.pending.To, f.pending.Next, f.pending.Created, f.pending.Tally
 	}
 	f.cursor.Upload = &u
 	f.err = f.lease(ctx, f.engine.Store.Commit) // by ctx's deadline, which sink.ConfirmedTimeout relies on
@@ -66,19 +68,21 @@ func (f *exportFile) stored(ctx context.Context) (more bool, next Next, err erro
 	u := f.cursor.Upload
 	f.cursor.Upload = nil
 	f.succeeded(f.engine.Now())
-	err = f.save(ctx, handoff.AckState{Offset: u.To})
+	u.Tally.DeliveredAt = f.engine.Now().UTC().Truncate(time.Millisecond)
+	at := handoff.AckState{Offset: u.To, Tally: u.Tally}
+	err = f.save(ctx, at)
 	if errors.Is(err, store.ErrConflict) {
 		return false, Next{Lost: true}, f.engine.resolve(ctx, f.cursor.Key, u, u.To)
 	}
 	if err != nil {
 		return false, again, err
 	}
-	f.log.seek(u.To)
+	f.log.seek(at)
 	if u.Next.IsZero() {
 		return true, again, nil
 	}
 	if f.last {
-		next, outcome, err := f.endOfLog(ctx, handoff.AckState{Offset: f.log.offset})
+		next, outcome, err := f.endOfLog(ctx, f.log.ackState())
 		if err != nil || outcome != readMore {
 			return false, next, err
 		}
@@ -123,7 +127,7 @@ func (e *Engine) resolve(ctx context.Context, k handoff.Key, u *handoff.Upload, 
 			return nil
 		}
 		if c.Upload = nil; at != u.From {
-			c.AckState = handoff.AckState{Offset: at}
+			c.AckState = handoff.AckState{Offset: at, Tally: u.Tally}
 		}
 		return e.Store.Commit(ctx, store.PutCursor{Cursor: c})
 	})

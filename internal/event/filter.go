@@ -11,13 +11,18 @@ type Filter struct {
 	Until    time.Time `json:"until,omitzero"`    // published at or before, unless zero
 }
 
-// Pass reports whether the event passes the filter. The lists are short (at most
-// 100 names each), so a linear search is enough.
-func (f *Filter) Pass(e *Event) bool {
+// Covers reports whether the event was published in the filter's time span.
+func (f *Filter) Covers(e *Event) bool {
 	if !f.From.IsZero() && e.PublishedAt.Before(f.From) {
 		return false
 	}
-	if !f.Until.IsZero() && e.PublishedAt.After(f.Until) {
+	return f.Until.IsZero() || !e.PublishedAt.After(f.Until)
+}
+
+// Pass reports whether the event passes the filter. The lists are short (at most
+// 100 names each), so a linear search is enough.
+func (f *Filter) Pass(e *Event) bool {
+	if !f.Covers(e) {
 		return false
 	}
 	if len(f.Names) == 0 && len(f.Entities) == 0 {

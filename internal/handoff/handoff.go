@@ -31,6 +31,33 @@ func (o Offset) Before(other Offset) bool {
 type AckState struct {
 	Offset Offset `json:"position"`
 	Ahead  []int  `json:"ahead,omitzero"`
+	Tally  Tally  `json:"tally,omitzero"`
+}
+
+// Tally is what became of the acknowledged events. It is saved with the offset that it
+// belongs to, so that an event that is sent again after a crash counts once; one that was
+// delivered live before the crash may count twice. Only replays have counts.
+type Tally struct {
+	Filtered    int       `json:"filtered,omitzero"`
+	Delivered   int       `json:"delivered,omitzero"`
+	Rejected    int       `json:"rejected,omitzero"`
+	Skipped     int       `json:"skipped,omitzero"`      // set aside by hand, or damaged
+	DeliveredAt time.Time `json:"delivered_at,omitzero"` // of the newest success; whole milliseconds
+}
+
+// Read returns how many events were read.
+func (t Tally) Read() int { return t.Filtered + t.Delivered + t.Rejected + t.Skipped }
+
+// Plus returns the sum of two lanes.
+func (t Tally) Plus(other Tally) Tally {
+	t.Filtered += other.Filtered
+	t.Delivered += other.Delivered
+	t.Rejected += other.Rejected
+	t.Skipped += other.Skipped
+	if other.DeliveredAt.After(t.DeliveredAt) {
+		t.DeliveredAt = other.DeliveredAt
+	}
+	return t
 }
 
 // Acked in AckState.Ahead is an event that was acknowledged out of order.
@@ -69,6 +96,7 @@ type Subscriber struct {
 	// while PartitionState.LowWatermark is lower.
 	From     uint64    `json:"from"`
 	JoinedAt time.Time `json:"joined_at"`
+	Tally    Tally     `json:"tally,omitzero"` // as of the last change of the low watermark
 }
 
 // PartitionState is the delivery state of a partition. Every write of it is a
@@ -93,6 +121,11 @@ func (p *PartitionState) Find(id string) *Subscriber {
 
 // AckedBy returns the last segment that is known to be acknowledged by a subscriber.
 func (p *PartitionState) AckedBy(s *Subscriber) uint64 { return max(p.LowWatermark, s.From) }
+
+// AckStateOf returns what is known of a subscriber without its worker.
+func (p *PartitionState) AckStateOf(s *Subscriber) AckState {
+	return AckState{Offset: Offset{Segment: p.AckedBy(s)}, Tally: s.Tally}
+}
 
 func (p *PartitionState) without(id string) []Subscriber {
 	return slices.DeleteFunc(slices.Clone(p.Live), func(s Subscriber) bool { return s.ID == id })

@@ -21,6 +21,16 @@ func TestCursorIsStoredAs(t *testing.T) {
 		`"cause":"connection refused","slowness":5,"slow_until":"2025-06-01T12:00:03.000000001Z"}`)
 }
 
+// The tally of a cursor or a subscriber that has none costs nothing.
+func TestTalliesAreStoredAs(t *testing.T) {
+	tally := handoff.Tally{Filtered: 1, Delivered: 2, Rejected: 3, Skipped: 4, DeliveredAt: now}
+	const text = `"tally":{"filtered":1,"delivered":2,"rejected":3,"skipped":4,"delivered_at":"2025-06-01T12:00:00Z"}}`
+	storetest.StoredAs(t, handoff.AckState{Tally: tally}, `{"position":{"segment":0,"index":0},`+text)
+	storetest.StoredAs(t, handoff.Subscriber{ID: "a", Mode: handoff.Deliver, JoinedAt: now, Tally: tally},
+		`{"id":"a","generation":0,"mode":"deliver","from":0,"joined_at":"2025-06-01T12:00:00Z",`+text)
+	storetest.StoredAs(t, handoff.Cursor{State: handoff.Paused, Status: 503}, `{"generation":0,"state":"parked","position":{"segment":0,"index":0},"status":503}`)
+}
+
 func TestPartitionStateIsStoredAs(t *testing.T) {
 	storetest.StoredAs(t, handoff.PartitionState{}, `{"delivered":0}`)
 	storetest.StoredAs(t, handoff.PartitionState{LowWatermark: 18446744073709551615, Live: []handoff.Subscriber{

@@ -18,6 +18,7 @@ func Join(p *PartitionState, c *Cursor, mode Mode, wakeDelay time.Duration, dueA
 		WakeDelay:  wakeDelay,
 		From:       c.Offset.Segment,
 		JoinedAt:   now,
+		Tally:      c.Tally,
 	})
 	c.State, c.DueAt = Live, dueAt
 	c.EndOutage()
@@ -42,7 +43,7 @@ func Leave(p *PartitionState, c *Cursor, at AckState, dueAt time.Time) bool {
 // commit both in one transaction.
 func Pause(p *PartitionState, c *Cursor, generation uint64) (stateChanged bool) {
 	if sub := p.Find(c.Key.Integration); sub != nil {
-		stateChanged = Leave(p, c, AckState{Offset: Offset{Segment: p.AckedBy(sub)}}, time.Time{})
+		stateChanged = Leave(p, c, p.AckStateOf(sub), time.Time{})
 	}
 	if c.State != Finished {
 		c.State = Paused

@@ -13,11 +13,12 @@ type Upload struct {
 	ETags []string `json:"etags,omitzero"` // of its parts, in order; none if there are too many to store
 	Size  int64    `json:"size"`           // in bytes
 
-	From    Offset    `json:"from"`          // the cursor's offset before the file
-	To      Offset    `json:"to"`            // the cursor's offset after the file
-	Next    time.Time `json:"next,omitzero"` // when to start the next file, zero for at once
-	Created time.Time `json:"created"`       // when the file was started
-	Until   time.Time `json:"until"`         // when the bucket can no longer carry out the request
+	Tally   Tally     `json:"tally,omitzero"` // the cursor's after the file
+	From    Offset    `json:"from"`           // the cursor's offset before the file
+	To      Offset    `json:"to"`             // the cursor's offset after the file
+	Next    time.Time `json:"next,omitzero"`  // when to start the next file, zero for at once
+	Created time.Time `json:"created"`        // when the file was started
+	Until   time.Time `json:"until"`          // when the bucket can no longer carry out the request
 }
 
 // GiveUpUpload makes the cursor's pending file, if any, one that is neither looked up nor

@@ -10,12 +10,14 @@ import (
 // health computes an integration's health from its lanes; nil if it was deleted.
 func (s *Service) health(in *integration.Integration, lanes []lane, now time.Time) *Health {
 	h := &Health{State: Healthy}
+	var tally handoff.Tally
 	for i := range lanes {
 		l := &lanes[i]
 		if l.cursor == nil {
 			return nil
 		}
 		h.Behind = h.Behind.plus(l.behind)
+		tally = tally.Plus(l.tally)
 		if s.catchesUp(in, l, now) {
 			h.State = CatchingUp
 		}
@@ -23,9 +25,9 @@ func (s *Service) health(in *integration.Integration, lanes []lane, now time.Tim
 			h.Failing = s.outage(l)
 		}
 	}
-	h.DeliveredThrough = through(in, lanes)
+	h.DeliveredThrough, h.LastDeliveredAt = through(in, lanes), tally.DeliveredAt
 	if in.Type == integration.Temporary {
-		h.Progress = &Progress{Fraction: s.fraction(in, lanes, now)}
+		h.Progress = &Progress{Fraction: s.fraction(in, lanes, now), Tally: tally}
 	}
 	switch {
 	case !in.CompletedAt.IsZero():

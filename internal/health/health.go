@@ -6,6 +6,7 @@ package health
 import (
 	"time"
 
+	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 )
 
@@ -68,4 +69,5 @@ type Outage struct {
 // Progress is how far a replay is.
 type Progress struct {
 	Fraction float64 // of its time span, 0 to 1
+	Tally    handoff.Tally
 }

@@ -213,6 +213,29 @@ func TestHealthOfAReplay(t *testing.T) {
 	r2.wants(in, Health{State: Complete, DeliveredThrough: minute(40), Progress: &Progress{Fraction: 1}})
 }
 
+// What was delivered is known of a lane that is live, of one that catches up, and of one
+// that is through.
+func TestHealthTellsWhatWasDelivered(t *testing.T) {
+	r := newRig(t)
+	in := hook(3)
+	in.Type, in.StartsAt, in.EndsAt = integration.Temporary, minute(0), minute(120)
+	r.put(handoff.Cursor{Generation: 1, State: handoff.Live, AckState: handoff.AckState{Tally: handoff.Tally{Delivered: 100}}}, 0, 0)
+	state, err := r.store.Partition(t.Context(), event.Partition{Tenant: "acme"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state.Live[0].Tally = handoff.Tally{Filtered: 1, Delivered: 2, Rejected: 3, Skipped: 4, DeliveredAt: minute(8)}
+	if err := r.store.Commit(t.Context(), store.PutPartition{State: state}); err != nil {
+		t.Fatal(err)
+	}
+	r.put(handoff.Cursor{Generation: 1, State: handoff.Scheduled, AckState: handoff.AckState{Tally: handoff.Tally{Delivered: 10, DeliveredAt: minute(9)}}}, 1, 0)
+	r.put(handoff.Cursor{Generation: 1, State: handoff.Finished, AckState: handoff.AckState{Tally: handoff.Tally{Rejected: 20, DeliveredAt: minute(7)}}}, 2, 0)
+	r.wants(in, Health{
+		State: Healthy, DeliveredThrough: minute(120), LastDeliveredAt: minute(9),
+		Progress: &Progress{Fraction: .5, Tally: handoff.Tally{Filtered: 1, Delivered: 12, Rejected: 23, Skipped: 4, DeliveredAt: minute(9)}},
+	})
+}
+
 // What was trimmed is not behind, and the states of events that are gone say nothing of
 // others.
 func TestBehindWhatIsLeft(t *testing.T) {

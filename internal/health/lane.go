@@ -16,6 +16,7 @@ type lane struct {
 	member *handoff.Subscriber // nil unless it is live
 	rest   eventlog.Rest       // what the log has after its offset
 	behind Behind
+	tally  handoff.Tally
 	waits  *event.Event // the event that waits, if it fails
 }
 
@@ -25,8 +26,11 @@ func (r *reading) laneOf(ctx context.Context, in *integration.Integration, n int
 	if problem.CodeOf(err) == problem.NotFound {
 		return lane{}, nil
 	}
-	if err != nil || c.State == handoff.Finished {
-		return lane{cursor: c}, err
+	if err != nil {
+		return lane{}, err
+	}
+	if c.State == handoff.Finished {
+		return lane{cursor: c, tally: c.Tally}, nil
 	}
 	l, err := r.lane(ctx, c)
 	if problem.CodeOf(err) == problem.NotFound {
@@ -58,7 +62,7 @@ func (r *reading) lane(ctx context.Context, c *handoff.Cursor) (lane, error) {
 			return l, err
 		}
 		if l.member = state.Find(c.Key.Integration); l.member != nil {
-			at = handoff.AckState{Offset: handoff.Offset{Segment: state.AckedBy(l.member)}}
+			at = state.AckStateOf(l.member)
 			break
 		}
 		if l.cursor, err = r.Cursor(ctx, c.Key); err != nil {
@@ -68,7 +72,7 @@ func (r *reading) lane(ctx context.Context, c *handoff.Cursor) (lane, error) {
 	}
 	var err error
 	l.rest, err = r.Log.After(ctx, c.Key.Partition(), at.Offset.Segment)
-	l.behind = behind(at, l.rest)
+	l.behind, l.tally = behind(at, l.rest), at.Tally
 	return l, err
 }
 

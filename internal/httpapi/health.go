@@ -39,7 +39,12 @@ type outageDocument struct {
 }
 
 type progressDocument struct {
-	Fraction float64 `json:"fraction"`
+	Fraction  float64 `json:"fraction"`
+	Read      int     `json:"read"`
+	Filtered  int     `json:"filtered"`
+	Delivered int     `json:"delivered"`
+	Rejected  int     `json:"rejected"`
+	Skipped   int     `json:"skipped"`
 }
 
 // listedDocument is an integration in a list, with its health if that is asked for.
@@ -95,7 +100,8 @@ func healthOf(h *health.Health) *healthDocument {
 		}
 	}
 	if p := h.Progress; p != nil {
-		d.Progress = &progressDocument{Fraction: p.Fraction}
+		t := p.Tally
+		d.Progress = &progressDocument{p.Fraction, t.Read(), t.Filtered, t.Delivered, t.Rejected, t.Skipped}
 	}
 	return d
 }

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,13 @@ func TestHealth(t *testing.T) {
 	sameJSON(t, `{"state":"stopped","reason":"stopped_by_api","delivered_through":"2026-03-01T11:59:59.999Z",
 		"behind":{"events":1,"bytes":139,"oldest_published_at":"2026-03-01T12:00:00.000Z"},
 		"failing":null,"restart_by":"2026-03-31T12:10:00.000Z","last_delivered_at":null,"progress":null}`, w.want(t, 200, get(base+"/hook/health")))
+}
+
+func TestHealthOfAReplay(t *testing.T) {
+	w := setup()
+	w.want(t, 200, post(base, `{"id":"replay","integration_type":"temporary","starts_at":"2026-03-01T11:00:00Z","ends_at":"2026-03-01T13:00:00Z","callback_parameters":{"callback_url":"http://a.example.com"}}`))
+	sameJSON(t, strings.Replace(healthy, `"progress":null`, `"progress":{"fraction":0.5,"read":0,"filtered":0,"delivered":0,"rejected":0,"skipped":0}`, 1),
+		w.want(t, 200, get(base+"/replay/health")))
 }
 
 func TestHealthRefuses(t *testing.T) {

@@ -74,6 +74,7 @@ type Integration struct {
 
 	Lanes       int       `json:"lanes"`                 // how many cursors it has
 	OpenLanes   int       `json:"open_lanes"`            // of a replay: lanes not yet read to the end
+	Counted     bool      `json:"counted,omitzero"`      // of a replay: its events were counted from the first on
 	CreatedAt   time.Time `json:"created_at"`            //
 	StoppedAt   time.Time `json:"stopped_at,omitzero"`   // of the latest stop
 	StoppedBy   StopCause `json:"stopped_by,omitzero"`   // of the latest stop; "" if it was of an earlier release, or completed a replay

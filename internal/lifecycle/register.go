@@ -55,7 +55,7 @@ func (s *Service) create(ctx context.Context, in *integration.Integration) ([]ha
 		}
 	}
 	if in.Type == integration.Temporary {
-		in.OpenLanes = in.Lanes
+		in.OpenLanes, in.Counted = in.Lanes, true
 	}
 	now := s.now()
 	t.Generation++

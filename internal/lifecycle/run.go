@@ -81,9 +81,11 @@ func (s *Service) start(ctx context.Context, tenant, id string, from integration
 	}
 	for _, l := range lanes {
 		if skip {
+			tally := l.cursor.Tally
 			if l.cursor.AckState, err = s.endOfLog(ctx, l.cursor.Key.Partition()); err != nil {
 				return nil, nil, err
 			}
+			l.cursor.Tally = tally
 		}
 		handoff.Resume(l.cursor, in.Generation, now)
 		writes = append(writes, store.PutCursor{Cursor: l.cursor})

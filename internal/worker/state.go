@@ -56,6 +56,13 @@ func (w *Worker) AckState() handoff.AckState {
 	return w.window.ackState()
 }
 
+// Tally returns what became of the events that are acknowledged.
+func (w *Worker) Tally() handoff.Tally {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.window.tally
+}
+
 // Buffered returns the size of the segments that are not wholly acknowledged, in
 // bytes.
 func (w *Worker) Buffered() int {

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"slices"
+	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
@@ -16,6 +17,8 @@ type window struct {
 	buffered []*bufferedSegment // in order, the first not wholly acknowledged
 	next     int                // index in buffered of the segment to take from
 	acked    uint64             // the last segment that is wholly acknowledged
+	tally    handoff.Tally      // of the acknowledged events
+	counts   bool               // the tally has counts
 }
 
 // bufferedSegment is a segment with the state of each event: handoff.Acked or the
@@ -37,7 +40,7 @@ type item struct {
 func (i item) event() *event.Event { return &i.segment.Events[i.index] }
 
 func newWindow(filter event.Filter, start handoff.AckState) *window {
-	return &window{filter: filter, start: start, acked: start.Offset.Segment}
+	return &window{filter: filter, start: start, acked: start.Offset.Segment, tally: start.Tally}
 }
 
 // last is the number of the last segment it was given.
@@ -64,6 +67,9 @@ func (w *window) add(seg eventlog.Segment) {
 	for i, state := range b.states {
 		if state != handoff.Acked && !w.filter.Pass(&seg.Events[i]) {
 			b.states[i] = handoff.Acked
+			if w.counts && w.filter.Covers(&seg.Events[i]) {
+				w.tally.Filtered++
+			}
 		}
 		if b.states[i] != handoff.Acked {
 			b.open++
@@ -124,6 +130,19 @@ func (w *window) ack(i item) bool {
 	return i.segment.open == 0 && w.drop()
 }
 
+// tallied records what became of an event that is acknowledged.
+func (w *window) tallied(delivered bool, now time.Time) {
+	switch {
+	case delivered:
+		w.tally.DeliveredAt = now.UTC().Truncate(time.Millisecond)
+		if w.counts {
+			w.tally.Delivered++
+		}
+	case w.counts:
+		w.tally.Rejected++
+	}
+}
+
 // fail records a failed attempt.
 func (w *window) fail(i item) { i.segment.states[i.index]++ }
 
@@ -132,6 +151,9 @@ func (w *window) drop() bool {
 	n := 0
 	for n < len(w.buffered) && w.buffered[n].open == 0 {
 		w.acked = w.buffered[n].Number
+		if d := w.buffered[n].Damage; d != nil && w.counts {
+			w.tally.Skipped += d.Events
+		}
 		n++
 	}
 	w.buffered = slices.Delete(w.buffered, 0, n)
@@ -157,7 +179,7 @@ func (w *window) bytes() int {
 // ackState returns the state to save, from which a later worker goes on without
 // sending an acknowledged event again.
 func (w *window) ackState() handoff.AckState {
-	s := handoff.AckState{Offset: handoff.Offset{Segment: w.acked}}
+	s := handoff.AckState{Offset: handoff.Offset{Segment: w.acked}, Tally: w.tally}
 	if len(w.buffered) == 0 {
 		// The states of a segment that was not read yet still hold.
 		s.Offset.Index, s.Ahead = w.start.Offset.Index, w.start.Ahead

@@ -29,6 +29,7 @@ type Job struct {
 	Slots  *Slots
 	Filter event.Filter
 	Start  handoff.AckState // what is acknowledged already
+	Count  bool             // keep the counts of the Tally
 	// Probe makes it start with one call at a time, to check whether a receiver
 	// that failed has recovered.
 	Probe   bool
@@ -74,6 +75,7 @@ func New(ctx context.Context, job Job) *Worker {
 		window: newWindow(job.Filter, job.Start),
 		limit:  job.Slots.size, movedAt: job.Now(),
 	}
+	w.window.counts = job.Count
 	w.waiter.Granted = w.granted
 	if job.Probe {
 		w.limit = 1
@@ -233,6 +235,7 @@ func (w *Worker) record(i item, v sink.Verdict, err error) {
 		w.err = err
 	case v.Outcome == sink.Delivered || v.Outcome == sink.Rejected:
 		w.acks++
+		w.window.tallied(v.Outcome == sink.Delivered, w.job.Now())
 		w.limit = min(2*w.limit, w.job.Slots.size)
 		if w.window.ack(i) {
 			w.movedAt = w.job.Now()

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -69,8 +70,12 @@ func replayPast(t *testing.T, env *Env) {
 
 	// Its history can be read; it cannot be started or changed.
 	c.wantActions("past", "integration_created", "integration_started", "event_rejected", "integration_stopped")
-	if last := c.logs("past")[0]; !strings.Contains(last.Reason, "complete") {
-		t.Errorf("the replay was stopped for the reason %q", last.Reason)
+	counts := fmt.Sprintf("Of %d events read up to %s: 0 filtered out, %d delivered, 1 rejected (1 of them kept), 0 skipped.", len(want), utc(until), len(want)-1)
+	if last := c.logs("past")[0]; !strings.Contains(last.Reason, "complete") || !strings.Contains(last.Reason, counts) {
+		t.Errorf("the replay was stopped for the reason %q, want %q", last.Reason, counts)
+	}
+	if h := c.health("past"); h.Progress == nil || h.Progress.Read != len(want) || h.Progress.Delivered != len(want)-1 || h.Progress.Rejected != 1 || h.LastDeliveredAt == nil {
+		t.Errorf("its health is %+v, its progress %+v", h, h.Progress)
 	}
 	wantSame(t, want[:1], c.rejected("past"))
 	c.call("POST", path("past", "/_start"), nil).fails(http.StatusBadRequest, "replay_finished", "past")

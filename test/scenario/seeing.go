@@ -36,7 +36,10 @@ type health struct {
 	}
 	RestartBy       *string `json:"restart_by"`
 	LastDeliveredAt *string `json:"last_delivered_at"`
-	Progress        *struct{ Fraction float64 }
+	Progress        *struct {
+		Fraction                                     float64
+		Read, Filtered, Delivered, Rejected, Skipped int
+	}
 }
 
 func (c *tenant) health(id string) health {
@@ -106,7 +109,7 @@ func healthOfAWebhook(t *testing.T, env *Env) {
 	r.status(http.StatusOK)
 	c.start("hook")
 	h = c.untilHealth("hook", "it is through", func(h health) bool { return h.State == "healthy" && h.Behind.Events == 0 })
-	if h.DeliveredThrough == nil || *h.DeliveredThrough < stuck.PublishedAt || h.Reason != nil || h.RestartBy != nil {
+	if h.LastDeliveredAt == nil || *h.LastDeliveredAt < stuck.PublishedAt || h.DeliveredThrough == nil || *h.DeliveredThrough < stuck.PublishedAt || h.Reason != nil || h.RestartBy != nil {
 		t.Errorf("through, its health is %+v", h)
 	}
 	c.call("GET", path("nobody", "/health"), nil).fails(http.StatusNotFound, "not_found", "nobody")
