@@ -18,7 +18,6 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/handoff"
-	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/sink"
@@ -178,6 +177,5 @@ func (e *Engine) newWorker(ctx context.Context, t *worker.Target, lane int, job 
 		return nil
 	}
 	job.Slots, job.Filter, job.Now = t.Slots, t.Integration.EventFilter(), e.Now
-	job.Count = t.Integration.Type == integration.Temporary
 	return worker.New(ctx, job)
 }

@@ -63,7 +63,7 @@ func (s *step) complete(ctx context.Context) error {
 			}
 			in.QuietNotBefore(all.filesUntil, 0)
 			writes = append(writes, store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
-				Action: integration.ActionStopped, CreatedAt: now, Reason: completeReason(in, all, len(kept.Events), e.Settings.Retention),
+				Action: integration.ActionStopped, CreatedAt: now, Reason: completeReason(in, all, keptOf(kept), e.Settings.Retention),
 			}})
 			completed, filesUntil = in, all.filesUntil
 		}
@@ -123,6 +123,17 @@ func (e *Engine) lookBack(ctx context.Context, in *integration.Integration, last
 		all.skipped = all.skipped || c.Skipped
 	}
 	return all, nil
+}
+
+// keptOf returns how many events are in the list that the receiver rejected.
+func keptOf(index *integration.RejectedIndex) int {
+	n := 0
+	for i := range index.Events {
+		if index.Events[i].Reason != integration.ReasonSkipped {
+			n++
+		}
+	}
+	return n
 }
 
 // completeReason tells what became of the events of a replay; kept is how many of the

@@ -65,7 +65,7 @@ func Resume(c *Cursor, generation uint64, now time.Time) {
 
 // Move gives a paused cursor another offset. A file that may exist is not written again: its
 // events are, as far as they are after the offset.
-func Move(c *Cursor, to Offset) { c.AckState, c.Upload = AckState{Offset: to}, nil }
+func Move(c *Cursor, to Offset) { c.AckState, c.Upload = AckState{Offset: to, Tally: c.Tally}, nil }
 
 // Skip gives a cursor the ack state without an event that was skipped, and makes it due
 // now if it is scheduled: its stream goes on at once. A step that advances it loses it with

@@ -45,6 +45,9 @@ func (s *Skip) Find(segs []eventlog.Segment) (ev *event.Event, attempts int) {
 		for i := range b.Events {
 			if attempts = b.states[i]; b.Events[i].ID == s.eventID && attempts > 0 {
 				s.window.ack(item{segment: b, index: i})
+				if s.window.counts {
+					s.window.tally.Skipped++
+				}
 				return &b.Events[i], attempts
 			}
 		}

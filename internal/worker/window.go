@@ -18,7 +18,7 @@ type window struct {
 	next     int                // index in buffered of the segment to take from
 	acked    uint64             // the last segment that is wholly acknowledged
 	tally    handoff.Tally      // of the acknowledged events
-	counts   bool               // the tally has counts
+	counts   bool               // the tally has counts: of a replay, which has an end
 }
 
 // bufferedSegment is a segment with the state of each event: handoff.Acked or the
@@ -40,7 +40,7 @@ type item struct {
 func (i item) event() *event.Event { return &i.segment.Events[i.index] }
 
 func newWindow(filter event.Filter, start handoff.AckState) *window {
-	return &window{filter: filter, start: start, acked: start.Offset.Segment, tally: start.Tally}
+	return &window{filter: filter, start: start, acked: start.Offset.Segment, tally: start.Tally, counts: !filter.Until.IsZero()}
 }
 
 // last is the number of the last segment it was given.

@@ -29,7 +29,6 @@ type Job struct {
 	Slots  *Slots
 	Filter event.Filter
 	Start  handoff.AckState // what is acknowledged already
-	Count  bool             // keep the counts of the Tally
 	// Probe makes it start with one call at a time, to check whether a receiver
 	// that failed has recovered.
 	Probe   bool
@@ -75,7 +74,6 @@ func New(ctx context.Context, job Job) *Worker {
 		window: newWindow(job.Filter, job.Start),
 		limit:  job.Slots.size, movedAt: job.Now(),
 	}
-	w.window.counts = job.Count
 	w.waiter.Granted = w.granted
 	if job.Probe {
 		w.limit = 1
