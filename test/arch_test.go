@@ -21,7 +21,7 @@ const (
 // domain are the packages that a reader can understand without knowing AWS, SQL or
 // HTTP servers.
 var domain = []string{
-	"internal/delivery", "internal/event", "internal/eventlog", "internal/handoff",
+	"internal/delivery", "internal/estimate", "internal/event", "internal/eventlog", "internal/handoff",
 	"internal/integration", "internal/lifecycle", "internal/problem",
 	"internal/publish", "internal/pull", "internal/rejected", "internal/secret", "internal/sink",
 	"internal/skip", "internal/store", "internal/trial", "internal/usertext", "internal/worker",

@@ -163,7 +163,7 @@ func TestUsageErrors(t *testing.T) {
 		{"publish a b", `unexpected argument "b"`},
 		{"publish a --file b", "omit one"},
 		{"listen --reject order", `"order" is not an event name`},
-		{"integrations", "a subcommand is missing: create, delete, events, get,"},
+		{"integrations", "a subcommand is missing: create, delete, estimate, events, get,"},
 		{"integrations lst", "did you mean list"},
 		{"integrations get", "ID is missing"},
 		{"rejected retry a", "EVENT is missing"},

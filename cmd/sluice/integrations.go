@@ -28,7 +28,7 @@ func integrationsCommand(e *env) *cobra.Command {
 		integrationsCreateCommand(a), integrationsUpdateCommand(a), integrationsDeleteCommand(a),
 		integrationsStartCommand(a), integrationsStopCommand(a), integrationsLogsCommand(a),
 		integrationsWatchCommand(a), integrationsEventsCommand(a), integrationsTestCommand(a),
-		integrationsSkipCommand(a),
+		integrationsSkipCommand(a), integrationsEstimateCommand(a),
 	)
 	return cmd
 }

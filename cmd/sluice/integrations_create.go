@@ -2,13 +2,19 @@ package main
 
 import "github.com/spf13/cobra"
 
-func integrationsCreateCommand(a *api) *cobra.Command {
-	fields := bodyFlags{env: a.env, all: append([]bodyField{
+// registrationFlags are the flags of a registration.
+func registrationFlags(a *api) *bodyFlags {
+	return &bodyFlags{env: a.env, all: append([]bodyField{
 		{flag: "id", path: "id", doc: "id: 1 to 50 characters of a-z, 0-9 and -"},
 		{flag: "type", path: "integration_type", doc: "permanent or temporary"},
 		{flag: "starts-at", path: "starts_at", doc: "deliver events published from this time on (RFC 3339)"},
 		{flag: "ends-at", path: "ends_at", doc: "end of a temporary integration (RFC 3339)"},
 	}, targetFields()...)}
+}
+
+func integrationsCreateCommand(a *api) *cobra.Command {
+	fields := registrationFlags(a)
+	var estimate bool
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Register an integration; it starts at once",
@@ -34,6 +40,9 @@ is a replay of the events published from --starts-at to --ends-at.
 			if err != nil {
 				return err
 			}
+			if estimate {
+				return a.estimate(cmd.Context(), c, body)
+			}
 			in, err := c.Create(cmd.Context(), body)
 			if err != nil {
 				return err
@@ -42,5 +51,6 @@ is a replay of the events published from --starts-at to --ends-at.
 		},
 	}
 	fields.add(cmd)
+	cmd.Flags().BoolVar(&estimate, "estimate", false, "only say what it would replay; the same as sluice integrations estimate")
 	return cmd
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/sluicehq/sluice/internal/emf"
+	"github.com/sluicehq/sluice/internal/estimate"
 	"github.com/sluicehq/sluice/internal/fanout"
 	"github.com/sluicehq/sluice/internal/gateway"
 	"github.com/sluicehq/sluice/internal/handoff"
@@ -33,6 +34,7 @@ func API() (gateway.Handler, error) {
 		Rejected:     e.rejected,
 		Events:       &pull.Service{Integrations: e.life, Log: e.log, Settings: e.config.Settings, Now: now},
 		Tests:        e.trials,
+		Estimates:    &estimate.Service{Log: e.log, Settings: e.config.Settings, Now: now}, // this function delivers nothing, so it knows no rate
 		Skips: &skip.Service{
 			Store: e.store, Log: e.log, Integrations: e.life, Rejected: e.rejected,
 			Cursors: e.engine, Schedule: e.scheduler.Schedule, Now: now,

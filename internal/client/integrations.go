@@ -109,6 +109,24 @@ func (c *Client) Create(ctx context.Context, body any) (Integration, error) {
 	return out, err
 }
 
+// Estimate is what a registration would replay. What is not known is nil.
+type Estimate struct {
+	Events  int64   `json:"events"`
+	Bytes   int64   `json:"bytes"`
+	Oldest  *string `json:"oldest_available"`
+	First   *string `json:"first_at"`
+	Last    *string `json:"last_at"`
+	Exact   bool    `json:"exact"`
+	Seconds *int64  `json:"seconds"`
+}
+
+// Estimate says what Create would replay with the same body. It registers nothing.
+func (c *Client) Estimate(ctx context.Context, body any) (Estimate, error) {
+	var out Estimate
+	err := c.send(ctx, http.MethodPost, integrationsPath+"/_estimate", "application/json", body, &out)
+	return out, err
+}
+
 // Update applies a JSON merge patch (RFC 7396) to a stopped integration.
 func (c *Client) Update(ctx context.Context, id string, patch any) (Integration, error) {
 	var out Integration

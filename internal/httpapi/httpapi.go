@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/auth"
+	"github.com/sluicehq/sluice/internal/estimate"
 	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/integration"
@@ -80,6 +81,12 @@ type Skips interface {
 	Skip(ctx context.Context, tenant, id, eventID string) error
 }
 
+// Estimates says what a registration would replay; package estimate implements it. An
+// invalid one is problem.InvalidRequest.
+type Estimates interface {
+	Estimate(ctx context.Context, tenant string, spec integration.Spec) (*estimate.Estimate, error)
+}
+
 // Publisher makes the events in a body durable and returns their ids, in order;
 // package publish implements it.
 type Publisher interface {
@@ -95,6 +102,7 @@ type Deps struct {
 	Events       Events
 	Tests        Tests
 	Skips        Skips
+	Estimates    Estimates
 	Publisher    Publisher
 	Verifier     auth.Verifier
 	Ready        func(ctx context.Context) error // nil: calls can be served

@@ -46,19 +46,24 @@ func (a *api) list(x *exchange, r *http.Request) error {
 }
 
 func (a *api) register(x *exchange, r *http.Request) error {
-	var d document
-	if _, err := a.decode(x, r, &d, mediaJSON); err != nil {
-		return err
-	}
-	if d.Status != nil {
-		return problem.New(problem.InvalidRequest, "status cannot be set: an integration starts when it is registered. Omit it.")
-	}
-	spec, err := d.spec()
+	spec, err := a.registration(x, r)
 	if err != nil {
 		return err
 	}
 	in, err := a.Integrations.Register(r.Context(), x.tenant, spec)
 	return a.respondWith(x, r, in, err)
+}
+
+// registration returns the body of a registration.
+func (a *api) registration(x *exchange, r *http.Request) (integration.Spec, error) {
+	var d document
+	if _, err := a.decode(x, r, &d, mediaJSON); err != nil {
+		return integration.Spec{}, err
+	}
+	if d.Status != nil {
+		return integration.Spec{}, problem.New(problem.InvalidRequest, "status cannot be set: an integration starts when it is registered. Omit it.")
+	}
+	return d.spec()
 }
 
 func (a *api) get(x *exchange, r *http.Request) error {

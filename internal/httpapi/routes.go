@@ -30,6 +30,7 @@ func (a *api) routes() []route {
 	routes := []route{
 		{"GET", base, read, a.list},
 		{"POST", base, write, a.register},
+		{"POST", base + "/_estimate", read, a.estimate},
 		{"GET", one, read, a.get},
 		{"PATCH", one, write, a.update},
 		{"DELETE", one, write, a.remove},

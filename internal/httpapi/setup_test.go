@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluicehq/sluice/internal/auth"
+	"github.com/sluicehq/sluice/internal/estimate"
 	"github.com/sluicehq/sluice/internal/event"
 	logmemory "github.com/sluicehq/sluice/internal/eventlog/memory"
 	"github.com/sluicehq/sluice/internal/handoff"
@@ -60,6 +61,7 @@ type world struct {
 
 	waiters pull.Waiters
 	tests   *tried
+	rate    float64 // events a second
 }
 
 func setup() *world {
@@ -86,6 +88,7 @@ func setup() *world {
 		Rejected:     retries{w, rejects},
 		Events:       &pull.Service{Integrations: life, Log: w.log, Settings: s, Now: now, Waiters: &w.waiters},
 		Tests:        w.tests,
+		Estimates:    &estimate.Service{Log: w.log, Settings: s, Now: now, Rate: func(string) float64 { return w.rate }},
 		Skips: &skip.Service{
 			Store: w.store, Log: w.log, Integrations: life, Rejected: rejects, Cursors: w.store, Schedule: life.Schedule, Now: now,
 		},

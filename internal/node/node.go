@@ -51,6 +51,7 @@ type Node struct {
 	waiters  pull.Waiters   // calls that wait for events
 	runner   *runner.Runner // nil until delivery has resumed
 	trials   *trial.Service
+	rates    *rates
 	verifier auth.Verifier
 	registry *worker.Registry
 	server   *http.Server

@@ -10,6 +10,7 @@ import (
 	"github.com/sluicehq/sluice/internal/auth"
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/egress"
+	"github.com/sluicehq/sluice/internal/estimate"
 	"github.com/sluicehq/sluice/internal/event"
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/sqlite"
 	"github.com/sluicehq/sluice/internal/handoff"
@@ -113,8 +114,9 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 	n.log.OnAhead(func(by time.Duration) {
 		n.logger.Warn("clock moved backwards; published_at holds until it catches up", "by", by.String())
 	})
+	n.rates = observeRates(metrics, c.InFlight, n.now)
 	n.registry = worker.NewRegistry(worker.Options{
-		Sinks: sinks, InFlight: c.InFlight, Calls: n.places.calls, QuietAfter: quietAfter, Observer: metrics, Logger: n.logger, Now: n.now,
+		Sinks: sinks, InFlight: c.InFlight, Calls: n.places.calls, QuietAfter: quietAfter, Observer: n.rates, Logger: n.logger, Now: n.now,
 	})
 	n.life = &lifecycle.Service{
 		Store: n.store, Log: n.log, Sealer: sealer, Settings: c.Settings, Now: n.now,
@@ -126,7 +128,7 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 	})
 	n.engine = &delivery.Engine{
 		Store: n.store, Log: n.log, Registry: n.registry, Rejected: rejects, Lifecycle: n.life, Settings: c.Settings,
-		Observer: metrics, Logger: n.logger, Now: n.now, Schedule: n.schedule.Schedule,
+		Observer: n.rates, Logger: n.logger, Now: n.now, Schedule: n.schedule.Schedule,
 		SoleOwner: delivery.NewSoleOwner(n.now()), // no other process has the data directory
 		Grace:     shutdownGrace, Reads: n.places.reads,
 	}
@@ -167,6 +169,9 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 		Skips: &skip.Service{
 			Store: n.store, Log: n.log, Integrations: n.life, Rejected: rejects,
 			Cursors: n.engine, Schedule: n.schedule.Schedule, Now: n.now,
+		},
+		Estimates: &estimate.Service{
+			Log: n.log, Settings: n.config.Settings, Now: n.now, Reads: n.places.reads, Rate: n.rates.of,
 		},
 		Publisher: publisher{publish.New(n.log, n.config.Settings), metrics, &quota.Quota{
 			Rate: n.config.TenantPublishRate, LogBytes: n.config.TenantLogBytes, InLog: n.log.Bytes, Now: n.now,

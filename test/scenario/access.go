@@ -19,6 +19,7 @@ var access = []scenario{
 var calls = []struct{ method, path, scope string }{
 	{"GET", base, scopeRead},
 	{"POST", base, scopeWrite},
+	{"POST", base + "/_estimate", scopeRead},
 	{"GET", base + "/ID", scopeRead},
 	{"PATCH", base + "/ID", scopeWrite},
 	{"DELETE", base + "/ID", scopeWrite},

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 var trying = []scenario{
@@ -12,6 +13,7 @@ var trying = []scenario{
 	{"test events are limited", testsLimited},
 	{"a test event in a bucket", testFile},
 	{"a bucket is probed", probes},
+	{"what a registration would replay", estimates},
 }
 
 // result is that of a test.
@@ -139,4 +141,40 @@ func probes(t *testing.T, env *Env) {
 	if n := len(c.reasons("files", "target_unreachable")); n != 3 {
 		t.Errorf("%d probes failed, want 3", n)
 	}
+}
+
+func estimates(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	r := c.witness()
+	before := time.Now()
+	env.past(t, before)
+	ids := append(c.publish("order.created", 4), c.publish("return.created", 3)...)
+	r.has(ids) // so they are in the log
+	at := before.UTC().Format(time.RFC3339Nano)
+	type estimate struct {
+		Events, Bytes int
+		Oldest        *string `json:"oldest_available"`
+		First         *string `json:"first_at"`
+		Last          *string `json:"last_at"`
+		Exact         bool
+		Seconds       *int
+	}
+	body := merged(callback(r.URL), object{"id": "replay", "integration_type": "temporary", "starts_at": at, "ends_at": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)})
+	for names, want := range map[string]int{"": 7, "return": 3, "nothing": 0} {
+		if names != "" {
+			body["filter_conditions"] = object{"entity_filter": []string{names}}
+		}
+		var e estimate
+		a := c.call("POST", base+"/_estimate", body).ok(200, &e)
+		if e.Events != want || !e.Exact || e.Oldest == nil || (e.First == nil) != (want == 0) || (e.Last == nil) != (want == 0) || e.Bytes < want*100 {
+			t.Errorf("an estimate of %d events: %s", want, a.body)
+		}
+		delete(body, "filter_conditions")
+	}
+	c.call("GET", path("replay"), nil).fails(404, "not_found")
+	body["starts_at"] = time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	c.call("POST", base+"/_estimate", body).fails(400, "invalid_request", "starts_at")
+	body["end_at"] = at
+	c.call("POST", base+"/_estimate", body).fails(400, "unknown_field", "end_at")
+	c.call("POST", base+"/_estimate?exact=1", body).fails(400, "unknown_parameter", "exact")
 }
