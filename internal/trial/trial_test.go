@@ -53,8 +53,10 @@ func (w *world) Get(ctx context.Context, tenant, id string) (*integration.Integr
 }
 
 func (w *world) Tester(context.Context, *integration.Integration) (sink.Tester, error) { return w, nil }
+
 func (w *world) Prober(context.Context, *integration.Integration) (sink.Prober, error) { return w, nil }
-func (w *world) Close()                                                                { w.closed++ }
+
+func (w *world) Close() { w.closed++ }
 
 func (w *world) Test(_ context.Context, e *event.Event) sink.Verdict {
 	w.events = append(w.events, *e)
