@@ -43,7 +43,9 @@ func healthRows(h *client.Health) [][]string {
 	if f := h.Failing; f != nil {
 		add("waits for", waitsFor(f))
 		add("next attempt", f.NextAttemptAt)
-		add("stops at", f.StopsAt+" unless an attempt succeeds")
+		if f.StopsAt != "" {
+			add("stops at", f.StopsAt+" unless an attempt succeeds")
+		}
 	}
 	add("behind", behindInWords(&h.Behind))
 	add("delivered through", h.DeliveredThrough)

@@ -29,6 +29,9 @@ func (s *Service) health(in *integration.Integration, lanes []lane, now time.Tim
 	if in.Type == integration.Temporary {
 		h.Progress = &Progress{Fraction: s.fraction(in, lanes, now), Tally: tally}
 	}
+	if h.Failing == nil {
+		h.Failing = probed(in, lanes, h.DeliveredThrough)
+	}
 	switch {
 	case !in.CompletedAt.IsZero():
 		h.State, h.Failing = Complete, nil
@@ -49,6 +52,22 @@ func (s *Service) outage(l *lane) *Outage {
 	}
 	if l.waits != nil {
 		o.EventID, o.EventName = l.waits.ID, l.waits.Name
+	}
+	return o
+}
+
+// probed returns what a probe of the target has found, nil if nothing, or if something was
+// published and got through since.
+func probed(in *integration.Integration, lanes []lane, through time.Time) *Outage {
+	u := in.Unreachable
+	if u == nil || through.After(u.At) {
+		return nil
+	}
+	o := &Outage{Since: u.At, Attempts: 1, Status: u.Status, Cause: u.Cause}
+	for i := range lanes {
+		if due := lanes[i].cursor.DueAt; !due.IsZero() && (o.NextAttemptAt.IsZero() || due.Before(o.NextAttemptAt)) {
+			o.NextAttemptAt = due
+		}
 	}
 	return o
 }

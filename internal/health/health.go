@@ -63,7 +63,7 @@ type Outage struct {
 	EventName     string
 	Status        int // of the last response; 0 if there was none
 	Cause         string
-	StopsAt       time.Time // when the integration is stopped unless an attempt succeeds
+	StopsAt       time.Time // when the integration is stopped unless an attempt succeeds; zero after a probe alone
 }
 
 // Progress is how far a replay is.

@@ -285,3 +285,29 @@ func TestNoHealthOfADeletedIntegration(t *testing.T) {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
+
+// A bucket that a probe could not write to is failing, until something gets through.
+func TestHealthAfterAProbeThatFailed(t *testing.T) {
+	r := newRig(t)
+	in := hook(1)
+	in.Webhook, in.S3 = nil, &integration.S3{Bucket: "files"}
+	in.Unreachable = &integration.Unreachable{At: minute(2), Cause: "NoSuchBucket", Status: 404}
+	r.publish(0, 1, 2)
+	r.put(handoff.Cursor{State: handoff.Scheduled, DueAt: minute(62), AckState: handoff.AckState{Offset: handoff.Offset{Segment: 1}}}, 0, 0)
+	r.wants(in, Health{State: Failing, DeliveredThrough: minute(1), Failing: &Outage{
+		Since: minute(2), Attempts: 1, NextAttemptAt: minute(62), Status: 404, Cause: "NoSuchBucket",
+	}})
+	stopped := *in
+	stopped.Running, stopped.StoppedAt = false, minute(3)
+	r.wants(&stopped, Health{State: Stopped, DeliveredThrough: minute(1), RestartBy: minute(3).Add(r.Settings.Retention)})
+	r.publish(0, 5, 1)
+	c, err := r.store.Cursor(t.Context(), handoff.Key{Tenant: "acme", Integration: "hook"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Offset.Segment = 2
+	if err := r.store.Commit(t.Context(), store.PutCursor{Cursor: c}); err != nil {
+		t.Fatal(err)
+	}
+	r.wants(in, Health{State: Healthy, DeliveredThrough: minute(5)})
+}

@@ -1,11 +1,6 @@
 package httpapi
 
-import (
-	"net/http"
-	"time"
-
-	"github.com/sluicehq/sluice/internal/event"
-)
+import "net/http"
 
 // estimateDocument is what a registration would replay. What is not known, or not there, is
 // null.
@@ -30,19 +25,11 @@ func (a *api) estimate(x *exchange, r *http.Request) error {
 	}
 	out := estimateDocument{
 		Events: e.Events, Bytes: e.Bytes, Exact: e.Exact,
-		Oldest: optionalTime(e.OldestAvailable), First: optionalTime(e.First), Last: optionalTime(e.Last),
+		Oldest: timeGiven(e.OldestAvailable), First: timeGiven(e.First), Last: timeGiven(e.Last),
 	}
 	if e.Duration > 0 {
 		out.Seconds = new(e.Seconds())
 	}
 	a.respond(x, http.StatusOK, out)
 	return nil
-}
-
-// optionalTime returns nil for the zero time.
-func optionalTime(t time.Time) *string {
-	if t.IsZero() {
-		return nil
-	}
-	return new(event.FormatTime(t))
 }

@@ -84,8 +84,9 @@ type Integration struct {
 
 // Unreachable is a probe of a target that failed. A delivery after it makes it outdated.
 type Unreachable struct {
-	At    time.Time `json:"at"`
-	Cause string    `json:"cause"` // for people, without a full stop; never a secret
+	At     time.Time `json:"at"`
+	Cause  string    `json:"cause"`            // for people, without a full stop; never a secret
+	Status int       `json:"status,omitempty"` // of the response; 0 if there was none
 }
 
 // Webhook is the target of a webhook integration.

@@ -60,7 +60,7 @@ func (s *Service) note(ctx context.Context, probed *integration.Integration, v s
 			return s.Store.Commit(ctx, store.PutIntegration{Integration: in})
 		}
 		now := s.Now()
-		in.Unreachable = &integration.Unreachable{At: now, Cause: v.Cause}
+		in.Unreachable = &integration.Unreachable{At: now, Cause: v.Cause, Status: v.Status}
 		return s.Store.Commit(ctx, store.PutIntegration{Integration: in}, store.AddEntry{
 			History: store.HistoryOf(in),
 			Entry:   integration.LogEntry{Action: integration.ActionUnreachable, Reason: "Probed the target, without writing a file. " + v.Reason, CreatedAt: now},

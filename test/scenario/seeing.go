@@ -125,7 +125,7 @@ func healthOfOthers(t *testing.T, env *Env) {
 	ids := c.publish("order.created", 5)
 	all.has(ids)
 	from := all.find(ids[0]).event.at(t)
-	c.register("bucket", newBucket(t, env).fields("health"))
+	c.register("bucket", newBucket(t, env).create().fields("health"))
 	r := newReceiver(c)
 	c.replay("ahead", r.URL, from, time.Now().Add(time.Hour))
 	c.replay("past", r.URL, from, from.Add(time.Millisecond))

@@ -126,6 +126,17 @@ func probes(t *testing.T, env *Env) {
 	if reason := c.reasons("files", "target_unreachable")[0]; !strings.Contains(reason, b.name) || !strings.Contains(reason, "NoSuchBucket") {
 		t.Errorf("the log says %q", reason)
 	}
+	var health struct {
+		State   string
+		Failing *struct {
+			Cause  string
+			Status int `json:"status_code"`
+		}
+	}
+	c.call("GET", path("files", "/health"), nil).ok(200, &health)
+	if health.State != "failing" || health.Failing == nil || health.Failing.Status != 404 || !strings.Contains(health.Failing.Cause, "NoSuchBucket") {
+		t.Errorf("its health is %+v", health)
+	}
 	c.stop("files")
 	c.start("files")
 	unreachable(2)
