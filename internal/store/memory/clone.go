@@ -34,6 +34,10 @@ func cloneIntegration(in *integration.Integration) *integration.Integration {
 		s.SecretAccessKey = cloneSealed(s.SecretAccessKey)
 		c.S3 = &s
 	}
+	if in.Unreachable != nil {
+		u := *in.Unreachable
+		c.Unreachable = &u
+	}
 	return &c
 }
 
