@@ -98,8 +98,13 @@ func (n *node) close() {
 	_ = os.RemoveAll(n.dir)
 }
 
+// token returns an access token of the tenant, or a platform token if that is "".
 func (n *node) token(tenant string) (string, error) {
-	return n.key.Sign(tenant, auth.Scopes(), time.Hour, time.Now())
+	scopes := auth.Scopes()
+	if tenant == "" {
+		scopes = append(scopes, auth.TenantsAny)
+	}
+	return n.key.Sign(tenant, scopes, time.Hour, time.Now())
 }
 
 func (n *node) client(tenant string) (*client.Client, error) {

@@ -21,6 +21,7 @@ type publisherConfig struct {
 	Events     int64   // to publish; 0: until stopped
 	Size       int     // minimum payload size, in bytes
 	RareEvery  int     // every n-th event is named rareName; 0: none
+	Tenants    int     // the events are of so many tenants in turn; 0: of the token's
 
 	// Control, unless empty, is the control URL of the receivers to keep pace
 	// with: the slowest of the first First is at most Window events behind.
@@ -176,7 +177,11 @@ func (p *publisher) publish(last int64, at time.Time) error {
 		if p.RareEvery > 0 && n%int64(p.RareEvery) == 0 {
 			name = rareName
 		}
-		_, _ = fmt.Fprintf(&body, `{"id":"%s","name":"%s","payload":%s}`+"\n", timedID(at, uint64(n)), name, s.Payload)
+		whose := ""
+		if p.Tenants > 0 {
+			whose = fmt.Sprintf(`"tenant":"%s-%d",`, tenant, n%int64(p.Tenants))
+		}
+		_, _ = fmt.Fprintf(&body, `{"id":"%s",%s"name":"%s","payload":%s}`+"\n", timedID(at, uint64(n)), whose, name, s.Payload)
 	}
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, p.URL+"/api/v1/org/events", &body)
 	if err != nil {

@@ -25,6 +25,7 @@ type api struct {
 	env      *env
 	url      string
 	token    string
+	tenant   string
 	insecure bool
 	asJSON   bool
 }
@@ -34,6 +35,7 @@ func (a *api) flags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
 	f.StringVar(&a.url, "url", "", "URL of the service (SLUICE_URL; default "+defaultURL+")")
 	f.StringVar(&a.token, "token", "", "access token, @FILE or env:NAME (SLUICE_TOKEN)")
+	f.StringVar(&a.tenant, "tenant", "", "tenant to act for; needs a platform token (sluice token --any-tenant)")
 	f.BoolVar(&a.insecure, "insecure", false, "allow an http:// URL of another host, where the network can read the token and all data")
 	f.BoolVar(&a.asJSON, "json", false, "print JSON")
 }
@@ -49,6 +51,11 @@ func (a *api) client(cmd *cobra.Command) (*client.Client, error) {
 	if err := usertext.CheckHeader(token); err != nil {
 		return nil, usageErrorf(cmd, "the token %s", err)
 	}
+	if cmd.Flags().Changed("tenant") {
+		if err := usertext.CheckTenant(a.tenant); err != nil {
+			return nil, usageErrorf(cmd, "--tenant: the tenant %q is invalid: it %s", a.tenant, err)
+		}
+	}
 	c, err := client.New(url, token, a.insecure)
 	if _, ok := errors.AsType[*client.PlainError](err); ok {
 		return nil, usageErrorf(cmd, "%s, or --insecure on a network that you trust", err)
@@ -56,7 +63,7 @@ func (a *api) client(cmd *cobra.Command) (*client.Client, error) {
 	if err != nil {
 		return nil, usageErrorf(cmd, "%s", err)
 	}
-	return c, nil
+	return c.For(a.tenant), nil
 }
 
 func firstOf(values ...string) string {

@@ -27,14 +27,18 @@ func publishCommand(e *env) *cobra.Command {
 		Short: "Publish events from a file or from standard input",
 		Long: `Publish events: one JSON object per line, a single object, or a JSON array of
 objects. An event is {"name": "order.created", "payload": {…}}, optionally with an
-"id" (a UUID); if it has none, this command generates one.
+"id" (a UUID); if it has none, this command generates one. With a platform token
+(sluice token --any-tenant) each event has a "tenant" too, or --tenant names that of
+those that have none; one call publishes events of many tenants.
 
 A long input is published in calls of up to 500 events. A call that fails
-temporarily is retried a few times. If it keeps failing, everything before it is
+temporarily is retried a few times, with the same Idempotency-Key: what was published
+although its response was lost is not published twice. If it keeps failing, everything before it is
 published, and a message says how to resume.`,
 		Example: `  sluice publish events.ndjson
   sluice publish --file events.ndjson --from-line 1501
-  echo '{"name":"order.created","payload":{"order_id":"A-1001"}}' | sluice publish`,
+  echo '{"name":"order.created","payload":{"order_id":"A-1001"}}' | sluice publish
+  echo '{"tenant":"globex","name":"order.created","payload":{}}' | sluice publish --token @platform.token`,
 		Args: f.args,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,11 +22,12 @@ const maxTTL = 24 * time.Hour
 
 func tokenCommand(e *env) *cobra.Command {
 	var (
-		data   string
-		tenant string
-		scopes []string
-		ttl    time.Duration
-		long   bool
+		data     string
+		tenant   string
+		scopes   []string
+		ttl      time.Duration
+		long     bool
+		platform bool
 	)
 	cmd := &cobra.Command{
 		Use:   "token",
@@ -36,14 +38,24 @@ directory can create tokens for every tenant.
 
 A single token cannot be revoked: it is valid until it expires, unless the key is
 replaced, which revokes all tokens. So give it only the scopes that it needs, and keep
-it short.`,
+it short.
+
+With --any-tenant it is a platform token: it has the scope tenants:any too and acts for
+every tenant, in each call for the one that the header Sluice-Tenant names, or when it
+publishes for the ones that the events name.`,
 		Example: `  export SLUICE_TOKEN=$(sluice token --data ./.sluice --tenant acme)
   sluice token --data ./.sluice --tenant acme --scope events:publish --ttl 15m
-  sluice token --data ./.sluice --tenant acme --scope events:publish --ttl 720h --long`,
+  sluice token --data ./.sluice --tenant acme --scope events:publish --ttl 720h --long
+  sluice token --data ./.sluice --any-tenant --scope events:publish`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if tenant == "" {
-				return usageErrorf(cmd, "--tenant is missing")
+			switch {
+			case platform && cmd.Flags().Changed("tenant"):
+				return usageErrorf(cmd, "both --tenant and --any-tenant are given; omit one")
+			case !platform && tenant == "":
+				return usageErrorf(cmd, "--tenant is missing; for a platform token, which acts for every tenant, use --any-tenant")
+			case platform && !slices.Contains(scopes, auth.TenantsAny):
+				scopes = append(scopes, auth.TenantsAny)
 			}
 			if ttl > maxTTL && !long {
 				return usageErrorf(cmd, "--ttl is %v; without --long it must be at most %v, as a single token cannot be revoked", ttl, maxTTL)
@@ -75,6 +87,7 @@ it short.`,
 	flags := cmd.Flags()
 	flags.StringVar(&data, "data", "", "data directory of the node (SLUICE_DATA; default "+node.DefaultConfig().Data+")")
 	flags.StringVar(&tenant, "tenant", "", "tenant of the token")
+	flags.BoolVar(&platform, "any-tenant", false, "make a platform token, which acts for every tenant, instead of a token of one")
 	flags.StringSliceVar(&scopes, "scope", auth.Scopes(), "scopes of the token; without it, all of them")
 	flags.DurationVar(&ttl, "ttl", maxTTL, "how long the token is valid")
 	flags.BoolVar(&long, "long", false, "allow a --ttl of more than "+maxTTL.String())

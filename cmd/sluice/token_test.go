@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,6 +44,31 @@ func TestTokenTellsThatItHasAllScopes(t *testing.T) {
 	_, one, stderr := cli.run(nil, "token", "--data", dir, "--tenant", "acme", "--scope", "events:publish")
 	if id, err := key.Verify(t.Context(), strings.TrimSpace(one)); err != nil || len(id.Scopes) != 1 || stderr != "" {
 		t.Errorf("with --scope the token has %v, %v; %q", id.Scopes, err, stderr)
+	}
+}
+
+func TestPlatformTokenActsForEveryTenant(t *testing.T) {
+	cli := &cli{t: t}
+	dir := filepath.Join(t.TempDir(), "data")
+	code, token, _ := cli.run(nil, "token", "--data", dir, "--any-tenant", "--scope", "events:publish")
+	if code != exitOK {
+		t.Fatalf("exit code %d", code)
+	}
+	key, err := auth.OpenOwnKey(filepath.Join(dir, auth.OwnKeyName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := key.Verify(t.Context(), strings.TrimSpace(token)); err != nil || !id.AnyTenant() || !slices.Equal(id.Scopes, []string{"events:publish", "tenants:any"}) {
+		t.Errorf("the token has %+v, %v", id, err)
+	}
+	_, _, stderr := cli.run(nil, "token", "--data", dir, "--any-tenant")
+	if want := "this token has all scopes (integrations:read, integrations:write, events:publish, tenants:any); use --scope to give it fewer\n"; stderr != want {
+		t.Errorf("standard error is %q, want %q", stderr, want)
+	}
+	for _, args := range [][]string{{"--any-tenant", "--tenant", "acme"}, {}, {"--tenant", "acme", "--scope", "tenants:any"}} {
+		if code, out, stderr := cli.run(nil, append([]string{"token", "--data", dir}, args...)...); code != exitUsage || out != "" {
+			t.Errorf("%v: exit code %d, %q %q", args, code, out, stderr)
+		}
 	}
 }
 

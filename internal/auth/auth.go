@@ -15,13 +15,16 @@ const (
 	IntegrationsRead  = "integrations:read"
 	IntegrationsWrite = "integrations:write"
 	EventsPublish     = "events:publish"
+	// TenantsAny is the scope of a platform token, which names no tenant itself: the call,
+	// or an event, does. In the token of a tenant it means nothing.
+	TenantsAny = "tenants:any"
 )
 
-// Scopes lists every scope.
+// Scopes lists every scope that the token of a tenant can use.
 func Scopes() []string { return []string{IntegrationsRead, IntegrationsWrite, EventsPublish} }
 
 // Identity is the tenant and the scopes of a verified token. The tenant has
-// passed CheckTenant.
+// passed usertext.CheckTenant; it is "" in a platform token only.
 type Identity struct {
 	Tenant string
 	Scopes []string
@@ -32,6 +35,10 @@ func (id Identity) Has(scope string) bool {
 	return slices.Contains(id.Scopes, scope) ||
 		scope == IntegrationsRead && slices.Contains(id.Scopes, IntegrationsWrite)
 }
+
+// AnyTenant reports whether the token is a platform token: it may act for every tenant
+// and is itself of none.
+func (id Identity) AnyTenant() bool { return id.Tenant == "" && slices.Contains(id.Scopes, TenantsAny) }
 
 // RequireScope returns problem.Forbidden, which names the scope, if id lacks it.
 func RequireScope(id Identity, scope string) error {

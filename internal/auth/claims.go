@@ -1,8 +1,6 @@
 package auth
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -18,9 +16,6 @@ import (
 // Leeway is the tolerated difference between the clocks of the issuer and of this
 // service.
 const Leeway = 30 * time.Second
-
-// MaxTenantBytes limits the name of a tenant.
-const MaxTenantBytes = 128
 
 // lastSecond is the end of the year 9999. Later times are refused as mistakes.
 const lastSecond = 253402300799
@@ -51,15 +46,21 @@ func (r claimRules) identity(payload []byte, now time.Time) (Identity, error) {
 	return c.Identity(r.tenantClaim)
 }
 
-// Identity returns the tenant and the scopes of the claims. The caller must have
-// verified the token's signature, issuer, audience and times. Every error is
-// problem.Unauthorized.
+// Identity returns the tenant and the scopes of the claims. A platform token has no tenant
+// claim, not even null: one that has it is that tenant's, whatever its scopes. The caller must have verified the token's signature,
+// issuer, audience and times. Every error is problem.Unauthorized.
 func (c Claims) Identity(tenantClaim string) (Identity, error) {
+	if _, named := c[tenantClaim]; !named {
+		scopes, err := c.scopes()
+		if id := (Identity{Scopes: scopes}); err == nil && id.AnyTenant() {
+			return id, nil
+		}
+	}
 	tenant, ok := c.text(tenantClaim)
 	if !ok {
 		return Identity{}, unauthorized("The access token must name the tenant in its claim %s, as a string.", tenantClaim)
 	}
-	if err := CheckTenant(tenant); err != nil {
+	if err := usertext.CheckTenant(tenant); err != nil {
 		return Identity{}, unauthorized("The claim %s of the access token is not a valid tenant: it %v.", tenantClaim, err)
 	}
 	scopes, err := c.scopes()
@@ -153,22 +154,4 @@ func (c Claims) time(name string) (t time.Time, found bool, err error) {
 		return time.Time{}, false, unauthorized("The claim %s of the access token must be a time in seconds since 1970.", name)
 	}
 	return time.Unix(int64(seconds), 0), true, nil
-}
-
-// CheckTenant returns an error if tenant is not a valid name. Names are part of
-// storage keys and of the keys of S3 files: 1 to MaxTenantBytes bytes that pass
-// usertext.Check, without slashes, and neither "." nor "..". The error completes a
-// sentence about the tenant: "contains a slash".
-func CheckTenant(tenant string) error {
-	switch {
-	case tenant == "":
-		return errors.New("is empty")
-	case len(tenant) > MaxTenantBytes:
-		return fmt.Errorf("is longer than %d bytes", MaxTenantBytes)
-	case strings.Contains(tenant, "/"):
-		return errors.New("contains a slash")
-	case tenant == "." || tenant == "..":
-		return errors.New("is a path (. or ..)")
-	}
-	return usertext.Check(tenant)
 }

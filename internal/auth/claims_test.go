@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 var (
@@ -43,6 +44,7 @@ func TestClaimsAccepted(t *testing.T) {
 		scopes  []string
 	}{
 		"as issued":                 {nil, "acme", []string{"integrations:read"}},
+		"platform token":            {map[string]string{"tenant": "", "scope": `"tenants:any a"`}, "", []string{"tenants:any", "a"}},
 		"audience among others":     {map[string]string{"aud": `["x","sluice-api"]`}, "acme", []string{"integrations:read"}},
 		"several scopes":            {map[string]string{"scope": `" a  b\tc "`}, "acme", []string{"a", "b", "c"}},
 		"scp string":                {map[string]string{"scope": "", "scp": `"a b"`}, "acme", []string{"a", "b"}},
@@ -157,7 +159,7 @@ func FuzzClaims(f *testing.F) {
 			}
 			return
 		}
-		if err := CheckTenant(id.Tenant); err != nil {
+		if err := usertext.CheckTenant(id.Tenant); err != nil {
 			t.Errorf("tenant %q %v", id.Tenant, err)
 		}
 		for _, scope := range id.Scopes {

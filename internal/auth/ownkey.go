@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ed25519"
@@ -17,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sluicehq/sluice/internal/keyfile"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // OwnKeyName is the file name of an OwnKey in a data directory.
@@ -27,6 +29,7 @@ const (
 	ownAudience = "sluice"
 	ownTenant   = "tenant" // the claim, regardless of SLUICE_TENANT_CLAIM
 	ownType     = "at+jwt"
+	ownPlatform = "platform" // the subject of a platform token
 )
 
 var ownAlgorithms = []jose.SignatureAlgorithm{jose.EdDSA}
@@ -106,30 +109,23 @@ type ownClaims struct {
 	ID       string `json:"jti"`
 	IssuedAt int64  `json:"iat"`
 	Expires  int64  `json:"exp"`
-	Tenant   string `json:"tenant"`
+	Tenant   string `json:"tenant,omitzero"`
 	Scope    string `json:"scope"`
 }
 
 // Sign returns an access token for tenant that is valid from now for ttl, in whole
-// seconds. It refuses claims that Verify would not accept.
+// seconds. The scope TenantsAny and a tenant exclude each other. It refuses claims that
+// Verify would not accept.
 func (k *OwnKey) Sign(tenant string, scopes []string, ttl time.Duration, now time.Time) (string, error) {
-	if err := CheckTenant(tenant); err != nil {
-		return "", fmt.Errorf("the tenant %q is invalid: it %w", tenant, err)
-	}
-	if len(scopes) == 0 {
-		return "", fmt.Errorf("a token needs a scope; choose from %s", strings.Join(Scopes(), ", "))
-	}
-	for _, scope := range scopes {
-		if !slices.Contains(Scopes(), scope) {
-			return "", fmt.Errorf("unknown scope %q; choose from %s", scope, strings.Join(Scopes(), ", "))
-		}
+	if err := checkSigned(tenant, scopes); err != nil {
+		return "", err
 	}
 	expires := now.Add(ttl)
 	if ttl < time.Second || expires.Unix() > lastSecond {
 		return "", fmt.Errorf("the ttl %v is invalid; it must be at least 1s and end before the year 10000", ttl)
 	}
 	payload, err := json.Marshal(ownClaims{
-		Issuer: ownIssuer, Audience: ownAudience, Subject: tenant, ClientID: ownIssuer, ID: uuid.NewString(),
+		Issuer: ownIssuer, Audience: ownAudience, Subject: cmp.Or(tenant, ownPlatform), ClientID: ownIssuer, ID: uuid.NewString(),
 		IssuedAt: now.Unix(), Expires: expires.Unix(), Tenant: tenant, Scope: strings.Join(scopes, " "),
 	})
 	if err != nil {
@@ -146,6 +142,27 @@ func (k *OwnKey) Sign(tenant string, scopes []string, ttl time.Duration, now tim
 		return "", err
 	}
 	return jws.CompactSerialize()
+}
+
+// checkSigned checks the tenant and the scopes of a token to sign.
+func checkSigned(tenant string, scopes []string) error {
+	if platform := slices.Contains(scopes, TenantsAny); !platform || tenant != "" {
+		if err := usertext.CheckTenant(tenant); err != nil {
+			return fmt.Errorf("the tenant %q is invalid: it %w", tenant, err)
+		}
+		if platform {
+			return fmt.Errorf("a token of the tenant %q cannot have the scope %s; sign one without a tenant", tenant, TenantsAny)
+		}
+	}
+	if len(scopes) == 0 {
+		return fmt.Errorf("a token needs a scope; choose from %s", strings.Join(Scopes(), ", "))
+	}
+	for _, scope := range scopes {
+		if scope != TenantsAny && !slices.Contains(Scopes(), scope) {
+			return fmt.Errorf("unknown scope %q; choose from %s", scope, strings.Join(Scopes(), ", "))
+		}
+	}
+	return nil
 }
 
 // Verify implements Verifier for tokens from Sign. It does no I/O.

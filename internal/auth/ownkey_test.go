@@ -98,6 +98,7 @@ func TestSignRefusesWhatVerifyWould(t *testing.T) {
 		"unseen":    {"ac\u202eme", read, time.Hour, "has an invisible character (U+202E) at position 3"},
 		"no tenant": {"", read, time.Hour, "is empty"},
 		"no scope":  {"acme", nil, time.Hour, "needs a scope"},
+		"platform":  {"acme", []string{TenantsAny}, time.Hour, "cannot have the scope tenants:any"},
 		"scope":     {"acme", []string{"integrations:raed"}, time.Hour, `unknown scope "integrations:raed"`},
 		"no time":   {"acme", read, 0, "the ttl 0s"},
 		"too short": {"acme", read, time.Second - 1, "the ttl 999.999999ms"},
@@ -107,6 +108,19 @@ func TestSignRefusesWhatVerifyWould(t *testing.T) {
 		if err == nil || token != "" || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %q, %v; want %q", name, token, err, c.want)
 		}
+	}
+}
+
+func TestAPlatformTokenNamesNoTenant(t *testing.T) {
+	k := openOwnKey(t)
+	k.now = func() time.Time { return testNow }
+	token, err := k.Sign("", []string{EventsPublish, TenantsAny}, time.Hour, testNow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := k.Verify(t.Context(), token)
+	if err != nil || !id.AnyTenant() || id.Tenant != "" || !id.Has(EventsPublish) || id.Has(IntegrationsRead) {
+		t.Errorf("got %+v, %v", id, err)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/sluicehq/sluice/internal/emf"
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/dynamo"
 	"github.com/sluicehq/sluice/internal/httpapi"
+	keys "github.com/sluicehq/sluice/internal/idempotency/dynamo"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/netguard"
 	stream "github.com/sluicehq/sluice/internal/publish/kinesis"
@@ -81,7 +82,7 @@ func open() (*env, error) {
 	}
 	table := dynamodb.NewFromConfig(clients)
 	e.store = store.New(table, config.Table, now)
-	e.stream = stream.New(kinesis.NewFromConfig(clients), config.Stream, now)
+	e.stream = stream.New(kinesis.NewFromConfig(clients), keys.New(table, config.Table, now), config.Stream, now)
 	e.log = eventlog.New(eventlog.Options{
 		DynamoDB: table, Table: config.Table, S3: e.s3, Bucket: config.Bucket,
 		Keep: config.kept(), Margin: config.SeekMargin, Now: now, PutMarker: e.stream.PutMarker,
@@ -89,19 +90,19 @@ func open() (*env, error) {
 	e.scheduler = &statemachine.Scheduler{
 		SFN: sfn.NewFromConfig(clients), ARN: config.StateMachine, Cursors: e.store, Logger: logger, Now: now,
 	}
-	keys := sealer.New(kms.NewFromConfig(clients), config.Key)
+	secrets := sealer.New(kms.NewFromConfig(clients), config.Key)
 	quietAfter := delivery.QuietAfter(config.Settings)
 	calls := config.MaxCalls
 	if calls == 0 { // a quarter as many connections are kept, and nothing else needs many
 		calls = descriptors.Calls(descriptors.Limit() * 3 / 4)
 	}
-	sinks := catalog.New(catalog.Options{Route: route, Sealer: keys, Settings: config.Settings, Version: version.Version, Kept: calls / 4})
+	sinks := catalog.New(catalog.Options{Route: route, Sealer: secrets, Settings: config.Settings, Version: version.Version, Kept: calls / 4})
 	bound := worker.NewCalls(calls)
 	registry := worker.NewRegistry(worker.Options{
 		Sinks: sinks, InFlight: config.InFlight, Calls: bound, QuietAfter: quietAfter, Observer: e.metrics, Logger: logger, Now: now,
 	})
 	e.life = &lifecycle.Service{
-		Store: e.store, Log: e.log, Sealer: keys, Settings: config.Settings, Now: now,
+		Store: e.store, Log: e.log, Sealer: secrets, Settings: config.Settings, Now: now,
 		CheckTarget: guard.CheckURL, Schedule: e.scheduler.Schedule, QuietAfter: quietAfter,
 	}
 	e.rejected = rejected.New(rejected.Options{

@@ -61,8 +61,8 @@ type countingPublisher struct {
 }
 
 // Publish implements httpapi.Publisher.
-func (p countingPublisher) Publish(ctx context.Context, tenant string, format publish.Format, body []byte) ([]string, error) {
-	ids, err := p.Publisher.Publish(ctx, tenant, format, body)
+func (p countingPublisher) Publish(ctx context.Context, call publish.Call) ([]string, error) {
+	ids, err := p.Publisher.Publish(ctx, call)
 	if err == nil {
 		p.metrics.out.Put(emf.Metric{Name: metricPublished, Unit: emf.Count, Value: float64(len(ids))})
 	}

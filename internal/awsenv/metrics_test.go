@@ -82,7 +82,7 @@ func TestFlush(t *testing.T) {
 // failing is a publisher that publishes two events or fails.
 type failing struct{ err error }
 
-func (p failing) Publish(context.Context, string, publish.Format, []byte) ([]string, error) {
+func (p failing) Publish(context.Context, publish.Call) ([]string, error) {
 	if p.err != nil {
 		return []string{"1"}, p.err
 	}
@@ -92,7 +92,7 @@ func (p failing) Publish(context.Context, string, publish.Format, []byte) ([]str
 func TestPublishedEventsAreCounted(t *testing.T) {
 	var out bytes.Buffer
 	p := countingPublisher{failing{}, counting(&out)}
-	if ids, err := p.Publish(t.Context(), "acme", publish.JSON, nil); err != nil || len(ids) != 2 {
+	if ids, err := p.Publish(t.Context(), publish.Call{Tenant: "acme"}); err != nil || len(ids) != 2 {
 		t.Errorf("%q, %v", ids, err)
 	}
 	// The dashboard in infra/ uses this name.
@@ -100,7 +100,7 @@ func TestPublishedEventsAreCounted(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	p.Publisher = failing{errors.New("the stream is full")}
-	if _, err := p.Publish(t.Context(), "acme", publish.JSON, nil); err == nil {
+	if _, err := p.Publish(t.Context(), publish.Call{Tenant: "acme"}); err == nil {
 		t.Error("the error is lost")
 	}
 	if got := values(t, &out); got != nil {

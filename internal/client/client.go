@@ -26,11 +26,20 @@ const (
 	maxResponse = 32 << 20    // limit of a response in bytes
 )
 
-// Client calls one API as one tenant. It is safe for concurrent use.
+// Client calls one API as one tenant, or with a platform token. It is safe for concurrent
+// use.
 type Client struct {
-	base  string
-	token string
-	http  *http.Client
+	base   string
+	token  string
+	tenant string // that the calls act for; "": the token's own
+	http   *http.Client
+}
+
+// For returns a client whose calls act for a tenant. Its token must be a platform token.
+func (c *Client) For(tenant string) *Client {
+	other := *c
+	other.tenant = tenant
+	return &other
 }
 
 // New returns a client of the API at base, an http or https URL such as
@@ -63,9 +72,9 @@ func New(base, token string, insecure bool) (*Client, error) {
 
 // call sends body and decodes the response into out, unless out is nil. It returns
 // an *Error if the response is not a 2xx, and an *UnreachableError if there is no
-// complete response. It takes at most callTimeout.
-func (c *Client) call(ctx context.Context, method, path, mediaType string, body []byte, out any) error {
-	_, received, err := c.exchange(ctx, method, path, mediaType, "application/json", body)
+// complete response. It takes at most callTimeout. headers are names and values.
+func (c *Client) call(ctx context.Context, method, path, mediaType string, body []byte, out any, headers ...string) error {
+	_, received, err := c.exchange(ctx, method, path, mediaType, "application/json", body, headers...)
 	if err != nil || out == nil {
 		return err
 	}
@@ -76,7 +85,7 @@ func (c *Client) call(ctx context.Context, method, path, mediaType string, body 
 }
 
 // exchange is call without the decoding: it returns the response's headers and body.
-func (c *Client) exchange(ctx context.Context, method, path, mediaType, accept string, body []byte) (http.Header, []byte, error) {
+func (c *Client) exchange(ctx context.Context, method, path, mediaType, accept string, body []byte, headers ...string) (http.Header, []byte, error) {
 	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(callCtx, method, c.base+path, bytes.NewReader(body))
@@ -88,6 +97,12 @@ func (c *Client) exchange(ctx context.Context, method, path, mediaType, accept s
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	if c.tenant != "" {
+		req.Header.Set("Sluice-Tenant", c.tenant)
 	}
 	req.Header.Set("Accept", accept)
 	req.Header.Set("User-Agent", "sluice-cli/"+version.Version)

@@ -2,9 +2,10 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
-	"math/rand/v2"
+	random "math/rand/v2"
 	"net"
 	"net/http"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/backoff"
+	"github.com/sluicehq/sluice/internal/problem"
 )
 
 // A call of Upload stays below the server's default limits (1,000 events, 5 MiB),
@@ -28,12 +30,22 @@ const (
 // Publish publishes events, one JSON object per line, and returns their ids in the
 // same order. All of them are durable when it returns without an error.
 func (c *Client) Publish(ctx context.Context, ndjson []byte) ([]string, error) {
+	return c.publish(ctx, ndjson)
+}
+
+// PublishOnce is Publish for a call that the service does once: for 24 hours a repeat with
+// the same key and events publishes nothing again and returns the same ids.
+func (c *Client) PublishOnce(ctx context.Context, key string, ndjson []byte) ([]string, error) {
+	return c.publish(ctx, ndjson, "Idempotency-Key", key)
+}
+
+func (c *Client) publish(ctx context.Context, ndjson []byte, headers ...string) ([]string, error) {
 	var out struct {
 		Events []struct {
 			ID string `json:"id"`
 		} `json:"events"`
 	}
-	if err := c.call(ctx, http.MethodPost, eventsPath, "application/x-ndjson", ndjson, &out); err != nil {
+	if err := c.call(ctx, http.MethodPost, eventsPath, "application/x-ndjson", ndjson, &out, headers...); err != nil {
 		return nil, err
 	}
 	ids := make([]string, len(out.Events))
@@ -45,7 +57,8 @@ func (c *Client) Publish(ctx context.Context, ndjson []byte) ([]string, error) {
 
 // Upload publishes an input in several calls. It retries a call that fails
 // temporarily, up to maxTries times with backoff; every try sends the same event
-// ids. An Upload must not be used concurrently.
+// ids and the same idempotency key, so that a call whose response was lost is not done
+// twice. An Upload must not be used concurrently.
 type Upload struct {
 	Client *Client
 
@@ -103,11 +116,12 @@ func (u *Upload) send(ctx context.Context, b *batch) error {
 	if len(b.places) == 0 {
 		return nil
 	}
+	key := rand.Text()
 	for try := 1; ; try++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		ids, err := u.Client.Publish(ctx, b.body)
+		ids, err := u.Client.PublishOnce(ctx, key, b.body)
 		if err == nil {
 			u.reached = true
 			if u.Published != nil {
@@ -116,7 +130,7 @@ func (u *Upload) send(ctx context.Context, b *batch) error {
 			return nil
 		}
 		b.unsure = b.unsure || b.made && mayBePublished(err)
-		delay := delayAfter(try, rand.Float64())
+		delay := delayAfter(try, random.Float64())
 		if e, ok := errors.AsType[*Error](err); ok {
 			delay = max(delay, e.RetryAfter)
 		}
@@ -141,7 +155,7 @@ func (u *Upload) retryable(err error) bool {
 		case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 			return true
 		}
-		return false
+		return e.Code == string(problem.KeyInProgress) // of an earlier try
 	}
 	_, unreachable := errors.AsType[*UnreachableError](err)
 	return unreachable && u.reached

@@ -104,7 +104,7 @@ func TestNewRefusesWhatIsNoURL(t *testing.T) {
 func TestServiceThatWasReachedIsTriedAgain(t *testing.T) {
 	calls := 0
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if calls++; calls == 2 {
+		if calls++; calls == 2 || calls == 3 { // net/http repeats the first of them at once
 			panic(http.ErrAbortHandler)
 		}
 		accept(w, r)
@@ -119,5 +119,54 @@ func TestServiceThatWasReachedIsTriedAgain(t *testing.T) {
 	}
 	if published != callEvents+1 || waits != 1 {
 		t.Errorf("published %d after %d waits, want %d after one", published, waits, callEvents+1)
+	}
+}
+
+// Every try of a call has its key, so that the service does it once although a response was
+// lost; every call has another.
+func TestEveryTryOfACallHasItsKey(t *testing.T) {
+	var keys []string
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		keys = append(keys, r.Header.Get("Idempotency-Key"))
+		switch len(keys) {
+		case 2: // the call is done, and its response is lost
+			_, _ = io.Copy(io.Discard, r.Body)
+			panic(http.ErrAbortHandler)
+		case 3:
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(http.StatusConflict)
+			_, _ = io.WriteString(w, `{"error_code":"idempotency_in_progress","message":"Wait.","request_id":"r"}`)
+		case 4:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		default:
+			accept(w, r)
+		}
+	})
+	var slept []time.Duration
+	u := Upload{Client: c, Sleep: func(_ context.Context, d time.Duration) error { slept = append(slept, d); return nil }}
+	if err := u.Run(t.Context(), NewReader(strings.NewReader(strings.Repeat("{}\n", 3*callEvents)), 1)); err != nil {
+		t.Fatal(err)
+	}
+	if len(keys) != 6 || len(keys[0]) < 20 || keys[1] != keys[2] || keys[1] != keys[3] || keys[1] != keys[4] ||
+		keys[0] == keys[1] || keys[1] == keys[5] || keys[0] == keys[5] {
+		t.Errorf("the tries had the keys %q; want the same for the second to the fifth alone", keys)
+	}
+	// net/http itself repeats a request with this header whose connection was closed.
+	if len(slept) != 2 || slept[0] < 7*time.Second {
+		t.Errorf("slept %v, want the Retry-After of the call in progress, and once more", slept)
+	}
+}
+
+// A key that belongs to another body is no reason to wait.
+func TestOtherConflictsAreNotTriedAgain(t *testing.T) {
+	tries := 0
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		tries++
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		_, _ = io.WriteString(w, `{"error_code":"idempotency_mismatch","message":"No.","request_id":"r"}`)
+	})
+	u := Upload{Client: c, Sleep: func(context.Context, time.Duration) error { return nil }}
+	if err := u.Run(t.Context(), NewReader(strings.NewReader("{}\n"), 1)); err == nil || tries != 1 {
+		t.Errorf("%d tries, %v", tries, err)
 	}
 }

@@ -24,6 +24,7 @@ const (
 	TenantPrefix    = "T#" // tenants and integrations: tenant
 	HistoryPrefix   = "H#" // log entries and rejected events: incarnation, integration, tenant
 	SegmentPrefix   = "S#" // the log: lane, tenant
+	OncePrefix      = "O#" // idempotency keys: tenant, key
 )
 
 // Key is the primary key of an item. Item types embed it.

@@ -3,6 +3,7 @@
 package event
 
 import (
+	"cmp"
 	"hash/fnv"
 	"strconv"
 	"strings"
@@ -23,12 +24,15 @@ type Event struct {
 // time.
 type Draft struct {
 	ID      string
+	Tenant  string // "": the one that Stamp is given
 	Name    string
 	Payload []byte // compact JSON object
 }
 
-// Stamp returns the draft as an event. The time is truncated to milliseconds.
+// Stamp returns the draft as an event of its own tenant, or of the given one if it names
+// none. The time is truncated to milliseconds.
 func (d Draft) Stamp(tenant string, at time.Time) Event {
+	tenant = cmp.Or(d.Tenant, tenant)
 	at = at.UTC().Truncate(time.Millisecond)
 	body := make([]byte, 0, len(d.Payload)+len(d.ID)+len(tenant)+len(d.Name)+96)
 	body = append(body, `{"id":"`...)

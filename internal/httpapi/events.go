@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	openapi "github.com/sluicehq/sluice/api"
+	"github.com/sluicehq/sluice/internal/auth"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/publish"
@@ -20,6 +21,10 @@ func (a *api) publish(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	key, err := idempotencyKey(r)
+	if err != nil {
+		return err
+	}
 	body, err := readBody(x, r, a.Settings.MaxPublishBytes)
 	if err != nil {
 		return err
@@ -27,12 +32,15 @@ func (a *api) publish(x *exchange, r *http.Request) error {
 	if !x.memory.Grow(int64(cap(body)) + publish.Weight(body, a.Settings.MaxPublishEvents)) {
 		return errNoMemory
 	}
-	format := publish.JSON
+	call := publish.Call{Tenant: x.tenant, AnyTenant: x.anyTenant, Format: publish.JSON, Body: body, Key: key}
 	if media == mediaNDJSON {
-		format = publish.NDJSON
+		call.Format = publish.NDJSON
 	}
-	ids, err := a.Publisher.Publish(r.Context(), x.tenant, format, body)
-	x.memory.Release() // a caller who is slow to read the answer does not hold it
+	ids, err := a.Publisher.Publish(r.Context(), call)
+	x.memory.Release()                            // a caller who is slow to read the answer does not hold it
+	if problem.CodeOf(err) == problem.Forbidden { // an event names another tenant
+		challengeScope(x, auth.TenantsAny)
+	}
 	if err != nil {
 		return err
 	}

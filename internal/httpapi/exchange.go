@@ -22,14 +22,17 @@ type exchange struct {
 	id     string
 	start  time.Time
 	route  string         // the path's pattern
-	tenant string         // "" if the route needs no token
-	memory fairshare.Hold // of the body; none without a tenant
+	tenant string         // "" if the route needs no token, or the events of a call name their own
+	memory fairshare.Hold // of the body; none without a token
 	quiet  bool           // an operational route, logged at debug level
 	err    error          // why the request failed, nil if it did not
 	head   bool           // the method is HEAD
 	unread bool           // the request may have a body that is not read to its end
 	status int            // 0: nothing is written yet
 	bytes  int            // written, of the body
+
+	verified  bool // the token is valid, and has the scope and a tenant to act for
+	anyTenant bool // it is a platform token: events may name their tenants
 }
 
 type requestIDKey struct{}
@@ -64,10 +67,10 @@ func (a *api) end(x *exchange, r *http.Request) {
 	}
 }
 
-// logRequest logs a line for each request of a tenant, and one a second for others alike.
+// logRequest logs a line for each request with a valid token, and one a second for others alike.
 func (a *api) logRequest(x *exchange, r *http.Request) {
 	hidden := 0
-	if x.tenant == "" {
+	if !x.verified {
 		var ok bool
 		if hidden, ok = a.lines.line(kind{x.route, x.status, problem.CodeOf(x.err)}, a.Now()); !ok {
 			return

@@ -87,10 +87,10 @@ type Estimates interface {
 	Estimate(ctx context.Context, tenant string, spec integration.Spec) (*estimate.Estimate, error)
 }
 
-// Publisher makes the events in a body durable and returns their ids, in order;
+// Publisher makes the events of a call durable and returns their ids, in order;
 // package publish implements it.
 type Publisher interface {
-	Publish(ctx context.Context, tenant string, format publish.Format, body []byte) ([]string, error)
+	Publish(ctx context.Context, call publish.Call) ([]string, error)
 }
 
 // Deps are the API's dependencies. All are required except Metrics: without it

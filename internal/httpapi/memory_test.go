@@ -28,7 +28,8 @@ type pending struct {
 	done chan struct{}
 }
 
-func (p *pending) Publish(_ context.Context, tenant string, _ publish.Format, _ []byte) ([]string, error) {
+func (p *pending) Publish(_ context.Context, c publish.Call) ([]string, error) {
+	tenant := c.Tenant
 	if tenant != "fourth" {
 		p.came <- tenant
 		<-p.done
@@ -213,7 +214,13 @@ func TestBodiesOfEveryLengthArriveWhole(t *testing.T) {
 // echo is a publisher that returns the body as an id.
 type echo struct{}
 
-func (echo) Publish(_ context.Context, _ string, _ publish.Format, body []byte) ([]string, error) {
+// refusing is a publisher that refuses every call.
+type refusing struct{ err error }
+
+func (r refusing) Publish(context.Context, publish.Call) ([]string, error) { return nil, r.err }
+
+func (echo) Publish(_ context.Context, c publish.Call) ([]string, error) {
+	body := c.Body
 	return []string{fmt.Sprintf("%x", body)}, nil
 }
 

@@ -31,8 +31,11 @@ var statuses = map[problem.Code]int{
 	problem.RetryInProgress:      http.StatusConflict,
 	problem.ReceiverFailed:       http.StatusBadGateway,
 	problem.NotBlocked:           http.StatusConflict,
+	problem.IdempotencyMismatch:  http.StatusUnprocessableEntity,
+	problem.KeyInProgress:        http.StatusConflict,
 	problem.Unauthorized:         http.StatusUnauthorized,
 	problem.Forbidden:            http.StatusForbidden,
+	problem.TenantRequired:       http.StatusBadRequest,
 	problem.MethodNotAllowed:     http.StatusMethodNotAllowed,
 	problem.PayloadTooLarge:      http.StatusRequestEntityTooLarge,
 	problem.UnsupportedMediaType: http.StatusUnsupportedMediaType,
@@ -65,8 +68,12 @@ func (a *api) fail(x *exchange, err error) {
 	if !ok {
 		code, status = problem.Internal, http.StatusInternalServerError
 	}
+	after := problem.RetryAfterOf(err)
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-		x.Header().Set("Retry-After", seconds(cmp.Or(problem.RetryAfterOf(err), retryAfter)))
+		after = cmp.Or(after, retryAfter)
+	}
+	if after > 0 {
+		x.Header().Set("Retry-After", seconds(after))
 	}
 	a.respond(x, status, errorDocument{code, problem.MessageOf(err), x.id})
 }

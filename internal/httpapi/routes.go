@@ -111,7 +111,10 @@ func (a *api) call(x *exchange, r *http.Request, rt route) error {
 		if err != nil {
 			return err
 		}
-		x.tenant, x.memory = id.Tenant, a.memory.Hold(id.Tenant)
+		if x.tenant, err = actsFor(x, r, id, rt.scope); err != nil {
+			return err
+		}
+		x.verified, x.anyTenant, x.memory = true, id.AnyTenant(), a.memory.Hold(x.tenant)
 		if err := checkQuery(rt, r); err != nil {
 			return err
 		}
@@ -123,10 +126,11 @@ func (a *api) noSuchPath(x *exchange, r *http.Request) {
 	a.fail(x, problem.New(problem.NotFound, "Path %q does not exist; /openapi.yaml lists all paths.", clip(r.URL.Path)))
 }
 
+const challenge = `Bearer realm="sluice"`
+
 // authenticate verifies the request's token and checks that it has the scope.
 // On failure it sets WWW-Authenticate (RFC 6750).
 func (a *api) authenticate(x *exchange, r *http.Request, scope string) (auth.Identity, error) {
-	const challenge = `Bearer realm="sluice"`
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
@@ -141,8 +145,13 @@ func (a *api) authenticate(x *exchange, r *http.Request, scope string) (auth.Ide
 		return auth.Identity{}, err
 	}
 	if err := auth.RequireScope(id, scope); err != nil {
-		x.Header().Set("WWW-Authenticate", challenge+`, error="insufficient_scope", scope="`+scope+`"`)
+		challengeScope(x, scope)
 		return auth.Identity{}, err
 	}
 	return id, nil
+}
+
+// challengeScope says which scope a refused token lacks (RFC 6750).
+func challengeScope(x *exchange, scope string) {
+	x.Header().Set("WWW-Authenticate", challenge+`, error="insufficient_scope", scope="`+scope+`"`)
 }

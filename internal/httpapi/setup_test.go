@@ -171,7 +171,10 @@ func (tokens) Verify(_ context.Context, raw string) (auth.Identity, error) {
 	return auth.Identity{Tenant: tenant, Scopes: strings.Split(strings.ReplaceAll(scopes, "/", ":"), ",")}, nil
 }
 
-const all = ":integrations/write,events/publish"
+const (
+	all      = ":integrations/write,events/publish"
+	platform = all + ",tenants/any" // a token that names no tenant
+)
 
 // plainSealer encrypts nothing, but opens for the owner alone.
 type plainSealer struct{}
@@ -193,7 +196,8 @@ func prefix(o secret.Owner) string {
 }
 
 // call is one request; media "" sends no Content-Type.
-type call struct{ method, path, media, body, token string }
+// tenant and key are headers, "" for none.
+type call struct{ method, path, media, body, token, tenant, key string }
 
 func get(path string) call { return call{method: "GET", path: path} }
 func post(path, body string) call {
@@ -206,6 +210,18 @@ func patch(path, body string) call {
 func remove(path string) call       { return call{method: "DELETE", path: path} }
 func (c call) as(token string) call { c.token = token; return c }
 
+// once is the call with an idempotency key.
+func (c call) once(key string) call {
+	c.key = key
+	return c
+}
+
+// of is the call with a platform token, for a tenant, or for none if that is "".
+func (c call) of(tenant string) call {
+	c.token, c.tenant = platform, tenant
+	return c
+}
+
 func (c call) request() *http.Request {
 	r := httptest.NewRequest(c.method, c.path, strings.NewReader(c.body))
 	if c.body == "" {
@@ -213,6 +229,12 @@ func (c call) request() *http.Request {
 	}
 	if c.media != "" {
 		r.Header.Set("Content-Type", c.media)
+	}
+	if c.tenant != "" {
+		r.Header.Set("Sluice-Tenant", c.tenant)
+	}
+	if c.key != "" {
+		r.Header.Set("Idempotency-Key", c.key)
 	}
 	switch c.token {
 	case "":

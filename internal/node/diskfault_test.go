@@ -178,7 +178,7 @@ func (c *diskCase) publishAll(n *Node) {
 func (c *diskCase) publish(n *Node) error {
 	id := fmt.Sprintf("00000000-0000-4000-8000-%012d", c.next.Add(1))
 	body := fmt.Sprintf(`{"id":"%s","name":"order.created","payload":{"text":"%s"}}`, id, strings.Repeat("x", 5000))
-	_, err := publish.New(n.log, n.config.Settings).Publish(context.Background(), "acme", publish.NDJSON, []byte(body))
+	_, err := publish.New(n.log, n.config.Settings).Publish(context.Background(), publish.Call{Tenant: "acme", Format: publish.NDJSON, Body: []byte(body)})
 	if err == nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()

@@ -11,7 +11,6 @@ import (
 
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/publish"
-	"github.com/sluicehq/sluice/internal/quota"
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
@@ -90,20 +89,16 @@ func (m *metrics) AttemptEnded(in *integration.Integration, v sink.Verdict, even
 // EventsSkipped implements delivery.Observer.
 func (m *metrics) EventsSkipped(events int) { m.skipped.Add(float64(events)) }
 
-// publisher is a publish.Service with quotas that records metrics.
+// publisher is a publish.Service that records metrics.
 type publisher struct {
 	*publish.Service
 	metrics *metrics
-	quota   *quota.Quota
 }
 
 // Publish implements httpapi.Publisher.
-func (p publisher) Publish(ctx context.Context, tenant string, format publish.Format, body []byte) ([]string, error) {
-	if err := p.quota.Admit(tenant, len(body)); err != nil {
-		return nil, err
-	}
+func (p publisher) Publish(ctx context.Context, call publish.Call) ([]string, error) {
 	started := time.Now()
-	ids, err := p.Service.Publish(ctx, tenant, format, body)
+	ids, err := p.Service.Publish(ctx, call)
 	if err == nil {
 		p.metrics.published.Add(float64(len(ids)))
 		p.metrics.publishSeconds.Observe(time.Since(started).Seconds())

@@ -19,7 +19,6 @@ import (
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/publish"
-	"github.com/sluicehq/sluice/internal/quota"
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
@@ -144,11 +143,11 @@ func TestPublishedEventsAreCounted(t *testing.T) {
 	n := openNode(t, t.TempDir())
 	defer closeNode(t, n)
 	m := newMetrics(func(context.Context) ([]lag, error) { return nil, nil }, 20, defaultPlaces(), time.Now)
-	p := publisher{publish.New(n.log, n.config.Settings), m, &quota.Quota{}}
-	if _, err := p.Publish(t.Context(), "acme", publish.NDJSON, []byte(strings.Repeat(`{"name":"order.created","payload":{}}`+"\n", 3))); err != nil {
+	p := publisher{publish.New(n.log, n.config.Settings), m}
+	if _, err := p.Publish(t.Context(), publish.Call{Tenant: "acme", Format: publish.NDJSON, Body: []byte(strings.Repeat(`{"name":"order.created","payload":{}}`+"\n", 3))}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Publish(t.Context(), "acme", publish.JSON, []byte("{}")); err == nil {
+	if _, err := p.Publish(t.Context(), publish.Call{Tenant: "acme", Format: publish.JSON, Body: []byte("{}")}); err == nil {
 		t.Fatal("an event without a name was accepted")
 	}
 	_, lines := scrape(t, m)

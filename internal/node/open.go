@@ -157,6 +157,9 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 	if n.metricsListener != nil {
 		n.metricsServer, onAPI = n.newServer(serveMetrics(onAPI)), nil
 	}
+	quotas := &quota.Quota{Rate: n.config.TenantPublishRate, LogBytes: n.config.TenantLogBytes, InLog: n.log.Bytes, Now: n.now}
+	events := publish.New(n.log, n.config.Settings)
+	events.Admit = quotas.Admit
 	n.server = n.newServer(httpapi.New(httpapi.Deps{
 		Integrations: n.life,
 		Health:       n.health,
@@ -173,15 +176,13 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 		Estimates: &estimate.Service{
 			Log: n.log, Settings: n.config.Settings, Now: n.now, Reads: n.places.reads, Rate: n.rates.of,
 		},
-		Publisher: publisher{publish.New(n.log, n.config.Settings), metrics, &quota.Quota{
-			Rate: n.config.TenantPublishRate, LogBytes: n.config.TenantLogBytes, InLog: n.log.Bytes, Now: n.now,
-		}},
-		Verifier: rememberTokens(n.verifier, time.Now),
-		Ready:    shareReadiness(n.log.Ready, n.verifier),
-		Metrics:  onAPI,
-		Settings: n.config.Settings,
-		Log:      n.logger,
-		Now:      n.now,
+		Publisher: publisher{events, metrics},
+		Verifier:  rememberTokens(n.verifier, time.Now),
+		Ready:     shareReadiness(n.log.Ready, n.verifier),
+		Metrics:   onAPI,
+		Settings:  n.config.Settings,
+		Log:       n.logger,
+		Now:       n.now,
 	}))
 }
 

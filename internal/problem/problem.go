@@ -31,8 +31,11 @@ const (
 	RetryInProgress      Code = "retry_in_progress"
 	ReceiverFailed       Code = "receiver_failed"
 	NotBlocked           Code = "not_blocked"
+	IdempotencyMismatch  Code = "idempotency_mismatch"
+	KeyInProgress        Code = "idempotency_in_progress"
 	Unauthorized         Code = "unauthorized"
 	Forbidden            Code = "forbidden"
+	TenantRequired       Code = "tenant_required"
 	MethodNotAllowed     Code = "method_not_allowed"
 	PayloadTooLarge      Code = "payload_too_large"
 	UnsupportedMediaType Code = "unsupported_media_type"
@@ -47,7 +50,8 @@ func Codes() []Code {
 		InvalidRequest, InvalidJSON, UnknownField, UnknownParameter, InvalidTarget, LimitReached,
 		AlreadyExists, NotFound, NotStopped, ReplayFinished,
 		InvalidPosition, PositionExpired, Conflict, RetryInProgress,
-		ReceiverFailed, NotBlocked, Unauthorized, Forbidden, MethodNotAllowed,
+		ReceiverFailed, NotBlocked, IdempotencyMismatch, KeyInProgress,
+		Unauthorized, Forbidden, TenantRequired, MethodNotAllowed,
 		PayloadTooLarge, UnsupportedMediaType, TooManyRequests, Unavailable, Internal,
 	}
 }
@@ -59,7 +63,7 @@ type Error struct {
 	Message string
 	Err     error
 	// RetryAfter is when to try again, 0 if that is not known. It is for
-	// TooManyRequests and Unavailable.
+	// TooManyRequests, Unavailable and KeyInProgress.
 	RetryAfter time.Duration
 }
 

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -38,7 +39,8 @@ func (p *parser) event(at place) error {
 	if _, err := p.dec.ReadToken(); err != nil {
 		return p.broken(at, err)
 	}
-	if size := p.dec.InputOffset() - start; size > p.limits.event {
+	size := p.dec.InputOffset() - start
+	if size > p.limits.event {
 		return p.tooLarge(at, size)
 	}
 	switch {
@@ -46,7 +48,10 @@ func (p *parser) event(at place) error {
 		return p.reject(at, problem.InvalidRequest, "name", "is required: the name of the event, such as order.items_cancelled")
 	case d.Payload == nil:
 		return p.reject(at, problem.InvalidRequest, "payload", "is required: a JSON object")
+	case d.Tenant == "" && p.call.Tenant == "":
+		return p.reject(at, problem.TenantRequired, "tenant", "is required, as neither the access token nor the header Sluice-Tenant names one")
 	}
+	p.bytes[cmp.Or(d.Tenant, p.call.Tenant)] += int(size)
 	p.drafts, p.places = append(p.drafts, d), append(p.places, at)
 	return nil
 }
@@ -64,7 +69,9 @@ func (p *parser) field(at place, d *event.Draft) error {
 		return p.name(at, d)
 	case "payload":
 		return p.payload(at, d)
-	case "published_at", "tenant":
+	case "tenant":
+		return p.tenant(at, d)
+	case "published_at":
 		return p.reject(at, problem.InvalidRequest, name, "is set by the service; leave it out")
 	default:
 		return p.reject(at, problem.UnknownField, name, "is not a known field; an event has id, name and payload")
@@ -83,6 +90,27 @@ func (p *parser) id(at place, d *event.Draft) error {
 		return p.reject(at, problem.InvalidRequest, "id", "%s is not a UUID; send one such as 01890a5d-ac96-774b-bcce-b302099a8057, or leave it out", quote(text))
 	}
 	d.ID = strings.ToLower(text)
+	return nil
+}
+
+// tenant reads the tenant that an event names: with a platform token any, otherwise only
+// that of the token.
+func (p *parser) tenant(at place, d *event.Draft) error {
+	if p.dec.PeekKind() == jsontext.KindNull {
+		return p.skip(at)
+	}
+	text, err := p.text(at, "tenant")
+	if err != nil {
+		return err
+	}
+	if !p.call.AnyTenant && text != p.call.Tenant {
+		return p.reject(at, problem.Forbidden, "tenant",
+			"is another tenant than that of the access token, which needs the scope tenants:any and no tenant of its own for that; leave it out")
+	}
+	if err := usertext.CheckTenant(text); err != nil {
+		return p.reject(at, problem.InvalidRequest, "tenant", "is not a valid tenant: %s %v", quote(text), err)
+	}
+	d.Tenant = text
 	return nil
 }
 

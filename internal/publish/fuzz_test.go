@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/idempotency"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/settings"
@@ -33,7 +34,7 @@ func FuzzPublish(f *testing.F) {
 		if lines {
 			format = publish.NDJSON
 		}
-		ids, err := s.Publish(t.Context(), "acme", format, []byte(body))
+		ids, err := s.Publish(t.Context(), publish.Call{Tenant: "acme", Format: format, Body: []byte(body)})
 		if err != nil {
 			e, ok := errors.AsType[*problem.Error](err)
 			if !ok || e.Code == problem.Internal || log.calls != 0 || e.Message == "" {
@@ -120,7 +121,7 @@ func BenchmarkPublish1000(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				copy(given, body.Bytes())
-				if _, err := service.Publish(b.Context(), "acme", tt.format, given); err != nil {
+				if _, err := service.Publish(b.Context(), publish.Call{Tenant: "acme", Format: tt.format, Body: given}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -131,3 +132,5 @@ func BenchmarkPublish1000(b *testing.B) {
 type dropped struct{}
 
 func (*dropped) Publish(context.Context, string, int, []event.Draft) error { return nil }
+
+func (*dropped) PublishOnce(context.Context, idempotency.Key, int, []event.Draft) error { return nil }

@@ -16,13 +16,15 @@ import (
 // parser parses the body of one call. The drafts alias the body.
 type parser struct {
 	limits limits
+	call   Call
 	body   []byte
 	dec    *jsontext.Decoder
 	input  []byte // of dec: the body, or one line of it
 	offset int    // of input, in body
 
 	drafts []event.Draft
-	places []place // of the drafts
+	places []place        // of the drafts
+	bytes  map[string]int // of the call, by tenant
 }
 
 // place identifies an event of the call.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/idempotency"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/publish"
 	"github.com/sluicehq/sluice/internal/settings"
@@ -19,6 +20,7 @@ import (
 // recorder is a Log that records the drafts.
 type recorder struct {
 	calls  int
+	keys   []idempotency.Key
 	drafts []event.Draft
 	err    error
 }
@@ -30,6 +32,12 @@ func (r *recorder) Publish(_ context.Context, tenant string, lanes int, drafts [
 		return fmt.Errorf("tenant %q, %d lanes", tenant, lanes)
 	}
 	return r.err
+}
+
+func (r *recorder) PublishOnce(ctx context.Context, key idempotency.Key, lanes int, drafts []event.Draft) error {
+	r.keys = append(r.keys, key)
+	idempotency.Seed{1}.Fill(drafts)
+	return r.Publish(ctx, key.Tenant, lanes, drafts)
 }
 
 func setup() (*publish.Service, *recorder) {
@@ -84,7 +92,7 @@ func TestPublishAccepts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s, log := setup()
-			ids, err := s.Publish(t.Context(), "acme", tt.format, []byte(tt.body))
+			ids, err := s.Publish(t.Context(), publish.Call{Tenant: "acme", Format: tt.format, Body: []byte(tt.body)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,10 +110,61 @@ func TestPublishAccepts(t *testing.T) {
 	}
 }
 
+// Each tenant pays for its own events of a call, and nobody for one that is refused.
+func TestACallIsAdmittedByWhatItHasOfEachTenant(t *testing.T) {
+	s, log := setup()
+	var asked []map[string]int
+	full := problem.New(problem.TooManyRequests, "Full.")
+	var refuse error
+	s.Admit = func(bytes map[string]int) error { asked = append(asked, bytes); return refuse }
+	const a, b = `{"tenant":"a","name":"a.b","payload":{}}`, `{"tenant":"bb","name":"a.b","payload":{"long":1}}`
+	lines := a + "\n  " + b + "\n" + a + "\n"
+	call := func() publish.Call {
+		return publish.Call{Tenant: "acme", AnyTenant: true, Format: publish.NDJSON, Body: []byte(lines)}
+	}
+	if _, err := s.Publish(t.Context(), call()); err != nil {
+		t.Fatal(err)
+	}
+	refuse = full
+	if _, err := s.Publish(t.Context(), call()); !errors.Is(err, full) {
+		t.Errorf("got %v", err)
+	}
+	own := `{"tenant":"acme","name":"a.b","payload":{}}`
+	if _, err := s.Publish(t.Context(), publish.Call{Tenant: "acme", Body: []byte(own)}); !errors.Is(err, full) {
+		t.Errorf("got %v", err)
+	}
+	each := map[string]int{"a": 2 * len(a), "bb": len(b)}
+	if diff := cmp.Diff([]map[string]int{each, each, {"acme": len(own)}}, asked); diff != "" || log.calls != 1 {
+		t.Errorf("%d calls reached the log; (-want +got):\n%s", log.calls, diff)
+	}
+}
+
+// A key is that of its tenant and its body, as it was sent.
+func TestAKeyNamesTheTenantAndTheBody(t *testing.T) {
+	s, log := setup()
+	send := func(format publish.Format, body string) {
+		t.Helper()
+		ids, err := s.Publish(t.Context(), publish.Call{Tenant: "acme", Format: format, Body: []byte(body), Key: "k"})
+		if err != nil || len(ids) != 1 || ids[0] != log.drafts[len(log.drafts)-1].ID || ids[0] == "" {
+			t.Fatalf("got %q, %v", ids, err)
+		}
+	}
+	const body = `{"name":"a.b","payload":{ "n":1 }}`
+	send(publish.JSON, body)
+	send(publish.JSON, body)
+	send(publish.NDJSON, body)
+	send(publish.JSON, body+" ")
+	k := log.keys
+	if len(k) != 4 || k[0] != k[1] || k[0] == k[2] || k[0] == k[3] || k[0].Tenant != "acme" || k[0].Name != "k" {
+		t.Errorf("the keys are %v", k)
+	}
+}
+
 func TestMissingIDsAreMadeInOrder(t *testing.T) {
 	s, log := setup()
-	ids, err := s.Publish(t.Context(), "acme", publish.JSON,
-		[]byte(`{"events":[{"name":"a.b","payload":{}},{"id":null,"name":"a.b","payload":{}},{"name":"a.b","payload":{}}]}`))
+	ids, err := s.Publish(t.Context(), publish.Call{
+		Tenant: "acme", Body: []byte(`{"events":[{"name":"a.b","payload":{}},{"id":null,"name":"a.b","payload":{}},{"name":"a.b","payload":{}}]}`),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +215,7 @@ func TestPublishRejects(t *testing.T) {
 		{"id twice", publish.JSON, list(event(`,"id":"`+uuidA+`"`), event(""), event(`,"id":"`+strings.ToUpper(uuidA)+`"`)), problem.InvalidRequest, "events[2].id " + uuidA + " is also the id of events[0]"},
 		{"id twice on lines", publish.NDJSON, event(`,"id":"`+uuidA+`"`) + "\n" + event(`,"id":"`+uuidA+`"`), problem.InvalidRequest, "line 2: id " + uuidA + " is also the id of line 1"},
 		{"published_at", publish.JSON, list(event(`,"published_at":"2019-01-17T12:00:00.000Z"`)), problem.InvalidRequest, "events[0].published_at is set by the service"},
-		{"tenant", publish.JSON, event(`,"tenant":"acme"`), problem.InvalidRequest, "tenant is set by the service"},
+		{"another tenant", publish.JSON, event(`,"tenant":"globex"`), problem.Forbidden, "tenant is another tenant than that of the access token, which needs the scope tenants:any"},
 		{"unknown field", publish.JSON, list(event(`,"nmae":"a.b"`)), problem.UnknownField, "events[0].nmae is not a known field"},
 		{"field twice", publish.JSON, list(event(`,"name":"a.b"`)), problem.InvalidJSON, "events[0].name is given twice"},
 		{"field twice in a payload", publish.NDJSON, "\n{\"name\":\"a.b\",\"payload\":{\"a\":{\"k\":1,\"k\":2}}}", problem.InvalidJSON, "line 2: payload.a.k is given twice (line 2, column"},
@@ -177,7 +236,7 @@ func TestPublishRejects(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s, log := setup()
-			_, err := s.Publish(t.Context(), "acme", tt.format, []byte(tt.body))
+			_, err := s.Publish(t.Context(), publish.Call{Tenant: "acme", Format: tt.format, Body: []byte(tt.body)})
 			if got := problem.CodeOf(err); got != tt.code {
 				t.Errorf("code %q, want %q", got, tt.code)
 			}
@@ -200,7 +259,7 @@ func TestIDsThatAreUUIDs(t *testing.T) {
 		"aaaaaaaa-AAAA-aaaa-AAAA-aaaaaaaaaaaa", "99999999-9999-9999-9999-999999999999", uuidB,
 	} {
 		s, log := setup()
-		ids, err := s.Publish(t.Context(), "acme", publish.JSON, body(id))
+		ids, err := s.Publish(t.Context(), publish.Call{Tenant: "acme", Format: publish.JSON, Body: body(id)})
 		if want := strings.ToLower(id); err != nil || len(ids) != 1 || ids[0] != want || log.drafts[0].ID != want {
 			t.Errorf("%s: %q, %v", id, ids, err)
 		}
@@ -215,7 +274,7 @@ func TestIDsThatAreUUIDs(t *testing.T) {
 	}
 	for _, id := range bad {
 		s, log := setup()
-		if _, err := s.Publish(t.Context(), "acme", publish.JSON, body(id)); problem.CodeOf(err) != problem.InvalidRequest || log.calls > 0 {
+		if _, err := s.Publish(t.Context(), publish.Call{Tenant: "acme", Format: publish.JSON, Body: body(id)}); problem.CodeOf(err) != problem.InvalidRequest || log.calls > 0 {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
@@ -231,7 +290,7 @@ func TestRejectedTextsAreTruncated(t *testing.T) {
 		{strings.Repeat("\U0001F600", 101), strings.Repeat("\U0001F600", 100) + "…"},
 	} {
 		s, _ := setup()
-		_, err := s.Publish(t.Context(), "acme", publish.JSON, []byte(`{"name":`+strconv.Quote(c.text)+`,"payload":{}}`))
+		_, err := s.Publish(t.Context(), publish.Call{Tenant: "acme", Format: publish.JSON, Body: []byte(`{"name":` + strconv.Quote(c.text) + `,"payload":{}}`)})
 		if got := problem.MessageOf(err); !strings.HasPrefix(got, "name "+strconv.Quote(c.shown)+" is not an event name") {
 			t.Errorf("of %d bytes: %s", len(c.text), got)
 		}
@@ -250,7 +309,7 @@ func TestWhereAPayloadIsTooDeep(t *testing.T) {
 		{publish.NDJSON, "\n" + `{"name":"a.b","payload":` + deep + `}`, "line 2: payload.a.a.", " is nested deeper than 256 levels (line 2, column 709)."},
 	} {
 		s, _ := setup()
-		_, err := s.Publish(t.Context(), "acme", c.format, []byte(c.body))
+		_, err := s.Publish(t.Context(), publish.Call{Tenant: "acme", Format: c.format, Body: []byte(c.body)})
 		if got := problem.MessageOf(err); !strings.HasPrefix(got, c.begin) || !strings.HasSuffix(got, c.end) {
 			t.Errorf("want %s…%s, got %s", c.begin, c.end, got)
 		}
@@ -266,7 +325,7 @@ func TestLimitsAreInclusive(t *testing.T) {
 	if len(one) != 1000 {
 		t.Fatalf("the event has %d bytes", len(one))
 	}
-	if _, err := s.Publish(t.Context(), "acme", publish.JSON, []byte(body)); err != nil {
+	if _, err := s.Publish(t.Context(), publish.Call{Tenant: "acme", Format: publish.JSON, Body: []byte(body)}); err != nil {
 		t.Error(err)
 	}
 }
@@ -274,7 +333,7 @@ func TestLimitsAreInclusive(t *testing.T) {
 func TestLogErrorsAreReturned(t *testing.T) {
 	s, log := setup()
 	log.err = problem.New(problem.Unavailable, "The disk is full.")
-	if _, err := s.Publish(t.Context(), "acme", publish.JSON, []byte(`{"name":"a.b","payload":{}}`)); !errors.Is(err, log.err) {
+	if _, err := s.Publish(t.Context(), publish.Call{Tenant: "acme", Format: publish.JSON, Body: []byte(`{"name":"a.b","payload":{}}`)}); !errors.Is(err, log.err) {
 		t.Error(err)
 	}
 }

@@ -57,7 +57,7 @@ func TestTooLargeEventsCostNothing(t *testing.T) {
 		s := publish.New(new(dropped), settings.Default())
 		body := []byte(c.body)
 		var err error
-		cost := allocated(func() { _, err = s.Publish(t.Context(), "acme", c.format, body) })
+		cost := allocated(func() { _, err = s.Publish(t.Context(), publish.Call{Tenant: "acme", Format: c.format, Body: body}) })
 		if problem.CodeOf(err) != problem.PayloadTooLarge || cost > int64(len(body))/20 {
 			t.Errorf("%s: %v; it allocated %d bytes for a body of %d", name, err, cost, len(body))
 		}
@@ -74,7 +74,7 @@ func TestEventsUpToTheLimit(t *testing.T) {
 			exact := head + text + strings.Repeat("x", limit+more-len(head)-len(tail)-len(text)) + tail
 			for format, body := range map[publish.Format]string{publish.JSON: `{"events":[ ` + exact + `,{"name":"a.b","payload":{}}]}`, publish.NDJSON: exact + "\n\n" + `{"name":"a.b","payload":{}}`} {
 				s, _ := setup()
-				_, err := s.Publish(t.Context(), "acme", format, []byte(body))
+				_, err := s.Publish(t.Context(), publish.Call{Tenant: "acme", Format: format, Body: []byte(body)})
 				if want := map[int]problem.Code{1: problem.PayloadTooLarge}[more]; problem.CodeOf(err) != want {
 					t.Errorf("%q, %d bytes, format %d: %v", filling, len(exact), format, err)
 				}
@@ -84,7 +84,10 @@ func TestEventsUpToTheLimit(t *testing.T) {
 }
 
 // kept is a log that keeps what it is given, as one does that waits for its disk.
-type kept struct{ drafts [][]event.Draft }
+type kept struct {
+	dropped
+	drafts [][]event.Draft
+}
 
 func (k *kept) Publish(_ context.Context, _ string, _ int, drafts []event.Draft) error {
 	k.drafts = append(k.drafts, drafts)
@@ -108,7 +111,7 @@ func TestWeight(t *testing.T) {
 		for range calls {
 			given := []byte(body)
 			before := heap()
-			if _, err := s.Publish(t.Context(), "acme", publish.NDJSON, given); err != nil {
+			if _, err := s.Publish(t.Context(), publish.Call{Tenant: "acme", Format: publish.NDJSON, Body: given}); err != nil {
 				t.Fatal(err)
 			}
 			held += heap() - before
@@ -142,7 +145,7 @@ func TestFewLargeBodiesAreParsedAtATime(t *testing.T) {
 		var calls sync.WaitGroup
 		for range 10 {
 			calls.Go(func() {
-				if _, err := s.Publish(t.Context(), "acme", publish.JSON, []byte(large)); err != nil {
+				if _, err := s.Publish(t.Context(), publish.Call{Tenant: "acme", Format: publish.JSON, Body: []byte(large)}); err != nil {
 					t.Error(err)
 				}
 				parsed.Add(1)
@@ -152,12 +155,12 @@ func TestFewLargeBodiesAreParsedAtATime(t *testing.T) {
 		if n := parsed.Load(); n != 0 {
 			t.Errorf("%d large bodies were parsed beside as many as may be", n)
 		}
-		if _, err := s.Publish(t.Context(), "acme", publish.JSON, []byte(`{"name":"a.b","payload":{}}`)); err != nil {
+		if _, err := s.Publish(t.Context(), publish.Call{Tenant: "acme", Format: publish.JSON, Body: []byte(`{"name":"a.b","payload":{}}`)}); err != nil {
 			t.Error(err)
 		}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := s.Publish(gone, "acme", publish.JSON, []byte(large)); err == nil {
+		if _, err := s.Publish(gone, publish.Call{Tenant: "acme", Format: publish.JSON, Body: []byte(large)}); err == nil {
 			t.Error("a call that has ended was published")
 		}
 		leave()

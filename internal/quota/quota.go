@@ -2,6 +2,7 @@
 package quota
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -27,50 +28,74 @@ type Quota struct {
 	prune time.Time            // when to remove what is long past
 }
 
-// Admit counts a publish of the given bytes. It returns a problem.TooManyRequests that
-// names the limit if the tenant has used it up. Calls at the same time may pass LogBytes
-// by what they write.
-func (q *Quota) Admit(tenant string, bytes int) error {
-	if q.LogBytes > 0 {
-		if has := q.InLog(tenant); has+int64(bytes) > q.LogBytes {
-			p := problem.New(problem.TooManyRequests, "The log has %d bytes of this tenant; with the %d of this call that is more than the limit of %d "+
-				"(SLUICE_TENANT_LOG_BYTES). Events leave the log when their retention ends; the operator can raise the limit or purge the tenant.", has, bytes, q.LogBytes)
+// Admit counts a publish of the given bytes, by tenant. If one of the tenants has used up
+// a limit, it counts nothing and returns a problem.TooManyRequests that names both. Calls at
+// the same time may pass LogBytes by what they write.
+func (q *Quota) Admit(bytes map[string]int) error {
+	if err := q.checkLog(bytes); err != nil || q.Rate <= 0 {
+		return err
+	}
+	tenant, wait := q.spend(bytes)
+	if wait <= 0 {
+		return nil
+	}
+	p := problem.New(problem.TooManyRequests, "Tenant %q has published more than its limit of %d bytes a second (SLUICE_TENANT_PUBLISH_RATE). "+
+		"Nothing of this call was published; try again in %v.", tenant, q.Rate, wait.Round(10*time.Millisecond))
+	p.RetryAfter = wait
+	return p
+}
+
+func (q *Quota) checkLog(bytes map[string]int) error {
+	if q.LogBytes <= 0 {
+		return nil
+	}
+	for tenant, more := range bytes {
+		if has := q.InLog(tenant); has+int64(more) > q.LogBytes {
+			p := problem.New(problem.TooManyRequests, "The log has %d bytes of tenant %q; with the %d of this call that is more than the limit of %d "+
+				"(SLUICE_TENANT_LOG_BYTES). Events leave the log when their retention ends; the operator can raise the limit or purge the tenant.", has, tenant, more, q.LogBytes)
 			p.RetryAfter = logWait
 			return p
 		}
 	}
-	if q.Rate <= 0 {
-		return nil
-	}
-	if wait := q.spend(tenant, time.Duration(float64(bytes)/float64(q.Rate)*float64(time.Second))); wait > 0 {
-		p := problem.New(problem.TooManyRequests, "This tenant has published more than its limit of %d bytes a second (SLUICE_TENANT_PUBLISH_RATE). "+
-			"Try again in %v.", q.Rate, wait.Round(10*time.Millisecond))
-		p.RetryAfter = wait
-		return p
-	}
 	return nil
 }
 
-// spend uses up the rate for the given time, or returns how long to wait until it can.
-// A call larger than the burst passes when nothing is used up.
-func (q *Quota) spend(tenant string, cost time.Duration) (wait time.Duration) {
+// spend uses up the rate of each tenant for the time that its bytes take. If one cannot, it
+// uses up nothing and returns the tenant that has to wait longest, and how long. A call
+// larger than the burst passes when nothing is used up.
+func (q *Quota) spend(bytes map[string]int) (last string, longest time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.Now()
 	q.forget(now)
-	from := now.Add(-burst)
-	paid := q.paid[tenant]
-	if paid.Before(from) {
-		paid = from
+	until := make(map[string]time.Time, len(bytes))
+	for tenant, n := range bytes {
+		paid, cost := later(q.paid[tenant], now.Add(-burst)), q.costOf(n)
+		if wait := paid.Add(min(cost, burst)).Sub(now); wait > longest {
+			last, longest = tenant, wait
+		}
+		until[tenant] = paid.Add(cost)
 	}
-	if wait := paid.Add(min(cost, burst)).Sub(now); wait > 0 {
-		return wait
+	if longest > 0 {
+		return last, longest
 	}
 	if q.paid == nil {
 		q.paid = map[string]time.Time{}
 	}
-	q.paid[tenant] = paid.Add(cost)
-	return 0
+	maps.Copy(q.paid, until)
+	return "", 0
+}
+
+// costOf returns for how long the bytes use up the rate.
+func (q *Quota) costOf(bytes int) time.Duration {
+	return time.Duration(float64(bytes) / float64(q.Rate) * float64(time.Second))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // forget removes the tenants that have their whole burst again, now and then.

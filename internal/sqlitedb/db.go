@@ -147,8 +147,11 @@ func (db *DB) checkpointConn(ctx context.Context) (*sql.Conn, error) {
 }
 
 // writable are the options of every connection that may write. With synchronous=FULL a
-// commit is on disk when it returns, and a checkpoint before the log begins anew.
-const writable = "_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)"
+// commit is on disk when it returns, and a checkpoint before the log begins anew. What a
+// savepoint keeps of the pages that an operation changes stays in memory (temp_store): there
+// are hundreds of them if it is a publish for as many tenants, and a file would be written
+// for each.
+const writable = "_pragma=temp_store(MEMORY)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(0)&_pragma=journal_size_limit(67108864)"
 
 // readOnly are the options of the connections that only read. They are opened as those that
 // write: one that cannot write cannot make the index of the write-ahead log.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,6 +16,8 @@ var publishing = []scenario{
 	{"payloads arrive byte for byte", publishLetters},
 	{"a publish call is taken whole or not at all", publishRefused},
 	{"an id is taken again in another call", publishTwice},
+	{"a call with a key is done once", publishOnce},
+	{"of calls with one key at the same time one is done", publishAtOnce},
 }
 
 func publishForms(t *testing.T, env *Env) {
@@ -81,7 +84,7 @@ func publishRefused(t *testing.T, env *Env) {
 		{"payload a list", list(`{"name":"order.created","payload":[]}`), "", 400, "invalid_request", []string{"events[1]", "payload"}},
 		{"id not a UUID", list(`{"id":"7","name":"order.created","payload":{}}`), "", 400, "invalid_request", []string{"events[1]", "id"}},
 		{"published_at given", list(`{"published_at":"2026-01-01T00:00:00.000Z","name":"order.created","payload":{}}`), "", 400, "invalid_request", []string{"published_at"}},
-		{"tenant given", list(`{"tenant":"other","name":"order.created","payload":{}}`), "", 400, "invalid_request", []string{"tenant"}},
+		{"tenant given", list(`{"tenant":"other","name":"order.created","payload":{}}`), "", 403, "forbidden", []string{"events[1].tenant", "tenants:any"}},
 		{"unknown field", list(`{"nme":"order.created","payload":{}}`), "", 400, "unknown_field", []string{"events[1]", "nme"}},
 		{"unknown field next to events", `{"events":[` + good + `],"more":1}`, "", 400, "unknown_field", []string{"more"}},
 		{"one name twice", list(`{"name":"order.created","name":"order.paid","payload":{}}`), "", 400, "invalid_json", []string{"events[1]"}},
@@ -124,5 +127,79 @@ func publishTwice(t *testing.T, env *Env) {
 	arrivals := r.calls(2)
 	if arrivals[0].ID != id || arrivals[1].ID != id {
 		t.Errorf("got %s and %s, want %s twice", arrivals[0].ID, arrivals[1].ID, id)
+	}
+}
+
+func publishOnce(t *testing.T, env *Env) {
+	const header = "Idempotency-Key"
+	c, other := newTenant(t, env), newTenant(t, env)
+	r, seen := c.witness(), other.witness()
+	key := uuid.NewString()
+	list := object{"events": []object{{"name": "order.created", "payload": object{"n": 1}}, {"name": "order.paid", "payload": object{}}}}
+	ids := c.send(list, header, key)
+	for range 3 {
+		wantSame(t, ids, c.send(list, header, key))
+	}
+	one := object{"name": "order.created", "payload": object{}}
+	c.call("POST", eventsPath, one, header, key).fails(http.StatusUnprocessableEntity, "idempotency_mismatch", header)
+	c.call("POST", eventsPath, object{"name": "order", "payload": object{}}, header, "refused").fails(http.StatusBadRequest, "invalid_request", "name")
+	ids = append(ids, c.send(one, header, "refused")...) // a refused call leaves no key
+	ids = append(ids, c.send(one, header, strings.Repeat("k", 255))...)
+	for _, bad := range []string{strings.Repeat("k", 256), "sch\u00f6n"} {
+		c.call("POST", eventsPath, one, header, bad).fails(http.StatusBadRequest, "invalid_request", header)
+	}
+	r.hasOnly(ids)
+	if n := len(r.all()); n != len(ids) {
+		t.Errorf("%d calls arrived, want one for each of %d events", n, len(ids))
+	}
+	seen.hasOnly(other.send(one, header, key)) // the key of another tenant
+
+	p := c.with(env.Token("", scopePublish, scopeAny))
+	both := object{"events": []object{
+		{"tenant": c.name, "name": "order.created", "payload": object{}}, {"tenant": other.name, "name": "order.created", "payload": object{}},
+	}}
+	platform := uuid.NewString()
+	wantSame(t, p.send(both, header, platform), p.send(both, header, platform))
+	wantSame(t, ids[:2], p.send(list, header, key, "Sluice-Tenant", c.name)) // keys are of the tenant that the call names
+}
+
+// publishAtOnce repeats a large call while it is in progress, as a client does whose response
+// does not come.
+func publishAtOnce(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	r := c.witness()
+	events := make([]object, 400)
+	for i := range events {
+		events[i] = object{"name": "order.created", "payload": object{"n": i, "text": strings.Repeat("x", 500)}}
+	}
+	var ids [][]string
+	var mu sync.Mutex
+	var calls sync.WaitGroup
+	for range 6 {
+		calls.Go(func() {
+			a, err := c.try("POST", eventsPath, object{"events": events}, "Idempotency-Key", "one")
+			switch {
+			case err != nil:
+				t.Error(err)
+			case a.status == http.StatusConflict:
+				if a.header.Get("Retry-After") == "" {
+					t.Error("a 409 without Retry-After")
+				}
+				a.fails(http.StatusConflict, "idempotency_in_progress", "Idempotency-Key")
+			default:
+				mu.Lock()
+				defer mu.Unlock()
+				ids = append(ids, a.ids())
+			}
+		})
+	}
+	calls.Wait()
+	ids = append(ids, c.send(object{"events": events}, "Idempotency-Key", "one"))
+	for _, other := range ids[1:] {
+		wantSame(t, ids[0], other)
+	}
+	r.hasOnly(ids[0])
+	if n := len(r.all()); n != len(events) {
+		t.Errorf("%d calls arrived, want one for each of %d events", n, len(events))
 	}
 }

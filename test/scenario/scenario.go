@@ -17,7 +17,7 @@ type Env struct {
 	Settings settings.Settings // of the service
 
 	// Token returns an access token of the tenant with these scopes, valid for
-	// as long as the scenarios run.
+	// as long as the scenarios run; a platform token if the tenant is "".
 	Token func(tenant string, scopes ...string) string
 
 	// Timeout limits the wait for an expected effect. Only a failure takes that
@@ -59,7 +59,7 @@ type scenario struct {
 // allowed to call them, unless it has another address for them.
 func Run(t *testing.T, env Env) {
 	t.Run("side by side", func(t *testing.T) {
-		for _, group := range [][]scenario{publishing, webhooks, lives, histories, failing, seeing, replaying, exporting, looking, trying, access} {
+		for _, group := range [][]scenario{publishing, webhooks, lives, histories, failing, seeing, replaying, exporting, looking, trying, access, platform} {
 			for _, s := range group {
 				t.Run(s.name, func(t *testing.T) {
 					t.Parallel()

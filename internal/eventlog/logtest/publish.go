@@ -65,6 +65,19 @@ var publishes = map[string]func(*testing.T, Publisher, *Clock){
 		}
 		equal(t, "events in all lanes", total, 200)
 	},
+	"each draft goes to the tenant that it names, or to that of the call": func(t *testing.T, log Publisher, clock *Clock) {
+		list := drafts(0, 6)
+		for i := range list {
+			list[i].Tenant = []string{"", "one", "two"}[i%3]
+		}
+		if err := log.Publish(t.Context(), "of the call", 1, list); err != nil {
+			t.Fatalf("Publish: %v", err)
+		}
+		for i, tenant := range []string{"of the call", "one", "two"} {
+			want := []event.Event{list[i].Stamp(tenant, base), list[i+3].Stamp(tenant, base)}
+			equal(t, tenant, readAll(t, Harness{Log: log}, event.Partition{Tenant: tenant}, 0), []eventlog.Segment{{Number: 1, Events: want}})
+		}
+	},
 	"concurrent publishes are each there once, and in order of time": func(t *testing.T, log Publisher, clock *Clock) {
 		const publishers, each = 8, 15
 		atOnce(publishers, func(i int) {

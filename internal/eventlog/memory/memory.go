@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/idempotency"
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
@@ -21,6 +22,12 @@ type Log struct {
 	onAppend   func(p event.Partition, end uint64)
 	last       time.Time // no event gets an earlier stamp
 	partitions map[event.Partition]*partition
+	keys       map[[2]string]keyed // of calls that are done once, by tenant and name
+}
+
+type keyed struct {
+	body idempotency.Digest
+	seed idempotency.Seed
 }
 
 type partition struct {
@@ -33,7 +40,7 @@ func (p *partition) end() uint64 { return p.trimmed + uint64(len(p.segments)) }
 
 // New returns an empty log. now is the clock for stamps.
 func New(now func() time.Time) *Log {
-	return &Log{now: now, partitions: map[event.Partition]*partition{}}
+	return &Log{now: now, partitions: map[event.Partition]*partition{}, keys: map[[2]string]keyed{}}
 }
 
 var _ eventlog.Log = (*Log)(nil)
@@ -62,7 +69,7 @@ func (l *Log) Append(ctx context.Context, p event.Partition, source string, reco
 }
 
 // Publish stamps the drafts with the current time, or with the time of the latest event
-// if the clock is behind it, and appends them to their lanes. If it returns nil, all are
+// if the clock is behind it, and appends them to the lanes of their tenants. If it returns nil, all are
 // in the log; after an error none is.
 func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error {
 	if err := l.lock(ctx); err != nil {
@@ -72,24 +79,42 @@ func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []ev
 	if at.Before(l.last) {
 		at = l.last
 	}
-	byLane := make([][]event.Event, max(lanes, 1))
+	byPartition := map[event.Partition][]event.Event{}
 	for _, d := range drafts {
-		lane := event.LaneOf(d.ID, lanes)
-		byLane[lane] = append(byLane[lane], d.Stamp(tenant, at))
+		e := d.Stamp(tenant, at)
+		p := event.Partition{Tenant: e.Tenant, Lane: event.LaneOf(e.ID, lanes)}
+		byPartition[p] = append(byPartition[p], e)
 	}
-	ends := make([]uint64, len(byLane))
-	for lane, events := range byLane {
-		if len(events) > 0 {
-			ends[lane] = l.append(l.partition(event.Partition{Tenant: tenant, Lane: lane}), events)
-		}
+	ends := map[event.Partition]uint64{}
+	for p, events := range byPartition {
+		ends[p] = l.append(l.partition(p), events)
 	}
 	l.mu.Unlock()
-	for lane, end := range ends {
-		if end > 0 {
-			l.appended(event.Partition{Tenant: tenant, Lane: lane}, end)
-		}
+	for p, end := range ends {
+		l.appended(p, end)
 	}
 	return nil
+}
+
+// PublishOnce is Publish for a call that is done once. Keys do not expire.
+func (l *Log) PublishOnce(ctx context.Context, key idempotency.Key, lanes int, drafts []event.Draft) error {
+	name := [2]string{key.Tenant, key.Name}
+	l.mu.Lock()
+	known, found := l.keys[name]
+	if !found {
+		known.body = key.Body
+		known.seed, _ = idempotency.NewSeed() // random bytes alone are made
+		l.keys[name] = known
+	}
+	l.mu.Unlock()
+	if known.body != key.Body {
+		return idempotency.Mismatch()
+	}
+	known.seed.Fill(drafts)
+	if found {
+		return nil
+	}
+	return l.Publish(ctx, key.Tenant, lanes, drafts)
 }
 
 // Trim drops the segments whose events are all older than the given time.

@@ -32,6 +32,27 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
+// BenchmarkPublishOfManyTenants publishes 1,000 events of about 500 bytes a call: of one
+// tenant, and of a tenant each.
+func BenchmarkPublishOfManyTenants(b *testing.B) {
+	for _, tenants := range []int{1, 1000} {
+		b.Run(fmt.Sprint("tenants=", tenants), func(b *testing.B) {
+			l, db := open(b, b.TempDir(), time.Now)
+			list := drafts(0, 1000, 300)
+			for i := range list {
+				list[i].Tenant = fmt.Sprint("tenant-", i%tenants)
+			}
+			publish(b, l, "", list) // the partitions are there
+			before := db.Commits()
+			b.ReportAllocs()
+			for b.Loop() {
+				publish(b, l, "", list)
+			}
+			b.ReportMetric(float64(db.Commits()-before)/float64(b.N), "commits/op")
+		})
+	}
+}
+
 // BenchmarkRead reads the log from its start on, as a catch-up does.
 func BenchmarkRead(b *testing.B) {
 	for _, size := range []int{1, 20, 500} {

@@ -34,6 +34,7 @@ type Log struct {
 
 	publishing sync.Mutex
 	batches    map[string]*batch // by tenant: those that further publishes can join
+	inProgress map[keyName]bool  // the keys of calls that are done once
 
 	// Used only by the writer's goroutine.
 	staged map[event.Partition]state // by the operations of the uncommitted group
@@ -75,7 +76,7 @@ func numberOf(row int64) uint64 { return uint64(row) & maxNumber }
 // Open returns the log in the given database, which the caller must close. now is the
 // clock for stamps.
 func Open(ctx context.Context, db *sqlitedb.DB, now func() time.Time) (*Log, error) {
-	l := &Log{db: db, now: now, allowed: func() error { return nil }, partitions: map[event.Partition]*partition{}, batches: map[string]*batch{}, staged: map[event.Partition]state{}, bytes: map[string]int64{}}
+	l := &Log{db: db, now: now, allowed: func() error { return nil }, partitions: map[event.Partition]*partition{}, batches: map[string]*batch{}, inProgress: map[keyName]bool{}, staged: map[event.Partition]state{}, bytes: map[string]int64{}}
 	rows, err := db.Query(ctx, `SELECT p.id, p.tenant, p.lane, p.ordered, s.id, s.last_ms, s.before + s.events, s.appended_bytes, p.trimmed_bytes
 		FROM partitions p JOIN segments s
 		ON s.id = (SELECT max(id) FROM segments WHERE id > p.id << 40 AND id < (p.id + 1) << 40)`)

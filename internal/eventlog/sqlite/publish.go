@@ -13,10 +13,10 @@ import (
 // at a time. A larger call is written in several.
 const batchBytes = 64 << 10
 
-// batch holds the publishes of one tenant that one operation of the writer commits
-// together.
+// batch holds the publishes that one operation of the writer commits together: those of
+// one tenant's token, or of platform tokens, whose events are of many tenants.
 type batch struct {
-	tenant string
+	tenant string // whose turn it takes, and of the drafts that name none; "" of platform tokens
 	calls  []publication
 	bytes  int
 	done   chan struct{}
@@ -28,30 +28,50 @@ type publication struct {
 	ctx    context.Context // kept as the writer stamps later, and only for callers that still wait
 	lanes  int
 	drafts []event.Draft
+	once   *once // unless nil, the call is done once,
+	from   int   // and these are its drafts after so many
 }
 
 // Publish stamps the drafts with the current time, or with the time of the latest event
-// if the clock is behind it, and appends them to their lanes in order. If it returns nil,
+// if the clock is behind it, and appends them to the lanes of their tenants in order. If it returns nil,
 // they are durable. After an error none is, unless the context ended or the call has more
 // than batchBytes: then some may be. The drafts must not be modified afterwards.
 func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error {
+	if err := l.checkPublish(ctx); err != nil {
+		return err
+	}
+	parts, err := l.submit(publication{ctx: ctx, lanes: lanes}, tenant, drafts)
+	if err != nil {
+		return err
+	}
+	return l.wait(ctx, parts...)
+}
+
+// checkPublish returns an error if nothing can be published for the context now.
+func (l *Log) checkPublish(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return l.db.Problem(err)
 	}
-	if err := l.allowed(); err != nil {
-		return err
-	}
-	var parts []*batch
+	return l.allowed()
+}
+
+// submit gives the drafts of a call to the writer, in parts. After an error it returns the
+// parts before it.
+func (l *Log) submit(call publication, tenant string, drafts []event.Draft) (parts []*batch, err error) {
 	for len(drafts) > 0 {
 		n, size := partOf(drafts)
-		b, err := l.share(tenant, publication{ctx, lanes, drafts[:n:n]}, size)
+		call.drafts = drafts[:n:n]
+		if call.once != nil {
+			size += onceBytes
+		}
+		b, err := l.share(tenant, call, size)
 		if err != nil {
-			return err
+			return parts, err
 		}
 		parts = append(parts, b)
-		drafts = drafts[n:]
+		drafts, call.from = drafts[n:], call.from+n
 	}
-	return l.wait(ctx, parts...)
+	return parts, nil
 }
 
 // partOf returns how many of the drafts fit into a batch, at least one, and their size.
@@ -69,10 +89,7 @@ func partOf(drafts []event.Draft) (n, size int) {
 // Ready takes the path of a publish without events, and writes to the disk. It returns
 // an error if a publish would fail now.
 func (l *Log) Ready(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return l.db.Problem(err)
-	}
-	if err := l.allowed(); err != nil {
+	if err := l.checkPublish(ctx); err != nil {
 		return err
 	}
 	b, err := l.share("", publication{ctx: ctx}, 0)
@@ -139,7 +156,10 @@ func (l *Log) seal(b *batch) int {
 // flush appends a sealed batch: one segment per lane.
 func (l *Log) flush(tx *sqlitedb.Tx, b *batch) (*change, error) {
 	c := &change{states: map[event.Partition]state{}}
-	runs := l.stamp(b)
+	runs, err := l.stamp(tx, b)
+	if err != nil {
+		return c, err
+	}
 	if len(runs) == 0 {
 		return c, probe(tx)
 	}
@@ -174,8 +194,9 @@ type run struct {
 	events    []event.Event
 }
 
-// stamp turns the drafts into events, all with the same time.
-func (l *Log) stamp(b *batch) []run {
+// stamp turns the drafts into events, all with the same time. Of a call that is done once it
+// notes what will be written.
+func (l *Log) stamp(tx *sqlitedb.Tx, b *batch) ([]run, error) {
 	now := l.now()
 	l.last = max(l.last, now.UnixMilli())
 	at := timeOf(l.last)
@@ -186,18 +207,26 @@ func (l *Log) stamp(b *batch) []run {
 		if call.ctx.Err() != nil {
 			continue // its caller gets the context's error
 		}
+		if call.once != nil {
+			if ok, err := call.once.note(tx, call.from, call.from+len(call.drafts), now); err != nil {
+				return nil, err
+			} else if !ok {
+				continue
+			}
+		}
 		for _, d := range call.drafts {
-			p := event.Partition{Tenant: b.tenant, Lane: event.LaneOf(d.ID, call.lanes)}
+			e := d.Stamp(b.tenant, at)
+			p := event.Partition{Tenant: e.Tenant, Lane: event.LaneOf(e.ID, call.lanes)}
 			i, ok := places[p]
 			if !ok {
 				i = len(runs)
 				places[p] = i
 				runs = append(runs, run{partition: p})
 			}
-			runs[i].events = append(runs[i].events, d.Stamp(b.tenant, at))
+			runs[i].events = append(runs[i].events, e)
 		}
 	}
-	return runs
+	return runs, nil
 }
 
 const (

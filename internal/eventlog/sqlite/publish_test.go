@@ -134,6 +134,69 @@ func TestPublishesThatWaitShareACommitAndASegment(t *testing.T) {
 	}
 }
 
+// A platform's calls that wait share a commit, whatever tenants their events are of: one
+// commit a tenant would be hundreds for a call.
+func TestEventsOfManyTenantsShareACommit(t *testing.T) {
+	dir := t.TempDir()
+	l, db := open(t, dir, fixed(base))
+	release := hold(t, db)
+	before := db.Commits()
+	var wg sync.WaitGroup
+	for i := range 3 {
+		list := drafts(100*i, 100, 10)
+		for j := range list {
+			list[j].Tenant = fmt.Sprint("tenant-", j)
+		}
+		wg.Go(func() { publish(t, l, "", list) })
+	}
+	waiting(l, 3)
+	release()
+	wg.Wait()
+	if n := db.Commits() - before; n != 2 { // including the one that held the writer
+		t.Errorf("three calls of 100 tenants took %d commits, want 1", n-1)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, _ = open(t, dir, fixed(base))
+	for j := range 100 {
+		if got := content(t, l, event.Partition{Tenant: fmt.Sprint("tenant-", j)}); len(got) != 1 || len(got[0].Events) != 3 {
+			t.Fatalf("tenant %d: %d segments after reopening, want 1 of 3 events", j, len(got))
+		}
+	}
+	if n := len(l.Ends()); n != 100 {
+		t.Errorf("there are %d partitions, want 100", n)
+	}
+}
+
+// While a platform publishes in bulk, a tenant's own call takes its turn between its parts.
+func TestASmallPublishDoesNotWaitForAPlatformsLargeOnes(t *testing.T) {
+	l, db := open(t, t.TempDir(), fixed(base))
+	var platform, before int
+	l.OnAppend(func(p event.Partition, _ uint64) {
+		if p.Tenant == "quiet" {
+			before = platform
+		} else {
+			platform++
+		}
+	})
+	release := hold(t, db)
+	var wg sync.WaitGroup
+	list := drafts(0, 1000, 1000)
+	for i := range list {
+		list[i].Tenant = fmt.Sprint("tenant-", i)
+	}
+	wg.Go(func() { publish(t, l, "", list) })
+	queued(db, 18)
+	wg.Go(func() { publish(t, l, "quiet", drafts(5000, 1, 300)) })
+	queued(db, 19)
+	release()
+	wg.Wait()
+	if before > 100 || platform != 1000 {
+		t.Errorf("%d of the platform's %d segments were committed before it", before, platform)
+	}
+}
+
 func TestLargePublishesAreCutIntoBatches(t *testing.T) {
 	l, _ := open(t, t.TempDir(), fixed(base))
 	publish(t, l, "many", drafts(0, 2500, 1))

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
@@ -28,7 +29,7 @@ func (l *Log) Trim(ctx context.Context, before time.Time) (deleted int, err erro
 			return deleted, err
 		}
 	}
-	return deleted, l.trimSources(ctx)
+	return deleted, errors.Join(l.trimSources(ctx), l.trimKeys(ctx))
 }
 
 func (l *Log) trimPartition(ctx context.Context, p event.Partition, ms int64) (deleted int, err error) {
@@ -47,7 +48,8 @@ func (l *Log) trimPartition(ctx context.Context, p event.Partition, ms int64) (d
 }
 
 // Purge deletes all segments of a tenant that are in the log now, in the steps of a
-// trim. It returns how many it deleted, also after an error.
+// trim, and the tenant's idempotency keys. It returns how many segments it deleted, also
+// after an error.
 func (l *Log) Purge(ctx context.Context, tenant string) (deleted int, err error) {
 	for p := range l.Ends() {
 		if p.Tenant != tenant {
@@ -60,7 +62,7 @@ func (l *Log) Purge(ctx context.Context, tenant string) (deleted int, err error)
 			return deleted, err
 		}
 	}
-	return deleted, nil
+	return deleted, l.purgeKeys(ctx, tenant)
 }
 
 // trimTo deletes the segments of a partition up to the given number. The last one of
@@ -137,15 +139,6 @@ func (l *Log) free(ctx context.Context, p event.Partition, s state, statement st
 }
 
 func (l *Log) trimSources(ctx context.Context) error {
-	const query = "DELETE FROM sources WHERE (partition, source) IN (SELECT partition, source FROM sources WHERE appended_ms < ? LIMIT ?)"
-	for {
-		var n int64
-		err := l.db.Write(ctx, sqlitedb.Turn{Class: sqlitedb.Maintenance}, func(tx *sqlitedb.Tx) (err error) {
-			n, err = tx.Exec(query, l.now().Add(-sourceLife).UnixMilli(), trimRows)
-			return err
-		})
-		if err != nil || n < trimRows {
-			return err
-		}
-	}
+	return l.deleteAll(ctx, "DELETE FROM sources WHERE (partition, source) IN (SELECT partition, source FROM sources WHERE appended_ms < ? LIMIT ?)",
+		l.now().Add(-sourceLife).UnixMilli())
 }

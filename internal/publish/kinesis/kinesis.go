@@ -35,6 +35,7 @@ type Client interface {
 // Stream puts records on one stream. It is safe for concurrent use.
 type Stream struct {
 	client Client
+	keys   Keys
 	name   string
 	now    func() time.Time
 }
@@ -43,8 +44,8 @@ var _ publish.Log = (*Stream)(nil)
 
 // New returns a Stream that puts records on the named stream. Events get their
 // published_at from now.
-func New(client Client, stream string, now func() time.Time) *Stream {
-	return &Stream{client: client, name: stream, now: now}
+func New(client Client, keys Keys, stream string, now func() time.Time) *Stream {
+	return &Stream{client: client, keys: keys, name: stream, now: now}
 }
 
 // Publish implements publish.Log. An event may have up to about 1 MiB; if one is
@@ -53,7 +54,7 @@ func New(client Client, stream string, now func() time.Time) *Stream {
 // context's deadline. After that the error, with the code Unavailable or Internal,
 // lists the events that may not be in the stream.
 func (s *Stream) Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error {
-	records, err := pack(tenant, lanes, drafts, s.now())
+	records, err := pack(tenant, lanes, drafts, nil, s.now())
 	if err != nil {
 		return err
 	}
@@ -61,19 +62,29 @@ func (s *Stream) Publish(ctx context.Context, tenant string, lanes int, drafts [
 	if len(left) == 0 {
 		return nil
 	}
-	code := problem.Unavailable
-	if !awserror.Temporary(err) {
-		code = problem.Internal
-	}
-	var indices []int
-	for i := range left {
-		indices = append(indices, left[i].indices...)
-	}
+	indices := indicesOf(left)
 	if len(indices) == len(drafts) {
-		return problem.Wrap(err, code, "The stream accepted none of the call's events. Send them again in a moment.")
+		return problem.Wrap(err, codeOf(err), "The stream accepted none of the call's events. Send them again in a moment.")
 	}
-	return problem.Wrap(err, code, "The stream did not accept these of the call's %d events, counted from 0: %s. Send only these again in a moment; all the others were accepted.",
+	return problem.Wrap(err, codeOf(err), "The stream did not accept these of the call's %d events, counted from 0: %s. Send only these again in a moment; all the others were accepted.",
 		len(drafts), ranges(indices))
+}
+
+// codeOf returns the code of a publish that the stream did not accept.
+func codeOf(err error) problem.Code {
+	if awserror.Temporary(err) {
+		return problem.Unavailable
+	}
+	return problem.Internal
+}
+
+// indicesOf returns the indices of the records' events, in order.
+func indicesOf(records []record) (indices []int) {
+	for i := range records {
+		indices = append(indices, records[i].indices...)
+	}
+	slices.Sort(indices)
+	return indices
 }
 
 // PutMarker puts a watermark marker with the current time on the stream. Everything

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -52,6 +53,69 @@ func TestPublishPutsEveryEventInItsLaneInOrder(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A call of many tenants makes one record for each, in calls of up to 500; those that fail
+// are tried again alone, and all are in the stream when Publish returns nil.
+func TestACallOfManyTenantsIsOneRecordForEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, client := setup(t)
+		client.fails = func(_ context.Context, call int, records []Record) ([]int, error) {
+			switch call {
+			case 1:
+				return []int{0, 7, 499}, nil
+			case 2:
+				return nil, errFault
+			}
+			return nil, nil
+		}
+		given := drafts(1000, 100)
+		want := map[event.Partition][]string{}
+		for i := range given {
+			given[i].Tenant = fmt.Sprint("tenant-", i%600)
+			p := event.Partition{Tenant: given[i].Tenant}
+			want[p] = append(want[p], given[i].ID)
+		}
+		if err := s.Publish(t.Context(), "", 1, given); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, client.ids()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]int{500, 100, 103}, client.entries); diff != "" {
+			t.Errorf("entries of the calls (-want +got):\n%s", diff)
+		}
+		for _, r := range client.records {
+			for _, e := range r.Events {
+				if e.Tenant != r.Partition.Tenant || !strings.Contains(string(e.Body), `"tenant":"`+e.Tenant+`"`) {
+					t.Errorf("a record of %s has %s", r.Partition.Tenant, e.Body)
+				}
+			}
+		}
+	})
+}
+
+// What is not accepted of a call of many tenants is named by its place in the call.
+func TestErrorNamesTheTenantsEventsThatAreNotAccepted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, client := setup(t)
+		client.fails = func(_ context.Context, _ int, records []Record) (failed []int, _ error) {
+			for i, r := range records {
+				if r.Partition.Tenant == "globex" {
+					failed = append(failed, i)
+				}
+			}
+			return failed, nil
+		}
+		given := drafts(6, 20)
+		for i := range given {
+			given[i].Tenant = []string{"acme", "globex", "umbrella"}[i%3]
+		}
+		err := s.Publish(t.Context(), "", 1, given)
+		if want := "6 events, counted from 0: 1, 4. "; problem.CodeOf(err) != problem.Unavailable || !strings.Contains(problem.MessageOf(err), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	})
 }
 
 func TestPublishStampsAllAlike(t *testing.T) {

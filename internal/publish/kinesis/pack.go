@@ -1,6 +1,7 @@
 package kinesis
 
 import (
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -40,28 +41,31 @@ type lane struct {
 	size      int // upper bound of the segment's size
 }
 
-// pack stamps the drafts and packs them into records, in the order of the drafts
-// within a lane.
-func pack(tenant string, lanes int, drafts []event.Draft, at time.Time) ([]record, error) {
+// pack stamps the drafts with the given indices, or all if that is nil, and packs them into
+// records, in the order of the drafts within a lane of a tenant.
+func pack(tenant string, lanes int, drafts []event.Draft, indices []int, at time.Time) ([]record, error) {
 	var records []record
 	var open []*lane // in order of their first event
-	byLane := map[int]*lane{}
+	byPartition := map[event.Partition]*lane{}
 	flush := func(l *lane) {
 		records = append(records, newRecord(l.partition, Encode(l.events), l.indices))
 		l.events, l.indices, l.size = l.events[:0], nil, segmentOverhead
 	}
 	for i := range drafts {
+		if indices != nil && !contains(indices, i) {
+			continue
+		}
 		e := drafts[i].Stamp(tenant, at)
 		size := len(e.ID) + len(e.Name) + len(e.Body) + eventOverhead
 		if size > maxSegment-segmentOverhead {
 			return nil, problem.New(problem.PayloadTooLarge,
 				"Event %d of the call, counted from 0, takes %d bytes; the limit of the stream is %d. Send a smaller event.", i, size, maxSegment-segmentOverhead)
 		}
-		n := event.LaneOf(e.ID, lanes)
-		l := byLane[n]
+		p := event.Partition{Tenant: e.Tenant, Lane: event.LaneOf(e.ID, lanes)}
+		l := byPartition[p]
 		if l == nil {
-			l = &lane{partition: event.Partition{Tenant: tenant, Lane: n}, size: segmentOverhead}
-			byLane[n], open = l, append(open, l)
+			l = &lane{partition: p, size: segmentOverhead}
+			byPartition[p], open = l, append(open, l)
 		}
 		if l.size+size > maxSegment {
 			flush(l)
@@ -72,4 +76,9 @@ func pack(tenant string, lanes int, drafts []event.Draft, at time.Time) ([]recor
 		flush(l)
 	}
 	return records, nil
+}
+
+func contains(sorted []int, n int) bool {
+	_, found := slices.BinarySearch(sorted, n)
+	return found
 }

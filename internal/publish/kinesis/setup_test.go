@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/idempotency"
 )
 
 var now = time.Date(2025, 6, 1, 12, 0, 0, 123_456_789, time.UTC)
@@ -91,7 +92,7 @@ func (s *stream) ids() map[event.Partition][]string {
 
 func setup(t *testing.T) (*Stream, *stream) {
 	client := &stream{t: t}
-	return New(client, "events", func() time.Time { return now }), client
+	return New(client, &claims{held: map[string]*idempotency.Claim{}}, "events", func() time.Time { return now }), client
 }
 
 // drafts have payloads of the given number of bytes.

@@ -90,10 +90,14 @@ func fromKey(issuer, audience, tenantClaim string, text []byte) (token, error) {
 	}
 	return func(tenant string, scopes ...string) (string, error) {
 		now := time.Now()
-		return jwt.Signed(signer).Claims(map[string]any{
+		claims := map[string]any{
 			"iss": issuer, "aud": audience, "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
 			tenantClaim: tenant, "scope": strings.Join(scopes, " "),
-		}).Serialize()
+		}
+		if tenant == "" { // a platform token
+			delete(claims, tenantClaim)
+		}
+		return jwt.Signed(signer).Claims(claims).Serialize()
 	}, nil
 }
 

@@ -287,7 +287,11 @@ func (s *Stack) giveUp(ctx context.Context, record []byte) error {
 
 // Token returns an access token of the tenant with the scopes.
 func (s *Stack) Token(tenant string, scopes ...string) string {
-	token, err := s.Issuer.Token(map[string]any{"tenant": tenant, "scope": strings.Join(scopes, " ")})
+	claims := map[string]any{"tenant": tenant, "scope": strings.Join(scopes, " ")}
+	if tenant == "" { // a platform token
+		delete(claims, "tenant")
+	}
+	token, err := s.Issuer.Token(claims)
 	if err != nil {
 		panic(err) // its own key signs it
 	}

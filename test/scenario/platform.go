@@ -1,0 +1,84 @@
+package scenario
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+const scopeAny = "tenants:any"
+
+var platform = []scenario{
+	{"one call publishes events of many tenants", manyTenants},
+	{"a platform token acts for the tenant that is named", namedTenant},
+	{"nobody but a platform token names a tenant", noTenantToName},
+}
+
+// manyTenants publishes the events of three tenants in one call, in both forms. Each witness
+// fails if it sees an event of another tenant.
+func manyTenants(t *testing.T, env *Env) {
+	tenants := []*tenant{newTenant(t, env), newTenant(t, env), newTenant(t, env)}
+	var seen []*receiver
+	for _, c := range tenants {
+		seen = append(seen, c.witness())
+	}
+	p := tenants[0].with(env.Token("", scopePublish, scopeAny))
+	var events []object
+	var lines strings.Builder
+	for i := range 30 {
+		name := tenants[i%3].name
+		events = append(events, object{"tenant": name, "name": "order.created", "payload": object{"n": i}})
+		fmt.Fprintf(&lines, "{\"name\":\"order.paid\",\"payload\":{},\"tenant\":%q}\n", name)
+	}
+	ids := p.send(object{"events": events})
+	ids = append(ids, p.send(lines.String(), "Content-Type", "application/x-ndjson")...)
+	for i, r := range seen {
+		var own []string
+		for j := i; j < len(ids); j += 3 {
+			own = append(own, ids[j])
+		}
+		r.hasOnly(own)
+	}
+}
+
+func namedTenant(t *testing.T, env *Env) {
+	c, other := newTenant(t, env), newTenant(t, env)
+	r := newReceiver(c)
+	seen := other.witness()
+	p := c.with(env.Token("", scopeWrite, scopePublish, scopeAny))
+	var d document
+	registration := merged(object{"id": "shop", "integration_type": "permanent"}, callback(r.URL))
+	p.call("POST", base, registration, "Sluice-Tenant", c.name).ok(200, &d)
+	c.call("GET", path("shop"), nil).ok(200)
+	p.call("GET", path("shop"), nil, "Sluice-Tenant", other.name).fails(http.StatusNotFound, "not_found")
+	mine := p.send(object{"name": "order.created", "payload": object{}}, "Sluice-Tenant", c.name)
+	both := p.send(object{"events": []object{
+		{"name": "order.created", "payload": object{}},
+		{"tenant": other.name, "name": "order.created", "payload": object{}},
+	}}, "Sluice-Tenant", c.name)
+	r.hasOnly(append(mine, both[0]))
+	seen.hasOnly(both[1:])
+
+	fill := strings.NewReplacer("ID", "shop", "EVENT", mine[0])
+	for _, call := range calls {
+		body := object{"name": "order.created", "payload": object{}}
+		p.call(call.method, fill.Replace(call.path), body).fails(http.StatusBadRequest, "tenant_required")
+		p.call(call.method, fill.Replace(call.path), body, "Sluice-Tenant", "a/b").fails(http.StatusBadRequest, "invalid_request", "Sluice-Tenant")
+	}
+	p.call("POST", eventsPath, object{"tenant": strings.Repeat("a", 129), "name": "order.created", "payload": object{}}).
+		fails(http.StatusBadRequest, "invalid_request", "tenant")
+}
+
+func noTenantToName(t *testing.T, env *Env) {
+	c, other := newTenant(t, env), newTenant(t, env)
+	seen := other.witness()
+	event := object{"name": "order.created", "payload": object{}}
+	for _, call := range calls {
+		c.call(call.method, call.path, event, "Sluice-Tenant", other.name).fails(http.StatusForbidden, "forbidden", scopeAny)
+	}
+	c.call("POST", eventsPath, merged(event, object{"tenant": other.name})).fails(http.StatusForbidden, "forbidden", "tenant", scopeAny)
+	c.send(merged(event, object{"tenant": c.name}))
+	c.with(env.Token("", scopeAny)).call("POST", eventsPath, merged(event, object{"tenant": other.name})).fails(http.StatusForbidden, "forbidden", scopePublish)
+	seen.hasOnly(other.publish("order.created", 1))
+}
