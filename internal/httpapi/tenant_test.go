@@ -78,12 +78,12 @@ func TestOnlyAPlatformTokenActsForAnotherTenant(t *testing.T) {
 func TestATenantIsNamedByTheRulesOfTheClaim(t *testing.T) {
 	w := setup()
 	for tenant, why := range map[string]string{
-		"a/b": "contains a slash", "..": "is a path", strings.Repeat("a", 129): "is longer than 128 bytes", "a\u200bb": "invisible character", " a": "space",
+		"a/b": "contains a slash", "..": "is a path", strings.Repeat("a", 129): "is longer than 128 bytes", "a\u200bb": "invisible character",
 	} {
 		body := `{"tenant":"` + tenant + `","name":"a.b","payload":{}}`
 		w.wantError(t, 400, problem.InvalidRequest, "tenant", post(events, body).of(""))
-		if strings.ContainsAny(tenant, " \\") {
-			continue // no header has that at its start
+		if strings.Contains(tenant, "\\") {
+			continue // an escape of JSON
 		}
 		w.wantError(t, 400, problem.InvalidRequest, why, get(base).of(tenant))
 	}

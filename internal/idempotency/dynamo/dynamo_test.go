@@ -52,13 +52,13 @@ func (r *rig) take(t *testing.T, k idempotency.Key) idempotency.Claim {
 	return c
 }
 
-func (r *rig) refuses(t *testing.T, k idempotency.Key, code problem.Code) error {
+func (r *rig) refuses(t *testing.T, k idempotency.Key, code problem.Code) (after time.Duration) {
 	t.Helper()
 	_, err := r.Take(t.Context(), k, r.now.Add(30*time.Second))
 	if problem.CodeOf(err) != code {
 		t.Errorf("%q of %q: got %v, want %s", k.Name, k.Tenant, err, code)
 	}
-	return err
+	return problem.RetryAfterOf(err)
 }
 
 var key = idempotency.Key{Tenant: "acme", Name: "order-7", Body: idempotency.Digest{1}}
@@ -70,8 +70,8 @@ func TestAKeyIsClaimedSettledAndKnown(t *testing.T) {
 		t.Errorf("the first call has %+v", first)
 	}
 	r.now = base.Add(10 * time.Second)
-	if err := r.refuses(t, key, problem.KeyInProgress); problem.RetryAfterOf(err) != 20*time.Second {
-		t.Errorf("try again after %v, want when the claim runs out", problem.RetryAfterOf(err))
+	if after := r.refuses(t, key, problem.KeyInProgress); after != 20*time.Second {
+		t.Errorf("try again after %v, want when the claim runs out", after)
 	}
 	other := key
 	other.Body[0]++
@@ -149,8 +149,13 @@ func TestKeysBelongToTheirTenant(t *testing.T) {
 	r := newRig(t)
 	seen := map[idempotency.Seed]bool{}
 	for _, k := range []idempotency.Key{
-		{Tenant: "acme", Name: "k"}, {Tenant: "globex", Name: "k"}, {Tenant: "", Name: "k"}, {Tenant: "", Name: "4#acme#k"},
-		{Tenant: "a", Name: "#b"}, {Tenant: "a#", Name: "b"}, {Tenant: strings.Repeat("t", 128), Name: strings.Repeat("k", idempotency.MaxBytes)},
+		{Tenant: "acme", Name: "k"},
+		{Tenant: "globex", Name: "k"},
+		{Tenant: "", Name: "k"},
+		{Tenant: "", Name: "4#acme#k"},
+		{Tenant: "a", Name: "#b"},
+		{Tenant: "a#", Name: "b"},
+		{Tenant: strings.Repeat("t", 128), Name: strings.Repeat("k", idempotency.MaxBytes)},
 	} {
 		c := r.take(t, k)
 		if seen[c.Seed] {
