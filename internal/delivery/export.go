@@ -31,8 +31,10 @@ func (s *step) export(ctx context.Context) (Next, error) {
 	defer halt()
 	s.soft = soft
 	read := func(after uint64) ([]eventlog.Segment, error) { return s.read(ctx, after) }
-	x := &export{step: s, log: reader{read: read, filter: s.in.EventFilter(), offset: s.cursor.Offset,
-		tally: s.cursor.Tally, counts: s.in.Type == integration.Temporary}}
+	x := &export{step: s, log: reader{
+		read: read, filter: s.in.EventFilter(), offset: s.cursor.Offset,
+		tally: s.cursor.Tally, counts: s.in.Type == integration.Temporary,
+	}}
 	end, ok := e.Registry.Begin(s.in.Tenant, s.in.ID, s.in.Generation, halt, cancel)
 	if !ok {
 		return again, nil // stopped meanwhile

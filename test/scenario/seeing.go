@@ -170,6 +170,7 @@ func logPages(t *testing.T, env *Env) {
 		t.Errorf("of the stops the log has %v", page.Entries)
 	}
 	for _, query := range []string{"limit=0", "limit=201", "action=stop", "after=eA"} {
-		c.call("GET", path("hook", "/logs?", query), nil).fails(http.StatusBadRequest, "invalid_request", query[:strings.Index(query, "=")])
+		name, _, _ := strings.Cut(query, "=")
+		c.call("GET", path("hook", "/logs?", query), nil).fails(http.StatusBadRequest, "invalid_request", name)
 	}
 }
