@@ -41,7 +41,7 @@ type Tally struct {
 	Filtered    int       `json:"filtered,omitzero"`
 	Delivered   int       `json:"delivered,omitzero"`
 	Rejected    int       `json:"rejected,omitzero"`
-	Skipped     int       `json:"skipped,omitzero"`      // set aside by hand, or damaged
+	Skipped     int       `json:"skipped,omitzero"`      // by hand, or because they are damaged
 	DeliveredAt time.Time `json:"delivered_at,omitzero"` // of the newest success; whole milliseconds
 }
 
