@@ -32,9 +32,6 @@ func (s *Service) health(in *integration.Integration, lanes []lane, now time.Tim
 	if h.Failing == nil {
 		h.Failing = probed(in, lanes, h.DeliveredThrough)
 	}
-	if h.Failing == nil {
-		h.Failing = probed(in, lanes, h.DeliveredThrough)
-	}
 	switch {
 	case !in.CompletedAt.IsZero():
 		h.State, h.Failing = Complete, nil
