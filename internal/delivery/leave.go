@@ -177,7 +177,7 @@ func (l *live) tryLeave(ctx context.Context, watermark uint64, leavers []leaver)
 	var entries []store.AddEntry
 	for i := range leavers {
 		lv := &leavers[i]
-		if lv.cursor = cursors[i]; lv.cursor == nil || !l.moveTo(lv.cursor, &next, lv) {
+		if lv.cursor = cursors[i]; lv.cursor == nil || !l.move(lv, &next) {
 			lv.cursor, l.stale = nil, true
 			continue
 		}
@@ -212,10 +212,10 @@ func (l *live) cursors(ctx context.Context, leavers []leaver) ([]*handoff.Cursor
 	return cursors, nil
 }
 
-// moveTo moves a leaver from the partition state to its cursor. It reports false, and
+// move moves a leaver from the partition state to its cursor. It reports false, and
 // changes nothing, if it is not live.
-func (l *live) moveTo(c *handoff.Cursor, state *handoff.PartitionState, lv *leaver) bool {
-	e, now := l.engine, l.engine.Now()
+func (l *live) move(lv *leaver, state *handoff.PartitionState) bool {
+	e, c, now := l.engine, lv.cursor, l.engine.Now()
 	if c.Generation != lv.member.Generation || !handoff.Leave(state, c, lv.at, now.Add(lv.member.WakeDelay)) {
 		return false
 	}
