@@ -224,15 +224,6 @@ func TestQuiesceLetsCallsEnd(t *testing.T) {
 func TestThoseWhoFailTogetherLeaveTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, false, nil)
-		const all = 8
-		for i := range all {
-			r.register(hookSpec(fmt.Sprint("hook", i)))
-		}
-		r.answer(func(_ context.Context, in *integration.Integration, _ *event.Event, _ int) sink.Verdict {
-			time.Sleep(time.Duration(in.ID[len(in.ID)-1]-'0') * time.Millisecond) // one after the other
-			return busy
-		})
-		time.Sleep(time.Second)
 		var mu sync.Mutex
 		commits, left := 0, 0
 		r.screen(func(writes []store.Write) error {
@@ -249,6 +240,15 @@ func TestThoseWhoFailTogetherLeaveTogether(t *testing.T) {
 			}
 			return nil
 		})
+		const all = 8
+		for i := range all {
+			r.register(hookSpec(fmt.Sprint("hook", i)))
+		}
+		r.answer(func(_ context.Context, in *integration.Integration, _ *event.Event, _ int) sink.Verdict {
+			time.Sleep(time.Duration(in.ID[len(in.ID)-1]-'0') * time.Millisecond) // one after the other
+			return busy
+		})
+		time.Sleep(time.Second)
 		r.publish(1)
 		time.Sleep(500 * time.Millisecond)
 		mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,7 +25,15 @@ type world struct {
 	*Service
 	log          *countingLog
 	now          time.Time
+	mu           sync.Mutex
 	integrations map[string]*integration.Integration // by tenant/id
+}
+
+// change changes the integrations while calls read them.
+func (w *world) change(edit func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	edit()
 }
 
 // countingLog counts what is asked of the log.
@@ -44,6 +53,8 @@ func (l *countingLog) End(ctx context.Context, p event.Partition) (uint64, error
 }
 
 func (w *world) Get(_ context.Context, tenant, id string) (*integration.Integration, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if in := w.integrations[tenant+"/"+id]; in != nil {
 		return new(*in), nil
 	}
@@ -228,11 +239,10 @@ func TestExpiredPositionsSayThatEventsAreGone(t *testing.T) {
 func TestPositionBeyondTheLogIsRefused(t *testing.T) {
 	w := newWorld()
 	w.publish(t, "acme", "order.created")
-	backup := *w
 	w.publish(t, "acme", "order.paid", "order.paid")
 	within, end := w.pull(t, "", 2).Next, w.pull(t, "", 3).Next
 	restored := newWorld()
-	restored.integrations = backup.integrations
+	restored.integrations = w.integrations
 	restored.publish(t, "acme", "order.created")
 	restored.refused(t, problem.InvalidPosition, "acme", "shop", within)
 	restored.refused(t, problem.InvalidPosition, "acme", "shop", end)

@@ -124,7 +124,7 @@ func TestDeletionEndsTheWait(t *testing.T) {
 				w := newWorld()
 				w.Waiters = c.waiters
 				call := w.wait(t.Context(), "", MaxWait)
-				c.change(w)
+				w.change(func() { c.change(w) })
 				if w.Waiters != nil {
 					w.Waiters.Wake("acme")
 				}

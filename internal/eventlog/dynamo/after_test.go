@@ -13,7 +13,7 @@ func TestAfterCostsTheSameAnywhere(t *testing.T) {
 	r := newRig(t)
 	l := r.process()
 	for i := range 30 {
-		r.append(l, "stream", record(i+1, 10), record(i+1000, 20))
+		r.append(l, "stream", record(2*i+1, 10), record(2*i+2, 20))
 	}
 	for after, most := range map[uint64]int{0: 2, 15: 2, 29: 2, 30: 1, 31: 1} {
 		r.dynamo.take()
