@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -102,9 +104,9 @@ func TestNewRefusesWhatIsNoURL(t *testing.T) {
 
 // A service that responded once and then hangs up is called again: it is the right one.
 func TestServiceThatWasReachedIsTriedAgain(t *testing.T) {
-	calls := 0
+	var calls atomic.Int32
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if calls++; calls == 2 || calls == 3 { // net/http repeats the first of them at once
+		if n := calls.Add(1); n == 2 || n == 3 { // net/http repeats the first of them at once
 			panic(http.ErrAbortHandler)
 		}
 		accept(w, r)
@@ -125,8 +127,11 @@ func TestServiceThatWasReachedIsTriedAgain(t *testing.T) {
 // Every try of a call has its key, so that the service does it once although a response was
 // lost; every call has another.
 func TestEveryTryOfACallHasItsKey(t *testing.T) {
+	var mu sync.Mutex
 	var keys []string
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
 		keys = append(keys, r.Header.Get("Idempotency-Key"))
 		switch len(keys) {
 		case 2: // the call is done, and its response is lost
@@ -147,6 +152,8 @@ func TestEveryTryOfACallHasItsKey(t *testing.T) {
 	if err := u.Run(t.Context(), NewReader(strings.NewReader(strings.Repeat("{}\n", 3*callEvents)), 1)); err != nil {
 		t.Fatal(err)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if len(keys) != 6 || len(keys[0]) < 20 || keys[1] != keys[2] || keys[1] != keys[3] || keys[1] != keys[4] ||
 		keys[0] == keys[1] || keys[1] == keys[5] || keys[0] == keys[5] {
 		t.Errorf("the tries had the keys %q; want the same for the second to the fifth alone", keys)
