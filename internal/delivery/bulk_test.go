@@ -134,8 +134,9 @@ func (w *world) retryAll(tenant, id string) {
 	w.user(func(p *process) error {
 		w.mu.Lock()
 		l := w.lives[lifeKey{tenant, id}]
+		hook := l != nil && l.in.S3 == nil
 		w.mu.Unlock()
-		if l == nil || l.in.S3 != nil {
+		if !hook {
 			return nil
 		}
 		got, err := p.rejects.RetryAll(context.WithValue(context.Background(), byHand{}, true), tenant, id, nil)
