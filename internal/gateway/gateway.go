@@ -21,12 +21,29 @@ type Handler func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGa
 // which the gateway responds with 500, if the event is not an HTTP request, for example
 // if its body is not valid Base64.
 func New(h http.Handler) Handler {
-	proxy := httpadapter.NewV2(h)
+	proxy := httpadapter.NewV2(undivided(h))
 	return func(ctx context.Context, req events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 		req.RawPath = escaped(withoutStage(req.RawPath, req.RequestContext.Stage))
-		res, err := proxy.ProxyWithContext(ctx, req)
+		res, err := proxy.ProxyWithContext(context.WithValue(ctx, headersKey{}, req.Headers), req)
 		return compact(res), err
 	}
+}
+
+// headersKey is the context key of a request's headers as the gateway passes them.
+type headersKey struct{}
+
+// undivided gives h each header as the gateway passes it: as one value. The adapter divides
+// values at their commas, of which an Idempotency-Key or a tenant may have some.
+func undivided(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		headers, _ := r.Context().Value(headersKey{}).(map[string]string)
+		for name, value := range headers {
+			if strings.Contains(value, ",") {
+				r.Header.Set(name, value)
+			}
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // maxText is the size from which on a body is passed in Base64. Lambda passes a response

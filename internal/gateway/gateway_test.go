@@ -97,6 +97,18 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+// An Idempotency-Key may have a comma, and so may the name of a tenant; on a node both do.
+func TestCommasDoNotDivideHeaders(t *testing.T) {
+	want := map[string]string{"idempotency-key": "order 1, line 2,,3", "sluice-tenant": "Acme, Inc.", "accept": "application/x-ndjson, */*", "x-plain": "a b"}
+	serve(t, events.APIGatewayV2HTTPRequest{Headers: want}, func(_ http.ResponseWriter, r *http.Request) {
+		for name, value := range want {
+			if got := r.Header.Values(name); len(got) != 1 || got[0] != value {
+				t.Errorf("%s: got %q, want %q", name, got, value)
+			}
+		}
+	})
+}
+
 // A compressed body arrives as Base64, and is rejected for its Content-Encoding.
 func TestCompressedBodyIsA415(t *testing.T) {
 	api := New(httpapi.New(httpapi.Deps{
@@ -119,7 +131,7 @@ func TestCompressedBodyIsA415(t *testing.T) {
 }
 
 // The gateway joins the values of a repeated header by a comma, so that a comma
-// in a date cannot be told from one between two values.
+// in a date cannot be told from one between two values. Lists are divided by their readers.
 func TestHeaders(t *testing.T) {
 	req := events.APIGatewayV2HTTPRequest{
 		RawPath: "/",
@@ -131,7 +143,7 @@ func TestHeaders(t *testing.T) {
 	}
 	serve(t, req, func(_ http.ResponseWriter, r *http.Request) {
 		want := http.Header{
-			"Accept": {"application/json", "text/plain"}, "Authorization": {"Bearer a.b.c"}, "Content-Type": {"application/json; a=\"1,2\""},
+			"Accept": {"application/json,text/plain"}, "Authorization": {"Bearer a.b.c"}, "Content-Type": {"application/json; a=\"1,2\""},
 			"User-Agent": {"agent/1 (x, y)"}, "X-Amzn-Trace-Id": {"Root=1"}, "Cookie": {"a=1", "b=2"},
 		}
 		if diff := cmp.Diff(want, r.Header); diff != "" {
