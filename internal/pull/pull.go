@@ -106,7 +106,7 @@ func (s *Service) Pull(ctx context.Context, tenant, id string, q Query) (*Page, 
 
 // page reads one page, and moves the place past it.
 func (s *Service) page(ctx context.Context, in *integration.Integration, at *place, q *Query) (*Page, error) {
-	r := &reader{service: s, in: in, place: at, filter: in.EventFilter()}
+	r := &reader{service: s, in: in, place: at, filter: filterOf(in)}
 	p := &Page{}
 	for {
 		l, err := r.next(ctx)
@@ -131,6 +131,16 @@ func (s *Service) page(ctx context.Context, in *integration.Integration, at *pla
 	}
 	p.Lost, p.Next = r.lost, at.token(in)
 	return p, nil
+}
+
+// filterOf returns the filter of an integration. A start that moved on its deliveries does
+// not move its clients: they get what those leave out.
+func filterOf(in *integration.Integration) event.Filter {
+	f := in.EventFilter()
+	if in.StartsAt.Before(f.From) {
+		f.From = in.StartsAt
+	}
+	return f
 }
 
 func (s *Service) maxBytes() int { return int(min(MaxBytes, s.Settings.MaxPublishBytes)) }

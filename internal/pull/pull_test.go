@@ -374,3 +374,25 @@ func TestLanesAreMergedByTime(t *testing.T) {
 	}
 	wantIDs(t, w.pull(t, "", 100), want...)
 }
+
+// A start from another place moves deliveries. A client keeps its own: what they leave out,
+// as from latest on, is what it pulls.
+func TestAMoveOfDeliveriesMovesNoClient(t *testing.T) {
+	w := newWorld()
+	first := w.publish(t, "acme", "order.created")
+	next := w.pull(t, "", 10).Next
+	w.pass(time.Hour)
+	second := w.publish(t, "acme", "order.paid")
+	shop := w.integrations["acme/shop"]
+	for name, to := range map[string]time.Time{"not moved": {}, "moved on": w.now.Add(time.Minute), "moved back": w.now.Add(-2 * time.Hour)} {
+		for _, startsAt := range []time.Time{{}, shop.CreatedAt} {
+			shop.MovedTo, shop.StartsAt = to, startsAt
+			t.Log(name, startsAt)
+			wantIDs(t, w.pull(t, next, 10), second...)
+			wantIDs(t, w.pull(t, Earliest, 10), append(first[:1:1], second...)...)
+		}
+	}
+	// Deliveries that were moved to before starts_at are of the integration too.
+	shop.StartsAt, shop.MovedTo = w.now, w.now.Add(-2*time.Hour)
+	wantIDs(t, w.pull(t, event.FormatTime(shop.MovedTo), 10), append(first[:1:1], second...)...)
+}
