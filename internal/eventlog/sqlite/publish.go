@@ -99,7 +99,8 @@ func (l *Log) Ready(ctx context.Context) error {
 	return l.wait(ctx, b)
 }
 
-// wait waits until all batches are done, and returns the first error.
+// wait waits until all batches are done, and returns the first error. It is an error too if
+// ctx has ended by then: the writer may have left out the call.
 func (l *Log) wait(ctx context.Context, batches ...*batch) error {
 	var failed error
 	for _, b := range batches {
@@ -111,6 +112,9 @@ func (l *Log) wait(ctx context.Context, batches ...*batch) error {
 		if failed == nil {
 			failed = b.err
 		}
+	}
+	if failed == nil {
+		failed = l.db.Problem(ctx.Err())
 	}
 	return failed
 }

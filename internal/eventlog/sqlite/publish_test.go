@@ -501,3 +501,22 @@ func copyFiles(t *testing.T, from, to string) {
 		copyFile(t, filepath.Join(from, name), filepath.Join(to, name))
 	}
 }
+
+// The writer leaves out a call whose context has ended. Its batch is done all the same, and
+// the caller may see that first: it must not take the call for durable. A client may have
+// closed its side of the connection alone, and read the response.
+func TestACallThatTheWriterLeftOutIsNoSuccess(t *testing.T) {
+	l, _ := open(t, t.TempDir(), fixed(base))
+	for range 50 {
+		ctx, end := context.WithCancel(t.Context())
+		end()
+		b, err := l.share("a", publication{ctx: ctx, lanes: 1, drafts: drafts(0, 1, 10)}, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-b.done
+		if err := l.wait(ctx, b); problem.CodeOf(err) != problem.Unavailable {
+			t.Fatalf("%d events are in the log, and the call ended with %v", len(ids(t, l, "a")), err)
+		}
+	}
+}
