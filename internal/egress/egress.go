@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -94,6 +95,9 @@ func (r Route) Check(req *http.Request, res *http.Response) error {
 	return refusal(res)
 }
 
+// quoted matches the strings in a structured header (RFC 9651), as in details="a, b".
+var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
 // ofProxy reports whether a proxy made a response itself. Proxy-Status (RFC 9209) has the
 // proxy that is closest to us last.
 func ofProxy(res *http.Response) bool {
@@ -105,7 +109,7 @@ func ofProxy(res *http.Response) bool {
 			return true
 		}
 	}
-	status := strings.Join(res.Header.Values("Proxy-Status"), ",")
+	status := quoted.ReplaceAllString(strings.Join(res.Header.Values("Proxy-Status"), ","), "")
 	_, params, _ := strings.Cut(status[strings.LastIndex(status, ",")+1:], ";")
 	return strings.Contains(";"+strings.ReplaceAll(params, " ", ""), ";error=")
 }

@@ -98,6 +98,7 @@ func TestResponsesOfTheProxyItself(t *testing.T) {
 		{status: http.StatusForbidden, header: "X-Squid-Error: ERR_ACCESS_DENIED 0"},
 		{status: http.StatusOK, header: "X-Squid-Error: ERR_CUSTOM 0"},
 		{status: http.StatusBadGateway, header: "Proxy-Status: cdn.example; received-status=200, egress; error=dns_error"},
+		{status: http.StatusBadRequest, header: `Proxy-Status: egress; error=http_protocol_error; details="a \"line\", and a comma"`},
 	} {
 		s := openSinks(t, netguard.Public, func(s *settings.Settings) { s.EgressProxy = p.serve(t) })
 		for _, v := range []sink.Verdict{s.send(t, "http://hook.internal.example/"), s.export(t, "http://store.internal.example")} {
@@ -109,6 +110,7 @@ func TestResponsesOfTheProxyItself(t *testing.T) {
 	for _, p := range []*proxy{ // for all that it says, these are the receiver's
 		{status: http.StatusBadRequest},
 		{status: http.StatusBadRequest, header: "Proxy-Status: cdn.example; error=dns_error, egress; received-status=400"},
+		{status: http.StatusBadRequest, header: `Proxy-Status: egress; received-status=400; details="so; error=none"`},
 	} {
 		s := openSinks(t, netguard.Public, func(s *settings.Settings) { s.EgressProxy = p.serve(t) })
 		if v := s.send(t, "http://hook.internal.example/"); v.Outcome != sink.Rejected {
