@@ -55,7 +55,11 @@ func (s *Service) RetryAll(ctx context.Context, tenant, id string, eventIDs []st
 			break
 		}
 		calls.Go(func() error {
-			causes[i] = causeOf(s.retry(ctx, tenant, id, eventID))
+			receiver, err := s.retry(ctx, tenant, id, eventID)
+			if problem.CodeOf(err) == problem.Internal { // the caller is told no more than that
+				s.Logger.ErrorContext(ctx, "rejected event not retried", "tenant", tenant, "integration", id, "event_id", eventID, "error", err)
+			}
+			causes[i] = causeOf(receiver, err)
 			return nil
 		})
 	}

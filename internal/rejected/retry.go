@@ -26,7 +26,8 @@ func (s *Service) Retry(ctx context.Context, tenant, id, eventID string) error {
 	return err
 }
 
-// retry also returns what the receiver failed with.
+// retry also returns what the receiver failed with; "" if the call says nothing of it, as one
+// for which our side lacks something.
 func (s *Service) retry(ctx context.Context, tenant, id, eventID string) (cause string, err error) {
 	in, err := s.Integrations.Get(ctx, tenant, id)
 	if err != nil {
@@ -65,7 +66,11 @@ func (s *Service) retry(ctx context.Context, tenant, id, eventID string) (cause 
 	if v.Outcome == sink.Delivered {
 		return "", s.delivered(ctx, h, r)
 	}
-	return cmp.Or(v.Cause, v.Reason), s.failed(ctx, h, r, v)
+	err = s.failed(ctx, h, r, v)
+	if v.Outcome == sink.Unsent { // its reason is for the operator
+		return "", err
+	}
+	return cmp.Or(v.Cause, v.Reason), err
 }
 
 // reserve takes a place for the call. It waits for as long as the call may take.
