@@ -2,14 +2,11 @@ package httpapi
 
 import (
 	"net/http"
-	"strings"
 
 	openapi "github.com/sluicehq/sluice/api"
 	"github.com/sluicehq/sluice/internal/auth"
-	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/publish"
-	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 type idDocument struct {
@@ -52,48 +49,6 @@ func (a *api) publish(x *exchange, r *http.Request) error {
 		Events []idDocument `json:"events"`
 	}{documents})
 	return nil
-}
-
-func (a *api) rejectedEvent(x *exchange, r *http.Request) error {
-	id, err := eventID(r)
-	if err != nil {
-		return err
-	}
-	rejected, err := a.Rejected.Get(r.Context(), x.tenant, r.PathValue("integration_id"), id)
-	if err != nil {
-		return err
-	}
-	a.send(x, http.StatusOK, mediaJSON, rejected.Event.Body)
-	return nil
-}
-
-func (a *api) deleteRejected(x *exchange, r *http.Request) error {
-	id, err := eventID(r)
-	if err != nil {
-		return err
-	}
-	return a.done(x, a.Rejected.Delete(r.Context(), x.tenant, r.PathValue("integration_id"), id))
-}
-
-func (a *api) retryRejected(x *exchange, r *http.Request) error {
-	id, err := eventID(r)
-	if err != nil {
-		return err
-	}
-	return a.done(x, a.Rejected.Retry(r.Context(), x.tenant, r.PathValue("integration_id"), id))
-}
-
-// eventID returns the path's event id in lower case, as ids are stored.
-func eventID(r *http.Request) (string, error) {
-	id := r.PathValue("event_id")
-	if err := usertext.Check(id); err != nil {
-		return "", problem.New(problem.NotFound, "Rejected event %q does not exist: the id %v.", clip(id), err)
-	}
-	id = strings.ToLower(id)
-	if !event.ValidID(id) {
-		return "", problem.New(problem.NotFound, "Rejected event %q does not exist; event ids are UUIDs.", clip(id))
-	}
-	return id, nil
 }
 
 func (a *api) health(x *exchange, _ *http.Request) error {

@@ -67,7 +67,7 @@ func (a *api) healthOf(x *exchange, r *http.Request) error {
 	if found[0] == nil {
 		return problem.New(problem.NotFound, "There is no integration %q.", id)
 	}
-	a.respond(x, http.StatusOK, healthOf(found[0]))
+	a.respond(x, http.StatusOK, healthDocumentOf(found[0]))
 	return nil
 }
 
@@ -80,8 +80,8 @@ func included(r *http.Request) (bool, error) {
 	return query.Has("include"), nil
 }
 
-// healthOf returns the document of h, nil if that is nil.
-func healthOf(h *health.Health) *healthDocument {
+// healthDocumentOf returns the document of h, nil if that is nil.
+func healthDocumentOf(h *health.Health) *healthDocument {
 	if h == nil {
 		return nil
 	}

@@ -3,9 +3,7 @@ package httpapi
 import (
 	"encoding/base64"
 	"net/http"
-	"strconv"
 
-	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
@@ -27,16 +25,13 @@ type page struct {
 // page as well.
 func pageOf(r *http.Request, others ...string) (page, error) {
 	query := r.URL.Query()
-	p := page{limit: defaultLimit}
+	var p page
 	for _, name := range append(others, "limit", "after") {
 		p.given = p.given || query.Has(name)
 	}
-	if query.Has("limit") {
-		n, err := strconv.Atoi(query.Get("limit"))
-		if err != nil || n < 1 || n > maxLimit {
-			return p, problem.New(problem.InvalidRequest, "limit is %q; it must be a number from 1 to %d.", clip(query.Get("limit")), maxLimit)
-		}
-		p.limit = n
+	var err error
+	if p.limit, err = number(query, "limit", "", 1, maxLimit, defaultLimit); err != nil {
+		return p, err
 	}
 	if query.Has("after") {
 		after, err := base64.RawURLEncoding.DecodeString(query.Get("after"))

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"mime"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -45,20 +44,6 @@ func (a *api) pull(x *exchange, r *http.Request) error {
 	}
 	a.sendPage(x, page, wantsLines(r))
 	return nil
-}
-
-// number returns a parameter between least and most, or missing if it is not given. A
-// unit may follow it.
-func number(values url.Values, name, unit string, least, most, missing int) (int, error) {
-	if !values.Has(name) {
-		return missing, nil
-	}
-	text := values.Get(name)
-	n, err := strconv.Atoi(strings.TrimSuffix(text, unit))
-	if err != nil || n < least || n > most || text[0] == '+' {
-		return 0, problem.New(problem.InvalidRequest, "%s is %q; it must be a whole number from %d to %d.", name, clip(text), least, most)
-	}
-	return n, nil
 }
 
 // sendPage responds with the events, a line each or as one object.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sluicehq/sluice/internal/problem"
@@ -47,4 +48,18 @@ func unknownParameter(name string, known []string) error {
 		takes = "this call takes " + strings.Join(known, ", ")
 	}
 	return problem.New(problem.UnknownParameter, "The query parameter %q is not known; %s.", clip(name), takes)
+}
+
+// number returns a parameter between least and most, or missing if it is not given. A
+// unit may follow it.
+func number(values url.Values, name, unit string, least, most, missing int) (int, error) {
+	if !values.Has(name) {
+		return missing, nil
+	}
+	text := values.Get(name)
+	n, err := strconv.Atoi(strings.TrimSuffix(text, unit))
+	if err != nil || n < least || n > most || text[0] == '+' {
+		return 0, problem.New(problem.InvalidRequest, "%s is %q; it must be a whole number from %d to %d.", name, clip(text), least, most)
+	}
+	return n, nil
 }

@@ -11,7 +11,9 @@ import (
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/store"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 type rejectedDocument struct {
@@ -84,4 +86,46 @@ func rejectedPage(refs []integration.RejectedRef, p page) (shown []integration.R
 	}
 	last := refs[p.limit-1]
 	return refs[:p.limit], fmt.Sprintf("%d %s", last.CreatedAt.UnixNano(), last.EventID), nil
+}
+
+func (a *api) rejectedEvent(x *exchange, r *http.Request) error {
+	id, err := eventID(r)
+	if err != nil {
+		return err
+	}
+	rejected, err := a.Rejected.Get(r.Context(), x.tenant, r.PathValue("integration_id"), id)
+	if err != nil {
+		return err
+	}
+	a.send(x, http.StatusOK, mediaJSON, rejected.Event.Body)
+	return nil
+}
+
+func (a *api) deleteRejected(x *exchange, r *http.Request) error {
+	id, err := eventID(r)
+	if err != nil {
+		return err
+	}
+	return a.done(x, a.Rejected.Delete(r.Context(), x.tenant, r.PathValue("integration_id"), id))
+}
+
+func (a *api) retryRejected(x *exchange, r *http.Request) error {
+	id, err := eventID(r)
+	if err != nil {
+		return err
+	}
+	return a.done(x, a.Rejected.Retry(r.Context(), x.tenant, r.PathValue("integration_id"), id))
+}
+
+// eventID returns the path's event id in lower case, as ids are stored.
+func eventID(r *http.Request) (string, error) {
+	id := r.PathValue("event_id")
+	if err := usertext.Check(id); err != nil {
+		return "", problem.New(problem.NotFound, "Rejected event %q does not exist: the id %v.", clip(id), err)
+	}
+	id = strings.ToLower(id)
+	if !event.ValidID(id) {
+		return "", problem.New(problem.NotFound, "Rejected event %q does not exist; event ids are UUIDs.", clip(id))
+	}
+	return id, nil
 }

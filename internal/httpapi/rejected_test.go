@@ -74,7 +74,7 @@ func TestRejectedEventsHavePages(t *testing.T) {
 		t.Errorf("the whole list is %v, next %q", got, end)
 	}
 	for query, message := range map[string]string{
-		"?limit=0": `limit is "0"`, "?limit=201": `limit is "201"`, "?limit=x": `limit is "x"`,
+		"?limit=0": `limit is "0"`, "?limit=%2B5": `limit is "+5"`, "?limit=201": `limit is "201"`, "?limit=x": `limit is "x"`,
 		"?after=%21": "after is not the next", "?after=eA": "after is not the next",
 	} {
 		w.wantError(t, 400, problem.InvalidRequest, message, get(list+query))
