@@ -1,6 +1,7 @@
-// Package idempotency has what both shapes need to do a publish call once that sends an
-// Idempotency-Key: the key, the ids of its events, and the errors of a repeat. The logs
-// keep the keys, each beside its events.
+// Package idempotency has what both shapes need so that a publish call with an
+// Idempotency-Key is done once: the key, the ids of the call's events, and the errors of a
+// repeat. The node's log keeps the keys beside the events; on AWS they have items of their
+// own.
 package idempotency
 
 import (
@@ -40,7 +41,7 @@ func Mismatch() error {
 // the given time.
 func InProgress(after time.Duration) error {
 	p := problem.New(problem.KeyInProgress,
-		"A call with this Idempotency-Key is in progress. Send this call again in a moment, with the same key, to get its answer.")
+		"A call with this Idempotency-Key is in progress. Send this call again in a moment, with the same key, to get its response.")
 	p.RetryAfter = max(after, time.Second)
 	return p
 }

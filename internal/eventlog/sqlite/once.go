@@ -14,8 +14,8 @@ import (
 // onceBytes approximates what the row of a key takes.
 const onceBytes = 512
 
-// keyName identifies a key: no other process writes to the database, so the calls under
-// way are known in memory.
+// keyName identifies a key: no other process writes to the database, so the calls in
+// progress are known in memory.
 type keyName struct{ tenant, key string }
 
 // once is a call that is done once.
