@@ -18,7 +18,7 @@ func (a *api) skip(x *exchange, r *http.Request) error {
 	id := strings.ToLower(text(d.EventID)) // as ids are stored
 	switch {
 	case id == "":
-		return problem.New(problem.InvalidRequest, "event_id is missing; name the event to skip. The integration's log names the events that failed.")
+		return problem.New(problem.InvalidRequest, "event_id is missing; name the event to skip. The integration's health names the event that it waits for.")
 	case !event.ValidID(id):
 		return problem.New(problem.InvalidRequest, "event_id is %q, which is not a UUID.", clip(id))
 	}

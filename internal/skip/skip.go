@@ -96,7 +96,7 @@ func (s *Service) skip(ctx context.Context, tenant, id, eventID string) (handoff
 		}
 	}
 	return none, problem.New(problem.NotBlocked, "Integration %q does not wait for event %q: the event is unknown, has not been tried, or is through. "+
-		"Its log names the events that failed.", id, eventID)
+		"Its health names the event that it waits for, and its log those that failed.", id, eventID)
 }
 
 // cursor reads a cursor of the integration. It returns store.ErrConflict if either has
