@@ -8,10 +8,10 @@ import (
 	"github.com/sluicehq/sluice/internal/client"
 )
 
-const listHelp = `List the tenant's integrations and how they do.
+const listHelp = `List the tenant's integrations and how they are doing.
 
   STATE   healthy, catching_up, failing, stopped or complete
-  BEHIND  events that the log has beyond the integration's place in it
+  BEHIND  events in the log that the integration has yet to deliver or filter out
   SINCE   since when the receiver fails, else when the first of these events was published`
 
 // healthTable are integrations with their health, one a row.
@@ -32,7 +32,7 @@ func healthTable(list []client.Integration) [][]string {
 	return rows
 }
 
-// healthRows say in words how an integration does, for a table.
+// healthRows say in words how an integration is doing, for a table.
 func healthRows(h *client.Health) [][]string {
 	rows := [][]string{{"state", stateInWords(h)}}
 	add := func(name, value string) {

@@ -15,9 +15,10 @@ func integrationsCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "integrations",
 		Aliases: []string{"integration"},
-		Short:   "Register, update, start and stop integrations",
+		Short:   "Register, start, stop, watch and test integrations",
 		Example: `  sluice integrations list
   sluice integrations create --id my-webhook --type permanent --callback-url https://example.com/hook
+  sluice integrations watch
   sluice integrations stop my-webhook --wait`,
 		Args: noSuchCommand,
 		RunE: subcommandMissing,

@@ -47,12 +47,12 @@ func (a *api) estimate(ctx context.Context, c *client.Client, body any) error {
 	if a.asJSON {
 		return printJSON(a.env.out, e)
 	}
-	exact := "exactly"
+	precision := "exact"
 	if !e.Exact {
-		exact = "estimated"
+		precision = "estimated"
 	}
 	rows := [][]string{
-		{"events", strconv.FormatInt(e.Events, 10) + " (" + exact + ")"},
+		{"events", strconv.FormatInt(e.Events, 10) + " (" + precision + ")"},
 		{"bytes", strconv.FormatInt(e.Bytes, 10)},
 	}
 	for _, row := range []struct {

@@ -126,7 +126,7 @@ func (f *pullFlags) retry(ctx context.Context, err error, failures int) error {
 // print prints the events of a page, and returns how many there were.
 func (f *pullFlags) print(page client.Pulled) (n int, err error) {
 	if page.Lost > 0 {
-		_, _ = fmt.Fprintf(f.api.env.err, "sluice: %d events here can no longer be read, as the log is damaged\n", page.Lost)
+		_, _ = fmt.Fprintf(f.api.env.err, "sluice: %s here can no longer be read, as the log is damaged\n", count(page.Lost, "event"))
 	}
 	n = bytes.Count(page.Lines, []byte("\n"))
 	if f.api.asJSON || n == 0 {

@@ -5,7 +5,7 @@ import "github.com/spf13/cobra"
 func integrationsGetCommand(a *api) *cobra.Command {
 	return &cobra.Command{
 		Use:     "get ID",
-		Short:   "Show one integration and how it does",
+		Short:   "Show one integration and how it is doing",
 		Example: "  sluice integrations get my-webhook\n  sluice integrations get my-webhook --json",
 		Args:    exactArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {

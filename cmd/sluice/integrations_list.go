@@ -9,7 +9,7 @@ import (
 func integrationsListCommand(a *api) *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
-		Short:   "List the tenant's integrations and how they do",
+		Short:   "List the tenant's integrations and how they are doing",
 		Long:    listHelp,
 		Example: "  sluice integrations list\n  sluice integrations list --json",
 		Args:    exactArgs(),

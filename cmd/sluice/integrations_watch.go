@@ -23,10 +23,10 @@ const redraw = "\x1b[H\x1b[2J"
 func integrationsWatchCommand(a *api) *cobra.Command {
 	return &cobra.Command{
 		Use:   "watch [ID]",
-		Short: "Show how all integrations, or one, do, each second",
-		Long: `Show how all integrations do, or one of them, and draw it again each second until
-it is interrupted (Ctrl-C). While the service cannot be reached it says so and goes on.
-With --json it prints the answer of the API, one a line.`,
+		Short: "Watch how all integrations, or one, are doing",
+		Long: `Show how all integrations are doing, or one of them, and redraw it each second until
+Ctrl-C. While the service cannot be reached it says so and goes on. With --json it prints
+the API's response on a line each second.`,
 		Example: "  sluice integrations watch\n  sluice integrations watch my-webhook",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {

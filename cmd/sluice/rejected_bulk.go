@@ -44,7 +44,7 @@ func (a *api) retryAll(cmd *cobra.Command, c *client.Client, id string) error {
 		if reached <= 0 {
 			return errors.New("the service has retried nothing; try again later")
 		}
-		ids = slices.Concat(ids[reached:n], ids[n:])
+		ids = ids[reached:]
 		sum.Delivered, sum.Failed = append(sum.Delivered, got.Delivered...), append(sum.Failed, got.Failed...)
 	}
 	return a.toldRetries(id, sum)
@@ -62,12 +62,12 @@ func (a *api) toldRetries(id string, sum client.Bulk) error {
 				return err
 			}
 		}
-		if err := a.say("The receiver of %s accepted %d of %d rejected events.", id, len(sum.Delivered), len(sum.Delivered)+len(sum.Failed)); err != nil {
+		if err := a.say("The receiver of %s accepted %d of %s.", id, len(sum.Delivered), count(len(sum.Delivered)+len(sum.Failed), "rejected event")); err != nil {
 			return err
 		}
 	}
 	if n := len(sum.Failed); n > 0 {
-		return fmt.Errorf("%d rejected events of %s were not delivered; they stay in the list unless they were evicted", n, id)
+		return fmt.Errorf("%s of %s could not be delivered; what failed stays in the list unless it was evicted", count(n, "rejected event"), id)
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func TestRetryOfAll(t *testing.T) {
 	}
 	cli, _ := newCLI(t, handler)
 	code, stdout, stderr := cli.run(nil, "rejected", "retry", "a", "--all")
-	if code != exitFailure || !strings.Contains(stdout, "e7 failed: gone\nThe receiver of a accepted 129 of 130 rejected events.\n") || !strings.Contains(stderr, "1 rejected events of a were not delivered") {
+	if code != exitFailure || !strings.Contains(stdout, "e7 failed: gone\nThe receiver of a accepted 129 of 130 rejected events.\n") || !strings.Contains(stderr, "1 rejected event of a could not be delivered;") {
 		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
 	}
 	for i, id := range sent {

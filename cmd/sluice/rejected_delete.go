@@ -23,7 +23,7 @@ func rejectedDeleteCommand(a *api) *cobra.Command {
 				if a.asJSON {
 					return printJSON(a.env.out, deleted)
 				}
-				return a.say("Deleted %d rejected events of %s.", len(deleted.Deleted), args[0])
+				return a.say("Deleted %s of %s.", count(len(deleted.Deleted), "rejected event"), args[0])
 			}
 			if err := c.DeleteRejected(cmd.Context(), args[0], args[1]); err != nil {
 				return err

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// Health is how an integration does. Times are RFC 3339, "" if they do not apply. Its
+// Health is how an integration is doing. Times are RFC 3339, "" if they do not apply. Its
 // JSON is the original object.
 type Health struct {
 	State            string    `json:"state"`  // healthy, catching_up, failing, stopped or complete
@@ -48,7 +48,7 @@ type Progress struct {
 	Skipped   int     `json:"skipped"`
 }
 
-// Health returns how an integration does.
+// Health returns how an integration is doing.
 func (c *Client) Health(ctx context.Context, id string) (Health, error) {
 	var out Health
 	err := c.get(ctx, integrationPath(id)+"/health", &out)

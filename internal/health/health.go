@@ -1,4 +1,4 @@
-// Package health tells how an integration does: how far it is behind the log, and what it
+// Package health tells how an integration is doing: how far it is behind the log, and what it
 // waits for. It computes that from the offsets that delivery keeps anyway, when it is
 // asked; it stores nothing.
 package health
@@ -22,7 +22,7 @@ const (
 	Complete   State = "complete"    // of a replay
 )
 
-// Health is how an integration does at one moment.
+// Health is how an integration is doing at one moment.
 type Health struct {
 	State  State
 	Reason integration.StopCause // why it is stopped; "" if it is not, or not known

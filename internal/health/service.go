@@ -26,7 +26,7 @@ type Partitions interface {
 	Partition(ctx context.Context, p event.Partition) (*handoff.PartitionState, error)
 }
 
-// Service tells how integrations do. All fields are required. Its methods are safe for
+// Service tells how integrations are doing. All fields are required. Its methods are safe for
 // concurrent use.
 type Service struct {
 	Partitions

@@ -43,7 +43,7 @@ type Integrations interface {
 	EntriesAfter(ctx context.Context, tenant, id string, q lifecycle.EntryQuery) (entries []integration.LogEntry, next string, err error)
 }
 
-// Health tells how integrations do; package health implements it. It returns nil for one
+// Health tells how integrations are doing; package health implements it. It returns nil for one
 // that was deleted meanwhile.
 type Health interface {
 	Of(ctx context.Context, all ...*integration.Integration) ([]*health.Health, error)
