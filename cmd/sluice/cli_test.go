@@ -276,6 +276,25 @@ func TestHelp(t *testing.T) {
 	walk(rootCommand(&env{}))
 }
 
+// A misspelt subcommand must not look like success to a script.
+func TestGroupsRefuseOtherSubcommands(t *testing.T) {
+	cli := &cli{t: t}
+	for _, group := range rootCommand(&env{}).Commands() {
+		if !group.HasSubCommands() {
+			continue
+		}
+		for _, c := range []struct {
+			args    []string
+			message string
+		}{{[]string{group.Name()}, "a subcommand is missing"}, {[]string{group.Name(), "nope"}, `unknown command "nope"`}} {
+			code, _, stderr := cli.run(nil, c.args...)
+			if code != exitUsage || !strings.Contains(stderr, c.message) {
+				t.Errorf("sluice %s: exit code %d, %q", strings.Join(c.args, " "), code, stderr)
+			}
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	cli := &cli{t: t}
 	code, stdout, _ := cli.run(nil, "version", "--json")

@@ -64,6 +64,16 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// optionalArg requires at most one argument, which must not be empty.
+func optionalArg(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return exactArgs(name)(cmd, args)
+	}
+}
+
 // noSuchCommand is the Args of a command with only subcommands.
 func noSuchCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {

@@ -28,12 +28,7 @@ func integrationsWatchCommand(a *api) *cobra.Command {
 Ctrl-C. While the service cannot be reached it says so and goes on. With --json it prints
 the API's response on a line each second.`,
 		Example: "  sluice integrations watch\n  sluice integrations watch my-webhook",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return exactArgs("ID")(cmd, args)
-		},
+		Args:    optionalArg("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
 			if err != nil {

@@ -24,6 +24,8 @@ func tenantCommand(e *env) *cobra.Command {
 the node runs; run them as the user that the node runs as.`,
 		Example: `  sluice tenant usage --data /var/lib/sluice
   sluice tenant purge acme --data /var/lib/sluice`,
+		Args: noSuchCommand,
+		RunE: subcommandMissing,
 	}
 	cmd.PersistentFlags().StringVar(&data, "data", "", "data directory of the node (SLUICE_DATA; default "+node.DefaultConfig().Data+")")
 	dir := func() string { return firstOf(data, e.getenv("SLUICE_DATA"), node.DefaultConfig().Data) }
@@ -37,7 +39,7 @@ func tenantUsageCommand(e *env, dir func() string) *cobra.Command {
 		Short: "Show the integrations, events and bytes of each tenant",
 		Example: `  sluice tenant usage --data /var/lib/sluice
   sluice tenant usage acme --data /var/lib/sluice`,
-		Args: cobra.MaximumNArgs(1),
+		Args: optionalArg("TENANT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			usage, err := operator.UsageOf(cmd.Context(), dir(), firstOf(args...))
 			if err != nil {
