@@ -52,8 +52,10 @@ func play(ctx context.Context, binary string) error {
 		{"Publish the sample events; the receiver rejects one and fails for a while", s.publish},
 		{"Read the webhook's log", s.readLog},
 		{"Stop the webhook, publish, start it: nothing is lost", s.stopAndStart},
+		{"See how the webhook is doing, and pull its events from the log", s.look},
 		{"Retry the rejected event", s.retryRejected},
 		{"Replay the day to a second webhook", s.replay},
+		{"Send a test event to the webhook and to the bucket", s.test},
 		{"List the files in the bucket", s.listFiles},
 		{"Shut down gracefully", s.shutDown},
 	} {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 
@@ -85,25 +86,28 @@ func (s *stage) send(ctx context.Context, lines [][]byte) error {
 	return nil
 }
 
+// logDelay is longer than the log entry of a failed attempt may be late.
+const logDelay = 10 * time.Second
+
 func (s *stage) readLog(ctx context.Context) error {
-	entries, err := s.api.Logs(ctx, "orders")
-	if err != nil {
-		return err
-	}
-	actions := make(map[string]int)
-	for i := range entries {
-		e := entries[len(entries)-1-i]
-		actions[e.Action]++
-		if actions[e.Action] <= 2 {
+	var entries []client.LogEntry
+	err := s.until(ctx, logDelay, "the log says all that happened", func() (bool, error) {
+		var err error
+		entries, err = s.api.Logs(ctx, "orders")
+		for _, action := range []string{"integration_created", "integration_started", "retry_triggered", "event_rejected", "delivery_recovered"} {
+			if !slices.ContainsFunc(entries, func(e client.LogEntry) bool { return e.Action == action }) {
+				return false, err
+			}
+		}
+		return true, err
+	})
+	told := make(map[string]int)
+	for _, e := range slices.Backward(entries) {
+		if told[e.Action]++; told[e.Action] <= 2 {
 			s.say("  %-20s %s", e.Action, e.Reason)
 		}
 	}
-	for _, action := range []string{"integration_created", "integration_started", "retry_triggered", "event_rejected"} {
-		if err := expect(actions[action] > 0, "an entry %s", action); err != nil {
-			return err
-		}
-	}
-	return nil
+	return err
 }
 
 func (s *stage) stopAndStart(ctx context.Context) error {
