@@ -49,6 +49,9 @@ type Estimate struct {
 	Duration        time.Duration // that it would take; 0 if that is not known
 }
 
+// Seconds returns the duration in whole seconds, rounded up.
+func (e *Estimate) Seconds() int64 { return int64((e.Duration + time.Second - 1) / time.Second) }
+
 // Estimate validates a registration as far as that needs no look at its target, and
 // estimates what it would replay of what is in the log now. Errors: InvalidRequest.
 func (s *Service) Estimate(ctx context.Context, tenant string, spec integration.Spec) (*Estimate, error) {

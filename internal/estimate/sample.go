@@ -3,7 +3,6 @@ package estimate
 import (
 	"context"
 	"math/bits"
-	"time"
 
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
@@ -117,6 +116,3 @@ func spread(i, n uint64) uint64 {
 	place, _ := bits.Mul64((i+1)*golden, n)
 	return place
 }
-
-// Seconds returns the duration in whole seconds, rounded up.
-func (e *Estimate) Seconds() int64 { return int64((e.Duration + time.Second - 1) / time.Second) }
