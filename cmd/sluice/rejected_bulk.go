@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,41 +34,48 @@ func (a *api) retryAll(cmd *cobra.Command, c *client.Client, id string) error {
 	for _, e := range slices.Backward(listed) {
 		ids = append(ids, e.ID)
 	}
+	sum, err := retryEach(cmd.Context(), c, id, ids)
+	if err != nil && len(sum.Delivered)+len(sum.Failed) == 0 {
+		return err
+	}
+	if told := a.tellRetries(id, sum); told != nil {
+		return told
+	}
+	if n := len(sum.Failed); n > 0 && err == nil {
+		return fmt.Errorf("%s of %s could not be delivered; what failed stays in the list unless it was evicted", count(n, "rejected event"), id)
+	}
+	return err
+}
+
+// retryEach retries events in as many calls as it takes. Beside an error it returns what
+// became of the events before it.
+func retryEach(ctx context.Context, c *client.Client, id string, ids []string) (client.Bulk, error) {
 	sum := client.Bulk{Delivered: []string{}, Failed: []client.BulkFailure{}}
 	for len(ids) > 0 {
 		n := min(len(ids), bulkSize)
-		got, err := c.RetryRejectedEvents(cmd.Context(), id, ids[:n])
+		got, err := c.RetryRejectedEvents(ctx, id, ids[:n])
 		if err != nil {
-			return err
+			return sum, err
 		}
 		reached := n - got.Remaining
 		if reached <= 0 {
-			return errors.New("the service has retried nothing; try again later")
+			return sum, errors.New("the service has retried nothing; try again later")
 		}
 		ids = ids[reached:]
 		sum.Delivered, sum.Failed = append(sum.Delivered, got.Delivered...), append(sum.Failed, got.Failed...)
 	}
-	return a.toldRetries(id, sum)
+	return sum, nil
 }
 
-// toldRetries prints what became of retries. It returns an error if some failed.
-func (a *api) toldRetries(id string, sum client.Bulk) error {
+// tellRetries prints what became of retries.
+func (a *api) tellRetries(id string, sum client.Bulk) error {
 	if a.asJSON {
-		if err := printJSON(a.env.out, sum); err != nil {
-			return err
-		}
-	} else {
-		for _, f := range sum.Failed {
-			if err := a.say("%s failed: %s", f.ID, f.Cause); err != nil {
-				return err
-			}
-		}
-		if err := a.say("The receiver of %s accepted %d of %s.", id, len(sum.Delivered), count(len(sum.Delivered)+len(sum.Failed), "rejected event")); err != nil {
+		return printJSON(a.env.out, sum)
+	}
+	for _, f := range sum.Failed {
+		if err := a.say("%s failed: %s", f.ID, f.Cause); err != nil {
 			return err
 		}
 	}
-	if n := len(sum.Failed); n > 0 {
-		return fmt.Errorf("%s of %s could not be delivered; what failed stays in the list unless it was evicted", count(n, "rejected event"), id)
-	}
-	return nil
+	return a.say("The receiver of %s accepted %d of %s.", id, len(sum.Delivered), count(len(sum.Delivered)+len(sum.Failed), "rejected event"))
 }

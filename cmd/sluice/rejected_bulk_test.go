@@ -59,6 +59,23 @@ func TestRetryOfAll(t *testing.T) {
 	}
 }
 
+// What earlier calls have delivered is told when a later one fails.
+func TestRetryOfAllThatIsCutShort(t *testing.T) {
+	cli, _ := newCLI(t, func(_ int, c call, _ http.Header) (int, any) {
+		switch {
+		case c.method == http.MethodGet:
+			return http.StatusOK, object{"rejected_events": []any{object{"id": "f"}, object{"id": "e"}}}
+		case strings.Contains(c.body, `"e"`):
+			return http.StatusOK, object{"delivered": []any{"e"}, "failed": []any{}, "remaining": 1}
+		}
+		return http.StatusServiceUnavailable, object{"error_code": "unavailable", "message": "Later."}
+	})
+	code, stdout, stderr := cli.run(nil, "rejected", "retry", "a", "--all")
+	if code != exitUnavailable || stdout != "The receiver of a accepted 1 of 1 rejected event.\n" || !strings.Contains(stderr, "Later.") {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+}
+
 func TestDeletionOfAll(t *testing.T) {
 	cli, calls := newCLI(t, func(int, call, http.Header) (int, any) {
 		return http.StatusOK, object{"delivered": []any{}, "deleted": []any{"e", "f"}, "failed": []any{}, "remaining": 0}
