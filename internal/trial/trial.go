@@ -107,10 +107,6 @@ func (s *Service) Test(ctx context.Context, tenant, id, name string) (Result, er
 	if err := s.admit(ctx, in); err != nil {
 		return Result{}, err
 	}
-	eventID, err := uuid.NewV7()
-	if err != nil {
-		return Result{}, err
-	}
 	tester, err := s.Sinks.Tester(ctx, in)
 	if err != nil {
 		return Result{}, err
@@ -121,12 +117,21 @@ func (s *Service) Test(ctx context.Context, tenant, id, name string) (Result, er
 		return Result{}, err
 	}
 	defer give()
+	return s.send(ctx, tester, in, name)
+}
+
+// send makes the one attempt of a test.
+func (s *Service) send(ctx context.Context, tester sink.Tester, in *integration.Integration, name string) (Result, error) {
+	eventID, err := uuid.NewV7()
+	if err != nil {
+		return Result{}, err
+	}
 	began := s.Now()
-	e := event.Draft{ID: eventID.String(), Name: name, Payload: payload}.Stamp(tenant, began)
+	e := event.Draft{ID: eventID.String(), Name: name, Payload: payload}.Stamp(in.Tenant, began)
 	v := tester.Test(ctx, &e)
 	r := Result{Outcome: v.Outcome, Status: v.Status, Cause: v.Cause, Took: s.Now().Sub(began)}
 	s.Logger.LogAttrs(ctx, slog.LevelInfo, "test event sent", v.DetailAttr(),
-		slog.String("tenant", tenant), slog.String("integration", id), slog.String("event_id", e.ID),
+		slog.String("tenant", in.Tenant), slog.String("integration", in.ID), slog.String("event_id", e.ID),
 		slog.String("outcome", v.Outcome.String()), slog.Int("status", v.Status), slog.String("cause", v.Cause), slog.Int64("took_ms", r.Took.Milliseconds()))
 	switch v.Outcome {
 	case sink.Unsent:
