@@ -17,7 +17,7 @@ func (a *api) start(x *exchange, r *http.Request) error {
 		return err
 	}
 	var from integration.Place
-	if len(body) > 0 {
+	if len(body) > 0 && string(body) != "null" { // clients that send a body with every POST send null
 		if from, err = a.placeIn(x, r, body); err != nil {
 			return err
 		}

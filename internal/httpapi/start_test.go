@@ -40,7 +40,7 @@ func TestStartFrom(t *testing.T) {
 	if after := w.state(t, "acme"); after != before {
 		t.Errorf("refused, and changed to %s", after)
 	}
-	for _, body := range []string{`{"from":"latest"}`, `{"from":"2026-03-01T14:00:00+02:00"}`, `{"from":null}`, `{}`, ``} {
+	for _, body := range []string{`{"from":"latest"}`, `{"from":"2026-03-01T14:00:00+02:00"}`, `{"from":null}`, `{}`, `null`, ``} {
 		w.want(t, 200, post(start, body))
 		logs := w.want(t, 200, get(base+"/hook/logs"))
 		w.want(t, 200, post(base+"/hook/_stop", ""))
