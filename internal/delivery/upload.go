@@ -39,7 +39,6 @@ func (f *exportFile) confirm(ctx context.Context, u handoff.Upload) error {
 	}
 	u.From, u.To, u.Created, u.Until = f.cursor.Offset, f.log.offset, f.created, f.deadline
 	u.Tally = f.log.tally
-	u.Tally = f.log.tally
 	if f.last {
 		u.Next = f.created.Add(f.engine.Settings.S3FileInterval)
 	}
