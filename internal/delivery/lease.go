@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/store"
 )
@@ -96,13 +97,18 @@ func (s *step) release(ctx context.Context, dueAt time.Time) error {
 // context must hold.
 type commitFunc func(ctx context.Context, writes ...store.Write) error
 
-// commit commits the writes. Once the step's context has ended, it commits them as
-// a last write: a long call or file may have outlived the context.
+// commit commits the writes. Once the step's context has ended, also while the commit is
+// in flight, it commits them as a last write: a long call or file may have outlived the
+// context.
 func (s *step) commit(ctx context.Context, writes ...store.Write) error {
+	write := func(ctx context.Context) error { return s.engine.Store.Commit(ctx, writes...) }
 	if s.ctx.Err() == nil {
-		return s.engine.Store.Commit(ctx, writes...)
+		err := write(ctx)
+		if problem.CodeOf(err) != problem.Unavailable || s.ctx.Err() == nil {
+			return err
+		}
 	}
-	err := s.engine.lastWrite(ctx, func(ctx context.Context) error { return s.engine.Store.Commit(ctx, writes...) })
+	err := s.engine.lastWrite(ctx, write)
 	if err != nil && !errors.Is(err, store.ErrConflict) {
 		s.engine.Logger.Error("ack state not saved at shutdown; events will be sent again",
 			"tenant", s.in.Tenant, "integration", s.in.ID, "lane", s.cursor.Key.Lane, "error", err)

@@ -364,7 +364,7 @@ func TestShutdownThatCannotSaveSaysSo(t *testing.T) {
 				if late {
 					r.register(spec)
 				}
-				time.Sleep(2500 * time.Millisecond)
+				time.Sleep(2200 * time.Millisecond) // not when the lease is renewed
 				r.shutdown()
 				if !strings.Contains(r.lines.String(), "not saved at shutdown; events will be sent again") {
 					t.Errorf("the log says nothing of it: %s", r.lines)
@@ -372,4 +372,43 @@ func TestShutdownThatCannotSaveSaysSo(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A commit that is in flight when a shutdown begins, and fails, is tried again as the
+// last writes are.
+func TestACommitThatAShutdownMeetsIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 2 })
+		r.answer(takes(time.Second, delivered))
+		var fails atomic.Bool
+		r.screen(func([]store.Write) error {
+			if !fails.CompareAndSwap(true, false) {
+				return nil
+			}
+			time.Sleep(time.Second)
+			return problem.New(problem.Unavailable, "the disk is full")
+		})
+		spec := hookSpec("orders")
+		spec.StartsAt = time.Now().UTC().Truncate(time.Millisecond)
+		time.Sleep(time.Second)
+		ids := r.publish(10)
+		r.register(spec)
+		time.Sleep(time.Second)
+		fails.Store(true) // the commit that renews the lease after half of its time
+		time.Sleep(1900 * time.Millisecond)
+		if fails.Load() {
+			t.Fatal("no commit is in flight")
+		}
+		next := r.restart()
+		time.Sleep(time.Minute)
+		n := map[string]int{}
+		for _, c := range append(r.got(), next.got()...) {
+			n[c.id]++
+		}
+		for _, id := range ids {
+			if n[id] != 1 {
+				t.Errorf("%s was sent %d times, want once", id, n[id])
+			}
+		}
+	})
 }
