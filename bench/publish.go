@@ -39,7 +39,7 @@ func (b *bench) measurePublish(ctx context.Context) error {
 				return err
 			}
 			rate, cpu := float64(r.Events)/r.Took.Seconds(), float64(after-before)/float64(max(r.Events, 1))
-			b.say("publish, %d callers, batches of %d: %.0f events/s", callers, batch, rate)
+			b.say("publish, %d callers, batches of %d: %.0f events/s, %.0f µs of CPU an event", callers, batch, rate, us(cpu))
 			_, _ = fmt.Fprintf(&table, "| %d | %d | %.0f | %.2f ms | %.2f ms | %.0f µs |\n", callers, batch, rate,
 				ms(r.Calls.percentile(0.5)), ms(r.Calls.percentile(0.99)), us(cpu))
 		}

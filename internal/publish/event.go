@@ -129,7 +129,6 @@ func (p *parser) name(at place, d *event.Draft) error {
 
 func (p *parser) payload(at place, d *event.Draft) error {
 	object := p.dec.PeekKind() == jsontext.KindBeginObject
-	path := p.dec.StackPointer()
 	value, err := p.dec.ReadValue()
 	if err != nil {
 		return p.broken(at, err)
@@ -145,7 +144,7 @@ func (p *parser) payload(at place, d *event.Draft) error {
 		if at.kind == inList {
 			prefix = ""
 		}
-		where := strictjson.Place{Body: p.body, Offset: end - len(value), Prefix: strictjson.Path(prefix, path)}
+		where := strictjson.Place{Body: p.body, Offset: end - len(value), Prefix: strictjson.Path(prefix, p.dec.StackPointer())}
 		return where.Problem(err)
 	}
 	return nil

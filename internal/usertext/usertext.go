@@ -69,6 +69,8 @@ func Clip(s string, most int) string {
 // fault returns what is wrong with a character and what to do, or "".
 func fault(r rune) (kind, advice string) {
 	switch {
+	case ' ' <= r && r <= '~': // most text: the tables below take a tenth of the time of a publish
+		return "", ""
 	case unicode.IsControl(r):
 		return "a control character", "remove it"
 	case unicode.In(r, invisible...) || r == brailleBlank:
