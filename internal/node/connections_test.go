@@ -109,6 +109,7 @@ func TestNewcomersTakeThePlaceOfIdleConnections(t *testing.T) {
 	withGate(t, 4, func(g *gate) {
 		idle, silent, halfway, bodiless := g.dial(), g.dial(), g.dial(), g.dial()
 		_, _ = io.WriteString(halfway, "GET / HTTP/1.1\r\nHost")
+		synctest.Wait() // until the server waits for the rest of it, before the next one
 		_, _ = io.WriteString(bodiless, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n12345")
 		synctest.Wait()
 		g.send(idle, "/")
