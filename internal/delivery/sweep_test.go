@@ -82,7 +82,9 @@ func (o *overdue) start(keys ...handoff.Key) {
 		time.AfterFunc(5*time.Second, func() {
 			o.mu.Lock()
 			defer o.mu.Unlock()
-			if i := slices.Index(o.left, k); i >= 0 {
+			if len(o.left) > 0 && o.left[0] == k { // nearly always, and a deletion there moves all
+				o.left = o.left[1:]
+			} else if i := slices.Index(o.left, k); i >= 0 {
 				o.left = slices.Delete(o.left, i, i+1)
 			}
 		})
