@@ -40,6 +40,16 @@ func (e *event) at(t *testing.T) time.Time {
 	return at
 }
 
+// sent is when the service made the call, by its header, in whole seconds.
+func (a *arrival) sent(t *testing.T) time.Time {
+	t.Helper()
+	seconds, err := strconv.ParseInt(a.header.Get("Webhook-Timestamp"), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return time.Unix(seconds, 0)
+}
+
 // arrival is a call that a receiver got.
 type arrival struct {
 	event
