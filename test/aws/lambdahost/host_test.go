@@ -2,6 +2,7 @@ package lambdahost_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -81,6 +82,7 @@ func newRig(t *testing.T, f lambdahost.Function) rig {
 	h := lambdahost.New(lambdahost.Options{})
 	t.Cleanup(h.Close)
 	f.Name, f.Path = "fn", bootstrap
+	f.Timeout = cmp.Or(f.Timeout, time.Minute) // only a test of the timeout needs a short one
 	if err := h.AddFunction(f); err != nil {
 		t.Fatal(err)
 	}
@@ -157,9 +159,9 @@ func TestFailures(t *testing.T) {
 		{"exit", lambdahost.Function{}, ask{Do: "exit"}, "Runtime.ExitError", "RequestId: %s Error: Runtime exited with error: exit status 3", true},
 		{
 			"timeout",
-			lambdahost.Function{Timeout: 300 * time.Millisecond},
+			lambdahost.Function{Timeout: 3 * time.Second}, // the next call must make it in that time
 			ask{Do: "sleep", MS: 60_000},
-			"Sandbox.Timedout", "RequestId: %s Error: Task timed out after 0.30 seconds", true,
+			"Sandbox.Timedout", "RequestId: %s Error: Task timed out after 3.00 seconds", true,
 		},
 		{
 			"exit at start",
