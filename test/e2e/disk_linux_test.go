@@ -38,7 +38,7 @@ func runInNamespace(t *testing.T, name string) {
 	if inNamespace() {
 		t.SkipNow()
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+name+"$", "-test.v", "-test.timeout=2m")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+name+"$", "-test.v", "-test.timeout=10m")
 	cmd.Env = append(os.Environ(), binaryVariable+"="+checked)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	if os.Getuid() != 0 {

@@ -118,7 +118,7 @@ func TestMotoAgrees(t *testing.T) {
 // events of both when both have succeeded.
 func play(t *testing.T, moto *sfn.Client, input string) map[string]int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // only a failure takes that long
 	defer cancel()
 	must := func(err error) {
 		if t.Helper(); err != nil {
