@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -57,13 +58,13 @@ func (s *step) complete(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			kept, err := e.Store.RejectedIndex(ctx, store.HistoryOf(in))
+			kept, err := e.kept(ctx, in, all)
 			if err != nil {
 				return err
 			}
 			in.QuietNotBefore(all.filesUntil, 0)
 			writes = append(writes, store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
-				Action: integration.ActionStopped, CreatedAt: now, Reason: completeReason(in, all, keptOf(kept), e.Settings.Retention),
+				Action: integration.ActionStopped, CreatedAt: now, Reason: completeReason(in, all, kept, e.Settings.Retention),
 			}})
 			completed, filesUntil = in, all.filesUntil
 		}
@@ -125,15 +126,18 @@ func (e *Engine) lookBack(ctx context.Context, in *integration.Integration, last
 	return all, nil
 }
 
-// keptOf returns how many events are in the list that the receiver rejected.
-func keptOf(index *integration.RejectedIndex) int {
-	n := 0
-	for i := range index.Events {
-		if index.Events[i].Reason != integration.ReasonSkipped {
+// kept returns how many of the rejected events of a replay are in its list.
+func (e *Engine) kept(ctx context.Context, in *integration.Integration, all summary) (n int, err error) {
+	if all.tally.Rejected == 0 {
+		return 0, nil
+	}
+	list, err := e.Store.OldestRejected(ctx, store.HistoryOf(in), math.MaxInt32)
+	for i := range list {
+		if list[i].Reason != integration.ReasonSkipped {
 			n++
 		}
 	}
-	return n
+	return n, err
 }
 
 // completeReason tells what became of the events of a replay; kept is how many of the

@@ -180,8 +180,16 @@ func (o ports) EntriesAfter(ctx context.Context, h store.History, place string, 
 	return call(ctx, o, "entries", h.Integration, func() ([]store.PlacedEntry, error) { return o.p.w.records.EntriesAfter(ctx, h, place, limit) })
 }
 
-func (o ports) RejectedIndex(ctx context.Context, h store.History) (*integration.RejectedIndex, error) {
-	return call(ctx, o, "index", h.Integration, func() (*integration.RejectedIndex, error) { return o.p.w.records.RejectedIndex(ctx, h) })
+func (o ports) RejectedCount(ctx context.Context, h store.History) (*integration.RejectedCount, error) {
+	return call(ctx, o, "count", h.Integration, func() (*integration.RejectedCount, error) { return o.p.w.records.RejectedCount(ctx, h) })
+}
+
+func (o ports) NewestRejected(ctx context.Context, h store.History, after integration.RejectedRef, limit int) ([]integration.RejectedRef, error) {
+	return call(ctx, o, "newest", h.Integration, func() ([]integration.RejectedRef, error) { return o.p.w.records.NewestRejected(ctx, h, after, limit) })
+}
+
+func (o ports) OldestRejected(ctx context.Context, h store.History, limit int) ([]integration.RejectedRef, error) {
+	return call(ctx, o, "oldest", h.Integration, func() ([]integration.RejectedRef, error) { return o.p.w.records.OldestRejected(ctx, h, limit) })
 }
 
 func (o ports) Rejected(ctx context.Context, h store.History, id string) (*integration.Rejected, error) {

@@ -70,8 +70,8 @@ func (w *world) wasSkipped(h store.History, id string) {
 
 // isListed reports whether an event is in the list of rejected ones, or was evicted.
 func (w *world) isListed(h store.History, id string) bool {
-	index, err := w.records.RejectedIndex(context.Background(), h)
-	if err != nil || slices.ContainsFunc(index.Events, func(r integration.RejectedRef) bool { return r.EventID == id }) {
+	list, err := w.records.OldestRejected(context.Background(), h, 1000)
+	if err != nil || slices.ContainsFunc(list, func(r integration.RejectedRef) bool { return r.EventID == id }) {
 		return true
 	}
 	entries, _ := w.records.Entries(context.Background(), h, store.EntriesKept)

@@ -53,7 +53,9 @@ type Health interface {
 // tenant's event is problem.NotFound. Retry waits for the receiver and also fails
 // with problem.RetryInProgress or problem.ReceiverFailed.
 type Rejected interface {
-	List(ctx context.Context, tenant, id string) ([]integration.RejectedRef, error) // newest first
+	// List returns up to limit events, newest first, from after the given one on: one that
+	// the list had. The zero one is before the newest. A limit of 0 is that of the list.
+	List(ctx context.Context, tenant, id string, after integration.RejectedRef, limit int) ([]integration.RejectedRef, error)
 	Get(ctx context.Context, tenant, id, eventID string) (*integration.Rejected, error)
 	Delete(ctx context.Context, tenant, id, eventID string) error
 	Retry(ctx context.Context, tenant, id, eventID string) error

@@ -184,8 +184,8 @@ func TestRejectedEvents(t *testing.T) {
 	e := w.reject(t, "acme", "hook", uuidA)
 	w.now = w.now.Add(time.Second)
 	w.reject(t, "acme", "hook", uuidB)
-	sameJSON(t, `{"rejected_events":[{"id":"`+uuidB+`","created_at":"2026-03-01T12:00:01.000Z","event_name":null,"reason":"rejected","status_code":null},
-		{"id":"`+uuidA+`","created_at":"2026-03-01T12:00:00.000Z","event_name":null,"reason":"rejected","status_code":null}]}`, w.want(t, 200, get(rejected)))
+	sameJSON(t, `{"rejected_events":[{"id":"`+uuidB+`","created_at":"2026-03-01T12:00:01.000Z","event_name":"order.created","reason":"rejected","status_code":null},
+		{"id":"`+uuidA+`","created_at":"2026-03-01T12:00:00.000Z","event_name":"order.created","reason":"rejected","status_code":null}]}`, w.want(t, 200, get(rejected)))
 	if got := w.want(t, 200, get(rejected+"/"+strings.ToUpper(uuidA))); got != string(e.Body) {
 		t.Errorf("%s, sent %s", got, e.Body)
 	}

@@ -2,9 +2,9 @@ package httpapi
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,15 +40,9 @@ func (a *api) rejectedEvents(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	refs, err := a.Rejected.List(r.Context(), x.tenant, r.PathValue("integration_id"))
+	refs, end, err := a.rejectedPage(r.Context(), x.tenant, r.PathValue("integration_id"), p)
 	if err != nil {
 		return err
-	}
-	end := ""
-	if p.given {
-		if refs, end, err = rejectedPage(refs, p); err != nil {
-			return err
-		}
 	}
 	documents := make([]rejectedDocument, len(refs))
 	for i, ref := range refs {
@@ -61,31 +55,36 @@ func (a *api) rejectedEvents(x *exchange, r *http.Request) error {
 	return nil
 }
 
-// rejectedPage returns a page of the list, newest first, and where it ends. Events join and
-// leave the list between two pages: one that the page before ended with may be gone. Then
-// the page begins with those that are as old, some of which it may repeat.
-func rejectedPage(refs []integration.RejectedRef, p page) (shown []integration.RejectedRef, end string, err error) {
-	if p.after != "" {
-		nanos, id, _ := strings.Cut(p.after, " ")
-		n, err := strconv.ParseInt(nanos, 10, 64)
-		if err != nil {
-			return nil, "", store.ErrPlace
-		}
-		last := time.Unix(0, n)
-		first := slices.IndexFunc(refs, func(ref integration.RejectedRef) bool { return ref.EventID == id }) + 1
-		if first == 0 {
-			first = slices.IndexFunc(refs, func(ref integration.RejectedRef) bool { return !ref.CreatedAt.After(last) })
-		}
-		if first < 0 {
-			first = len(refs)
-		}
-		refs = refs[first:]
+// rejectedPage returns a page of the list, newest first, and where it ends; all of the list
+// if no page is asked for. Events join and leave the list between two pages.
+func (a *api) rejectedPage(ctx context.Context, tenant, id string, p page) (shown []integration.RejectedRef, end string, err error) {
+	if !p.given {
+		shown, err = a.Rejected.List(ctx, tenant, id, integration.RejectedRef{}, 0)
+		return shown, "", err
 	}
-	if len(refs) <= p.limit {
-		return refs, "", nil
+	after, err := refOf(p.after)
+	if err != nil {
+		return nil, "", err
 	}
-	last := refs[p.limit-1]
-	return refs[:p.limit], fmt.Sprintf("%d %s", last.CreatedAt.UnixNano(), last.EventID), nil
+	shown, err = a.Rejected.List(ctx, tenant, id, after, p.limit+1)
+	if err != nil || len(shown) <= p.limit {
+		return shown, "", err
+	}
+	last := shown[p.limit-1]
+	return shown[:p.limit], fmt.Sprintf("%d %s", last.CreatedAt.UnixNano(), last.EventID), nil
+}
+
+// refOf returns the event that a page ended with; the zero one for "".
+func refOf(end string) (integration.RejectedRef, error) {
+	if end == "" {
+		return integration.RejectedRef{}, nil
+	}
+	nanos, id, _ := strings.Cut(end, " ")
+	n, err := strconv.ParseInt(nanos, 10, 64)
+	if err != nil || !event.ValidID(id) {
+		return integration.RejectedRef{}, store.ErrPlace
+	}
+	return integration.RejectedRef{EventID: id, CreatedAt: time.Unix(0, n).UTC()}, nil
 }
 
 func (a *api) rejectedEvent(x *exchange, r *http.Request) error {

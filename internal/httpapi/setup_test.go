@@ -129,14 +129,13 @@ func (w *world) reject(t *testing.T, tenant, id, eventID string) event.Event {
 		t.Fatal(err)
 	}
 	h := store.HistoryOf(in)
-	index, err := w.store.RejectedIndex(t.Context(), h)
+	count, err := w.store.RejectedCount(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := event.Draft{ID: eventID, Name: "order.created", Payload: []byte(`{"n":1.0}`)}.Stamp(tenant, w.now)
-	index.Events = append(index.Events, integration.RejectedRef{EventID: eventID, CreatedAt: w.now})
-	err = w.store.Commit(t.Context(), store.PutRejectedIndex{History: h, Index: index},
-		store.PutRejected{History: h, Rejected: &integration.Rejected{Event: e, CreatedAt: w.now, Attempts: 1}})
+	r := &integration.Rejected{Event: e, CreatedAt: count.Add(w.now), Attempts: 1}
+	err = w.store.Commit(t.Context(), store.PutRejectedCount{History: h, Count: count}, store.PutRejected{History: h, Rejected: r})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,6 +81,8 @@ func TestHistoryIsStoredAs(t *testing.T) {
 		`{"action":"event_rejected","reason":"It was refused.","created_at":"2025-06-01T12:00:00Z"}`)
 	storetest.StoredAs(t, integration.RejectedRef{EventID: "6f1c4f0e-0000-4000-8000-000000000001", CreatedAt: now},
 		`{"id":"6f1c4f0e-0000-4000-8000-000000000001","created_at":"2025-06-01T12:00:00Z"}`)
+	storetest.StoredAs(t, integration.RejectedCount{Kept: 2, Newest: now}, `{"kept":2,"newest":"2025-06-01T12:00:00Z"}`)
+	storetest.StoredAs(t, integration.RejectedCount{}, `{"kept":0}`)
 }
 
 func TestVersionsAreNotStored(t *testing.T) {

@@ -267,7 +267,7 @@ type state struct {
 	Cursors      []*handoff.Cursor
 	Records      []*handoff.PartitionState
 	Entries      map[string][]integration.LogEntry
-	Rejected     map[string]*integration.RejectedIndex
+	Rejected     map[string]*integration.RejectedCount
 }
 
 const lanesLookedAt = 5
@@ -275,7 +275,7 @@ const lanesLookedAt = 5
 func (b *bundle) state(tenant string) state {
 	b.t.Helper()
 	ctx := context.Background()
-	s := state{Entries: map[string][]integration.LogEntry{}, Rejected: map[string]*integration.RejectedIndex{}}
+	s := state{Entries: map[string][]integration.LogEntry{}, Rejected: map[string]*integration.RejectedCount{}}
 	var err error
 	s.Tenant, err = b.Store.Tenant(ctx, tenant)
 	b.ok(err)
@@ -289,7 +289,7 @@ func (b *bundle) state(tenant string) state {
 	for _, in := range s.Integrations {
 		s.Entries[in.ID], err = b.Store.Entries(ctx, store.HistoryOf(in), 100)
 		b.ok(err)
-		s.Rejected[in.ID], err = b.Store.RejectedIndex(ctx, store.HistoryOf(in))
+		s.Rejected[in.ID], err = b.Store.RejectedCount(ctx, store.HistoryOf(in))
 		b.ok(err)
 		for lane := range lanesLookedAt {
 			if c, err := b.Store.Cursor(ctx, handoff.Key{Tenant: tenant, Integration: in.ID, Lane: lane}); err == nil {

@@ -19,19 +19,19 @@ import (
 func (b *bundle) reject(in *integration.Integration, ids ...string) {
 	b.t.Helper()
 	h := store.HistoryOf(in)
-	index, err := b.Store.RejectedIndex(b.t.Context(), h)
+	count, err := b.Store.RejectedCount(b.t.Context(), h)
 	b.ok(err)
-	writes := []store.Write{store.PutRejectedIndex{History: h, Index: index}}
+	writes := []store.Write{store.PutRejectedCount{History: h, Count: count}}
 	for _, id := range ids {
-		index.Events = append(index.Events, integration.RejectedRef{EventID: id, CreatedAt: b.now()})
-		writes = append(writes, store.PutRejected{History: h, Rejected: &integration.Rejected{Event: event.Event{ID: id, Tenant: tenant}, CreatedAt: b.now()}})
+		r := &integration.Rejected{Event: event.Event{ID: id, Tenant: tenant}, CreatedAt: count.Add(b.now())}
+		writes = append(writes, store.PutRejected{History: h, Rejected: r})
 	}
 	b.ok(b.store.Store.Commit(b.t.Context(), writes...))
 }
 
 func (b *bundle) rejected(id string) []string {
 	b.t.Helper()
-	entries, err := b.rejects().List(b.t.Context(), tenant, id)
+	entries, err := b.rejects().List(b.t.Context(), tenant, id, integration.RejectedRef{}, 0)
 	b.ok(err)
 	ids := []string{}
 	for _, e := range entries {

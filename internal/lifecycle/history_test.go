@@ -78,7 +78,7 @@ func TestNotFound(t *testing.T) {
 			"update":          func() error { _, err := b.Update(ctx, "other", id, nil); return err },
 			"delete":          func() error { return b.Delete(ctx, "other", id) },
 			"entries":         func() error { _, err := b.Entries(ctx, "other", id); return err },
-			"rejected events": func() error { _, err := b.rejects().List(ctx, "other", id); return err },
+			"rejected events": func() error { _, err := b.rejects().List(ctx, "other", id, integration.RejectedRef{}, 0); return err },
 			"rejected event":  func() error { _, err := b.rejects().Get(ctx, "other", id, "e1"); return err },
 			"delete rejected": func() error { return b.rejects().Delete(ctx, "other", id, "e1") },
 		} {

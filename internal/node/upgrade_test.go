@@ -129,11 +129,11 @@ func TestAnUpgradeGoesOnWhereItStood(t *testing.T) {
 		t.Fatal(err)
 	}
 	rejects.Incarnation = in.Incarnation
-	index, err := n.store.RejectedIndex(t.Context(), rejects)
-	if err != nil || len(index.Events) != 5 {
-		t.Fatalf("the rejected events are %v, %v, want 5", index, err)
+	list, err := n.store.OldestRejected(t.Context(), rejects, 100)
+	if err != nil || len(list) != 5 {
+		t.Fatalf("the rejected events are %v, %v, want 5", list, err)
 	}
-	for _, ref := range index.Events {
+	for _, ref := range list {
 		if _, err := n.store.Rejected(t.Context(), rejects, ref.EventID); err != nil {
 			t.Error(err)
 		}

@@ -3,11 +3,13 @@ package rejected
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/store"
 	"github.com/sluicehq/sluice/internal/worker"
@@ -51,7 +53,12 @@ func (s *Service) save(ctx context.Context, h store.History, batch []*rejection)
 	if len(batch) == 0 {
 		return nil // another caller's commit had them
 	}
-	if err := store.Transact(func() error { return s.commit(ctx, h, batch) }); err != nil {
+	attempts := 0
+	err := store.Transact(func() error {
+		attempts++
+		return s.commit(ctx, h, batch, attempts > 1)
+	})
+	if err != nil {
 		return err
 	}
 	for _, r := range batch {
@@ -63,54 +70,86 @@ func (s *Service) save(ctx context.Context, h store.History, batch []*rejection)
 	return nil
 }
 
-func (s *Service) commit(ctx context.Context, h store.History, batch []*rejection) error {
+// commit stores the rejections. An event is taken to be new, as nearly all are. If one
+// is not, the commit is a conflict; then repeated looks which of them are in the list.
+func (s *Service) commit(ctx context.Context, h store.History, batch []*rejection, repeated bool) error {
 	now := s.Now()
-	index, err := s.Store.RejectedIndex(ctx, h)
+	count, err := s.Store.RejectedCount(ctx, h)
 	if err != nil {
 		return err
 	}
 	var writes []store.Write
-	added := map[string]*rejection{}
+	var added []*integration.Rejected
 	run := map[*worker.Target]int32{}
 	for _, r := range batch {
-		if ev := r.event; !index.Contains(ev.ID) {
-			added[ev.ID] = r
-			index.Events = append(index.Events, integration.RejectedRef{EventID: ev.ID, CreatedAt: now, Name: ev.Name, Reason: integration.ReasonRejected, Status: r.verdict.Status})
+		listed, err := s.listed(ctx, h, r.event.ID, added, repeated)
+		if err != nil {
+			return err
+		}
+		if ev := r.event; !listed {
+			added = append(added, &integration.Rejected{
+				Event: *ev, CreatedAt: count.Add(now), Reason: integration.ReasonRejected, Status: r.verdict.Status, Attempts: r.attempt,
+			})
 			writes = append(writes, entry(h, now, integration.ActionEventRejected, "Event %s (%s) was rejected. %s", ev.ID, ev.Name, r.verdict.Reason))
 		}
 		if run[r.target]++; r.target.Rejections.Load()+run[r.target] == longRun {
 			writes = append(writes, entry(h, now, integration.ActionEventRejected, longRunReason, longRun, s.Settings.MaxRejected))
 		}
 	}
-	if len(added) > 0 {
-		writes = append(writes, s.evict(h, index, added, now)...)
-		writes = append(writes, store.PutRejectedIndex{History: h, Index: index})
+	puts, err := s.puts(ctx, h, count, added, now)
+	if err != nil {
+		return err
 	}
-	for _, r := range batch {
-		if added[r.event.ID] != r {
-			continue
-		}
-		kept := &integration.Rejected{Event: *r.event, CreatedAt: now, Attempts: r.attempt}
-		writes = append(writes, store.PutRejected{History: h, Rejected: kept})
-	}
-	if len(writes) == 0 {
+	if writes = append(writes, puts...); len(writes) == 0 {
 		return nil
 	}
 	return s.Store.Commit(ctx, writes...)
+}
+
+// listed reports whether an event is among those that are added, or, if stored, in the list.
+func (s *Service) listed(ctx context.Context, h store.History, eventID string, added []*integration.Rejected, stored bool) (bool, error) {
+	if slices.ContainsFunc(added, func(r *integration.Rejected) bool { return r.Event.ID == eventID }) {
+		return true, nil
+	}
+	if !stored {
+		return false, nil
+	}
+	_, err := s.Store.Rejected(ctx, h, eventID)
+	if problem.CodeOf(err) == problem.NotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// puts returns the writes that put events into the list, which counts them already, and that
+// evict the oldest over the limit; none for no events.
+func (s *Service) puts(ctx context.Context, h store.History, count *integration.RejectedCount, added []*integration.Rejected, now time.Time) ([]store.Write, error) {
+	if len(added) == 0 {
+		return nil, nil
+	}
+	stored, writes, err := s.evict(ctx, h, count, added, now)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range stored {
+		writes = append(writes, store.PutRejected{History: h, Rejected: r})
+	}
+	return append(writes, store.PutRejectedCount{History: h, Count: count}), nil
 }
 
 // AddSkipped returns the writes that put a skipped event into the list, and that evict the
 // oldest event if the list is full; none if the event is in it already.
 func (s *Service) AddSkipped(ctx context.Context, h store.History, ev *event.Event, attempts int) ([]store.Write, error) {
 	now := s.Now()
-	index, err := s.Store.RejectedIndex(ctx, h)
-	if err != nil || index.Contains(ev.ID) {
+	count, err := s.Store.RejectedCount(ctx, h)
+	if err != nil {
 		return nil, err
 	}
-	index.Events = append(index.Events, integration.RejectedRef{EventID: ev.ID, CreatedAt: now, Name: ev.Name, Reason: integration.ReasonSkipped})
-	writes := s.evict(h, index, map[string]*rejection{}, now)
-	return append(writes, store.PutRejectedIndex{History: h, Index: index},
-		store.PutRejected{History: h, Rejected: &integration.Rejected{Event: *ev, CreatedAt: now, Attempts: attempts}}), nil
+	if listed, err := s.listed(ctx, h, ev.ID, nil, true); err != nil || listed {
+		return nil, err
+	}
+	skipped := &integration.Rejected{Event: *ev, CreatedAt: count.Add(now), Reason: integration.ReasonSkipped, Attempts: attempts}
+	return s.puts(ctx, h, count, []*integration.Rejected{skipped}, now)
 }
 
 func entry(h store.History, at time.Time, action integration.Action, format string, args ...any) store.AddEntry {
@@ -124,28 +163,39 @@ const (
 	maxEvicted    = 40
 )
 
-// evict removes the oldest events over the limit from the index, and returns the
-// writes that delete them and the log entry that names them. One that was only added
-// is removed from added: it need not be stored first.
-func (s *Service) evict(h store.History, index *integration.RejectedIndex, added map[string]*rejection, now time.Time) []store.Write {
-	over := min(len(index.Events)-s.Settings.MaxRejected, maxEvicted)
+// mostEvicted is how many events a Commit that adds some may evict: besides these and their
+// log entries it has the count, two log entries of its own, and what a skip writes.
+func mostEvicted(added int) int { return min(maxEvicted, (store.MaxWrites-5-3*added)/2) }
+
+// evict removes the oldest events over the limit from the list. It returns which of the
+// added ones are still to be stored, the writes that delete the others, and the log entry
+// that names them.
+func (s *Service) evict(ctx context.Context, h store.History, count *integration.RejectedCount, added []*integration.Rejected, now time.Time) (stored []*integration.Rejected, writes []store.Write, err error) {
+	over := min(count.Kept-s.Settings.MaxRejected, mostEvicted(len(added)))
 	if over <= 0 {
-		return nil
+		return added, nil, nil
 	}
-	var writes []store.Write
+	oldest, err := s.Store.OldestRejected(ctx, h, over)
+	if err != nil {
+		return nil, nil, err
+	}
 	var ids []string
-	for _, oldest := range index.Events[:over] {
-		ids = append(ids, oldest.EventID)
-		if added[oldest.EventID] != nil {
-			delete(added, oldest.EventID)
-		} else {
-			writes = append(writes, store.DeleteRejected{History: h, EventID: oldest.EventID})
+	for _, ref := range oldest {
+		if listed, _ := s.listed(ctx, h, ref.EventID, added, false); listed {
+			return nil, nil, store.ErrConflict // it was in the list: look which of them are
 		}
+		count.Remove(ref.EventID)
+		ids = append(ids, ref.EventID)
+		writes = append(writes, store.DeleteRejected{History: h, Ref: ref})
 	}
-	index.Events = index.Events[over:]
+	unstored := min(over-len(oldest), len(added))
+	for _, r := range added[:unstored] {
+		count.Remove(r.Event.ID)
+		ids = append(ids, r.Event.ID)
+	}
 	text := "Rejected event %s was evicted: only the newest %d are kept. Use a replay to get it again."
 	if len(ids) > 1 {
 		text = "Rejected events %s were evicted: only the newest %d are kept. Use a replay to get them again."
 	}
-	return append(writes, entry(h, now, integration.ActionRejectedEvicted, text, strings.Join(ids, ", "), s.Settings.MaxRejected))
+	return added[unstored:], append(writes, entry(h, now, integration.ActionRejectedEvicted, text, strings.Join(ids, ", "), s.Settings.MaxRejected)), nil
 }

@@ -105,11 +105,11 @@ func TestRejectionsAtOnceShareACommit(t *testing.T) {
 		if puts != 1+5 || evictions != 1 {
 			t.Errorf("%d events were stored and %d evictions logged, want 6 and 1", puts, evictions)
 		}
-		index, err := g.RejectedIndex(t.Context(), store.HistoryOf(target.Integration))
-		if err != nil || len(index.Events) != 5 || index.Events[0].EventID != rejectedEvent(12, 0).ID {
-			t.Errorf("the list is %v, %v, want the newest five", index.Events, err)
+		list, err := g.OldestRejected(t.Context(), store.HistoryOf(target.Integration), 100)
+		if err != nil || len(list) != 5 || list[0].EventID != rejectedEvent(12, 0).ID {
+			t.Errorf("the list is %v, %v, want the newest five", list, err)
 		}
-		for _, ref := range index.Events {
+		for _, ref := range list {
 			if _, err := g.Rejected(t.Context(), store.HistoryOf(target.Integration), ref.EventID); err != nil {
 				t.Error(err)
 			}
@@ -152,9 +152,9 @@ func TestRejectionThatIsEndedWhileItWaitsIsNotKept(t *testing.T) {
 			t.Errorf("got %v, want the cause of its end", err)
 		}
 		ok(t, first)
-		index, err := g.RejectedIndex(t.Context(), store.HistoryOf(target.Integration))
-		if err != nil || len(index.Events) != 1 || len(s.turns.held) != 0 {
-			t.Errorf("the list is %v, %v, with %d turns; want the first and no turn", index.Events, err, len(s.turns.held))
+		list, err := g.OldestRejected(t.Context(), store.HistoryOf(target.Integration), 100)
+		if err != nil || len(list) != 1 || len(s.turns.held) != 0 {
+			t.Errorf("the list is %v, %v, with %d turns; want the first and no turn", list, err, len(s.turns.held))
 		}
 	})
 }
@@ -198,9 +198,108 @@ func TestAFailedCommitOfRejections(t *testing.T) {
 		if err := <-ended[0]; !errors.Is(err, context.Canceled) {
 			t.Errorf("the caller that was ended got %v", err)
 		}
-		index, err := g.RejectedIndex(t.Context(), store.HistoryOf(target.Integration))
-		if err != nil || !slices.ContainsFunc(index.Events, func(r integration.RejectedRef) bool { return r.EventID == rejectedEvent(34, 0).ID }) {
-			t.Errorf("the list is %v, %v", index.Events, err)
+		list, err := g.OldestRejected(t.Context(), store.HistoryOf(target.Integration), 100)
+		if err != nil || !slices.ContainsFunc(list, func(r integration.RejectedRef) bool { return r.EventID == rejectedEvent(34, 0).ID }) {
+			t.Errorf("the list is %v, %v", list, err)
+		}
+	})
+}
+
+// list returns the ids in the list, oldest first, and checks that they are counted and there.
+func list(t *testing.T, s store.Store, target *worker.Target) (ids []string) {
+	t.Helper()
+	h := store.HistoryOf(target.Integration)
+	refs, err := s.OldestRejected(t.Context(), h, 20_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if count, err := s.RejectedCount(t.Context(), h); err != nil || count.Kept != len(refs) {
+		t.Errorf("%d events are listed, and counted are %+v, %v", len(refs), count, err)
+	}
+	for _, ref := range refs {
+		ids = append(ids, ref.EventID)
+		if _, err := s.Rejected(t.Context(), h, ref.EventID); err != nil {
+			t.Error(err)
+		}
+	}
+	return ids
+}
+
+// After a crash an event may be rejected again that is in the list: it is neither listed
+// nor counted twice, though it is the oldest of a full list, and what comes with it is kept.
+func TestARepeatedRejectionIsListedOnce(t *testing.T) {
+	for again := range 3 {
+		synctest.Test(t, func(t *testing.T) {
+			s, g, target := setup(3)
+			for i := range 3 {
+				ok(t, add(t.Context(), s, target, i, 1, 10))
+			}
+			ok(t, add(t.Context(), s, target, again, 1, 10))
+			want := []string{rejectedEvent(0, 0).ID, rejectedEvent(1, 0).ID, rejectedEvent(2, 0).ID}
+			if got := list(t, g, target); !slices.Equal(got, want) {
+				t.Errorf("%d again: the list is %v", again, got)
+			}
+			first := add(t.Context(), s, target, 10, 1, 10)
+			repeated := append(add(t.Context(), s, target, 2, 1, 10), add(t.Context(), s, target, 11, 1, 10)...) // in one commit
+			ok(t, append(first, repeated...))
+			if got, want := list(t, g, target), []string{rejectedEvent(2, 0).ID, rejectedEvent(10, 0).ID, rejectedEvent(11, 0).ID}; !slices.Equal(got, want) {
+				t.Errorf("%d again, with others: the list is %v", again, got)
+			}
+		})
+	}
+}
+
+// The list is in the order of the rejections though the clock stands still, or is set back.
+func TestTheListIsInOrderWhateverTheClockSays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, g, target := setup(3)
+		at := time.Now()
+		s.Now = func() time.Time { return at }
+		var want []string
+		for i := range 6 {
+			id := 10 - i // the ids are in the other order
+			ok(t, add(t.Context(), s, target, id, 1, 10))
+			want = append(want, rejectedEvent(id, 0).ID)
+			if i%2 == 1 {
+				at = at.Add(-time.Hour)
+			}
+		}
+		if got := list(t, g, target); !slices.Equal(got, want[3:]) {
+			t.Errorf("the list is %v, want %v", got, want[3:])
+		}
+	})
+}
+
+// A full list of the largest size is deleted in the time of a call, and what is left is told.
+func TestADeletionOfAllTakesABoundedTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, g, target := setup(10_000)
+		s.Integrations = only{target.Integration}
+		h := store.HistoryOf(target.Integration)
+		const n = 1500
+		count := &integration.RejectedCount{}
+		for i := range n {
+			r := &integration.Rejected{Event: *rejectedEvent(i, 0), CreatedAt: count.Add(s.Now())}
+			if err := g.Store.Commit(t.Context(), store.PutRejectedCount{History: h, Count: count}, store.PutRejected{History: h, Rejected: r}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		began := time.Now()
+		b, err := s.DeleteAll(t.Context(), "a", "hook", nil) // a commit takes a second
+		if took := time.Since(began); err != nil || took > 21*time.Second || len(b.Done)+b.Remaining != n || len(b.Done) < 20*deletesAtOnce {
+			t.Errorf("after %v deleted %d, remaining %d, %v", took, len(b.Done), b.Remaining, err)
+		}
+		if left := list(t, g, target); len(left) != b.Remaining || left[0] != rejectedEvent(len(b.Done), 0).ID {
+			t.Errorf("%d are left, %d were said to remain", len(left), b.Remaining)
+		}
+		late := make(chan error)
+		time.AfterFunc(1500*time.Millisecond, func() { // while it works
+			late <- <-add(t.Context(), s, target, n, 1, 10)[0]
+		})
+		b, err = s.DeleteAll(t.Context(), "a", "hook", nil)
+		ok(t, []chan error{late})
+		if left := list(t, g, target); err != nil || !slices.Equal(left, []string{rejectedEvent(n, 0).ID}) {
+			t.Errorf("%v; left are %d, want the one that joined the list later", err, len(left))
 		}
 	})
 }

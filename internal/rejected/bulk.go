@@ -3,11 +3,13 @@ package rejected
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/store"
 )
@@ -82,11 +84,11 @@ func (s *Service) wanted(ctx context.Context, tenant, id string, eventIDs []stri
 	if len(wanted) > 0 {
 		return wanted, nil
 	}
-	index, err := s.Store.RejectedIndex(ctx, store.HistoryOf(in))
+	refs, err := s.Store.OldestRejected(ctx, store.HistoryOf(in), math.MaxInt32)
 	if err != nil {
 		return nil, err
 	}
-	for _, ref := range index.Events {
+	for _, ref := range refs {
 		wanted = append(wanted, ref.EventID)
 	}
 	return wanted, nil
@@ -112,13 +114,17 @@ func bulkOf(ids, causes []string, remaining int) Bulk {
 	return b
 }
 
-// deletesAtOnce is how many events leave the list in one commit.
-const deletesAtOnce = 50
+// deletesAtOnce is how many events leave the list in one commit, in which each counts twice.
+const deletesAtOnce = 45
 
-// DeleteAll is Delete of the given events, or of all in the list if there are none. It does
-// not cancel retries that are in flight. Errors are those of RetryAll, and
-// problem.Conflict; some events may be deleted then.
+// DeleteAll is Delete of the given events, or of all in the list, oldest first, if there are
+// none. It works for 20 s. It does not cancel retries that are in flight. Errors are those of
+// RetryAll, and problem.Conflict; some events may be deleted then.
 func (s *Service) DeleteAll(ctx context.Context, tenant, id string, eventIDs []string) (Bulk, error) {
+	if len(eventIDs) == 0 {
+		b, err := s.deleteList(ctx, tenant, id)
+		return b, store.Contended(err, id)
+	}
 	wanted, err := s.wanted(ctx, tenant, id, eventIDs)
 	if err != nil {
 		return Bulk{}, err
@@ -141,20 +147,80 @@ func (s *Service) deleteSome(ctx context.Context, tenant, id string, eventIDs, c
 		return err
 	}
 	h := store.HistoryOf(in)
-	index, err := s.Store.RejectedIndex(ctx, h)
+	count, err := s.Store.RejectedCount(ctx, h)
 	if err != nil {
 		return err
 	}
-	var writes []store.Write
+	var refs []integration.RejectedRef
 	for i, eventID := range eventIDs {
-		if causes[i] = string(problem.NotFound); index.Contains(eventID) {
-			causes[i] = ""
-			index.Remove(eventID)
-			writes = append(writes, store.DeleteRejected{History: h, EventID: eventID})
+		r, err := s.get(ctx, in, eventID)
+		if problem.CodeOf(err) == problem.NotFound {
+			causes[i] = string(problem.NotFound)
+			continue
 		}
+		if err != nil {
+			return err
+		}
+		causes[i] = ""
+		refs = append(refs, r.Ref())
 	}
-	if len(writes) == 0 {
+	return s.remove(ctx, h, count, refs)
+}
+
+// remove deletes events that are in the list in one commit.
+func (s *Service) remove(ctx context.Context, h store.History, count *integration.RejectedCount, refs []integration.RejectedRef) error {
+	if len(refs) == 0 {
 		return nil
 	}
-	return store.CommitDetached(ctx, s.Store, append(writes, store.PutRejectedIndex{History: h, Index: index})...)
+	var writes []store.Write
+	for _, ref := range refs {
+		count.Remove(ref.EventID)
+		writes = append(writes, store.DeleteRejected{History: h, Ref: ref})
+	}
+	return store.CommitDetached(ctx, s.Store, append(writes, store.PutRejectedCount{History: h, Count: count})...)
+}
+
+// deleteList deletes all events that are in the list when it begins, some in each commit.
+func (s *Service) deleteList(ctx context.Context, tenant, id string) (b Bulk, err error) {
+	in, err := s.Integrations.Get(ctx, tenant, id)
+	if err != nil {
+		return Bulk{}, err
+	}
+	h := store.HistoryOf(in)
+	last, err := s.Store.NewestRejected(ctx, h, integration.RejectedRef{}, 1)
+	if err != nil || len(last) == 0 {
+		return Bulk{}, err
+	}
+	for until := s.Now().Add(bulkTime); ; {
+		var deleted []integration.RejectedRef
+		var left int
+		err := store.Transact(func() error {
+			if _, err := s.Integrations.Get(ctx, tenant, id); err != nil {
+				return err
+			}
+			count, err := s.Store.RejectedCount(ctx, h)
+			if err != nil {
+				return err
+			}
+			if deleted, err = s.Store.OldestRejected(ctx, h, deletesAtOnce); err != nil {
+				return err
+			}
+			deleted = slices.DeleteFunc(deleted, func(r integration.RejectedRef) bool { return r.Compare(last[0]) > 0 })
+			left = count.Kept - len(deleted)
+			return s.remove(ctx, h, count, deleted)
+		})
+		if err != nil {
+			return Bulk{}, err
+		}
+		for _, ref := range deleted {
+			b.Done = append(b.Done, ref.EventID)
+		}
+		if len(deleted) < deletesAtOnce {
+			return b, nil
+		}
+		if !s.Now().Before(until) {
+			b.Remaining = left
+			return b, nil
+		}
+	}
 }

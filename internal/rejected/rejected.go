@@ -4,9 +4,9 @@
 package rejected
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/integration"
@@ -47,19 +47,15 @@ type Service struct {
 // New returns a service.
 func New(o Options) *Service { return &Service{Options: o} }
 
-// List returns an integration's rejected events, newest first, at most
-// Settings.MaxRejected of them.
-func (s *Service) List(ctx context.Context, tenant, id string) ([]integration.RejectedRef, error) {
+// List returns up to limit of an integration's rejected events, newest first, from one on
+// and without it: one that the list has, or had. The zero one is before the newest. A limit
+// of 0 is Settings.MaxRejected.
+func (s *Service) List(ctx context.Context, tenant, id string, after integration.RejectedRef, limit int) ([]integration.RejectedRef, error) {
 	in, err := s.Integrations.Get(ctx, tenant, id)
 	if err != nil {
 		return nil, err
 	}
-	index, err := s.Store.RejectedIndex(ctx, store.HistoryOf(in))
-	if err != nil {
-		return nil, err
-	}
-	slices.Reverse(index.Events)
-	return index.Events[:min(len(index.Events), s.Settings.MaxRejected)], nil
+	return s.Store.NewestRejected(ctx, store.HistoryOf(in), after, cmp.Or(limit, s.Settings.MaxRejected))
 }
 
 // Get returns one rejected event.
@@ -90,20 +86,34 @@ func (s *Service) Delete(ctx context.Context, tenant, id, eventID string) error 
 		if err != nil {
 			return err
 		}
-		h := store.HistoryOf(in)
-		index, err := s.Store.RejectedIndex(ctx, h)
+		if len(eventID) > maxEventID {
+			return notFound(id, eventID)
+		}
+		writes, err := s.removal(ctx, store.HistoryOf(in), eventID)
+		if problem.CodeOf(err) == problem.NotFound {
+			return notFound(id, eventID)
+		}
 		if err != nil {
 			return err
 		}
-		if !index.Contains(eventID) {
-			return notFound(id, eventID)
-		}
-		index.Remove(eventID)
-		return store.CommitDetached(ctx, s.Store,
-			store.PutRejectedIndex{History: h, Index: index},
-			store.DeleteRejected{History: h, EventID: eventID})
+		return store.CommitDetached(ctx, s.Store, writes...)
 	})
 	return store.Contended(err, id)
+}
+
+// removal returns the writes that remove an event from the list, or problem.NotFound if
+// it is not there.
+func (s *Service) removal(ctx context.Context, h store.History, eventID string) ([]store.Write, error) {
+	count, err := s.Store.RejectedCount(ctx, h) // first: what joins or leaves the list after it is a conflict
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.Store.Rejected(ctx, h, eventID)
+	if err != nil {
+		return nil, err
+	}
+	count.Remove(eventID)
+	return []store.Write{store.PutRejectedCount{History: h, Count: count}, store.DeleteRejected{History: h, Ref: r.Ref()}}, nil
 }
 
 // maxEventID is the length of an event id, a UUID. Longer ones may exceed the

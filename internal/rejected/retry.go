@@ -96,18 +96,15 @@ func (s *Service) send(ctx context.Context, t *worker.Target, r *integration.Rej
 	return t.Send(ctx, 0, &r.Event, r.Attempts+1)
 }
 
-// delivered removes an event from the list.
+// delivered removes an event from the list, if it is still there.
 func (s *Service) delivered(ctx context.Context, h store.History, r *integration.Rejected) error {
 	return store.Transact(func() error {
-		index, err := s.Store.RejectedIndex(ctx, h)
-		if err != nil {
+		writes, err := s.removal(ctx, h, r.Event.ID)
+		if err != nil && problem.CodeOf(err) != problem.NotFound {
 			return err
 		}
-		index.Remove(r.Event.ID)
-		return s.Store.Commit(ctx,
-			store.PutRejectedIndex{History: h, Index: index},
-			store.DeleteRejected{History: h, EventID: r.Event.ID},
-			entry(h, s.Now(), integration.ActionRejectedRetried, "Rejected event %s (%s) was retried and delivered.", r.Event.ID, r.Event.Name))
+		return s.Store.Commit(ctx, append(writes,
+			entry(h, s.Now(), integration.ActionRejectedRetried, "Rejected event %s (%s) was retried and delivered.", r.Event.ID, r.Event.Name))...)
 	})
 }
 

@@ -20,7 +20,7 @@ type rejection struct {
 }
 
 // turns makes the rejections of an integration wait for each other. They all change the
-// same index: without it, those of a receiver that rejects everything would conflict
+// same count: without it, those of a receiver that rejects everything would conflict
 // with each other all the time. The caller that has the turn stores what waits.
 type turns struct {
 	mu   sync.Mutex

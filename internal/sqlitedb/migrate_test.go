@@ -61,6 +61,13 @@ func migrated(t *testing.T, db *DB) {
 	if err != nil || partitions != 4 || wrong != 0 {
 		t.Errorf("of %d partitions %d have a wrong number of bytes, %v", partitions, wrong, err)
 	}
+	var listed, kept int
+	_, err = db.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM rejected_list l JOIN rejected r
+		ON r.integration = l.integration AND r.incarnation = l.incarnation AND r.event_id = l.event_id), (SELECT json_extract(CAST(data AS TEXT), '$.kept') FROM rejected_counts)`,
+		nil, &listed, &kept)
+	if err != nil || listed != 5 || kept != 5 {
+		t.Errorf("%d rejected events are listed and %d counted, %v, want 5", listed, kept, err)
+	}
 }
 
 func TestADatabaseOfTheReleaseBeforeIsMigrated(t *testing.T) {

@@ -11,8 +11,8 @@ const MaxWrites = 100
 // MaxWrites, or two writes of one record, whose order a database need not keep.
 // Either is a bug of the caller, and a problem.Internal.
 func Check(writes []Write) error {
-	if len(writes) > MaxWrites {
-		return problem.New(problem.Internal, "a Commit has %d writes; the limit is %d", len(writes), MaxWrites)
+	if n := weight(writes); n > MaxWrites {
+		return problem.New(problem.Internal, "a Commit has %d writes; the limit is %d", n, MaxWrites)
 	}
 	seen := make(map[any]bool, len(writes))
 	for _, w := range writes {
@@ -28,10 +28,26 @@ func Check(writes []Write) error {
 	return nil
 }
 
+// weight counts writes as the limit does.
+func weight(writes []Write) int {
+	n := len(writes)
+	for _, w := range writes {
+		switch w := w.(type) {
+		case PutRejected:
+			if w.Rejected.Version == 0 {
+				n++
+			}
+		case DeleteRejected, DeleteHistory:
+			n++
+		}
+	}
+	return n
+}
+
 type (
 	tenantKey      string
 	integrationKey struct{ tenant, id string }
-	indexKey       History
+	countKey       History
 	rejectedKey    struct {
 		history History
 		eventID string
@@ -55,12 +71,12 @@ func target(w Write) any {
 		return w.Cursor.Key
 	case DeleteCursor:
 		return w.Cursor.Key
-	case PutRejectedIndex:
-		return indexKey(w.History)
+	case PutRejectedCount:
+		return countKey(w.History)
 	case PutRejected:
 		return rejectedKey{w.History, w.Rejected.Event.ID}
 	case DeleteRejected:
-		return rejectedKey{w.History, w.EventID}
+		return rejectedKey{w.History, w.Ref.EventID}
 	case DeleteHistory:
 		return historyKey(w.History)
 	default:

@@ -72,9 +72,15 @@ type Store interface {
 	// EntriesAfter is Entries from a place on, without the entry there: the Place of an
 	// entry that it returned, or "" for the newest. Any other is ErrPlace.
 	EntriesAfter(ctx context.Context, h History, place string, limit int) ([]PlacedEntry, error)
-	// RejectedIndex returns the list of rejected events, with Version 0 if
-	// there is none.
-	RejectedIndex(ctx context.Context, h History) (*integration.RejectedIndex, error)
+	// RejectedCount returns how many rejected events a history has in its list, with
+	// Version 0 if it never had one.
+	RejectedCount(ctx context.Context, h History) (*integration.RejectedCount, error)
+	// NewestRejected returns up to limit events of the list, newest first, from one on and
+	// without it: one that the list has, or had. The zero one is before the newest. A
+	// list is sorted by RejectedRef.Compare.
+	NewestRejected(ctx context.Context, h History, after integration.RejectedRef, limit int) ([]integration.RejectedRef, error)
+	// OldestRejected returns up to limit events of the list, oldest first.
+	OldestRejected(ctx context.Context, h History, limit int) ([]integration.RejectedRef, error)
 	// Rejected returns one rejected event, or problem.NotFound.
 	Rejected(ctx context.Context, h History, eventID string) (*integration.Rejected, error)
 
@@ -83,7 +89,8 @@ type Store interface {
 	// sets the new Version of each given record; a version is never reused for a
 	// key, even after a deletion. A Commit whose response is lost may have
 	// happened: repeating it returns ErrConflict, so that the caller reads again.
-	// At most MaxWrites writes.
+	// At most MaxWrites writes; a new PutRejected, a DeleteRejected and a DeleteHistory
+	// count twice.
 	Commit(ctx context.Context, writes ...Write) error
 }
 
@@ -122,18 +129,20 @@ type (
 		History History
 		Entry   integration.LogEntry
 	}
-	PutRejectedIndex struct {
+	PutRejectedCount struct {
 		History History
-		Index   *integration.RejectedIndex
+		Count   *integration.RejectedCount
 	}
+	// PutRejected writes a rejected event. A new one enters the list.
 	PutRejected struct {
 		History  History
 		Rejected *integration.Rejected
 	}
-	// DeleteRejected removes a rejected event, if it is there.
+	// DeleteRejected removes a rejected event, if it is there, and its place in the list,
+	// which its EventID and CreatedAt name.
 	DeleteRejected struct {
 		History History
-		EventID string
+		Ref     integration.RejectedRef
 	}
 	// DeleteHistory makes all entries and rejected events of a history unreadable
 	// with the Commit; the adapter frees their space later. A deleted history is
@@ -149,7 +158,7 @@ func (PutPartition) write()      {}
 func (PutCursor) write()         {}
 func (DeleteCursor) write()      {}
 func (AddEntry) write()          {}
-func (PutRejectedIndex) write()  {}
+func (PutRejectedCount) write()  {}
 func (PutRejected) write()       {}
 func (DeleteRejected) write()    {}
 func (DeleteHistory) write()     {}

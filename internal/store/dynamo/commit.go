@@ -16,8 +16,7 @@ import (
 )
 
 // Commit implements store.Store. One write is one conditional put or delete;
-// several are one transaction, which costs twice as much. A DeleteHistory counts
-// as two of the hundred writes of a transaction.
+// several are one transaction, which costs twice as much.
 //
 // The client retries a write whose response was lost. A retried put finds its own
 // version and succeeds; so does a transaction. A retried conditional delete is a
@@ -98,16 +97,12 @@ func (s *Store) changesOf(w store.Write, order string) ([]change, error) {
 		return putRecord(cursorKey(w.Cursor.Key), w.Cursor, &w.Cursor.Version, kindDue, w.Cursor.DueAt)
 	case store.DeleteCursor:
 		return []change{remove(cursorKey(w.Cursor.Key), w.Cursor.Version)}, nil
-	case store.PutRejectedIndex:
-		return putRecord(indexKey(w.History), w.Index.Events, &w.Index.Version, "", time.Time{})
+	case store.PutRejectedCount:
+		return putCount(w)
 	case store.PutRejected:
-		it, err := newRejected(rejectedKey(w.History, w.Rejected.Event.ID), w.Rejected)
-		if err != nil {
-			return nil, err
-		}
-		return []change{put(it, &w.Rejected.Version)}, nil
+		return putRejected(w)
 	case store.DeleteRejected:
-		return []change{{key: rejectedKey(w.History, w.EventID)}}, nil
+		return []change{{key: rejectedKey(w.History, w.Ref.EventID)}, {key: listKey(w.History, w.Ref)}}, nil
 	case store.AddEntry:
 		return addEntry(w, order)
 	case store.DeleteHistory:

@@ -60,8 +60,8 @@ func TestRequests(t *testing.T) {
 			return s.Commit(ctx, store.PutPartition{State: rec}, store.PutCursor{Cursor: cur}, store.PutIntegration{Integration: in})
 		}},
 		{"deletion of a history", "[TransactWriteItems:1]", func() error { return s.Commit(ctx, store.DeleteHistory{History: life}) }},
-		{"deletion of a rejected event", "[DeleteItem:1]", func() error {
-			return s.Commit(ctx, store.DeleteRejected{History: life, EventID: "x"})
+		{"deletion of a rejected event", "[TransactWriteItems:1]", func() error {
+			return s.Commit(ctx, store.DeleteRejected{History: life, Ref: integration.RejectedRef{EventID: "x", CreatedAt: base}})
 		}},
 		{"Tenant", "[GetItem:1]", func() error { _, err := s.Tenant(ctx, "a"); return err }},
 		{"Record", "[GetItem:1]", func() error { _, err := s.Partition(ctx, p); return err }},
@@ -69,7 +69,8 @@ func TestRequests(t *testing.T) {
 		{"Integration", "[GetItem:1]", func() error { _, err := s.Integration(ctx, "a", "hook"); return err }},
 		{"Integrations", "[Query:1]", func() error { _, err := s.Integrations(ctx, "a"); return err }},
 		{"Entries", "[Query:1]", func() error { _, err := s.Entries(ctx, life, 50); return err }},
-		{"RejectedIndex", "[GetItem:1]", func() error { _, err := s.RejectedIndex(ctx, life); return err }},
+		{"RejectedCount", "[GetItem:1]", func() error { _, err := s.RejectedCount(ctx, life); return err }},
+		{"OldestRejected", "[BatchGetItem:1 Query:1]", func() error { _, err := s.OldestRejected(ctx, of("other"), 10); return err }},
 		{"Rejected", "[BatchGetItem:1]", func() error {
 			_, err := s.Rejected(ctx, life, "x")
 			if strings.HasPrefix(err.Error(), "There is no") {

@@ -27,12 +27,12 @@ const (
 )
 
 // deleteHistory puts a tombstone that hides the entries and rejected events, which
-// can be many, until FreeHistories deletes them. The index is small and is deleted
+// can be many, until FreeHistories deletes them. The count is small and is deleted
 // at once: a late writer must not find its version.
 func deleteHistory(h store.History, now time.Time) []change {
 	tombstone := &item{key: deletedKey(h)}
 	tombstone.dueAt(kindDeleted, now.Add(freeAfter))
-	return []change{{key: tombstone.key, put: tombstone}, {key: indexKey(h)}}
+	return []change{{key: tombstone.key, put: tombstone}, {key: countKey(h)}}
 }
 
 // FreeHistories deletes all items of up to limit histories that were deleted at

@@ -18,7 +18,7 @@ import (
 
 const rejectedID = "6f1c4f0e-0000-4000-8000-00000000000"
 
-// fill writes a history: entries, rejected events and their index.
+// fill writes a history: entries, rejected events and their count.
 func fill(t *testing.T, s *dynamo.Store, h store.History, entries int) {
 	t.Helper()
 	var writes []store.Write
@@ -29,7 +29,7 @@ func fill(t *testing.T, s *dynamo.Store, h store.History, entries int) {
 		d := event.Draft{ID: rejectedID + fmt.Sprint(i), Name: "a.b", Payload: []byte("{}")}
 		writes = append(writes, store.PutRejected{History: h, Rejected: &integration.Rejected{Event: d.Stamp(h.Tenant, base), CreatedAt: base}})
 	}
-	commit(t, s, append(writes, store.PutRejectedIndex{History: h, Index: &integration.RejectedIndex{Events: make([]integration.RejectedRef, 2)}})...)
+	commit(t, s, append(writes, store.PutRejectedCount{History: h, Count: &integration.RejectedCount{Kept: 2}})...)
 }
 
 func of(id string) store.History { return store.History{Tenant: "a", Integration: id, Incarnation: 5} }
@@ -65,6 +65,9 @@ func hidden(t *testing.T, s *dynamo.Store, h store.History) {
 	if r, err := s.Rejected(t.Context(), h, rejectedID+"0"); problem.CodeOf(err) != problem.NotFound {
 		t.Errorf("rejected event of a deleted history: %v, %v", r, err)
 	}
+	if list, err := s.OldestRejected(t.Context(), h, 9); err != nil || len(list) > 0 {
+		t.Errorf("list of a deleted history: %v, %v", list, err)
+	}
 }
 
 func TestFreeHistories(t *testing.T) {
@@ -80,8 +83,8 @@ func TestFreeHistories(t *testing.T) {
 
 	free(t, s, 10, 0)
 	free(t, tb.at(59*time.Minute), 10, 0) // a late actor may still write to it
-	if n, _ := tb.items(t, of("gone")); n != 63 {
-		t.Errorf("%d items of the history, want all but the index, and a late one", n)
+	if n, _ := tb.items(t, of("gone")); n != 65 {
+		t.Errorf("%d items of the history, want all but the count, and a late one", n)
 	}
 	free(t, tb.at(time.Hour), 0, 0)
 	free(t, tb.at(time.Hour), 10, 1)
@@ -92,7 +95,7 @@ func TestFreeHistories(t *testing.T) {
 	free(t, tb.at(time.Hour), 10, 0)
 	commit(t, s, entry(of("gone"), "very late", base))
 	hidden(t, s, of("gone"))
-	if n, tombstone := tb.items(t, of("alive")); n != 8 || tombstone != nil {
+	if n, tombstone := tb.items(t, of("alive")); n != 10 || tombstone != nil {
 		t.Errorf("of the other history are left %d items, tombstone %v", n, tombstone)
 	}
 	commit(t, s, store.DeleteHistory{History: of("gone")}) // frees the late writes, too

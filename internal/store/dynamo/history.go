@@ -12,7 +12,6 @@ import (
 
 	"github.com/sluicehq/sluice/internal/dynamotable"
 	"github.com/sluicehq/sluice/internal/integration"
-	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
@@ -87,26 +86,3 @@ func (s *Store) EntriesAfter(ctx context.Context, h store.History, place string,
 
 // entryPlace is what a place looks like: a time and an order.
 var entryPlace = regexp.MustCompile(`^\d{14}\.\d{6}#[0-9A-Za-z#.-]+$`)
-
-// RejectedIndex implements store.Store. The index of a deleted history is deleted
-// with it; one that is written later is returned.
-func (s *Store) RejectedIndex(ctx context.Context, h store.History) (*integration.RejectedIndex, error) {
-	x := &integration.RejectedIndex{}
-	if _, err := s.get(ctx, indexKey(h), &x.Events, &x.Version); err != nil {
-		return nil, err
-	}
-	return x, nil
-}
-
-// Rejected implements store.Store. It reads the event together with the tombstone
-// of its history.
-func (s *Store) Rejected(ctx context.Context, h store.History, eventID string) (*integration.Rejected, error) {
-	items, err := s.items(ctx, []key{rejectedKey(h, eventID), deletedKey(h)})
-	if err != nil {
-		return nil, err
-	}
-	if len(items) != 1 || items[0].SK == skDeleted {
-		return nil, problem.New(problem.NotFound, "There is no rejected event %q.", eventID)
-	}
-	return items[0].rejected(h.Tenant)
-}

@@ -8,8 +8,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/sluicehq/sluice/internal/event"
-	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 )
@@ -23,6 +21,7 @@ type item struct {
 	Version  uint64 `dynamodbav:"version,omitempty"`   // random, changes with every put
 	Doc      string `dynamodbav:"doc,omitempty"`       // the record as JSON
 	Event    []byte `dynamodbav:"event,omitempty"`     // of a rejected event, as a segment
+	Count    string `dynamodbav:"list,omitempty"`      // of the list of rejected events, as JSON
 	DueShard string `dynamodbav:"timetable,omitempty"` // see package dynamotable
 	Due      *int64 `dynamodbav:"due,omitempty"`       // ms since 1970; 0 is a due time too
 	Expires  int64  `dynamodbav:"expires,omitempty"`   // s since 1970
@@ -114,34 +113,4 @@ func (it *item) integration() (*integration.Integration, error) {
 	}
 	in.Tenant, in.ID = tenant, id
 	return in, nil
-}
-
-// rejectedDoc is the JSON of a rejected event; the event is an attribute.
-type rejectedDoc struct {
-	CreatedAt  time.Time `json:"created_at"`
-	Attempts   int       `json:"attempts,omitzero"`
-	RetryUntil time.Time `json:"retry_until,omitzero"`
-}
-
-func newRejected(k key, r *integration.Rejected) (*item, error) {
-	it, err := newItem(k, rejectedDoc{CreatedAt: r.CreatedAt, Attempts: r.Attempts, RetryUntil: r.RetryUntil})
-	if err != nil {
-		return nil, err
-	}
-	it.Event = eventlog.AppendSegment(nil, []event.Event{r.Event})
-	return it, nil
-}
-
-func (it *item) rejected(tenant string) (*integration.Rejected, error) {
-	var doc rejectedDoc
-	r := &integration.Rejected{}
-	if err := it.decodeVersioned(&doc, &r.Version); err != nil {
-		return nil, err
-	}
-	events, err := eventlog.DecodeSegment(tenant, it.Event)
-	if err != nil || len(events) != 1 {
-		return nil, problem.Wrap(err, problem.Internal, "the rejected event %q is damaged", it.SK)
-	}
-	r.Event, r.CreatedAt, r.Attempts, r.RetryUntil = events[0], doc.CreatedAt, doc.Attempts, doc.RetryUntil
-	return r, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sluicehq/sluice/internal/dynamotable"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
@@ -17,7 +18,7 @@ import (
 const (
 	skPartition = "RECORD"
 	skTenant    = "TENANT"
-	skIndex     = "INDEX"
+	skCount     = "INDEX" // an earlier release had the whole list there
 	// skDeleted is the tombstone of a deleted history. It sorts after every entry:
 	// a query that reads the newest entries first returns it before all of them.
 	skDeleted = "E~DELETED"
@@ -25,6 +26,7 @@ const (
 	cursorPrefix      = "CURSOR#" // integration
 	integrationPrefix = "I#"      // integration
 	rejectedPrefix    = "R#"      // event id
+	listPrefix        = "L#"      // time, event id
 	entryPrefix       = "E#"      // time, order
 )
 
@@ -58,12 +60,17 @@ func cursorKey(k handoff.Key) key {
 	return newKey(dynamotable.PartitionPrefix+k.Partition().Key(), cursorPrefix+k.Integration)
 }
 
-func indexKey(h store.History) key { return newKey(historyPK(h), skIndex) }
+func countKey(h store.History) key { return newKey(historyPK(h), skCount) }
 
 func deletedKey(h store.History) key { return newKey(historyPK(h), skDeleted) }
 
 func rejectedKey(h store.History, eventID string) key {
 	return newKey(historyPK(h), rejectedPrefix+eventID)
+}
+
+// listKey sorts the rejected events of a history by time, then by their ids.
+func listKey(h store.History, ref integration.RejectedRef) key {
+	return newKey(historyPK(h), listPrefix+sortableTime(ref.CreatedAt)+"#"+ref.EventID)
 }
 
 func testsKey(h store.History, minute time.Time) key {
@@ -76,16 +83,18 @@ func entryKey(h store.History, created time.Time, order string) key {
 }
 
 // entriesFrom returns a sort key that is before that of every entry created at
-// the given time or later, and after all earlier ones. It is the time as 14
-// digits of ms and 6 of ns. Times before 1970 count as 1970.
-func entriesFrom(t time.Time) string {
+// the given time or later, and after all earlier ones.
+func entriesFrom(t time.Time) string { return entryPrefix + sortableTime(t) }
+
+// sortableTime returns a time as 14 digits of ms and 6 of ns. Times before 1970 count as 1970.
+func sortableTime(t time.Time) string {
 	if t.Before(firstTime) {
 		t = firstTime
 	}
 	if t.After(lastTime) {
 		t = lastTime
 	}
-	return fmt.Sprintf("%s%014d.%06d", entryPrefix, t.UnixMilli(), t.Nanosecond()%int(time.Millisecond))
+	return fmt.Sprintf("%014d.%06d", t.UnixMilli(), t.Nanosecond()%int(time.Millisecond))
 }
 
 var (

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
@@ -29,10 +30,11 @@ func TestKeysAreStable(t *testing.T) {
 		{integrationKey("acme", "hook"), "T#acme", "I#hook"},
 		{recordKey(event.Partition{Tenant: "acme", Lane: 12}), "P#12#acme", "RECORD"},
 		{cursorKey(handoff.Key{Tenant: "acme", Integration: "hook", Lane: 3}), "P#3#acme", "CURSOR#hook"},
-		{indexKey(h), "H#18446744073709551615#hook#acme", "INDEX"},
+		{countKey(h), "H#18446744073709551615#hook#acme", "INDEX"},
 		{deletedKey(h), "H#18446744073709551615#hook#acme", "E~DELETED"},
 		{rejectedKey(h, id), "H#18446744073709551615#hook#acme", "R#" + id},
-		{indexKey(odd), "H#7#1%232%25#a#b", "INDEX"},
+		{listKey(h, integration.RejectedRef{EventID: id, CreatedAt: at}), "H#18446744073709551615#hook#acme", "L#01748779200123.456789#" + id},
+		{countKey(odd), "H#7#1%232%25#a#b", "INDEX"},
 		{entryKey(h, at, entryOrder(1748779200123456789, 5)[:22]), "H#18446744073709551615#hook#acme", "E#01748779200123.456789#1748779200123456789#05"},
 		{entryKey(h, time.Date(1969, 1, 1, 0, 0, 0, 1, time.UTC), "x"), "H#18446744073709551615#hook#acme", "E#00000000000000.000000#x"},
 		{entryKey(h, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), "x"), "H#18446744073709551615#hook#acme", "E#99999999999999.000000#x"},
@@ -55,7 +57,7 @@ func TestKeysAreStable(t *testing.T) {
 // names are strings that a careless key format would confuse.
 func names() *rapid.Generator[string] {
 	return rapid.OneOf(rapid.StringMatching(`[ab#%~0-9/]{0,6}`),
-		rapid.SampledFrom([]string{"", "#", "0#a", "a#", "#a", "%23", "%", "I#hook", "TENANT", "RECORD", "INDEX", "E#1", "E~DELETED", "R#x", "CURSOR#x"}))
+		rapid.SampledFrom([]string{"", "#", "0#a", "a#", "#a", "%23", "%", "I#hook", "TENANT", "RECORD", "INDEX", "E#1", "E~DELETED", "R#x", "L#x", "CURSOR#x"}))
 }
 
 func recordsOf(tenant, id, eventID string, lane int, incarnation uint64) map[string]key {
@@ -65,9 +67,10 @@ func recordsOf(tenant, id, eventID string, lane int, incarnation uint64) map[str
 		fmt.Sprintf("integration %q %q", tenant, id):                             integrationKey(tenant, id),
 		fmt.Sprintf("record %q %d", tenant, lane):                                recordKey(event.Partition{Tenant: tenant, Lane: lane}),
 		fmt.Sprintf("cursor %q %q %d", tenant, id, lane):                         cursorKey(handoff.Key{Tenant: tenant, Integration: id, Lane: lane}),
-		fmt.Sprintf("index %q", fmt.Sprint(h.Incarnation, []string{tenant, id})): indexKey(h),
+		fmt.Sprintf("count %q", fmt.Sprint(h.Incarnation, []string{tenant, id})): countKey(h),
 		fmt.Sprintf("tombstone %q %q %d", tenant, id, incarnation):               deletedKey(h),
 		fmt.Sprintf("rejected %q %q %d %q", tenant, id, incarnation, eventID):    rejectedKey(h, eventID),
+		fmt.Sprintf("listed %q %q %d %q", tenant, id, incarnation, eventID):      listKey(h, integration.RejectedRef{EventID: eventID}),
 		fmt.Sprintf("entry %q %q %d", tenant, id, incarnation):                   entryKey(h, time.UnixMilli(5), "x"),
 	}
 }
@@ -153,7 +156,7 @@ func TestEntriesSortByTime(t *testing.T) {
 		if from := entriesFrom(a); from > ka || b.Before(a) && kb >= from {
 			t.Fatalf("%s is no lower bound of %s, or of %s", from, ka, kb)
 		}
-		if tombstone := deletedKey(h).SK; ka >= tombstone || tombstone >= indexKey(h).SK || tombstone >= rejectedKey(h, "").SK {
+		if tombstone := deletedKey(h).SK; ka >= tombstone || tombstone >= countKey(h).SK || tombstone >= rejectedKey(h, "").SK || tombstone >= listPrefix {
 			t.Fatalf("the tombstone %s does not sort between the entries and the rest", tombstone)
 		}
 	})

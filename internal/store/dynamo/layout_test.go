@@ -32,7 +32,7 @@ func TestItemsAreStored(t *testing.T) {
 		store.PutCursor{Cursor: &handoff.Cursor{Key: key, DueAt: base.Add(1)}},
 		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "a", Integration: "stopped"}}},
 		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "a", Integration: "epoch"}, DueAt: time.UnixMilli(0).UTC()}}, // 0 is a due time too
-		store.PutRejectedIndex{History: life, Index: &integration.RejectedIndex{}},
+		store.PutRejectedCount{History: life, Count: &integration.RejectedCount{Kept: 1, Newest: base}},
 		store.PutRejected{History: life, Rejected: &integration.Rejected{Event: d.Stamp("a", base), CreatedAt: base, Attempts: 2}},
 		entry(life, "why", base),
 		store.DeleteHistory{History: store.History{Tenant: "a", Integration: "gone", Incarnation: 4}},
@@ -52,7 +52,8 @@ func TestItemsAreStored(t *testing.T) {
 	want := []string{
 		`pk=S H#4#gone#a, sk=S E~DELETED, due=N 1748782860000, timetable=S deleted#14`,
 		`pk=S H#5#hook#a, sk=S E#01748779200000.000000#…, doc=S {"action":"integration_updated","reason":"why","created_at":"2025-06-01T12:00:00Z"}, expires=N 1751371200`,
-		`pk=S H#5#hook#a, sk=S INDEX, doc=S null, version=N V`,
+		`pk=S H#5#hook#a, sk=S INDEX, doc=S null, list=S {"kept":1,"newest":"2025-06-01T12:00:00Z"}, version=N V`,
+		`pk=S H#5#hook#a, sk=S L#01748779200000.000000#6f1c4f0e-0000-4000-8000-000000000001, doc=S {"id":"6f1c4f0e-0000-4000-8000-000000000001","created_at":"2025-06-01T12:00:00Z","name":"a.b"}`,
 		`pk=S H#5#hook#a, sk=S R#6f1c4f0e-0000-4000-8000-000000000001, doc=S {"created_at":"2025-06-01T12:00:00Z","attempts":2}, event=B, version=N V`,
 		`pk=S P#0#a, sk=S CURSOR#epoch, doc=S {"generation":0,"state":"","position":{"segment":0,"index":0},"due_at":"1970-01-01T00:00:00Z"}, due=N 0, timetable=S due#12, version=N V`,
 		`pk=S P#0#a, sk=S CURSOR#hook, doc=S {"generation":0,"state":"","position":{"segment":0,"index":0},"due_at":"2025-06-01T12:00:00.000000001Z"}, due=N 1748779200001, timetable=S due#0, version=N V`,

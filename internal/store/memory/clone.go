@@ -63,9 +63,9 @@ func cloneCursor(cur *handoff.Cursor) *handoff.Cursor {
 	return &c
 }
 
-func cloneIndex(x *integration.RejectedIndex) *integration.RejectedIndex {
-	c := *x
-	c.Events = slices.Clone(x.Events)
+func cloneCount(r *integration.RejectedCount) *integration.RejectedCount {
+	c := *r
+	c.Older = slices.Clone(r.Older)
 	return &c
 }
 

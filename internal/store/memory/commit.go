@@ -48,9 +48,9 @@ func (s *Store) holds(w store.Write) bool {
 	case store.DeleteCursor:
 		c := s.cursors[w.Cursor.Key]
 		return w.Cursor.Version == 0 && c == nil || c != nil && c.Version == w.Cursor.Version
-	case store.PutRejectedIndex:
+	case store.PutRejectedCount:
 		life := s.life(w.History)
-		return w.Index.Version == 0 && life.index == nil || life.index != nil && life.index.Version == w.Index.Version
+		return w.Count.Version == 0 && life.count == nil || life.count != nil && life.count.Version == w.Count.Version
 	case store.PutRejected:
 		r := s.life(w.History).rejected[w.Rejected.Event.ID]
 		return w.Rejected.Version == 0 && r == nil || r != nil && r.Version == w.Rejected.Version
@@ -88,14 +88,14 @@ func (s *Store) apply(w store.Write) {
 	case store.AddEntry:
 		life := s.life(w.History)
 		life.entries = append(life.entries, w.Entry)
-	case store.PutRejectedIndex:
-		w.Index.Version = s.next()
-		s.life(w.History).index = cloneIndex(w.Index)
+	case store.PutRejectedCount:
+		w.Count.Version = s.next()
+		s.life(w.History).count = cloneCount(w.Count)
 	case store.PutRejected:
 		w.Rejected.Version = s.next()
 		s.life(w.History).rejected[w.Rejected.Event.ID] = cloneRejected(w.Rejected)
 	case store.DeleteRejected:
-		delete(s.life(w.History).rejected, w.EventID)
+		delete(s.life(w.History).rejected, w.Ref.EventID)
 	case store.DeleteHistory:
 		delete(s.histories, w.History)
 	}

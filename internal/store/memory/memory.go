@@ -36,7 +36,7 @@ type integrationKey struct{ tenant, id string }
 // integration.
 type history struct {
 	entries  []integration.LogEntry // in the order of their commits
-	index    *integration.RejectedIndex
+	count    *integration.RejectedCount
 	rejected map[string]*integration.Rejected
 }
 
@@ -165,19 +165,6 @@ func (s *Store) ExpiredReplays(ctx context.Context, before time.Time, limit int)
 		expired[i] = cloneIntegration(in)
 	}
 	return expired, nil
-}
-
-// RejectedIndex implements store.Store.
-func (s *Store) RejectedIndex(ctx context.Context, h store.History) (*integration.RejectedIndex, error) {
-	if err := s.lock(ctx); err != nil {
-		return nil, err
-	}
-	defer s.mu.Unlock()
-	life := s.histories[h]
-	if life == nil || life.index == nil {
-		return &integration.RejectedIndex{}, nil
-	}
-	return cloneIndex(life.index), nil
 }
 
 // Rejected implements store.Store.

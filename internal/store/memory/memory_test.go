@@ -32,12 +32,12 @@ func TestClonesShareNothing(t *testing.T) {
 		}
 	}
 	ten, in, rec := filled[store.Tenant](), filled[integration.Integration](), filled[handoff.PartitionState]()
-	cur, idx, rej := filled[handoff.Cursor](), filled[integration.RejectedIndex](), filled[integration.Rejected]()
+	cur, count, rej := filled[handoff.Cursor](), filled[integration.RejectedCount](), filled[integration.Rejected]()
 	check(ten, cloneTenant(ten))
 	check(in, cloneIntegration(in))
 	check(rec, clonePartition(rec))
 	check(cur, cloneCursor(cur))
-	check(idx, cloneIndex(idx))
+	check(count, cloneCount(count))
 	check(rej, cloneRejected(rej))
 }
 

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"slices"
 
-	"github.com/sluicehq/sluice/internal/event"
-	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 	"github.com/sluicehq/sluice/internal/store"
@@ -95,7 +93,7 @@ func turnOf(writes []store.Write) sqlitedb.Turn {
 			turn.Tenant = w.Cursor.Key.Tenant
 		case store.DeleteCursor:
 			turn.Tenant = w.Cursor.Key.Tenant
-		case store.PutRejectedIndex:
+		case store.PutRejectedCount:
 			turn.Tenant = w.History.Tenant
 		case store.PutRejected:
 			turn.Tenant = w.History.Tenant
@@ -154,13 +152,12 @@ func changeOf(w store.Write) (change, error) {
 	case store.DeleteCursor:
 		k := w.Cursor.Key
 		return cursors.remove(w.Cursor.Version, k.Tenant, k.Integration, k.Lane), nil
-	case store.PutRejectedIndex:
-		return rejectedIndexes.put(&w.Index.Version, w.Index.Events, historyArgs(w.History)...)
+	case store.PutRejectedCount:
+		return rejectedCounts.put(&w.Count.Version, w.Count, historyArgs(w.History)...)
 	case store.PutRejected:
 		return putRejected(w)
 	case store.DeleteRejected:
-		query := "DELETE FROM rejected WHERE tenant = ? AND integration = ? AND incarnation = ? AND event_id = ?"
-		return change{steps: []step{{query, append(historyArgs(w.History), w.EventID), -1}}}, nil
+		return deleteRejected(w), nil
 	case store.AddEntry:
 		return addEntry(w)
 	case store.DeleteHistory:
@@ -168,15 +165,6 @@ func changeOf(w store.Write) (change, error) {
 	default:
 		return change{}, problem.New(problem.Internal, "unknown write %T", w)
 	}
-}
-
-func putRejected(w store.PutRejected) (change, error) {
-	r := w.Rejected
-	row := rejectedRow{CreatedAt: r.CreatedAt, Attempts: r.Attempts, RetryUntil: r.RetryUntil}
-	encoded := eventlog.AppendSegment(nil, []event.Event{r.Event})
-	c, err := rejected.put(&r.Version, row, append(historyArgs(w.History), r.Event.ID, encoded)...)
-	c.size += len(encoded)
-	return c, err
 }
 
 func addEntry(w store.AddEntry) (change, error) {
@@ -189,11 +177,11 @@ func addEntry(w store.AddEntry) (change, error) {
 	return change{steps: []step{{query, args, 1}}, size: len(data)}, nil
 }
 
-// deleteHistory deletes the index, one small row, and hides the other rows, which
+// deleteHistory deletes the count, one small row, and hides the other rows, which
 // can be many: TrimHistories deletes them.
 func deleteHistory(h store.History) change {
 	return change{steps: []step{
-		{"DELETE FROM rejected_indexes" + ofHistory, historyArgs(h), -1},
+		{"DELETE FROM rejected_counts" + ofHistory, historyArgs(h), -1},
 		{"INSERT INTO deleted_histories (tenant, integration, incarnation) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", historyArgs(h), -1},
 	}}
 }

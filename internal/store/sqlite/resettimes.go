@@ -12,7 +12,7 @@ import (
 // storedTimes are the times in stored records, by their JSON names, and how far ahead of the
 // clock each may be. Those that a customer gives, starts_at and ends_at, are left alone.
 var storedTimes = map[string]time.Duration{
-	"created_at": 0, "stopped_at": 0, "completed_at": 0, "joined_at": 0, "left_at": 0, "at": 0, "failing_since": 0, "created": 0, "delivered_at": 0,
+	"created_at": 0, "stopped_at": 0, "completed_at": 0, "joined_at": 0, "left_at": 0, "at": 0, "failing_since": 0, "created": 0, "delivered_at": 0, "newest": 0,
 	"due_at": 0, "slow_until": 0, "moved_to": 0, "next": 0, "retry_until": 0, // what waits goes on at once
 	"quiet_at": unsettled, "until": unsettled, "upload_until": unsettled,
 	"previous_expires": 24 * time.Hour,
@@ -28,7 +28,7 @@ var stampedTables = []struct{ table, column string }{
 	{"records", ""},
 	{"cursors", "due_at"},
 	{"entries", "created_at"},
-	{"rejected_indexes", ""},
+	{"rejected_counts", ""},
 	{"rejected", ""},
 }
 
@@ -41,7 +41,11 @@ func ResetTimes(ctx context.Context, db *sqlitedb.DB, now time.Time) error {
 			return err
 		}
 	}
-	return nil
+	return db.Write(ctx, sqlitedb.Turn{}, func(tx *sqlitedb.Tx) error {
+		// They are as their rejected events are.
+		_, err := tx.Exec("UPDATE rejected_list SET created_at = ? WHERE created_at > ?", nanos(now), nanos(now))
+		return err
+	})
 }
 
 // resetBatch is how many rows are read, and then written, at a time.

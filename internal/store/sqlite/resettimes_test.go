@@ -86,17 +86,17 @@ func TestResetTimesLowersEveryTime(t *testing.T) {
 		in := &integration.Integration{Tenant: "acme", ID: "x", Incarnation: 1<<63 + 1, StartsAt: at, EndsAt: at}
 		state := &handoff.PartitionState{Partition: key.Partition(), Live: []handoff.Subscriber{{ID: "x"}}, LowWatermark: 1<<63 + 1}
 		cursor := &handoff.Cursor{Key: key, State: handoff.Scheduled}
-		index := &integration.RejectedIndex{Events: []integration.RejectedRef{{EventID: "e"}}}
+		count := &integration.RejectedCount{Kept: 1}
 		rejected := &integration.Rejected{Event: event.Draft{ID: "e", Name: "a.b", Payload: []byte("{}")}.Stamp("acme", at)}
 		logged := integration.LogEntry{Action: integration.ActionStopped, Reason: "created_at <b>"}
-		records := []any{in, state, cursor, index, rejected, &logged}
+		records := []any{in, state, cursor, count, rejected, &logged}
 		for _, r := range records {
 			if len(setTimes(reflect.ValueOf(r), at)) == 0 {
 				t.Fatalf("%T has no times", r)
 			}
 		}
 		err := s.Commit(ctx, store.PutIntegration{Integration: in}, store.PutPartition{State: state}, store.PutCursor{Cursor: cursor},
-			store.PutRejectedIndex{History: h, Index: index}, store.PutRejected{History: h, Rejected: rejected}, store.AddEntry{History: h, Entry: logged})
+			store.PutRejectedCount{History: h, Count: count}, store.PutRejected{History: h, Rejected: rejected}, store.AddEntry{History: h, Entry: logged})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,13 +115,16 @@ func TestResetTimesLowersEveryTime(t *testing.T) {
 		got[0], errs[0] = s.Integration(ctx, "acme", "x")
 		got[1], errs[1] = s.Partition(ctx, key.Partition())
 		got[2], errs[2] = s.Cursor(ctx, key)
-		got[3], errs[3] = s.RejectedIndex(ctx, h)
+		got[3], errs[3] = s.RejectedCount(ctx, h)
 		got[4], errs[4] = s.Rejected(ctx, h, "e")
 		entries, err := s.Entries(ctx, h, 10)
 		if err != nil || len(entries) != 1 {
 			t.Fatal(entries, err)
 		}
 		got[5] = &entries[0]
+		if list, err := s.OldestRejected(ctx, h, 10); err != nil || len(list) != 1 || list[0] != got[4].(*integration.Rejected).Ref() {
+			t.Errorf("%v ahead: the list is %v, %v, want it as the rejected event is: %v", ahead, list, err, got[4])
+		}
 		for i := range records {
 			if errs[i] != nil {
 				t.Fatalf("%T: %v", records[i], errs[i])

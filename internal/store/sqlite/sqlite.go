@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
-	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
@@ -124,47 +123,6 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]handoff
 
 // notDeleted excludes the rows x of deleted histories.
 const notDeleted = " AND NOT EXISTS (SELECT 1 FROM deleted_histories d WHERE d.tenant = x.tenant AND d.integration = x.integration AND d.incarnation = x.incarnation)"
-
-// RejectedIndex implements store.Store.
-func (s *Store) RejectedIndex(ctx context.Context, h store.History) (*integration.RejectedIndex, error) {
-	x := &integration.RejectedIndex{}
-	_, err := s.one(ctx, &x.Events, &x.Version, "SELECT version, data FROM rejected_indexes"+ofHistory, historyArgs(h)...)
-	if err != nil {
-		return nil, err
-	}
-	return x, nil
-}
-
-// Rejected implements store.Store.
-func (s *Store) Rejected(ctx context.Context, h store.History, eventID string) (*integration.Rejected, error) {
-	r := &integration.Rejected{}
-	var data, encoded []byte
-	query := "SELECT version, data, event FROM rejected AS x" + ofHistory + " AND event_id = ?" + notDeleted
-	found, err := s.db.QueryRow(ctx, query, append(historyArgs(h), eventID), &r.Version, &data, &encoded)
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		return nil, problem.New(problem.NotFound, "There is no rejected event %q.", eventID)
-	}
-	var row rejectedRow
-	if err := decode(data, &row); err != nil {
-		return nil, err
-	}
-	events, err := eventlog.DecodeSegment(h.Tenant, encoded)
-	if err != nil || len(events) != 1 {
-		return nil, problem.Wrap(err, problem.Internal, "the rejected event %q is damaged", eventID)
-	}
-	r.Event, r.CreatedAt, r.Attempts, r.RetryUntil = events[0], row.CreatedAt, row.Attempts, row.RetryUntil
-	return r, nil
-}
-
-// rejectedRow is the JSON of a rejected event; the event is a column.
-type rejectedRow struct {
-	CreatedAt  time.Time `json:"created_at"`
-	Attempts   int       `json:"attempts,omitzero"`
-	RetryUntil time.Time `json:"retry_until,omitzero"`
-}
 
 // one reads a row of version and data into a record and reports whether there is
 // one.

@@ -139,7 +139,7 @@ func histories(t *testing.T, s *sqlite.Store) (alive, deleted, late store.Histor
 				store.AddEntry{History: life, Entry: integration.LogEntry{Reason: fmt.Sprint(i, "c"), CreatedAt: at}},
 				store.AddEntry{History: life, Entry: integration.LogEntry{Reason: fmt.Sprint(i, "d"), CreatedAt: at}})
 		}
-		put(t, s, store.PutRejectedIndex{History: life, Index: &integration.RejectedIndex{Events: make([]integration.RejectedRef, n+1)}})
+		put(t, s, store.PutRejectedCount{History: life, Count: &integration.RejectedCount{Kept: n + 1}})
 	}
 	put(t, s, store.DeleteHistory{History: deleted})
 	return alive, deleted, late
@@ -168,13 +168,13 @@ func TestTrimHistories(t *testing.T) {
 	}
 	before := db.Commits()
 	n, err := s.TrimHistories(t.Context(), time.Time{}, 50)
-	if want := 190 + 2*240 + 2*60 + 1; err != nil || n != want { // the deletion has deleted the index already
+	if want := 190 + 2*240 + 2*2*60 + 1; err != nil || n != want { // the deletion has deleted the count already
 		t.Errorf("TrimHistories: %d, %v, want %d", n, err, want)
 	}
 	if steps := db.Commits() - before; steps < 10 {
 		t.Errorf("it took %d transactions, want several small ones", steps)
 	}
-	for table, want := range map[string]int{"entries": 50, "rejected": 60, "rejected_indexes": 1, "deleted_histories": 0} {
+	for table, want := range map[string]int{"entries": 50, "rejected": 60, "rejected_list": 60, "rejected_counts": 1, "deleted_histories": 0} {
 		if got := count(t, db, table); got != want {
 			t.Errorf("%d %s are left, want %d", got, table, want)
 		}

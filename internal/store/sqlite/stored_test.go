@@ -24,18 +24,19 @@ func TestRowsAreStoredAs(t *testing.T) {
 		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "acme", Integration: "hook", Lane: 2}, State: handoff.Paused}},
 		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "acme", Integration: "due", Lane: 2}, State: handoff.Scheduled, DueAt: at}},
 		store.AddEntry{History: h, Entry: integration.LogEntry{Action: integration.ActionStarted, Reason: "By a call.", CreatedAt: at}},
-		store.PutRejectedIndex{History: h, Index: &integration.RejectedIndex{Events: []integration.RejectedRef{{EventID: draft.ID, CreatedAt: at}}}},
-		store.PutRejected{History: h, Rejected: &integration.Rejected{Event: draft.Stamp("acme", at), CreatedAt: at, Attempts: 2, RetryUntil: at.Add(time.Minute)}})
+		store.PutRejectedCount{History: h, Count: &integration.RejectedCount{Kept: 1, Newest: at}},
+		store.PutRejected{History: h, Rejected: &integration.Rejected{Event: draft.Stamp("acme", at), CreatedAt: at, Reason: integration.ReasonSkipped, Status: 503, Attempts: 2, RetryUntil: at.Add(time.Minute)}})
 	for query, want := range map[string]string{
-		`SELECT tenant || ' ' || CAST(data AS TEXT) FROM tenants`:                                                                      `acme {"integrations":3,"generation":18446744073709551615}`,
-		`SELECT tenant || ' ' || id || ' ' || completed_at FROM integrations`:                                                          `acme hook 1748779200123456789`,
-		`SELECT tenant || ' ' || lane || ' ' || CAST(data AS TEXT) FROM records`:                                                       `acme 2 {"delivered":9}`,
-		`SELECT tenant || ' ' || integration || ' ' || lane || ' ' || ifnull(due_at, 'never') FROM cursors WHERE integration = 'hook'`: `acme hook 2 never`,
-		`SELECT tenant || ' ' || integration || ' ' || lane || ' ' || due_at FROM cursors WHERE integration = 'due'`:                   `acme due 2 1748779200123456789`,
-		`SELECT tenant || ' ' || integration || ' ' || incarnation || ' ' || created_at || ' ' || CAST(data AS TEXT) FROM entries`:     `acme hook -1 1748779200123456789 {"action":"integration_started","reason":"By a call.","created_at":"2025-06-01T12:00:00.123456789Z"}`,
-		`SELECT tenant || ' ' || integration || ' ' || incarnation || ' ' || CAST(data AS TEXT) FROM rejected_indexes`:                 `acme hook -1 [{"id":"6f1c4f0e-0000-4000-8000-000000000001","created_at":"2025-06-01T12:00:00.123456789Z"}]`,
-		`SELECT tenant || ' ' || integration || ' ' || incarnation || ' ' || event_id || ' ' || CAST(data AS TEXT) FROM rejected`:      `acme hook -1 6f1c4f0e-0000-4000-8000-000000000001 {"created_at":"2025-06-01T12:00:00.123456789Z","attempts":2,"retry_until":"2025-06-01T12:01:00.123456789Z"}`,
-		`SELECT hex(substr(event, 1, 3)) || ' ' || CAST(substr(event, 4, 36) AS TEXT) FROM rejected`:                                   `010131 6f1c4f0e-0000-4000-8000-000000000001`,
+		`SELECT tenant || ' ' || CAST(data AS TEXT) FROM tenants`:                                                                                           `acme {"integrations":3,"generation":18446744073709551615}`,
+		`SELECT tenant || ' ' || id || ' ' || completed_at FROM integrations`:                                                                               `acme hook 1748779200123456789`,
+		`SELECT tenant || ' ' || lane || ' ' || CAST(data AS TEXT) FROM records`:                                                                            `acme 2 {"delivered":9}`,
+		`SELECT tenant || ' ' || integration || ' ' || lane || ' ' || ifnull(due_at, 'never') FROM cursors WHERE integration = 'hook'`:                      `acme hook 2 never`,
+		`SELECT tenant || ' ' || integration || ' ' || lane || ' ' || due_at FROM cursors WHERE integration = 'due'`:                                        `acme due 2 1748779200123456789`,
+		`SELECT tenant || ' ' || integration || ' ' || incarnation || ' ' || created_at || ' ' || CAST(data AS TEXT) FROM entries`:                          `acme hook -1 1748779200123456789 {"action":"integration_started","reason":"By a call.","created_at":"2025-06-01T12:00:00.123456789Z"}`,
+		`SELECT tenant || ' ' || integration || ' ' || incarnation || ' ' || CAST(data AS TEXT) FROM rejected_counts`:                                       `acme hook -1 {"kept":1,"newest":"2025-06-01T12:00:00.123456789Z"}`,
+		`SELECT tenant || ' ' || integration || ' ' || incarnation || ' ' || created_at || ' ' || event_id || ' ' || CAST(data AS TEXT) FROM rejected_list`: `acme hook -1 1748779200123456789 6f1c4f0e-0000-4000-8000-000000000001 {"name":"order.created","reason":"skipped","status":503}`,
+		`SELECT tenant || ' ' || integration || ' ' || incarnation || ' ' || event_id || ' ' || CAST(data AS TEXT) FROM rejected`:                           `acme hook -1 6f1c4f0e-0000-4000-8000-000000000001 {"created_at":"2025-06-01T12:00:00.123456789Z","reason":"skipped","status":503,"attempts":2,"retry_until":"2025-06-01T12:01:00.123456789Z"}`,
+		`SELECT hex(substr(event, 1, 3)) || ' ' || CAST(substr(event, 4, 36) AS TEXT) FROM rejected`:                                                        `010131 6f1c4f0e-0000-4000-8000-000000000001`,
 	} {
 		var got string
 		if found, err := db.QueryRow(t.Context(), query, nil, &got); err != nil || !found || got != want {

@@ -81,20 +81,19 @@ func TestDamagedRowIsNoEmptyRecord(t *testing.T) {
 	s := openStore(t)
 	ctx, h := t.Context(), store.History{Tenant: "acme", Integration: "x", Incarnation: 1}
 	draft := event.Draft{ID: "e", Name: "a.b", Payload: []byte("{}")}
-	index := &integration.RejectedIndex{Events: []integration.RejectedRef{{EventID: "e"}}}
 	err := s.Commit(ctx,
 		store.PutTenant{Tenant: &store.Tenant{Name: "acme"}},
 		store.PutIntegration{Integration: &integration.Integration{Tenant: "acme", ID: "x", Incarnation: 1, CompletedAt: time.Unix(1, 0)}},
 		store.PutPartition{State: &handoff.PartitionState{Partition: event.Partition{Tenant: "acme"}}},
 		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "acme", Integration: "x"}, State: handoff.Scheduled}},
-		store.PutRejectedIndex{History: h, Index: index},
+		store.PutRejectedCount{History: h, Count: &integration.RejectedCount{Kept: 1}},
 		store.PutRejected{History: h, Rejected: &integration.Rejected{Event: draft.Stamp("acme", time.Unix(1, 0))}},
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = s.db.Write(ctx, sqlitedb.Turn{}, func(tx *sqlitedb.Tx) error {
-		for _, table := range []string{"tenants", "integrations", "records", "cursors", "rejected_indexes", "rejected"} {
+		for _, table := range []string{"tenants", "integrations", "records", "cursors", "rejected_counts", "rejected_list", "rejected"} {
 			if n, err := tx.Exec("UPDATE " + table + " SET data = X'21'"); err != nil || n != 1 {
 				return fmt.Errorf("%s: %d rows, %w", table, n, err)
 			}
@@ -112,7 +111,8 @@ func TestDamagedRowIsNoEmptyRecord(t *testing.T) {
 		"partition":       func() error { _, err := s.Partition(ctx, event.Partition{Tenant: "acme"}); return err },
 		"cursor":          func() error { _, err := s.Cursor(ctx, handoff.Key{Tenant: "acme", Integration: "x"}); return err },
 		"cursors":         func() error { _, err := s.Cursors(ctx); return err },
-		"rejected index":  func() error { _, err := s.RejectedIndex(ctx, h); return err },
+		"rejected count":  func() error { _, err := s.RejectedCount(ctx, h); return err },
+		"rejected list":   func() error { _, err := s.OldestRejected(ctx, h, 1); return err },
 		"rejected":        func() error { _, err := s.Rejected(ctx, h, "e"); return err },
 	} {
 		if err := read(); problem.CodeOf(err) != problem.Internal {

@@ -30,13 +30,13 @@ func newTable(name string, keys []string, further ...string) table {
 }
 
 var (
-	tenants         = newTable("tenants", []string{"tenant"})
-	integrations    = newTable("integrations", []string{"tenant", "id"}, "completed_at")
-	records         = newTable("records", []string{"tenant", "lane"})
-	cursors         = newTable("cursors", []string{"tenant", "integration", "lane"}, "due_at")
-	cursorsKeptDue  = newTable("cursors", []string{"tenant", "integration", "lane"})
-	rejectedIndexes = newTable("rejected_indexes", []string{"tenant", "integration", "incarnation"})
-	rejected        = newTable("rejected", []string{"tenant", "integration", "incarnation", "event_id"}, "event")
+	tenants        = newTable("tenants", []string{"tenant"})
+	integrations   = newTable("integrations", []string{"tenant", "id"}, "completed_at")
+	records        = newTable("records", []string{"tenant", "lane"})
+	cursors        = newTable("cursors", []string{"tenant", "integration", "lane"}, "due_at")
+	cursorsKeptDue = newTable("cursors", []string{"tenant", "integration", "lane"})
+	rejectedCounts = newTable("rejected_counts", []string{"tenant", "integration", "incarnation"})
+	rejected       = newTable("rejected", []string{"tenant", "integration", "incarnation", "event_id"}, "event")
 )
 
 // put writes a record on the condition of its version; 0: it must not exist. The

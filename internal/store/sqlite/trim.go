@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/problem"
@@ -43,15 +44,21 @@ type part struct {
 	cut         bool // keep only the newest rows
 }
 
-var parts = []part{newPart("entries", trimRows, true), newPart("rejected", trimRejected, false), newPart("rejected_indexes", trimRows, false)}
+var parts = []part{
+	newPart("entries", "rowid", trimRows, true),
+	newPart("rejected", "rowid", trimRejected, false),
+	newPart("rejected_list", "(tenant, integration, incarnation, created_at, event_id)", trimRows, false),
+	newPart("rejected_counts", "rowid", trimRows, false),
+}
 
 const ofHistory = " WHERE tenant = ? AND integration = ? AND incarnation = ?"
 
-func newPart(table string, rows int, cut bool) part {
+// newPart returns the statements for a table whose row is the key of a row.
+func newPart(table, row string, rows int, cut bool) part {
 	const key = "tenant, integration, incarnation"
 	return part{
 		next:  "SELECT " + key + " FROM " + table + " WHERE (" + key + ") > (?, ?, ?) ORDER BY " + key + " LIMIT 1",
-		clear: "DELETE FROM " + table + " WHERE rowid IN (SELECT rowid FROM " + table + ofHistory + " LIMIT ?)",
+		clear: "DELETE FROM " + table + " WHERE " + row + " IN (SELECT " + strings.Trim(row, "()") + " FROM " + table + ofHistory + " LIMIT ?)",
 		rows:  rows, cut: cut,
 	}
 }
@@ -68,6 +75,7 @@ const unusedTombstones = `DELETE FROM deleted_histories WHERE (tenant, integrati
 	SELECT tenant, integration, incarnation FROM deleted_histories d
 	WHERE NOT EXISTS (SELECT 1 FROM entries e WHERE e.tenant = d.tenant AND e.integration = d.integration AND e.incarnation = d.incarnation)
 	AND NOT EXISTS (SELECT 1 FROM rejected r WHERE r.tenant = d.tenant AND r.integration = d.integration AND r.incarnation = d.incarnation)
+	AND NOT EXISTS (SELECT 1 FROM rejected_list l WHERE l.tenant = d.tenant AND l.integration = d.integration AND l.incarnation = d.incarnation)
 	LIMIT ?)`
 
 // trimPart trims every history in a table; each costs a few index look-ups.

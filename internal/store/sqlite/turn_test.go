@@ -13,7 +13,7 @@ func TestEveryCommitWaitsInItsTenantsLine(t *testing.T) {
 	h := store.History{Tenant: "acme", Integration: "hook"}
 	for _, w := range []store.Write{
 		store.PutRejected{History: h, Rejected: &integration.Rejected{}}, // a retry by hand
-		store.PutRejectedIndex{History: h, Index: &integration.RejectedIndex{}},
+		store.PutRejectedCount{History: h, Count: &integration.RejectedCount{}},
 		store.AddEntry{History: h},
 		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "acme"}}},
 	} {

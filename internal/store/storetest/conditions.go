@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/sluicehq/sluice/internal/event"
@@ -54,6 +55,23 @@ var conditions = map[string]func(*testing.T, store.Store){
 		}
 		_, err = s.Cursor(t.Context(), handoff.Key{Tenant: "other", Integration: "i000"})
 		notFound(t, "a cursor of the refused Commit", err)
+	},
+	"writes that count twice": func(t *testing.T, s store.Store) {
+		one := func(i int) *integration.Rejected { return aRejected(fmt.Sprintf("%s%03d", eventA[:33], i)) }
+		var puts, deletes []store.Write
+		for i := range store.MaxWrites / 2 {
+			puts = append(puts, store.PutRejected{History: life, Rejected: one(i)})
+			deletes = append(deletes, store.DeleteRejected{History: life, Ref: one(i).Ref()})
+		}
+		for _, writes := range [][]store.Write{puts, deletes} {
+			err := s.Commit(t.Context(), append(slices.Clone(writes), store.AddEntry{History: life, Entry: anEntry("one too many")})...)
+			if err == nil || errors.Is(err, store.ErrConflict) {
+				t.Errorf("a Commit of more than %d writes: %v, want an error that is not a conflict", store.MaxWrites, err)
+			}
+			commit(t, s, writes...)
+		}
+		list, err := s.OldestRejected(t.Context(), life, 100)
+		equal(t, "the list", len(read(t, list, err)), 0)
 	},
 	"two writes of one record are refused": func(t *testing.T, s store.Store) {
 		c := aCursor(tenantA, "hook", 0)
@@ -181,14 +199,14 @@ func kinds() []kind {
 			return read(t, r, err).Version, r.Failures
 		},
 	}, {
-		name: "RejectedIndex",
+		name: "RejectedCount",
 		put: func(version uint64, value int) (store.Write, *uint64) {
-			r := &integration.RejectedIndex{Events: make([]integration.RejectedRef, value), Version: version}
-			return store.PutRejectedIndex{History: life, Index: r}, &r.Version
+			r := &integration.RejectedCount{Kept: value, Version: version}
+			return store.PutRejectedCount{History: life, Count: r}, &r.Version
 		},
 		current: func(t *testing.T, s store.Store) (uint64, int) {
-			r, err := s.RejectedIndex(t.Context(), life)
-			return read(t, r, err).Version, len(r.Events)
+			r, err := s.RejectedCount(t.Context(), life)
+			return read(t, r, err).Version, r.Kept
 		},
 	}, {
 		name: "Rejected",
@@ -212,7 +230,7 @@ func changes(t *testing.T, s store.Store) []store.Write {
 	now.Integrations[1].Running = !now.Integrations[1].Running
 	now.Partition.LowWatermark++
 	now.Cursors[0].Failures++
-	now.Index.Events = append(now.Index.Events, integration.RejectedRef{EventID: eventB, CreatedAt: base})
+	now.Count.Kept++
 	return []store.Write{
 		store.PutTenant{Tenant: now.Tenant},
 		store.PutIntegration{Integration: now.Integrations[1]},
@@ -221,8 +239,8 @@ func changes(t *testing.T, s store.Store) []store.Write {
 		store.PutCursor{Cursor: now.Cursors[0]},
 		store.PutCursor{Cursor: aCursor(tenantA, "new", 0)},
 		store.AddEntry{History: life, Entry: anEntry("changed")},
-		store.PutRejectedIndex{History: life, Index: now.Index},
-		store.DeleteRejected{History: life, EventID: eventA},
+		store.PutRejectedCount{History: life, Count: now.Count},
+		store.DeleteRejected{History: life, Ref: aRejected(eventA).Ref()},
 		store.PutRejected{History: life, Rejected: aRejected(eventB)},
 	}
 }
@@ -240,7 +258,7 @@ func conflicts() []store.Write {
 		store.PutPartition{State: rec},
 		store.PutCursor{Cursor: cur},
 		store.DeleteCursor{Cursor: cur},
-		store.PutRejectedIndex{History: elsewhere, Index: &integration.RejectedIndex{Version: 77}},
+		store.PutRejectedCount{History: elsewhere, Count: &integration.RejectedCount{Version: 77}},
 		store.PutRejected{History: elsewhere, Rejected: rej},
 	}
 }
@@ -257,8 +275,8 @@ func versionsOf(writes []store.Write) []uint64 {
 			versions = append(versions, w.State.Version)
 		case store.PutCursor:
 			versions = append(versions, w.Cursor.Version)
-		case store.PutRejectedIndex:
-			versions = append(versions, w.Index.Version)
+		case store.PutRejectedCount:
+			versions = append(versions, w.Count.Version)
 		case store.PutRejected:
 			versions = append(versions, w.Rejected.Version)
 		}

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -121,8 +122,10 @@ var histories = map[string]func(*testing.T, store.Store){
 			other.Incarnation = incarnation
 			entries, err := s.Entries(t.Context(), other, 10)
 			equal(t, "Entries", len(read(t, entries, err)), 0)
-			idx, err := s.RejectedIndex(t.Context(), other)
-			equal(t, "RejectedIndex", read(t, idx, err), &integration.RejectedIndex{})
+			count, err := s.RejectedCount(t.Context(), other)
+			equal(t, "RejectedCount", read(t, count, err), &integration.RejectedCount{})
+			list, err := s.OldestRejected(t.Context(), other, 10)
+			equal(t, "OldestRejected", len(read(t, list, err)), 0)
 			_, err = s.Rejected(t.Context(), other, eventA)
 			notFound(t, "Rejected", err)
 		}
@@ -132,46 +135,104 @@ var histories = map[string]func(*testing.T, store.Store){
 		namesake := life
 		namesake.Incarnation++
 		commit(t, s, store.AddEntry{History: namesake, Entry: anEntry("mine")}, store.PutRejected{History: namesake, Rejected: aRejected(eventA)},
-			store.PutRejectedIndex{History: namesake, Index: &integration.RejectedIndex{Events: make([]integration.RejectedRef, 1)}})
+			store.PutRejectedCount{History: namesake, Count: &integration.RejectedCount{Kept: 1}})
 		commit(t, s, store.DeleteHistory{History: life})
 		commit(t, s, store.DeleteHistory{History: life}) // once more is no error
 
 		entries, err := s.Entries(t.Context(), life, 10)
 		equal(t, "Entries", len(read(t, entries, err)), 0)
-		idx, err := s.RejectedIndex(t.Context(), life)
-		equal(t, "RejectedIndex", read(t, idx, err), &integration.RejectedIndex{})
+		count, err := s.RejectedCount(t.Context(), life)
+		equal(t, "RejectedCount", read(t, count, err), &integration.RejectedCount{})
+		list, err := s.OldestRejected(t.Context(), life, 10)
+		equal(t, "OldestRejected", len(read(t, list, err)), 0)
+		list, err = s.NewestRejected(t.Context(), life, integration.RejectedRef{EventID: eventB, CreatedAt: base.Add(time.Hour)}, 10)
+		equal(t, "NewestRejected", len(read(t, list, err)), 0)
 		_, err = s.Rejected(t.Context(), life, eventA)
 		notFound(t, "Rejected", err)
 
 		entries, err = s.Entries(t.Context(), namesake, 10)
 		equal(t, "the namesake's Entries", len(read(t, entries, err)), 1)
-		idx, err = s.RejectedIndex(t.Context(), namesake)
-		equal(t, "the namesake's RejectedIndex", len(read(t, idx, err).Events), 1)
+		count, err = s.RejectedCount(t.Context(), namesake)
+		equal(t, "the namesake's RejectedCount", read(t, count, err).Kept, 1)
+		list, err = s.OldestRejected(t.Context(), namesake, 10)
+		equal(t, "the namesake's OldestRejected", len(read(t, list, err)), 1)
 		rej, err := s.Rejected(t.Context(), namesake, eventA)
 		read(t, rej, err)
 	},
 	"an actor that outlives a history is not in the way": func(t *testing.T, s store.Store) {
 		commit(t, s, store.PutRejected{History: life, Rejected: aRejected(eventA)},
-			store.PutRejectedIndex{History: life, Index: &integration.RejectedIndex{Events: make([]integration.RejectedRef, 1)}})
+			store.PutRejectedCount{History: life, Count: &integration.RejectedCount{Kept: 1}})
 		commit(t, s, store.DeleteHistory{History: life})
 		for i := range 2 {
-			idx, err := s.RejectedIndex(t.Context(), life)
-			equal(t, "late events of the RejectedIndex", len(read(t, idx, err).Events), i)
-			idx.Events = append(idx.Events, integration.RejectedRef{EventID: eventB})
-			writes := []store.Write{store.PutRejectedIndex{History: life, Index: idx}, store.AddEntry{History: life, Entry: anEntry("late")}}
+			count, err := s.RejectedCount(t.Context(), life)
+			equal(t, "late events of the RejectedCount", read(t, count, err).Kept, i)
+			count.Kept++
+			writes := []store.Write{store.PutRejectedCount{History: life, Count: count}, store.AddEntry{History: life, Entry: anEntry("late")}}
 			if i == 0 {
 				writes = append(writes, store.PutRejected{History: life, Rejected: aRejected(eventB)})
 			}
 			commit(t, s, writes...)
 		}
 	},
+	"the list of rejected events is in the order of their times, then their ids": func(t *testing.T, s store.Store) {
+		var want []integration.RejectedRef // oldest first
+		for i := range 9 {
+			r := aRejected(fmt.Sprintf("%s%03d", eventA[:33], (i*4)%9))
+			r.CreatedAt = base.Add(time.Duration((i*7)%3) * time.Nanosecond)
+			commit(t, s, store.PutRejected{History: life, Rejected: r})
+			want = append(want, r.Ref())
+		}
+		slices.SortFunc(want, integration.RejectedRef.Compare)
+		for limit := range 11 {
+			list, err := s.OldestRejected(t.Context(), life, limit)
+			equal(t, "the oldest", read(t, list, err), want[:min(limit, 9)])
+			newest := slices.Clone(want[9-min(limit, 9):])
+			slices.Reverse(newest)
+			list, err = s.NewestRejected(t.Context(), life, integration.RejectedRef{}, limit)
+			equal(t, "the newest", read(t, list, err), newest)
+			if limit == 0 {
+				continue
+			}
+			var all []integration.RejectedRef
+			for after := (integration.RejectedRef{}); ; after = all[len(all)-1] {
+				page, err := s.NewestRejected(t.Context(), life, after, limit)
+				if all = append(all, read(t, page, err)...); len(page) < limit {
+					break
+				}
+			}
+			slices.Reverse(all)
+			equal(t, fmt.Sprintf("pages of %d", limit), all, want)
+		}
+	},
+	"a page of rejected events begins after one that has left the list": func(t *testing.T, s store.Store) {
+		older, newer := aRejected(eventA), aRejected(eventB)
+		newer.CreatedAt = older.CreatedAt.Add(1)
+		commit(t, s, store.PutRejected{History: life, Rejected: older}, store.PutRejected{History: life, Rejected: newer})
+		commit(t, s, store.DeleteRejected{History: life, Ref: newer.Ref()})
+		list, err := s.NewestRejected(t.Context(), life, newer.Ref(), 10)
+		equal(t, "the page", read(t, list, err), []integration.RejectedRef{older.Ref()})
+		list, err = s.NewestRejected(t.Context(), life, older.Ref(), 10)
+		equal(t, "the page after the oldest", len(read(t, list, err)), 0)
+	},
+	"a retry of a rejected event leaves the list as it is": func(t *testing.T, s store.Store) {
+		r := aRejected(eventA)
+		commit(t, s, store.PutRejected{History: life, Rejected: r})
+		r.Attempts, r.RetryUntil = 9, base.Add(time.Hour)
+		commit(t, s, store.PutRejected{History: life, Rejected: r})
+		again := aRejected(eventA)
+		refused(t, s, store.PutRejected{History: life, Rejected: again})
+		list, err := s.OldestRejected(t.Context(), life, 10)
+		equal(t, "the list", read(t, list, err), []integration.RejectedRef{r.Ref()})
+	},
 	"rejected events are deleted one by one, if there": func(t *testing.T, s store.Store) {
 		commit(t, s, store.PutRejected{History: life, Rejected: aRejected(eventA)}, store.PutRejected{History: life, Rejected: aRejected(eventB)})
-		commit(t, s, store.DeleteRejected{History: life, EventID: eventA})
-		commit(t, s, store.DeleteRejected{History: life, EventID: eventA})
+		commit(t, s, store.DeleteRejected{History: life, Ref: aRejected(eventA).Ref()})
+		commit(t, s, store.DeleteRejected{History: life, Ref: aRejected(eventA).Ref()})
 		_, err := s.Rejected(t.Context(), life, eventA)
 		notFound(t, "Rejected", err)
 		rej, err := s.Rejected(t.Context(), life, eventB)
 		equal(t, "the other one", read(t, rej, err).Event.ID, eventB)
+		list, err := s.OldestRejected(t.Context(), life, 10)
+		equal(t, "the list", read(t, list, err), []integration.RejectedRef{aRejected(eventB).Ref()})
 	},
 }

@@ -19,11 +19,11 @@ var records = map[string]func(*testing.T, store.Store){
 	"every field is read as it was written": func(t *testing.T, s store.Store) {
 		in, files := anIntegration(tenantA, "hook"), anS3Integration(tenantA, "export")
 		ten, rec, cur := &store.Tenant{Name: tenantA, Integrations: 2, Generation: 9}, aPartition(tenantA, 1), aCursor(tenantA, "hook", 1)
-		rej, idx := aRejected(eventA), &integration.RejectedIndex{Events: []integration.RejectedRef{{EventID: eventA, CreatedAt: base}}}
+		rej, count := aRejected(eventA), &integration.RejectedCount{Kept: 1, Newest: base.Add(1)}
 		entry := anEntry("A line\nwith \"quotes\", <tags> & ünïcode.")
 		commit(t, s, store.PutTenant{Tenant: ten}, store.PutIntegration{Integration: in}, store.PutIntegration{Integration: files},
 			store.PutPartition{State: rec}, store.PutCursor{Cursor: cur}, store.AddEntry{History: life, Entry: entry},
-			store.PutRejected{History: life, Rejected: rej}, store.PutRejectedIndex{History: life, Index: idx})
+			store.PutRejected{History: life, Rejected: rej}, store.PutRejectedCount{History: life, Count: count})
 
 		ctx := t.Context()
 		gotTenant, err := s.Tenant(ctx, tenantA)
@@ -40,8 +40,10 @@ var records = map[string]func(*testing.T, store.Store){
 		equal(t, "Entries", read(t, entries, err), []integration.LogEntry{entry})
 		gotRej, err := s.Rejected(ctx, life, eventA)
 		equal(t, "Rejected", read(t, gotRej, err), rej)
-		gotIdx, err := s.RejectedIndex(ctx, life)
-		equal(t, "RejectedIndex", read(t, gotIdx, err), idx)
+		gotCount, err := s.RejectedCount(ctx, life)
+		equal(t, "RejectedCount", read(t, gotCount, err), count)
+		list, err := s.OldestRejected(ctx, life, 10)
+		equal(t, "OldestRejected", read(t, list, err), []integration.RejectedRef{rej.Ref()})
 	},
 	"records given to Commit stay the caller's": func(t *testing.T, s store.Store) {
 		writeUsual(t, func(writes []store.Write) {
@@ -91,8 +93,12 @@ func absent(t *testing.T, s store.Store) {
 	p := event.Partition{Tenant: tenantA, Lane: 3}
 	rec, err := s.Partition(ctx, p)
 	equal(t, "Record", read(t, rec, err), &handoff.PartitionState{Partition: p})
-	idx, err := s.RejectedIndex(ctx, life)
-	equal(t, "RejectedIndex", read(t, idx, err), &integration.RejectedIndex{})
+	count, err := s.RejectedCount(ctx, life)
+	equal(t, "RejectedCount", read(t, count, err), &integration.RejectedCount{})
+	list, err := s.OldestRejected(ctx, life, 10)
+	equal(t, "OldestRejected", len(read(t, list, err)), 0)
+	list, err = s.NewestRejected(ctx, life, integration.RejectedRef{}, 10)
+	equal(t, "NewestRejected", len(read(t, list, err)), 0)
 	all, err := s.Integrations(ctx, tenantA)
 	equal(t, "Integrations", len(read(t, all, err)), 0)
 	entries, err := s.Entries(ctx, life, 10)
@@ -123,8 +129,13 @@ func everyCall(s store.Store) map[string]func(context.Context) error {
 		"Due":            func(ctx context.Context) error { _, err := s.Due(ctx, base, 1); return err },
 		"ExpiredReplays": func(ctx context.Context) error { _, err := s.ExpiredReplays(ctx, base, 1); return err },
 		"Entries":        func(ctx context.Context) error { _, err := s.Entries(ctx, life, 1); return err },
-		"RejectedIndex":  func(ctx context.Context) error { _, err := s.RejectedIndex(ctx, life); return err },
-		"Rejected":       func(ctx context.Context) error { _, err := s.Rejected(ctx, life, eventA); return err },
+		"RejectedCount":  func(ctx context.Context) error { _, err := s.RejectedCount(ctx, life); return err },
+		"OldestRejected": func(ctx context.Context) error { _, err := s.OldestRejected(ctx, life, 1); return err },
+		"NewestRejected": func(ctx context.Context) error {
+			_, err := s.NewestRejected(ctx, life, integration.RejectedRef{}, 1)
+			return err
+		},
+		"Rejected": func(ctx context.Context) error { _, err := s.Rejected(ctx, life, eventA); return err },
 		"Commit": func(ctx context.Context) error {
 			return s.Commit(ctx, store.AddEntry{History: life, Entry: anEntry("never")})
 		},
@@ -141,7 +152,7 @@ func writeUsual(t *testing.T, use func([]store.Write)) {
 		store.PutPartition{State: aPartition(tenantA, 0)},
 		store.PutCursor{Cursor: aCursor(tenantA, "hook", 0)},
 		store.AddEntry{History: life, Entry: anEntry("created")},
-		store.PutRejectedIndex{History: life, Index: &integration.RejectedIndex{Events: []integration.RejectedRef{{EventID: eventA, CreatedAt: base}}}},
+		store.PutRejectedCount{History: life, Count: &integration.RejectedCount{Kept: 1, Newest: base}},
 		store.PutRejected{History: life, Rejected: aRejected(eventA)},
 	})
 }
@@ -158,10 +169,10 @@ func scribble(w store.Write) {
 		w.State.Live[0].ID, w.State.LowWatermark = "scribbled", 0
 	case store.PutCursor:
 		w.Cursor.Ahead[0], w.Cursor.State, w.Cursor.DueAt = 999, handoff.Paused, time.Time{}
-	case store.PutRejectedIndex:
-		w.Index.Events[0].EventID = "scribbled"
+	case store.PutRejectedCount:
+		w.Count.Kept = 999
 	case store.PutRejected:
-		w.Rejected.Attempts = 999
+		w.Rejected.Attempts, w.Rejected.CreatedAt = 999, time.Time{}
 	}
 }
 
@@ -190,7 +201,7 @@ func (e *everything) scribble() {
 		c.Ahead[0] = 999
 	}
 	e.Entries[0].Reason = "scribbled"
-	e.Index.Events[0].EventID = "scribbled"
+	e.Count.Kept, e.List[0].EventID = 999, "scribbled"
 	for _, r := range e.Rejected {
 		r.Attempts = 999
 	}

@@ -96,7 +96,10 @@ func aCursor(tenant, id string, lane int) *handoff.Cursor {
 
 func aRejected(id string) *integration.Rejected {
 	d := event.Draft{ID: id, Name: "order.created", Payload: []byte(`{"a":"ü\u0000\"","b":[1,2.50]}`)}
-	return &integration.Rejected{Event: d.Stamp(tenantA, base), CreatedAt: base.Add(time.Second), Attempts: 3, RetryUntil: base.Add(time.Minute)}
+	return &integration.Rejected{
+		Event: d.Stamp(tenantA, base), CreatedAt: base.Add(time.Second + 1), Reason: integration.ReasonSkipped, Status: 503,
+		Attempts: 3, RetryUntil: base.Add(time.Minute),
+	}
 }
 
 func anEntry(reason string) integration.LogEntry {
@@ -158,7 +161,8 @@ type everything struct {
 	Cursors      []*handoff.Cursor
 	Due          []handoff.Key
 	Entries      []integration.LogEntry
-	Index        *integration.RejectedIndex
+	Count        *integration.RejectedCount
+	List         []integration.RejectedRef
 	Rejected     []*integration.Rejected
 }
 
@@ -166,13 +170,14 @@ func snapshot(t *testing.T, s store.Store) everything {
 	t.Helper()
 	ctx := t.Context()
 	var e everything
-	var err [6]error
+	var err [7]error
 	e.Tenant, err[0] = s.Tenant(ctx, tenantA)
 	e.Integrations, err[1] = s.Integrations(ctx, tenantA)
 	e.Partition, err[2] = s.Partition(ctx, event.Partition{Tenant: tenantA})
 	e.Due, err[3] = s.Due(ctx, base.Add(1000*time.Hour), 1000)
 	e.Entries, err[4] = s.Entries(ctx, life, 1000)
-	e.Index, err[5] = s.RejectedIndex(ctx, life)
+	e.Count, err[5] = s.RejectedCount(ctx, life)
+	e.List, err[6] = s.OldestRejected(ctx, life, 1000)
 	if err := errors.Join(err[:]...); err != nil {
 		t.Fatalf("snapshot: %v", err)
 	}

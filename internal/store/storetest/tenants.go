@@ -29,7 +29,7 @@ var tenants = map[string]func(*testing.T, store.Store){
 				store.PutTenant{Tenant: &store.Tenant{Name: name, Integrations: i}},
 				store.PutIntegration{Integration: in}, store.PutPartition{State: rec}, store.PutCursor{Cursor: cur},
 				store.AddEntry{History: h, Entry: anEntry(fmt.Sprint(i))},
-				store.PutRejectedIndex{History: h, Index: &integration.RejectedIndex{Events: make([]integration.RejectedRef, i)}},
+				store.PutRejectedCount{History: h, Count: &integration.RejectedCount{Kept: i}},
 				store.PutRejected{History: h, Rejected: rej})
 		}
 		for i, name := range oddNames {
@@ -50,8 +50,10 @@ var tenants = map[string]func(*testing.T, store.Store){
 			equal(t, what+"Cursor", read(t, cur, err).Failures, i)
 			entries, err := s.Entries(ctx, h, 10)
 			equal(t, what+"Entries", read(t, entries, err), []integration.LogEntry{anEntry(fmt.Sprint(i))})
-			idx, err := s.RejectedIndex(ctx, h)
-			equal(t, what+"RejectedIndex", len(read(t, idx, err).Events), i)
+			count, err := s.RejectedCount(ctx, h)
+			equal(t, what+"RejectedCount", read(t, count, err).Kept, i)
+			list, err := s.OldestRejected(ctx, h, 10)
+			equal(t, what+"OldestRejected", len(read(t, list, err)), 1)
 			rej, err := s.Rejected(ctx, h, eventA)
 			equal(t, what+"Rejected", read(t, rej, err).Attempts, i)
 		}
