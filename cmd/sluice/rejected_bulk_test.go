@@ -76,6 +76,31 @@ func TestRetryOfAllThatIsCutShort(t *testing.T) {
 	}
 }
 
+// delete --all goes on where the time of a call was over.
+func TestDeletionOfALongList(t *testing.T) {
+	cli, calls := newCLI(t, func(n int, _ call, _ http.Header) (int, any) {
+		return http.StatusOK, object{"delivered": []any{}, "deleted": []any{fmt.Sprint("e", n)}, "failed": []any{}, "remaining": 3 - n}
+	})
+	code, stdout, _ := cli.run(nil, "rejected", "delete", "a", "--all")
+	if code != exitOK || stdout != "Deleted 3 rejected events of a.\n" || len(*calls) != 3 {
+		t.Errorf("exit code %d, %q after %d calls", code, stdout, len(*calls))
+	}
+}
+
+// What earlier calls have deleted is told when a later one fails.
+func TestDeletionOfAllThatIsCutShort(t *testing.T) {
+	cli, _ := newCLI(t, func(n int, _ call, _ http.Header) (int, any) {
+		if n == 1 {
+			return http.StatusOK, object{"delivered": []any{}, "deleted": []any{"e"}, "failed": []any{}, "remaining": 1}
+		}
+		return http.StatusServiceUnavailable, object{"error_code": "unavailable", "message": "Later."}
+	})
+	code, stdout, stderr := cli.run(nil, "rejected", "delete", "a", "--all")
+	if code != exitUnavailable || stdout != "Deleted 1 rejected event of a.\n" || !strings.Contains(stderr, "Later.") {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+}
+
 func TestDeletionOfAll(t *testing.T) {
 	cli, calls := newCLI(t, func(int, call, http.Header) (int, any) {
 		return http.StatusOK, object{"delivered": []any{}, "deleted": []any{"e", "f"}, "failed": []any{}, "remaining": 0}

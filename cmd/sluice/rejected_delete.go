@@ -1,6 +1,12 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/internal/client"
+)
 
 func rejectedDeleteCommand(a *api) *cobra.Command {
 	var all bool
@@ -16,14 +22,7 @@ func rejectedDeleteCommand(a *api) *cobra.Command {
 				return err
 			}
 			if all {
-				deleted, err := c.DeleteRejectedEvents(cmd.Context(), args[0])
-				if err != nil {
-					return err
-				}
-				if a.asJSON {
-					return printJSON(a.env.out, deleted)
-				}
-				return a.say("Deleted %s of %s.", count(len(deleted.Deleted), "rejected event"), args[0])
+				return a.deleteAll(cmd, c, args[0])
 			}
 			if err := c.DeleteRejected(cmd.Context(), args[0], args[1]); err != nil {
 				return err
@@ -33,4 +32,26 @@ func rejectedDeleteCommand(a *api) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "delete every event in the list")
 	return cmd
+}
+
+// deleteAll deletes the rejected events of an integration, in as many calls as it takes. What
+// was deleted before an error is told.
+func (a *api) deleteAll(cmd *cobra.Command, c *client.Client, id string) error {
+	sum, err := c.DeleteRejectedEvents(cmd.Context(), id)
+	if err != nil {
+		return err
+	}
+	for more := sum; err == nil && more.Remaining > 0 && len(more.Deleted) > 0; {
+		if more, err = c.DeleteRejectedEvents(cmd.Context(), id); err == nil {
+			sum.Deleted, sum.Remaining = append(sum.Deleted, more.Deleted...), more.Remaining
+		}
+	}
+	return errors.Join(err, a.tellDeletions(id, sum))
+}
+
+func (a *api) tellDeletions(id string, sum client.Bulk) error {
+	if a.asJSON {
+		return printJSON(a.env.out, sum)
+	}
+	return a.say("Deleted %s of %s.", count(len(sum.Deleted), "rejected event"), id)
 }

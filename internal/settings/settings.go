@@ -125,7 +125,7 @@ func (s *Settings) Validate() []error {
 		errs = append(errs, fmt.Errorf("SLUICE_S3_FILE_BYTES is %d; it must be at most %d, because S3 limits an upload to 10,000 parts", s.S3FileBytes, int64(MaxS3FileBytes)))
 	}
 	if s.MaxRejected > MaxRejectedEvents {
-		errs = append(errs, fmt.Errorf("SLUICE_MAX_REJECTED is %d; it must be at most %d, because the list of an integration's rejected events is stored as one record", s.MaxRejected, MaxRejectedEvents))
+		errs = append(errs, fmt.Errorf("SLUICE_MAX_REJECTED is %d; it must be at most %d, so that the whole list fits into one response", s.MaxRejected, MaxRejectedEvents))
 	}
 	if s.Lanes > MaxLanes {
 		errs = append(errs, fmt.Errorf("SLUICE_LANES is %d; it must be at most %d", s.Lanes, MaxLanes))
@@ -152,6 +152,7 @@ const MaxS3FileBytes = 10_000 * (5 << 20)
 // transaction of 100 writes (DynamoDB's limit).
 const MaxLanes = 32
 
-// MaxRejectedEvents keeps the index of an integration's rejected events, one item
-// with about 100 bytes per event, well below 400 KB (DynamoDB's item limit).
-const MaxRejectedEvents = 1000
+// MaxRejectedEvents keeps the list of an integration's rejected events, which a call without
+// a limit gets as a whole with up to 300 bytes per event, well below 6 MB (Lambda's limit for
+// a response).
+const MaxRejectedEvents = 10_000

@@ -87,7 +87,7 @@ func TestValidate(t *testing.T) {
 		"publish order":     {func(s *Settings) { s.MaxEventBytes = 6 << 20 }, "SLUICE_MAX_PUBLISH_BYTES is 5242880; it must be at least"},
 		"body memory":       {func(s *Settings) { s.MaxBodyMemory = 23_019_519 }, "SLUICE_MAX_BODY_MEMORY is 23019519; it must be at least 23019520: a tenant gets half"},
 		"too many lanes":    {func(s *Settings) { s.Lanes = MaxLanes + 1 }, "SLUICE_LANES is 33; it must be at most 32"},
-		"too many rejected": {func(s *Settings) { s.MaxRejected = 1001 }, "SLUICE_MAX_REJECTED is 1001; it must be at most 1000,"},
+		"too many rejected": {func(s *Settings) { s.MaxRejected = 10_001 }, "SLUICE_MAX_REJECTED is 10001; it must be at most 10000,"},
 		"a single call":     {func(s *Settings) { s.MaxCalls = 1 }, "SLUICE_MAX_CALLS is 1; it must be at least 2,"},
 		"no tenant claim":   {func(s *Settings) { s.TenantClaim = "" }, "SLUICE_TENANT_CLAIM is empty"},
 	} {
@@ -99,7 +99,7 @@ func TestValidate(t *testing.T) {
 		}
 	}
 	most := Default()
-	most.MaxRejected, most.Lanes, most.S3FileBytes, most.MaxBodyMemory = 1000, 32, 52_428_800_000, 23_019_520
+	most.MaxRejected, most.Lanes, most.S3FileBytes, most.MaxBodyMemory = 10_000, 32, 52_428_800_000, 23_019_520
 	if errs := most.Validate(); len(errs) > 0 {
 		t.Errorf("with the most that can be: %v", errs)
 	}
