@@ -41,15 +41,17 @@ func ResetTimes(ctx context.Context, db *sqlitedb.DB, now time.Time) error {
 			return err
 		}
 	}
-	return db.Write(ctx, sqlitedb.Turn{}, func(tx *sqlitedb.Tx) error {
-		// They are as their rejected events are.
-		_, err := tx.Exec("UPDATE rejected_list SET created_at = ? WHERE created_at > ?", nanos(now), nanos(now))
-		return err
-	})
+	return nil
 }
 
 // resetBatch is how many rows are read, and then written, at a time.
 const resetBatch = 1000
+
+// listReset lowers the times of the list with those of a batch of rejected events, in one
+// transaction, as each event is found in the list by its time: after an interruption the
+// next call has another one.
+const listReset = `UPDATE rejected_list SET created_at = ? WHERE created_at > ? AND (tenant, integration, incarnation, event_id) IN (
+	SELECT tenant, integration, incarnation, event_id FROM rejected WHERE rowid > ? AND rowid <= ?)`
 
 func resetTable(ctx context.Context, db *sqlitedb.DB, table, column string, now time.Time) error {
 	for after := int64(0); ; {
@@ -57,8 +59,14 @@ func resetTable(ctx context.Context, db *sqlitedb.DB, table, column string, now 
 		if err != nil || last == 0 {
 			return err
 		}
+		first := after
 		after = last
 		err = db.Write(ctx, sqlitedb.Turn{}, func(tx *sqlitedb.Tx) error {
+			if table == "rejected" {
+				if _, err := tx.Exec(listReset, nanos(now), nanos(now), first, last); err != nil {
+					return err
+				}
+			}
 			for id, data := range rows {
 				if _, err := tx.Exec("UPDATE "+table+" SET data = ? WHERE rowid = ?", data, id); err != nil {
 					return err

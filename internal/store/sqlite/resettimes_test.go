@@ -146,3 +146,33 @@ func TestResetTimesLowersEveryTime(t *testing.T) {
 		}
 	}
 }
+
+// A reset that is interrupted is done again, at another time: the list stays as the rejected
+// events are, which are found in it by their times.
+func TestAnInterruptedResetKeepsTheListInOrder(t *testing.T) {
+	s, ctx := openStore(t), t.Context()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	h := store.History{Tenant: "acme", Integration: "x", Incarnation: 1}
+	for i, id := range []string{"a", "b", "c"} {
+		at := now.Add(time.Duration(2*i-1) * time.Hour) // the first is not ahead
+		rejected := &integration.Rejected{Event: event.Draft{ID: id, Name: "a.b", Payload: []byte("{}")}.Stamp("acme", at), CreatedAt: at}
+		if err := s.Commit(ctx, store.PutRejected{History: h, Rejected: rejected}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := resetTable(ctx, s.db, "rejected", "", now); err != nil {
+		t.Fatal(err)
+	}
+	if err := ResetTimes(ctx, s.db, now.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.OldestRejected(ctx, h, 10)
+	if err != nil || len(list) != 3 || !list[0].CreatedAt.Equal(now.Add(-time.Hour)) {
+		t.Fatalf("the list is %v, %v", list, err)
+	}
+	for _, ref := range list {
+		if r, err := s.Rejected(ctx, h, ref.EventID); err != nil || r.Ref() != ref {
+			t.Errorf("the list has %v, the event %v, %v", ref, r, err)
+		}
+	}
+}
