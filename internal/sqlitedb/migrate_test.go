@@ -3,6 +3,7 @@ package sqlitedb
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,11 +11,11 @@ import (
 	"testing"
 )
 
-// version1 creates a data directory with the database in testdata, made by the last
-// release that had one migration, and opens it with the driver alone.
-func version1(t *testing.T) (string, *sql.Conn) {
+// older creates a data directory with the database of a version in testdata, which a node
+// of then wrote, and opens it with the driver alone.
+func older(t *testing.T, version int) (string, *sql.Conn) {
 	t.Helper()
-	script, err := os.ReadFile("testdata/version1.sql")
+	script, err := os.ReadFile(fmt.Sprintf("testdata/version%d.sql", version))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,72 +47,124 @@ func snapshot(t *testing.T, dir string) string {
 	return left
 }
 
-// migrated checks that what migrations count is what is there.
-func migrated(t *testing.T, db *DB) {
+// contents is what every version of the database has that is in testdata, in rows.
+type contents struct {
+	tenants, integrations, records, cursors, entries, rejected, deletedHistories, partitions, segments int
+}
+
+func contentsOf(t *testing.T, conn *sql.Conn) (c contents) {
+	t.Helper()
+	for table, n := range map[string]*int{
+		"tenants": &c.tenants, "integrations": &c.integrations, "records": &c.records, "cursors": &c.cursors, "entries": &c.entries,
+		"rejected": &c.rejected, "deleted_histories": &c.deletedHistories, "partitions": &c.partitions, "segments": &c.segments,
+	} {
+		if err := conn.QueryRowContext(t.Context(), "SELECT count(*) FROM "+table).Scan(n); err != nil || *n == 0 {
+			t.Fatalf("%s has %d rows, %v", table, *n, err)
+		}
+	}
+	return c
+}
+
+// migrated checks that what was there is there, and that what migrations count or write
+// anew agrees with it.
+func migrated(t *testing.T, db *DB, from int, want contents) {
 	t.Helper()
 	var version, partitions, wrong int
 	_, err := db.QueryRow(t.Context(), "SELECT user_version FROM pragma_user_version", nil, &version)
 	if err != nil || version != len(migrations()) {
 		t.Errorf("version %d, %v, want %d", version, err, len(migrations()))
 	}
+	conn, err := db.reads.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if got := contentsOf(t, conn); got != want {
+		t.Errorf("from version %d the rows are %+v, want %+v", from, got, want)
+	}
 	_, err = db.QueryRow(t.Context(), `SELECT count(*), sum(s.appended_bytes - p.trimmed_bytes <> (
 		SELECT sum(length(data)) FROM segments WHERE id > p.id << 40 AND id < (p.id + 1) << 40))
 		FROM partitions p JOIN segments s ON s.id = (SELECT max(id) FROM segments WHERE id > p.id << 40 AND id < (p.id + 1) << 40)`,
 		nil, &partitions, &wrong)
 	if err != nil || partitions != 4 || wrong != 0 {
-		t.Errorf("of %d partitions %d have a wrong number of bytes, %v", partitions, wrong, err)
+		t.Errorf("from version %d: of %d partitions %d have a wrong number of bytes, %v", from, partitions, wrong, err)
 	}
-	var listed, kept int
-	_, err = db.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM rejected_list l JOIN rejected r
-		ON r.integration = l.integration AND r.incarnation = l.incarnation AND r.event_id = l.event_id), (SELECT json_extract(CAST(data AS TEXT), '$.kept') FROM rejected_counts)`,
-		nil, &listed, &kept)
-	if err != nil || listed != 5 || kept != 5 {
-		t.Errorf("%d rejected events are listed and %d counted, %v, want 5", listed, kept, err)
+	var lists, listed int // version 3 has two lists, of 5 and of 1
+	_, err = db.QueryRow(t.Context(), `SELECT count(*), sum(kept), sum(kept <> listed) FROM (
+		SELECT json_extract(CAST(data AS TEXT), '$.kept') AS kept, (
+			SELECT count(*) FROM rejected_list l JOIN rejected r
+			ON r.tenant = l.tenant AND r.integration = l.integration AND r.incarnation = l.incarnation AND r.event_id = l.event_id
+			WHERE l.tenant = c.tenant AND l.integration = c.integration AND l.incarnation = c.incarnation) AS listed
+		FROM rejected_counts c)`, nil, &lists, &listed, &wrong)
+	if wantLists := max(1, from-1); err != nil || lists != wantLists || listed != wantLists+4 || wrong != 0 {
+		t.Errorf("from version %d: %d lists have %d rejected events, %d of them counted wrong, %v", from, lists, listed, wrong, err)
+	}
+	var keys int
+	_, err = db.QueryRow(t.Context(), "SELECT count(*) FROM idempotency_keys WHERE tenant = 'acme' AND key = 'order-15' AND written = 1", nil, &keys)
+	if err != nil || keys != max(0, from-2) {
+		t.Errorf("from version %d: there are %d idempotency keys, %v", from, keys, err)
 	}
 }
 
-func TestADatabaseOfTheReleaseBeforeIsMigrated(t *testing.T) {
-	dir, _ := version1(t)
-	dir = snapshot(t, dir)
-	var said []int
-	db, err := Open(t.Context(), dir, func(from, to int) { said = append(said, from, to) })
-	if err != nil {
-		t.Fatal(err)
+// Every database that is in testdata is migrated as a whole; there is one of every version
+// before this one.
+func TestADatabaseOfAnEarlierReleaseIsMigrated(t *testing.T) {
+	for version := 1; version < len(migrations()); version++ {
+		dir, conn := older(t, version)
+		want := contentsOf(t, conn)
+		dir = snapshot(t, dir)
+		var said []int
+		db, err := Open(t.Context(), dir, func(from, to int) { said = append(said, from, to) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		migrated(t, db, version, want)
+		if len(said) != 2 || said[0] != version || said[1] != len(migrations()) {
+			t.Errorf("it said %v, want from %d to %d", said, version, len(migrations()))
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		db, err = Open(t.Context(), dir, func(from, to int) { t.Errorf("a second opening migrates from %d to %d", from, to) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		migrated(t, db, version, want)
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	migrated(t, db)
-	if len(said) != 2 || said[0] != 1 || said[1] != len(migrations()) {
-		t.Errorf("it said %v, want from 1 to %d", said, len(migrations()))
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	db, err = Open(t.Context(), dir, func(from, to int) { t.Errorf("a second opening migrates from %d to %d", from, to) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	migrated(t, db)
 }
 
 // Each migration is one transaction: a process that stops in the middle, or an error,
 // leaves the version before it, which the next start migrates.
 func TestAStopInTheMiddleOfAMigrationLosesNothing(t *testing.T) {
-	for version := 1; version < len(migrations()); version++ {
-		for i := range strings.Count(migrations()[version], ";\n") {
-			dir, conn := version1(t)
-			steps := slices.Clone(migrations()[:version+1])
-			statements := strings.SplitAfter(steps[version], ";\n")
-			steps[version] = strings.Join(statements[:i+1], "") + "SELECT stop;"
-			if err := migrate(t.Context(), conn, steps, func(int, int) {}); err == nil {
-				t.Fatal("the migration did not stop")
+	for from := 1; from < len(migrations()); from++ {
+		for version := from; version < len(migrations()); version++ {
+			for i := range strings.Count(migrations()[version], ";\n") {
+				stopIn(t, from, version, i)
 			}
-			migrated(t, open(t, snapshot(t, dir)))
-
-			exec(t, conn, "BEGIN IMMEDIATE; PRAGMA cache_size = 1") // pages go to the log at once
-			exec(t, conn, strings.Join(statements[:i+1], ""))
-			migrated(t, open(t, snapshot(t, dir)))
 		}
 	}
+}
+
+// stopIn stops the migration of a database to version+1 after i+1 statements, by an error
+// and as a kill would.
+func stopIn(t *testing.T, from, version, i int) {
+	t.Helper()
+	dir, conn := older(t, from)
+	want := contentsOf(t, conn)
+	steps := slices.Clone(migrations()[:version+1])
+	statements := strings.Join(strings.SplitAfter(steps[version], ";\n")[:i+1], "")
+	steps[version] = statements + "SELECT stop;"
+	if err := migrate(t.Context(), conn, steps, func(int, int) {}); err == nil || !strings.Contains(err.Error(), "no such column: stop") {
+		t.Fatalf("the migration did not stop where it should: %v", err)
+	}
+	migrated(t, open(t, snapshot(t, dir)), from, want)
+
+	exec(t, conn, "BEGIN IMMEDIATE; PRAGMA cache_size = 1") // pages go to the log at once
+	exec(t, conn, statements)
+	migrated(t, open(t, snapshot(t, dir)), from, want)
 }
 
 func exec(t *testing.T, conn *sql.Conn, script string) {
@@ -124,7 +177,7 @@ func exec(t *testing.T, conn *sql.Conn, script string) {
 // A new database gives its free pages back; one from before stays as it is.
 func TestOnlyNewDatabasesVacuumInSteps(t *testing.T) {
 	const incremental = 2
-	old, _ := version1(t)
+	old, _ := older(t, 1)
 	for dir, want := range map[string]int{t.TempDir(): incremental, snapshot(t, old): 0} {
 		var got int
 		if _, err := open(t, dir).QueryRow(t.Context(), "SELECT auto_vacuum FROM pragma_auto_vacuum", nil, &got); err != nil || got != want {

@@ -79,7 +79,8 @@ func TestCompactCreatesNothing(t *testing.T) {
 }
 
 func TestCompactMakesAnOldDatabaseShrink(t *testing.T) {
-	old, _ := version1(t)
+	old, conn := older(t, 1)
+	want := contentsOf(t, conn)
 	dir := snapshot(t, old)
 	db := open(t, dir)
 	stored := names(t, db)
@@ -110,7 +111,7 @@ func TestCompactMakesAnOldDatabaseShrink(t *testing.T) {
 		}
 	}
 	db = open(t, dir)
-	migrated(t, db)
+	migrated(t, db, 1, want)
 	if got := names(t, db); got != stored {
 		t.Errorf("stored: %q, want %q", got, stored)
 	}
