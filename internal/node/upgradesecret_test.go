@@ -62,7 +62,7 @@ func TestAnUpgradeKeepsSecretsAndBindsThem(t *testing.T) {
 	}))
 	t.Cleanup(receiver.Close)
 	config := DefaultConfig()
-	config.Addr, config.Data, config.Dev = "127.0.0.1:0", directoryOfBefore(t, receiver.URL), true
+	config.Addr, config.Data, config.Dev = "127.0.0.1:0", directoryOfBefore(t, 1, receiver.URL), true
 	config.Lanes, config.Retention = 2, 100*365*24*time.Hour
 	withSecretOfBefore(t, config.Data)
 	n, err := Open(t.Context(), config, slog.New(slog.DiscardHandler))
