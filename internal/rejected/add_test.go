@@ -303,3 +303,65 @@ func TestADeletionOfAllTakesABoundedTime(t *testing.T) {
 		}
 	})
 }
+
+// A list whose limit was lowered shrinks with every commit, however many events that adds,
+// and the process may end between any two: what is listed is counted and there, and every
+// event that left the list is in the log.
+func TestALoweredListShrinksWithEveryCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, g, target := setup(300)
+		for i := range 300 / maxBatch {
+			ok(t, add(t.Context(), s, target, i*maxBatch, maxBatch, 10))
+		}
+		before := len(list(t, g, target))
+		for first := 400; before > 5; first += 20 {
+			options := s.Options
+			options.Settings.MaxRejected = 5
+			s = New(options) // after a crash
+			g.writes = nil
+			ok(t, add(t.Context(), s, target, first, 1+maxBatch, 10)) // a commit of one, then of the rest
+			after := list(t, g, target)
+			if len(after) >= before || !slices.Contains(after, rejectedEvent(first+maxBatch, 0).ID) {
+				t.Fatalf("after %d events there are %d, without the newest of them", before, len(after))
+			}
+			added, named := 0, 0
+			for _, w := range g.writes {
+				if e, is := w.(store.AddEntry); is && e.Entry.Action == integration.ActionRejectedEvicted {
+					named += strings.Count(e.Entry.Reason, "6f1c4f0e-")
+				} else if is {
+					added++
+				}
+			}
+			if named != before+added-len(after) {
+				t.Errorf("of %d events and %d more %d are left, and %d evictions are in the log", before, added, len(after), named)
+			}
+			before = len(after)
+		}
+	})
+}
+
+// A commit whose response was lost has happened: nothing is listed, counted or evicted twice.
+func TestALostResponseChangesNothingTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, g, target := setup(3)
+		for i := range 3 {
+			ok(t, add(t.Context(), s, target, i, 1, 10))
+		}
+		s.Store = lossy{g}
+		ok(t, add(t.Context(), s, target, 3, 1, 10))
+		want := []string{rejectedEvent(1, 0).ID, rejectedEvent(2, 0).ID, rejectedEvent(3, 0).ID}
+		if got := list(t, g, target); !slices.Equal(got, want) {
+			t.Errorf("the list is %v, want %v", got, want)
+		}
+	})
+}
+
+// lossy is a store whose commits happen, but return a conflict, as a repeated one does.
+type lossy struct{ store.Store }
+
+func (l lossy) Commit(ctx context.Context, writes ...store.Write) error {
+	if err := l.Store.Commit(ctx, writes...); err != nil {
+		return err
+	}
+	return store.ErrConflict
+}

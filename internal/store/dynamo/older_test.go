@@ -119,3 +119,19 @@ func TestTheListOfAnEarlierRelease(t *testing.T) {
 	commit(t, s, store.DeleteHistory{History: life})
 	wantList(t, s)
 }
+
+// The list of an earlier release is hidden with its history, and freed with it.
+func TestTheListOfAnEarlierReleaseIsFreed(t *testing.T) {
+	t.Parallel()
+	tb := newTable(t)
+	s := tb.store()
+	tb.indexOf(t, aRejected(1).Ref(), aRejected(2).Ref())
+	wantList(t, s, 1, 2)
+	commit(t, s, store.DeleteHistory{History: life})
+	tb.indexOf(t, aRejected(1).Ref()) // by a late writer
+	hidden(t, s, life)
+	free(t, tb.at(2*time.Hour), 10, 1)
+	if n, _ := tb.items(t, life); n != 0 {
+		t.Errorf("%d items are left", n)
+	}
+}

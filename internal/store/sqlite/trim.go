@@ -75,7 +75,6 @@ const unusedTombstones = `DELETE FROM deleted_histories WHERE (tenant, integrati
 	SELECT tenant, integration, incarnation FROM deleted_histories d
 	WHERE NOT EXISTS (SELECT 1 FROM entries e WHERE e.tenant = d.tenant AND e.integration = d.integration AND e.incarnation = d.incarnation)
 	AND NOT EXISTS (SELECT 1 FROM rejected r WHERE r.tenant = d.tenant AND r.integration = d.integration AND r.incarnation = d.incarnation)
-	AND NOT EXISTS (SELECT 1 FROM rejected_list l WHERE l.tenant = d.tenant AND l.integration = d.integration AND l.incarnation = d.incarnation)
 	LIMIT ?)`
 
 // trimPart trims every history in a table; each costs a few index look-ups.

@@ -77,6 +77,8 @@ func TestTheListOfAnEarlierReleaseIsMigrated(t *testing.T) {
 	}
 	h := store.History{Tenant: "acme", Integration: "hook", Incarnation: 1}
 	listed(t, db, h, want)
+	earlier := store.History{Tenant: "acme", Integration: "hook", Incarnation: 9} // it rejected the same event
+	listed(t, db, earlier, []integration.RejectedRef{{EventID: want[0].EventID, CreatedAt: base.Add(time.Hour)}})
 	empty := store.History{Tenant: "acme", Integration: "empty", Incarnation: 9}
 	listed(t, db, empty, nil)
 	if err := db.Close(); err != nil {
@@ -119,7 +121,8 @@ func TestADamagedListDoesNotStopTheMigration(t *testing.T) {
 	dir, db := before(t)
 	h := store.History{Tenant: "acme", Integration: "hook", Incarnation: 1}
 	listed(t, db, h, []integration.RejectedRef{{EventID: "x"}, {EventID: "y"}})
-	listed(t, db, store.History{Tenant: "other", Integration: "hook", Incarnation: 1}, nil)
+	other := store.History{Tenant: "other", Integration: "hook", Incarnation: 1}
+	listed(t, db, other, []integration.RejectedRef{{EventID: "z"}})
 	for _, damage := range []string{
 		"UPDATE rejected SET data = x'21' WHERE event_id = 'x'",
 		"UPDATE rejected_indexes SET data = x'5b7b' WHERE tenant = 'other'",
@@ -135,5 +138,9 @@ func TestADamagedListDoesNotStopTheMigration(t *testing.T) {
 	list, err := s.OldestRejected(t.Context(), h, 100)
 	if count, err2 := s.RejectedCount(t.Context(), h); err != nil || err2 != nil || len(list) != 1 || list[0].EventID != "y" || count.Kept != 1 {
 		t.Errorf("listed are %v, %v, counted %+v, %v", list, err, count, err2)
+	}
+	list, err = s.OldestRejected(t.Context(), other, 100)
+	if count, err2 := s.RejectedCount(t.Context(), other); err != nil || err2 != nil || len(list) != 0 || count.Kept != 0 {
+		t.Errorf("of a damaged list are listed %v, %v, counted %+v, %v", list, err, count, err2)
 	}
 }
