@@ -176,9 +176,18 @@ func (c *diskCase) publishAll(n *Node) {
 }
 
 func (c *diskCase) publish(n *Node) error {
-	id := fmt.Sprintf("00000000-0000-4000-8000-%012d", c.next.Add(1))
-	body := fmt.Sprintf(`{"id":"%s","name":"order.created","payload":{"text":"%s"}}`, id, strings.Repeat("x", 5000))
-	_, err := publish.New(n.log, n.config.Settings).Publish(context.Background(), publish.Call{Tenant: "acme", Format: publish.NDJSON, Body: []byte(body)})
+	count := c.next.Add(1)
+	id := fmt.Sprintf("00000000-0000-4000-8000-%012d", count)
+	body := fmt.Sprintf(`{"tenant":"acme","id":"%s","name":"order.created","payload":{"text":"%s"}}`, id, strings.Repeat("x", 5000))
+	call := publish.Call{Tenant: "acme", Format: publish.NDJSON}
+	if count%2 == 0 { // a platform, for many tenants
+		call.Tenant, call.AnyTenant = "", true
+		for i := range 20 {
+			body += fmt.Sprintf("\n"+`{"tenant":"other-%d","name":"order.created","payload":{}}`, i)
+		}
+	}
+	call.Body = []byte(body)
+	_, err := publish.New(n.log, n.config.Settings).Publish(context.Background(), call)
 	if err == nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()

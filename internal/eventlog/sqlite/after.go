@@ -20,6 +20,10 @@ func (l *Log) After(ctx context.Context, p event.Partition, number uint64) (even
 	if number >= s.end {
 		return rest, nil
 	}
+	s, err := l.settled(ctx, p)
+	if err != nil {
+		return eventlog.Rest{}, err
+	}
 	var row, before, firstMs, appended, size int64
 	found, err := l.db.QueryRow(ctx, "SELECT id, before, first_ms, appended_bytes, length(data) FROM segments WHERE id > ? AND id <= ? AND length(data) > 0 ORDER BY id LIMIT 1",
 		[]any{s.rowOf(number), s.rowOf(s.end)}, &row, &before, &firstMs, &appended, &size)

@@ -28,7 +28,7 @@ func (l *Log) Append(ctx context.Context, p event.Partition, source string, reco
 	op := &sqlitedb.Op{
 		Turn: sqlitedb.Turn{Tenant: p.Tenant, Bytes: size},
 		Run: func(tx *sqlitedb.Tx) (err error) {
-			c = &change{states: map[event.Partition]state{}}
+			c = l.newChange(1)
 			number, err = l.appendAfter(tx, c, p, source, records)
 			if err == nil {
 				l.stage(c)
@@ -112,8 +112,13 @@ func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []eve
 		ms := events[i].PublishedAt.UnixMilli()
 		first, last = min(first, ms), max(last, ms)
 	}
-	if _, err := tx.Exec("INSERT INTO segments (id, first_ms, last_ms, events, before, appended_bytes, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		s.rowOf(s.end), first, last, len(events), s.events, s.bytes, data); err != nil {
+	row := []any{s.rowOf(s.end), first, last, len(events), s.events, s.bytes, data}
+	if c.arrives {
+		s.arrived, err = l.arrive(tx, c, s.rowOf(s.end), row, len(data))
+	} else {
+		_, err = tx.Exec("INSERT INTO segments (id, first_ms, last_ms, events, before, appended_bytes, data) VALUES (?, ?, ?, ?, ?, ?, ?)", row...)
+	}
+	if err != nil {
 		return 0, err
 	}
 	if s.ordered && s.end > 1 && first < s.lastMs {

@@ -8,6 +8,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -26,11 +27,14 @@ type Log struct {
 	onAhead  func(by time.Duration)
 	allowed  func() error // before each publish
 
+	manyPartitions int // manyPartitions
+
 	mu         sync.RWMutex
 	partitions map[event.Partition]*partition // as committed
 	bytes      map[string]int64               // in the log, by tenant
 	opened     int64                          // ms; l.last when it was opened
 	recent     recentSegments
+	arrivals   arrivals
 
 	publishing sync.Mutex
 	batches    map[string]*batch // by tenant: those that further publishes can join
@@ -57,6 +61,7 @@ type state struct {
 	lastMs  int64 // of the latest event
 	bytes   int64 // appended so far
 	ordered bool  // no segment has an event earlier than those of the segments before
+	arrived int64 // the row of arrivals with its latest segment that went there; 0 if none did
 }
 
 // numberBits is how many low bits of a segment's id are its number.
@@ -76,28 +81,9 @@ func numberOf(row int64) uint64 { return uint64(row) & maxNumber }
 // Open returns the log in the given database, which the caller must close. now is the
 // clock for stamps.
 func Open(ctx context.Context, db *sqlitedb.DB, now func() time.Time) (*Log, error) {
-	l := &Log{db: db, now: now, allowed: func() error { return nil }, partitions: map[event.Partition]*partition{}, batches: map[string]*batch{}, inProgress: map[keyName]bool{}, staged: map[event.Partition]state{}, bytes: map[string]int64{}}
-	rows, err := db.Query(ctx, `SELECT p.id, p.tenant, p.lane, p.ordered, s.id, s.last_ms, s.before + s.events, s.appended_bytes, p.trimmed_bytes
-		FROM partitions p JOIN segments s
-		ON s.id = (SELECT max(id) FROM segments WHERE id > p.id << 40 AND id < (p.id + 1) << 40)`)
-	if err != nil {
+	l := &Log{db: db, now: now, allowed: func() error { return nil }, partitions: map[event.Partition]*partition{}, batches: map[string]*batch{}, inProgress: map[keyName]bool{}, manyPartitions: manyPartitions, staged: map[event.Partition]state{}, bytes: map[string]int64{}}
+	if err := l.openPartitions(ctx); err != nil {
 		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var p event.Partition
-		var s state
-		var row, trimmed int64
-		if err := rows.Scan(&s.id, &p.Tenant, &p.Lane, &s.ordered, &row, &s.lastMs, &s.events, &s.bytes, &trimmed); err != nil {
-			return nil, db.Problem(err)
-		}
-		s.end = numberOf(row)
-		l.partitions[p] = &partition{state: s}
-		l.bytes[p.Tenant] += s.bytes - trimmed
-		l.last = max(l.last, s.lastMs)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, db.Problem(err)
 	}
 	if _, err := db.QueryRow(ctx, "SELECT floor_ms FROM stamps", nil, &l.floor); err != nil {
 		return nil, err
@@ -105,6 +91,45 @@ func Open(ctx context.Context, db *sqlitedb.DB, now func() time.Time) (*Log, err
 	l.last = max(l.last, l.floor)
 	l.opened = l.last
 	return l, nil
+}
+
+// openPartitions reads the state of each partition: that of its last segment.
+func (l *Log) openPartitions(ctx context.Context) error {
+	rows, err := l.db.Query(ctx, `SELECT p.id, p.tenant, p.lane, p.ordered, p.trimmed_bytes,
+		coalesce(s.id, 0), coalesce(s.last_ms, 0), coalesce(s.before + s.events, 0), coalesce(s.appended_bytes, 0)
+		FROM partitions p LEFT JOIN segments s
+		ON s.id = (SELECT max(id) FROM segments WHERE id > p.id << 40 AND id < (p.id + 1) << 40)`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	byID, trimmed := map[int64]*partition{}, map[event.Partition]int64{}
+	for rows.Next() {
+		var p event.Partition
+		var s state
+		var row, freed int64
+		if err := rows.Scan(&s.id, &p.Tenant, &p.Lane, &s.ordered, &freed, &row, &s.lastMs, &s.events, &s.bytes); err != nil {
+			return l.db.Problem(err)
+		}
+		s.end = numberOf(row)
+		l.partitions[p] = &partition{state: s}
+		byID[s.id], trimmed[p] = l.partitions[p], freed
+	}
+	if err := errors.Join(l.db.Problem(rows.Err()), rows.Close()); err != nil { // one query at a time
+		return err
+	}
+	if err := l.openArrivals(ctx, byID); err != nil {
+		return err
+	}
+	for p, part := range l.partitions {
+		if part.end == 0 {
+			delete(l.partitions, p)
+			continue
+		}
+		l.bytes[p.Tenant] += part.bytes - trimmed[p]
+		l.last = max(l.last, part.lastMs)
+	}
+	return nil
 }
 
 var _ eventlog.Log = (*Log)(nil)
@@ -195,6 +220,13 @@ func (l *Log) committed(p event.Partition) (state, bool) {
 type change struct {
 	states   map[event.Partition]state
 	segments []placed
+	arrives  bool // its segments go to the table arrivals:
+	arrivals []arrival
+}
+
+// newChange returns the change of an operation that appends to so many partitions.
+func (l *Log) newChange(partitions int) *change {
+	return &change{states: map[event.Partition]state{}, arrives: partitions >= l.manyPartitions && !l.full()}
 }
 
 type placed struct {
@@ -223,6 +255,9 @@ func (l *Log) finishChange(c *change, err error) {
 	}
 	for _, a := range c.segments {
 		l.recent.push(l.partitions[a.partition], a.segment)
+	}
+	if len(c.arrivals) > 0 {
+		l.keep(c.arrivals)
 	}
 	l.mu.Unlock()
 	if l.onAppend == nil {

@@ -159,8 +159,8 @@ func (l *Log) seal(b *batch) int {
 
 // flush appends a sealed batch: one segment per lane.
 func (l *Log) flush(tx *sqlitedb.Tx, b *batch) (*change, error) {
-	c := &change{states: map[event.Partition]state{}}
 	runs, err := l.stamp(tx, b)
+	c := l.newChange(len(runs))
 	if err != nil {
 		return c, err
 	}

@@ -19,7 +19,11 @@ func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxByte
 	if segments != nil || after >= s.end {
 		return segments, nil
 	}
-	segments, err := l.fromDisk(ctx, p, s, after, maxBytes)
+	s, err := l.settled(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	segments, err = l.fromDisk(ctx, p, s, after, maxBytes)
 	switch {
 	case len(segments) > 0:
 		return l.confirmAll(ctx, p, s, segments) // the next read has the error

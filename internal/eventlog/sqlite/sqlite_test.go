@@ -47,13 +47,19 @@ func (l *Log) rewrite(t *testing.T, p event.Partition, number uint64, change fun
 	t.Helper()
 	err := l.db.Write(t.Context(), sqlitedb.Turn{Tenant: p.Tenant}, func(tx *sqlitedb.Tx) error {
 		s, _ := l.committed(p)
-		var data []byte
-		if _, err := tx.QueryRow("SELECT data FROM segments WHERE id = ?", []any{s.rowOf(number)}, &data); err != nil {
-			return err
+		for _, table := range []string{"segments", "arrivals"} {
+			var data []byte
+			if found, err := tx.QueryRow("SELECT data FROM "+table+" WHERE id = ?", []any{s.rowOf(number)}, &data); err != nil {
+				return err
+			} else if !found {
+				continue
+			}
+			change(data)
+			if _, err := tx.Exec("UPDATE "+table+" SET data = ? WHERE id = ?", data, s.rowOf(number)); err != nil {
+				return err
+			}
 		}
-		change(data)
-		_, err := tx.Exec("UPDATE segments SET data = ? WHERE id = ?", data, s.rowOf(number))
-		return err
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +83,16 @@ func TestLogFromDisk(t *testing.T) {
 	logtest.Run(t, func(t *testing.T, now func() time.Time) logtest.Harness {
 		l, _ := open(t, t.TempDir(), now)
 		l.recent.bytes = recentBytes // full, so that nothing is kept
+		return harness(l)
+	})
+}
+
+// The same with every segment in arrivals first.
+func TestLogOfArrivals(t *testing.T) {
+	logtest.Run(t, func(t *testing.T, now func() time.Time) logtest.Harness {
+		l, _ := open(t, t.TempDir(), now)
+		l.recent.bytes = recentBytes
+		l.manyPartitions = 1
 		return harness(l)
 	})
 }

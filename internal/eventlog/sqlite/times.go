@@ -27,7 +27,10 @@ func (l *Log) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64,
 	if err := ctx.Err(); err != nil {
 		return 0, l.db.Problem(err)
 	}
-	s, _ := l.committed(p)
+	s, err := l.settled(ctx, p)
+	if err != nil {
+		return 0, err
+	}
 	return l.seek(ctx, s, ceil(t))
 }
 
@@ -59,7 +62,10 @@ func (l *Log) OffsetForTime(ctx context.Context, p event.Partition, t time.Time)
 			return 0, false, err
 		}
 	}
-	s, _ := l.committed(p)
+	s, err := l.settled(ctx, p)
+	if err != nil {
+		return 0, false, err
+	}
 	number, err = l.lastUpTo(ctx, s, ms)
 	return number, final, err
 }
@@ -104,12 +110,16 @@ func ResetStamps(ctx context.Context, db *sqlitedb.DB, now time.Time) (later int
 	ms := now.UnixMilli()
 	op := &sqlitedb.Op{
 		Run: func(tx *sqlitedb.Tx) error {
-			if _, err := tx.QueryRow("SELECT count(*) FROM segments WHERE last_ms > ?", []any{ms}, &later); err != nil {
-				return err
-			}
-			// As the stamps of the rows stay in the order of their numbers, they can be searched.
-			if _, err := tx.Exec("UPDATE segments SET first_ms = min(first_ms, ?), last_ms = ? WHERE last_ms > ?", ms, ms, ms); err != nil {
-				return err
+			for _, table := range []string{"segments", "arrivals"} {
+				var n int
+				if _, err := tx.QueryRow("SELECT count(*) FROM "+table+" WHERE last_ms > ?", []any{ms}, &n); err != nil {
+					return err
+				}
+				later += n
+				// As the stamps of the rows stay in the order of their numbers, they can be searched.
+				if _, err := tx.Exec("UPDATE "+table+" SET first_ms = min(first_ms, ?), last_ms = ? WHERE last_ms > ?", ms, ms, ms); err != nil {
+					return err
+				}
 			}
 			_, err := tx.Exec("INSERT INTO stamps (id, floor_ms) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET floor_ms = excluded.floor_ms", ms)
 			return err

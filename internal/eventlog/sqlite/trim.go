@@ -33,7 +33,10 @@ func (l *Log) Trim(ctx context.Context, before time.Time) (deleted int, err erro
 }
 
 func (l *Log) trimPartition(ctx context.Context, p event.Partition, ms int64) (deleted int, err error) {
-	s, _ := l.committed(p)
+	s, err := l.settled(ctx, p)
+	if err != nil {
+		return 0, err
+	}
 	var oldest, last, size int64
 	found, err := l.db.QueryRow(ctx, "SELECT id, last_ms, length(data) FROM segments WHERE id > ? AND id <= ? ORDER BY id LIMIT 1",
 		[]any{s.rowOf(0), s.rowOf(s.end)}, &oldest, &last, &size)
@@ -55,7 +58,10 @@ func (l *Log) Purge(ctx context.Context, tenant string) (deleted int, err error)
 		if p.Tenant != tenant {
 			continue
 		}
-		s, _ := l.committed(p)
+		s, err := l.settled(ctx, p)
+		if err != nil {
+			return deleted, err
+		}
 		n, err := l.trimTo(ctx, p, s, s.end)
 		deleted += n
 		if err != nil {

@@ -42,3 +42,16 @@ UPDATE rejected_counts AS c SET data = CAST(json_object(
 		ORDER BY l.created_at DESC LIMIT 1
 	), '0001-01-01T00:00:00Z')
 ) AS BLOB);
+
+-- Segments of a batch of many partitions, in the order in which they came, until they
+-- are moved to their places in segments.
+CREATE TABLE arrivals (
+	seq            INTEGER PRIMARY KEY,
+	id             INTEGER NOT NULL, -- and the rest: as in segments
+	first_ms       INTEGER NOT NULL,
+	last_ms        INTEGER NOT NULL,
+	events         INTEGER NOT NULL,
+	before         INTEGER NOT NULL,
+	appended_bytes INTEGER NOT NULL,
+	data           BLOB NOT NULL
+) STRICT;

@@ -1,0 +1,271 @@
+package sqlite
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/sqlitedb"
+)
+
+// ofMany returns an event for each of n tenants, the first of which is number from.
+func ofMany(from, n, payload int) []event.Draft {
+	list := drafts(from, n, payload)
+	for i := range list {
+		list[i].Tenant = tenantOf(i)
+	}
+	return list
+}
+
+func tenantOf(i int) string { return fmt.Sprintf("tenant-%04d", i) }
+
+// wantRounds fails unless each of n tenants has the events of the given rounds of ofMany,
+// in order and once.
+func wantRounds(t *testing.T, l *Log, n, rounds int) {
+	t.Helper()
+	for i := range n {
+		p := event.Partition{Tenant: tenantOf(i)}
+		segments := content(t, l, p)
+		if len(segments) != rounds {
+			t.Fatalf("%s has %d segments, want %d", p.Tenant, len(segments), rounds)
+		}
+		for round, s := range segments {
+			if s.Number != uint64(round+1) || len(s.Events) != 1 || s.Events[0].ID != idOf(round*n+i) {
+				t.Fatalf("%s: segment %d is %+v", p.Tenant, round, s)
+			}
+		}
+		if rest, err := l.After(t.Context(), p, 0); err != nil || rest.Events != rounds || rest.Next != 1 {
+			t.Fatalf("%s: after the start there is %+v, %v", p.Tenant, rest, err)
+		}
+	}
+}
+
+func arrivalRows(t *testing.T, db *sqlitedb.DB) (n int) {
+	t.Helper()
+	if _, err := db.QueryRow(t.Context(), "SELECT count(*) FROM arrivals", nil, &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A call with an event of each of 500 tenants does not write a page for each.
+func TestManyTenantsShareThePagesOfACall(t *testing.T) {
+	const tenants, pageSize = 500, 4096
+	dir := t.TempDir()
+	l, _ := open(t, dir, fixed(base))
+	size := func() int64 {
+		info, err := os.Stat(filepath.Join(dir, "sluice.db-wal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	publish(t, l, "", ofMany(0, tenants, 300))
+	for i := range tenants {
+		publish(t, l, tenantOf(i), drafts(tenants+i, 1, 3000)) // fills the pages of its own
+	}
+	before := size()
+	publish(t, l, "", ofMany(2*tenants, tenants, 300))
+	if pages := (size() - before) / pageSize; pages > tenants/4 {
+		t.Errorf("a call with events of %d tenants wrote %d pages", tenants, pages)
+	}
+}
+
+// What is in arrivals is read like everything else: by this process, by the next one after
+// a kill, and by one after a kill in the middle of a move.
+func TestArrivalsAreInTheLog(t *testing.T) {
+	const tenants = 400 // several steps of a move
+	for name, prepare := range map[string]func(t *testing.T, l *Log, db *sqlitedb.DB, dir string) *Log{
+		"same process": func(_ *testing.T, l *Log, _ *sqlitedb.DB, _ string) *Log { return l },
+		"after a kill": func(t *testing.T, _ *Log, _ *sqlitedb.DB, dir string) *Log {
+			killed := t.TempDir()
+			copyFiles(t, dir, killed)
+			next, _ := open(t, killed, fixed(base))
+			return next
+		},
+		"after a kill in a move": func(t *testing.T, l *Log, db *sqlitedb.DB, dir string) *Log {
+			some := l.arrivals.committed[100:300]
+			if err := db.Write(t.Context(), sqlitedb.Turn{}, func(tx *sqlitedb.Tx) error { return put(tx, some) }); err != nil {
+				t.Fatal(err)
+			}
+			killed := t.TempDir()
+			copyFiles(t, dir, killed)
+			next, _ := open(t, killed, fixed(base))
+			return next
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			l, db := open(t, dir, fixed(base))
+			publish(t, l, "", ofMany(0, tenants, 300))
+			publish(t, l, "", ofMany(tenants, tenants, 300))
+			if n := arrivalRows(t, db); n != 2*tenants {
+				t.Fatalf("%d rows in arrivals, want %d", n, 2*tenants)
+			}
+			bytes := l.Bytes(tenantOf(7))
+			next := prepare(t, l, db, dir)
+			if got := next.Bytes(tenantOf(7)); got != bytes || bytes == 0 {
+				t.Errorf("the tenant has %d bytes in the log, want %d", got, bytes)
+			}
+			if next.arrivals.bytes != l.arrivals.bytes || next.arrivals.bytes == 0 {
+				t.Errorf("there are %d bytes in arrivals, want %d", next.arrivals.bytes, l.arrivals.bytes)
+			}
+			publish(t, next, "", ofMany(2*tenants, tenants, 300))
+			next.forget()
+			wantRounds(t, next, tenants, 3)
+			if n := arrivalRows(t, next.db); n != 0 {
+				t.Errorf("%d rows are left in arrivals", n)
+			}
+			if next.arrivals.bytes != 0 {
+				t.Errorf("%d bytes are left in arrivals, by their count", next.arrivals.bytes)
+			}
+		})
+	}
+}
+
+// A time is found among arrivals.
+func TestTimesOfArrivalsAreFound(t *testing.T) {
+	const tenants = 20
+	p := event.Partition{Tenant: tenantOf(3)}
+	for name, find := range map[string]func(l *Log) (uint64, error){
+		"seek": func(l *Log) (uint64, error) { return l.Seek(t.Context(), p, base.Add(time.Second)) },
+		"offset": func(l *Log) (uint64, error) {
+			n, _, err := l.OffsetForTime(t.Context(), p, base.Add(time.Second-time.Millisecond))
+			return n, err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := base
+			l, _ := open(t, t.TempDir(), func() time.Time { return now })
+			for round := range 3 {
+				publish(t, l, "", ofMany(round*tenants, tenants, 300))
+				now = now.Add(time.Second)
+			}
+			if n, err := find(l); err != nil || n != 1 {
+				t.Errorf("found %d, %v, want 1", n, err)
+			}
+		})
+	}
+}
+
+// forget drops the segments in memory.
+func (l *Log) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, part := range l.partitions {
+		part.recent = nil
+	}
+}
+
+// Segments that go to their places at once may pass those that are in arrivals.
+func TestArrivalsKeepTheirOrderAmongOthers(t *testing.T) {
+	const tenants = 20
+	l, _ := open(t, t.TempDir(), fixed(base))
+	l.recent.bytes = recentBytes
+	publish(t, l, "", ofMany(0, tenants, 300))
+	for i := range tenants {
+		publish(t, l, tenantOf(i), drafts(tenants+i, 1, 300))
+	}
+	publish(t, l, "", ofMany(2*tenants, tenants, 300))
+	wantRounds(t, l, tenants, 3)
+}
+
+// Arrivals are moved once there are many, and no more come while there are too many: a
+// start reads all.
+func TestArrivalsAreBounded(t *testing.T) {
+	const tenants, events = 40, 40 * 40
+	l, db := open(t, t.TempDir(), fixed(base))
+	moved := func() int64 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.arrivals.moved
+	}
+	for round := 0; moved() == 0; round++ {
+		if round > 10*moveBytes/(tenants*40*1000) {
+			t.Fatalf("%d rows are in arrivals, and none was moved", arrivalRows(t, db))
+		}
+		list := drafts(round*events, events, 1000)
+		for i := range list {
+			list[i].Tenant = tenantOf(i % tenants)
+		}
+		publish(t, l, "", list)
+	}
+	l.mu.Lock()
+	l.arrivals.bytes = arrivalsBytes
+	l.mu.Unlock()
+	n := arrivalRows(t, db)
+	publish(t, l, "", ofMany(1_000_000, tenants, 300))
+	if now := arrivalRows(t, db); now > n {
+		t.Errorf("there were %d rows in arrivals, too many, and are %d", n, now)
+	}
+}
+
+// A move that fails is an error for those who wait for it, and is tried again by the next.
+func TestAMoveThatFailsIsTriedAgain(t *testing.T) {
+	const tenants = 400
+	for name, fail := range map[string]func(t *testing.T, db *sqlitedb.DB, dir string) (heal func()){
+		"write lock held by another process": holdWriteLock,
+		"disk full":                          fillDisk,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			l, db := open(t, dir, fixed(base))
+			l.recent.bytes = recentBytes
+			publish(t, l, "", ofMany(0, tenants, 300))
+			heal := fail(t, db, dir)
+			for range 2 {
+				if _, err := l.Read(t.Context(), event.Partition{Tenant: tenantOf(3)}, 0, 1<<20); problem.CodeOf(err) != problem.Unavailable {
+					t.Errorf("the read returned %v, want unavailable", err)
+				}
+			}
+			heal()
+			wantRounds(t, l, tenants, 1)
+		})
+	}
+}
+
+// A trim and a purge reach arrivals.
+func TestArrivalsAreTrimmedAndPurged(t *testing.T) {
+	const tenants = 20
+	now := base
+	dir := t.TempDir()
+	l, db := open(t, dir, func() time.Time { return now })
+	publish(t, l, "", ofMany(0, tenants, 300))
+	if _, err := l.Purge(t.Context(), tenantOf(0)); err != nil || l.Bytes(tenantOf(0)) != 0 {
+		t.Errorf("after the purge there are %d bytes, %v", l.Bytes(tenantOf(0)), err)
+	}
+	publish(t, l, "", ofMany(tenants, tenants, 300))
+	now = now.Add(time.Hour)
+	// The purge left the row of the last segment.
+	if n, err := l.Trim(t.Context(), now); err != nil || n != 2*tenants || l.HasEvents() {
+		t.Errorf("the trim deleted %d segments, %v, want %d; events are left: %v", n, err, 2*tenants, l.HasEvents())
+	}
+	killed := t.TempDir()
+	copyFiles(t, dir, killed)
+	next, _ := open(t, killed, fixed(now))
+	if end, err := next.End(t.Context(), event.Partition{Tenant: tenantOf(1)}); err != nil || end != 2 || next.HasEvents() || stored(t, db) != 0 {
+		t.Errorf("after a restart the lane ends at %d, %v, want 2; events are left: %v", end, err, next.HasEvents())
+	}
+}
+
+// Stamps of a clock that was ahead are lowered in arrivals too.
+func TestStampsOfArrivalsAreReset(t *testing.T) {
+	const tenants = 20
+	dir := t.TempDir()
+	l, db := open(t, dir, fixed(base.AddDate(1, 0, 0)))
+	publish(t, l, "", ofMany(0, tenants, 300))
+	if later, err := ResetStamps(t.Context(), db, base); err != nil || later != tenants {
+		t.Errorf("%d segments were later, %v, want %d", later, err, tenants)
+	}
+	killed := t.TempDir()
+	copyFiles(t, dir, killed)
+	next, _ := open(t, killed, fixed(base))
+	if !next.Newest().Equal(base) {
+		t.Errorf("the newest stamp is %v, want %v", next.Newest(), base)
+	}
+	wantRounds(t, next, tenants, 1)
+}
