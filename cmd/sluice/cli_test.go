@@ -323,8 +323,6 @@ func TestCallsOfCommands(t *testing.T) {
 	}{
 		{"integrations list", call{"GET", base + "?include=health", ""}, object{"integrations": []any{in}}, "ID  TYPE       STATE    BEHIND  SINCE  TARGET\na   permanent  stopped  -       -      https://example.com/h\n"},
 		{"integrations list", call{"GET", base + "?include=health", ""}, object{"integrations": []any{}}, "There are no integrations yet. Register one; see sluice integrations create --help\n"},
-		{"integrations get a", call{"GET", base + "/a", ""}, in, ""},
-		{"integrations get a/b", call{"GET", base + "/a%2Fb", ""}, in, ""},
 		{"integrations start a", call{"POST", base + "/a/_start", ""}, object{"id": "a", "status": "running"}, "a is running.\n"},
 		{"integrations stop a", call{"POST", base + "/a/_stop", ""}, in, "a is stopped. Start it again with: sluice integrations start a\n"},
 		{"integrations delete a", call{"DELETE", base + "/a", ""}, object{}, "Deleted a, its log and its rejected events.\n"},

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -89,6 +91,40 @@ func TestGetShowsHealthInWords(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// With --json it is what a list has: what the service says of it, unknown fields and all,
+// and its health.
+func TestGetShowsHealthAsJSON(t *testing.T) {
+	const in, health = `{"id":"a/b","status":"running","new":[{}]`, `{"state":"failing","new":{}}`
+	cli, calls := newCLI(t, func(_ int, c call, _ http.Header) (int, any) {
+		if strings.HasSuffix(c.path, "/health") {
+			return 200, json.RawMessage(health)
+		}
+		return 200, json.RawMessage(in + " }")
+	})
+	code, stdout, stderr := cli.run(nil, "integrations", "get", "a/b", "--json")
+	var got bytes.Buffer
+	if err := json.Compact(&got, []byte(stdout)); code != exitOK || err != nil || got.String() != in+`,"health":`+health+"}" {
+		t.Errorf("exit code %d, %v, %s%s", code, err, stdout, stderr)
+	}
+	const path = "/api/v1/org/integrations/eventstream/a%2Fb"
+	if diff := cmp.Diff([]call{{"GET", path, ""}, {"GET", path + "/health", ""}}, *calls, cmp.AllowUnexported(call{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// An integration that is deleted between the two calls is gone.
+func TestGetOfWhatIsDeletedMeanwhile(t *testing.T) {
+	cli, _ := newCLI(t, func(n int, _ call, _ http.Header) (int, any) {
+		if n == 2 {
+			return 404, problemBody("not_found", "It is gone.")
+		}
+		return 200, listed("a", nil)
+	})
+	if code, stdout, stderr := cli.run(nil, "integrations", "get", "a", "--json"); code != exitNotFound || stdout != "" || !strings.Contains(stderr, "It is gone.") {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
 	}
 }
 

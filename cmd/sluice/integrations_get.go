@@ -13,18 +13,14 @@ func integrationsGetCommand(a *api) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			in, err := c.Integration(cmd.Context(), args[0])
+			in, err := c.IntegrationWithHealth(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			if a.asJSON {
 				return printJSON(a.env.out, in)
 			}
-			h, err := c.Health(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return printTable(a.env.out, append(integrationRows(&in), healthRows(&h)...))
+			return printTable(a.env.out, append(integrationRows(&in), healthRows(in.Health)...))
 		},
 	}
 }

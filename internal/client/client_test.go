@@ -61,7 +61,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 }
 
 func TestResponseOfSomethingElse(t *testing.T) {
-	for _, body := range []string{"<html>", `{"id":7}`, `[]`, ""} {
+	for _, body := range []string{"<html>", `{"id":7}`, `[]`, `{}`, "null", ""} {
 		c := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) })
 		if _, err := c.Integration(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), "check the URL") {
 			t.Errorf("%s: got %v", body, err)

@@ -1,8 +1,10 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 )
 
 // Health is how an integration is doing. Times are RFC 3339, "" if they do not apply. Its
@@ -53,6 +55,23 @@ func (c *Client) Health(ctx context.Context, id string) (Health, error) {
 	var out Health
 	err := c.get(ctx, integrationPath(id)+"/health", &out)
 	return out, err
+}
+
+// IntegrationWithHealth returns one integration with its health, as a list has it. It makes
+// two calls.
+func (c *Client) IntegrationWithHealth(ctx context.Context, id string) (Integration, error) {
+	in, err := c.Integration(ctx, id)
+	if err != nil {
+		return Integration{}, err
+	}
+	h, err := c.Health(ctx, id)
+	if err != nil {
+		return Integration{}, err
+	}
+	in.Health = &h
+	fields := in.raw[:bytes.LastIndexByte(in.raw, '}')]
+	in.raw = slices.Concat(fields, []byte(`,"health":`), h.raw, []byte("}"))
+	return in, nil
 }
 
 // UnmarshalJSON decodes the fields and keeps the original object.

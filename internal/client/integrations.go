@@ -49,7 +49,7 @@ type Integration struct {
 	Registration
 
 	Status string  `json:"status"`          // running, stopping or stopped
-	Health *Health `json:"health,omitzero"` // of IntegrationsWithHealth only
+	Health *Health `json:"health,omitzero"` // nil unless it was asked for
 	raw    json.RawMessage
 }
 
@@ -98,6 +98,9 @@ func (c *Client) list(ctx context.Context, path string) ([]Integration, error) {
 func (c *Client) Integration(ctx context.Context, id string) (Integration, error) {
 	var out Integration
 	err := c.get(ctx, integrationPath(id), &out)
+	if err == nil && out.ID == "" {
+		err = c.foreign(http.MethodGet, integrationPath(id), nil)
+	}
 	return out, err
 }
 
