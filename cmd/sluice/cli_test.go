@@ -328,17 +328,18 @@ func TestCallsOfCommands(t *testing.T) {
 		{"integrations delete a", call{"DELETE", base + "/a", ""}, object{}, "Deleted a, its log and its rejected events.\n"},
 		{
 			"integrations logs a",
-			call{"GET", base + "/a/logs", ""},
+			call{"GET", base + "/a/logs?limit=50", ""},
 			object{"entries": []any{object{"action": "retry_triggered", "reason": "bad\x1b[2Jnews\ttab", "created_at": "T"}}},
 			"TIME  ACTION           REASON\nT     retry_triggered  bad\\u001b[2Jnews\\u0009tab\n",
 		},
-		{"rejected list a", call{"GET", base + "/a/rejected_events", ""}, object{"rejected_events": []any{
+		{"rejected list a", call{"GET", base + "/a/rejected_events?limit=200", ""}, object{"rejected_events": []any{
 			object{"id": "e", "created_at": "T", "event_name": "a.b", "reason": "rejected", "status_code": 400},
 			object{"id": "f", "created_at": "U", "event_name": nil, "reason": "skipped", "status_code": nil},
 		}}, "EVENT  NAME  REASON    STATUS  SINCE\ne      a.b   rejected  400     T\nf            skipped           U\n"},
 		{"integrations start a --from latest", call{"POST", base + "/a/_start", `{"from":"latest"}`}, object{"id": "a", "status": "running"}, "a is running.\n"},
 		{"integrations skip a e", call{"POST", base + "/a/_skip", `{"event_id":"e"}`}, object{"skipped": "e"}, "Skipped e. Retry it with: sluice rejected retry a e\n"},
-		{"rejected list a", call{"GET", base + "/a/rejected_events", ""}, object{"rejected_events": []any{}}, "a has no rejected events.\n"},
+		{"integrations logs a", call{"GET", base + "/a/logs?limit=50", ""}, object{"entries": []any{}}, "TIME  ACTION  REASON\n"},
+		{"rejected list a", call{"GET", base + "/a/rejected_events?limit=200", ""}, object{"rejected_events": []any{}}, "a has no rejected events.\n"},
 		{"rejected get a e", call{"GET", base + "/a/rejected_events/e", ""}, object{"id": "e"}, "{\n  \"id\": \"e\"\n}\n"},
 		{"rejected retry a e", call{"POST", base + "/a/rejected_events/e/_retry", ""}, object{}, "The receiver accepted e.\n"},
 		{"rejected delete a e", call{"DELETE", base + "/a/rejected_events/e", ""}, object{}, "Deleted e.\n"},

@@ -13,12 +13,7 @@ import (
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
-// logsLimit is how many entries are shown unless --limit is given; logsPage how many one
-// call returns at most.
-const (
-	logsLimit = 50
-	logsPage  = 200
-)
+const logsLimit = 50 // unless --limit is given
 
 const logsEvery = time.Second
 
@@ -71,18 +66,9 @@ and goes on.`,
 
 // newest returns the newest entries, as many as the limit says, page by page.
 func (l *logs) newest(ctx context.Context, c *client.Client) ([]client.LogEntry, error) {
-	var all []client.LogEntry
-	q := client.LogQuery{Action: l.action}
-	for {
-		if left := l.limit - len(all); left != logsLimit || l.action != "" || len(all) > 0 {
-			q.Limit = min(left, logsPage)
-		}
-		page, next, err := c.LogsAfter(ctx, l.id, q)
-		if all = append(all, page...); err != nil || next == "" || len(all) >= l.limit {
-			return all, err
-		}
-		q.After = next
-	}
+	return pages(l.limit, func(size int, after string) ([]client.LogEntry, string, error) {
+		return c.LogsAfter(ctx, l.id, client.LogQuery{Action: l.action, Limit: size, After: after})
+	})
 }
 
 func (l *logs) print(entries []client.LogEntry) error {
@@ -128,7 +114,7 @@ func (l *logs) followLog(ctx context.Context, c *client.Client) error {
 // An entry may come later than newer ones, so that the newest page is compared as a whole.
 func (l *logs) unseen(ctx context.Context, c *client.Client, seen map[client.LogEntry]bool) (fresh []client.LogEntry, now map[client.LogEntry]bool, err error) {
 	now = make(map[client.LogEntry]bool)
-	q := client.LogQuery{Action: l.action, Limit: logsPage}
+	q := client.LogQuery{Action: l.action, Limit: pageSize}
 	for {
 		page, next, err := c.LogsAfter(ctx, l.id, q)
 		if err != nil {

@@ -44,7 +44,7 @@ func TestLogsPageByPage(t *testing.T) {
 		calls []string
 		lines int
 	}{
-		"":                       {[]string{""}, 50},
+		"":                       {[]string{"?limit=50"}, 50},
 		"--limit 3":              {[]string{"?limit=3"}, 3},
 		"--limit 450":            {[]string{"?limit=200", "?after=200&limit=200", "?after=400&limit=50"}, 450},
 		"--limit 9999":           {[]string{"?limit=200", "?after=200&limit=200", "?after=400&limit=200"}, 500},

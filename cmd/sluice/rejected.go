@@ -6,7 +6,7 @@ func rejectedCommand(e *env) *cobra.Command {
 	a := &api{env: e}
 	cmd := &cobra.Command{
 		Use:   "rejected",
-		Short: "Inspect and retry events that a receiver rejected with a 400",
+		Short: "Inspect and retry events that a receiver rejected with a 400, or that were skipped",
 		Example: `  sluice rejected list my-webhook
   sluice rejected retry my-webhook 0198a2f4-7c1e-7b3a-9d52-3f6c0f7a1b2c`,
 		Args: noSuchCommand,

@@ -26,7 +26,7 @@ const bulkSize = 100
 
 // retryAll retries the rejected events of an integration, each once, oldest first.
 func (a *api) retryAll(cmd *cobra.Command, c *client.Client, id string) error {
-	listed, err := c.RejectedEvents(cmd.Context(), id)
+	listed, err := rejectedEvents(cmd.Context(), c, id, 0)
 	if err != nil {
 		return err
 	}

@@ -12,14 +12,12 @@ import (
 // retry --all sends each event of the list once, the oldest first, a hundred at a time, and
 // goes on where the time of a call was over.
 func TestRetryOfAll(t *testing.T) {
-	var listed []any
-	for i := range 130 {
-		listed = append(listed, object{"id": fmt.Sprint("e", 129-i)}) // newest first
-	}
+	listed := numbered(430)
+	slices.Reverse(listed) // newest first
 	var sent []string
 	handler := func(_ int, c call, _ http.Header) (int, any) {
 		if c.method == http.MethodGet {
-			return http.StatusOK, object{"rejected_events": listed}
+			return http.StatusOK, rejectedOf(c, listed)
 		}
 		var body struct {
 			IDs []string `json:"event_ids"`
@@ -37,7 +35,7 @@ func TestRetryOfAll(t *testing.T) {
 	}
 	cli, _ := newCLI(t, handler)
 	code, stdout, stderr := cli.run(nil, "rejected", "retry", "a", "--all")
-	if code != exitFailure || !strings.Contains(stdout, "e7 failed: gone\nThe receiver of a accepted 129 of 130 rejected events.\n") || !strings.Contains(stderr, "1 rejected event of a could not be delivered;") {
+	if code != exitFailure || !strings.Contains(stdout, "e7 failed: gone\nThe receiver of a accepted 429 of 430 rejected events.\n") || !strings.Contains(stderr, "1 rejected event of a could not be delivered;") {
 		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
 	}
 	for i, id := range sent {
@@ -45,7 +43,7 @@ func TestRetryOfAll(t *testing.T) {
 			t.Fatalf("sent %v", sent)
 		}
 	}
-	if len(sent) != 130 {
+	if len(sent) != 430 {
 		t.Errorf("%d were sent", len(sent))
 	}
 	listed, sent = nil, nil

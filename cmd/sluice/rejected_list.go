@@ -9,17 +9,22 @@ import (
 )
 
 func rejectedListCommand(a *api) *cobra.Command {
-	return &cobra.Command{
-		Use:     "list ID",
-		Short:   "List an integration's rejected events, newest first",
-		Example: "  sluice rejected list my-webhook",
-		Args:    exactArgs("ID"),
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "list ID",
+		Short: "List an integration's rejected and skipped events, newest first",
+		Example: `  sluice rejected list my-webhook
+  sluice rejected list my-webhook --limit 5`,
+		Args: exactArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if limit < 0 {
+				return usageErrorf(cmd, "--limit is %d; it must not be negative", limit)
+			}
 			c, err := a.client(cmd)
 			if err != nil {
 				return err
 			}
-			events, err := c.RejectedEvents(cmd.Context(), args[0])
+			events, err := rejectedEvents(cmd.Context(), c, args[0], limit)
 			if err != nil {
 				return err
 			}
@@ -43,4 +48,6 @@ func rejectedListCommand(a *api) *cobra.Command {
 			return printTable(a.env.out, rows)
 		},
 	}
+	cmd.Flags().IntVar(&limit, "limit", 0, "show at most so many events; 0: all")
+	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 )
 
 // RejectedEvent is an entry in the list of events that a receiver rejected, or that were
@@ -17,13 +18,20 @@ type RejectedEvent struct {
 	StatusCode *int    `json:"status_code"` // of the last attempt, nil if there is none
 }
 
-// RejectedEvents lists the rejected events of an integration, newest first.
-func (c *Client) RejectedEvents(ctx context.Context, id string) ([]RejectedEvent, error) {
+// RejectedEvents lists rejected events of an integration, newest first: a page of at most
+// limit, 1 to 200. It returns the after of the following page, "" at the end; the first page
+// has "".
+func (c *Client) RejectedEvents(ctx context.Context, id string, limit int, after string) (events []RejectedEvent, next string, err error) {
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
+	if after != "" {
+		query.Set("after", after)
+	}
 	var out struct {
 		Events []RejectedEvent `json:"rejected_events"`
+		Next   string          `json:"next"`
 	}
-	err := c.get(ctx, integrationPath(id)+"/rejected_events", &out)
-	return out.Events, err
+	err = c.get(ctx, integrationPath(id)+"/rejected_events?"+query.Encode(), &out)
+	return out.Events, out.Next, err
 }
 
 // RejectedEvent returns a rejected event as it was sent.

@@ -153,7 +153,7 @@ func (s *stage) stop(ctx context.Context) error {
 }
 
 func (s *stage) retryRejected(ctx context.Context) error {
-	list, err := s.api.RejectedEvents(ctx, "orders")
+	list, _, err := s.api.RejectedEvents(ctx, "orders", 10, "")
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (s *stage) retryRejected(ctx context.Context) error {
 	if err := s.api.RetryRejected(ctx, "orders", list[0].ID); err != nil {
 		return err
 	}
-	list, err = s.api.RejectedEvents(ctx, "orders")
+	list, _, err = s.api.RejectedEvents(ctx, "orders", 10, "")
 	s.say("  now it takes it; %d rejected events are left", len(list))
 	return errors.Join(err, expect(len(list) == 0, "an empty list"))
 }
