@@ -14,13 +14,13 @@ func registrationFlags(a *api) *bodyFlags {
 
 func integrationsCreateCommand(a *api) *cobra.Command {
 	fields := registrationFlags(a)
-	var estimate bool
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Register an integration; it starts at once",
 		Long: `Register an integration from flags, or from a JSON body with --file. It starts at
 once. A permanent integration runs until it is stopped or deleted; a temporary one
-is a replay of the events published from --starts-at to --ends-at.
+is a replay of the events published from --starts-at to --ends-at, and "integrations
+estimate" says what it would replay.
 
 ` + secretFlagsHelp,
 		Example: `  sluice integrations create --id my-webhook --type permanent \
@@ -40,9 +40,6 @@ is a replay of the events published from --starts-at to --ends-at.
 			if err != nil {
 				return err
 			}
-			if estimate {
-				return a.estimate(cmd.Context(), c, body)
-			}
 			in, err := c.Create(cmd.Context(), body)
 			if err != nil {
 				return err
@@ -51,6 +48,5 @@ is a replay of the events published from --starts-at to --ends-at.
 		},
 	}
 	fields.add(cmd)
-	cmd.Flags().BoolVar(&estimate, "estimate", false, "only say what it would replay; the same as sluice integrations estimate")
 	return cmd
 }

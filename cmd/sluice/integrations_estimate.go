@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"strconv"
 	"time"
 
@@ -31,19 +30,19 @@ estimated from samples.`,
 			if err != nil {
 				return err
 			}
-			return a.estimate(cmd.Context(), c, body)
+			e, err := c.Estimate(cmd.Context(), body)
+			if err != nil {
+				return err
+			}
+			return a.showEstimate(&e)
 		},
 	}
 	fields.add(cmd)
 	return cmd
 }
 
-// estimate prints what a registration would replay.
-func (a *api) estimate(ctx context.Context, c *client.Client, body any) error {
-	e, err := c.Estimate(ctx, body)
-	if err != nil {
-		return err
-	}
+// showEstimate prints what a registration would replay.
+func (a *api) showEstimate(e *client.Estimate) error {
 	if a.asJSON {
 		return printJSON(a.env.out, e)
 	}
