@@ -143,14 +143,14 @@ func (w *world) reject(t *testing.T, tenant, id, eventID string) event.Event {
 }
 
 // fail has an integration's stream wait for events that were published before: its cursor
-// says that each was tried so many times.
+// says that each was tried so many times, and that the last response was a 503.
 func (w *world) fail(t *testing.T, id string, attempts ...int) {
 	t.Helper()
 	c, err := w.store.Cursor(t.Context(), handoff.Key{Tenant: "acme", Integration: id})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Ahead = attempts
+	c.Ahead, c.Status = attempts, 503
 	if err := w.store.Commit(t.Context(), store.PutCursor{Cursor: c}); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
@@ -40,9 +41,24 @@ func TestSkip(t *testing.T) {
 	}
 	sameJSON(t, `{"skipped":"`+uuidA+`"}`, w.want(t, 200, post(skips, strings.Replace(body, uuidA, strings.ToUpper(uuidA), 1))))
 	w.wantError(t, 409, problem.NotBlocked, uuidA, post(skips, body))
-	sameJSON(t, `{"rejected_events":[{"id":"`+uuidA+`","created_at":"2026-03-01T12:00:00.000Z","event_name":"order.paid","reason":"skipped","status_code":null}]}`,
+	sameJSON(t, `{"rejected_events":[{"id":"`+uuidA+`","created_at":"2026-03-01T12:00:00.000Z","event_name":"order.paid","reason":"skipped","status_code":503}]}`,
 		w.want(t, 200, get(base+"/hook/rejected_events")))
 	if logs := w.want(t, 200, get(base+"/hook/logs")); !strings.Contains(logs, `"action":"event_skipped","reason":"Event `+uuidA+` (order.paid) was skipped via API after 3 failed attempts.`) {
 		t.Errorf("the log is %s", logs)
+	}
+}
+
+// The status of the last response belongs to the one event that was tried; with two of them
+// nobody knows whose it is.
+func TestSkippedEventHasTheStatusOfItsLastResponse(t *testing.T) {
+	for want, attempts := range map[string][]int{`"status_code":503`: {handoff.Acked, 2}, `"status_code":null`: {1, 2}} {
+		w := setup()
+		w.want(t, 200, post(base, strings.Replace(webhook, "order.created", "order.paid", 1)))
+		w.want(t, 202, post(events, `{"events":[{"id":"`+uuidA+`","name":"order.paid","payload":{}},{"id":"`+uuidB+`","name":"order.paid","payload":{}}]}`))
+		w.fail(t, "hook", attempts...)
+		w.want(t, 200, post(base+"/hook/_skip", `{"event_id":"`+uuidB+`"}`))
+		if list := w.want(t, 200, get(base+"/hook/rejected_events")); !strings.Contains(list, uuidB) || !strings.Contains(list, want) {
+			t.Errorf("tried %v times: %s, want %s", attempts, list, want)
+		}
 	}
 }

@@ -138,8 +138,9 @@ func (s *Service) puts(ctx context.Context, h store.History, count *integration.
 }
 
 // AddSkipped returns the writes that put a skipped event into the list, and that evict the
-// oldest event if the list is full; none if the event is in it already.
-func (s *Service) AddSkipped(ctx context.Context, h store.History, ev *event.Event, attempts int) ([]store.Write, error) {
+// oldest event if the list is full; none if the event is in it already. status is that of
+// the response to its last attempt, 0 if it is not known.
+func (s *Service) AddSkipped(ctx context.Context, h store.History, ev *event.Event, attempts, status int) ([]store.Write, error) {
 	now := s.Now()
 	count, err := s.Store.RejectedCount(ctx, h)
 	if err != nil {
@@ -148,7 +149,7 @@ func (s *Service) AddSkipped(ctx context.Context, h store.History, ev *event.Eve
 	if listed, err := s.listed(ctx, h, ev.ID, nil, true); err != nil || listed {
 		return nil, err
 	}
-	skipped := &integration.Rejected{Event: *ev, CreatedAt: count.Add(now), Reason: integration.ReasonSkipped, Attempts: attempts}
+	skipped := &integration.Rejected{Event: *ev, CreatedAt: count.Add(now), Reason: integration.ReasonSkipped, Status: status, Attempts: attempts}
 	return s.puts(ctx, h, count, []*integration.Rejected{skipped}, now)
 }
 

@@ -12,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
@@ -32,7 +31,7 @@ type Integrations interface {
 // Rejected returns the writes that put a skipped event into the list of rejected events:
 // rejected.Service.
 type Rejected interface {
-	AddSkipped(ctx context.Context, h store.History, ev *event.Event, attempts int) ([]store.Write, error)
+	AddSkipped(ctx context.Context, h store.History, ev *event.Event, attempts, status int) ([]store.Write, error)
 }
 
 // Cursors returns a cursor with the failed attempts that its owner has not saved, or
@@ -118,6 +117,7 @@ func (s *Service) cursor(ctx context.Context, k handoff.Key, in *integration.Int
 type blocked struct {
 	event    *event.Event
 	attempts int
+	status   int              // of the response to its last attempt, 0 if it is not known
 	after    handoff.AckState // without it
 }
 
@@ -128,8 +128,13 @@ const readBytes = 128 << 10
 // find returns the event if the cursor says that it was tried and not acknowledged, else
 // nil. It reads the log only as far as the cursor knows more than its offset.
 func (s *Service) find(ctx context.Context, c *handoff.Cursor, in *integration.Integration, eventID string) (*blocked, error) {
-	tried := slices.ContainsFunc(c.Ahead, func(state int) bool { return state > 0 })
-	if !tried || c.State != handoff.Scheduled && c.State != handoff.Paused {
+	tried := 0
+	for _, state := range c.Ahead {
+		if state > 0 {
+			tried++
+		}
+	}
+	if tried == 0 || c.State != handoff.Scheduled && c.State != handoff.Paused {
 		return nil, nil
 	}
 	look := worker.NewSkip(in.EventFilter(), c.AckState, eventID)
@@ -139,7 +144,11 @@ func (s *Service) find(ctx context.Context, c *handoff.Cursor, in *integration.I
 			return nil, err
 		}
 		if ev, attempts := look.Find(segs); ev != nil {
-			return &blocked{ev, attempts, look.AckState()}, nil
+			found := &blocked{event: ev, attempts: attempts, after: look.AckState()}
+			if tried == 1 { // of several, the cursor knows the last response, and not to which
+				found.status = c.Status
+			}
+			return found, nil
 		}
 	}
 	return nil, nil
@@ -147,7 +156,7 @@ func (s *Service) find(ctx context.Context, c *handoff.Cursor, in *integration.I
 
 func (s *Service) commit(ctx context.Context, in *integration.Integration, c *handoff.Cursor, b *blocked) error {
 	h, now := store.HistoryOf(in), s.Now()
-	writes, err := s.Rejected.AddSkipped(ctx, h, b.event, b.attempts)
+	writes, err := s.Rejected.AddSkipped(ctx, h, b.event, b.attempts, b.status)
 	if err != nil {
 		return err
 	}
