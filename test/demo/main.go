@@ -54,6 +54,7 @@ func play(ctx context.Context, binary string) error {
 		{"Stop the webhook, publish, start it: nothing is lost", s.stopAndStart},
 		{"See how the webhook is doing, and pull its events from the log", s.look},
 		{"Retry the rejected event", s.retryRejected},
+		{"Skip an event that the receiver can never take, and that holds up the others", s.skip},
 		{"Replay the day to a second webhook", s.replay},
 		{"Send a test event to the webhook and to the bucket", s.test},
 		{"List the files in the bucket", s.listFiles},

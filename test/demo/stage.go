@@ -41,6 +41,7 @@ type stage struct {
 
 	mu       sync.Mutex
 	refused  string              // id of the event that gets a 400
+	stuck    string              // id of the event that /orders can never take: it gets a 422
 	failFrom int                 // the first call that gets a 503
 	failTill time.Time           // when the failure ends, once it has begun
 	calls    int                 // at the webhook
@@ -138,8 +139,8 @@ func (s *stage) receive(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(s.judge(r.URL.Path, r.Header.Get("webhook-id")))
 }
 
-// judge counts a call and returns its status: the receiver rejects one event and
-// fails for a while.
+// judge counts a call and returns its status: the receiver rejects one event,
+// fails for a while, and one of its paths never takes one event.
 func (s *stage) judge(path, id string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,6 +156,9 @@ func (s *stage) judge(path, id string) int {
 	}
 	if id == s.refused {
 		return http.StatusBadRequest
+	}
+	if id == s.stuck && path == "/orders" {
+		return http.StatusUnprocessableEntity
 	}
 	s.seen[path] = append(s.seen[path], id)
 	return http.StatusOK
