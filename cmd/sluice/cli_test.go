@@ -28,6 +28,7 @@ type cli struct {
 	url    string
 	vars   map[string]string
 	slept  []time.Duration
+	now    func() time.Time   // nil for time.Now
 	cancel context.CancelFunc // of the running command, from a handler
 }
 
@@ -69,6 +70,10 @@ func (c *cli) run(stdin io.Reader, args ...string) (code int, out, errOut string
 	ctx, cancel := context.WithCancel(c.t.Context())
 	defer cancel()
 	c.cancel = cancel
+	now := c.now
+	if now == nil {
+		now = time.Now
+	}
 	code = run(ctx, args, &env{
 		in: stdin, out: &o, err: &e,
 		getenv: func(name string) string { return c.vars[name] },
@@ -76,7 +81,7 @@ func (c *cli) run(stdin io.Reader, args ...string) (code int, out, errOut string
 			c.slept = append(c.slept, d)
 			return ctx.Err()
 		},
-		now: time.Now,
+		now: now,
 	})
 	if strings.Contains(o.String()+e.String(), testToken) {
 		c.t.Errorf("%v prints the token:\n%s%s", args, o.String(), e.String())

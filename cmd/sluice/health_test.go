@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -144,10 +145,8 @@ func TestWatchDrawsAgain(t *testing.T) {
 	if code != exitOK || len(*calls) != 4 || strings.Count(stdout, "down  permanent  failing") != 2 || !strings.Contains(stderr, "unavailable: Try again.") {
 		t.Errorf("exit code %d, %d calls\n%s%s", code, len(*calls), stdout, stderr)
 	}
-	for _, slept := range cli.slept {
-		if slept != watchEvery {
-			t.Errorf("slept %v", slept)
-		}
+	if diff := cmp.Diff([]time.Duration{time.Second, time.Second, time.Second}, cli.slept); diff != "" {
+		t.Error(diff)
 	}
 	if strings.Contains(stdout, "\x1b") {
 		t.Error("it redraws what is no terminal")

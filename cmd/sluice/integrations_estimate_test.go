@@ -39,7 +39,9 @@ func TestEstimateIsPrinted(t *testing.T) {
 }
 
 func TestEstimateThatIsRefused(t *testing.T) {
-	cli, _ := newCLI(t, func(int, call, http.Header) (int, any) { return 400, problemBody("invalid_request", "starts_at is wrong.") })
+	cli, _ := newCLI(t, func(int, call, http.Header) (int, any) {
+		return 400, problemBody("invalid_request", "starts_at is wrong.")
+	})
 	if code, out, _ := cli.run(nil, "integrations", "estimate", "--id", "a"); code != exitInvalid || out != "" {
 		t.Errorf("exit code %d, %q", code, out)
 	}

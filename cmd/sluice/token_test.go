@@ -72,6 +72,29 @@ func TestPlatformTokenActsForEveryTenant(t *testing.T) {
 	}
 }
 
+// A scope that is given is in the token once, and a caller that forgets the tenant learns of both
+// ways.
+func TestPlatformTokenIsAskedForByItsFlag(t *testing.T) {
+	cli := &cli{t: t}
+	dir := filepath.Join(t.TempDir(), "data")
+	_, token, _ := cli.run(nil, "token", "--data", dir, "--any-tenant", "--scope", "tenants:any,events:publish")
+	key, err := auth.OpenOwnKey(filepath.Join(dir, auth.OwnKeyName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := key.Verify(t.Context(), strings.TrimSpace(token)); err != nil || !slices.Equal(id.Scopes, []string{"tenants:any", "events:publish"}) {
+		t.Errorf("the token has %v, %v", id.Scopes, err)
+	}
+	for args, want := range map[string]string{
+		"--scope tenants:any":        "--tenant is missing; for a platform token, which acts for every tenant, use --any-tenant",
+		"--any-tenant --tenant acme": "both --tenant and --any-tenant are given; omit one",
+	} {
+		if code, out, stderr := cli.run(nil, append([]string{"token", "--data", dir}, strings.Fields(args)...)...); code != exitUsage || out != "" || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit code %d, %q, %q", args, code, out, stderr)
+		}
+	}
+}
+
 func TestLongTokenMustBeAskedFor(t *testing.T) {
 	cli := &cli{t: t}
 	dir := filepath.Join(t.TempDir(), "data")
