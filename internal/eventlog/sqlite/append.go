@@ -30,10 +30,10 @@ func (l *Log) Append(ctx context.Context, p event.Partition, source string, reco
 		Run: func(tx *sqlitedb.Tx) (err error) {
 			c = l.newChange(1)
 			number, err = l.appendAfter(tx, c, p, source, records)
-			if err == nil {
-				l.stage(c)
+			if err != nil {
+				return err
 			}
-			return err
+			return l.stage(tx, c)
 		},
 		Done: func(err error) {
 			l.finishChange(c, err)
@@ -95,7 +95,8 @@ func checkpointOf(tx *sqlitedb.Tx, partition int64, source string) (eventlog.Che
 // any digit.
 func checkpointRange(source string) (from, to string) { return source + "\n", source + "\n:" }
 
-// append writes the next segment of a partition. data is the encoded events.
+// append writes the next segment of a partition, or notes it for stage. data is the encoded
+// events, which must not change until then.
 func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []event.Event, data []byte) (uint64, error) {
 	s, err := l.current(tx, c, p)
 	if err != nil {
@@ -112,13 +113,11 @@ func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []eve
 		ms := events[i].PublishedAt.UnixMilli()
 		first, last = min(first, ms), max(last, ms)
 	}
-	row := []any{s.rowOf(s.end), first, last, len(events), s.events, s.bytes, data}
+	row := s.rowOf(s.end)
 	if c.arrives {
-		s.arrived, err = l.arrive(tx, c, s.rowOf(s.end), row, len(data))
-	} else {
-		_, err = tx.Exec("INSERT INTO segments (id, first_ms, last_ms, events, before, appended_bytes, data) VALUES (?, ?, ?, ?, ?, ?, ?)", row...)
-	}
-	if err != nil {
+		s.arrived = l.arrive(c, row, len(data), first, last, len(events), s.events, s.bytes, data)
+	} else if _, err := tx.Exec("INSERT INTO segments (id, first_ms, last_ms, events, before, appended_bytes, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		row, first, last, len(events), s.events, s.bytes, data); err != nil {
 		return 0, err
 	}
 	if s.ordered && s.end > 1 && first < s.lastMs {

@@ -222,6 +222,7 @@ type change struct {
 	segments []placed
 	arrives  bool // its segments go to the table arrivals:
 	arrivals []arrival
+	rows     []any // their columns
 }
 
 // newChange returns the change of an operation that appends to so many partitions.
@@ -236,7 +237,13 @@ type placed struct {
 
 // stage is called at the end of an operation's Run. The next operations of the group
 // continue from the staged states.
-func (l *Log) stage(c *change) { maps.Copy(l.staged, c.states) }
+func (l *Log) stage(tx *sqlitedb.Tx, c *change) error {
+	if err := c.writeArrivals(tx); err != nil {
+		return err
+	}
+	maps.Copy(l.staged, c.states)
+	return nil
+}
 
 // finishChange is called in an operation's Done. All staged states belong to one group,
 // which has been committed or rolled back as a whole, so they are no longer needed.

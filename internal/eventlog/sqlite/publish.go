@@ -167,14 +167,15 @@ func (l *Log) flush(tx *sqlitedb.Tx, b *batch) (*change, error) {
 	if len(runs) == 0 {
 		return c, probe(tx)
 	}
+	l.buffer = l.buffer[:0]
 	for _, run := range runs {
-		l.buffer = eventlog.AppendSegment(l.buffer[:0], run.events)
-		if _, err := l.append(tx, c, run.partition, run.events, l.buffer); err != nil {
+		start := len(l.buffer)
+		l.buffer = eventlog.AppendSegment(l.buffer, run.events)
+		if _, err := l.append(tx, c, run.partition, run.events, l.buffer[start:]); err != nil {
 			return c, err
 		}
 	}
-	l.stage(c)
-	return c, nil
+	return c, l.stage(tx, c)
 }
 
 // probe writes and deletes a segment of 64 KiB, which needs as much disk space as a
