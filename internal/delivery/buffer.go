@@ -49,6 +49,7 @@ func (l *live) fill(ctx context.Context) error {
 		for _, sub := range l.subscribers {
 			sub.Give(segs)
 		}
+		l.discard() // those who left for a damaged one may have raised the low watermark beyond it
 	}
 	return nil
 }

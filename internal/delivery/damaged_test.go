@@ -330,3 +330,25 @@ func TestJoiningBeforeADamagedSegment(t *testing.T) {
 		}
 	})
 }
+
+// The last one that needed a damaged segment may leave others who have long passed it: they
+// get the next one at once.
+func TestADamagedSegmentThatNobodyNeedsIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, nil)
+		r.engine.BatchBytes = 1 // one segment fills the buffer
+		r.register(hookSpec("behind"))
+		time.Sleep(time.Second)
+		ahead := hookSpec("ahead")
+		ahead.StartsAt = time.Now().UTC().Truncate(time.Millisecond)
+		ids, _, _ := r.damaged()
+		r.register(ahead)
+		time.Sleep(10 * time.Millisecond)
+		if c := r.cursor("ahead"); c.State != handoff.Live {
+			t.Fatalf("it has not joined: %+v", c)
+		}
+		ids = append(ids, r.publish(1)...)
+		time.Sleep(100 * time.Millisecond)
+		r.wantOnce("ahead", ids)
+	})
+}

@@ -58,7 +58,7 @@ func (l *live) tryDrain(ctx context.Context) (left int, err error) {
 	if watermark == l.state.LowWatermark && len(leavers) == 0 {
 		return 0, nil
 	}
-	err = l.tryLeave(ctx, watermark, leavers)
+	err = l.tryLeave(ctx, leavers)
 	for _, lv := range leavers {
 		l.engine.Schedule(l.key(lv.member.ID)) // after an error too: it may have left
 	}

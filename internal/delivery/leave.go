@@ -139,7 +139,7 @@ func (l *live) leave(ctx context.Context, leavers []leaver) error {
 				return err
 			}
 		}
-		err = l.tryLeave(ctx, l.state.LowWatermark, leavers)
+		err = l.tryLeave(ctx, leavers)
 		conflict = errors.Is(err, store.ErrConflict)
 		return err
 	})
@@ -164,15 +164,15 @@ func (l *live) reread(ctx context.Context) (*handoff.PartitionState, error) {
 	return state, nil
 }
 
-// tryLeave makes one commit that raises the low watermark and moves the leavers to their
-// cursors.
-func (l *live) tryLeave(ctx context.Context, watermark uint64, leavers []leaver) error {
+// tryLeave makes one commit that moves the leavers to their cursors and raises the low
+// watermark as far as those that stay allow: a commit of its own would write the partition
+// state once more.
+func (l *live) tryLeave(ctx context.Context, leavers []leaver) error {
 	cursors, err := l.cursors(ctx, leavers)
 	if err != nil {
 		return err
 	}
 	next := *l.state
-	next.LowWatermark = watermark
 	var writes []store.Write
 	var entries []store.AddEntry
 	for i := range leavers {
@@ -184,13 +184,14 @@ func (l *live) tryLeave(ctx context.Context, watermark uint64, leavers []leaver)
 		entries = append(entries, l.engine.afterLeaving(lv.in, lv.cursor, lv.why)...)
 		writes = append(writes, store.PutCursor{Cursor: lv.cursor})
 	}
-	if len(writes) == 0 && watermark == l.state.LowWatermark {
+	if raised := l.raise(&next); len(writes) == 0 && !raised {
 		return nil
 	}
 	if err := l.engine.commitFailure(ctx, entries, append(writes, store.PutPartition{State: &next})...); err != nil {
 		return err
 	}
 	l.state = &next
+	l.discard()
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -257,4 +258,37 @@ func TestThoseWhoFailTogetherLeaveTogether(t *testing.T) {
 			t.Errorf("%d left in %d commits, want %d in one", left, commits, all)
 		}
 	})
+}
+
+// When everyone leaves, or those that stay have everything, the leave raises the low
+// watermark too: a commit of its own would write the partition state once more.
+func TestALeaveRaisesTheLowWatermark(t *testing.T) {
+	for name, stays := range map[string]bool{"all leave": false, "one stays": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, false, nil)
+				var commits atomic.Int32
+				r.screen(func([]store.Write) error { commits.Add(1); return nil })
+				r.register(hookSpec("a"))
+				r.register(hookSpec("b"))
+				r.answer(func(_ context.Context, in *integration.Integration, _ *event.Event, _ int) sink.Verdict {
+					if stays && in.ID == "a" {
+						return delivered
+					}
+					return busy
+				})
+				time.Sleep(time.Second)
+				commits.Store(0)
+				r.publish(1)
+				time.Sleep(100 * time.Millisecond)
+				state, err := r.engine.Store.Partition(t.Context(), event.Partition{Tenant: tenant})
+				if err != nil || state.LowWatermark != 1 || len(state.Live) != map[bool]int{false: 0, true: 1}[stays] {
+					t.Errorf("%+v, %v", state, err)
+				}
+				if n := commits.Load(); n != 1 {
+					t.Errorf("%d commits, want 1", n)
+				}
+			})
+		})
+	}
 }

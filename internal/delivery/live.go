@@ -186,16 +186,11 @@ func (l *live) commit(ctx context.Context) error {
 }
 
 func (l *live) tryCommit(ctx context.Context) error {
-	n := l.end.Segment()
-	for i := range l.state.Live {
-		n = min(n, l.acked(&l.state.Live[i]))
-	}
-	if n <= l.state.LowWatermark {
-		return nil
-	}
 	now := l.engine.Now()
 	next := *l.state
-	next.LowWatermark, next.Live = n, l.tallied()
+	if !l.raise(&next) {
+		return nil
+	}
 	if err := l.engine.Store.Commit(ctx, store.PutPartition{State: &next}); err != nil {
 		return err
 	}
@@ -205,9 +200,24 @@ func (l *live) tryCommit(ctx context.Context) error {
 	return nil
 }
 
-// tallied returns the live set with what its workers have done.
-func (l *live) tallied() []handoff.Subscriber {
-	members := slices.Clone(l.state.Live)
+// raise raises the low watermark of a state to the last segment that everyone in its live
+// set has acknowledged, and notes what their workers have done. It reports false, and
+// changes nothing, if that is no higher.
+func (l *live) raise(state *handoff.PartitionState) bool {
+	n := l.end.Segment()
+	for i := range state.Live {
+		n = min(n, l.acked(&state.Live[i]))
+	}
+	if n <= state.LowWatermark {
+		return false
+	}
+	state.LowWatermark, state.Live = n, l.tallied(state.Live)
+	return true
+}
+
+// tallied returns a live set with what its workers have done.
+func (l *live) tallied(of []handoff.Subscriber) []handoff.Subscriber {
+	members := slices.Clone(of)
 	for i := range members {
 		if sub := l.subscribers[members[i].ID]; sub != nil && sub.member.Generation == members[i].Generation {
 			members[i].Tally = sub.Tally()
