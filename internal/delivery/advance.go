@@ -228,11 +228,13 @@ func (s *step) failed(ctx context.Context, f *worker.Failure) (Next, error) {
 	return Next{Wait: s.cursor.DueAt.Sub(e.Now())}, nil
 }
 
-// mayRemember reports whether a failed attempt need not be saved at once: it is not
-// the first one, as after a success, no file's outcome has become known, and there is
-// nothing else to say in the integration's log.
+// mayRemember reports whether a failed attempt need not be saved at once: nothing was
+// acknowledged, no file's outcome has become known, and there is nothing else to say in
+// the integration's log.
 func (s *step) mayRemember() bool {
-	return s.engine.SoleOwner != nil && s.cursor.Failures > 1 && s.cursor.Upload == s.last.Upload && len(s.notes) == 0
+	c, last := s.cursor, &s.last
+	return s.engine.SoleOwner != nil && c.Offset == last.Offset && c.Beyond() == last.Beyond() &&
+		c.Upload == last.Upload && len(s.notes) == 0
 }
 
 // succeeded ends an outage. The next commit says so in the integration's log.

@@ -13,6 +13,7 @@ import (
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/store"
 )
 
 // On a node a failed attempt writes nothing but the first one, which is saved with its
@@ -55,6 +56,53 @@ func TestMostFailedAttemptsWriteNothing(t *testing.T) {
 				}
 				if n := r.cursor("orders").Failures; n != 135 {
 					t.Errorf("%d attempts are saved", n)
+				}
+			})
+		})
+	}
+}
+
+// In catch-up a first failed attempt writes nothing either, as long as nothing was
+// acknowledged: an outage begins for those that have not joined yet too, one write each.
+func TestAFirstFailureInCatchUpWritesNothing(t *testing.T) {
+	for name, progress := range map[string]bool{"nothing was acknowledged": false, "an event was": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, false, func(s *settings.Settings) { s.InFlight = 1 })
+				var saved []handoff.Cursor
+				r.screen(func(writes []store.Write) error {
+					for _, w := range writes {
+						if put, ok := w.(store.PutCursor); ok {
+							saved = append(saved, *put.Cursor)
+						}
+					}
+					return nil
+				})
+				spec := hookSpec("orders")
+				spec.StartsAt = time.Now().UTC().Truncate(time.Millisecond)
+				time.Sleep(time.Second)
+				ids := r.publish(2)
+				r.answer(func(_ context.Context, _ *integration.Integration, e *event.Event, _ int) sink.Verdict {
+					if progress && e.ID == ids[0] {
+						return delivered
+					}
+					return busy
+				})
+				r.register(spec)
+				r.untilCalls(map[bool]int{false: 1, true: 2}[progress])
+				time.Sleep(time.Millisecond)
+				if c := r.cursor("orders"); progress != (c.Offset.Index == 1) || progress != (len(saved) == 1) {
+					t.Errorf("saved %+v, and has %+v", saved, c)
+				}
+				c, err := r.engine.Cursor(t.Context(), r.cursor("orders").Key)
+				if err != nil || c.Failures != 1 || c.FailingSince.IsZero() {
+					t.Errorf("it is known as %+v, %v", c, err)
+				}
+				r.crash()
+				next := r.restart()
+				next.untilCalls(1)
+				if first := next.got()[0]; first.id == ids[0] && progress {
+					t.Error("an acknowledged event was sent again")
 				}
 			})
 		})
@@ -187,8 +235,9 @@ func TestAStopForgetsUnsavedAttempts(t *testing.T) {
 			t.Errorf("the start waited %v for the back-off of the outage before it", d)
 		}
 		time.Sleep(time.Millisecond)
-		if c := r.cursor("orders"); c.Failures != 1 || c.FailingSince.Before(started) {
-			t.Errorf("a new outage begins with %+v", c)
+		c, err := r.engine.Cursor(t.Context(), r.cursor("orders").Key)
+		if err != nil || c.Failures != 1 || c.FailingSince.Before(started) {
+			t.Errorf("a new outage begins with %+v, %v", c, err)
 		}
 	})
 }
