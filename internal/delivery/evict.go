@@ -17,10 +17,6 @@ const (
 	fixedBlockShare = 5
 )
 
-// gather is how long one that failed waits while others have calls in flight: receivers
-// that fail together do so within moments, and leaving together costs less.
-const gather = 20 * time.Millisecond
-
 // evict removes subscribers that failed, used up the budget, or block others.
 func (l *live) evict(ctx context.Context) error {
 	now := l.engine.Now()
@@ -43,7 +39,7 @@ func (l *live) evict(ctx context.Context) error {
 }
 
 // mustLeave decides whether a subscriber must leave. One whose receiver failed may
-// finish its other calls first, and wait for others, if it blocks no one.
+// finish its other calls first, if it blocks no one.
 func (l *live) mustLeave(st worker.State, now time.Time, blocked bool) (why leaveReason, leaves bool) {
 	at := leaveAt(st, l.engine.Settings.FollowBudget)
 	late := !at.IsZero() && !now.Before(at)
@@ -51,23 +47,12 @@ func (l *live) mustLeave(st worker.State, now time.Time, blocked bool) (why leav
 	case st.Err != nil:
 		return leaveReason{err: st.Err}, true
 	case st.Failure != nil:
-		gathered := !now.Before(st.Failure.At.Add(gather)) || !l.calling()
-		return leaveReason{}, st.Drained && gathered || blocked || late
+		return leaveReason{}, st.Drained || blocked || late
 	case st.Idle || !now.Before(st.Deadline): // past its deadline it may not send, so it is not slow
 		return leaveReason{}, false
 	default: // one that waits for this process is not slow, but must not block others either
 		return leaveReason{slow: !st.Waiting}, late || blocked && st.Acked <= l.state.LowWatermark
 	}
-}
-
-// calling reports whether a subscriber that may yet fail has calls in flight.
-func (l *live) calling() bool {
-	for _, sub := range l.subscribers {
-		if st := sub.State(); st.Calling && st.Failure == nil {
-			return true
-		}
-	}
-	return false
 }
 
 // leaveAt returns when a worker in this state must leave, zero for never.

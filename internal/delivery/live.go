@@ -241,12 +241,8 @@ func (l *live) wait() {
 	now, budget := l.engine.Now(), l.engine.Settings.FollowBudget
 	next := l.confirmedAt.Add(budget / 2)
 	for _, sub := range l.subscribers {
-		st := sub.State()
-		if at := leaveAt(st, budget); !at.IsZero() && at.Before(next) {
+		if at := leaveAt(sub.State(), budget); !at.IsZero() && at.Before(next) {
 			next = at
-		}
-		if st.Failure != nil && st.Drained && st.Failure.At.Add(gather).Before(next) { // it waits for others
-			next = st.Failure.At.Add(gather)
 		}
 	}
 	if at := l.blockedAt.Add(l.blockLimit()); !l.blockedAt.IsZero() && at.Before(next) {
