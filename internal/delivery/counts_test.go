@@ -99,3 +99,25 @@ func TestAReplayTellsWhatIsNoLongerStored(t *testing.T) {
 		}
 	})
 }
+
+// A shutdown that ends live delivery of a replay keeps what was counted until then.
+func TestAReplayCountsWhatAShutdownSaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, nil)
+		until := time.Now().UTC().Add(time.Hour)
+		r.register(replay(hookSpec("a"), time.Now(), until))
+		time.Sleep(time.Second)
+		r.answer(takes(100*time.Millisecond, delivered))
+		r.publish(3)
+		time.Sleep(50 * time.Millisecond)
+		next := r.restart()
+		time.Sleep(2 * time.Hour)
+		e := next.entries("a", integration.ActionStopped)
+		if len(e) != 1 || !strings.Contains(e[0].Reason, "Of 3 events read") || !strings.Contains(e[0].Reason, " 3 delivered") {
+			t.Errorf("it says %+v, want 3 events that were delivered", e)
+		}
+		if n := len(r.got()) + len(next.got()); n != 3 {
+			t.Errorf("%d calls, want 3", n)
+		}
+	})
+}
