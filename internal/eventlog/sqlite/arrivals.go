@@ -14,7 +14,7 @@ import (
 // The segments of a partition lie side by side, so a batch of many partitions would rewrite
 // a page of the database for each. Its segments go to the table arrivals instead, one
 // behind the other. Later they are moved to their places, many at a time in the order of
-// their places, so that those of a partition share the write of a page. Who reads a
+// their places, so that those of a partition share the write of a page. A read of a
 // partition from the disk waits for the move of its segments.
 const (
 	manyPartitions = 16        // so many in a batch go to arrivals
@@ -103,10 +103,12 @@ func (l *Log) keep(list []arrival) {
 	}
 }
 
-// settled returns the state of a partition once its segments are in their places.
+// settled returns the state of a partition once all its segments up to the end are in
+// their places. It does not wait for those that come meanwhile.
 func (l *Log) settled(ctx context.Context, p event.Partition) (state, error) {
+	s, _ := l.committed(p)
 	for {
-		s, m := l.arriving(p)
+		m := l.moveOf(s.arrived)
 		if m == nil {
 			return s, nil
 		}
@@ -121,20 +123,18 @@ func (l *Log) settled(ctx context.Context, p event.Partition) (state, error) {
 	}
 }
 
-// arriving returns the state of a partition, and a move that runs if some of its segments
-// are still in arrivals.
-func (l *Log) arriving(p event.Partition) (state, *move) {
-	s, _ := l.committed(p)
-	if s.arrived == 0 {
-		return s, nil
+// moveOf returns nil if everything up to a row of arrivals has been moved, else the move
+// that runs.
+func (l *Log) moveOf(seq int64) *move {
+	if seq == 0 {
+		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s = l.partitions[p].state
-	if s.arrived <= l.arrivals.moved {
-		return s, nil
+	if seq <= l.arrivals.moved {
+		return nil
 	}
-	return s, l.startMove()
+	return l.startMove()
 }
 
 // startMove returns the move that runs, or starts one. l.mu is held, and there are arrivals.

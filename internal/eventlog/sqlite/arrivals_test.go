@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -149,6 +150,34 @@ func TestTimesOfArrivalsAreFound(t *testing.T) {
 				t.Errorf("found %d, %v, want 1", n, err)
 			}
 		})
+	}
+}
+
+// A read waits for what was there when it came, not for what a busy platform adds.
+func TestAReadDoesNotWaitForLaterArrivals(t *testing.T) {
+	const tenants = 20
+	l, db := open(t, t.TempDir(), fixed(base))
+	l.recent.bytes = recentBytes
+	publish(t, l, "", ofMany(0, tenants, 300))
+	release := hold(t, db)
+	var both sync.WaitGroup
+	both.Go(func() {
+		segments, err := l.Read(t.Context(), event.Partition{Tenant: tenantOf(3)}, 0, 1<<20)
+		if err != nil || len(segments) == 0 {
+			t.Errorf("the read returned %d segments, %v", len(segments), err)
+		}
+	})
+	queued(db, 1)
+	both.Go(func() {
+		if err := l.Publish(t.Context(), "", 1, ofMany(tenants, tenants, 300)); err != nil {
+			t.Error(err)
+		}
+	})
+	queued(db, 2)
+	release()
+	both.Wait()
+	if n := arrivalRows(t, db); n != tenants {
+		t.Errorf("%d rows are in arrivals, want the %d of the second call", n, tenants)
 	}
 }
 
