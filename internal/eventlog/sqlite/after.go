@@ -20,7 +20,7 @@ func (l *Log) After(ctx context.Context, p event.Partition, number uint64) (even
 	if number >= s.end {
 		return rest, nil
 	}
-	s, err := l.settled(ctx, p)
+	s, err := l.settledAfter(ctx, p, number)
 	if err != nil {
 		return eventlog.Rest{}, err
 	}

@@ -115,6 +115,9 @@ func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []eve
 	}
 	row := s.rowOf(s.end)
 	if c.arrives {
+		if s.arrived <= l.arrivals.moved {
+			s.placed = s.end - 1
+		}
 		s.arrived = l.arrive(c, row, len(data), first, last, len(events), s.events, s.bytes, data)
 	} else if _, err := tx.Exec("INSERT INTO segments (id, first_ms, last_ms, events, before, appended_bytes, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
 		row, first, last, len(events), s.events, s.bytes, data); err != nil {

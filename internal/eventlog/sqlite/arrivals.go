@@ -37,7 +37,7 @@ type arrivals struct {
 	committed []arrival // those no move has taken
 	newest    int64     // seq of the newest row that is committed
 	bytes     int       // of all
-	moved     int64     // seq up to which all have been moved
+	moved     int64     // seq up to which all have been moved; written by the writer's goroutine
 	move      *move     // the one that runs, or nil
 }
 
@@ -101,6 +101,36 @@ func (l *Log) keep(list []arrival) {
 	if a.bytes >= moveBytes {
 		l.startMove()
 	}
+}
+
+// settledAfter returns the state of a partition once the first segment after the given
+// number is in its place. Its end is lowered to the last that is known to be in its place.
+func (l *Log) settledAfter(ctx context.Context, p event.Partition, number uint64) (state, error) {
+	s, all := l.inPlace(p)
+	if all {
+		return s, nil
+	}
+	found, err := l.db.QueryRow(ctx, "SELECT id FROM segments WHERE id > ? AND id <= ? AND length(data) > 0 LIMIT 1",
+		[]any{s.rowOf(number), s.rowOf(s.end)}, new(int64))
+	if err != nil || found {
+		return s, err
+	}
+	return l.settled(ctx, p)
+}
+
+// inPlace returns the state of a partition, and whether all its segments are in their
+// places. If not, its end is lowered to those that are.
+func (l *Log) inPlace(p event.Partition) (s state, all bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if part := l.partitions[p]; part != nil {
+		s = part.state
+	}
+	if s.arrived <= l.arrivals.moved {
+		return s, true
+	}
+	s.end = s.placed
+	return s, false
 }
 
 // settled returns the state of a partition once all its segments up to the end are in
@@ -239,6 +269,9 @@ func (l *Log) openArrivals(ctx context.Context, partitions map[int64]*partition)
 		part := partitions[a.row>>numberBits]
 		if s.end = numberOf(a.row); s.end > part.end {
 			part.end, part.lastMs, part.events, part.bytes = s.end, s.lastMs, s.events, s.bytes
+		}
+		if part.arrived == 0 {
+			part.placed = numberOf(a.row) - 1
 		}
 		part.arrived = a.seq
 		l.arrivals.last, l.arrivals.newest = a.seq, a.seq

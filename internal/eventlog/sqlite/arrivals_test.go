@@ -193,14 +193,18 @@ func (l *Log) forget() {
 // Segments that go to their places at once may pass those that are in arrivals.
 func TestArrivalsKeepTheirOrderAmongOthers(t *testing.T) {
 	const tenants = 20
-	l, _ := open(t, t.TempDir(), fixed(base))
+	dir, killed := t.TempDir(), t.TempDir()
+	l, _ := open(t, dir, fixed(base))
 	l.recent.bytes = recentBytes
 	publish(t, l, "", ofMany(0, tenants, 300))
 	for i := range tenants {
 		publish(t, l, tenantOf(i), drafts(tenants+i, 1, 300))
 	}
 	publish(t, l, "", ofMany(2*tenants, tenants, 300))
+	copyFiles(t, dir, killed)
+	next, _ := open(t, killed, fixed(base))
 	wantRounds(t, l, tenants, 3)
+	wantRounds(t, next, tenants, 3)
 }
 
 // Arrivals are moved once there are many, and no more come while there are too many: a
@@ -253,6 +257,54 @@ func TestAMoveThatFailsIsTriedAgain(t *testing.T) {
 			}
 			heal()
 			wantRounds(t, l, tenants, 1)
+		})
+	}
+}
+
+// What is in its place needs no move: a platform publishes on while others catch up, are
+// looked at, and are trimmed.
+func TestWhatIsInItsPlaceNeedsNoMove(t *testing.T) {
+	const tenants = 20
+	p := event.Partition{Tenant: tenantOf(3)}
+	for name, use := range map[string]func(l *Log) (uint64, error){
+		"read": func(l *Log) (uint64, error) {
+			segments, err := l.Read(t.Context(), p, 0, 1<<20)
+			return uint64(len(segments)), err
+		},
+		"what is left": func(l *Log) (uint64, error) {
+			rest, err := l.After(t.Context(), p, 1)
+			return uint64(rest.Events), err // one in its place, one in arrivals
+		},
+		"trim": func(l *Log) (uint64, error) {
+			n, err := l.Trim(t.Context(), base.Add(time.Second))
+			return uint64(n + 1), err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := base
+			dir := t.TempDir()
+			l, db := open(t, dir, func() time.Time { return now })
+			l.recent.bytes = recentBytes
+			publish(t, l, p.Tenant, drafts(0, 1, 300))
+			now = now.Add(time.Second)
+			publish(t, l, p.Tenant, drafts(1, 1, 300))
+			for i := range tenants {
+				if i != 3 {
+					publish(t, l, tenantOf(i), drafts(10+i, 1, 300))
+				}
+			}
+			publish(t, l, "", ofMany(100, tenants, 300))
+			killed := t.TempDir()
+			copyFiles(t, dir, killed)
+			next, other := open(t, killed, fixed(now))
+			for which, l := range map[string]*Log{"": l, " after a restart": next} {
+				if n, err := use(l); err != nil || n != 2 {
+					t.Errorf("%s%s: got %d, %v, want 2", name, which, n, err)
+				}
+			}
+			if n, m := arrivalRows(t, db), arrivalRows(t, other); n != tenants || m != tenants {
+				t.Errorf("%d rows are left in arrivals, %d after a restart, want %d", n, m, tenants)
+			}
 		})
 	}
 }

@@ -57,11 +57,12 @@ type partition struct {
 type state struct {
 	id      int64
 	end     uint64
-	events  int64 // appended so far
-	lastMs  int64 // of the latest event
-	bytes   int64 // appended so far
-	ordered bool  // no segment has an event earlier than those of the segments before
-	arrived int64 // the row of arrivals with its latest segment that went there; 0 if none did
+	events  int64  // appended so far
+	lastMs  int64  // of the latest event
+	bytes   int64  // appended so far
+	ordered bool   // no segment has an event earlier than those of the segments before
+	arrived int64  // the row of arrivals with its latest segment that went there; 0 if none did
+	placed  uint64 // until that is moved: up to this number all segments are in their places
 }
 
 // numberBits is how many low bits of a segment's id are its number.

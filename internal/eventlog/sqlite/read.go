@@ -19,7 +19,7 @@ func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxByte
 	if segments != nil || after >= s.end {
 		return segments, nil
 	}
-	s, err := l.settled(ctx, p)
+	s, err := l.settledAfter(ctx, p, after)
 	if err != nil {
 		return nil, err
 	}
