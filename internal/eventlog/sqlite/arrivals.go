@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
@@ -267,6 +268,9 @@ func (l *Log) openArrivals(ctx context.Context, partitions map[int64]*partition)
 			return l.db.Problem(err)
 		}
 		part := partitions[a.row>>numberBits]
+		if part == nil {
+			return problem.New(problem.Internal, "the database is damaged: row %d of arrivals is of no partition. Restore a backup (sluice restore)", a.seq)
+		}
 		if s.end = numberOf(a.row); s.end > part.end {
 			part.end, part.lastMs, part.events, part.bytes = s.end, s.lastMs, s.events, s.bytes
 		}

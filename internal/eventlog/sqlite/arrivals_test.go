@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -349,4 +350,20 @@ func TestStampsOfArrivalsAreReset(t *testing.T) {
 		t.Errorf("the newest stamp is %v, want %v", next.Newest(), base)
 	}
 	wantRounds(t, next, tenants, 1)
+}
+
+// A row of arrivals whose partition is not there is damage: it is said, and no panic.
+func TestAnArrivalOfNoPartitionIsDamage(t *testing.T) {
+	l, db := open(t, t.TempDir(), fixed(base))
+	publish(t, l, "", ofMany(0, 20, 300))
+	err := db.Write(t.Context(), sqlitedb.Turn{}, func(tx *sqlitedb.Tx) error {
+		_, err := tx.Exec("UPDATE arrivals SET id = id | 1 << 60 WHERE seq = 7")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), db, fixed(base)); err == nil || !strings.Contains(err.Error(), "row 7 of arrivals") {
+		t.Errorf("the log was opened with %v", err)
+	}
 }
