@@ -2,12 +2,14 @@ package sqlite
 
 import (
 	"context"
+	"math"
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// After implements eventlog.Log. It reads one row, without its events.
+// After implements eventlog.Log. It reads one row, without its events, or what is in memory
+// if that row would have to be moved first.
 func (l *Log) After(ctx context.Context, p event.Partition, number uint64) (eventlog.Rest, error) {
 	if err := ctx.Err(); err != nil {
 		return eventlog.Rest{}, l.db.Problem(err)
@@ -19,6 +21,11 @@ func (l *Log) After(ctx context.Context, p event.Partition, number uint64) (even
 	rest := eventlog.Rest{Last: timeOf(s.lastMs)}
 	if number >= s.end {
 		return rest, nil
+	}
+	if _, all := l.inPlace(p); !all {
+		if s, segments := l.inMemory(p, number, math.MaxInt); segments != nil {
+			return restOf(s, segments), nil
+		}
 	}
 	s, err := l.settledAfter(ctx, p, number)
 	if err != nil {
@@ -35,6 +42,22 @@ func (l *Log) After(ctx context.Context, p event.Partition, number uint64) (even
 		rest.Bytes, err = l.estimate(ctx, s, number, rest.Events)
 	}
 	return rest, err
+}
+
+// restOf returns what the given segments are, the last ones of a partition.
+func restOf(s state, segments []eventlog.Segment) eventlog.Rest {
+	first := segments[0]
+	rest := eventlog.Rest{Next: first.Number, First: first.Events[0].PublishedAt, Last: timeOf(s.lastMs)}
+	for _, e := range first.Events {
+		if e.PublishedAt.Before(rest.First) {
+			rest.First = e.PublishedAt
+		}
+	}
+	for i := range segments {
+		rest.Events += len(segments[i].Events)
+		rest.Bytes += int64(segments[i].Bytes())
+	}
+	return rest
 }
 
 // estimate returns about how many bytes the given number of events after a segment have,

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
@@ -307,6 +309,35 @@ func TestWhatIsInItsPlaceNeedsNoMove(t *testing.T) {
 				t.Errorf("%d rows are left in arrivals, %d after a restart, want %d", n, m, tenants)
 			}
 		})
+	}
+}
+
+// Those who look how far behind every tenant is, as for the metrics, have nothing moved
+// that is in memory.
+func TestWhatIsInMemoryIsCountedWithoutAMove(t *testing.T) {
+	const tenants, rounds = 20, 2
+	l, db := open(t, t.TempDir(), fixed(base))
+	for round := range rounds {
+		publish(t, l, "", ofMany(round*tenants, tenants, 300))
+	}
+	rests := func() (list []eventlog.Rest) {
+		for i := range tenants {
+			rest, err := l.After(t.Context(), event.Partition{Tenant: tenantOf(i)}, 1)
+			if err != nil || rest.Bytes < 300 || rest.Bytes > 900 {
+				t.Errorf("%+v, %v", rest, err)
+			}
+			rest.Bytes = 0
+			list = append(list, rest)
+		}
+		return list
+	}
+	got := rests()
+	if n := arrivalRows(t, db); n != rounds*tenants {
+		t.Errorf("%d rows are left in arrivals, want %d", n, rounds*tenants)
+	}
+	l.forget()
+	if want := rests(); !slices.Equal(got, want) {
+		t.Errorf("counted %+v, want %+v", got, want)
 	}
 }
 

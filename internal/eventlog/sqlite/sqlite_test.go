@@ -87,14 +87,18 @@ func TestLogFromDisk(t *testing.T) {
 	})
 }
 
-// The same with every segment in arrivals first.
+// The same with every segment in arrivals first, in memory or not.
 func TestLogOfArrivals(t *testing.T) {
-	logtest.Run(t, func(t *testing.T, now func() time.Time) logtest.Harness {
-		l, _ := open(t, t.TempDir(), now)
-		l.recent.bytes = recentBytes
-		l.manyPartitions = 1
-		return harness(l)
-	})
+	for name, kept := range map[string]int{"in memory": 0, "from disk": recentBytes} {
+		t.Run(name, func(t *testing.T) {
+			logtest.Run(t, func(t *testing.T, now func() time.Time) logtest.Harness {
+				l, _ := open(t, t.TempDir(), now)
+				l.recent.bytes = kept
+				l.manyPartitions = 1
+				return harness(l)
+			})
+		})
+	}
 }
 
 func TestPublish(t *testing.T) {
