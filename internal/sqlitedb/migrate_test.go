@@ -185,3 +185,43 @@ func TestOnlyNewDatabasesVacuumInSteps(t *testing.T) {
 		}
 	}
 }
+
+// The events of a list are found by their ids: by a scan of the others, lists of 1,000
+// would keep a node from starting for an hour.
+func TestAMigrationFindsRejectedEventsByTheirIDs(t *testing.T) {
+	_, conn := older(t, 3)
+	left := migrations()[3]
+	for _, statement := range []string{"INSERT INTO rejected_list", "UPDATE rejected_counts"} {
+		before, after, found := strings.Cut(left, statement)
+		if !found {
+			t.Fatalf("the migration has no %s", statement)
+		}
+		exec(t, conn, before)
+		left = statement + after
+		one, _, _ := strings.Cut(left, ";\n")
+		if got := planOf(t, conn, one); !strings.Contains(got, "SEARCH r USING INDEX sqlite_autoindex_rejected_1 (tenant=? AND integration=? AND incarnation=? AND event_id=?)") {
+			t.Errorf("%s has the plan\n%s", statement, got)
+		}
+	}
+}
+
+func planOf(t *testing.T, conn *sql.Conn, statement string) (plan string) {
+	t.Helper()
+	rows, err := conn.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+statement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var line string
+		if err := rows.Scan(&id, &parent, &unused, &line); err != nil {
+			t.Fatal(err)
+		}
+		plan += line + "\n"
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}

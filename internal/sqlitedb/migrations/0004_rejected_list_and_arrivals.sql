@@ -12,7 +12,8 @@ CREATE TABLE rejected_list (
 ) STRICT, WITHOUT ROWID;
 
 -- A stored time has a second, a fraction of up to nine digits, and a zone. What cannot be
--- read is left out: it is damaged, and must not keep the rest from being migrated.
+-- read is left out: it is damaged, and must not keep the rest from being migrated. CROSS
+-- JOIN has each event looked up by its id: else the planner reads a list once per event.
 INSERT INTO rejected_list (tenant, integration, incarnation, created_at, event_id, data)
 SELECT tenant, integration, incarnation,
 	CAST(ifnull(strftime('%s', substr(at, 1, 19) || zone) * 1000000000, 0) +
@@ -25,7 +26,7 @@ FROM (
 			CASE WHEN json_valid(CAST(r.data AS TEXT)) THEN json_extract(CAST(r.data AS TEXT), '$.created_at') END AS at
 		FROM rejected_indexes x,
 			json_each(CASE WHEN json_valid(CAST(x.data AS TEXT)) THEN CAST(x.data AS TEXT) ELSE '[]' END) e
-		JOIN rejected r ON r.tenant = x.tenant AND r.integration = x.integration AND r.incarnation = x.incarnation
+		CROSS JOIN rejected r ON r.tenant = x.tenant AND r.integration = x.integration AND r.incarnation = x.incarnation
 			AND r.event_id = json_extract(e.value, '$.id')
 	)
 ) WHERE at IS NOT NULL;
@@ -37,7 +38,7 @@ UPDATE rejected_counts AS c SET data = CAST(json_object(
 	'kept', (SELECT count(*) FROM rejected_list l WHERE l.tenant = c.tenant AND l.integration = c.integration AND l.incarnation = c.incarnation),
 	'newest', ifnull((
 		SELECT json_extract(CAST(r.data AS TEXT), '$.created_at') FROM rejected_list l
-		JOIN rejected r ON r.tenant = l.tenant AND r.integration = l.integration AND r.incarnation = l.incarnation AND r.event_id = l.event_id
+		CROSS JOIN rejected r ON r.tenant = l.tenant AND r.integration = l.integration AND r.incarnation = l.incarnation AND r.event_id = l.event_id
 		WHERE l.tenant = c.tenant AND l.integration = c.integration AND l.incarnation = c.incarnation
 		ORDER BY l.created_at DESC LIMIT 1
 	), '0001-01-01T00:00:00Z')
