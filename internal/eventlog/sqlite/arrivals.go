@@ -22,6 +22,7 @@ const (
 	moveBytes      = 16 << 20  // in arrivals; then they are moved
 	arrivalsBytes  = 32 << 20  // with more in arrivals, each segment goes to its place at once: a start reads them all
 	stepBytes      = 256 << 10 // of a transaction that moves; with less, two batches in a group are more than it moves
+	stepRows       = 1000      // of one that deletes them
 )
 
 // arrival is a segment in the table arrivals.
@@ -185,23 +186,26 @@ func (l *Log) startMove() *move {
 	return m
 }
 
-// moveOn gives the writer the next step of a move.
+// moveOn gives the writer the next step of a move. Once all arrivals are in their places,
+// the steps delete their rows.
 func (l *Log) moveOn(m *move) error {
 	n, size := m.step()
+	ended := false
 	return l.db.Submit(context.Background(), &sqlitedb.Op{
 		Turn: sqlitedb.Turn{Class: sqlitedb.Maintenance, Bytes: size},
 		Run: func(tx *sqlitedb.Tx) error {
 			if err := put(tx, m.rest[:n]); err != nil || n < len(m.rest) {
 				return err
 			}
-			_, err := tx.Exec("DELETE FROM arrivals WHERE seq <= ?", m.through)
+			rows, err := tx.Exec("DELETE FROM arrivals WHERE seq IN (SELECT seq FROM arrivals WHERE seq <= ? ORDER BY seq LIMIT ?)", m.through, stepRows)
+			ended = rows < stepRows
 			return err
 		},
 		Done: func(err error) {
 			if err == nil {
 				m.rest = m.rest[n:]
 			}
-			if err == nil && len(m.rest) > 0 {
+			if err == nil && !ended {
 				if err = l.moveOn(m); err == nil {
 					return
 				}
@@ -211,7 +215,8 @@ func (l *Log) moveOn(m *move) error {
 	})
 }
 
-// step returns how many arrivals the next step moves, at least one, and their bytes.
+// step returns how many arrivals the next step moves, at least one if any is left, and
+// their bytes.
 func (m *move) step() (n, size int) {
 	for n < len(m.rest) && (n == 0 || size+m.rest[n].size <= stepBytes) {
 		size += m.rest[n].size

@@ -83,24 +83,21 @@ func TestManyTenantsShareThePagesOfACall(t *testing.T) {
 // a kill, and by one after a kill in the middle of a move.
 func TestArrivalsAreInTheLog(t *testing.T) {
 	const tenants = 400 // several steps of a move
-	for name, prepare := range map[string]func(t *testing.T, l *Log, db *sqlitedb.DB, dir string) *Log{
-		"same process": func(_ *testing.T, l *Log, _ *sqlitedb.DB, _ string) *Log { return l },
-		"after a kill": func(t *testing.T, _ *Log, _ *sqlitedb.DB, dir string) *Log {
-			killed := t.TempDir()
-			copyFiles(t, dir, killed)
-			next, _ := open(t, killed, fixed(base))
-			return next
-		},
-		"after a kill in a move": func(t *testing.T, l *Log, db *sqlitedb.DB, dir string) *Log {
-			some := l.arrivals.committed[100:300]
-			if err := db.Write(t.Context(), sqlitedb.Turn{}, func(tx *sqlitedb.Tx) error { return put(tx, some) }); err != nil {
-				t.Fatal(err)
+	all := func(l *Log) []arrival { return l.arrivals.committed }
+	for name, c := range map[string]struct {
+		killed bool
+		moved  func(tx *sqlitedb.Tx, l *Log) error
+	}{
+		"same process":           {},
+		"after a kill":           {killed: true},
+		"after a kill in a move": {true, func(tx *sqlitedb.Tx, l *Log) error { return put(tx, all(l)[100:300]) }},
+		"after a kill while a move deletes": {true, func(tx *sqlitedb.Tx, l *Log) error {
+			if err := put(tx, all(l)); err != nil {
+				return err
 			}
-			killed := t.TempDir()
-			copyFiles(t, dir, killed)
-			next, _ := open(t, killed, fixed(base))
-			return next
-		},
+			_, err := tx.Exec("DELETE FROM arrivals WHERE seq <= 500")
+			return err
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -110,13 +107,26 @@ func TestArrivalsAreInTheLog(t *testing.T) {
 			if n := arrivalRows(t, db); n != 2*tenants {
 				t.Fatalf("%d rows in arrivals, want %d", n, 2*tenants)
 			}
-			bytes := l.Bytes(tenantOf(7))
-			next := prepare(t, l, db, dir)
+			bytes, next := l.Bytes(tenantOf(7)), l
+			if c.moved != nil {
+				if err := db.Write(t.Context(), sqlitedb.Turn{}, func(tx *sqlitedb.Tx) error { return c.moved(tx, l) }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.killed {
+				killed := t.TempDir()
+				copyFiles(t, dir, killed)
+				next, _ = open(t, killed, fixed(base))
+			}
 			if got := next.Bytes(tenantOf(7)); got != bytes || bytes == 0 {
 				t.Errorf("the tenant has %d bytes in the log, want %d", got, bytes)
 			}
-			if next.arrivals.bytes != l.arrivals.bytes || next.arrivals.bytes == 0 {
-				t.Errorf("there are %d bytes in arrivals, want %d", next.arrivals.bytes, l.arrivals.bytes)
+			var waiting int
+			if _, err := next.db.QueryRow(t.Context(), "SELECT sum(length(data)) FROM arrivals", nil, &waiting); err != nil {
+				t.Fatal(err)
+			}
+			if next.arrivals.bytes != waiting || waiting == 0 {
+				t.Errorf("%d bytes are counted in arrivals, %d are there", next.arrivals.bytes, waiting)
 			}
 			publish(t, next, "", ofMany(2*tenants, tenants, 300))
 			next.forget()
@@ -238,6 +248,25 @@ func TestArrivalsAreBounded(t *testing.T) {
 	if now := arrivalRows(t, db); now > n {
 		t.Errorf("there were %d rows in arrivals, too many, and are %d", n, now)
 	}
+}
+
+// No transaction deletes all rows of a move: others would wait for it.
+func TestAMoveDeletesItsRowsInSteps(t *testing.T) {
+	const tenants, calls = 1000, 4
+	l, db := open(t, t.TempDir(), fixed(base))
+	l.recent.bytes = recentBytes
+	for call := range calls {
+		publish(t, l, "", ofMany(call*tenants, tenants, 10))
+	}
+	puts, before := uint64(l.arrivals.bytes/stepBytes), db.Commits()
+	if _, err := l.Seek(t.Context(), event.Partition{Tenant: tenantOf(3)}, base); err != nil {
+		t.Fatal(err)
+	}
+	if n := db.Commits() - before; n < puts+tenants*calls/stepRows {
+		t.Errorf("the move had %d transactions, %d of which put its segments in their places", n, puts)
+	}
+	l.forget()
+	wantRounds(t, l, tenants, calls)
 }
 
 // A move that fails is an error for those who wait for it, and is tried again by the next.
