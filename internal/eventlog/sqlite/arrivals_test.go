@@ -307,6 +307,14 @@ func TestWhatIsInItsPlaceNeedsNoMove(t *testing.T) {
 			rest, err := l.After(t.Context(), p, 1)
 			return uint64(rest.Events), err // one in its place, one in arrivals
 		},
+		"seek": func(l *Log) (uint64, error) {
+			n, err := l.Seek(t.Context(), p, base.Add(time.Second))
+			return n + 1, err
+		},
+		"end of a replay": func(l *Log) (uint64, error) {
+			n, _, err := l.OffsetForTime(t.Context(), p, base)
+			return n + 1, err
+		},
 		"trim": func(l *Log) (uint64, error) {
 			n, err := l.Trim(t.Context(), base.Add(time.Second))
 			return uint64(n + 1), err

@@ -27,11 +27,21 @@ func (l *Log) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64,
 	if err := ctx.Err(); err != nil {
 		return 0, l.db.Problem(err)
 	}
-	s, err := l.settled(ctx, p)
-	if err != nil {
+	return l.find(ctx, p, func(s state) (uint64, error) { return l.seek(ctx, s, ceil(t)) })
+}
+
+// find searches what is in its place, and all segments only if what it looks for may be
+// among the others.
+func (l *Log) find(ctx context.Context, p event.Partition, in func(s state) (uint64, error)) (uint64, error) {
+	s, all := l.inPlace(p)
+	number, err := in(s)
+	if err != nil || all || s.ordered && number < s.end {
+		return number, err
+	}
+	if s, err = l.settled(ctx, p); err != nil {
 		return 0, err
 	}
-	return l.seek(ctx, s, ceil(t))
+	return in(s)
 }
 
 // seek returns the number before the first segment with an event at or after
@@ -62,11 +72,7 @@ func (l *Log) OffsetForTime(ctx context.Context, p event.Partition, t time.Time)
 			return 0, false, err
 		}
 	}
-	s, err := l.settled(ctx, p)
-	if err != nil {
-		return 0, false, err
-	}
-	number, err = l.lastUpTo(ctx, s, ms)
+	number, err = l.find(ctx, p, func(s state) (uint64, error) { return l.lastUpTo(ctx, s, ms) })
 	return number, final, err
 }
 
