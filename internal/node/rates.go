@@ -17,7 +17,7 @@ type rates struct {
 	now      func() time.Time
 
 	mu      sync.Mutex
-	tenants map[string]rate
+	tenants map[string]*rate
 }
 
 type rate struct {
@@ -32,7 +32,7 @@ const (
 )
 
 func observeRates(o delivery.Observer, inFlight int, now func() time.Time) *rates {
-	return &rates{Observer: o, inFlight: inFlight, now: now, tenants: make(map[string]rate)}
+	return &rates{Observer: o, inFlight: inFlight, now: now, tenants: make(map[string]*rate)}
 }
 
 // AttemptEnded implements worker.Observer.
@@ -45,17 +45,21 @@ func (r *rates) AttemptEnded(in *integration.Integration, v sink.Verdict, events
 	if in.S3 == nil {
 		perEvent /= float64(r.inFlight)
 	}
+	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.tenants) >= maxRates {
-		clear(r.tenants)
+	last := r.tenants[in.Tenant]
+	if last == nil {
+		if len(r.tenants) >= maxRates {
+			clear(r.tenants)
+		}
+		r.tenants[in.Tenant] = &rate{perEvent, now}
+		return
 	}
-	now := r.now()
-	last, ok := r.tenants[in.Tenant]
-	if ok && now.Sub(last.at) < rateLife {
+	if now.Sub(last.at) < rateLife {
 		perEvent = last.perEvent + rateWeight*(perEvent-last.perEvent)
 	}
-	r.tenants[in.Tenant] = rate{perEvent, now}
+	*last = rate{perEvent, now}
 }
 
 // of returns how many events a second a tenant's receivers take, 0 if that is not known.
@@ -63,7 +67,7 @@ func (r *rates) of(tenant string) float64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last := r.tenants[tenant]
-	if last.perEvent <= 0 || r.now().Sub(last.at) >= rateLife {
+	if last == nil || last.perEvent <= 0 || r.now().Sub(last.at) >= rateLife {
 		return 0
 	}
 	return 1 / last.perEvent
