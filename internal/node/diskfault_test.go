@@ -220,14 +220,20 @@ func (c *diskCase) receivesAll() {
 
 // hasAll fails unless the log has what was acknowledged.
 func (c *diskCase) hasAll(n *Node) {
-	segs, err := n.log.Read(c.t.Context(), event.Partition{Tenant: "acme"}, 0, 1<<30)
-	if err != nil {
-		c.t.Errorf("operation %d failed; the log cannot be read: %v", c.at, err)
-	}
 	inLog := map[string]bool{}
-	for _, seg := range segs {
-		for _, e := range seg.Events {
-			inLog[e.ID] = true
+	for after := uint64(0); ; {
+		segs, err := n.log.Read(c.t.Context(), event.Partition{Tenant: "acme"}, after, 1<<20)
+		if err != nil {
+			c.t.Errorf("operation %d failed; the log cannot be read: %v", c.at, err)
+		}
+		if len(segs) == 0 {
+			break
+		}
+		for _, seg := range segs {
+			after = seg.Number
+			for _, e := range seg.Events {
+				inLog[e.ID] = true
+			}
 		}
 	}
 	for _, id := range c.acked {
