@@ -16,23 +16,32 @@ var access = []scenario{
 
 // calls are all that the API has for tenants, with the scope they need. ID is
 // an integration, and EVENT one of its rejected events.
-var calls = []struct{ method, path, scope string }{
-	{"GET", base, scopeRead},
-	{"POST", base, scopeWrite},
-	{"POST", base + "/_estimate", scopeRead},
-	{"GET", base + "/ID", scopeRead},
-	{"PATCH", base + "/ID", scopeWrite},
-	{"DELETE", base + "/ID", scopeWrite},
-	{"POST", base + "/ID/_start", scopeWrite},
-	{"POST", base + "/ID/_stop", scopeWrite},
-	{"POST", base + "/ID/_test", scopeWrite},
-	{"GET", base + "/ID/logs", scopeRead},
-	{"GET", base + "/ID/events", scopeRead},
-	{"GET", base + "/ID/rejected_events", scopeRead},
-	{"GET", base + "/ID/rejected_events/EVENT", scopeRead},
-	{"DELETE", base + "/ID/rejected_events/EVENT", scopeWrite},
-	{"POST", base + "/ID/rejected_events/EVENT/_retry", scopeWrite},
-	{"POST", eventsPath, scopePublish},
+var calls = []apiCall{
+	{"GET", base, scopeRead, nil},
+	{"POST", base, scopeWrite, nil},
+	{"POST", base + "/_estimate", scopeRead, nil},
+	{"GET", base + "/ID", scopeRead, nil},
+	{"PATCH", base + "/ID", scopeWrite, nil},
+	{"DELETE", base + "/ID", scopeWrite, nil},
+	{"POST", base + "/ID/_start", scopeWrite, nil},
+	{"POST", base + "/ID/_stop", scopeWrite, nil},
+	{"POST", base + "/ID/_test", scopeWrite, nil},
+	{"POST", base + "/ID/_skip", scopeWrite, object{"event_id": "00000000-0000-4000-8000-000000000000"}},
+	{"GET", base + "/ID/health", scopeRead, nil},
+	{"GET", base + "/ID/logs", scopeRead, nil},
+	{"GET", base + "/ID/events", scopeRead, nil},
+	{"GET", base + "/ID/rejected_events", scopeRead, nil},
+	{"POST", base + "/ID/rejected_events/_retry", scopeWrite, object{"all": true}},
+	{"POST", base + "/ID/rejected_events/_delete", scopeWrite, object{"all": true}},
+	{"GET", base + "/ID/rejected_events/EVENT", scopeRead, nil},
+	{"DELETE", base + "/ID/rejected_events/EVENT", scopeWrite, nil},
+	{"POST", base + "/ID/rejected_events/EVENT/_retry", scopeWrite, nil},
+	{"POST", eventsPath, scopePublish, nil},
+}
+
+type apiCall struct {
+	method, path, scope string
+	body                object // that the call needs, if any
 }
 
 // withRejected registers an integration, and returns one event it has rejected.
@@ -52,7 +61,7 @@ func isolation(t *testing.T, env *Env) {
 	fill := strings.NewReplacer("ID", "shop", "EVENT", event)
 	for _, call := range calls {
 		if strings.Contains(call.path, "ID") {
-			other.call(call.method, fill.Replace(call.path), object{}).fails(http.StatusNotFound, "not_found")
+			other.call(call.method, fill.Replace(call.path), merged(call.body)).fails(http.StatusNotFound, "not_found")
 		}
 	}
 	var list struct{ Integrations []document }
