@@ -3,6 +3,7 @@ package scenario
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,6 +25,7 @@ func rejectedInBulk(t *testing.T, env *Env) {
 	ids := c.publish("order.created", 6)
 	env.eventually(t, label("all are rejected"), func() bool { return len(c.rejected("shop")) == 6 })
 	c.stop("shop") // the service may repeat a call whose outcome it could not save in time, and list the event again
+	pagesOfRejected(c, ids)
 	ask := func(verb string, body object) (b bulk) {
 		t.Helper()
 		c.call("POST", path("shop", "/rejected_events/", verb), body).ok(200, &b)
@@ -54,5 +56,35 @@ func rejectedInBulk(t *testing.T, env *Env) {
 	for _, verb := range []string{"_retry", "_delete"} {
 		c.call("POST", path("shop", "/rejected_events/", verb), object{}).fails(http.StatusBadRequest, "invalid_request", "event_ids")
 		c.call("POST", path("other", "/rejected_events/", verb), object{"all": true}).fails(http.StatusNotFound, "not_found", "other")
+	}
+}
+
+// pagesOfRejected reads the list of rejected events in pages, which have each event once.
+func pagesOfRejected(c *tenant, ids []string) {
+	c.t.Helper()
+	var got []string
+	for query := "?limit=4"; query != ""; {
+		var page struct {
+			Rejected []rejectedEvent `json:"rejected_events"`
+			Next     *string
+		}
+		c.call("GET", path("shop", "/rejected_events", query), nil).ok(200, &page)
+		for _, e := range page.Rejected {
+			got = append(got, e.ID)
+		}
+		if query = ""; page.Next != nil {
+			query = "?limit=4&after=" + *page.Next
+		}
+		if len(page.Rejected) > 4 || len(got) > len(ids) {
+			c.t.Fatalf("a page of %d, and %d in all of %d", len(page.Rejected), len(got), len(ids))
+		}
+	}
+	if len(got) != len(ids) {
+		c.t.Errorf("the pages have %d events of %d", len(got), len(ids))
+	}
+	wantSame(c.t, ids, got)
+	for _, bad := range []string{"limit=0", "limit=201", "after=eA"} {
+		name, _, _ := strings.Cut(bad, "=")
+		c.call("GET", path("shop", "/rejected_events?", bad), nil).fails(http.StatusBadRequest, "invalid_request", name)
 	}
 }

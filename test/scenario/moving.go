@@ -33,6 +33,8 @@ func startFrom(t *testing.T, env *Env) {
 	missed := c.publish("order.created", 2)
 	all.has(missed) // so they are in the log
 	start("latest").ok(http.StatusOK)
+	c.stop("shop")
+	c.call("POST", path("shop", "/_start"), object{}).ok(http.StatusOK) // from where it stands
 	last := c.publish("order.created", 1)
 	r.has(last)
 	c.stop("shop")

@@ -158,6 +158,15 @@ func estimates(t *testing.T, env *Env) {
 	c := newTenant(t, env)
 	r := c.witness()
 	before := time.Now()
+	nothing := merged(callback(r.URL), object{"id": "all", "integration_type": "permanent", "starts_at": before.Add(-time.Hour).UTC().Format(time.RFC3339)})
+	var none struct {
+		Events, Bytes int
+		Oldest        *string `json:"oldest_available"`
+		Exact         bool
+	}
+	if a := c.call("POST", base+"/_estimate", nothing).ok(200, &none); none.Events != 0 || none.Bytes != 0 || none.Oldest != nil || !none.Exact {
+		t.Errorf("an estimate over an empty log: %s", a.body)
+	}
 	env.past(t, before)
 	ids := append(c.publish("order.created", 4), c.publish("return.created", 3)...)
 	r.has(ids) // so they are in the log
