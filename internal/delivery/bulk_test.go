@@ -120,7 +120,7 @@ func (h *hook) sentByHand(ctx context.Context, e *event.Event) sink.Verdict {
 	if err := h.p.sleep(ctx, 2*w.latency(d)); err != nil {
 		return sink.Verdict{Outcome: sink.Interrupted}
 	}
-	if d.IntN(4) == 0 && !w.quietTime() {
+	if d.IntN(2) == 0 && !w.quietTime() {
 		return sink.Verdict{Outcome: sink.Retry, Status: 503, Reason: "busy"}
 	}
 	w.mu.Lock()

@@ -101,7 +101,7 @@ func drawScenario(t *rapid.T) scenario {
 		StepBudget: rapid.SampledFrom([]time.Duration{time.Minute, 2 * time.Second}).Draw(t, "stepBudget"),
 		Latency:    rapid.SampledFrom([]time.Duration{time.Millisecond, 20 * time.Millisecond, 300 * time.Millisecond}).Draw(t, "latency"),
 		Retry:      rapid.SampledFrom([]int{0, 20, 200}).Draw(t, "retry"),
-		Reject:     rapid.SampledFrom([]int{0, 50}).Draw(t, "reject"),
+		Reject:     rapid.SampledFrom([]int{0, 50, 400}).Draw(t, "reject"),
 		Slow:       rapid.SampledFrom([]int{0, 50}).Draw(t, "slow"),
 		Hang:       rapid.SampledFrom([]int{0, 20}).Draw(t, "hang"),
 		Unsent:     rapid.SampledFrom([]int{0, 50}).Draw(t, "unsent"),
@@ -111,7 +111,7 @@ func drawScenario(t *rapid.T) scenario {
 	if sc.Kind == "calm" {
 		sc.Calm, sc.AppendFails = true, rapid.SampledFrom([]int{0, 300}).Draw(t, "appendFails")
 	} else {
-		acts = append(acts, "stop", "stop", "start", "bounce", "renew", "patch", "skip", "skip", "skip", "from", "from", "retryAll")
+		acts = append(acts, "stop", "stop", "start", "bounce", "renew", "patch", "skip", "skip", "skip", "from", "from", "retryAll", "retryAll", "retryAll")
 	}
 	if sc.Kind != "calm" && sc.Kind != "stops" {
 		sc.Luck = rapid.SampledFrom([]int{1, 3, 10, 30}).Draw(t, "luck")
@@ -394,7 +394,10 @@ func (w *world) act(a act) {
 	case "patch":
 		w.patch(w.Plans[i], filters[a.Which%len(filters)])
 	case "retryAll":
-		w.retryAll(name, id)
+		for range 4 { // there may be nothing in the list yet
+			w.retryAll(name, id)
+			time.Sleep(2 * time.Second)
+		}
 	case "from":
 		w.startFrom(name, id, a.Which)
 	case "skip":
