@@ -67,13 +67,15 @@ type Log interface {
 	Append(ctx context.Context, p event.Partition, source string, records []Record) (uint64, error)
 
 	// Read returns the segments after the given number, in order and without gaps: up
-	// to about maxBytes of bodies, but at least one if there is one. If the segments
+	// to about maxBytes of bodies, perhaps fewer than there are, but at least one if there
+	// is one. If the segments
 	// right after the given one are past the retention, it starts with the first
 	// retained one; the caller sees the gap in the numbers.
 	//
 	// A segment whose events can never be read, as a second and independent read within
-	// the call has confirmed, has no events and a Damage; the others are returned as ever. After any other failure Read returns the segments
-	// before it, and the error only if there are none.
+	// the call has confirmed, has no events and a Damage; the others are returned as ever.
+	// After any other failure Read returns the segments before it, and the error only if
+	// there are none.
 	Read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]Segment, error)
 
 	// End returns the number of the last segment, 0 for none. It counts every append
