@@ -337,9 +337,9 @@ func TestWhatIsInItsPlaceNeedsNoMove(t *testing.T) {
 			killed := t.TempDir()
 			copyFiles(t, dir, killed)
 			next, other := open(t, killed, fixed(now))
-			for which, l := range map[string]*Log{"": l, " after a restart": next} {
+			for which, l := range map[string]*Log{"at once": l, "after a restart": next} {
 				if n, err := use(l); err != nil || n != 2 {
-					t.Errorf("%s%s: got %d, %v, want 2", name, which, n, err)
+					t.Errorf("%s: got %d, %v, want 2", which, n, err)
 				}
 			}
 			if n, m := arrivalRows(t, db), arrivalRows(t, other); n != tenants || m != tenants {
