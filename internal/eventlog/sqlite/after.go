@@ -27,21 +27,23 @@ func (l *Log) After(ctx context.Context, p event.Partition, number uint64) (even
 			return restOf(s, segments), nil
 		}
 	}
-	s, err := l.settledAfter(ctx, p, number)
-	if err != nil {
-		return eventlog.Rest{}, err
-	}
+	err := l.inTurn(ctx, p, func(s state) (bool, error) { return l.rest(ctx, s, number, &rest) })
+	return rest, err
+}
+
+// rest adds what the log has after the given number, and reports whether that is anything.
+func (l *Log) rest(ctx context.Context, s state, number uint64, rest *eventlog.Rest) (bool, error) {
 	var row, before, firstMs, appended, size int64
 	found, err := l.db.QueryRow(ctx, "SELECT id, before, first_ms, appended_bytes, length(data) FROM segments WHERE id > ? AND id <= ? AND length(data) > 0 ORDER BY id LIMIT 1",
 		[]any{s.rowOf(number), s.rowOf(s.end)}, &row, &before, &firstMs, &appended, &size)
 	if err != nil || !found {
-		return rest, err
+		return false, err
 	}
 	rest.Next, rest.Events, rest.Bytes, rest.First = numberOf(row), int(s.events-before), s.bytes-appended+size, timeOf(firstMs)
 	if appended == 0 {
 		rest.Bytes, err = l.estimate(ctx, s, number, rest.Events)
 	}
-	return rest, err
+	return true, err
 }
 
 // restOf returns what the given segments are, the last ones of a partition.

@@ -19,19 +19,19 @@ type move struct {
 	err     error // valid once done is closed
 }
 
-// settledAfter returns the state of a partition once the first segment after the given
-// number is in its place. Its end is lowered to the last that is known to be in its place.
-func (l *Log) settledAfter(ctx context.Context, p event.Partition, number uint64) (state, error) {
+// inTurn looks for something among the segments of a partition that are in their places,
+// and among all of them, once they are, only if it is not found there.
+func (l *Log) inTurn(ctx context.Context, p event.Partition, look func(s state) (found bool, err error)) error {
 	s, all := l.inPlace(p)
-	if all {
-		return s, nil
+	if found, err := look(s); found || all || err != nil {
+		return err
 	}
-	found, err := l.db.QueryRow(ctx, "SELECT id FROM segments WHERE id > ? AND id <= ? AND length(data) > 0 LIMIT 1",
-		[]any{s.rowOf(number), s.rowOf(s.end)}, new(int64))
-	if err != nil || found {
-		return s, err
+	s, err := l.settled(ctx, p)
+	if err != nil {
+		return err
 	}
-	return l.settled(ctx, p)
+	_, err = look(s)
+	return err
 }
 
 // inPlace returns the state of a partition, and whether all its segments are in their

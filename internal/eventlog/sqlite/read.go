@@ -19,11 +19,16 @@ func (l *Log) Read(ctx context.Context, p event.Partition, after uint64, maxByte
 	if segments != nil || after >= s.end {
 		return segments, nil
 	}
-	s, err := l.settledAfter(ctx, p, after)
-	if err != nil {
-		return nil, err
-	}
-	segments, err = l.fromDisk(ctx, p, s, after, maxBytes)
+	err := l.inTurn(ctx, p, func(s state) (found bool, err error) {
+		segments, err = l.stored(ctx, p, s, after, maxBytes)
+		return len(segments) > 0, err
+	})
+	return segments, err
+}
+
+// stored is Read from the disk.
+func (l *Log) stored(ctx context.Context, p event.Partition, s state, after uint64, maxBytes int) ([]eventlog.Segment, error) {
+	segments, err := l.fromDisk(ctx, p, s, after, maxBytes)
 	switch {
 	case len(segments) > 0:
 		return l.confirmAll(ctx, p, s, segments) // the next read has the error

@@ -30,18 +30,13 @@ func (l *Log) Seek(ctx context.Context, p event.Partition, t time.Time) (uint64,
 	return l.find(ctx, p, func(s state) (uint64, error) { return l.seek(ctx, s, ceil(t)) })
 }
 
-// find searches what is in its place, and all segments only if what it looks for may be
-// among the others.
-func (l *Log) find(ctx context.Context, p event.Partition, in func(s state) (uint64, error)) (uint64, error) {
-	s, all := l.inPlace(p)
-	number, err := in(s)
-	if err != nil || all || s.ordered && number < s.end {
-		return number, err
-	}
-	if s, err = l.settled(ctx, p); err != nil {
-		return 0, err
-	}
-	return in(s)
+// find returns the number that a search finds.
+func (l *Log) find(ctx context.Context, p event.Partition, search func(s state) (uint64, error)) (number uint64, err error) {
+	err = l.inTurn(ctx, p, func(s state) (bool, error) {
+		number, err = search(s)
+		return s.ordered && number < s.end, err
+	})
+	return number, err
 }
 
 // seek returns the number before the first segment with an event at or after

@@ -33,32 +33,31 @@ func (l *Log) Trim(ctx context.Context, before time.Time) (deleted int, err erro
 }
 
 func (l *Log) trimPartition(ctx context.Context, p event.Partition, ms int64) (deleted int, err error) {
-	s, err := l.settledAfter(ctx, p, 0)
-	if err != nil {
-		return 0, err
-	}
-	upTo, err := l.expired(ctx, s, ms)
-	if err == nil && upTo == s.end { // those that are not in their places may be as old
-		if s, err = l.settled(ctx, p); err == nil {
-			upTo, err = l.expired(ctx, s, ms)
-		}
-	}
+	var known state
+	var upTo uint64
+	err = l.inTurn(ctx, p, func(s state) (found bool, err error) {
+		known = s
+		upTo, found, err = l.expired(ctx, s, ms)
+		return found && upTo < s.end, err // else those that are not in their places may be as old
+	})
 	if err != nil || upTo == 0 {
 		return 0, err
 	}
-	return l.trimTo(ctx, p, s, upTo)
+	return l.trimTo(ctx, p, known, upTo)
 }
 
 // expired returns the number up to which the segments' events are older than the given
-// time, 0 if there is nothing to delete.
-func (l *Log) expired(ctx context.Context, s state, ms int64) (uint64, error) {
+// time, 0 if there is nothing to delete, and whether there are segments at all.
+func (l *Log) expired(ctx context.Context, s state, ms int64) (upTo uint64, found bool, err error) {
 	var oldest, last, size int64
-	found, err := l.db.QueryRow(ctx, "SELECT id, last_ms, length(data) FROM segments WHERE id > ? AND id <= ? ORDER BY id LIMIT 1",
+	found, err = l.db.QueryRow(ctx, "SELECT id, last_ms, length(data) FROM segments WHERE id > ? AND id <= ? ORDER BY id LIMIT 1",
 		[]any{s.rowOf(0), s.rowOf(s.end)}, &oldest, &last, &size)
-	if err != nil || !found || last >= ms || size == 0 && numberOf(oldest) == s.end {
-		return 0, err
+	found = found && (size > 0 || numberOf(oldest) < s.end)
+	if err != nil || !found || last >= ms {
+		return 0, found, err
 	}
-	return l.seek(ctx, s, ms)
+	upTo, err = l.seek(ctx, s, ms)
+	return upTo, true, err
 }
 
 // Purge deletes all segments of a tenant that are in the log now, in the steps of a
