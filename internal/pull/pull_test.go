@@ -182,6 +182,9 @@ func TestPositionsAreRefused(t *testing.T) {
 		w.refused(t, problem.InvalidPosition, "acme", "shop", bad)
 	}
 	wantIDs(t, w.pull(t, event.FormatTime(w.now), 1), ids(w.pull(t, "", 1))...) // now is not the future
+	// An update, a stop and a start leave a token its place.
+	w.integrations["acme/shop"].Generation++
+	w.pull(t, next, 1)
 	w.integrations["acme/shop"].Incarnation++
 	w.refused(t, problem.InvalidPosition, "acme", "shop", next)
 }
