@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/sluicehq/sluice/internal/event"
@@ -13,6 +14,7 @@ import (
 // whether it is described, read or both.
 type counted struct {
 	*rig
+	mu                              sync.Mutex // lanes are read at the same time
 	cursors, states, ends, segments int
 }
 
@@ -20,12 +22,18 @@ func (r *rig) counts() *counted {
 	c := &counted{rig: r}
 	cursor, partitions, log := r.Cursor, r.Partitions, r.Log
 	r.Cursor = func(ctx context.Context, k handoff.Key) (*handoff.Cursor, error) {
-		c.cursors++
+		c.add(&c.cursors)
 		return cursor(ctx, k)
 	}
 	r.Partitions = countedStates{partitions, c}
 	r.Service.Log = countedLog{log, c, map[uint64]bool{}}
 	return c
+}
+
+func (c *counted) add(n *int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*n++
 }
 
 type countedStates struct {
@@ -34,7 +42,7 @@ type countedStates struct {
 }
 
 func (s countedStates) Partition(ctx context.Context, p event.Partition) (*handoff.PartitionState, error) {
-	s.states++
+	s.add(&s.states)
 	return s.Partitions.Partition(ctx, p)
 }
 
@@ -45,7 +53,7 @@ type countedLog struct {
 }
 
 func (l countedLog) After(ctx context.Context, p event.Partition, number uint64) (eventlog.Rest, error) {
-	l.ends++
+	l.add(&l.ends)
 	rest, err := l.Log.After(ctx, p, number)
 	l.segment(rest.Next)
 	return rest, err
@@ -60,6 +68,8 @@ func (l countedLog) Read(ctx context.Context, p event.Partition, after uint64, m
 }
 
 func (l countedLog) segment(number uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if number > 0 && !l.seen[number] {
 		l.seen[number] = true
 		l.segments++
