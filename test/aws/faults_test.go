@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -96,6 +97,7 @@ func (r *round) playUnder(operation string, kind front.Kind, p pattern) {
 	}
 	r.play(2, 50*time.Millisecond)
 	eventually(15*time.Second, func() bool { return r.missing() == "" })
+	r.try(http.MethodGet, integrationsPath+"/picky/rejected_events", nil, nil) // or only the check reads it, once the faults are over
 }
 
 // of returns a Match for a round's calls of an operation.
