@@ -128,6 +128,11 @@ func TestDamagedRecordsOfOneTenantHoldUpNoOther(t *testing.T) {
 				register(t, n, "hook", r.URL)
 				publishTo(t, n, 1)
 				r.wait(t, 1)
+				until(t, "there is a record of each kind", func() bool { // the integration has joined live delivery
+					var records int
+					_, err := n.db.QueryRow(t.Context(), "SELECT count(*) FROM records", nil, &records)
+					return err == nil && records > 0
+				})
 				closeNode(t, n)
 				execute(t, dir, "INSERT INTO integrations (tenant, id, version, data) VALUES ('a-first', 'hook', 1, (SELECT data FROM integrations));"+
 					"INSERT INTO tenants (tenant, version, data) VALUES ('a-first', 1, (SELECT data FROM tenants));"+
