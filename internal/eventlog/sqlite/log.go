@@ -27,7 +27,7 @@ type Log struct {
 	onAhead  func(by time.Duration)
 	allowed  func() error // before each publish
 
-	manyPartitions int // manyPartitions
+	manyPartitions int // in a batch whose segments go to arrivals
 
 	mu         sync.RWMutex
 	partitions map[event.Partition]*partition // as committed
