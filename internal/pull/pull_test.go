@@ -40,11 +40,17 @@ func (w *world) change(edit func()) {
 type countingLog struct {
 	*memory.Log
 	reads, ends int
+	afterRead   func() // is called once, after the next read
 }
 
 func (l *countingLog) Read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]eventlog.Segment, error) {
 	l.reads++
-	return l.Log.Read(ctx, p, after, maxBytes)
+	segments, err := l.Log.Read(ctx, p, after, maxBytes)
+	if call := l.afterRead; call != nil {
+		l.afterRead = nil
+		call()
+	}
+	return segments, err
 }
 
 func (l *countingLog) End(ctx context.Context, p event.Partition) (uint64, error) {
@@ -249,6 +255,15 @@ func TestPositionBeyondTheLogIsRefused(t *testing.T) {
 	restored.publish(t, "acme", "order.created")
 	restored.refused(t, problem.InvalidPosition, "acme", "shop", within)
 	restored.refused(t, problem.InvalidPosition, "acme", "shop", end)
+}
+
+func TestEventsPublishedBesideTheReadAreInThePage(t *testing.T) {
+	w := newWorld()
+	w.publish(t, "acme", "before")
+	position := w.pull(t, Earliest, 10).Next
+	var ids []string
+	w.log.afterRead = func() { ids = w.publish(t, "acme", "beside") }
+	wantIDs(t, w.pull(t, position, 10), ids...)
 }
 
 func TestDamagedSegmentsAreCounted(t *testing.T) {

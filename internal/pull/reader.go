@@ -111,8 +111,10 @@ func (r *reader) fill(ctx context.Context, l *lane) (bool, error) {
 		return false, err
 	}
 	if len(segments) == 0 {
-		l.ended = true
-		return false, r.checkEnd(ctx, l)
+		if segments, err = r.sinceRead(ctx, l); len(segments) == 0 || err != nil {
+			l.ended = true
+			return false, err
+		}
 	}
 	if first := segments[0].Number; first != l.at.Segment+1 {
 		if l.known {
@@ -127,28 +129,26 @@ func (r *reader) fill(ctx context.Context, l *lane) (bool, error) {
 	return true, nil
 }
 
-// checkEnd is called where nothing follows in a lane: either it is at the end of the
-// log, or what followed is gone.
-func (r *reader) checkEnd(ctx context.Context, l *lane) error {
+// sinceRead is called where a read found nothing after a lane's offset: this is the end of
+// the log, or what followed is gone, or it was appended since that read and is returned.
+func (r *reader) sinceRead(ctx context.Context, l *lane) ([]eventlog.Segment, error) {
 	if !l.known || r.place.checked {
-		return nil
+		return nil, nil
 	}
 	end, err := r.service.Log.End(ctx, l.partition)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case l.at.Segment > end || l.at.Segment == end && l.at.Index > 0:
-		return errBeyond()
+		return nil, errBeyond()
 	case l.at.Segment == end:
-		return nil
+		return nil, nil
 	}
-	// Something was appended since the read, or trimmed before it.
 	segments, err := r.service.read(ctx, l.partition, l.at.Segment, len(r.lanes))
-	if err == nil && (len(segments) == 0 || segments[0].Number != l.at.Segment+1) {
-		return r.service.expired()
+	if err == nil && len(segments) == 0 {
+		err = r.service.expired()
 	}
-	r.more = true
-	return err
+	return segments, err
 }
 
 // read reads the log once it is the tenant's turn.
