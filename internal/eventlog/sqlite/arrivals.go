@@ -119,6 +119,9 @@ func (l *Log) openArrivals(ctx context.Context, partitions map[int64]*partition)
 			part.placed = numberOf(a.row) - 1
 		}
 		part.arrived = a.seq
+		if l.arrivals.last == 0 {
+			l.arrivals.moved = a.seq - 1
+		}
 		l.arrivals.last, l.arrivals.newest = a.seq, a.seq
 		l.arrivals.bytes += a.size
 		if !placed {

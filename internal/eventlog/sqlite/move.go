@@ -14,6 +14,7 @@ import (
 type move struct {
 	rest    []arrival // in the order of their places; used by one step at a time
 	bytes   int       // of all its arrivals
+	deleted int64     // the seq up to which their rows are deleted; used by one step at a time
 	through int64     // their highest seq
 	done    chan struct{}
 	err     error // valid once done is closed
@@ -89,7 +90,7 @@ func (l *Log) startMove() *move {
 	if a.move != nil {
 		return a.move
 	}
-	m := &move{rest: slices.Clone(a.committed), through: a.newest, bytes: a.bytes, done: make(chan struct{})}
+	m := &move{rest: slices.Clone(a.committed), deleted: a.moved, through: a.newest, bytes: a.bytes, done: make(chan struct{})}
 	slices.SortFunc(m.rest, func(a, b arrival) int { return cmp.Compare(a.row, b.row) })
 	if err := l.moveOn(m); err != nil {
 		m.err = err
@@ -104,22 +105,22 @@ func (l *Log) startMove() *move {
 // the steps delete their rows.
 func (l *Log) moveOn(m *move) error {
 	n, size := m.step()
-	ended := false
+	deleted := m.deleted
 	return l.db.Submit(context.Background(), &sqlitedb.Op{
 		Turn: sqlitedb.Turn{Class: sqlitedb.Maintenance, Bytes: size},
 		Run: func(tx *sqlitedb.Tx) error {
 			if err := put(tx, m.rest[:n]); err != nil || n < len(m.rest) {
 				return err
 			}
-			rows, err := tx.Exec("DELETE FROM arrivals WHERE seq IN (SELECT seq FROM arrivals WHERE seq <= ? ORDER BY seq LIMIT ?)", m.through, stepRows)
-			ended = rows < stepRows
+			deleted = min(m.deleted+stepRows, m.through)
+			_, err := tx.Exec("DELETE FROM arrivals WHERE seq <= ?", deleted)
 			return err
 		},
 		Done: func(err error) {
 			if err == nil {
-				m.rest = m.rest[n:]
+				m.rest, m.deleted = m.rest[n:], deleted
 			}
-			if err == nil && !ended {
+			if err == nil && deleted < m.through {
 				if err = l.moveOn(m); err == nil {
 					return
 				}
