@@ -42,7 +42,7 @@ var outcomeMetrics = map[sink.Outcome]string{
 func (m *metrics) AttemptStarted() {}
 
 // AttemptEnded implements worker.Observer.
-func (m *metrics) AttemptEnded(_ *integration.Integration, v sink.Verdict, events int, _ time.Duration) {
+func (m *metrics) AttemptEnded(_ *integration.Integration, v sink.Verdict, events int, _, _ time.Time) {
 	m.outcomes[v.Outcome].Add(int64(events))
 }
 

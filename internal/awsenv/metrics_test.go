@@ -62,9 +62,9 @@ func TestFlush(t *testing.T) {
 	}
 	for outcome, events := range map[sink.Outcome]int{sink.Delivered: 5, sink.Rejected: 1, sink.Retry: 3, sink.Interrupted: 2, sink.Unsent: 6} {
 		m.AttemptStarted()
-		m.AttemptEnded(nil, sink.Verdict{Outcome: outcome}, events, time.Second)
+		m.AttemptEnded(nil, sink.Verdict{Outcome: outcome}, events, time.Time{}, time.Time{})
 	}
-	m.AttemptEnded(nil, sink.Verdict{Outcome: sink.Delivered}, 2, time.Second)
+	m.AttemptEnded(nil, sink.Verdict{Outcome: sink.Delivered}, 2, time.Time{}, time.Time{})
 	m.EventsSkipped(7)
 	m.EventsSkipped(1)
 	m.flush(emf.Metric{Name: metricOverdue, Unit: emf.Count, Value: 4})

@@ -20,9 +20,9 @@ import (
 // skips counts the events that were skipped, and no attempts.
 type skips struct{ n atomic.Int64 }
 
-func (*skips) AttemptStarted()                                                         {}
-func (*skips) AttemptEnded(*integration.Integration, sink.Verdict, int, time.Duration) {}
-func (s *skips) EventsSkipped(events int)                                              { s.n.Add(int64(events)) }
+func (*skips) AttemptStarted()                                                                {}
+func (*skips) AttemptEnded(*integration.Integration, sink.Verdict, int, time.Time, time.Time) {}
+func (s *skips) EventsSkipped(events int)                                                     { s.n.Add(int64(events)) }
 
 // damaged appends three segments of two events and damages the second. It returns the
 // events of the others, and the times between which those of the second were published.

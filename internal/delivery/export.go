@@ -175,9 +175,9 @@ func (f *exportFile) write(ctx, upload context.Context) sink.Verdict {
 	bodies := func(yield func([]byte) bool) { f.bodies(ctx, yield) }
 	v := f.target.Exporter.Export(upload, sink.File{Created: f.created, Bodies: bodies, Pending: f.pending}, f.confirm)
 	f.target.Record(v)
-	took := e.Now().Sub(f.created)
+	ended := e.Now()
 	if e.Observer != nil {
-		e.Observer.AttemptEnded(in, v, f.events, took)
+		e.Observer.AttemptEnded(in, v, f.events, f.created, ended)
 	}
 	if v.Outcome == sink.Unsent {
 		return v
@@ -186,7 +186,7 @@ func (f *exportFile) write(ctx, upload context.Context) sink.Verdict {
 		slog.String("tenant", in.Tenant), slog.String("integration", in.ID), slog.Int("lane", f.cursor.Key.Lane),
 		slog.Int("events", f.events), slog.Int64("bytes", f.size), slog.Int("attempt", f.cursor.Failures+1),
 		slog.String("outcome", v.Outcome.String()), slog.Int("status", v.Status), slog.String("reason", v.Reason),
-		slog.Int64("took_ms", took.Milliseconds()))
+		slog.Int64("took_ms", ended.Sub(f.created).Milliseconds()))
 	return v
 }
 

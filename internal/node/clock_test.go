@@ -19,10 +19,9 @@ import (
 // shifted is the system's clock, set ahead by so much; onHeld as for steadyclock.New.
 func shifted(by *atomic.Int64, onHeld func(time.Duration)) *steadyclock.Clock {
 	began := time.Now()
-	return steadyclock.NewOver(func() (time.Time, time.Duration) {
-		now := time.Now()
-		return now.Add(time.Duration(by.Load())), now.Sub(began)
-	}, onHeld)
+	return steadyclock.NewOver(
+		func() time.Time { return time.Now().Add(time.Duration(by.Load())) },
+		func(time.Time) time.Duration { return time.Since(began) }, onHeld)
 }
 
 const year = 365 * 24 * time.Hour

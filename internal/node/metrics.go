@@ -22,9 +22,14 @@ type metrics struct {
 	published      prometheus.Counter
 	publishSeconds prometheus.Histogram
 	inFlight       prometheus.Gauge
-	events         *prometheus.CounterVec
-	attemptSeconds *prometheus.HistogramVec
+	webhook, s3    attempts
 	skipped        prometheus.Counter
+}
+
+// attempts are the metrics of one kind of sink, looked up once and not for each attempt.
+type attempts struct {
+	events  [sink.Unsent + 1]prometheus.Counter // by outcome
+	seconds prometheus.Observer
 }
 
 var attemptBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
@@ -43,21 +48,28 @@ func newMetrics(lags func(context.Context) ([]lag, error), integrations int, p p
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "sluice_in_flight", Help: "Calls to receivers in flight.",
 		}),
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sluice_events_attempted_total", Help: "Events in attempts, by sink and outcome: delivered, rejected, retry (failed, will be retried), interrupted, unsent (no descriptor or port for a connection).",
-		},
-			[]string{"sink", "outcome"}),
-		attemptSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "sluice_attempt_seconds", Help: "Duration of an attempt, a call or a file, by sink.", Buckets: attemptBuckets,
-		},
-			[]string{"sink"}),
 		skipped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sluice_events_skipped_total", Help: "Events that integrations passed undelivered, because the stored bytes can never be read.",
 		}),
 	}
-	m.registry.MustRegister(m.published, m.publishSeconds, m.inFlight, m.events, m.attemptSeconds, m.skipped,
+	events := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sluice_events_attempted_total", Help: "Events in attempts, by sink and outcome: delivered, rejected, retry (failed, will be retried), interrupted, unsent (no descriptor or port for a connection).",
+	}, []string{"sink", "outcome"})
+	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "sluice_attempt_seconds", Help: "Duration of an attempt, a call or a file, by sink.", Buckets: attemptBuckets,
+	}, []string{"sink"})
+	m.webhook, m.s3 = attemptsOf("webhook", events, seconds), attemptsOf("s3", events, seconds)
+	m.registry.MustRegister(m.published, m.publishSeconds, m.inFlight, events, seconds, m.skipped,
 		&lagCollector{lags: lags, most: integrations, now: now}, p, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+func attemptsOf(kind string, events *prometheus.CounterVec, seconds *prometheus.HistogramVec) attempts {
+	a := attempts{seconds: seconds.WithLabelValues(kind)}
+	for outcome := sink.Delivered; int(outcome) < len(a.events); outcome++ {
+		a.events[outcome] = events.WithLabelValues(kind, outcome.String())
+	}
+	return a
 }
 
 // handler serves what was gathered within the last second: a scrape reads the offsets of
@@ -76,14 +88,14 @@ func withContext[T any](ask func() (T, error)) func(context.Context) (T, error) 
 func (m *metrics) AttemptStarted() { m.inFlight.Inc() }
 
 // AttemptEnded implements worker.Observer.
-func (m *metrics) AttemptEnded(in *integration.Integration, v sink.Verdict, events int, took time.Duration) {
-	sink := "webhook"
+func (m *metrics) AttemptEnded(in *integration.Integration, v sink.Verdict, events int, began, ended time.Time) {
+	of := &m.webhook
 	if in.S3 != nil {
-		sink = "s3"
+		of = &m.s3
 	}
 	m.inFlight.Dec()
-	m.events.WithLabelValues(sink, v.Outcome.String()).Add(float64(events))
-	m.attemptSeconds.WithLabelValues(sink).Observe(took.Seconds())
+	of.events[v.Outcome].Add(float64(events))
+	of.seconds.Observe(ended.Sub(began).Seconds())
 }
 
 // EventsSkipped implements delivery.Observer.

@@ -55,15 +55,16 @@ func TestNamesOfMetrics(t *testing.T) {
 			}, nil
 		}, 20, shared, time.Now)
 		shared.Steps[delivery.Export].Take("acme", nil)
+		began := time.Now()
 		m.published.Add(5)
 		m.publishSeconds.Observe(0.25)
 		for range 6 {
 			m.AttemptStarted()
 		}
 		for _, outcome := range []sink.Outcome{sink.Delivered, sink.Rejected, sink.Retry, sink.Interrupted} {
-			m.AttemptEnded(hook, sink.Verdict{Outcome: outcome}, 1, time.Second)
+			m.AttemptEnded(hook, sink.Verdict{Outcome: outcome}, 1, began, began.Add(time.Second))
 		}
-		m.AttemptEnded(bucket, sink.Verdict{Outcome: sink.Delivered}, 700, 2*time.Second)
+		m.AttemptEnded(bucket, sink.Verdict{Outcome: sink.Delivered}, 700, began, began.Add(2*time.Second))
 		status, got := scrape(t, m)
 		want := []string{
 			`# TYPE sluice_attempt_seconds histogram`,
@@ -74,9 +75,14 @@ func TestNamesOfMetrics(t *testing.T) {
 			`# TYPE sluice_events_attempted_total counter`,
 			`sluice_events_attempted_total{outcome="delivered",sink="s3"} 700`,
 			`sluice_events_attempted_total{outcome="delivered",sink="webhook"} 1`,
+			`sluice_events_attempted_total{outcome="interrupted",sink="s3"} 0`,
 			`sluice_events_attempted_total{outcome="interrupted",sink="webhook"} 1`,
+			`sluice_events_attempted_total{outcome="rejected",sink="s3"} 0`,
 			`sluice_events_attempted_total{outcome="rejected",sink="webhook"} 1`,
+			`sluice_events_attempted_total{outcome="retry",sink="s3"} 0`,
 			`sluice_events_attempted_total{outcome="retry",sink="webhook"} 1`,
+			`sluice_events_attempted_total{outcome="unsent",sink="s3"} 0`,
+			`sluice_events_attempted_total{outcome="unsent",sink="webhook"} 0`,
 			`# TYPE sluice_events_published_total counter`,
 			`sluice_events_published_total 5`,
 			`# TYPE sluice_events_skipped_total counter`, `sluice_events_skipped_total 0`,
@@ -127,7 +133,7 @@ func TestMetricsWithoutLags(t *testing.T) {
 	m := newMetrics(func(context.Context) ([]lag, error) { return nil, errors.New("the disk is gone") }, 20, defaultPlaces(), time.Now)
 	m.published.Add(5)
 	status, got := scrape(t, m)
-	got = slices.DeleteFunc(got, func(line string) bool { return strings.Contains(line, "sluice_places_") })
+	got = slices.DeleteFunc(got, func(line string) bool { return strings.Contains(line, "sluice_places_") || strings.Contains(line, "attempt") })
 	want := []string{
 		`# TYPE sluice_events_published_total counter`, `sluice_events_published_total 5`,
 		`# TYPE sluice_events_skipped_total counter`, `sluice_events_skipped_total 0`,

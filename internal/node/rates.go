@@ -36,16 +36,15 @@ func observeRates(o delivery.Observer, inFlight int, now func() time.Time) *rate
 }
 
 // AttemptEnded implements worker.Observer.
-func (r *rates) AttemptEnded(in *integration.Integration, v sink.Verdict, events int, took time.Duration) {
-	r.Observer.AttemptEnded(in, v, events, took)
+func (r *rates) AttemptEnded(in *integration.Integration, v sink.Verdict, events int, began, ended time.Time) {
+	r.Observer.AttemptEnded(in, v, events, began, ended)
 	if v.Outcome != sink.Delivered || events == 0 {
 		return
 	}
-	perEvent := took.Seconds() / float64(events)
+	perEvent := ended.Sub(began).Seconds() / float64(events)
 	if in.S3 == nil {
 		perEvent /= float64(r.inFlight)
 	}
-	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last := r.tenants[in.Tenant]
@@ -53,13 +52,13 @@ func (r *rates) AttemptEnded(in *integration.Integration, v sink.Verdict, events
 		if len(r.tenants) >= maxRates {
 			clear(r.tenants)
 		}
-		r.tenants[in.Tenant] = &rate{perEvent, now}
+		r.tenants[in.Tenant] = &rate{perEvent, ended}
 		return
 	}
-	if now.Sub(last.at) < rateLife {
+	if ended.Sub(last.at) < rateLife {
 		perEvent = last.perEvent + rateWeight*(perEvent-last.perEvent)
 	}
-	*last = rate{perEvent, now}
+	*last = rate{perEvent, ended}
 }
 
 // of returns how many events a second a tenant's receivers take, 0 if that is not known.

@@ -14,7 +14,7 @@ type silent struct {
 	ended int
 }
 
-func (s *silent) AttemptEnded(*integration.Integration, sink.Verdict, int, time.Duration) {
+func (s *silent) AttemptEnded(*integration.Integration, sink.Verdict, int, time.Time, time.Time) {
 	s.ended++
 }
 
@@ -29,16 +29,19 @@ func TestRateIsThatOfRecentDeliveries(t *testing.T) {
 			t.Errorf("%s: %f events a second, want %f", tenant, got, want)
 		}
 	}
+	took := func(in *integration.Integration, v sink.Verdict, events int, d time.Duration) {
+		r.AttemptEnded(in, v, events, now.Add(-d), now)
+	}
 	about("acme", 0)
-	r.AttemptEnded(hook, sink.Verdict{Outcome: sink.Retry}, 1, 10*time.Second)
+	took(hook, sink.Verdict{Outcome: sink.Retry}, 1, 10*time.Second)
 	about("acme", 0)
-	r.AttemptEnded(hook, sink.Verdict{Outcome: sink.Delivered}, 1, 160*time.Millisecond)
+	took(hook, sink.Verdict{Outcome: sink.Delivered}, 1, 160*time.Millisecond)
 	about("acme", 100) // 16 at a time
 	for range 200 {
-		r.AttemptEnded(hook, sink.Verdict{Outcome: sink.Delivered}, 1, 320*time.Millisecond)
+		took(hook, sink.Verdict{Outcome: sink.Delivered}, 1, 320*time.Millisecond)
 	}
 	about("acme", 50)
-	r.AttemptEnded(files, sink.Verdict{Outcome: sink.Delivered}, 1000, 2*time.Second)
+	took(files, sink.Verdict{Outcome: sink.Delivered}, 1000, 2*time.Second)
 	about("files", 500)
 	now = now.Add(rateLife)
 	about("acme", 0)

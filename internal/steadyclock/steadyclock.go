@@ -5,6 +5,7 @@ package steadyclock
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,8 +20,13 @@ const warnEvery = time.Hour
 
 // Clock tells the time. It is safe for concurrent use.
 type Clock struct {
-	read   func() (wall time.Time, passed time.Duration)
+	system func() time.Time
+	passed func(system time.Time) time.Duration
 	onHeld func(lead time.Duration)
+
+	// recent is the last reading of the system's clock that was checked and followed, in
+	// ns since 1970; 0 if it was not followed.
+	recent atomic.Int64
 
 	mu       sync.Mutex
 	followed time.Time     // the furthest reading of the system's clock that was followed
@@ -34,42 +40,52 @@ type Clock struct {
 func New(onHeld func(lead time.Duration)) *Clock {
 	began := time.Now()
 	s := newSuspension(began, uptime)
-	return NewOver(func() (time.Time, time.Duration) { // one call at a time
-		t := time.Now()
-		return t, s.passed(t, t.Sub(began))
-	}, onHeld)
+	passed := func(now time.Time) time.Duration { return s.passed(now, now.Sub(began)) }
+	return NewOver(time.Now, passed, onHeld)
 }
 
-// NewOver is New over another clock, for tests: read returns what it says, and how much
-// time has passed since some moment, however the clock was set.
-func NewOver(read func() (wall time.Time, passed time.Duration), onHeld func(lead time.Duration)) *Clock {
-	wall, passed := read()
-	return &Clock{read: read, onHeld: onHeld, followed: wall, at: passed, warn: passed}
+// NewOver is New over another clock, for tests. passed returns how much time has passed
+// since some moment, however the clock was set; there is one call at a time.
+func NewOver(system func() time.Time, passed func(system time.Time) time.Duration, onHeld func(lead time.Duration)) *Clock {
+	now := system()
+	at := passed(now)
+	return &Clock{system: system, passed: passed, onHeld: onHeld, followed: now, at: at, warn: at}
 }
 
 // Now returns the system's time. After a jump of more than MaxStep ahead it returns the
 // time that it would be without that jump, until the system's clock is set right.
 func (c *Clock) Now() time.Time {
-	now, lead := c.step()
+	now := c.system()
+	if since := now.UnixNano() - c.recent.Load(); 0 <= since && since < int64(checkEvery) {
+		return now
+	}
+	now, lead := c.check()
 	if lead > 0 {
 		c.onHeld(lead)
 	}
 	return now
 }
 
-// step returns the time, and the lead of the system's clock if onHeld must be called.
-func (c *Clock) step() (now time.Time, lead time.Duration) {
+// checkEvery is the time by the system's clock between two checks of it. A jump that fits
+// into it does no harm, and a delivery reads the clock several times.
+const checkEvery = time.Second
+
+// check returns the time, and the lead of the system's clock if onHeld must be called.
+func (c *Clock) check() (now time.Time, lead time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	wall, passed := c.read()
+	wall := c.system()
+	passed := c.passed(wall)
 	expected := c.followed.Add(passed - c.at)
 	lead = wall.Round(0).Sub(expected.Round(0)) // without the monotonic readings, which never jump
 	if lead <= MaxStep {
 		if lead > 0 { // one that was set back may return
 			c.followed, c.at = wall, passed
 		}
+		c.recent.Store(wall.UnixNano())
 		return wall, 0
 	}
+	c.recent.Store(0)
 	if passed < c.warn {
 		return expected, 0
 	}

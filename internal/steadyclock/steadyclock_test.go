@@ -34,7 +34,7 @@ func TestJumps(t *testing.T) {
 			began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 			s := &system{wall: began}
 			held := 0
-			clock := NewOver(func() (time.Time, time.Duration) { return s.wall, s.passed }, func(lead time.Duration) {
+			clock := NewOver(func() time.Time { return s.wall }, func(time.Time) time.Duration { return s.passed }, func(lead time.Duration) {
 				if held++; lead != c.jump {
 					t.Errorf("it says that the clock is %v ahead", lead)
 				}
@@ -67,10 +67,8 @@ func TestJumps(t *testing.T) {
 func TestTimesStayComparable(t *testing.T) {
 	ahead := time.Duration(0)
 	began := time.Now()
-	clock := NewOver(func() (time.Time, time.Duration) {
-		now := time.Now()
-		return now.Add(ahead), now.Sub(began)
-	}, func(time.Duration) {})
+	clock := NewOver(func() time.Time { return time.Now().Add(ahead) },
+		func(time.Time) time.Duration { return time.Since(began) }, func(time.Duration) {})
 	first := clock.Now()
 	ahead = 1000 * time.Hour
 	if second := clock.Now(); second == second.Round(0) || second.Sub(first) < 0 || second.Sub(first) > time.Hour {
@@ -78,5 +76,26 @@ func TestTimesStayComparable(t *testing.T) {
 	}
 	if now := New(nil).Now(); now == now.Round(0) {
 		t.Errorf("%v has no monotonic reading", now)
+	}
+}
+
+// A delivery reads the clock several times, so a reading must cost no more than the system's.
+func TestTheClockIsCheckedOnceASecond(t *testing.T) {
+	s := &system{wall: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	checks := 0
+	clock := NewOver(func() time.Time { return s.wall }, func(time.Time) time.Duration { checks++; return s.passed }, func(time.Duration) {})
+	checks = 0
+	for range 10_000 {
+		s.pass(time.Millisecond)
+		if now := clock.Now(); !now.Equal(s.wall) {
+			t.Fatalf("it is %v, want %v", now, s.wall)
+		}
+	}
+	if checks == 0 || checks > 10 {
+		t.Errorf("%d checks in 10 s", checks)
+	}
+	s.wall = s.wall.Add(MaxStep + time.Minute)
+	if now := clock.Now(); now.Equal(s.wall) {
+		t.Error("it follows a jump right after a check")
 	}
 }

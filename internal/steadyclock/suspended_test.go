@@ -28,7 +28,7 @@ func TestSuspension(t *testing.T) {
 			began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 			wall, monotonic, up, looks := began, time.Duration(0), 5*time.Hour, 0
 			s := newSuspension(wall, func() (time.Duration, bool) { looks++; return up, !c.silent })
-			clock := NewOver(func() (time.Time, time.Duration) { return wall, s.passed(wall, monotonic) }, func(time.Duration) {})
+			clock := NewOver(func() time.Time { return wall }, func(now time.Time) time.Duration { return s.passed(now, monotonic) }, func(time.Duration) {})
 			pass := func() { wall, monotonic, up = wall.Add(time.Second), monotonic+time.Second, up+time.Second }
 			for range 100 {
 				pass()

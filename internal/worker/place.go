@@ -17,7 +17,7 @@ func (w *Worker) claim() (place *fairshare.Limiter, claimed bool) {
 	defer w.mu.Unlock()
 	place, w.awaited = w.awaited, nil
 	w.job.Slots.left(w)
-	if !w.mayStart() || !w.window.more() || !w.job.Slots.claim(w) {
+	if !w.mayStart(w.job.Now()) || !w.window.more() || !w.job.Slots.claim(w) {
 		return place, false
 	}
 	if w.active == 0 {

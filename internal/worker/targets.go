@@ -21,7 +21,7 @@ type Observer interface {
 	AttemptStarted()
 	// AttemptEnded is called once for each AttemptStarted. An attempt has one
 	// event, or the events of one file.
-	AttemptEnded(in *integration.Integration, v sink.Verdict, events int, took time.Duration)
+	AttemptEnded(in *integration.Integration, v sink.Verdict, events int, began, ended time.Time)
 }
 
 // Target is one generation of an integration with its open sink: a Sender or an
@@ -81,9 +81,9 @@ func (t *Target) Send(ctx context.Context, lane int, e *event.Event, attempt int
 	}
 	started := o.Now()
 	v := t.Sender.Send(ctx, e, attempt)
-	took := o.Now().Sub(started)
+	ended := o.Now()
 	if o.Observer != nil {
-		o.Observer.AttemptEnded(in, v, 1, took)
+		o.Observer.AttemptEnded(in, v, 1, started, ended)
 	}
 	if t.Record(v); v.Outcome == sink.Unsent {
 		return v
@@ -97,7 +97,7 @@ func (t *Target) Send(ctx context.Context, lane int, e *event.Event, attempt int
 			slog.String("tenant", in.Tenant), slog.String("integration", in.ID), slog.Int("lane", lane),
 			slog.String("event_id", e.ID), slog.String("event_name", e.Name), slog.Int("attempt", attempt),
 			slog.String("outcome", v.Outcome.String()), slog.Int("status", v.Status), slog.String("reason", v.Reason),
-			slog.Int64("took_ms", took.Milliseconds()), slog.Int64("age_ms", started.Sub(e.PublishedAt).Milliseconds()))
+			slog.Int64("took_ms", ended.Sub(started).Milliseconds()), slog.Int64("age_ms", started.Sub(e.PublishedAt).Milliseconds()))
 	}
 	return v
 }

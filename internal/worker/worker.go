@@ -158,14 +158,17 @@ func (w *Worker) ended() bool {
 	}
 }
 
-// mayStart reports whether another call may be started now. w.mu is held.
-func (w *Worker) mayStart() bool {
-	return !w.ended() && w.active < w.limit && w.job.Now().Before(w.deadline)
+// mayStart reports whether another call may be started. w.mu is held.
+func (w *Worker) mayStart(now time.Time) bool {
+	return !w.ended() && w.active < w.limit && now.Before(w.deadline)
 }
 
 // start starts as many calls as it may. w.mu is held.
 func (w *Worker) start() {
-	for w.awaited == nil && w.mayStart() && w.window.more() {
+	if w.awaited != nil || !w.window.more() {
+		return
+	}
+	for now := w.job.Now(); w.awaited == nil && w.mayStart(now) && w.window.more(); {
 		place, ok := w.job.Slots.take(w)
 		if !ok {
 			return
@@ -214,9 +217,10 @@ func (w *Worker) run(i item, place *fairshare.Limiter) {
 func (w *Worker) next(i item, v sink.Verdict, err error, place *fairshare.Limiter) (next item, more bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.record(i, v, err)
+	now := w.job.Now()
+	w.record(i, v, err, now)
 	w.active--
-	if !w.mayStart() || !w.window.more() || w.job.Slots.wanted() || place.Waiting() > 0 {
+	if !w.mayStart(now) || !w.window.more() || w.job.Slots.wanted() || place.Waiting() > 0 {
 		return item{}, false
 	}
 	next = w.take()
@@ -225,7 +229,7 @@ func (w *Worker) next(i item, v sink.Verdict, err error, place *fairshare.Limite
 }
 
 // record records the outcome of a call. w.mu is held.
-func (w *Worker) record(i item, v sink.Verdict, err error) {
+func (w *Worker) record(i item, v sink.Verdict, err error, now time.Time) {
 	switch {
 	case err != nil && w.ctx.Err() != nil:
 		w.closed = true // the next owner of the integration repeats it
@@ -233,16 +237,16 @@ func (w *Worker) record(i item, v sink.Verdict, err error) {
 		w.err = err
 	case v.Outcome == sink.Delivered || v.Outcome == sink.Rejected:
 		w.acks++
-		w.window.tallied(v.Outcome == sink.Delivered, w.job.Now())
+		w.window.tallied(v.Outcome == sink.Delivered, now)
 		w.limit = min(2*w.limit, w.job.Slots.size)
 		if w.window.ack(i) {
-			w.movedAt = w.job.Now()
+			w.movedAt = now
 			w.changed()
 		}
 	case v.Outcome == sink.Retry:
 		w.window.fail(i)
 		if w.failure == nil {
-			w.failure = &Failure{Verdict: v, At: w.job.Now(), Event: i.event()}
+			w.failure = &Failure{Verdict: v, At: now, Event: i.event()}
 			w.changed()
 		}
 	case v.Outcome == sink.Interrupted:

@@ -65,11 +65,8 @@ func (s *Sender) Test(ctx context.Context, e *event.Event) sink.Verdict {
 
 func (s *Sender) post(ctx context.Context, req http.Request) sink.Verdict {
 	timeout := s.client.timeout + rand.N(s.client.spread)
-	deadline := time.Now().Add(timeout)
-	call, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	timer := time.AfterFunc(timeout, func() { cancel(s.client.late) })
-	defer timer.Stop()
+	call, cancel := context.WithTimeoutCause(ctx, timeout, s.client.late)
+	defer cancel()
 	// Unlike http.Client, a transport follows no redirects and puts no URL into its
 	// errors.
 	res, err := s.transport.Send(call, &req)
@@ -83,7 +80,7 @@ func (s *Sender) post(ctx context.Context, req http.Request) sink.Verdict {
 	if res.Body == http.NoBody {
 		return s.verdict(res, nil)
 	}
-	timer.Reset(min(drainTimeout, time.Until(deadline)))
+	defer time.AfterFunc(drainTimeout, cancel).Stop()
 	return s.verdict(res, s.drain(res))
 }
 
