@@ -52,24 +52,27 @@ demo: build ## run the whole tour unattended, in under a minute
 	@go run ./test/demo $(BIN)
 
 .PHONY: test
-test: tidy vet lint aws-tools race scenarios-aws fuzz-short lint-template test-infra ## run every required check: vet, lint, tests, short fuzzing, deployment
+test: tidy vet lint aws-tools receivers race scenarios-aws fuzz-short lint-template test-infra ## run every required check: vet, lint, tests, short fuzzing, deployment
 	@echo "==> all passed"
 
 .PHONY: tidy
 tidy: ## check that go.mod and go.sum are tidy
 	@echo "==> go mod tidy -diff"
 	@go mod tidy -diff || { echo "go.mod or go.sum is not tidy: run 'go mod tidy'" >&2; exit 1; }
+	@cd examples/receivers/go && go mod tidy -diff
 
 .PHONY: vet
 vet: ## run go vet
 	@echo "==> go vet"
 	@go vet ./...
+	@cd examples/receivers/go && go vet ./...
 
 .PHONY: lint
 lint: $(GOLANGCI) ## run the pinned golangci-lint
 	@echo "==> golangci-lint $(GOLANGCI_VERSION)"
 	@$(GOLANGCI) run --allow-parallel-runners --concurrency $(JOBS) --timeout 10m ./...
 	@cd infra && $(GOLANGCI) run --allow-parallel-runners --concurrency $(JOBS) --timeout 10m ./...
+	@cd examples/receivers/go && $(GOLANGCI) run --allow-parallel-runners --concurrency $(JOBS) --timeout 10m ./...
 
 .PHONY: fmt
 fmt: $(GOLANGCI) ## format the code with the linter's formatters
@@ -104,6 +107,10 @@ endif
 .PHONY: aws-tools
 aws-tools: ## install the AWS emulators and template linters into .aws-tools
 	@test/aws/tools/install.sh
+
+.PHONY: receivers
+receivers: ## install what the receivers in examples/ need, next to each
+	@examples/receivers/install.sh
 
 .PHONY: scenarios-aws
 scenarios-aws: aws-tools ## run the scenarios and fault tests against the AWS deployment, on emulators
