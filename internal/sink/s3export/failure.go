@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,8 +53,7 @@ var hints = map[string]string{
 	"InvalidBucketName":                  checkBucket,
 	"InvalidRegionName":                  checkRegion,
 	"InvalidRequest":                     unmetTerms,
-	"KMS.DisabledException":              checkKMS,
-	"KMS.NotFoundException":              checkKMS,
+	"KMS":                                checkKMS, // KMS.DisabledException, KMS.NotFoundException and others
 	"KeyTooLongError":                    "shorten s3_parameters.key_prefix",
 	"MethodNotAllowed":                   checkEndpoint,
 	"NoSuchBucket":                       checkBucket,
@@ -64,6 +64,13 @@ var hints = map[string]string{
 	"RequestTimeTooSkewed":               "the clocks of Sluice and of the store differ by more than 15 minutes",
 	"SignatureDoesNotMatch":              "check s3_parameters.aws_secret_access_key and s3_parameters.aws_region, the clock of Sluice, and whether a proxy changes the Host or x-amz-* headers",
 	"TemporaryRedirect":                  "the bucket is new or in another region: if this lasts, " + checkRegion,
+}
+
+// hintFor returns what to do about an error code; "" if that is not known. A code with a
+// dot is of another service, which the part before the dot names.
+func hintFor(code string) string {
+	service, _, _ := strings.Cut(code, ".")
+	return hints[service]
 }
 
 // failed returns the verdict of a failed export. Of the store's response it shows
@@ -116,7 +123,10 @@ func (x *Exporter) responseCause(err error, status int) string {
 		}
 	}
 	cause := fmt.Sprintf("%s (HTTP status code %d)", code, status)
-	if hint := hints[code]; hint != "" {
+	if region := x.otherRegion(err, status); region != "" {
+		return fmt.Sprintf("%s; the bucket is in the region %s, so set s3_parameters.aws_region to that (it is %s)", cause, region, x.region)
+	}
+	if hint := hintFor(code); hint != "" {
 		cause += "; " + hint
 	}
 	return cause
@@ -133,12 +143,17 @@ func (x *Exporter) safeCode(code string) string {
 			return ""
 		}
 	}
-	for _, hidden := range x.hidden {
-		if hidden != "" && strings.Contains(strings.ToLower(code), strings.ToLower(hidden)) {
-			return ""
-		}
+	if x.hides(code) {
+		return ""
 	}
 	return code
+}
+
+// hides reports whether a text has one of the exporter's secrets in it.
+func (x *Exporter) hides(text string) bool {
+	return slices.ContainsFunc(x.hidden, func(hidden string) bool {
+		return hidden != "" && strings.Contains(strings.ToLower(text), strings.ToLower(hidden))
+	})
 }
 
 func (x *Exporter) noResponseCause(err error) string {

@@ -39,6 +39,7 @@ func failures() []failure {
 		{"slow down", refuse(503, "SlowDown"), 503, "SlowDown (HTTP status code 503)."},
 		{"wrong region", refuse(301, "PermanentRedirect"), 301, "PermanentRedirect (HTTP status code 301); the bucket is in another region"},
 		{"key disabled", refuse(400, "KMS.DisabledException"), 400, "KMS.DisabledException (HTTP status code 400); check that the bucket's KMS key"},
+		{"key to be deleted", refuse(400, "KMS.KMSInvalidStateException"), 400, "KMS.KMSInvalidStateException (HTTP status code 400); check that the bucket's KMS key"},
 		{"code is a key", refuse(403, accessKey), 403, "forbidden (HTTP status code 403)."},
 		{"code is the secret", refuse(403, secretKey), 403, "forbidden (HTTP status code 403)."},
 		{"code is a sentence", refuse(500, "it is "+accessKey), 500, "internal server error (HTTP status code 500)."},

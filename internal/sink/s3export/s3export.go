@@ -185,6 +185,7 @@ type Exporter struct {
 	close  func()
 	s3     *s3.Client
 	bucket string
+	region string
 	prefix string // of every key, with the trailing slash
 	where  string // the bucket as reasons show it
 	hidden []string
@@ -235,6 +236,7 @@ func (c *Client) Open(ctx context.Context, in *integration.Integration, sealer s
 		close:  closeIdle,
 		s3:     s3.New(options),
 		bucket: to.Bucket,
+		region: to.Region,
 		prefix: keyPrefix(to.KeyPrefix, in.Tenant),
 		where:  where,
 		hidden: []string{to.AccessKeyID, key.Reveal()},
