@@ -30,6 +30,9 @@ var lasting = map[string]bool{
 	"NotFoundException":           true,
 }
 
+// keyService begins the codes that S3 passes on from KMS: KMS.DisabledException.
+const keyService = "KMS."
+
 // Problem returns the error of an AWS call as a problem for a caller. Its code is
 // Unavailable if a retry may help (throttling, a service fault, a timeout) and Internal
 // otherwise. what completes "The service could not", as in "read the log"; a caller of
@@ -54,7 +57,7 @@ func Temporary(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return true
 	}
-	if code := Code(err); code != "" {
+	if code := strings.TrimPrefix(Code(err), keyService); code != "" {
 		if lasting[code] || strings.Contains(code, "Validation") || strings.HasPrefix(code, "Invalid") {
 			return false
 		}

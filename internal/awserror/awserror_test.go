@@ -73,6 +73,8 @@ func TestWhatAnErrorMeans(t *testing.T) {
 		"no object":                          {answered(404, &s3types.NoSuchKey{Message: &message}), "NoSuchKey", true},
 		"no key":                             {answered(400, &kmstypes.NotFoundException{Message: &message}), "NotFoundException", false},
 		"a disabled key":                     {answered(400, &kmstypes.DisabledException{Message: &message}), "DisabledException", false},
+		"a disabled key of S3":               {answered(400, api("KMS.DisabledException")), "KMS.DisabledException", false},
+		"a key of S3 that is throttled":      {answered(400, api("KMS.ThrottlingException")), "KMS.ThrottlingException", true},
 		"a key to be deleted":                {answered(400, &kmstypes.KMSInvalidStateException{Message: &message}), "KMSInvalidStateException", false},
 		"sealed under another key":           {answered(400, &kmstypes.IncorrectKeyException{Message: &message}), "IncorrectKeyException", false},
 		"a damaged secret":                   {answered(400, &kmstypes.InvalidCiphertextException{Message: &message}), "InvalidCiphertextException", false},
