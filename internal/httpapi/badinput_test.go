@@ -58,6 +58,7 @@ func TestBadInput(t *testing.T) {
 		{"surrogate in a payload", post(events, `{"name":"a.b","payload":{"k":"\ud800"}}`), 400, json, "payload.k is not valid JSON: invalid"},
 		{"invisible character in a URL", post(base, change(`/hooks`, `/ho\u200boks`)), 400, invalid, "callback_parameters.callback_url has an invisible character (U+200B) at position 27; remove it."},
 		{"invisible character in a secret", post(base, change(apiKey, apiKey+`\u200b`)), 400, invalid, "callback_parameters.api_key has an invisible character (U+200B) at position 19; remove it."},
+		{"key with its scheme", post(base, change(apiKey, "Bearer "+apiKey)), 400, invalid, "callback_parameters.api_key begins with \"Bearer\""},
 		{"letter outside ASCII in a secret", post(base, change(apiKey, apiKey+`é`)), 400, invalid, "callback_parameters.api_key has a character outside ASCII at position 19"},
 		{"invisible character in a filter", post(base, change(`order.created`, `order.\u2060created`)), 400, invalid, "filter_conditions.event_filter[0] has an invisible character (U+2060) at position 7; remove it."},
 		{"space before an event's name", post(events, `{"events":[{"name":"a.b","payload":{}},{"name":" a.b","payload":{}}]}`), 400, invalid, "events[1].name begins with a space; remove it."},

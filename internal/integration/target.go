@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -17,7 +18,7 @@ func (w *WebhookSpec) validate(kept Kept) error {
 		return err
 	}
 	if !kept.APIKey {
-		if err := validateSecret(nameAPIKey, w.APIKey, maxAPIKeyLength, usertext.CheckHeader); err != nil {
+		if err := validateSecret(nameAPIKey, w.APIKey, maxAPIKeyLength, checkAPIKey); err != nil {
 			return err
 		}
 	}
@@ -25,6 +26,18 @@ func (w *WebhookSpec) validate(kept Kept) error {
 		return nil
 	}
 	return validateSigningSecret(w.SigningSecret)
+}
+
+// checkAPIKey returns an error if receivers would not get the key: if no header can have
+// it, or if it was copied with what is sent before it. The error does not quote the key.
+func checkAPIKey(key string) error {
+	first, _, _ := strings.Cut(key, " ")
+	for _, copied := range []string{"Bearer", "Authorization:"} {
+		if strings.EqualFold(first, copied) {
+			return fmt.Errorf("begins with %q, which would be there twice, as it is sent in the header Authorization: Bearer …; give the key alone", copied)
+		}
+	}
+	return usertext.CheckHeader(key)
 }
 
 // The form of a signing secret is that of Standard Webhooks.

@@ -231,6 +231,33 @@ func TestValidateRefusesS3(t *testing.T) {
 	check(t, s3Spec, cases)
 }
 
+// A key that was copied with its header, or that no header can have, is refused with the
+// reason: receivers would get another one, or none.
+func TestAPIKeyThatReceiversWouldNotGetIsRefused(t *testing.T) {
+	for key, want := range map[string]string{
+		"Bearer " + hidden:                "begins with \"Bearer\", which would be there twice",
+		"bearer  " + hidden:               "begins with \"Bearer\"",
+		"BEARER":                          "begins with \"Bearer\"",
+		"Authorization: Bearer " + hidden: "begins with \"Authorization:\"",
+		hidden + "é":                      "has a character outside ASCII at position",
+		"“" + hidden + "”":                "has a character outside ASCII at position 1",
+	} {
+		s := webhookSpec()
+		s.Webhook.APIKey = secret.NewString(key)
+		err := s.Validate(now)
+		if problem.CodeOf(err) != problem.InvalidRequest || !strings.Contains(problem.MessageOf(err), "callback_parameters.api_key "+want) || strings.Contains(err.Error(), hidden) {
+			t.Errorf("%.40q: %v, want %q", key, err, want)
+		}
+	}
+	for _, key := range []string{"Bearer-" + hidden, "bearerx " + hidden, "my Bearer " + hidden} {
+		s := webhookSpec()
+		s.Webhook.APIKey = secret.NewString(key)
+		if err := s.Validate(now); err != nil {
+			t.Errorf("%q: %v", key, err)
+		}
+	}
+}
+
 // Every text field rejects every kind of invisible character, names it and its
 // position, and never quotes a secret.
 func TestValidateRefusesInvisibleText(t *testing.T) {
