@@ -180,7 +180,7 @@ func TestRoutesAndAuthorizer(t *testing.T) {
 			routes[strings.TrimSpace(method+" "+path)] = strings.TrimSpace(id + " " + authorizer)
 		}
 	}
-	want := map[string]string{"": "Api", "GET /healthz": "Api NONE", "GET /openapi.yaml": "Api NONE"}
+	want := map[string]string{"": "Api", "GET /": "Api NONE", "GET /healthz": "Api NONE", "GET /openapi.yaml": "Api NONE"}
 	if diff := cmp.Diff(want, routes); diff != "" {
 		t.Errorf("routes, with function and any non-default authorizer (-want +got):\n%s", diff)
 	}

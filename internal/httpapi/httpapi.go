@@ -137,6 +137,7 @@ func New(d Deps) http.Handler {
 		a.handle(path, a.byMethod(methods))
 	}
 	a.handle(base+"/{$}", a.byMethod(byPath[base]))
+	a.handle("/{$}", a.root)
 	a.handle("/", a.noSuchPath)
 	return a
 }
