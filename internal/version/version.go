@@ -8,9 +8,17 @@ import "runtime/debug"
 // recorded, for example after `go install …@v1.4.0`.
 var Version string
 
+// Commit is the commit that the build is of, "" if the toolchain recorded none. It ends with
+// "-dirty" if there were changes that are not in the commit.
+var Commit string
+
 func init() {
+	info, ok := debug.ReadBuildInfo()
 	if Version == "" {
-		Version = recorded(debug.ReadBuildInfo())
+		Version = recorded(info, ok)
+	}
+	if ok {
+		Commit = commit(info.Settings)
 	}
 }
 
@@ -19,4 +27,20 @@ func recorded(info *debug.BuildInfo, ok bool) string {
 		return "devel"
 	}
 	return info.Main.Version
+}
+
+func commit(settings []debug.BuildSetting) string {
+	revision, dirty := "", ""
+	for _, s := range settings {
+		switch {
+		case s.Key == "vcs.revision":
+			revision = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			dirty = "-dirty"
+		}
+	}
+	if revision == "" {
+		return ""
+	}
+	return revision + dirty
 }

@@ -23,6 +23,20 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
+func TestCommit(t *testing.T) {
+	revision := debug.BuildSetting{Key: "vcs.revision", Value: "c9216f1a"}
+	modified := func(value string) debug.BuildSetting { return debug.BuildSetting{Key: "vcs.modified", Value: value} }
+	for want, settings := range map[string][]debug.BuildSetting{
+		"c9216f1a":       {{Key: "vcs", Value: "git"}, revision, modified("false")},
+		"c9216f1a-dirty": {modified("true"), revision},
+		"":               {modified("true")},
+	} {
+		if got := commit(settings); got != want {
+			t.Errorf("commit(%v) = %q, want %q", settings, got, want)
+		}
+	}
+}
+
 func TestVersionIsSet(t *testing.T) {
 	if Version == "" {
 		t.Error("Version is empty")
