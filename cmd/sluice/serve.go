@@ -49,19 +49,21 @@ overrides the config file. Ctrl-C or SIGTERM shuts it down gracefully within 10 
 	return cmd
 }
 
-// load sets each setting from flag, environment, file or default, and validates.
-func (f *serveFlags) load(cmd *cobra.Command) error {
+// run sets each setting from flag, environment, file or default, and runs the node. Errors
+// name a setting as it was given.
+func (f *serveFlags) run(cmd *cobra.Command) error {
 	file := firstOf(f.file, f.env.getenv("SLUICE_CONFIG"))
-	if err := settings.Load(f.config.Rows(), file, f.env.lookup, cmd.Flags().Changed); err != nil {
+	names, err := settings.Load(f.config.Rows(), file, f.env.lookup, cmd.Flags().Changed)
+	if err != nil {
 		return err
 	}
-	return f.config.Validate()
+	if err := f.config.Validate(); err != nil {
+		return names.Named(err)
+	}
+	return names.Named(f.serve(cmd))
 }
 
-func (f *serveFlags) run(cmd *cobra.Command) error {
-	if err := f.load(cmd); err != nil {
-		return err
-	}
+func (f *serveFlags) serve(cmd *cobra.Command) error {
 	level, err := f.config.Level()
 	if err != nil {
 		return err

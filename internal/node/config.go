@@ -112,7 +112,7 @@ func (c *Config) validateAddr(name, addr, example string) error {
 	case err != nil:
 		return fmt.Errorf("%s is %q; it must be host:port, such as %s", name, addr, example)
 	case c.Dev && !auth.IsLoopback(host):
-		return fmt.Errorf("%s is %q; with --dev it must be a loopback address, such as %s", name, addr, example)
+		return fmt.Errorf("%s is %q; with SLUICE_DEV it must be a loopback address, such as %s", name, addr, example)
 	}
 	return nil
 }

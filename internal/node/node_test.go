@@ -242,7 +242,7 @@ func TestNoStartWhereNothingCanBeWritten(t *testing.T) {
 	config := DefaultConfig()
 	config.Addr, config.Data = "127.0.0.1:0", file
 	_, err := Open(t.Context(), config, slog.New(slog.DiscardHandler))
-	if err == nil || !strings.Contains(err.Error(), file+" cannot be created") || !strings.Contains(err.Error(), "choose another directory with --data") {
+	if err == nil || !strings.Contains(err.Error(), file+" cannot be created") || !strings.Contains(err.Error(), "choose another directory (SLUICE_DATA)") {
 		t.Errorf("got %v, want the directory and what to do", err)
 	}
 }

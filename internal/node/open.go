@@ -65,10 +65,10 @@ func (n *Node) open(ctx context.Context) error {
 
 // listen comes first, so that a node whose port is taken leaves the data alone.
 func (n *Node) listen(ctx context.Context) (err error) {
-	if n.listener, err = listen(ctx, n.config.Addr, "--addr", n.config.connections()); err != nil || n.config.MetricsAddr == "" {
+	if n.listener, err = listen(ctx, n.config.Addr, "SLUICE_ADDR", n.config.connections()); err != nil || n.config.MetricsAddr == "" {
 		return err
 	}
-	n.metricsListener, err = listen(ctx, n.config.MetricsAddr, "--metrics-addr", metricsConnections)
+	n.metricsListener, err = listen(ctx, n.config.MetricsAddr, "SLUICE_METRICS_ADDR", metricsConnections)
 	return err
 }
 

@@ -45,7 +45,7 @@ func probe(path string) error {
 }
 
 func remedy(err error) string {
-	const elsewhere = ", or choose another directory with --data"
+	const elsewhere = ", or choose another directory (SLUICE_DATA)"
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return "free space on its disk" + elsewhere
@@ -54,5 +54,5 @@ func remedy(err error) string {
 	case errors.Is(err, fs.ErrPermission):
 		return "make it writable for the user that runs this program" + elsewhere
 	}
-	return "choose another directory with --data"
+	return "choose another directory (SLUICE_DATA)"
 }

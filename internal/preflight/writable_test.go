@@ -56,10 +56,10 @@ func TestNotWritableSaysWhatToDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dir, words := range map[string][]string{
-		file:                      {"cannot be created", "not a directory", "choose another directory with --data"},
-		filepath.Join(file, "in"): {"cannot be created", "not a directory", "--data"},
+		file:                      {"cannot be created", "not a directory", "choose another directory (SLUICE_DATA)"},
+		filepath.Join(file, "in"): {"cannot be created", "not a directory", "SLUICE_DATA"},
 		full:                      {"the data directory " + full + " is not writable", "no space left on device", "free space on its disk, or choose"},
-		taken:                     {"is not writable", "is a directory", "--data"},
+		taken:                     {"is not writable", "is a directory", "SLUICE_DATA"},
 	} {
 		if dir == full {
 			if _, err := os.Stat("/dev/full"); err != nil {
@@ -90,7 +90,7 @@ func TestRemedies(t *testing.T) {
 		fs.ErrPermission: "make it writable for the user",
 	} {
 		got := remedy(&fs.PathError{Op: "open", Path: "x", Err: fmt.Errorf("wrapped: %w", err)})
-		if !strings.HasPrefix(got, want) || !strings.Contains(got, "--data") {
+		if !strings.HasPrefix(got, want) || !strings.Contains(got, "SLUICE_DATA") {
 			t.Errorf("%v: %q, want %q", err, got, want)
 		}
 	}

@@ -17,25 +17,37 @@ import (
 // The flags must have been parsed into the rows already; fromFlag reports which
 // rows were set by a flag, and those keep their value. An empty path means no
 // config file. The error joins a *SourceError for each fault; the rows are then
-// partly set and must not be used.
-func Load(rows []Setting, path string, lookupEnv func(string) (string, bool), fromFlag func(name string) bool) error {
+// partly set and must not be used. It returns also how to name the rows in errors.
+func Load(rows []Setting, path string, lookupEnv func(string) (string, bool), fromFlag func(name string) bool) (Names, error) {
 	given := map[string]string{}
 	for _, row := range rows {
 		if fromFlag(row.Name) {
 			given[row.Name] = row.String()
 		}
 	}
-	var fileErr error
+	lines, fileErr := map[string]int{}, error(nil)
 	if path != "" {
-		fileErr = LoadFile(rows, path)
+		lines, fileErr = loadFile(rows, path)
 	}
 	errs := []error{fileErr, LoadEnv(rows, lookupEnv)}
+	names := Names{}
 	for _, row := range rows {
-		if text, ok := given[row.Name]; ok {
+		text, isFlag := given[row.Name]
+		_, isEnv := lookupEnv(row.Env())
+		line := lines[row.Key()]
+		switch {
+		case isFlag:
 			errs = append(errs, row.Set(text))
+			names[row.Env()] = "--" + row.Name
+		case isEnv:
+			names[row.Env()] = row.Env()
+		case line > 0:
+			names[row.Env()] = fmt.Sprintf("%s (%s:%d)", row.Key(), path, line)
+		default: // as the help lists it
+			names[row.Env()] = "--" + row.Name
 		}
 	}
-	return errors.Join(errs...)
+	return names, errors.Join(errs...)
 }
 
 // SourceError is a fault in the config file or the environment.
@@ -105,55 +117,61 @@ const maxFileBytes = 1 << 20
 // LoadFile sets rows from a YAML file that maps keys (Setting.Key) to values.
 // Its error joins a *SourceError for each fault.
 func LoadFile(rows []Setting, path string) error {
+	_, err := loadFile(rows, path)
+	return err
+}
+
+// loadFile is LoadFile, and returns the line of each key too.
+func loadFile(rows []Setting, path string) (lines map[string]int, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("cannot read the config file: %w; check --config or SLUICE_CONFIG", err)
+		return nil, fmt.Errorf("cannot read the config file: %w; check --config or SLUICE_CONFIG", err)
 	}
 	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 	if err != nil {
-		return fmt.Errorf("cannot read the config file: %w", err)
+		return nil, fmt.Errorf("cannot read the config file: %w", err)
 	}
 	if len(content) > maxFileBytes {
-		return &SourceError{File: path, Cause: fmt.Errorf("exceeds the limit of %d bytes for a config file", maxFileBytes)}
+		return nil, &SourceError{File: path, Cause: fmt.Errorf("exceeds the limit of %d bytes for a config file", maxFileBytes)}
 	}
 	return loadYAML(rows, path, content)
 }
 
-func loadYAML(rows []Setting, path string, content []byte) error {
+func loadYAML(rows []Setting, path string, content []byte) (lines map[string]int, err error) {
+	lines = map[string]int{}
 	decoder := yaml.NewDecoder(strings.NewReader(string(content)))
 	var document, next yaml.Node
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return nil // nothing but comments
+		return lines, nil // nothing but comments
 	} else if err != nil {
 		if wrong := usertext.CheckEncoding(content); wrong != nil {
-			return &SourceError{File: path, Cause: wrong}
+			return nil, &SourceError{File: path, Cause: wrong}
 		}
-		return &SourceError{File: path, Cause: fmt.Errorf("is not YAML: %w", err)}
+		return nil, &SourceError{File: path, Cause: fmt.Errorf("is not YAML: %w", err)}
 	}
 	if err := decoder.Decode(&next); !errors.Is(err, io.EOF) {
-		return &SourceError{File: path, Cause: errors.New("must be a single YAML document, but another one follows")}
+		return nil, &SourceError{File: path, Cause: errors.New("must be a single YAML document, but another one follows")}
 	}
 	root := document.Content[0]
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
-		return nil
+		return lines, nil
 	}
 	if root.Kind != yaml.MappingNode {
-		return &SourceError{File: path, Line: root.Line, Cause: errors.New("must be lines of the form key: value")}
+		return nil, &SourceError{File: path, Line: root.Line, Cause: errors.New("must be lines of the form key: value")}
 	}
 	byKey := map[string]Setting{}
 	for _, row := range rows {
 		byKey[row.Key()] = row
 	}
 	var errs []error
-	lines := map[string]int{}
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
 		if err := setFromYAML(byKey, lines, key, value); err != nil {
 			errs = append(errs, &SourceError{File: path, Line: key.Line, Name: key.Value, Cause: err})
 		}
 	}
-	return errors.Join(errs...)
+	return lines, errors.Join(errs...)
 }
 
 func setFromYAML(byKey map[string]Setting, lines map[string]int, key, value *yaml.Node) error {

@@ -190,7 +190,7 @@ func TestLoadOrder(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := Load(s.Table(), path, env(variables), flags(given...)); err != nil {
+		if _, err := Load(s.Table(), path, env(variables), flags(given...)); err != nil {
 			t.Fatal(err)
 		}
 		if s.MaxIntegrations != c.want || s.Lanes != 4 || (s.InFlight == 5) != (c.file != 0) {
@@ -201,7 +201,7 @@ func TestLoadOrder(t *testing.T) {
 
 func TestLoadReportsEverySource(t *testing.T) {
 	s := Default()
-	err := Load(s.Table(), "testdata/bad/several.yaml", env(map[string]string{"SLUICE_LANES": "x"}), flags("max-integrations"))
+	_, err := Load(s.Table(), "testdata/bad/several.yaml", env(map[string]string{"SLUICE_LANES": "x"}), flags("max-integrations"))
 	if err == nil || strings.Count(err.Error(), "\n") != 4 {
 		t.Errorf("want the four of the file and one of the environment, under flags too:\n%v", err)
 	}
@@ -230,7 +230,7 @@ func FuzzLoadYAML(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		s := Default()
-		if err := loadYAML(s.Table(), "f.yaml", content); err != nil && !strings.HasPrefix(err.Error(), "f.yaml:") {
+		if _, err := loadYAML(s.Table(), "f.yaml", content); err != nil && !strings.HasPrefix(err.Error(), "f.yaml:") {
 			t.Errorf("an error that does not name the file: %v", err)
 		}
 	})

@@ -32,6 +32,7 @@ func TestBadDays(t *testing.T) {
 		return path
 	}
 	broken := config("lanes: four\nmax_rejectd: 3\n")
+	negative := config("# lanes\nlanes: -1\n")
 	dir := t.TempDir()
 	for _, c := range []struct {
 		name  string
@@ -42,13 +43,15 @@ func TestBadDays(t *testing.T) {
 		words []string
 	}{
 		{name: "port taken", args: []string{"--addr", taken.Addr().String()}, code: 1, words: []string{taken.Addr().String(), "in use", "--addr"}},
-		{name: "no address", args: []string{"--addr", "8080"}, code: 1, words: []string{"SLUICE_ADDR", "8080", "host:port"}},
+		{name: "no address", args: []string{"--addr", "8080"}, code: 1, words: []string{"--addr is \"8080\"", "host:port"}},
 		{name: "flag unknown", args: []string{"--max-reject", "3"}, code: 2, words: []string{"--max-reject", "--help"}},
 		{name: "flag wrong", args: []string{"--max-rejected", "many"}, code: 2, words: []string{"max-rejected", "many"}},
-		{name: "flag negative", args: []string{"--max-rejected", "-1"}, code: 1, words: []string{"SLUICE_MAX_REJECTED", "-1"}},
+		{name: "flag negative", args: []string{"--max-rejected", "-1"}, code: 1, words: []string{"--max-rejected is -1"}},
 		{name: "argument too many", args: []string{"now"}, code: 2, words: []string{"now"}},
-		{name: "dev beyond loopback", args: []string{"--dev", "--addr", "0.0.0.0:0"}, code: 1, words: []string{"SLUICE_ADDR", "--dev"}},
+		{name: "dev beyond loopback", args: []string{"--dev", "--addr", "0.0.0.0:0"}, code: 1, words: []string{"--addr", "with --dev"}},
 		{name: "variable wrong", env: map[string]string{"SLUICE_LANES": "four"}, code: 1, words: []string{"SLUICE_LANES", "four"}},
+		{name: "variable negative", env: map[string]string{"SLUICE_LANES": "-1"}, code: 1, words: []string{"SLUICE_LANES is -1"}},
+		{name: "key negative", args: []string{"--config", negative}, code: 1, words: []string{"lanes (" + negative + ":2) is -1"}},
 		{name: "config missing", args: []string{"--config", dir + "/none.yaml"}, code: 1, words: []string{dir + "/none.yaml", "no such file"}},
 		{name: "config a folder", args: []string{"--config", dir}, code: 1, words: []string{dir, "directory"}},
 		{name: "config not YAML", args: []string{"--config", config("lanes: [")}, code: 1, words: []string{"sluice.yaml", "YAML"}},
