@@ -19,7 +19,8 @@ const maxBody = 1 << 20
 // bodyField is a flag that sets one field of a request body.
 type bodyField struct {
 	flag, doc string
-	path      string // of the field: "callback_parameters.api_key"
+	path      string   // of the field: "callback_parameters.api_key"
+	values    []string // that it can have; nil for any
 	secret    bool
 	list      bool
 }
@@ -58,6 +59,9 @@ func (b *bodyFlags) add(cmd *cobra.Command) {
 			doc += ", comma-separated"
 		}
 		cmd.Flags().String(f.flag, "", doc)
+		if f.values != nil {
+			completeFlag(cmd, f.flag, f.values...)
+		}
 	}
 	cmd.Flags().StringVarP(&b.file, "file", "f", "", "file with the JSON body, instead of flags; - is standard input")
 }

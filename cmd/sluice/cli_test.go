@@ -18,6 +18,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/internal/version"
 )
 
 const testToken = "token-never-to-be-shown"
@@ -163,13 +165,13 @@ func TestUsageErrors(t *testing.T) {
 		{"nope", `unknown command "nope"`},
 		{"publsh", `did you mean publish?`},
 		{"publsh --file a", `did you mean publish?`},
-		{"integrations lst --url a", "did you mean list"},
+		{"integrations lst --url a", "did you mean get or list or test?"},
 		{"--nope", "unknown flag: --nope"},
 		{"publish a b", `unexpected argument "b"`},
 		{"publish a --file b", "omit one"},
-		{"listen --reject order", `"order" is not an event name`},
+		{"listen --reject order", `--reject is "order"; it must be the name of an event`},
 		{"integrations", "a subcommand is missing: create, delete, estimate, events, get,"},
-		{"integrations lst", "did you mean list"},
+		{"integrations lst", "did you mean get or list or test?"},
 		{"integrations get", "ID is missing"},
 		{"rejected retry a", "EVENT is missing"},
 		{"integrations list a", `unexpected argument "a"`},
@@ -188,8 +190,31 @@ func TestUsageErrors(t *testing.T) {
 		{"integrations create --starts-at 2026-01-01t00:00:00z\u200e", "--starts-at: the value has an invisible character (U+200E) at position 21"},
 		{"integrations update a --event-filter a.b,\u2060a.c", "--event-filter: the value has an invisible character (U+2060) at position 5"},
 		{"publish --from-line 0", "--from-line is 0"},
-		{"listen --status 99", "the response status 99 is invalid"},
-		{"listen --signing-secret abc", "must be whsec_"},
+		{"listen --status 99", "--status is 99; it must be from 200 to 599"},
+		{"listen --signing-secret abc", "--signing-secret must be whsec_"},
+		{"listen --delay -1s", "--delay is -1s; it must not be negative"},
+		{"listen --port 65536", "--port is 65536; it must be from 0 to 65535"},
+		{"listen --port -1", "--port is -1; it must be from 0 to 65535"},
+		{"listen --port some", `--port: "some" is not an integer; see sluice listen --help`},
+		{"listen --status 200,some", `--status: "some" is not an integer`},
+		{"listen --delay 3", `--delay: "3" is not a duration; write it like 300s, 5m or 72h`},
+		{"listen --json=perhaps", `--json: "perhaps" is neither true nor false`},
+		{"publish --from-line 1.5", `--from-line: "1.5" is not an integer`},
+		{"integrations logs a --limit 99999999999999999999", `--limit: "99999999999999999999" is not an integer`},
+		{"token --ttl soon", `--ttl: "soon" is not a duration`},
+		{"serve --lanes many", `--lanes: "many" is not an integer; see sluice serve --help`},
+		{"serve --retention 3", `--retention: "3" is not a duration; write it like 300s, 5m or 72h`},
+		{"serve --s3-file-bytes 5MB", `--s3-file-bytes: "5MB" is not a size`},
+		{"serve --dev=perhaps", `--dev: "perhaps" is neither true nor false`},
+		{"help nope", `unknown command "nope"`},
+		{"help publsh", "did you mean publish?"},
+		{"help integrations lst", "did you mean get or list or test?"},
+		{"help version now", `unknown command "now"`},
+		{"nope --help", `unknown command "nope"`},
+		{"integrations lst --help", "did you mean get or list or test?"},
+		{"completion", "a subcommand is missing: bash, fish"},
+		{"completion tcsh", `unknown command "tcsh"`},
+		{"completion bash now", `unexpected argument "now"`},
 	} {
 		code, stdout, stderr := cli.run(nil, strings.Fields(c.args)...)
 		if code != exitUsage || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 || stdout != "" {
@@ -296,6 +321,34 @@ func TestGroupsRefuseOtherSubcommands(t *testing.T) {
 			if code != exitUsage || !strings.Contains(stderr, c.message) {
 				t.Errorf("sluice %s: exit code %d, %q", strings.Join(c.args, " "), code, stderr)
 			}
+		}
+	}
+}
+
+// The help of a command is there in both ways.
+func TestHelpOfACommand(t *testing.T) {
+	cli := &cli{t: t}
+	for _, args := range []string{"", "integrations", "integrations create", "completion bash"} {
+		_, want, _ := cli.run(nil, strings.Fields(args+" --help")...)
+		code, stdout, stderr := cli.run(nil, append([]string{"help"}, strings.Fields(args)...)...)
+		if code != exitOK || want == "" || stdout != want {
+			t.Errorf("sluice help %s: exit code %d, %s%s", args, code, stderr, cmp.Diff(want, stdout))
+		}
+	}
+}
+
+// Those who report a fault can say of which source it is.
+func TestVersionHasTheCommit(t *testing.T) {
+	before := version.Commit
+	defer func() { version.Commit = before }()
+	cli := &cli{t: t}
+	for commit, want := range map[string]string{"c9216f1a-dirty": "(commit c9216f1a-dirty, go", "": "(go"} {
+		version.Commit = commit
+		if _, stdout, _ := cli.run(nil, "version"); !strings.Contains(stdout, want) {
+			t.Errorf("%q lacks %q", stdout, want)
+		}
+		if _, stdout, _ := cli.run(nil, "version", "--json"); !strings.Contains(stdout, `"commit": "`+commit+`"`) {
+			t.Errorf("%s lacks the commit %q", stdout, commit)
 		}
 	}
 }

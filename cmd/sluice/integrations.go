@@ -31,6 +31,7 @@ func integrationsCommand(e *env) *cobra.Command {
 		integrationsWatchCommand(a), integrationsEventsCommand(a), integrationsTestCommand(a),
 		integrationsSkipCommand(a), integrationsEstimateCommand(a),
 	)
+	a.completeArgs(cmd.Commands())
 	return cmd
 }
 

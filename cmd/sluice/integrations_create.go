@@ -6,7 +6,7 @@ import "github.com/spf13/cobra"
 func registrationFlags(a *api) *bodyFlags {
 	return &bodyFlags{env: a.env, all: append([]bodyField{
 		{flag: "id", path: "id", doc: "id: 1 to 50 characters of a-z, 0-9 and -"},
-		{flag: "type", path: "integration_type", doc: "permanent or temporary"},
+		{flag: "type", path: "integration_type", doc: "permanent or temporary", values: []string{"permanent", "temporary"}},
 		{flag: "starts-at", path: "starts_at", doc: "deliver events published from this time on (RFC 3339)"},
 		{flag: "ends-at", path: "ends_at", doc: "end of a temporary integration (RFC 3339)"},
 	}, targetFields()...)}

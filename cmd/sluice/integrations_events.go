@@ -50,6 +50,7 @@ call ended, which is printed at the end on standard error.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.position, "position", "earliest", "earliest, latest, an RFC 3339 time, or where an earlier call ended")
+	completeFlag(cmd, "position", "earliest", "latest")
 	flags.IntVar(&f.limit, "limit", 0, "print at most so many events; 0: all")
 	flags.BoolVarP(&f.follow, "follow", "f", false, "wait for further events at the end, until Ctrl-C")
 	return cmd

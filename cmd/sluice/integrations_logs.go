@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluicehq/sluice/internal/client"
+	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
@@ -59,6 +60,7 @@ and goes on.`,
 		},
 	}
 	cmd.Flags().StringVar(&l.action, "action", "", "only entries with this action, such as event_rejected")
+	completeFlag(cmd, "action", integration.Actions()...)
 	cmd.Flags().IntVar(&l.limit, "limit", logsLimit, "how many entries to show")
 	cmd.Flags().BoolVarP(&l.follow, "follow", "f", false, "go on with new entries")
 	return cmd

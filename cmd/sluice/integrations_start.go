@@ -40,5 +40,6 @@ which it receives everything published (again, if it was delivered before), or a
 		},
 	}
 	cmd.Flags().StringVar(&from, "from", "", "where to start: latest, or a time such as 2026-03-01T00:00:00Z")
+	completeFlag(cmd, "from", "latest")
 	return cmd
 }

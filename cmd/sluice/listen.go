@@ -64,7 +64,10 @@ func (f *listenFlags) run(cmd *cobra.Command) error {
 		SigningSecret: secret, Received: f.print, Now: f.env.now,
 	})
 	if err != nil {
-		return usageErrorf(cmd, "%s", err)
+		return usageErrorf(cmd, "--%s", err)
+	}
+	if f.port < 0 || f.port > 65535 {
+		return usageErrorf(cmd, "--port is %d; it must be from 0 to 65535", f.port)
 	}
 	ln, err := (&net.ListenConfig{}).Listen(cmd.Context(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(f.port)))
 	if err != nil {

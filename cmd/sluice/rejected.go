@@ -14,5 +14,6 @@ func rejectedCommand(e *env) *cobra.Command {
 	}
 	a.flags(cmd)
 	cmd.AddCommand(rejectedListCommand(a), rejectedGetCommand(a), rejectedRetryCommand(a), rejectedDeleteCommand(a))
+	a.completeArgs(cmd.Commands())
 	return cmd
 }

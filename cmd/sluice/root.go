@@ -47,7 +47,12 @@ func commands(e *env) []*cobra.Command {
 func run(ctx context.Context, args []string, e *env) int {
 	root := rootCommand(e)
 	root.SetArgs(args)
-	if err := root.ExecuteContext(ctx); err != nil {
+	misspelt := refuseHelpOfNothing(root)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = *misspelt
+	}
+	if err != nil {
 		printError(e.err, err)
 		return exitCode(err)
 	}
@@ -73,13 +78,10 @@ integration: as a webhook call, or in files in an S3 bucket.
 	root.SetOut(e.out)
 	root.SetErr(e.err)
 	root.SetVersionTemplate(versionLine())
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		// The flags of a mistyped command are unknown too; report the command.
-		if args := cmd.Flags().Args(); cmd.HasSubCommands() && len(args) > 0 {
-			return noSuchCommand(cmd, args)
-		}
-		return usageErrorf(cmd, "%s", err)
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(commands(e)...)
+	root.SetHelpCommand(helpCommand())
+	root.InitDefaultHelpCmd()
+	addCompletionCommand(root)
 	return root
 }

@@ -46,6 +46,7 @@ overrides the config file. Ctrl-C or SIGTERM shuts it down gracefully within 10 
 			flag.NoOptDefVal = "true"
 		}
 	}
+	completeFlag(cmd, "log-level", "debug", "info", "warn", "error")
 	return cmd
 }
 

@@ -89,6 +89,7 @@ publishes for the ones that the events name.`,
 	flags.StringVar(&tenant, "tenant", "", "tenant of the token")
 	flags.BoolVar(&platform, "any-tenant", false, "make a platform token, which acts for every tenant, instead of a token of one")
 	flags.StringSliceVar(&scopes, "scope", auth.Scopes(), "scopes of the token; without it, all of them")
+	completeFlag(cmd, "scope", append(auth.Scopes(), auth.TenantsAny)...)
 	flags.DurationVar(&ttl, "ttl", maxTTL, "how long the token is valid")
 	flags.BoolVar(&long, "long", false, "allow a --ttl of more than "+maxTTL.String())
 	return cmd

@@ -12,7 +12,11 @@ import (
 const platform = runtime.GOOS + "/" + runtime.GOARCH
 
 func versionLine() string {
-	return fmt.Sprintf("sluice %s (%s, %s)\n", version.Version, runtime.Version(), platform)
+	build := runtime.Version() + ", " + platform
+	if version.Commit != "" {
+		build = "commit " + version.Commit + ", " + build
+	}
+	return fmt.Sprintf("sluice %s (%s)\n", version.Version, build)
 }
 
 func versionCommand(e *env) *cobra.Command {
@@ -25,7 +29,7 @@ func versionCommand(e *env) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {
 				return printJSON(e.out, map[string]string{
-					"version": version.Version, "go": runtime.Version(), "platform": platform,
+					"version": version.Version, "commit": version.Commit, "go": runtime.Version(), "platform": platform,
 				})
 			}
 			_, err := fmt.Fprint(e.out, versionLine())

@@ -17,13 +17,6 @@ type entryDocument struct {
 	CreatedAt string             `json:"created_at"`
 }
 
-// actions are those that a log can be asked for.
-var actions = []string{
-	"integration_created", "integration_started", "integration_stopped", "integration_updated",
-	"retry_triggered", "delivery_recovered", "event_rejected", "rejected_event_retried",
-	"rejected_event_evicted", "events_skipped", "event_skipped", "position_moved", "target_unreachable",
-}
-
 func (a *api) entries(x *exchange, r *http.Request) error {
 	p, err := pageOf(r, "action")
 	if err != nil {
@@ -31,7 +24,7 @@ func (a *api) entries(x *exchange, r *http.Request) error {
 	}
 	q := lifecycle.EntryQuery{After: p.after, Limit: p.limit}
 	if query := r.URL.Query(); query.Has("action") {
-		action := query.Get("action")
+		action, actions := query.Get("action"), integration.Actions()
 		if !slices.Contains(actions, action) {
 			return problem.New(problem.InvalidRequest, "action is %q; it must be one of %s.", clip(action), strings.Join(actions, ", "))
 		}

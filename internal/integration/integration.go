@@ -192,6 +192,15 @@ const (
 	ActionPositionMoved   Action = "position_moved"
 )
 
+// Actions returns all of them, in words.
+func Actions() []string {
+	return []string{
+		"integration_created", "integration_started", "integration_stopped", "integration_updated",
+		"retry_triggered", "delivery_recovered", "event_rejected", "rejected_event_retried",
+		"rejected_event_evicted", "events_skipped", "event_skipped", "position_moved", "target_unreachable",
+	}
+}
+
 // LogEntry is one line of an integration's log. Reason is a sentence for people
 // and never contains a secret.
 type LogEntry struct {

@@ -61,20 +61,20 @@ type Handler struct {
 	wrong  int         // signatures that are not OK
 }
 
-// New returns a receiver, or an error that names the invalid option.
+// New returns a receiver, or an error that begins with the invalid option as the flag is called.
 func New(o Options) (*Handler, error) {
 	for _, status := range o.Statuses {
 		if status < 200 || status > 599 {
-			return nil, fmt.Errorf("the response status %d is invalid; choose one from 200 to 599", status)
+			return nil, fmt.Errorf("status is %d; it must be from 200 to 599", status)
 		}
 	}
 	for _, name := range o.Reject {
 		if !event.ValidName(name) {
-			return nil, fmt.Errorf("%q is not an event name; write it like order.created", name)
+			return nil, fmt.Errorf("reject is %q; it must be the name of an event, such as order.created", name)
 		}
 	}
 	if o.Delay < 0 {
-		return nil, fmt.Errorf("the delay is %v; it must not be negative", o.Delay)
+		return nil, fmt.Errorf("delay is %v; it must not be negative", o.Delay)
 	}
 	if o.Now == nil {
 		o.Now = time.Now

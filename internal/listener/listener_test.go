@@ -193,12 +193,12 @@ func TestOtherCalls(t *testing.T) {
 
 func TestBadOptions(t *testing.T) {
 	for want, o := range map[string]Options{
-		"the response status 99 is invalid":          {Statuses: []int{200, 99}},
-		"the response status 600 is invalid":         {Statuses: []int{600}},
-		`"bad name" is not an event name`:            {Reject: []string{"order.created", "bad name"}},
-		"the delay is -1ns; it must not be negative": {Delay: -1},
-		"must be whsec_ followe":                     {SigningSecret: "whsec_!"},
-		"whsec_ followed by bas":                     {SigningSecret: "MDEy"},
+		"status is 99; it must be from 200 to 599":  {Statuses: []int{200, 99}},
+		"status is 600; it must be from 200 to 599": {Statuses: []int{600}},
+		`reject is "bad name"; it must be`:          {Reject: []string{"order.created", "bad name"}},
+		"delay is -1ns; it must not be negative":    {Delay: -1},
+		"signing-secret must be whsec_ followe":     {SigningSecret: "whsec_!"},
+		"whsec_ followed by bas":                    {SigningSecret: "MDEy"},
 	} {
 		if _, err := New(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New(%v) = %v, want %q", o, err, want)

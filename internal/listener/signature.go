@@ -30,7 +30,7 @@ func signingKey(secret string) ([]byte, error) {
 	encoded, ok := strings.CutPrefix(secret, "whsec_")
 	key, err := base64.StdEncoding.DecodeString(encoded)
 	if !ok || err != nil || len(key) == 0 {
-		return nil, errors.New("the signing secret must be whsec_ followed by base64")
+		return nil, errors.New("signing-secret must be whsec_ followed by base64")
 	}
 	return key, nil
 }
