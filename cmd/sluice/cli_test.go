@@ -215,6 +215,8 @@ func TestUsageErrors(t *testing.T) {
 		{"completion", "a subcommand is missing: bash, fish"},
 		{"completion tcsh", `unknown command "tcsh"`},
 		{"completion bash now", `unexpected argument "now"`},
+		{"integrations update a --remove status", `--remove: "status" is not a field that can be removed; choose from api-key, signing-secret, s3-key-prefix`},
+		{"integrations update a --remove api-key --api-key x", "--remove api-key and --api-key are both given; omit one"},
 	} {
 		code, stdout, stderr := cli.run(nil, strings.Fields(c.args)...)
 		if code != exitUsage || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 || stdout != "" {

@@ -72,6 +72,7 @@ func TestCompletionOffersWhatFlagsCanBe(t *testing.T) {
 	for args, want := range map[string][]string{
 		"integrations create --type":       {"permanent", "temporary"},
 		"integrations estimate --type":     {"permanent", "temporary"},
+		"integrations update a --remove":   {"api-key", "signing-secret", "s3-key-prefix", "s3-endpoint", "event-filter", "entity-filter"},
 		"integrations events a --position": {"earliest", "latest"},
 		"integrations start a --from":      {"latest"},
 		"token --scope":                    {"integrations:read", "integrations:write", "events:publish", "tenants:any"},

@@ -35,3 +35,32 @@ func wrongValue(bad *pflag.InvalidValueError) string {
 	}
 	return bad.Unwrap().Error()
 }
+
+// refuseEmpty returns an error for a flag whose value is empty, as that of a variable that is not
+// set: without the flag the command would do something else than was asked, with more events
+// or for more tenants.
+func refuseEmpty(cmd *cobra.Command, _ []string) (err error) {
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		if err != nil || !isEmpty(flag.Value) {
+			return
+		}
+		way := "give one, or omit the flag"
+		if cmd.Flags().Lookup(removeFlag) != nil && flag.Name != removeFlag {
+			way += "; to remove the field, use --" + removeFlag + " " + flag.Name
+		}
+		err = usageErrorf(cmd, "--%s: the value is empty; %s", flag.Name, way)
+	})
+	return err
+}
+
+// isEmpty reports whether a flag of text has none. The settings of serve are not meant: what
+// they say of "" is theirs.
+func isEmpty(v pflag.Value) bool {
+	switch v.Type() {
+	case "string":
+		return v.String() == ""
+	case "stringSlice":
+		return v.String() == "[]"
+	}
+	return false
+}

@@ -40,7 +40,7 @@ func TestBodies(t *testing.T) {
 		{"file", []string{"create", "--file", bodyFile}, "", `POST {"id":"b","unknown":1}`},
 		{"stdin", []string{"create", "-f", "-"}, `{"id":"c"}`, `POST {"id":"c"}`},
 		{"patch", []string{"update", "a", "--callback-url", "https://example.com/2"}, "", `PATCH {"callback_parameters":{"callback_url":"https://example.com/2"}}`},
-		{"remove", []string{"update", "a", "--api-key", "", "--event-filter="}, "", `PATCH {"callback_parameters":{"api_key":null},"filter_conditions":{"event_filter":null}}`},
+		{"remove", []string{"update", "a", "--remove", "api-key,event-filter"}, "", `PATCH {"callback_parameters":{"api_key":null},"filter_conditions":{"event_filter":null}}`},
 		{"patch from stdin", []string{"update", "a", "--file", "-"}, `{"filter_conditions":null}`, `PATCH {"filter_conditions":null}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,18 +12,18 @@ import (
 )
 
 func integrationsUpdateCommand(a *api) *cobra.Command {
-	fields := bodyFlags{env: a.env, all: targetFields()}
+	fields := bodyFlags{env: a.env, all: targetFields(), removable: true}
 	cmd := &cobra.Command{
 		Use:   "update ID",
 		Short: "Update a stopped integration",
 		Long: `Update a permanent integration while it is stopped: its target, secrets and
-filters. Fields without a flag keep their value; an empty value removes a field.
+filters. Fields without a flag keep their value; --remove removes fields.
 With --file the body is a JSON merge patch (RFC 7396). A target on another scheme,
 host or port needs its --api-key or --s3-secret-access-key again.
 
 ` + secretFlagsHelp,
 		Example: `  sluice integrations update my-webhook --callback-url https://example.com/v2/hook
-  sluice integrations update my-webhook --api-key "" --event-filter order.created,order.paid
+  sluice integrations update my-webhook --remove api-key --event-filter order.created,order.paid
   echo '{"filter_conditions":null}' | sluice integrations update my-webhook --file -`,
 		Args: exactArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -2,8 +2,12 @@ package main
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // A call that the service refuses is a failure of its command, which prints nothing else.
@@ -24,12 +28,76 @@ func TestCommandsFailWithTheirCalls(t *testing.T) {
 	}
 }
 
-// A place that a script has lost is not the place where the integration stands: the service
-// is to refuse it.
-func TestStartFromNowhereIsSent(t *testing.T) {
-	cli, calls := newCLI(t, func(int, call, http.Header) (int, any) { return 400, problemBody("invalid_request", "from is empty.") })
-	if code, _, _ := cli.run(nil, "integrations", "start", "a", "--from", ""); code != exitInvalid || (*calls)[0].body != `{"from":""}` {
-		t.Errorf("exit code %d, %+v", code, *calls)
+// A value that a script has lost is no value: without the flag the command would do something
+// else, such as register an integration for all events, start one where it stands, or act for
+// another tenant.
+func TestEmptyValuesAreRefused(t *testing.T) {
+	registration := []string{"--id", "a", "--type", "permanent", "--callback-url", "https://example.com"}
+	commands := map[string][]string{"integrations create": registration, "integrations estimate": registration, "integrations update a": nil}
+	var cases [][]string
+	for command, rest := range commands {
+		for _, f := range registrationFlags(&api{}).all {
+			if command != "integrations update a" || !slices.Contains([]string{"id", "type", "starts-at", "ends-at"}, f.flag) {
+				cases = append(cases, append(append(strings.Fields(command), rest...), "--"+f.flag, ""))
+			}
+		}
+		cases = append(cases, append(append(strings.Fields(command), rest...), "--file", ""))
+	}
+	cases = append(cases, []string{"integrations", "update", "a", "--remove", ""}, []string{"integrations", "list", "--tenant", ""}, []string{"publish", "--token", ""})
+	for _, args := range cases {
+		cli, calls := newCLI(t, func(int, call, http.Header) (int, any) { return 200, object{} })
+		flag := args[len(args)-2]
+		code, stdout, stderr := cli.run(strings.NewReader(""), args...)
+		if code != exitUsage || stdout != "" || len(*calls) > 0 || !strings.HasPrefix(stderr, "sluice: "+flag+": the value is empty; give one, or omit the flag") {
+			t.Errorf("sluice %q: exit code %d, %q, %q after %d calls", args, code, stdout, stderr, len(*calls))
+		}
+	}
+}
+
+// So are those of the other commands: each of their flags that is a text. serve says itself what
+// an empty setting means.
+func TestEmptyValueOfAnyFlagIsRefused(t *testing.T) {
+	checked := 0
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		cmd.Flags().AddFlagSet(cmd.InheritedFlags())
+		cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+			if kind := flag.Value.Type(); kind == "bool" || kind == "int" || kind == "duration" || kind == "intSlice" || cmd.Name() == "serve" && flag.Name != "config" {
+				return
+			}
+			checked++
+			same, _, err := rootCommand(&env{}).Find(strings.Fields(cmd.CommandPath())[1:])
+			if err != nil || same.ParseFlags([]string{"--" + flag.Name + "="}) != nil {
+				t.Fatalf("%s --%s=: %v", cmd.CommandPath(), flag.Name, err)
+			}
+			if err := same.Root().PersistentPreRunE(same, nil); err == nil || !strings.HasPrefix(err.Error(), "--"+flag.Name+": the value is empty") {
+				t.Errorf("%s --%s=: %v", cmd.CommandPath(), flag.Name, err)
+			}
+		})
+		for _, sub := range cmd.Commands() {
+			if sub.PersistentPreRunE != nil {
+				t.Errorf("%s has a PersistentPreRunE, which takes the place of that of the root", sub.CommandPath())
+			}
+			walk(sub)
+		}
+	}
+	walk(rootCommand(&env{}))
+	if checked < 80 {
+		t.Errorf("found only %d flags; the search for them is broken", checked)
+	}
+}
+
+// What is removed is named, as nothing can be by mistake.
+func TestUpdateRemovesFields(t *testing.T) {
+	cli, calls := newCLI(t, func(int, call, http.Header) (int, any) { return 200, object{"id": "a", "status": "stopped"} })
+	code, _, stderr := cli.run(nil, "integrations", "update", "a", "--remove", "api-key,event-filter", "--entity-filter", "order", "--remove", "signing-secret")
+	want := `{"callback_parameters":{"api_key":null,"signing_secret":null},"filter_conditions":{"entity_filter":["order"],"event_filter":null}}`
+	if code != exitOK || len(*calls) != 1 || (*calls)[0].body != want {
+		t.Errorf("exit code %d, %+v, %s", code, *calls, stderr)
+	}
+	code, _, stderr = cli.run(nil, "integrations", "update", "a", "--api-key", "")
+	if code != exitUsage || !strings.Contains(stderr, "to remove the field, use --remove api-key") {
+		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }
 
