@@ -293,7 +293,7 @@ func TestTokenThatCannotBeSent(t *testing.T) {
 func TestHelp(t *testing.T) {
 	cli := &cli{t: t}
 	code, stdout, _ := cli.run(nil, "--help")
-	if code != exitOK || !strings.Contains(stdout, exitCodeHelp) || !strings.Contains(stdout, "SLUICE_TOKEN") {
+	if code != exitOK || !strings.Contains(stdout, exitCodeHelp) || !strings.Contains(stdout, errorHelp) || !strings.Contains(stdout, "SLUICE_TOKEN") {
 		t.Errorf("sluice --help: exit code %d\n%s", code, stdout)
 	}
 	var walk func(cmd *cobra.Command)

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 
@@ -12,7 +10,6 @@ import (
 
 	"github.com/sluicehq/sluice/internal/client"
 	"github.com/sluicehq/sluice/internal/problem"
-	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // The exit codes. They are part of the contract with scripts.
@@ -127,19 +124,4 @@ func exitCode(err error) int {
 		return exitInvalid
 	}
 	return exitFailure
-}
-
-// printError writes one line: what failed and, if known, what to do.
-func printError(w io.Writer, err error) {
-	message := strings.ReplaceAll(err.Error(), "\n", "; ") // several errors, joined
-	if errors.Is(err, context.Canceled) {
-		message = errInterrupted.Error()
-	}
-	if e, ok := errors.AsType[*client.Error](err); ok && e.Status == http.StatusUnauthorized {
-		message += "; set SLUICE_TOKEN or --token (for a local node: to the output of `sluice token --tenant NAME`)"
-	}
-	if _, ok := errors.AsType[*client.UnreachableError](err); ok {
-		message += "; check that it is running (`sluice serve --dev`) and that --url or SLUICE_URL is right"
-	}
-	_, _ = fmt.Fprintln(w, "sluice: "+usertext.Escape(message))
 }

@@ -21,7 +21,11 @@ func TestCommandsFailWithTheirCalls(t *testing.T) {
 		for _, asJSON := range []string{"", " --json"} {
 			cli, _ := newCLI(t, func(int, call, http.Header) (int, any) { return 404, problemBody("not_found", "It is gone.") })
 			code, stdout, stderr := cli.run(nil, strings.Fields(args+asJSON)...)
-			if code != exitNotFound || stdout != "" || stderr != "sluice: not_found: It is gone. (request_id req-1)\n" {
+			want := "sluice: not_found: It is gone. (request_id req-1)\n"
+			if asJSON != "" {
+				want = `{"error_code":"not_found","message":"It is gone.","request_id":"req-1","exit_code":3}` + "\n"
+			}
+			if code != exitNotFound || stdout != "" || stderr != want {
 				t.Errorf("sluice %s%s: exit code %d, %q, %q", args, asJSON, code, stdout, stderr)
 			}
 		}

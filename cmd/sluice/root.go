@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, e *env) int {
 		err = *misspelt
 	}
 	if err != nil {
-		printError(e.err, err)
+		report(e.err, err, wantsJSON(args))
 		return exitCode(err)
 	}
 	return exitOK
@@ -67,6 +67,7 @@ func rootCommand(e *env) *cobra.Command {
 integration: as a webhook call, or in files in an S3 bucket.
 
 ` + environmentHelp + `
+` + errorHelp + `
 ` + exitCodeHelp,
 		Version:       version.Version,
 		SilenceErrors: true,

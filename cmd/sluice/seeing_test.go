@@ -118,7 +118,11 @@ func TestFollowingEndsWithItsReader(t *testing.T) {
 				sleep: sleepNot, now: time.Now,
 			}
 			code := run(t.Context(), append([]string{"integrations"}, strings.Fields(args+asJSON)...), e)
-			if code != exitFailure || stderr.String() != "sluice: no room\n" {
+			want := "sluice: no room\n"
+			if asJSON != "" {
+				want = `{"error_code":"failed","message":"no room","exit_code":1}` + "\n"
+			}
+			if code != exitFailure || stderr.String() != want {
 				t.Errorf("%s%s: exit code %d, %q", args, asJSON, code, stderr.String())
 			}
 		}
