@@ -74,8 +74,11 @@ func (p *progress) waiting(cause error, delay time.Duration) {
 
 // finish prints what was published.
 func (p *progress) finish() error {
+	if p.asJSON && p.failed != nil {
+		return fmt.Errorf("published %s, all there are, but their ids cannot be printed: %w", count(p.events, "event"), p.failed)
+	}
 	if p.asJSON {
-		return p.failed
+		return nil
 	}
 	if p.events == 1 {
 		_, err := fmt.Fprintf(p.env.out, "Published event %s.\n", usertext.Escape(p.only))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluicehq/sluice/internal/client"
-	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 type publishFlags struct {
@@ -34,7 +32,8 @@ those that have none; one call publishes events of many tenants.
 A long input is published in calls of up to 500 events. A call that fails
 temporarily is retried a few times, with the same Idempotency-Key: what was published
 although its response was lost is not published twice. If it keeps failing, everything before it is
-published, and a message says how to resume.`,
+published, and a message says how to resume. With --json the error has "publish":
+{"published", "unsure" (whether some of the rest may be published too), "resume"}.`,
 		Example: `  sluice publish events.ndjson
   sluice publish --file events.ndjson --from-line 1501
   echo '{"name":"order.created","payload":{"order_id":"A-1001"}}' | sluice publish
@@ -83,8 +82,7 @@ func (f *publishFlags) run(cmd *cobra.Command) error {
 	err = upload.Run(cmd.Context(), client.NewReader(input, f.fromLine))
 	p.clear()
 	if err != nil {
-		f.explain(err, p.events)
-		return err
+		return f.stopped(cmd, err, p.events)
 	}
 	if p.events == 0 {
 		return f.nothing()
@@ -117,35 +115,6 @@ func openInput(path string) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("cannot read the input: %w; check the path", err)
 	}
 	return f, nil
-}
-
-// explain prints what was published and how to publish the rest.
-func (f *publishFlags) explain(err error, published int) {
-	stop, ok := errors.AsType[*client.ResumeError](err)
-	if !ok {
-		return
-	}
-	w := f.env.err
-	if published > 0 {
-		_, _ = fmt.Fprintf(w, "Published %s; stopped before %s of %s.\n", count(published, "event"), stop.Place, f.inputName())
-	}
-	_, isInput := errors.AsType[*client.InputError](err)
-	switch {
-	case stop.Refused.Number > 0:
-		_, _ = fmt.Fprintf(w, "The service refused %s; correct it first.\n", stop.Refused)
-	case isInput:
-		_, _ = fmt.Fprintf(w, "Correct %s first.\n", stop.Place)
-	}
-	if stop.Unsure {
-		_, _ = fmt.Fprintln(w, "The service may already have published the next events. Those without an id in the input get a new one, so receivers may see them twice.")
-	}
-	switch {
-	case published == 0: // the same command starts at the same place
-	case f.file == "-":
-		_, _ = fmt.Fprintf(w, "resume with the same input to: sluice publish --from-line %d\n", stop.Place.Number)
-	default:
-		_, _ = fmt.Fprintf(w, "resume with: sluice publish --file %s --from-line %d\n", usertext.ShellWord(f.file), stop.Place.Number)
-	}
 }
 
 func (f *publishFlags) nothing() error {

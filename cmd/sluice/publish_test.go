@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -201,28 +202,105 @@ func TestPublishNamesTheRefusedEventOfAnArray(t *testing.T) {
 		return http.StatusBadRequest, problemBody("unknown_field", "line 2: nme is not a known field (line 2, column 9).")
 	})
 	code, _, stderr := cli.run(strings.NewReader(`[{"id":"a"},{"id":"b"},{"id":"c"}]`), "publish", "--from-line", "2")
-	want := "The service refused event 3; correct it first.\nsluice: unknown_field: event 3: nme is not a known field. (request_id req-1)\n"
+	want := "Nothing was published.\nThe service refused event 3; correct it first.\nresume with the same input to: sluice publish --from-line 2\n" +
+		"sluice: unknown_field: event 3: nme is not a known field. (request_id req-1)\n"
 	if code != exitInvalid || stderr != want {
 		t.Errorf("exit code %d, %q, want %q", code, stderr, want)
 	}
 }
 
-// What fails before anything is published leaves nothing to resume.
+// What fails before anything is published says so, and how to go on once it is mended.
 func TestPublishFailsAtOnce(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	refusing, _ := newCLI(t, func(int, call, http.Header) (int, any) {
 		return http.StatusUnauthorized, problemBody("unauthorized", "The token is not accepted.")
 	})
-	for name, args := range map[string][]string{
-		"bad token":       {},
-		"unreachable":     {"--url", gone.URL},
-		"unreadable file": {"--file", t.TempDir()},
+	dir := t.TempDir()
+	file := filepath.Join(dir, "an event.json")
+	if err := os.WriteFile(file, []byte(`{"name":"a.b"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "resume with the same input to: sluice publish"},
+		{[]string{"--url", gone.URL}, "resume with the same input to: sluice publish --url " + gone.URL},
+		{[]string{"--file", dir}, "resume with: sluice publish --file " + dir},
+		{[]string{file, "--json=false"}, "resume with: sluice publish --file '" + file + "'"},
+		{[]string{"--token", testToken, "--tenant", "a b", "--insecure"}, "resume with the same input to: sluice publish --insecure --tenant 'a b' --token …"},
 	} {
-		code, _, stderr := refusing.run(strings.NewReader(`{"name":"a.b"}`), append([]string{"publish"}, args...)...)
-		if code == exitOK || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "sluice: ") {
-			t.Errorf("%s: exit code %d, %q; want one line", name, code, stderr)
+		code, _, stderr := refusing.run(strings.NewReader(`{"name":"a.b"}`), append([]string{"publish"}, c.args...)...)
+		if code == exitOK || !strings.HasPrefix(stderr, "Nothing was published.\n"+c.want+"\nsluice: ") || strings.Count(stderr, "\n") != 3 {
+			t.Errorf("%q: exit code %d, %q; want %q", c.args, code, stderr, c.want)
 		}
+	}
+}
+
+// Whatever the service refuses a call for, the command says what became of the events, and how
+// to go on. It does not say that nothing was published where it cannot know: a service that
+// fails may have stored a part of a call.
+func TestRefusedPublishSaysWhatBecameOfTheEvents(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		code   string
+		unsure bool
+	}{
+		{400, "invalid_json", false},
+		{400, "tenant_required", false},
+		{401, "unauthorized", false},
+		{403, "forbidden", false},
+		{404, "", false},
+		{405, "method_not_allowed", false},
+		{409, "idempotency_in_progress", true},
+		{413, "payload_too_large", false},
+		{415, "unsupported_media_type", false},
+		{422, "idempotency_mismatch", false},
+		{429, "too_many_requests", false},
+		{500, "internal_error", true},
+		{503, "unavailable", true},
+		{504, "", true},
+	} {
+		cli, _ := newCLI(t, func(int, call, http.Header) (int, any) { return c.status, problemBody(c.code, "No.") })
+		_, _, stderr := cli.run(strings.NewReader(`{"name":"a.b"}`), "publish")
+		lines := stderr[strings.LastIndex(stderr, "retrying in")+1:]
+		if strings.Contains(lines, "Nothing was published.\n") == c.unsure || strings.Contains(lines, "may already have published the next events.") != c.unsure ||
+			!strings.Contains(lines, "\nresume with the same input to: sluice publish\nsluice: ") {
+			t.Errorf("%d %s: %q; unsure: %v", c.status, c.code, lines, c.unsure)
+		}
+		var got failure
+		_, _, stderr = cli.run(strings.NewReader("\n"+`{"name":"a.b"}`), "publish", "--json")
+		last := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
+		if err := json.Unmarshal([]byte(last[len(last)-1]), &got); err != nil || got.Publish == nil ||
+			*got.Publish != (leftOver{0, c.unsure, "sluice publish --from-line 2 --json"}) {
+			t.Errorf("%d %s: %q, %v", c.status, c.code, last, err)
+		}
+	}
+}
+
+// Where files were joined that begin with a byte order mark, the mark is named: no editor
+// shows it.
+func TestPublishNamesAByteOrderMark(t *testing.T) {
+	for input, want := range map[string]string{
+		"\ufeff{\"id\":\"a\"}\n":                    "Nothing was published.\nCorrect line 1 first.\nresume with the same input to: sluice publish\nsluice: line 1 of the input begins with a byte order mark; save it as UTF-8 without one\n",
+		"{\"id\":\"a\"}\n\n \ufeff{\"id\":\"b\"}\n": "sluice: line 3 begins with a byte order mark; save the input as UTF-8 without one, also where files were joined\n",
+		"[{\"id\":\"a\"},\ufeff{\"id\":\"b\"}]":     "sluice: event 2 begins with a byte order mark; save the input",
+	} {
+		cli, _ := newCLI(t, func(_ int, c call, _ http.Header) (int, any) { return accepted(t, c, new([]string)) })
+		if code, _, stderr := cli.run(strings.NewReader(input), "publish"); code != exitInvalid || !strings.Contains(stderr, want) {
+			t.Errorf("%q: exit code %d, %q; want %q", input, code, stderr, want)
+		}
+	}
+}
+
+// What was published stays published when its ids cannot be printed.
+func TestPublishWhoseIDsCannotBePrintedSaysThatItIsDone(t *testing.T) {
+	cli, _ := newCLI(t, func(_ int, c call, _ http.Header) (int, any) { return accepted(t, c, new([]string)) })
+	var stderr bytes.Buffer
+	e := &env{in: strings.NewReader(`{"id":"a"}`), out: failingWriter{}, err: &stderr, getenv: func(name string) string { return cli.vars[name] }, now: time.Now}
+	if code := run(t.Context(), []string{"publish", "--json"}, e); code != exitFailure || !strings.Contains(stderr.String(), "published 1 event, all there are") {
+		t.Errorf("exit code %d, %q", code, stderr.String())
 	}
 }
 
@@ -260,14 +338,14 @@ func TestPublishBrokenInput(t *testing.T) {
 	}
 }
 
-// If a response is lost, it is unknown whether the events were published. Only
-// where ids were made here is that a matter for the user.
+// If a response is lost, it is unknown whether the events were published. Where ids
+// were made here, receivers cannot tell.
 func TestPublishLostResponse(t *testing.T) {
-	for input, warns := range map[string]bool{`{"name":"a.b"}`: true, `{"id":"a"}`: false} {
+	for input, want := range map[string]string{`{"name":"a.b"}`: "get a new one, so receivers may see them twice.", `{"id":"a"}`: "They keep their ids"} {
 		cli, _ := newCLI(t, func(int, call, http.Header) (int, any) { panic(http.ErrAbortHandler) })
 		code, _, stderr := cli.run(strings.NewReader(input), "publish")
-		if code != exitUnavailable || strings.Contains(stderr, "may already have published") != warns {
-			t.Errorf("%s: exit code %d, %q; want a warning: %v", input, code, stderr, warns)
+		if code != exitUnavailable || !strings.HasPrefix(stderr, "The service may already have published the next events. ") || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit code %d, %q; want %q", input, code, stderr, want)
 		}
 	}
 }
@@ -311,7 +389,7 @@ func TestPublishInterruptedWhileItWaits(t *testing.T) {
 	cli, calls := newCLI(t, func(int, call, http.Header) (int, any) { return http.StatusOK, object{} })
 	input, _ := events(3)
 	code, _, stderr := cli.run(&interruptedInput{strings.NewReader(input), cli}, "publish")
-	if want := "sluice: interrupted\n"; code != exitFailure || stderr != want {
+	if want := "Nothing was published.\nresume with the same input to: sluice publish\nsluice: interrupted\n"; code != exitFailure || stderr != want {
 		t.Errorf("exit code %d, %q, want %q", code, stderr, want)
 	}
 	if len(*calls) != 0 {

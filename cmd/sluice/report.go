@@ -26,6 +26,8 @@ type failure struct {
 	Message   string `json:"message"`
 	RequestID string `json:"request_id,omitempty"`
 	ExitCode  int    `json:"exit_code"`
+
+	Publish *leftOver `json:"publish,omitempty"` // of one that ended early
 }
 
 // wantsJSON reports whether a command line asks for JSON, also one that cannot be parsed.
@@ -46,7 +48,11 @@ func wantsJSON(args []string) bool {
 
 // report writes why a command failed: as a line, or as JSON.
 func report(w io.Writer, err error, asJSON bool) {
+	stopped, _ := errors.AsType[*stoppedError](err)
 	if !asJSON {
+		if stopped != nil {
+			_, _ = fmt.Fprintln(w, strings.Join(stopped.lines, "\n"))
+		}
 		printError(w, err)
 		return
 	}
@@ -54,6 +60,9 @@ func report(w io.Writer, err error, asJSON bool) {
 	if e, ok := errors.AsType[*client.Error](err); ok && e.Code != "" {
 		f.Code, f.RequestID = e.Code, e.RequestID
 		f.Message = strings.Replace(f.Message, e.Error(), e.Message, 1)
+	}
+	if stopped != nil {
+		f.Publish = &stopped.leftOver
 	}
 	enc := json.NewEncoder(lineWriter{w})
 	enc.SetEscapeHTML(false)

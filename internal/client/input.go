@@ -167,16 +167,27 @@ func (r *Reader) broken(err error) error {
 		return &InputError{place, fmt.Sprintf("begins an event that exceeds the limit of %d bytes", MaxEvent)}
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return &InputError{place, "is truncated: the input ends within an event"}
+	case isSyntax && r.beginsWithMark():
+		return &InputError{place, "begins with a byte order mark; save the input as UTF-8 without one, also where files were joined"}
 	case isSyntax:
 		return &InputError{place, "is not valid JSON: " + syntax.Error()}
 	}
 	return fmt.Errorf("read input: %w", err)
 }
 
+// beginsWithMark reports whether the invalid event begins with a byte order mark.
+func (r *Reader) beginsWithMark() bool {
+	rest, err := io.ReadAll(r.dec.Buffered())
+	return err == nil && bytes.HasPrefix(bytes.TrimLeft(rest, separators), []byte("\ufeff"))
+}
+
+// separators may be before an event.
+const separators = " \t\r\n,"
+
 func spaceBefore(r io.Reader) int64 {
 	rest, err := io.ReadAll(r)
 	if err != nil {
 		return 0
 	}
-	return int64(len(rest) - len(bytes.TrimLeft(rest, " \t\r\n,")))
+	return int64(len(rest) - len(bytes.TrimLeft(rest, separators)))
 }

@@ -75,10 +75,12 @@ type ResumeError struct {
 	// Refused is the place of the event that the service refused. Its Number is 0
 	// if the service did not name one.
 	Refused Place
-	// Unsure reports that the events from Place on may already be published and
-	// that some of them have a generated id: publishing them again may duplicate
-	// them.
+	// Unsure reports that events from Place on may already be published: a response was
+	// lost, or the service failed within a call.
 	Unsure bool
+	// MadeIDs reports that some of these events have a generated id: publishing them again
+	// may duplicate them.
+	MadeIDs bool
 }
 
 // Error returns the text of the cause.
@@ -129,7 +131,7 @@ func (u *Upload) send(ctx context.Context, b *batch) error {
 			}
 			return nil
 		}
-		b.unsure = b.unsure || b.made && mayBePublished(err)
+		b.unsure = b.unsure || mayBePublished(err)
 		delay := delayAfter(try, random.Float64())
 		if e, ok := errors.AsType[*Error](err); ok {
 			delay = max(delay, e.RetryAfter)
@@ -173,7 +175,7 @@ type batch struct {
 	body   []byte
 	places []Place
 	made   bool // an event has a generated id
-	unsure bool // made is set, and a failed try may have taken effect
+	unsure bool // a failed try may have taken effect
 }
 
 func (b *batch) fits(e InputEvent) bool {
@@ -187,7 +189,7 @@ func (b *batch) add(e InputEvent) {
 }
 
 func (b *batch) failed(err error) *ResumeError {
-	out := &ResumeError{Place: b.places[0], Err: err, Unsure: b.unsure}
+	out := &ResumeError{Place: b.places[0], Err: err, Unsure: b.unsure, MadeIDs: b.made}
 	e, responded := errors.AsType[*Error](err)
 	if !responded || e.Status >= 500 {
 		return out
@@ -201,11 +203,11 @@ func (b *batch) failed(err error) *ResumeError {
 	return out
 }
 
-// mayBePublished reports whether a failed call may have taken effect: not if the
-// service refused it or no connection was established.
+// mayBePublished reports whether a failed call may have taken effect, as a whole or in
+// part: not if the service refused it or no connection was established.
 func mayBePublished(err error) bool {
 	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Status >= 500 && e.Status != http.StatusServiceUnavailable
+		return e.Status >= 500 || e.Code == string(problem.KeyInProgress)
 	}
 	op, ok := errors.AsType[*net.OpError](err)
 	return !ok || op.Op != "dial"

@@ -47,7 +47,7 @@ func TestInterruptedCallIsNotTakenForPublished(t *testing.T) {
 	u := Upload{Client: c, Published: func(ids []string) { t.Errorf("published %v", ids) }}
 	err := u.Run(ctx, NewReader(strings.NewReader("\n{}\n{}\n"), 1))
 	stop, ok := errors.AsType[*ResumeError](err)
-	if !ok || !errors.Is(err, context.Canceled) || stop.Place != (Place{Number: 2}) || !stop.Unsure {
+	if !ok || !errors.Is(err, context.Canceled) || stop.Place != (Place{Number: 2}) || !stop.Unsure || !stop.MadeIDs {
 		t.Errorf("got %#v, want to resume at line 2, unsure", err)
 	}
 }
