@@ -14,13 +14,14 @@ var (
 	fence = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
 	// invocation is a call of sluice where a command of a shell begins, up to where it ends.
 	invocation = regexp.MustCompile(`(?m)(?:^|[(;|&]|sudo -u sluice|/usr/local/)\s*(?:bin/)?sluice ((?:'[^']*'|"[^"]*"|[^'";|&<>()\n])*)`)
+	descriptor = regexp.MustCompile(`\s\d>`) // whose output is redirected
 	shellWord  = regexp.MustCompile(`(?:'[^']*'|"[^"]*"|[^'"\s])+`)
 )
 
 // callsIn returns the arguments of each call of sluice in a script, those within a quoted
 // word too.
 func callsIn(script string) (calls [][]string) {
-	script = strings.ReplaceAll(script, "\\\n", " ")
+	script = descriptor.ReplaceAllString(strings.ReplaceAll(script, "\\\n", " "), " >")
 	for script != "" {
 		at := invocation.FindStringSubmatchIndex(script)
 		if at == nil {
@@ -96,6 +97,7 @@ func checkArgs(args []string) error {
 func TestCallsIn(t *testing.T) {
 	for script, want := range map[string]string{
 		"sluice a --b c > d":                       "a --b c",
+		"sluice a --b c 2> d | e":                  "a --b c",
 		"echo x | sluice a; true":                  "a",
 		"sluice a \\\n  b":                         "a b",
 		`x=$(sluice a | b); y "$(sluice c 'd e')"`: "a / c d e",
