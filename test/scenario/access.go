@@ -12,6 +12,7 @@ var access = []scenario{
 	{"scopes", scopes},
 	{"tokens that are not accepted", badTokens},
 	{"paths and methods that are not there", noSuchCall},
+	{"a browser that looks where it is", atRoot},
 }
 
 // calls are all that the API has for tenants, with the scope they need. ID is
@@ -144,4 +145,15 @@ func noSuchCall(t *testing.T, env *Env) {
 	if a := c.call("GET", base+"/", nil); a.status != http.StatusOK {
 		t.Errorf("the base path with a slash at its end: %d", a.status)
 	}
+}
+
+// atRoot opens the address of the service in a browser, and with a client of the API.
+func atRoot(t *testing.T, env *Env) {
+	anyone := *newTenant(t, env)
+	anyone.token = ""
+	page := anyone.call("GET", "/", nil, "Accept", "text/html,application/xhtml+xml,*/*;q=0.8").ok(200)
+	if !strings.HasPrefix(page.header.Get("Content-Type"), "text/html") || !strings.Contains(string(page.body), `href="/openapi.yaml"`) {
+		t.Errorf("a browser gets %v, %s", page.header, page.body)
+	}
+	anyone.call("GET", "/", nil).fails(404, "not_found", "/openapi.yaml")
 }
