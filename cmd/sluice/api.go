@@ -43,13 +43,20 @@ func (a *api) flags(cmd *cobra.Command) {
 // client returns a client for the URL and token of the flags or the environment.
 func (a *api) client(cmd *cobra.Command) (*client.Client, error) {
 	url := firstOf(a.url, a.env.getenv("SLUICE_URL"), defaultURL)
+	urlName, tokenName := "SLUICE_URL", "SLUICE_TOKEN"
+	if a.url != "" {
+		urlName = "--url"
+	}
+	if a.token != "" {
+		tokenName = "--token"
+	}
 	token, err := a.env.secret(a.token)
 	if err != nil {
 		return nil, usageErrorf(cmd, "--token: %s", err)
 	}
 	token = firstOf(token, strings.TrimSpace(a.env.getenv("SLUICE_TOKEN")))
 	if err := usertext.CheckHeader(token); err != nil {
-		return nil, usageErrorf(cmd, "the token %s", err)
+		return nil, usageErrorf(cmd, "%s: the token %s", tokenName, err)
 	}
 	if cmd.Flags().Changed("tenant") {
 		if err := usertext.CheckTenant(a.tenant); err != nil {
@@ -58,10 +65,10 @@ func (a *api) client(cmd *cobra.Command) (*client.Client, error) {
 	}
 	c, err := client.New(url, token, a.insecure)
 	if _, ok := errors.AsType[*client.PlainError](err); ok {
-		return nil, usageErrorf(cmd, "%s, or --insecure on a network that you trust", err)
+		return nil, usageErrorf(cmd, "%s: %s, or --insecure on a network that you trust", urlName, err)
 	}
 	if err != nil {
-		return nil, usageErrorf(cmd, "%s", err)
+		return nil, usageErrorf(cmd, "%s: %s", urlName, err)
 	}
 	return c.For(a.tenant), nil
 }

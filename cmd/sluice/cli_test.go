@@ -278,6 +278,27 @@ func TestFileThatCannotBeOpened(t *testing.T) {
 	}
 }
 
+// A wrong URL or token is named as it was given: people look for it there.
+func TestURLAndTokenAreNamedAsTheyWereGiven(t *testing.T) {
+	for _, c := range []struct {
+		args, variable, value, want string
+	}{
+		{"--url ftp://a", "", "", "sluice: --url: the URL of the API must look like"},
+		{"", "SLUICE_URL", "ftp://a", "sluice: SLUICE_URL: the URL of the API must look like"},
+		{"--token hush", "SLUICE_URL", "http://10.0.0.1", "sluice: SLUICE_URL: the token and all data would be sent"},
+		{"--url http://10.0.0.1", "SLUICE_TOKEN", "hush", "sluice: --url: the token and all data would be sent"},
+		{"--token hush\u200b", "SLUICE_TOKEN", "hush", "sluice: --token: the token has an invisible character"},
+		{"", "SLUICE_TOKEN", "hush\u200b", "sluice: SLUICE_TOKEN: the token has an invisible character"},
+		{"--token @/no/such", "", "", "sluice: --token: open /no/such"},
+	} {
+		cli := &cli{t: t, vars: map[string]string{c.variable: c.value}}
+		code, _, stderr := cli.run(nil, append([]string{"integrations", "list"}, strings.Fields(c.args)...)...)
+		if code != exitUsage || !strings.HasPrefix(stderr, c.want) || strings.Contains(stderr, "hush") {
+			t.Errorf("%s with %s=%s: exit code %d, %q; want %q", c.args, c.variable, c.value, code, stderr, c.want)
+		}
+	}
+}
+
 // A token that no header can have is the fault of the token, not of the URL.
 func TestTokenThatCannotBeSent(t *testing.T) {
 	cli := &cli{t: t}
