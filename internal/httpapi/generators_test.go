@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"path"
 	"strings"
 	"testing"
 
@@ -13,6 +14,9 @@ func TestSchemasAreWithinReachOfGenerators(t *testing.T) {
 	seen := 0
 	err := contract.spec.WalkSchemas(func(at string, ref *openapi3.SchemaRef) error {
 		seen++
+		if last := path.Base(at); last == "if" || last == "then" || last == "else" { // no generator reads them
+			return openapi3.SkipSubtree
+		}
 		if why := beyondGenerators(ref.Value); why != "" {
 			t.Errorf("%s: %s", at, why)
 		}
