@@ -52,7 +52,7 @@ demo: build ## run the whole tour unattended, in under a minute
 	@go run ./test/demo $(BIN)
 
 .PHONY: test
-test: tidy vet lint aws-tools receivers race scenarios-aws fuzz-short lint-template test-infra ## run every required check: vet, lint, tests, short fuzzing, deployment
+test: tidy vet lint aws-tools receivers contract-tools race scenarios-aws fuzz-short lint-template test-infra ## run every required check: vet, lint, tests, short fuzzing, deployment
 	@echo "==> all passed"
 
 .PHONY: tidy
@@ -111,6 +111,14 @@ aws-tools: ## install the AWS emulators and template linters into .aws-tools
 .PHONY: receivers
 receivers: ## install what the receivers in examples/ need, next to each
 	@examples/receivers/install.sh
+
+.PHONY: contract-tools
+contract-tools: ## install the client generators and the API fuzzer into .contract-tools
+	@test/contract/tools/install.sh
+
+.PHONY: contract
+contract: contract-tools ## compile and run generated clients, and fuzz the API for two minutes
+	@SLUICE_CONTRACT_SECONDS=120 go test -count=1 -v -timeout $(TEST_TIMEOUT) ./test/contract
 
 .PHONY: scenarios-aws
 scenarios-aws: aws-tools ## run the scenarios and fault tests against the AWS deployment, on emulators
