@@ -7,37 +7,15 @@
 set -eu
 
 cd "$(dirname "$0")"
-missing=
-
-say() { echo "==> receivers: $*"; }
-
-lack() {
-    missing="$missing
-  - $1"
-}
-
-# current STAMP SUM: was it installed from inputs with this checksum?
-current() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
+name=receivers
+. ../../test/tools/lib.sh
 
 install_python() {
-    python=
-    for name in python3 python3.14 python3.13 python3.12 python3.11; do
-        if "$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
-            python=$name
-            break
-        fi
-    done
-    if [ -z "$python" ]; then
-        lack "Python 3.11 or later with venv and pip: for examples/receivers/python"
-        return
-    fi
+    find_python "examples/receivers/python" || return 0
     sum=$({ cat python/requirements.txt; "$python" --version; } | cksum)
     if current python/.venv/stamp "$sum"; then return; fi
     say "python/.venv: standardwebhooks, FastAPI (pip)"
-    rm -rf python/.venv
-    "$python" -m venv python/.venv
-    python/.venv/bin/python -m pip install --quiet --disable-pip-version-check \
-        --require-hashes --only-binary=:all: --requirement python/requirements.txt
+    make_venv python/.venv python/requirements.txt
     echo "$sum" >python/.venv/stamp
 }
 
@@ -55,8 +33,4 @@ install_node() {
 
 install_python
 install_node
-
-if [ -n "$missing" ]; then
-    echo "!!! receivers: missing on this machine; the tests that need them are skipped:$missing" >&2
-    if [ -n "${CI:-}" ]; then exit 1; fi
-fi
+finish

