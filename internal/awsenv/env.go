@@ -82,6 +82,9 @@ func open() (*env, error) {
 	}
 	table := dynamodb.NewFromConfig(clients)
 	e.store = store.New(table, config.Table, now)
+	e.store.DeliveriesLost = func(err error) {
+		logger.Warn("delivery record not saved; the deliveries it tells of cannot be looked up", "error", err)
+	}
 	e.stream = stream.New(kinesis.NewFromConfig(clients), keys.New(table, config.Table, now), config.Stream, now)
 	e.log = eventlog.New(eventlog.Options{
 		DynamoDB: table, Table: config.Table, S3: e.s3, Bucket: config.Bucket,

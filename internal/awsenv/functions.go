@@ -37,7 +37,7 @@ func API() (gateway.Handler, error) {
 		Estimates:    &estimate.Service{Log: e.log, Settings: e.config.Settings, Now: now}, // this function delivers nothing, so it knows no rate
 		Skips: &skip.Service{
 			Store: e.store, Log: e.log, Integrations: e.life, Rejected: e.rejected,
-			Cursors: e.engine, Schedule: e.scheduler.Schedule, Now: now,
+			Cursors: e.engine, Schedule: e.scheduler.Schedule, Now: now, KeepDeliveries: e.config.DeliveryRetention,
 		},
 		Publisher: countingPublisher{publish.New(e.stream, e.config.Settings), e.metrics},
 		Verifier:  gateway.Verifier{TenantClaim: e.config.TenantClaim},

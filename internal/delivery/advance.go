@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/backoff"
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
@@ -146,6 +147,7 @@ type step struct {
 	last    handoff.Cursor     // as it was read or last saved
 	leftBy  time.Time          // a time at which the cursor was no longer in the live set
 	notes   []store.Write      // log entries for the next commit
+	sent    []deliveries.Part  // for the delivery record of the next commit
 	damaged []eventlog.Segment // those that were read, and that the cursor has not passed
 	until   time.Time          // no call is started from then on
 	ends    time.Time          // when the step's budget is used up
@@ -234,7 +236,7 @@ func (s *step) failed(ctx context.Context, f *worker.Failure) (Next, error) {
 func (s *step) mayRemember() bool {
 	c, last := s.cursor, &s.last
 	return s.engine.SoleOwner != nil && c.Offset == last.Offset && c.Beyond() == last.Beyond() &&
-		c.Upload == last.Upload && len(s.notes) == 0
+		c.Upload == last.Upload && len(s.notes) == 0 && len(s.sent) == 0
 }
 
 // succeeded ends an outage. The next commit says so in the integration's log.

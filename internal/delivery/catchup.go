@@ -111,7 +111,9 @@ func (c *catchUp) read(ctx context.Context, st worker.State) (next Next, outcome
 	if st.Acks > 0 {
 		c.succeeded(c.engine.Now())
 	}
-	return c.endOfLog(ctx, c.worker.AckState())
+	at := c.worker.AckState()
+	c.tookResults()
+	return c.endOfLog(ctx, at)
 }
 
 // give gives the worker segments. It first saves the ack state if anything was sent
@@ -144,6 +146,7 @@ func (c *catchUp) finish(ctx context.Context) (Next, error) {
 		c.succeeded(at)
 	}
 	c.cursor.AckState = c.worker.AckState()
+	c.tookResults()
 	if st.Failure != nil {
 		return c.failed(ctx, st.Failure)
 	}
@@ -156,7 +159,9 @@ func (c *catchUp) checkpoint(ctx context.Context) error {
 	if acks > 0 {
 		c.succeeded(c.engine.Now())
 	}
-	if err := c.save(ctx, c.worker.AckState()); err != nil {
+	at := c.worker.AckState()
+	c.tookResults()
+	if err := c.save(ctx, at); err != nil {
 		return err
 	}
 	c.worker.Extend(c.until)

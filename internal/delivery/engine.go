@@ -177,5 +177,6 @@ func (e *Engine) newWorker(ctx context.Context, t *worker.Target, lane int, job 
 		return nil
 	}
 	job.Slots, job.Filter, job.Now = t.Slots, t.Integration.EventFilter(), e.Now
+	job.Results = e.Settings.DeliveryRetention > 0
 	return worker.New(ctx, job)
 }

@@ -119,7 +119,7 @@ func (x *export) nextFile(ctx, upload context.Context) (more bool, next Next, er
 	v := f.write(ctx, upload)
 	switch {
 	case f.confirmed && v.Outcome == sink.Delivered:
-		return f.stored(ctx)
+		return f.stored(ctx, v)
 	case x.err != nil:
 		return false, again, x.err
 	case f.torn:
@@ -176,6 +176,7 @@ func (f *exportFile) write(ctx, upload context.Context) sink.Verdict {
 	v := f.target.Exporter.Export(upload, sink.File{Created: f.created, Bodies: bodies, Pending: f.pending}, f.confirm)
 	f.target.Record(v)
 	ended := e.Now()
+	v.Started, v.Took = f.created, ended.Sub(f.created)
 	if e.Observer != nil {
 		e.Observer.AttemptEnded(in, v, f.events, f.created, ended)
 	}

@@ -74,7 +74,7 @@ func (s *step) join(ctx context.Context) (Next, endOutcome, error) {
 		s.watermark = state.LowWatermark
 		return again, readMore, nil
 	}
-	if err := e.Store.Commit(ctx, append(s.notes, store.PutPartition{State: state}, store.PutCursor{Cursor: &c})...); err != nil {
+	if err := e.Store.Commit(ctx, s.withNotes(store.PutPartition{State: state}, store.PutCursor{Cursor: &c})...); err != nil {
 		return again, lost, err
 	}
 	if recheckAt.IsZero() {

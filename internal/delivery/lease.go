@@ -45,13 +45,13 @@ func (s *step) lease(ctx context.Context, commit commitFunc) error {
 		c.LeftAt = now
 		writes = append(writes, store.PutPartition{State: state})
 	}
-	if err := commit(ctx, append(s.notes, writes...)...); err != nil {
+	if err := commit(ctx, s.withNotes(writes...)...); err != nil {
 		return err
 	}
 	if s.cursor.State == handoff.Live {
 		s.leftBy = s.engine.Now()
 	}
-	s.cursor, s.last, s.notes, s.until = &c, c, nil, now.Add(s.engine.Settings.FollowBudget)
+	s.cursor, s.last, s.notes, s.sent, s.until = &c, c, nil, nil, now.Add(s.engine.Settings.FollowBudget)
 	return nil
 }
 
@@ -69,7 +69,7 @@ func (s *step) leasedUntil(now time.Time) time.Time {
 func (s *step) isSaved() bool {
 	c, last := s.cursor, &s.last
 	return c.State == handoff.Scheduled && c.Offset == last.Offset && slices.Equal(c.Ahead, last.Ahead) &&
-		c.Upload == last.Upload && c.Failures == last.Failures && len(s.notes) == 0
+		c.Upload == last.Upload && c.Failures == last.Failures && len(s.notes) == 0 && len(s.sent) == 0
 }
 
 // confirmOwned lets the step go on if nobody has changed the cursor, as a stop does.
@@ -90,7 +90,7 @@ func (s *step) confirmOwned(ctx context.Context) error {
 func (s *step) release(ctx context.Context, dueAt time.Time) error {
 	s.cursor.DueAt = dueAt
 	s.noteSkipped()
-	return s.commit(ctx, append(s.notes, store.PutCursor{Cursor: s.cursor})...)
+	return s.commit(ctx, s.withNotes(store.PutCursor{Cursor: s.cursor})...)
 }
 
 // commitFunc commits writes: step.commit, or Store.Commit where the deadline of its

@@ -92,9 +92,8 @@ func (e *Engine) finishLeaving(sub *subscriber, c *handoff.Cursor, why leaveReas
 	why.failure = sub.State().Failure
 	c.AckState, c.DueAt = sub.AckState(), e.Now()
 	entries := e.afterLeaving(sub.in, c, why)
-	err := e.lastWrite(context.Background(), func(ctx context.Context) error {
-		return e.commitFailure(ctx, entries, store.PutCursor{Cursor: c})
-	})
+	writes := append(e.deliveryRecords(c.Key.Partition(), sub.in.ID, partOf(sub.in, sub.TakeResults(allSegments))), store.PutCursor{Cursor: c})
+	err := e.lastWrite(context.Background(), func(ctx context.Context) error { return e.commitFailure(ctx, entries, writes...) })
 	if err != nil && !errors.Is(err, store.ErrConflict) { // a conflict is a stop
 		e.Logger.Error("ack state not saved after integration left live delivery; calls that were in flight will be repeated",
 			"tenant", sub.in.Tenant, "integration", sub.in.ID, "error", err)
@@ -187,7 +186,10 @@ func (l *live) tryLeave(ctx context.Context, leavers []leaver) error {
 	if raised := l.raise(&next); len(writes) == 0 && !raised {
 		return nil
 	}
+	sent := l.sent(&next, leavers)
+	writes = append(writes, sent.writes...)
 	if err := l.engine.commitFailure(ctx, entries, append(writes, store.PutPartition{State: &next})...); err != nil {
+		sent.giveBack()
 		return err
 	}
 	l.state = &next

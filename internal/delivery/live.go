@@ -191,7 +191,9 @@ func (l *live) tryCommit(ctx context.Context) error {
 	if !l.raise(&next) {
 		return nil
 	}
-	if err := l.engine.Store.Commit(ctx, store.PutPartition{State: &next}); err != nil {
+	sent := l.sent(&next, nil)
+	if err := l.engine.Store.Commit(ctx, append(sent.writes, store.PutPartition{State: &next})...); err != nil {
+		sent.giveBack()
 		return err
 	}
 	l.state, l.unavailable = &next, false

@@ -23,6 +23,7 @@ func (e *Engine) backOff(in *integration.Integration, c *handoff.Cursor, f *work
 	pause := backoff.Full(e.Settings.RetryMin, c.Failures, e.Settings.RetryMax, e.Rand)
 	c.DueAt = f.At.Add(max(f.Verdict.RetryAfter, pause))
 	c.Status = f.Verdict.Status
+	c.TriedAt, c.TookMS = f.Verdict.Started.UTC().Truncate(time.Millisecond), f.Verdict.Took.Milliseconds()
 	if powerOfTwo := c.Failures&(c.Failures-1) == 0; !powerOfTwo && c.Cause == f.Verdict.Cause {
 		return nil
 	}

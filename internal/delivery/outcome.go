@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
@@ -51,7 +50,7 @@ func (s *step) complete(ctx context.Context) error {
 		now := e.Now()
 		finished := *c
 		handoff.Finish(&finished)
-		writes := slices.Concat(s.notes, []store.Write{store.PutCursor{Cursor: &finished}, store.PutIntegration{Integration: in}})
+		writes := s.withNotes(store.PutCursor{Cursor: &finished}, store.PutIntegration{Integration: in})
 		s.awaitEarlierOwners(in)
 		if in.FinishLane(now) {
 			all, err := e.lookBack(ctx, in, &finished)

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
@@ -194,6 +195,10 @@ func (o ports) OldestRejected(ctx context.Context, h store.History, limit int) (
 
 func (o ports) Rejected(ctx context.Context, h store.History, id string) (*integration.Rejected, error) {
 	return call(ctx, o, "rejected", h.Integration, func() (*integration.Rejected, error) { return o.p.w.records.Rejected(ctx, h, id) })
+}
+
+func (o ports) Deliveries(ctx context.Context, q deliveries.Query) ([]deliveries.Record, error) {
+	return call(ctx, o, "deliveries", q.Integration, func() ([]deliveries.Record, error) { return o.p.w.records.Deliveries(ctx, q) })
 }
 
 func (o ports) Commit(ctx context.Context, writes ...store.Write) error {

@@ -109,7 +109,7 @@ func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 	}
 	p.skips = &skip.Service{
 		Store: ports{p: p}, Log: ports{p: p}, Integrations: p.life, Rejected: p.rejects,
-		Cursors: p.engine, Schedule: p.schedule, Now: p.now,
+		Cursors: p.engine, Schedule: p.schedule, Now: p.now, KeepDeliveries: w.settings.DeliveryRetention,
 	}
 	if w.Sole {
 		p.engine.SoleOwner = delivery.NewSoleOwner(w.now())

@@ -63,15 +63,16 @@ func requestTimeout(u handoff.Upload) time.Duration {
 }
 
 // stored moves the cursor past the file.
-func (f *exportFile) stored(ctx context.Context) (more bool, next Next, err error) {
+func (f *exportFile) stored(ctx context.Context, v sink.Verdict) (more bool, next Next, err error) {
 	u := f.cursor.Upload
 	f.cursor.Upload = nil
+	f.sentFile(u, v)
 	f.succeeded(f.engine.Now())
 	u.Tally.DeliveredAt = f.engine.Now().UTC().Truncate(time.Millisecond)
 	at := handoff.AckState{Offset: u.To, Tally: u.Tally}
 	err = f.save(ctx, at)
 	if errors.Is(err, store.ErrConflict) {
-		return false, Next{Lost: true}, f.engine.resolve(ctx, f.cursor.Key, u, u.To)
+		return false, Next{Lost: true}, f.engine.resolve(ctx, f.cursor.Key, u, u.To, f.withNotes()...)
 	}
 	if err != nil {
 		return false, again, err
@@ -114,9 +115,9 @@ func (f *exportFile) notStored(ctx context.Context, v sink.Verdict) (more bool, 
 }
 
 // resolve saves the outcome of a file in a cursor that another actor has changed
-// meanwhile, as a stop does. It does nothing if the cursor was moved to another
-// offset.
-func (e *Engine) resolve(ctx context.Context, k handoff.Key, u *handoff.Upload, at handoff.Offset) error {
+// meanwhile, as a stop does, with the notes. It does nothing if the cursor was moved to
+// another offset.
+func (e *Engine) resolve(ctx context.Context, k handoff.Key, u *handoff.Upload, at handoff.Offset, notes ...store.Write) error {
 	return store.Transact(func() error {
 		c, err := e.Store.Cursor(ctx, k)
 		if err != nil {
@@ -128,6 +129,6 @@ func (e *Engine) resolve(ctx context.Context, k handoff.Key, u *handoff.Upload, 
 		if c.Upload = nil; at != u.From {
 			c.AckState = handoff.AckState{Offset: at, Tally: u.Tally}
 		}
-		return e.Store.Commit(ctx, store.PutCursor{Cursor: c})
+		return e.Store.Commit(ctx, append(notes, store.PutCursor{Cursor: c})...)
 	})
 }

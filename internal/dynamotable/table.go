@@ -25,6 +25,7 @@ const (
 	HistoryPrefix   = "H#" // log entries and rejected events: incarnation, integration, tenant
 	SegmentPrefix   = "S#" // the log: lane, tenant
 	OncePrefix      = "O#" // idempotency keys: tenant, key
+	DeliveryPrefix  = "D#" // delivery records: lane, tenant
 )
 
 // Key is the primary key of an item. Item types embed it.

@@ -31,7 +31,11 @@ func (o Offset) Before(other Offset) bool {
 type AckState struct {
 	Offset Offset `json:"position"`
 	Ahead  []int  `json:"ahead,omitzero"`
-	Tally  Tally  `json:"tally,omitzero"`
+	// FirstTries has, for each event in Ahead with failed attempts, in their order, when the
+	// first one began, in ms since 1970; 0 if that is not known. It is shorter where an
+	// earlier release has written it.
+	FirstTries []int64 `json:"first_tries,omitzero"`
+	Tally      Tally   `json:"tally,omitzero"`
 }
 
 // Tally is what became of the acknowledged events. It is saved with the offset that it
@@ -189,6 +193,8 @@ type Cursor struct {
 	FailingSince time.Time `json:"failing_since,omitzero"` // when the first one failed; zero unless it is failing
 	Cause        string    `json:"cause,omitzero"`         // of the last one
 	Status       int       `json:"status,omitzero"`        // of the response to the last one; 0 if there was none
+	TriedAt      time.Time `json:"tried_at,omitzero"`      // when the last one began; whole milliseconds
+	TookMS       int64     `json:"took_ms,omitzero"`       // how long the last one took
 
 	// After it was evicted for being slow, it joins in Mode Wake until SlowUntil.
 	// Slowness counts such evictions in a row; each one doubles the delay.

@@ -79,7 +79,7 @@ func Skip(c *Cursor, at AckState, now time.Time) {
 
 // EndOutage forgets the failed attempts.
 func (c *Cursor) EndOutage() {
-	c.Failures, c.FailingSince, c.Cause, c.Status = 0, time.Time{}, "", 0
+	c.Failures, c.FailingSince, c.Cause, c.Status, c.TriedAt, c.TookMS = 0, time.Time{}, "", 0, time.Time{}, 0
 }
 
 // Finish ends the cursor of a replay that is complete in its lane.

@@ -90,7 +90,7 @@ func setup() *world {
 		Tests:        w.tests,
 		Estimates:    &estimate.Service{Log: w.log, Settings: s, Now: now, Rate: func(string) float64 { return w.rate }},
 		Skips: &skip.Service{
-			Store: w.store, Log: w.log, Integrations: life, Rejected: rejects, Cursors: w.store, Schedule: life.Schedule, Now: now,
+			Store: w.store, Log: w.log, Integrations: life, Rejected: rejects, Cursors: w.store, Schedule: life.Schedule, Now: now, KeepDeliveries: s.DeliveryRetention,
 		},
 		Publisher: publish.New(w.log, s),
 		Verifier:  tokens{},

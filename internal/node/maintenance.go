@@ -60,6 +60,8 @@ func (n *Node) trim(ctx context.Context, now time.Time) {
 	n.report(ctx, "trim segments", segments, err)
 	rows, err := n.store.TrimHistories(ctx, now.Add(-lifecycle.EntryRetention), store.EntriesKept)
 	n.report(ctx, "trim histories", rows, err)
+	records, err := n.store.TrimDeliveries(ctx, now.Add(-n.config.DeliveryRetention))
+	n.report(ctx, "trim delivery records", records, err)
 	pages, err := n.db.Shrink(ctx)
 	n.report(ctx, "give free pages back to the disk", pages, err)
 }

@@ -171,7 +171,7 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 		Tests: n.trials,
 		Skips: &skip.Service{
 			Store: n.store, Log: n.log, Integrations: n.life, Rejected: rejects,
-			Cursors: n.engine, Schedule: n.schedule.Schedule, Now: n.now,
+			Cursors: n.engine, Schedule: n.schedule.Schedule, Now: n.now, KeepDeliveries: n.config.DeliveryRetention,
 		},
 		Estimates: &estimate.Service{
 			Log: n.log, Settings: n.config.Settings, Now: n.now, Reads: n.places.reads, Rate: n.rates.of,

@@ -93,6 +93,25 @@ func (v *duration) Set(s string) error {
 	return nil
 }
 
+type period duration
+
+// Period returns a row for a duration of which 0 stands for none.
+func Period(name, doc string, to *time.Duration) Setting { return Setting{name, doc, (*period)(to)} }
+
+func (v *period) String() string { return (*duration)(v).String() }
+func (v *period) Type() string   { return "duration" }
+func (v *period) Set(s string) error {
+	var d duration
+	if err := d.Set(s); err != nil {
+		return err
+	}
+	if d < 0 {
+		return fmt.Errorf("%q is less than 0", s)
+	}
+	*v = period(d)
+	return nil
+}
+
 type size int64
 
 // Size returns a row for a number of bytes, written as such or like 256KiB or

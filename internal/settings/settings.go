@@ -31,6 +31,7 @@ type Settings struct {
 	MaxBodyMemory       int64
 	Lanes               int
 	SweepInterval       time.Duration
+	DeliveryRetention   time.Duration
 	TenantClaim         string
 	RevealSecrets       bool
 	AllowPrivateTargets bool
@@ -41,25 +42,26 @@ type Settings struct {
 // Default returns the default settings.
 func Default() Settings {
 	return Settings{
-		MaxIntegrations:  10,
-		Retention:        720 * time.Hour,
-		TemporaryGrace:   24 * time.Hour,
-		WebhookTimeout:   10 * time.Second,
-		InFlight:         16,
-		FollowBudget:     5 * time.Second,
-		RetryMin:         time.Second,
-		RetryMax:         5 * time.Minute,
-		FailureStopAfter: 72 * time.Hour,
-		MaxRejected:      30,
-		S3FileInterval:   5 * time.Minute,
-		S3FileBytes:      50 << 20,
-		MaxEventBytes:    256 << 10,
-		MaxPublishBytes:  5 << 20,
-		MaxPublishEvents: 1000,
-		MaxBodyMemory:    64 << 20,
-		Lanes:            1,
-		SweepInterval:    5 * time.Minute,
-		TenantClaim:      "tenant",
+		MaxIntegrations:   10,
+		Retention:         720 * time.Hour,
+		TemporaryGrace:    24 * time.Hour,
+		WebhookTimeout:    10 * time.Second,
+		InFlight:          16,
+		FollowBudget:      5 * time.Second,
+		RetryMin:          time.Second,
+		RetryMax:          5 * time.Minute,
+		FailureStopAfter:  72 * time.Hour,
+		MaxRejected:       30,
+		S3FileInterval:    5 * time.Minute,
+		S3FileBytes:       50 << 20,
+		MaxEventBytes:     256 << 10,
+		MaxPublishBytes:   5 << 20,
+		MaxPublishEvents:  1000,
+		MaxBodyMemory:     64 << 20,
+		Lanes:             1,
+		SweepInterval:     5 * time.Minute,
+		DeliveryRetention: 168 * time.Hour,
+		TenantClaim:       "tenant",
 	}
 }
 
@@ -93,6 +95,7 @@ func (s *Settings) Table() []Setting {
 		Size("max-body-memory", "memory for the bodies of calls in flight; a tenant gets at most half", &s.MaxBodyMemory),
 		Count("lanes", "lanes per tenant: the units of order and of scale", &s.Lanes),
 		Duration("sweep-interval", "time between sweeps for overdue cursors and finished replays", &s.SweepInterval),
+		Period("delivery-retention", "how long deliveries can be looked up (0: they are not recorded)", &s.DeliveryRetention),
 		Text("tenant-claim", "access token claim that names the tenant", &s.TenantClaim),
 		Bool("reveal-secrets", "show secrets in clear in API responses", &s.RevealSecrets),
 		Bool("allow-private-targets", "allow receivers on private and loopback addresses", &s.AllowPrivateTargets),

@@ -32,6 +32,7 @@ func TestTableIsTheContract(t *testing.T) {
 		"SLUICE_MAX_BODY_MEMORY=64MiB",
 		"SLUICE_LANES=1",
 		"SLUICE_SWEEP_INTERVAL=5m",
+		"SLUICE_DELIVERY_RETENTION=168h",
 		"SLUICE_TENANT_CLAIM=tenant",
 		"SLUICE_REVEAL_SECRETS=false",
 		"SLUICE_ALLOW_PRIVATE_TARGETS=false",
@@ -209,6 +210,7 @@ func TestNamesOfFlagsAndKeys(t *testing.T) {
 		"--max-body-memory max_body_memory size",
 		"--lanes lanes count",
 		"--sweep-interval sweep_interval duration",
+		"--delivery-retention delivery_retention duration",
 		"--tenant-claim tenant_claim text",
 		"--reveal-secrets reveal_secrets bool",
 		"--allow-private-targets allow_private_targets bool",
@@ -222,5 +224,25 @@ func TestNamesOfFlagsAndKeys(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// 0 is a period, for none; less is not.
+func TestPeriods(t *testing.T) {
+	d := time.Hour
+	row := Period("delivery-retention", "", &d)
+	for text, want := range map[string]time.Duration{"0": 0, "0s": 0, "1h": time.Hour, "168h": 168 * time.Hour} {
+		if err := row.Set(text); err != nil || d != want {
+			t.Errorf("%s is %v, %v", text, d, err)
+		}
+	}
+	for _, text := range []string{"-1s", "", "7d"} {
+		if err := row.Set(text); err == nil {
+			t.Errorf("%q is accepted", text)
+		}
+	}
+	none := Default()
+	if none.DeliveryRetention = 0; len(none.Validate()) != 0 {
+		t.Errorf("with no deliveries: %v", none.Validate())
 	}
 }

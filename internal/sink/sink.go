@@ -50,6 +50,10 @@ type Verdict struct {
 	RetryAfter time.Duration
 	// Status is the receiver's HTTP status; 0 if there was no response.
 	Status int
+	// Started and Took are when the attempt began and how long it took, as its caller has
+	// measured it. A sink leaves them out.
+	Started time.Time
+	Took    time.Duration
 	// Unknown, with any other outcome than Delivered, says that the file may still be stored,
 	// now or later: its last request was sent and got no response.
 	Unknown bool

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
@@ -40,7 +41,7 @@ type Cursors interface {
 	Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error)
 }
 
-// Service skips events. Every field is required. It is safe for concurrent use, also by
+// Service skips events. Every field but KeepDeliveries is required. It is safe for concurrent use, also by
 // several processes.
 type Service struct {
 	Store        store.Store
@@ -52,6 +53,8 @@ type Service struct {
 	// finds the cursor.
 	Schedule func(keys ...handoff.Key)
 	Now      func() time.Time
+	// KeepDeliveries is how long delivery records are kept; 0 for none.
+	KeepDeliveries time.Duration
 }
 
 // Skip acknowledges an event that the stream waits for, or that was tried and failed beside
@@ -119,6 +122,7 @@ type blocked struct {
 	attempts int
 	status   int              // of the response to its last attempt, 0 if it is not known
 	after    handoff.AckState // without it
+	result   deliveries.Result
 }
 
 // readBytes is the size of one read of the log. A cursor knows the state of events in
@@ -144,9 +148,13 @@ func (s *Service) find(ctx context.Context, c *handoff.Cursor, in *integration.I
 			return nil, err
 		}
 		if ev, attempts := look.Find(segs); ev != nil {
-			found := &blocked{event: ev, attempts: attempts, after: look.AckState()}
+			found := &blocked{event: ev, attempts: attempts, after: look.AckState(), result: look.Result()}
 			if tried == 1 { // of several, the cursor knows the last response, and not to which
 				found.status = c.Status
+				found.result.Status, found.result.Cause, found.result.Took = c.Status, c.Cause, c.TookMS
+				if !c.TriedAt.IsZero() {
+					found.result.Last = c.TriedAt.UnixMilli()
+				}
 			}
 			return found, nil
 		}
@@ -165,7 +173,20 @@ func (s *Service) commit(ctx context.Context, in *integration.Integration, c *ha
 		attempts = fmt.Sprintf("%d failed attempts", b.attempts)
 	}
 	handoff.Skip(c, b.after, now)
+	writes = append(writes, s.deliveryRecord(in, c, b, now)...)
 	return store.CommitDetached(ctx, s.Store, append(writes, store.PutCursor{Cursor: c},
 		store.AddEntry{History: h, Entry: integration.LogEntry{Action: integration.ActionEventSkipped, CreatedAt: now, Reason: fmt.Sprintf(
 			"Event %s (%s) was skipped via API after %s. It is in the list of rejected events, from where it can be retried.", b.event.ID, b.event.Name, attempts)}})...)
+}
+
+// deliveryRecord returns the write that records that the event was skipped.
+func (s *Service) deliveryRecord(in *integration.Integration, c *handoff.Cursor, b *blocked, now time.Time) (writes []store.Write) {
+	if s.KeepDeliveries <= 0 {
+		return nil
+	}
+	part := deliveries.Part{Integration: in.ID, Incarnation: in.Incarnation, Results: []deliveries.Result{b.result}}
+	for _, r := range deliveries.Pack(c.Key.Partition(), in.ID, now, s.KeepDeliveries, []deliveries.Part{part}) {
+		writes = append(writes, store.AddDeliveries{Record: r})
+	}
+	return writes
 }

@@ -39,6 +39,8 @@ func weight(writes []Write) int {
 			}
 		case DeleteRejected, DeleteHistory:
 			n++
+		case AddDeliveries:
+			n--
 		}
 	}
 	return n

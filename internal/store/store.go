@@ -1,5 +1,5 @@
 // Package store is the port for records: tenants, integrations, cursors, partition
-// states, log entries and rejected events. It does not interpret them: whatever
+// states, log entries, rejected events and delivery records. It does not interpret them: whatever
 // must be atomic is one Commit of records that the caller computed. Package
 // storetest is the conformance suite of its adapters.
 package store
@@ -9,6 +9,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
@@ -83,6 +84,8 @@ type Store interface {
 	OldestRejected(ctx context.Context, h History, limit int) ([]integration.RejectedRef, error)
 	// Rejected returns one rejected event, or problem.NotFound.
 	Rejected(ctx context.Context, h History, eventID string) (*integration.Rejected, error)
+	// Deliveries returns the delivery records that a query asks for.
+	Deliveries(ctx context.Context, q deliveries.Query) ([]deliveries.Record, error)
 
 	// Commit makes all writes or none. It returns ErrConflict if a record's
 	// Version is not the stored one (0: the record must not exist). On success it
@@ -90,7 +93,7 @@ type Store interface {
 	// key, even after a deletion. A Commit whose response is lost may have
 	// happened: repeating it returns ErrConflict, so that the caller reads again.
 	// At most MaxWrites writes; a new PutRejected, a DeleteRejected and a DeleteHistory
-	// count twice.
+	// count twice, an AddDeliveries does not count.
 	Commit(ctx context.Context, writes ...Write) error
 }
 
@@ -129,6 +132,10 @@ type (
 		History History
 		Entry   integration.LogEntry
 	}
+	// AddDeliveries adds a delivery record, which the other writes of the Commit do not
+	// depend on: an adapter may write it just after them, and lose it if that fails or the
+	// process stops in between.
+	AddDeliveries    struct{ Record deliveries.Record }
 	PutRejectedCount struct {
 		History History
 		Count   *integration.RejectedCount
@@ -158,6 +165,7 @@ func (PutPartition) write()      {}
 func (PutCursor) write()         {}
 func (DeleteCursor) write()      {}
 func (AddEntry) write()          {}
+func (AddDeliveries) write()     {}
 func (PutRejectedCount) write()  {}
 func (PutRejected) write()       {}
 func (DeleteRejected) write()    {}

@@ -3,6 +3,7 @@ package worker
 import (
 	"slices"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
@@ -14,6 +15,7 @@ import (
 type Skip struct {
 	window  *window
 	eventID string
+	found   deliveries.Result
 }
 
 // NewSkip returns a Skip of one event, for the ack state of an integration with the given
@@ -44,6 +46,12 @@ func (s *Skip) Find(segs []eventlog.Segment) (ev *event.Event, attempts int) {
 		b := s.window.buffered[len(s.window.buffered)-1]
 		for i := range b.Events {
 			if attempts = b.states[i]; b.Events[i].ID == s.eventID && attempts > 0 {
+				s.found = deliveries.Result{
+					Place: deliveries.Place{Segment: b.Number, Index: i}, Outcome: deliveries.Skipped, Attempts: attempts, First: b.firstTries[i],
+				}
+				if attempts == 1 {
+					s.found.Last = s.found.First
+				}
 				s.window.ack(item{segment: b, index: i})
 				if s.window.counts {
 					s.window.tally.Skipped++
@@ -54,6 +62,10 @@ func (s *Skip) Find(segs []eventlog.Segment) (ev *event.Event, attempts int) {
 	}
 	return nil, 0
 }
+
+// Result returns what Find has found: where the event is, how often it was tried, and when
+// first, if that is known.
+func (s *Skip) Result() deliveries.Result { return s.found }
 
 // AckState returns the ack state after what Find has acknowledged.
 func (s *Skip) AckState() handoff.AckState { return s.window.ackState() }

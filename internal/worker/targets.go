@@ -82,6 +82,7 @@ func (t *Target) Send(ctx context.Context, lane int, e *event.Event, attempt int
 	started := o.Now()
 	v := t.Sender.Send(ctx, e, attempt)
 	ended := o.Now()
+	v.Started, v.Took = started, ended.Sub(started)
 	if o.Observer != nil {
 		o.Observer.AttemptEnded(in, v, 1, started, ended)
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
@@ -28,6 +29,9 @@ type bufferedSegment struct {
 	states []int
 	next   int // the next event to take
 	open   int // number of events that are not acknowledged
+	// firstTries has, for each event with failed attempts, when the first one began, in ms
+	// since 1970, if that is known.
+	firstTries map[int]int64
 }
 
 // item is one event to send, and the number of the attempt.
@@ -38,6 +42,10 @@ type item struct {
 }
 
 func (i item) event() *event.Event { return &i.segment.Events[i.index] }
+
+func (i item) place() deliveries.Place {
+	return deliveries.Place{Segment: i.segment.Number, Index: i.index}
+}
 
 func newWindow(filter event.Filter, start handoff.AckState) *window {
 	return &window{filter: filter, start: start, acked: start.Offset.Segment, tally: start.Tally, counts: !filter.Until.IsZero()}
@@ -87,6 +95,12 @@ func (w *window) restore(b *bufferedSegment) {
 	}
 	known := min(len(w.start.Ahead), len(b.states)-acked)
 	copy(b.states[acked:], w.start.Ahead[:known])
+	for i, state := range w.start.Ahead[:known] {
+		if state > 0 && len(w.start.FirstTries) > 0 {
+			b.firstTried(acked+i, w.start.FirstTries[0])
+			w.start.FirstTries = w.start.FirstTries[1:]
+		}
+	}
 	w.start.Offset.Index -= acked
 	w.start.Ahead = w.start.Ahead[known:]
 }
@@ -143,8 +157,20 @@ func (w *window) tallied(delivered bool, now time.Time) {
 	}
 }
 
-// fail records a failed attempt.
-func (w *window) fail(i item) { i.segment.states[i.index]++ }
+// fail records a failed attempt that began at the given time.
+func (w *window) fail(i item, began time.Time) {
+	if i.segment.states[i.index]++; i.attempt == 1 {
+		i.segment.firstTried(i.index, millis(began))
+	}
+}
+
+// firstTried notes when the first attempt of an event began that has failed.
+func (b *bufferedSegment) firstTried(index int, ms int64) {
+	if b.firstTries == nil {
+		b.firstTries = make(map[int]int64)
+	}
+	b.firstTries[index] = ms
+}
 
 // drop removes the oldest segments while they are wholly acknowledged.
 func (w *window) drop() bool {
@@ -182,7 +208,7 @@ func (w *window) ackState() handoff.AckState {
 	s := handoff.AckState{Offset: handoff.Offset{Segment: w.acked}, Tally: w.tally}
 	if len(w.buffered) == 0 {
 		// The states of a segment that was not read yet still hold.
-		s.Offset.Index, s.Ahead = w.start.Offset.Index, w.start.Ahead
+		s.Offset.Index, s.Ahead, s.FirstTries = w.start.Offset.Index, w.start.Ahead, w.start.FirstTries
 		return s
 	}
 	states := w.buffered[0].states
@@ -190,15 +216,34 @@ func (w *window) ackState() handoff.AckState {
 		s.Offset.Index++
 	}
 	s.Ahead = append(s.Ahead, states[s.Offset.Index:]...)
+	s.FirstTries = w.buffered[0].appendFirstTries(s.FirstTries)
 	for i, b := range w.buffered[1:] {
 		if b.Number != w.buffered[i].Number+1 || b.Damage != nil {
 			break // states count from the offset, so a gap ends them, and a segment without its events
 		}
 		s.Ahead = append(s.Ahead, b.states...)
+		s.FirstTries = b.appendFirstTries(s.FirstTries)
 	}
 	s.Ahead = append(s.Ahead, w.start.Ahead...) // empty where there is a gap
+	s.FirstTries = append(s.FirstTries, w.start.FirstTries...)
 	for len(s.Ahead) > 0 && s.Ahead[len(s.Ahead)-1] == 0 {
 		s.Ahead = s.Ahead[:len(s.Ahead)-1]
 	}
+	for len(s.FirstTries) > 0 && s.FirstTries[len(s.FirstTries)-1] == 0 {
+		s.FirstTries = s.FirstTries[:len(s.FirstTries)-1]
+	}
+	if len(s.FirstTries) == 0 {
+		s.FirstTries = nil
+	}
 	return s
+}
+
+// appendFirstTries appends the first tries of the events with failed attempts, in order.
+func (b *bufferedSegment) appendFirstTries(to []int64) []int64 {
+	for i, state := range b.states {
+		if state > 0 {
+			to = append(to, b.firstTries[i])
+		}
+	}
+	return to
 }

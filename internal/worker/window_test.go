@@ -74,7 +74,7 @@ func TestWindowLosesAndRepeatsNothing(t *testing.T) {
 				i := taken[n]
 				taken = append(taken[:n], taken[n+1:]...)
 				if what == "fail" {
-					w.fail(i)
+					w.fail(i, time.Time{})
 					attempts[i.event().ID]++
 					continue
 				}
@@ -193,7 +193,7 @@ func TestWindowAckState(t *testing.T) {
 		t.Fatalf("took %d events, want 5", len(items))
 	}
 	w.ack(items[0])
-	w.fail(items[1])
+	w.fail(items[1], time.Time{})
 	w.ack(items[2])
 	w.ack(items[3])
 	want := handoff.AckState{Offset: handoff.Offset{Segment: 4, Index: 1}, Ahead: []int{1, handoff.Acked, handoff.Acked}}

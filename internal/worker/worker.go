@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/fairshare"
@@ -17,7 +18,7 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// Job configures a Worker. All fields but Probe are required.
+// Job configures a Worker. All fields but Probe and Results are required.
 type Job struct {
 	// Send makes one attempt. It returns when its context ends.
 	Send func(ctx context.Context, e *event.Event, attempt int) sink.Verdict
@@ -32,6 +33,7 @@ type Job struct {
 	// Probe makes it start with one call at a time, to check whether a receiver
 	// that failed has recovered.
 	Probe   bool
+	Results bool // it collects the results of its calls, until they are taken
 	Now     func() time.Time
 	Changed chan<- struct{} // signalled when the State has changed; has a buffer of one
 	// Stop, unless nil, is closed when no call may be started any more, at once and
@@ -50,15 +52,16 @@ type Worker struct {
 
 	mu       sync.Mutex
 	window   *window
-	limit    int       // calls at a time; doubles with each success up to all slots
-	active   int       // calls in flight, also those that are unsent
-	unsent   int       // calls that wait until our side can connect
-	deadline time.Time // no call is started from then on
-	closed   bool      // no call is started any more
-	failure  *Failure  // of the receiver; no call is started after it
-	err      error     // an internal error: Keep failed
-	acks     int       // events acknowledged
-	movedAt  time.Time // when the oldest buffered segment became the oldest
+	results  []deliveries.Result // in the order in which the calls ended
+	limit    int                 // calls at a time; doubles with each success up to all slots
+	active   int                 // calls in flight, also those that are unsent
+	unsent   int                 // calls that wait until our side can connect
+	deadline time.Time           // no call is started from then on
+	closed   bool                // no call is started any more
+	failure  *Failure            // of the receiver; no call is started after it
+	err      error               // an internal error: Keep failed
+	acks     int                 // events acknowledged
+	movedAt  time.Time           // when the oldest buffered segment became the oldest
 	drained  chan struct{}
 
 	waiter  fairshare.Waiter   // for a place in the process
@@ -237,6 +240,7 @@ func (w *Worker) record(i item, v sink.Verdict, err error, now time.Time) {
 		w.err = err
 	case v.Outcome == sink.Delivered || v.Outcome == sink.Rejected:
 		w.acks++
+		w.collect(i, v)
 		w.window.tallied(v.Outcome == sink.Delivered, now)
 		w.limit = min(2*w.limit, w.job.Slots.size)
 		if w.window.ack(i) {
@@ -244,7 +248,7 @@ func (w *Worker) record(i item, v sink.Verdict, err error, now time.Time) {
 			w.changed()
 		}
 	case v.Outcome == sink.Retry:
-		w.window.fail(i)
+		w.window.fail(i, v.Started)
 		if w.failure == nil {
 			w.failure = &Failure{Verdict: v, At: now, Event: i.event()}
 			w.changed()

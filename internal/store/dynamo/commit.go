@@ -25,6 +25,7 @@ func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 	if err := store.Check(writes); err != nil {
 		return err
 	}
+	writes, records := splitDeliveries(writes)
 	var changes []change
 	at := s.commitNumber()
 	for i, w := range writes {
@@ -40,6 +41,11 @@ func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 	for _, c := range changes {
 		if c.version != nil {
 			*c.version = c.put.Version
+		}
+	}
+	for i := range records {
+		if err := s.addDeliveries(ctx, &records[i]); err != nil && s.DeliveriesLost != nil {
+			s.DeliveriesLost(err)
 		}
 	}
 	return nil

@@ -35,6 +35,10 @@ type Store struct {
 	table  *string
 	now    func() time.Time
 
+	// DeliveriesLost, unless nil, is called when a delivery record could not be written after
+	// the commit that it belongs to. Set it before the first use.
+	DeliveriesLost func(error)
+
 	lastCommit atomic.Int64 // the highest commit number used
 }
 

@@ -22,6 +22,9 @@ type item struct {
 	Doc      string `dynamodbav:"doc,omitempty"`       // the record as JSON
 	Event    []byte `dynamodbav:"event,omitempty"`     // of a rejected event, as a segment
 	Count    string `dynamodbav:"list,omitempty"`      // of the list of rejected events, as JSON
+	First    uint64 `dynamodbav:"first,omitempty"`     // segment of a delivery record
+	Last     uint64 `dynamodbav:"last,omitempty"`      // segment of a delivery record
+	Data     []byte `dynamodbav:"data,omitempty"`      // of a delivery record, packed
 	DueShard string `dynamodbav:"timetable,omitempty"` // see package dynamotable
 	Due      *int64 `dynamodbav:"due,omitempty"`       // ms since 1970; 0 is a due time too
 	Expires  int64  `dynamodbav:"expires,omitempty"`   // s since 1970

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
@@ -36,6 +37,10 @@ func TestItemsAreStored(t *testing.T) {
 		store.PutRejected{History: life, Rejected: &integration.Rejected{Event: d.Stamp("a", base), CreatedAt: base, Attempts: 2}},
 		entry(life, "why", base),
 		store.DeleteHistory{History: store.History{Tenant: "a", Integration: "gone", Incarnation: 4}},
+		store.AddDeliveries{Record: deliveries.Record{
+			Partition: key.Partition(), Integration: "hook", At: base, Expires: base.Add(time.Hour), First: 2, Last: 3, Data: []byte("packed"),
+		}},
+		store.AddDeliveries{Record: deliveries.Record{Partition: key.Partition(), At: base, Expires: base.Add(time.Hour), First: 2, Last: 2, Data: []byte("packed")}},
 	)
 	var got []string
 	pages := dynamodb.NewScanPaginator(tb.client, &dynamodb.ScanInput{TableName: &tb.name, ConsistentRead: aws.Bool(true)})
@@ -50,6 +55,8 @@ func TestItemsAreStored(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
+		`pk=S D#0#a, sk=S #1748779200000000000, data=B, expires=N 1748782800, first=N 2, last=N 2`,
+		`pk=S D#0#a, sk=S hook#1748779200000000000, data=B, expires=N 1748782800, first=N 2, last=N 3`,
 		`pk=S H#4#gone#a, sk=S E~DELETED, due=N 1748782860000, timetable=S deleted#14`,
 		`pk=S H#5#hook#a, sk=S E#01748779200000.000000#…, doc=S {"action":"integration_updated","reason":"why","created_at":"2025-06-01T12:00:00Z"}, expires=N 1751371200`,
 		`pk=S H#5#hook#a, sk=S INDEX, doc=S null, list=S {"kept":1,"newest":"2025-06-01T12:00:00Z"}, version=N V`,

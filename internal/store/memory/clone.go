@@ -55,6 +55,7 @@ func clonePartition(r *handoff.PartitionState) *handoff.PartitionState {
 func cloneCursor(cur *handoff.Cursor) *handoff.Cursor {
 	c := *cur
 	c.Ahead = slices.Clone(cur.Ahead)
+	c.FirstTries = slices.Clone(cur.FirstTries)
 	if cur.Upload != nil {
 		u := *cur.Upload
 		u.ETags = slices.Clone(u.ETags)

@@ -88,6 +88,8 @@ func (s *Store) apply(w store.Write) {
 	case store.AddEntry:
 		life := s.life(w.History)
 		life.entries = append(life.entries, w.Entry)
+	case store.AddDeliveries:
+		s.addDeliveries(w.Record)
 	case store.PutRejectedCount:
 		w.Count.Version = s.next()
 		s.life(w.History).count = cloneCount(w.Count)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
@@ -28,6 +29,7 @@ type Store struct {
 	cursors      map[handoff.Key]*handoff.Cursor
 	due          map[handoff.Key]time.Time // the due index: none is later than the cursor's DueAt
 	histories    map[store.History]*history
+	deliveries   map[deliveriesKey][]deliveries.Record // in the order of their At
 }
 
 type integrationKey struct{ tenant, id string }
@@ -49,6 +51,7 @@ func New() *Store {
 		cursors:      map[handoff.Key]*handoff.Cursor{},
 		due:          map[handoff.Key]time.Time{},
 		histories:    map[store.History]*history{},
+		deliveries:   map[deliveriesKey][]deliveries.Record{},
 	}
 }
 

@@ -160,6 +160,8 @@ func changeOf(w store.Write) (change, error) {
 		return deleteRejected(w), nil
 	case store.AddEntry:
 		return addEntry(w)
+	case store.AddDeliveries:
+		return addDeliveries(w.Record), nil
 	case store.DeleteHistory:
 		return deleteHistory(w.History), nil
 	default:

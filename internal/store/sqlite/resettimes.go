@@ -12,7 +12,7 @@ import (
 // storedTimes are the times in stored records, by their JSON names, and how far ahead of the
 // clock each may be. Those that a customer gives, starts_at and ends_at, are left alone.
 var storedTimes = map[string]time.Duration{
-	"created_at": 0, "stopped_at": 0, "completed_at": 0, "joined_at": 0, "left_at": 0, "at": 0, "failing_since": 0, "created": 0, "delivered_at": 0, "newest": 0,
+	"created_at": 0, "stopped_at": 0, "completed_at": 0, "joined_at": 0, "left_at": 0, "at": 0, "failing_since": 0, "tried_at": 0, "created": 0, "delivered_at": 0, "newest": 0,
 	"due_at": 0, "slow_until": 0, "moved_to": 0, "next": 0, "retry_until": 0, // what waits goes on at once
 	"quiet_at": unsettled, "until": unsettled, "upload_until": unsettled,
 	"previous_expires": 24 * time.Hour,
@@ -41,7 +41,16 @@ func ResetTimes(ctx context.Context, db *sqlitedb.DB, now time.Time) error {
 			return err
 		}
 	}
-	return nil
+	return forgetDeliveries(ctx, db, now)
+}
+
+// forgetDeliveries deletes the delivery records of a later time: what comes now has to come
+// after them, and would wait with them until they expire.
+func forgetDeliveries(ctx context.Context, db *sqlitedb.DB, now time.Time) error {
+	return db.Write(ctx, sqlitedb.Turn{}, func(tx *sqlitedb.Tx) error {
+		_, err := tx.Exec("DELETE FROM deliveries WHERE at > ?", nanos(now))
+		return err
+	})
 }
 
 // resetBatch is how many rows are read, and then written, at a time.

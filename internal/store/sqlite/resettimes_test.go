@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
@@ -174,5 +175,28 @@ func TestAnInterruptedResetKeepsTheListInOrder(t *testing.T) {
 		if r, err := s.Rejected(ctx, h, ref.EventID); err != nil || r.Ref() != ref {
 			t.Errorf("the list has %v, the event %v, %v", ref, r, err)
 		}
+	}
+}
+
+// Delivery records of a later time than now would be in the way of those that come.
+func TestResetTimesForgetsDeliveriesOfLater(t *testing.T) {
+	s, ctx := openStore(t), t.Context()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	p := event.Partition{Tenant: "acme"}
+	add := func(at time.Time, data string) {
+		t.Helper()
+		if err := s.Commit(ctx, store.AddDeliveries{Record: deliveries.Record{Partition: p, At: at, First: 1, Last: 1, Data: []byte(data)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(now.Add(-time.Hour), "earlier")
+	add(now.Add(365*24*time.Hour), "later")
+	if err := ResetTimes(ctx, s.db, now); err != nil {
+		t.Fatal(err)
+	}
+	add(now, "now")
+	found, err := s.Deliveries(ctx, deliveries.Query{Partition: p, Limit: 10})
+	if err != nil || len(found) != 2 || string(found[0].Data) != "now" || !found[0].At.Equal(now) || string(found[1].Data) != "earlier" {
+		t.Errorf("left are %+v, %v", found, err)
 	}
 }
