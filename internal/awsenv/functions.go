@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/emf"
 	"github.com/sluicehq/sluice/internal/estimate"
 	"github.com/sluicehq/sluice/internal/fanout"
@@ -34,7 +35,10 @@ func API() (gateway.Handler, error) {
 		Rejected:     e.rejected,
 		Events:       &pull.Service{Integrations: e.life, Log: e.log, Settings: e.config.Settings, Now: now},
 		Tests:        e.trials,
-		Estimates:    &estimate.Service{Log: e.log, Settings: e.config.Settings, Now: now}, // this function delivers nothing, so it knows no rate
+		Deliveries: &deliveries.Service{
+			Integrations: e.life, Records: e.store, Log: e.log, Cursors: e.engine, Keep: e.config.DeliveryRetention, Now: now,
+		},
+		Estimates: &estimate.Service{Log: e.log, Settings: e.config.Settings, Now: now}, // this function delivers nothing, so it knows no rate
 		Skips: &skip.Service{
 			Store: e.store, Log: e.log, Integrations: e.life, Rejected: e.rejected,
 			Cursors: e.engine, Schedule: e.scheduler.Schedule, Now: now, KeepDeliveries: e.config.DeliveryRetention,

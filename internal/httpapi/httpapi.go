@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/auth"
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/estimate"
 	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/health"
@@ -83,6 +84,12 @@ type Skips interface {
 	Skip(ctx context.Context, tenant, id, eventID string) error
 }
 
+// Deliveries looks deliveries up; package deliveries implements it. Its errors are
+// problem.NotFound, InvalidRequest and Unavailable.
+type Deliveries interface {
+	List(ctx context.Context, tenant, id string, q deliveries.Request) (page []deliveries.Delivery, next string, err error)
+}
+
 // Estimates says what a registration would replay; package estimate implements it. An
 // invalid one is problem.InvalidRequest.
 type Estimates interface {
@@ -104,6 +111,7 @@ type Deps struct {
 	Events       Events
 	Tests        Tests
 	Skips        Skips
+	Deliveries   Deliveries
 	Estimates    Estimates
 	Publisher    Publisher
 	Verifier     auth.Verifier

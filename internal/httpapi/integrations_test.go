@@ -250,7 +250,7 @@ func TestForeignIDsAreNotFound(t *testing.T) {
 		path = strings.NewReplacer("{integration_id}", "hook", "{event_id}", uuidA).Replace(path)
 		w.wantError(t, http.StatusNotFound, problem.NotFound, "", call{method: method, path: path, media: jsonMedia, body: body, token: "evil" + all})
 	}
-	if calls != 16 {
+	if calls != 17 {
 		t.Errorf("%d calls", calls)
 	}
 	sameJSON(t, `{"integrations":[]}`, w.want(t, 200, get(base).as("evil"+all)))

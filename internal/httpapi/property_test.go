@@ -54,7 +54,7 @@ func drawCall(t *rapid.T) call {
 	event := rapid.SampledFrom([]string{uuidA, "7"}).Draw(t, "event id")
 	path := rapid.SampledFrom([]string{
 		base, base + "/", base + "/" + id, base + "/" + id, base + "/" + id + "/_start", base + "/" + id + "/_stop",
-		base + "/" + id + "/_skip", base + "/" + id + "/logs", base + "/" + id + "/rejected_events", base + "/" + id + "/rejected_events/" + event,
+		base + "/" + id + "/_skip", base + "/" + id + "/deliveries", base + "/" + id + "/logs", base + "/" + id + "/rejected_events", base + "/" + id + "/rejected_events/" + event,
 		base + "/" + id + "/rejected_events/" + event + "/_retry",
 		base + "/" + id + "/rejected_events/_retry", base + "/" + id + "/rejected_events/_delete", events, events, "/healthz", "/nowhere",
 	}).Draw(t, "path")

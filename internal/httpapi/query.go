@@ -15,6 +15,7 @@ import (
 // takes none.
 var parameters = map[string][]string{
 	"GET " + base:                     {"include"},
+	"GET " + one + "/deliveries":      {"event_id", "event_name", "outcome", "from", "to", "limit", "after"},
 	"GET " + one + "/events":          {"position", "limit", "wait"},
 	"GET " + one + "/logs":            {"action", "limit", "after"},
 	"GET " + one + "/rejected_events": {"limit", "after"},

@@ -41,6 +41,7 @@ func (a *api) routes() []route {
 		{"POST", one + "/_skip", write, a.skip},
 		{"GET", one + "/logs", read, a.entries},
 		{"GET", one + "/events", read, a.pull},
+		{"GET", one + "/deliveries", read, a.deliveries},
 		{"GET", one + "/rejected_events", read, a.rejectedEvents},
 		{"POST", one + "/rejected_events/_retry", write, a.retryAll},
 		{"POST", one + "/rejected_events/_delete", write, a.deleteAll},

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluicehq/sluice/internal/auth"
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/estimate"
 	"github.com/sluicehq/sluice/internal/event"
 	logmemory "github.com/sluicehq/sluice/internal/eventlog/memory"
@@ -88,6 +89,7 @@ func setup() *world {
 		Rejected:     retries{w, rejects},
 		Events:       &pull.Service{Integrations: life, Log: w.log, Settings: s, Now: now, Waiters: &w.waiters},
 		Tests:        w.tests,
+		Deliveries:   &deliveries.Service{Integrations: life, Records: w.store, Log: w.log, Cursors: w.store, Keep: s.DeliveryRetention, Now: now},
 		Estimates:    &estimate.Service{Log: w.log, Settings: s, Now: now, Rate: func(string) float64 { return w.rate }},
 		Skips: &skip.Service{
 			Store: w.store, Log: w.log, Integrations: life, Rejected: rejects, Cursors: w.store, Schedule: life.Schedule, Now: now, KeepDeliveries: s.DeliveryRetention,

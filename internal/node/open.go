@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/auth"
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/egress"
 	"github.com/sluicehq/sluice/internal/estimate"
@@ -172,6 +173,9 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 		Skips: &skip.Service{
 			Store: n.store, Log: n.log, Integrations: n.life, Rejected: rejects,
 			Cursors: n.engine, Schedule: n.schedule.Schedule, Now: n.now, KeepDeliveries: n.config.DeliveryRetention,
+		},
+		Deliveries: &deliveries.Service{
+			Integrations: n.life, Records: n.store, Log: n.log, Cursors: n.engine, Keep: n.config.DeliveryRetention, Now: n.now,
 		},
 		Estimates: &estimate.Service{
 			Log: n.log, Settings: n.config.Settings, Now: n.now, Reads: n.places.reads, Rate: n.rates.of,

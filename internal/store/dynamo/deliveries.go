@@ -76,12 +76,9 @@ func (s *Store) addDeliveries(ctx context.Context, r *deliveries.Record) error {
 
 // Deliveries implements store.Store.
 func (s *Store) Deliveries(ctx context.Context, q deliveries.Query) ([]deliveries.Record, error) {
-	from, to := int64(0), int64(math.MaxInt64)
-	if !q.From.IsZero() {
-		from = q.From.UnixNano()
-	}
+	from, to := nanos(q.From), int64(math.MaxInt64)
 	if !q.Before.IsZero() {
-		to = q.Before.UnixNano() - 1
+		to = nanos(q.Before) - 1
 	}
 	if q.Limit <= 0 || from > to {
 		return nil, nil
@@ -122,4 +119,15 @@ func (it *item) deliveries(q deliveries.Query) (deliveries.Record, error) {
 		Partition: q.Partition, Integration: q.Integration, At: time.Unix(0, at).UTC(), Expires: time.Unix(it.Expires, 0).UTC(),
 		First: it.First, Last: it.Last, Data: it.Data,
 	}, nil
+}
+
+// nanos returns a time in ns since 1970. Times before that, or after 2262, are clamped.
+func nanos(t time.Time) int64 {
+	switch {
+	case t.Before(firstTime):
+		return 0
+	case t.After(time.Unix(0, math.MaxInt64)):
+		return math.MaxInt64
+	}
+	return t.UnixNano()
 }

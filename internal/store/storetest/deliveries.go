@@ -77,6 +77,11 @@ var deliveryRecords = map[string]func(*testing.T, store.Store){
 			}
 			wantDeliveries(t, "those from a time on", s, q, all[min(i, 7):]...)
 		}
+		far := ofLive(0)
+		far.From, far.Before = time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+		wantDeliveries(t, "those of all times", s, far, newest...)
+		far.From = time.Date(9998, 1, 1, 0, 0, 0, 0, time.UTC)
+		wantDeliveries(t, "those of later", s, far)
 		q := ofLive(0)
 		q.From, q.Before, q.Limit = all[1].At, all[5].At, 2
 		wantDeliveries(t, "the newest between", s, q, all[4], all[3])
