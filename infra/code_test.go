@@ -18,7 +18,7 @@ import (
 
 // environment is the variables that functions need or that the template sets.
 var environment = []string{
-	"SLUICE_ALLOW_PRIVATE_TARGETS", "SLUICE_BUCKET", "SLUICE_EGRESS_PROXY", "SLUICE_KEY", "SLUICE_LANES", "SLUICE_MAX_PUBLISH_BYTES",
+	"SLUICE_ALLOW_PRIVATE_TARGETS", "SLUICE_BUCKET", "SLUICE_DELIVERY_RETENTION", "SLUICE_EGRESS_PROXY", "SLUICE_KEY", "SLUICE_LANES", "SLUICE_MAX_PUBLISH_BYTES",
 	"SLUICE_RETENTION", "SLUICE_STAGE", "SLUICE_STATE_MACHINE", "SLUICE_STREAM", "SLUICE_TABLE", "SLUICE_TENANT_CLAIM",
 }
 
@@ -39,7 +39,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	known := map[string]bool{}
 	for _, file := range []string{"../internal/settings/settings.go", "../internal/awsenv/config.go"} {
-		for _, name := range firstStrings(t, file, "Count", "Duration", "Size", "Text", "Bool") {
+		for _, name := range firstStrings(t, file, "Count", "Duration", "Period", "Size", "Text", "Bool") {
 			known["SLUICE_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))] = true
 		}
 	}

@@ -170,7 +170,7 @@ func TestUsageErrors(t *testing.T) {
 		{"publish a b", `unexpected argument "b"`},
 		{"publish a --file b", "omit one"},
 		{"listen --reject order", `--reject is "order"; it must be the name of an event`},
-		{"integrations", "a subcommand is missing: create, delete, estimate, events, get,"},
+		{"integrations", "a subcommand is missing: create, delete, deliveries, estimate, events, get,"},
 		{"integrations lst", "did you mean get or list or test?"},
 		{"integrations get", "ID is missing"},
 		{"rejected retry a", "EVENT is missing"},

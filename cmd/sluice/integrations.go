@@ -28,7 +28,7 @@ func integrationsCommand(e *env) *cobra.Command {
 		integrationsListCommand(a), integrationsGetCommand(a),
 		integrationsCreateCommand(a), integrationsUpdateCommand(a), integrationsDeleteCommand(a),
 		integrationsStartCommand(a), integrationsStopCommand(a), integrationsLogsCommand(a),
-		integrationsWatchCommand(a), integrationsEventsCommand(a), integrationsTestCommand(a),
+		integrationsWatchCommand(a), integrationsEventsCommand(a), integrationsDeliveriesCommand(a), integrationsTestCommand(a),
 		integrationsSkipCommand(a), integrationsEstimateCommand(a),
 	)
 	a.completeArgs(cmd.Commands())

@@ -30,6 +30,7 @@ func TestIDsAndPositionsAreEscaped(t *testing.T) {
 		func() error { _, err := c.Pull(t.Context(), odd, position, 1, time.Second); return err },
 		func() error { _, _, err := c.LogsAfter(t.Context(), odd, LogQuery{Action: "a&b"}); return err },
 		func() error { _, _, err := c.RejectedEvents(t.Context(), odd, 1, "a+b"); return err },
+		func() error { _, _, err := c.Deliveries(t.Context(), odd, DeliveryQuery{After: "a+b"}); return err },
 	} {
 		if err := call(); err != nil {
 			t.Error(err)
@@ -42,6 +43,7 @@ func TestIDsAndPositionsAreEscaped(t *testing.T) {
 		"POST " + path + "/rejected_events/_retry ", "POST " + path + "/rejected_events/_delete ",
 		"POST " + path + "/_skip ", "POST " + path + "/_test ", "POST " + path + "/_start ",
 		"GET " + path + "/events " + position, "GET " + path + "/logs a&b", "GET " + path + "/rejected_events a+b",
+		"GET " + path + "/deliveries a+b",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -31,6 +31,7 @@ var calls = []apiCall{
 	{"GET", base + "/ID/health", scopeRead, nil},
 	{"GET", base + "/ID/logs", scopeRead, nil},
 	{"GET", base + "/ID/events", scopeRead, nil},
+	{"GET", base + "/ID/deliveries", scopeRead, nil},
 	{"GET", base + "/ID/rejected_events", scopeRead, nil},
 	{"POST", base + "/ID/rejected_events/_retry", scopeWrite, object{"all": true}},
 	{"POST", base + "/ID/rejected_events/_delete", scopeWrite, object{"all": true}},
