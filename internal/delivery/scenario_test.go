@@ -259,6 +259,7 @@ func (w *world) run() []string {
 	w.waitUntilDone()
 	cancel()
 	processes.Wait()
+	w.checkRecorded()
 	w.disk.close()
 	w.checkRepeats()
 	return w.faults

@@ -82,6 +82,7 @@ type life struct {
 	updates  []update        // of its filter
 	skipped  map[string]bool // events it may lack, if its log says so
 	moved    bool            // a start has moved its position
+	leapt    bool            // it has passed events that nobody delivered, and its log says so
 	skips    int             // a step that loses its cursor by one does not save its success
 	began    time.Time       // when it was last started
 	answered []time.Time     // of the latest success in each lane since then
@@ -355,6 +356,10 @@ func (w *world) said(x store.AddEntry) {
 	case x.Entry.Action == integration.ActionEventRejected:
 		if r := w.got[name][id]; r != nil {
 			r.kept = true
+		}
+	case x.Entry.Action == integration.ActionEventsSkipped:
+		if l := w.lives[lifeKey{x.History.Tenant, x.History.Integration}]; l != nil {
+			l.leapt = true
 		}
 	case x.Entry.Action == integration.ActionStopped && strings.HasPrefix(x.Entry.Reason, "Stopped: every attempt has failed"):
 		w.gaveUp(w.lives[lifeKey{x.History.Tenant, x.History.Integration}])

@@ -20,8 +20,9 @@ import (
 )
 
 // TestHotPath checks the number of requests per batch: for each partition, one
-// consistent read of its state and two puts, whatever the number of subscribers,
-// plus one object if its segment is large. A redelivered batch writes nothing.
+// consistent read of its state and three puts, whatever the number of subscribers,
+// plus one object if its segment is large; two puts if nobody gets the events. A redelivered
+// batch writes nothing.
 func TestHotPath(t *testing.T) {
 	h := newHotPath(t)
 	for _, subscribers := range []int{1, 10} {
@@ -29,7 +30,7 @@ func TestHotPath(t *testing.T) {
 		h.register(tenant, subscribers)
 		t.Run(fmt.Sprintf("%d subscribers", subscribers), func(t *testing.T) {
 			h.warm(tenant)
-			h.wantRequests(t, h.Batch(small(tenant)), "GetItem P#0#T RECORD consistent", "PutItem S#0#T segment", "PutItem P#0#T RECORD")
+			h.wantRequests(t, h.Batch(small(tenant)), "GetItem P#0#T RECORD consistent", "PutItem S#0#T segment", "PutItem P#0#T RECORD", "PutItem D#0#T delivery")
 		})
 	}
 	t.Run("partitions", func(t *testing.T) {
@@ -40,12 +41,12 @@ func TestHotPath(t *testing.T) {
 			h.register(tenant, 2)
 			h.warm(tenant)
 			records = append(records, small(tenant), small(tenant))
-			want = append(want, "GetItem P#0#T RECORD consistent", "PutItem S#0#T segment", "PutItem P#0#T RECORD")
+			want = append(want, "GetItem P#0#T RECORD consistent", "PutItem S#0#T segment", "PutItem P#0#T RECORD", "PutItem D#0#T delivery")
 		}
 		h.wantRequests(t, h.Batch(records...), want...)
 	})
 	t.Run("a large segment", func(t *testing.T) {
-		h.wantRequests(t, h.Batch(large("with-1")), "PutObject", "GetItem P#0#T RECORD consistent", "PutItem S#0#T segment", "PutItem P#0#T RECORD")
+		h.wantRequests(t, h.Batch(large("with-1")), "PutObject", "GetItem P#0#T RECORD consistent", "PutItem S#0#T segment", "PutItem P#0#T RECORD", "PutItem D#0#T delivery")
 	})
 	t.Run("a redelivered batch", func(t *testing.T) {
 		batch := h.Batch(small("with-10"))
@@ -169,6 +170,9 @@ func describe(op string, body []byte) string {
 		}
 		if strings.HasPrefix(pk, "S#") && len(sk) == 20 {
 			sk = "segment"
+		}
+		if strings.HasPrefix(pk, "D#") && strings.HasPrefix(sk, "#") { // of live delivery
+			sk = "delivery"
 		}
 		words = append(words, withoutTenant(pk), sk)
 	}

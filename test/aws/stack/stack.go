@@ -210,7 +210,7 @@ func (s *Stack) environment(definition *template) (map[string]string, error) {
 		"AWS_ENDPOINT_URL": s.Front.URL(),
 		"SLUICE_TABLE":     s.Table, "SLUICE_STREAM": s.Stream, "SLUICE_BUCKET": s.Bucket,
 		"SLUICE_KEY": s.Key, "SLUICE_STATE_MACHINE": s.StateMachine,
-		"SLUICE_STAGE": "test", "SLUICE_LANES": "1", "SLUICE_RETENTION": "720h", "SLUICE_TENANT_CLAIM": "tenant",
+		"SLUICE_STAGE": "test", "SLUICE_LANES": "1", "SLUICE_RETENTION": "720h", "SLUICE_DELIVERY_RETENTION": "168h", "SLUICE_TENANT_CLAIM": "tenant",
 		"SLUICE_ALLOW_PRIVATE_TARGETS": "true", "SLUICE_EGRESS_PROXY": "", // receivers are on loopback
 	}
 	given := slices.Sorted(maps.Keys(definition.variables))
