@@ -35,9 +35,8 @@ import (
 //	skipped    a skip acknowledges another event than the one it was asked for, or one that
 //	           is not kept as rejected
 //	moved      a start from a time begins later, or says nothing of it
-//	recorded   the record of what has left, or was sent beside a leave, is dropped; a result is
-//	           taken before the ack state that it belongs to; what a failed commit took is
-//	           not given back
+//	recorded   the record of what has left, or was sent beside a leave, is dropped; what a
+//	           failed commit took is not given back; a checkpoint or a join forgets it
 //	by hand    a retry in bulk tells of a delivery that failed
 //	updated    an update keeps a part of the old filter
 //	hot loop   (a bound on calls of ports) something loops without progress
