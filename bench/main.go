@@ -62,6 +62,7 @@ type section struct {
 
 var sections = []section{
 	{name: "cpu", run: (*bench).measureCPU},
+	{name: "records", run: (*bench).measureRecords},
 	{name: "latency", run: (*bench).measureLatency},
 	{name: "slow", run: (*bench).measureSlow},
 	{name: "catchup", run: (*bench).measureCatchUp},
