@@ -46,7 +46,7 @@ func (t *taken) giveBack() {
 }
 
 // sent takes from the workers what they have sent up to the low watermark of the state that
-// is to be committed, and all of those who leave with that commit.
+// the next commit has, and all of those who leave with that commit.
 func (l *live) sent(next *handoff.PartitionState, leavers []leaver) taken {
 	var t taken
 	if l.engine.Settings.DeliveryRetention <= 0 {
