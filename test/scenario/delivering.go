@@ -185,8 +185,14 @@ func deliveriesRefused(t *testing.T, env *Env) {
 	c := newTenant(t, env)
 	c.register("hook", callback(newReceiver(c).URL))
 	for _, bad := range []struct{ name, value, code string }{
-		{"limit", "0", "invalid_request"}, {"limit", "201", "invalid_request"}, {"event_id", "x", "invalid_request"}, {"event_name", "order", "invalid_request"},
-		{"outcome", "failed", "invalid_request"}, {"from", "yesterday", "invalid_request"}, {"to", "", "invalid_request"}, {"after", "eA", "invalid_request"},
+		{"limit", "0", "invalid_request"},
+		{"limit", "201", "invalid_request"},
+		{"event_id", "x", "invalid_request"},
+		{"event_name", "order", "invalid_request"},
+		{"outcome", "failed", "invalid_request"},
+		{"from", "yesterday", "invalid_request"},
+		{"to", "", "invalid_request"},
+		{"after", "eA", "invalid_request"},
 		{"position", "earliest", "unknown_parameter"},
 	} {
 		c.call("GET", deliveriesPath("hook", bad.name, bad.value), nil).fails(400, bad.code, bad.name)
