@@ -31,6 +31,14 @@ func TestTalliesAreStoredAs(t *testing.T) {
 	storetest.StoredAs(t, handoff.Cursor{State: handoff.Paused, Status: 503}, `{"generation":0,"state":"parked","position":{"segment":0,"index":0},"status":503}`)
 }
 
+// What is known of failed attempts costs nothing where there are none.
+func TestTriesAreStoredAs(t *testing.T) {
+	storetest.StoredAs(t, handoff.Cursor{
+		State: handoff.Scheduled, AckState: handoff.AckState{Ahead: []int{2, 1}, FirstTries: []int64{1748779200000, 0}}, TriedAt: now, TookMS: 41,
+	}, `{"generation":0,"state":"driven","position":{"segment":0,"index":0},"ahead":[2,1],"first_tries":[1748779200000,0],`+
+		`"tried_at":"2025-06-01T12:00:00Z","took_ms":41}`)
+}
+
 func TestPartitionStateIsStoredAs(t *testing.T) {
 	storetest.StoredAs(t, handoff.PartitionState{}, `{"delivered":0}`)
 	storetest.StoredAs(t, handoff.PartitionState{LowWatermark: 18446744073709551615, Live: []handoff.Subscriber{
