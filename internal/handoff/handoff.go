@@ -78,6 +78,18 @@ func (a AckState) Beyond() int {
 	return n
 }
 
+// StateOf returns what is known of an event, by its place after Offset.Segment, from 0: Acked,
+// or the number of its failed attempts.
+func (a AckState) StateOf(place int) int {
+	switch ahead := place - a.Offset.Index; {
+	case ahead < 0:
+		return Acked
+	case ahead < len(a.Ahead):
+		return a.Ahead[ahead]
+	}
+	return 0
+}
+
 // Mode says what live delivery does for a subscriber.
 type Mode string
 

@@ -48,31 +48,15 @@ func (r *reading) laneOf(ctx context.Context, in *integration.Integration, n int
 // fails reports whether the lane waits for its receiver.
 func (l *lane) fails() bool { return l.cursor.State == handoff.Scheduled && l.cursor.Failures > 0 }
 
-// rereads is how often a cursor is read again that was live when it was read, and is no
-// longer.
-const rereads = 3
-
 // lane finds the place of a cursor.
 func (r *reading) lane(ctx context.Context, c *handoff.Cursor) (lane, error) {
-	l := lane{cursor: c}
-	at := c.AckState
-	for try := 0; l.cursor.State == handoff.Live && try < rereads; try++ {
-		state, err := r.partition(ctx, c.Key.Partition(), try > 0)
-		if err != nil {
-			return l, err
-		}
-		if l.member = state.Find(c.Key.Integration); l.member != nil {
-			at = state.AckStateOf(l.member)
-			break
-		}
-		if l.cursor, err = r.Cursor(ctx, c.Key); err != nil {
-			return l, err
-		}
-		at = l.cursor.AckState
+	at, err := r.look.Of(ctx, c)
+	if err != nil {
+		return lane{}, err
 	}
-	var err error
-	l.rest, err = r.Log.After(ctx, c.Key.Partition(), at.Offset.Segment)
-	l.behind, l.tally = behind(at, l.rest), at.Tally
+	l := lane{cursor: at.Cursor, member: at.Member, tally: at.AckState.Tally}
+	l.rest, err = r.Log.After(ctx, c.Key.Partition(), at.AckState.Offset.Segment)
+	l.behind = behind(at.AckState, l.rest)
 	return l, err
 }
 
@@ -103,9 +87,7 @@ func (r *reading) waiting(ctx context.Context, c *handoff.Cursor, filter event.F
 	}
 	events := segs[0].Events
 	for i := at.Offset.Index; i < len(events); i++ {
-		ahead := i - at.Offset.Index
-		acked := ahead < len(at.Ahead) && at.Ahead[ahead] == handoff.Acked
-		if !acked && filter.Pass(&events[i]) {
+		if at.StateOf(i) != handoff.Acked && filter.Pass(&events[i]) {
 			return &events[i], nil
 		}
 	}

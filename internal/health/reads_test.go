@@ -8,6 +8,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/standing"
 )
 
 // counted counts the records that a look reads: of the log the end, and the next segment
@@ -37,7 +38,7 @@ func (c *counted) add(n *int) {
 }
 
 type countedStates struct {
-	Partitions
+	standing.Partitions
 	*counted
 }
 

@@ -2,7 +2,6 @@ package health
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,6 +12,7 @@ import (
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/standing"
 )
 
 // Log is what is read of the log: eventlog.Log.
@@ -21,20 +21,14 @@ type Log interface {
 	Read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]eventlog.Segment, error)
 }
 
-// Partitions has the states of partitions: store.Store.
-type Partitions interface {
-	Partition(ctx context.Context, p event.Partition) (*handoff.PartitionState, error)
-}
-
 // Service tells how integrations are doing. All fields are required. Its methods are safe for
 // concurrent use.
 type Service struct {
-	Partitions
+	standing.Partitions
 	Log      Log
 	Settings settings.Settings
 	Now      func() time.Time
-	// Cursor returns a cursor with its newest failed attempts, or problem.NotFound.
-	Cursor func(ctx context.Context, k handoff.Key) (*handoff.Cursor, error)
+	Cursor   standing.Cursors
 }
 
 // readsAtATime is how many lanes one call reads at a time.
@@ -82,27 +76,10 @@ func (s *Service) BehindOf(ctx context.Context, cursors []*handoff.Cursor) ([]Be
 	return all, nil
 }
 
-// reading is one look at some integrations, which share the states of their partitions.
+// reading is one look at some integrations.
 type reading struct {
 	*Service
-	mu     sync.Mutex
-	states map[event.Partition]*handoff.PartitionState
+	look *standing.Look
 }
 
-func (s *Service) read() *reading {
-	return &reading{Service: s, states: make(map[event.Partition]*handoff.PartitionState)}
-}
-
-// partition returns the state of a partition, which it reads once, or again.
-func (r *reading) partition(ctx context.Context, p event.Partition, again bool) (*handoff.PartitionState, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if state := r.states[p]; state != nil && !again {
-		return state, nil
-	}
-	state, err := r.Partition(ctx, p)
-	if err == nil {
-		r.states[p] = state
-	}
-	return state, err
-}
+func (s *Service) read() *reading { return &reading{s, standing.New(s.Partitions, s.Cursor)} }
