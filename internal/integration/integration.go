@@ -166,6 +166,15 @@ func (i *Integration) BornAt() time.Time {
 	return i.CreatedAt
 }
 
+// ReceivesFrom returns the time from which on it gets events: that of its last move, or of
+// its birth.
+func (i *Integration) ReceivesFrom() time.Time {
+	if !i.MovedTo.IsZero() {
+		return i.MovedTo
+	}
+	return i.BornAt()
+}
+
 // Place is where a start begins in the log: where the integration stands, if zero.
 type Place struct {
 	Latest bool      // at the end of the log

@@ -109,15 +109,6 @@ func (s *Service) newCursors(ctx context.Context, in *integration.Integration, f
 	return writes, nil
 }
 
-// receivesFrom returns the time from which on it gets events: that of its last move, or
-// of its birth.
-func receivesFrom(in *integration.Integration) time.Time {
-	if !in.MovedTo.IsZero() {
-		return in.MovedTo
-	}
-	return in.BornAt()
-}
-
 // GrowLanes gives every running integration of a tenant a cursor in each lane
 // by which Settings.Lanes has grown since it was registered. The cursor starts at
 // the registration (or starts_at), so the integration misses nothing published
@@ -153,7 +144,7 @@ func (s *Service) growLanes(ctx context.Context, tenant, id string) error {
 		if err != nil || !s.lacksLanes(in) {
 			return err
 		}
-		if writes, err = s.grow(ctx, in, receivesFrom(in), s.now()); err != nil {
+		if writes, err = s.grow(ctx, in, in.ReceivesFrom(), s.now()); err != nil {
 			return err
 		}
 		return s.commit(ctx, append(writes, store.PutIntegration{Integration: in})...)

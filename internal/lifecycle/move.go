@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -57,8 +56,7 @@ func (s *Service) move(ctx context.Context, in *integration.Integration, lanes [
 		return nil, err
 	}
 	in.MovedTo = to.At
-	reason := fmt.Sprintf("Position moved via API from %s to %s.", placeName(earliest(before)), placeName(to.At))
-	return []store.Write{entry(in, integration.ActionPositionMoved, reason, now)}, nil
+	return []store.Write{entry(in, integration.ActionPositionMoved, integration.ReasonMoved(earliest(before), to.At), now)}, nil
 }
 
 // standsAt returns when the first event after a cursor's offset was published, zero at the
@@ -86,12 +84,4 @@ func earliest(times []time.Time) time.Time {
 		}
 	}
 	return first
-}
-
-// placeName says where a position is; the zero time is the end of the log.
-func placeName(at time.Time) string {
-	if at.IsZero() {
-		return "the end of the log"
-	}
-	return event.FormatTime(at)
 }

@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
@@ -70,7 +69,7 @@ func (s *Service) start(ctx context.Context, tenant, id string, from integration
 	t.Generation++
 	in.Generation = t.Generation
 	in.Running = true // QuietAt stays: a replay may complete before then
-	since := receivesFrom(in)
+	since := in.ReceivesFrom()
 	skip := !moves && in.Type == integration.Permanent && now.Sub(in.StoppedAt) > s.Settings.Retention
 	if skip || from.Latest {
 		since = time.Time{}
@@ -96,7 +95,7 @@ func (s *Service) start(ctx context.Context, tenant, id string, from integration
 		store.PutIntegration{Integration: in},
 		entry(in, integration.ActionStarted, "Started via API.", now))
 	if skip {
-		writes = append(writes, entry(in, integration.ActionEventsSkipped, s.skipped(in, now), now))
+		writes = append(writes, entry(in, integration.ActionEventsSkipped, integration.ReasonStoppedTooLong(in.StoppedAt, now, s.Settings.Retention), now))
 	}
 	return in, keys, s.commit(ctx, writes...)
 }
@@ -104,11 +103,6 @@ func (s *Service) start(ctx context.Context, tenant, id string, from integration
 func (s *Service) endOfLog(ctx context.Context, p event.Partition) (handoff.AckState, error) {
 	end, err := s.Log.End(ctx, p)
 	return handoff.AckState{Offset: handoff.Offset{Segment: end}}, err
-}
-
-func (s *Service) skipped(in *integration.Integration, now time.Time) string {
-	return fmt.Sprintf("Stopped from %s to %s, longer than the retention of %s. Events published in that time, or not delivered before it, are skipped.",
-		event.FormatTime(in.StoppedAt), event.FormatTime(now), integration.Span(s.Settings.Retention))
 }
 
 // Stop stops an integration and returns its new state: stopping until nothing
