@@ -24,7 +24,7 @@ var domain = []string{
 	"internal/delivery", "internal/estimate", "internal/event", "internal/eventlog", "internal/handoff",
 	"internal/integration", "internal/lifecycle", "internal/problem",
 	"internal/publish", "internal/pull", "internal/rejected", "internal/secret", "internal/sink",
-	"internal/skip", "internal/store", "internal/trial", "internal/usertext", "internal/worker",
+	"internal/skip", "internal/standing", "internal/store", "internal/story", "internal/trial", "internal/usertext", "internal/worker",
 }
 
 // outer are the packages that the domain must not reach, directly or indirectly.

@@ -20,6 +20,7 @@ import (
 	"github.com/sluicehq/sluice/internal/pull"
 	"github.com/sluicehq/sluice/internal/skip"
 	"github.com/sluicehq/sluice/internal/statemachine"
+	"github.com/sluicehq/sluice/internal/story"
 )
 
 // API returns the handler of the function api, which serves the HTTP API. The error
@@ -42,6 +43,10 @@ func API() (gateway.Handler, error) {
 		Skips: &skip.Service{
 			Store: e.store, Log: e.log, Integrations: e.life, Rejected: e.rejected,
 			Cursors: e.engine, Schedule: e.scheduler.Schedule, Now: now, KeepDeliveries: e.config.DeliveryRetention,
+		},
+		Stories: &story.Service{
+			Integrations: e.life, Records: e.store, Cursor: e.engine.Cursor, Log: e.log,
+			Settings: e.config.Settings, Now: now, Margin: e.config.SeekMargin,
 		},
 		Publisher: countingPublisher{publish.New(e.stream, e.config.Settings), e.metrics},
 		Verifier:  gateway.Verifier{TenantClaim: e.config.TenantClaim},

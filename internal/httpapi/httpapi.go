@@ -21,6 +21,7 @@ import (
 	"github.com/sluicehq/sluice/internal/pull"
 	"github.com/sluicehq/sluice/internal/rejected"
 	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/story"
 	"github.com/sluicehq/sluice/internal/trial"
 )
 
@@ -96,6 +97,12 @@ type Estimates interface {
 	Estimate(ctx context.Context, tenant string, spec integration.Spec) (*estimate.Estimate, error)
 }
 
+// Stories tells what became of one event; package story implements it. Its errors are
+// problem.NotFound, InvalidRequest, WindowRequired, WindowTooLarge and Unavailable.
+type Stories interface {
+	Tell(ctx context.Context, tenant, eventID string, q story.Query) (*story.Story, error)
+}
+
 // Publisher makes the events of a call durable and returns their ids, in order;
 // package publish implements it.
 type Publisher interface {
@@ -113,6 +120,7 @@ type Deps struct {
 	Skips        Skips
 	Deliveries   Deliveries
 	Estimates    Estimates
+	Stories      Stories
 	Publisher    Publisher
 	Verifier     auth.Verifier
 	Ready        func(ctx context.Context) error // nil: calls can be served

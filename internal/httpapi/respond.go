@@ -27,6 +27,8 @@ var statuses = map[problem.Code]int{
 	problem.ReplayFinished:       http.StatusBadRequest,
 	problem.InvalidPosition:      http.StatusBadRequest,
 	problem.PositionExpired:      http.StatusGone,
+	problem.WindowRequired:       http.StatusBadRequest,
+	problem.WindowTooLarge:       http.StatusBadRequest,
 	problem.Conflict:             http.StatusConflict,
 	problem.RetryInProgress:      http.StatusConflict,
 	problem.ReceiverFailed:       http.StatusBadGateway,

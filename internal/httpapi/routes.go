@@ -14,6 +14,9 @@ const (
 	base        = "/api/v1/org/integrations/eventstream"
 	one         = base + "/{integration_id}"
 	oneRejected = one + "/rejected_events/{event_id}"
+
+	published    = "/api/v1/org/events"
+	onePublished = published + "/{event_id}"
 )
 
 // route is one operation of the API. A handler that returns an error must not
@@ -48,7 +51,8 @@ func (a *api) routes() []route {
 		{"GET", oneRejected, read, a.rejectedEvent},
 		{"DELETE", oneRejected, write, a.deleteRejected},
 		{"POST", oneRejected + "/_retry", write, a.retryRejected},
-		{"POST", "/api/v1/org/events", auth.EventsPublish, a.publish},
+		{"POST", published, auth.EventsPublish, a.publish},
+		{"GET", onePublished, read, a.story},
 		{"GET", "/healthz", "", a.health},
 		{"GET", "/readyz", "", a.readiness},
 		{"GET", "/openapi.yaml", "", a.contract},

@@ -35,6 +35,7 @@ import (
 	"github.com/sluicehq/sluice/internal/skip"
 	"github.com/sluicehq/sluice/internal/store"
 	"github.com/sluicehq/sluice/internal/store/memory"
+	"github.com/sluicehq/sluice/internal/story"
 	"github.com/sluicehq/sluice/internal/trial"
 )
 
@@ -94,6 +95,7 @@ func setup() *world {
 		Skips: &skip.Service{
 			Store: w.store, Log: w.log, Integrations: life, Rejected: rejects, Cursors: w.store, Schedule: life.Schedule, Now: now, KeepDeliveries: s.DeliveryRetention,
 		},
+		Stories:   &story.Service{Integrations: life, Records: w.store, Cursor: w.store.Cursor, Log: w.log, Settings: s, Now: now},
 		Publisher: publish.New(w.log, s),
 		Verifier:  tokens{},
 		Ready:     func(context.Context) error { return nil },

@@ -31,6 +31,7 @@ import (
 	"github.com/sluicehq/sluice/internal/skip"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 	store "github.com/sluicehq/sluice/internal/store/sqlite"
+	"github.com/sluicehq/sluice/internal/story"
 	"github.com/sluicehq/sluice/internal/trial"
 	"github.com/sluicehq/sluice/internal/version"
 	"github.com/sluicehq/sluice/internal/worker"
@@ -179,6 +180,10 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 		},
 		Estimates: &estimate.Service{
 			Log: n.log, Settings: n.config.Settings, Now: n.now, Reads: n.places.reads, Rate: n.rates.of,
+		},
+		Stories: &story.Service{
+			Integrations: n.life, Records: n.store, Cursor: n.engine.Cursor, Log: n.log,
+			Settings: n.config.Settings, Now: n.now, Reads: n.places.reads,
 		},
 		Publisher: publisher{events, metrics},
 		Verifier:  rememberTokens(n.verifier, time.Now),

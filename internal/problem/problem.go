@@ -27,6 +27,8 @@ const (
 	ReplayFinished       Code = "replay_finished"
 	InvalidPosition      Code = "invalid_position"
 	PositionExpired      Code = "position_expired"
+	WindowRequired       Code = "window_required"
+	WindowTooLarge       Code = "window_too_large"
 	Conflict             Code = "conflict"
 	RetryInProgress      Code = "retry_in_progress"
 	ReceiverFailed       Code = "receiver_failed"
@@ -49,7 +51,7 @@ func Codes() []Code {
 	return []Code{
 		InvalidRequest, InvalidJSON, UnknownField, UnknownParameter, InvalidTarget, LimitReached,
 		AlreadyExists, NotFound, NotStopped, ReplayFinished,
-		InvalidPosition, PositionExpired, Conflict, RetryInProgress,
+		InvalidPosition, PositionExpired, WindowRequired, WindowTooLarge, Conflict, RetryInProgress,
 		ReceiverFailed, NotBlocked, IdempotencyMismatch, KeyInProgress,
 		Unauthorized, Forbidden, TenantRequired, MethodNotAllowed,
 		PayloadTooLarge, UnsupportedMediaType, TooManyRequests, Unavailable, Internal,

@@ -59,7 +59,7 @@ type scenario struct {
 // allowed to call them, unless it has another address for them.
 func Run(t *testing.T, env Env) {
 	t.Run("side by side", func(t *testing.T) {
-		for _, group := range [][]scenario{publishing, webhooks, lives, histories, failing, seeing, delivering, replaying, exporting, looking, trying, meanwhile, access, platform} {
+		for _, group := range [][]scenario{publishing, webhooks, lives, histories, failing, seeing, delivering, telling, replaying, exporting, looking, trying, meanwhile, access, platform} {
 			for _, s := range group {
 				t.Run(s.name, func(t *testing.T) {
 					t.Parallel()

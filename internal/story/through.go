@@ -1,0 +1,60 @@
+package story
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// entriesRead is how many entries of an integration's log are looked at, the newest first.
+const entriesRead = store.EntriesKept
+
+// through tells of an event that the integration is past. That means delivered, unless
+// something says otherwise: the list of rejected events, the filter, or the log of the
+// integration, which has what was rejected or skipped, and where the position was moved. They
+// are read after the position: what it is past was recorded before.
+func (f *facts) through(ctx context.Context) (Verdict, string, error) {
+	listed, err := f.listed(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	if listed != nil && !listed.Event.PublishedAt.After(f.place.event.PublishedAt) {
+		v, because := f.inList(listed)
+		return v, because, nil
+	}
+	entries, err := f.service.Records.EntriesAfter(ctx, store.HistoryOf(f.in), "", entriesRead)
+	if err != nil {
+		return "", "", err
+	}
+	h := history{facts: f, listed: listed}
+	v, because := h.read(entries)
+	return v, because, nil
+}
+
+// listed returns the rejected event with this id, nil if there is none.
+func (f *facts) listed(ctx context.Context) (*integration.Rejected, error) {
+	r, err := f.service.Records.Rejected(ctx, store.HistoryOf(f.in), f.place.event.ID)
+	if problem.CodeOf(err) == problem.NotFound {
+		return nil, nil
+	}
+	return r, err
+}
+
+// inList tells of an event that is in the list of rejected events, or whose id is: the list
+// has an id once, with the event that came first.
+func (f *facts) inList(r *integration.Rejected) (Verdict, string) {
+	switch at := event.FormatTime(r.CreatedAt); {
+	case !r.Event.PublishedAt.Equal(f.place.event.PublishedAt):
+		return Rejected, fmt.Sprintf("An event with the same id, published at %s, is in the list of rejected events, which has an id once only.", event.FormatTime(r.Event.PublishedAt))
+	case r.Reason == integration.ReasonSkipped:
+		return Skipped, fmt.Sprintf("It was skipped via API at %s, after %s; it is in the list of rejected events.", at, count(r.Attempts, "failed attempt"))
+	case r.Status == 0:
+		return Rejected, fmt.Sprintf("The receiver rejected it at %s; it is in the list of rejected events.", at)
+	default:
+		return Rejected, fmt.Sprintf("The receiver rejected it at %s (HTTP status code %d); it is in the list of rejected events.", at, r.Status)
+	}
+}
