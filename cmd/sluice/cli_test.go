@@ -422,6 +422,31 @@ func TestCallsOfCommands(t *testing.T) {
 		{"integrations logs a", call{"GET", base + "/a/logs?limit=50", ""}, object{"entries": []any{}}, "TIME  ACTION  REASON\n"},
 		{"rejected list a", call{"GET", base + "/a/rejected_events?limit=200", ""}, object{"rejected_events": []any{}}, "a has no rejected events.\n"},
 		{"rejected get a e", call{"GET", base + "/a/rejected_events/e", ""}, object{"id": "e"}, "{\n  \"id\": \"e\"\n}\n"},
+		{
+			"events get e",
+			call{"GET", "/api/v1/org/events/e", ""},
+			object{
+				"event": object{"id": "e", "name": "a.b", "published_at": "T", "payload": object{"n": 1.0}},
+				"integrations": []any{
+					object{"id": "a", "verdict": "delivered", "because": "The receiver took it.", "delivery": nil},
+					object{"id": "shop", "verdict": "before_start", "because": "So it is.", "delivery": nil},
+				},
+			},
+			"event         e\nname          a.b\npublished at  T\npayload       {\"n\":1}\n\n" +
+				"INTEGRATION  VERDICT       BECAUSE\na            delivered     The receiver took it.\nshop         before start  So it is.\n",
+		},
+		{
+			"events get e --published-at T",
+			call{"GET", "/api/v1/org/events/e?published_at=T", ""},
+			object{"event": object{"id": "e", "name": "a.b", "published_at": "T", "payload": object{}}, "integrations": []any{}},
+			"event         e\nname          a.b\npublished at  T\npayload       {}\n\nThere is no integration that could get it.\n",
+		},
+		{
+			"events get e --from F --to T",
+			call{"GET", "/api/v1/org/events/e?from=F&to=T", ""},
+			object{"event": object{"id": "e", "name": "a.b", "published_at": "T", "payload": object{}}, "integrations": []any{}},
+			"",
+		},
 		{"rejected retry a e", call{"POST", base + "/a/rejected_events/e/_retry", ""}, object{}, "The receiver accepted e.\n"},
 		{"rejected delete a e", call{"DELETE", base + "/a/rejected_events/e", ""}, object{}, "Deleted e.\n"},
 	} {

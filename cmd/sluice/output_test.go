@@ -42,6 +42,10 @@ func TestTextFromElsewhereDoesNotReachTheTerminal(t *testing.T) {
 		"integrations logs a":  object{"entries": []any{object{"action": hostile, "reason": hostile, "created_at": hostile}}},
 		"rejected list a":      object{"rejected_events": []any{object{"id": hostile, "created_at": hostile, "event_name": hostile, "reason": hostile, "status_code": 400.0}}},
 		"rejected get a e":     object{"id": "e", "payload": object{hostile: hostile}},
+		"events get e": object{
+			"event":        object{"id": "e", "name": hostile, "published_at": hostile, "payload": object{hostile: hostile}},
+			"integrations": []any{object{"id": hostile, "verdict": hostile, "because": hostile, "delivery": nil}},
+		},
 	} {
 		cli, _ := newCLI(t, func(int, call, http.Header) (int, any) { return http.StatusOK, body })
 		code, stdout, stderr := cli.run(nil, strings.Fields(args)...)

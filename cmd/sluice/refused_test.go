@@ -16,6 +16,7 @@ func TestCommandsFailWithTheirCalls(t *testing.T) {
 		"integrations list", "integrations get a", "integrations watch", "integrations watch a", "integrations logs a", "integrations logs a -f",
 		"integrations events a", "integrations events a -f", "integrations skip a e", "integrations start a", "integrations start a --from latest",
 		"integrations stop a", "integrations test a", "integrations estimate --id a", "integrations create --id a", "integrations update a --api-key x", "integrations delete a",
+		"events get e",
 		"rejected list a", "rejected get a e", "rejected retry a e", "rejected retry a --all", "rejected delete a e", "rejected delete a --all",
 	} {
 		for _, asJSON := range []string{"", " --json"} {

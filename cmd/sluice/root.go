@@ -33,6 +33,7 @@ func commands(e *env) []*cobra.Command {
 		publishCommand(e),
 		listenCommand(e),
 		integrationsCommand(e),
+		eventsCommand(e),
 		rejectedCommand(e),
 		backupCommand(e),
 		restoreCommand(e),
