@@ -3,6 +3,7 @@ package story
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -162,7 +163,7 @@ func TestSearchIsBounded(t *testing.T) {
 
 // A window that is too large is searched in parts: each answer says where to go on.
 func TestTooLargeAWindowIsSearchedInParts(t *testing.T) {
-	for _, margin := range []time.Duration{0, 15 * time.Minute} {
+	for _, margin := range []time.Duration{0, 15 * time.Minute, 10 * time.Hour} {
 		r := newRig(t)
 		busy(r, 400, margin)
 		q := Query{From: minute(0), To: minute(400)}
@@ -182,6 +183,20 @@ func TestTooLargeAWindowIsSearchedInParts(t *testing.T) {
 			q.From = next
 		}
 	}
+}
+
+// Where a search goes on, it finds what came later than what it has read.
+func TestPartsOverlapByTheMargin(t *testing.T) {
+	r := newRig(t)
+	busy(r, 140, 15*time.Minute)
+	r.put(0, named(idOf(999, 0), minute(127)))
+	q := Query{From: minute(0), To: minute(400)}
+	_, err := r.Tell(t.Context(), "acme", idOf(999, 0), q)
+	_, rest, _ := strings.Cut(problem.MessageOf(err), "go on with from=")
+	if q.From, err = event.ParseTime(rest[:min(24, len(rest))]); err != nil {
+		t.Fatal(err)
+	}
+	r.tell(idOf(999, 0), q)
 }
 
 // A call whose deadline is near ends with what it knows.
@@ -228,16 +243,7 @@ func TestSearchFindsTheEventThatIsMeant(t *testing.T) {
 		if len(times) > 0 && rapid.Bool().Draw(rt, "exactly") {
 			q.PublishedAt = rapid.SampledFrom(times).Draw(rt, "time")
 		}
-		w, err := windowOf(id, q)
-		if err != nil {
-			rt.Fatal(err)
-		}
-		var want time.Time
-		for _, at := range times {
-			if w.has(at) && (want.IsZero() || w.better(at, want)) {
-				want = at
-			}
-		}
+		want := meant(times, q.PublishedAt)
 		told, err := r.Tell(context.Background(), "acme", id, q)
 		switch {
 		case want.IsZero() && problem.CodeOf(err) != problem.NotFound:
@@ -246,4 +252,36 @@ func TestSearchFindsTheEventThatIsMeant(t *testing.T) {
 			rt.Fatalf("asked for %v: %+v, %v, want %v of %v", q.PublishedAt, told, err, want, times)
 		}
 	})
+}
+
+// meant returns the first time at or after the one that is asked for, or else the last one
+// before it, of those within an hour of it; zero if there is none.
+func meant(times []time.Time, asked time.Time) (want time.Time) {
+	slices.SortFunc(times, time.Time.Compare)
+	for _, at := range times {
+		switch apart := at.Sub(asked); {
+		case apart >= 0 && apart <= time.Hour:
+			return at
+		case apart < 0 && apart >= -time.Hour:
+			want = at
+		}
+	}
+	return want
+}
+
+// Where the log is out of order, an event of the window may come after one that is beyond it.
+func TestLateEventsAreFound(t *testing.T) {
+	r := newRig(t)
+	b := &bounded{Log: r.log, margin: 5 * time.Minute}
+	r.Service.Log, r.Margin = b, b.margin
+	r.put(0, named(idOf(8, 0), minute(8)))
+	r.put(0, named(idOf(4, 0), minute(4)))
+	r.tell(idOf(4, 0), Query{From: minute(0), To: minute(4)})
+	r.fails(idOf(4, 0), Query{From: minute(5), To: minute(8)}, problem.NotFound)
+	r.log.Damage(event.Partition{Tenant: "acme"}, 2)
+	r.fails(idOf(4, 0), Query{From: minute(0), To: minute(4)}, problem.NotFound, "damaged")
+	_, err := r.Tell(t.Context(), "acme", idOf(4, 0), Query{From: minute(5), To: minute(8)})
+	if strings.Contains(problem.MessageOf(err), "damaged") {
+		t.Errorf("what is damaged was published before: %v", err)
+	}
 }

@@ -90,7 +90,7 @@ func (w *window) better(a, b time.Time) bool {
 }
 
 // settles reports whether no event can be better than one that was published at best, once
-// the log has none before reached any more.
+// none of before reached comes any more.
 func (w *window) settles(best, reached time.Time) bool {
-	return !w.exact || best.Equal(w.near) || best.After(w.near) && reached.After(w.near)
+	return !w.exact || best.Equal(w.near) || best.After(w.near) && !reached.Before(best)
 }
