@@ -30,22 +30,23 @@ func API() (gateway.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	sent := &deliveries.Service{
+		Integrations: e.life, Records: e.store, Log: e.log, Cursors: e.engine, Keep: e.config.DeliveryRetention, Now: now,
+	}
 	serve := gateway.New(httpapi.New(httpapi.Deps{
 		Integrations: e.life,
 		Health:       &health.Service{Partitions: e.store, Log: e.log, Cursor: e.engine.Cursor, Settings: e.config.Settings, Now: now},
 		Rejected:     e.rejected,
 		Events:       &pull.Service{Integrations: e.life, Log: e.log, Settings: e.config.Settings, Now: now},
 		Tests:        e.trials,
-		Deliveries: &deliveries.Service{
-			Integrations: e.life, Records: e.store, Log: e.log, Cursors: e.engine, Keep: e.config.DeliveryRetention, Now: now,
-		},
-		Estimates: &estimate.Service{Log: e.log, Settings: e.config.Settings, Now: now}, // this function delivers nothing, so it knows no rate
+		Deliveries:   sent,
+		Estimates:    &estimate.Service{Log: e.log, Settings: e.config.Settings, Now: now}, // this function delivers nothing, so it knows no rate
 		Skips: &skip.Service{
 			Store: e.store, Log: e.log, Integrations: e.life, Rejected: e.rejected,
 			Cursors: e.engine, Schedule: e.scheduler.Schedule, Now: now, KeepDeliveries: e.config.DeliveryRetention,
 		},
 		Stories: &story.Service{
-			Integrations: e.life, Records: e.store, Cursor: e.engine.Cursor, Log: e.log,
+			Integrations: e.life, Records: e.store, Deliveries: sent, Cursor: e.engine.Cursor, Log: e.log,
 			Settings: e.config.Settings, Now: now, Margin: e.config.SeekMargin,
 		},
 		Publisher: countingPublisher{publish.New(e.stream, e.config.Settings), e.metrics},

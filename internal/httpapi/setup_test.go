@@ -84,18 +84,21 @@ func setup() *world {
 	}
 	w.tests = &tried{w: w, result: trial.Result{Outcome: sink.Delivered, Status: 200}}
 	rejects := rejected.New(rejected.Options{Store: w.store, Integrations: life, Settings: s, Now: now})
+	sent := &deliveries.Service{Integrations: life, Records: w.store, Log: w.log, Cursors: w.store, Keep: s.DeliveryRetention, Now: now}
 	w.deps = httpapi.Deps{
 		Integrations: life,
 		Health:       &health.Service{Partitions: w.store, Log: w.log, Cursor: w.store.Cursor, Settings: s, Now: now},
 		Rejected:     retries{w, rejects},
 		Events:       &pull.Service{Integrations: life, Log: w.log, Settings: s, Now: now, Waiters: &w.waiters},
 		Tests:        w.tests,
-		Deliveries:   &deliveries.Service{Integrations: life, Records: w.store, Log: w.log, Cursors: w.store, Keep: s.DeliveryRetention, Now: now},
+		Deliveries:   sent,
 		Estimates:    &estimate.Service{Log: w.log, Settings: s, Now: now, Rate: func(string) float64 { return w.rate }},
 		Skips: &skip.Service{
 			Store: w.store, Log: w.log, Integrations: life, Rejected: rejects, Cursors: w.store, Schedule: life.Schedule, Now: now, KeepDeliveries: s.DeliveryRetention,
 		},
-		Stories:   &story.Service{Integrations: life, Records: w.store, Cursor: w.store.Cursor, Log: w.log, Settings: s, Now: now},
+		Stories: &story.Service{
+			Integrations: life, Records: w.store, Deliveries: sent, Cursor: w.store.Cursor, Log: w.log, Settings: s, Now: now,
+		},
 		Publisher: publish.New(w.log, s),
 		Verifier:  tokens{},
 		Ready:     func(context.Context) error { return nil },

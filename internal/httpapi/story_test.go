@@ -17,17 +17,19 @@ func TestStory(t *testing.T) {
 	const at = "?published_at=2026-03-01T12:00:00Z"
 	event := `{"id":"` + uuidA + `","tenant":"acme","name":"order.created","published_at":"2026-03-01T12:00:00.000Z","payload":{"n":1.0,"<":"&"}}`
 	chapters := func(hook, bucket string) string {
-		return `{"event":` + event + `,"integrations":[{"id":"bucket",` + bucket + `,"delivery":null},{"id":"hook",` + hook + `,"delivery":null}]}`
+		return `{"event":` + event + `,"integrations":[{"id":"bucket",` + bucket + `,"delivery":null},{"id":"hook",` + hook + `}]}`
 	}
 	const due = `"verdict":"pending","because":"It goes into the next file; one is begun every 5 minutes."`
-	want := chapters(`"verdict":"pending","because":"The integration reads the log from an earlier place on, and has yet to send it."`, due)
+	want := chapters(`"verdict":"pending","because":"The integration reads the log from an earlier place on, and has yet to send it.","delivery":null`, due)
 	sameJSON(t, want, w.want(t, 200, get(storyOf+at)))
 	body := w.want(t, 200, get(events+"/"+strings.ToUpper(uuidA)+at))
 	if !strings.HasPrefix(body, `{"event":`+event+`,`) {
 		t.Errorf("the event is not as it is delivered: %s", body)
 	}
 	w.fail(t, "hook", 2)
-	want = chapters(`"verdict":"retrying","because":"2 attempts failed, and it is being sent again."`, due)
+	want = chapters(`"verdict":"retrying","because":"2 attempts failed, and it is being sent again.","delivery":{"event_id":"`+uuidA+`",`+
+		`"event_name":"order.created","published_at":"2026-03-01T12:00:00.000Z","outcome":"retrying","attempts":2,"first_attempt_at":null,"last_attempt_at":null,`+
+		`"status_code":null,"cause":null,"took_ms":null,"file":null}`, due)
 	sameJSON(t, want, w.want(t, 200, get(storyOf+"?from=2026-03-01T12:00:00Z&to=2026-03-02T12:00:00Z")))
 	sameJSON(t, want, w.want(t, 200, get(storyOf+at).of("acme")))
 

@@ -162,6 +162,9 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 	quotas := &quota.Quota{Rate: n.config.TenantPublishRate, LogBytes: n.config.TenantLogBytes, InLog: n.log.Bytes, Now: n.now}
 	events := publish.New(n.log, n.config.Settings)
 	events.Admit = quotas.Admit
+	sent := &deliveries.Service{
+		Integrations: n.life, Records: n.store, Log: n.log, Cursors: n.engine, Keep: n.config.DeliveryRetention, Now: n.now,
+	}
 	n.server = n.newServer(httpapi.New(httpapi.Deps{
 		Integrations: n.life,
 		Health:       n.health,
@@ -175,14 +178,12 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 			Store: n.store, Log: n.log, Integrations: n.life, Rejected: rejects,
 			Cursors: n.engine, Schedule: n.schedule.Schedule, Now: n.now, KeepDeliveries: n.config.DeliveryRetention,
 		},
-		Deliveries: &deliveries.Service{
-			Integrations: n.life, Records: n.store, Log: n.log, Cursors: n.engine, Keep: n.config.DeliveryRetention, Now: n.now,
-		},
+		Deliveries: sent,
 		Estimates: &estimate.Service{
 			Log: n.log, Settings: n.config.Settings, Now: n.now, Reads: n.places.reads, Rate: n.rates.of,
 		},
 		Stories: &story.Service{
-			Integrations: n.life, Records: n.store, Cursor: n.engine.Cursor, Log: n.log,
+			Integrations: n.life, Records: n.store, Deliveries: sent, Cursor: n.engine.Cursor, Log: n.log,
 			Settings: n.config.Settings, Now: n.now, Reads: n.places.reads,
 		},
 		Publisher: publisher{events, metrics},

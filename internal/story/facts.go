@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
@@ -19,6 +20,8 @@ type facts struct {
 	where   *standing.Standing // nil if it has no cursor in the event's lane yet
 	state   int                // of the event: handoff.Acked, or the number of failed attempts
 	now     time.Time
+	// delivery is what is recorded of the event, read after its state; nil if nothing is.
+	delivery *deliveries.Delivery
 }
 
 // stateOf returns what an ack state knows of the event at a place: handoff.Acked, or the
@@ -85,8 +88,12 @@ func (f *facts) outside() (Verdict, string, bool) {
 	return "", "", false
 }
 
-// ahead tells of an event that is not acknowledged.
+// ahead tells of an event that is not acknowledged. One that was delivered all the same is
+// after a place to which a start has moved the position back.
 func (f *facts) ahead() (Verdict, string) {
+	if d := f.delivery; d != nil && d.Outcome == deliveries.Delivered {
+		return Delivered, recorded(d) + " The position is before it now, so it may be sent again."
+	}
 	if v, because, ok := f.filtered(); ok {
 		return v, because
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/store"
@@ -69,7 +70,7 @@ func (h *history) passedOver(e *integration.LogEntry) (Verdict, string, bool) {
 		return "", "", false
 	}
 	h.moved, h.resent = true, !to.IsZero() && !published.Before(to)
-	over := !h.resent && !from.IsZero() && !published.Before(from) && h.passes()
+	over := !h.resent && h.delivery == nil && !from.IsZero() && !published.Before(from) && h.passes()
 	return BeforeStart, fmt.Sprintf("A start at %s moved the position past the event.", event.FormatTime(e.CreatedAt)), over
 }
 
@@ -78,13 +79,18 @@ func (h *history) passedOver(e *integration.LogEntry) (Verdict, string, bool) {
 func (h *history) leftOut(e *integration.LogEntry) (Verdict, string, bool) {
 	stopped, started, ok := integration.StoppedBetween(e.Reason)
 	published := h.place.event.PublishedAt
-	out := ok && !published.Before(stopped) && !published.After(started) && h.passes()
+	out := ok && h.delivery == nil && !published.Before(stopped) && !published.After(started) && h.passes()
 	return Expired, fmt.Sprintf("The integration was stopped from %s to %s, for longer than the retention, and what was published in that time was left out.",
 		event.FormatTime(stopped), event.FormatTime(started)), out
 }
 
 // unsaid tells of an event of which the entries do not say what became of it.
 func (h *history) unsaid() (Verdict, string) {
+	if d := h.delivery; d != nil && d.Outcome == deliveries.Rejected {
+		return Rejected, recorded(d)
+	} else if d != nil && d.Outcome == deliveries.Skipped {
+		return Skipped, recorded(d)
+	}
 	published, moved := h.place.event.PublishedAt, h.in.MovedTo
 	if v, because, ok := h.filtered(); ok {
 		if !h.refiltered.IsZero() {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	logmemory "github.com/sluicehq/sluice/internal/eventlog/memory"
@@ -32,13 +33,19 @@ type rig struct {
 	now   time.Time
 	all   []*integration.Integration
 	get   func(id string) (*integration.Integration, error) // nil: of all
+
+	delivered map[deliveries.At]*deliveries.Delivery // what is recorded
+}
+
+func (r *rig) Find(_ context.Context, _ *integration.Integration, at deliveries.At, _ *event.Event) (*deliveries.Delivery, error) {
+	return r.delivered[at], nil
 }
 
 func newRig(t testing.TB) *rig {
 	r := &rig{t: t, store: memory.New(), now: minute(60)}
 	now := func() time.Time { return r.now }
 	r.log = logmemory.New(now)
-	r.Service = &Service{Integrations: r, Records: r.store, Cursor: r.store.Cursor, Log: r.log, Settings: settings.Default(), Now: now}
+	r.Service = &Service{Integrations: r, Records: r.store, Deliveries: r, Cursor: r.store.Cursor, Log: r.log, Settings: settings.Default(), Now: now}
 	return r
 }
 

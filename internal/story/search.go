@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/problem"
@@ -28,6 +29,11 @@ type place struct {
 	partition event.Partition
 	segment   uint64
 	index     int
+}
+
+// of returns the place as a delivery has it.
+func (p *place) of() deliveries.At {
+	return deliveries.At{Lane: p.partition.Lane, Place: deliveries.Place{Segment: p.segment, Index: p.index}}
 }
 
 // search looks for an event in the lanes where it may be.

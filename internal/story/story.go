@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/fairshare"
@@ -49,6 +50,8 @@ type Chapter struct {
 	ID      string
 	Verdict Verdict
 	Because string // a sentence for people, never with a secret
+	// Delivery is what is recorded of its delivery; nil if nothing is.
+	Delivery *deliveries.Delivery
 }
 
 // Integrations are those of a tenant: lifecycle.Service.
@@ -64,10 +67,17 @@ type Records interface {
 	EntriesAfter(ctx context.Context, h store.History, place string, limit int) ([]store.PlacedEntry, error)
 }
 
+// Deliveries finds what is recorded of the newest delivery of an event, or of its attempts; nil
+// if nothing is: deliveries.Service.
+type Deliveries interface {
+	Find(ctx context.Context, in *integration.Integration, at deliveries.At, ev *event.Event) (*deliveries.Delivery, error)
+}
+
 // Service tells stories. It is safe for concurrent use.
 type Service struct {
 	Integrations Integrations
 	Records      Records
+	Deliveries   Deliveries
 	Cursor       standing.Cursors
 	Log          eventlog.Log
 	Settings     settings.Settings // Lanes, Retention and S3FileInterval
@@ -151,10 +161,13 @@ func (s *Service) chapter(ctx context.Context, look *standing.Look, in *integrat
 		if f.state, err = s.stateOf(ctx, where.AckState, at); err != nil {
 			return nil, err
 		}
+		if f.delivery, err = s.Deliveries.Find(ctx, f.in, at.of(), at.event); err != nil {
+			return nil, err
+		}
 		break
 	}
 	v, because, err := f.judge(ctx)
-	return &Chapter{ID: in.ID, Verdict: v, Because: because}, err
+	return &Chapter{ID: in.ID, Verdict: v, Because: because, Delivery: f.delivery}, err
 }
 
 // clip bounds what an error repeats of an id.

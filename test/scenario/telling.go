@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,7 +21,12 @@ type told struct {
 	Event        json.RawMessage
 	Integrations []struct {
 		ID, Verdict, Because string
-		Delivery             json.RawMessage
+		Delivery             *struct {
+			EventID string `json:"event_id"`
+			Outcome string
+			Status  *int   `json:"status_code"`
+			File    string // a key, or null
+		}
 	}
 }
 
@@ -120,6 +126,20 @@ func stories(t *testing.T, env *Env) {
 	c.call("GET", storyPath(strings.ToUpper(odd)), nil).ok(200, &s)
 	if want := string(good.find(odd).body); string(s.Event) != want || len(s.Integrations) != 9 || s.Integrations[0].ID != "down" {
 		t.Errorf("the story is of %s, want %s, and of %d integrations", s.Event, want, len(s.Integrations))
+	}
+	for _, in := range s.Integrations {
+		want := map[string]string{"good": "delivered 200", "strict": "rejected 400", "down": "retrying 503", "stuck": "retrying 500", "files": "delivered in a file"}[in.ID]
+		got := ""
+		switch d := in.Delivery; {
+		case d == nil || d.EventID != odd:
+		case strings.HasSuffix(d.File, ".export"):
+			got = d.Outcome + " in a file"
+		case d.Status != nil:
+			got = fmt.Sprint(d.Outcome, " ", *d.Status)
+		}
+		if got != want {
+			t.Errorf("of the delivery to %s it says %q, want %q", in.ID, got, want)
+		}
 	}
 	c.untilStory(waits, map[string]string{"good": "delivered", "down": "pending", "late": "before_start"})
 	c.untilStory(next, map[string]string{
