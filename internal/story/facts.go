@@ -142,7 +142,7 @@ func (f *facts) stopped() (Verdict, string) {
 func (f *facts) tried() bool {
 	c := f.where.Cursor
 	if f.in.S3 != nil {
-		return c.Failures > 0 && !f.place.event.PublishedAt.After(c.FailingSince)
+		return !f.place.event.PublishedAt.After(c.FailingSince)
 	}
 	return f.state > 0
 }

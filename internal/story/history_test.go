@@ -150,6 +150,35 @@ func TestVerdictsAfterAStopThatWasTooLong(t *testing.T) {
 	r.wants(31, 0, Delivered)
 	r.said(in, 35, integration.ActionEventsSkipped, "Events older than 30 days were skipped: they are no longer stored.")
 	r.wants(31, 0, Delivered)
+	in.Filter.Names = []string{"order.paid"}
+	r.wants(20, 0, Filtered)
+}
+
+// Where clocks differ, an entry may be of before an event and say nothing of it.
+func TestEntriesOfBeforeAnEventSayNothingOfIt(t *testing.T) {
+	r, in := past(t)
+	r.Margin = 15 * time.Minute
+	r.said(in, 20, integration.ActionPositionMoved, integration.ReasonMoved(minute(10), time.Time{}))
+	r.wants(20, 0, BeforeStart)
+	r.wants(21, 0, Delivered)
+	r.said(in, 25, integration.ActionEventsSkipped, integration.ReasonStoppedTooLong(minute(23), minute(25), time.Hour))
+	r.wants(25, 0, Expired)
+	r.wants(26, 0, Delivered)
+}
+
+// What became of an event says nothing of a later one with the same id.
+func TestEntriesOfAnEarlierEventWithTheID(t *testing.T) {
+	r, in := past(t)
+	id := idOf(50, 7)
+	r.put(0, named(id, minute(45)))
+	r.put(0, named(id, minute(50)))
+	r.commit(putOffset(r, in, 42))
+	r.said(in, 46, integration.ActionEventRejected, "Event "+id+" (order.created) was rejected. It returned 400.")
+	for m, want := range map[int]Verdict{45: Rejected, 50: Delivered} {
+		if got := r.tell(id, about(m)).Integrations[0]; got.Verdict != want {
+			t.Errorf("minute %d: %s, want %s: %s", m, got.Verdict, want, got.Because)
+		}
+	}
 }
 
 // An id that was published twice, and rejected once: the story of each is its own.

@@ -3,6 +3,7 @@ package story
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/event"
@@ -11,11 +12,13 @@ import (
 )
 
 // records sets what is recorded of the event in a segment of the first lane.
-func (r *rig) records(segment uint64, d deliveries.Delivery) {
+func (r *rig) records(segment uint64, d deliveries.Delivery) { r.recordsAt(segment, 0, d) }
+
+func (r *rig) recordsAt(segment uint64, index int, d deliveries.Delivery) {
 	if r.delivered == nil {
 		r.delivered = map[deliveries.At]*deliveries.Delivery{}
 	}
-	r.delivered[deliveries.At{Place: deliveries.Place{Segment: segment}}] = &d
+	r.delivered[deliveries.At{Place: deliveries.Place{Segment: segment, Index: index}}] = &d
 }
 
 // sent is a delivery in a minute.
@@ -83,11 +86,17 @@ func TestRecordsTellTwoOfAnIDApart(t *testing.T) {
 	r.commit(putOffset(r, in, 42))
 	r.lists(in, named(id, minute(45)), integration.ReasonRejected, 46)
 	r.records(42, sent(deliveries.Delivered, 51, 200))
-	for m, want := range map[int]Verdict{45: Rejected, 50: Delivered} {
-		if got := r.tell(id, about(m)).Integrations[0]; got.Verdict != want {
-			t.Errorf("minute %d: %s, want %s: %s", m, got.Verdict, want, got.Because)
+	want := func(first, second Verdict) {
+		t.Helper()
+		for m, want := range map[int]Verdict{45: first, 50: second} {
+			if got := r.tell(id, about(m)).Integrations[0]; got.Verdict != want {
+				t.Errorf("minute %d: %s, want %s: %s", m, got.Verdict, want, got.Because)
+			}
 		}
 	}
+	want(Rejected, Delivered)
+	r.records(42, sent(deliveries.Skipped, 51, 503))
+	want(Rejected, Skipped)
 }
 
 // What was delivered is so, though the position was moved back since.
@@ -101,4 +110,24 @@ func TestDeliveredBeforeAMoveBack(t *testing.T) {
 	r.records(2, sent(deliveries.Rejected, 1, 400))
 	r.wants(1, 0, Delivered, "may be sent again")
 	r.wants(2, 0, Pending)
+}
+
+// A record is of one event of a segment.
+func TestRecordsAreOfOnePlace(t *testing.T) {
+	r := newRig(t)
+	r.publish(1, 3)
+	r.stands(hook(), handoff.Cursor{State: handoff.Scheduled, AckState: at(1, 0), DueAt: minute(60)}, 0)
+	r.recordsAt(1, 1, sent(deliveries.Rejected, 2, 400))
+	r.wants(1, 0, Delivered)
+	r.wants(1, 1, Rejected)
+	r.wants(1, 2, Delivered)
+}
+
+// What was sent after a start that left it out was sent.
+func TestARecordCountsForMoreThanALongStop(t *testing.T) {
+	r, in := past(t)
+	r.said(in, 30, integration.ActionEventsSkipped, integration.ReasonStoppedTooLong(minute(10), minute(30), time.Hour))
+	r.records(12, sent(deliveries.Rejected, 33, 400))
+	r.wants(12, 0, Rejected)
+	r.wants(13, 0, Expired)
 }

@@ -269,6 +269,21 @@ func meant(times []time.Time, asked time.Time) (want time.Time) {
 	return want
 }
 
+// Where the log is out of order, the nearest of several events may come after one that is
+// farther.
+func TestTheNearestEventMayComeLate(t *testing.T) {
+	r := newRig(t)
+	b := &bounded{Log: r.log, margin: 5 * time.Minute}
+	r.Service.Log, r.Margin = b, b.margin
+	id := idOf(999, 0)
+	r.put(0, named(id, minute(8)))
+	r.put(0, named(id, minute(7)))
+	r.put(0, named(idOf(12, 0), minute(12)))
+	if told := r.tell(id, about(1)); !told.Event.PublishedAt.Equal(minute(7)) {
+		t.Errorf("it is of %v", told.Event.PublishedAt)
+	}
+}
+
 // Where the log is out of order, an event of the window may come after one that is beyond it.
 func TestLateEventsAreFound(t *testing.T) {
 	r := newRig(t)

@@ -234,6 +234,9 @@ func TestVerdictInALaneToCome(t *testing.T) {
 	want(Stopped)
 	in.CreatedAt = minute(2)
 	want(BeforeStart)
+	in.CreatedAt, in.MovedTo = base, minute(20)
+	r.said(in, 21, integration.ActionPositionMoved, integration.ReasonMoved(minute(9), minute(20)))
+	want(BeforeStart)
 }
 
 // inLane returns the id of an event that is not in the first of so many lanes, and its lane.
