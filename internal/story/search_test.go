@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
@@ -298,5 +299,44 @@ func TestLateEventsAreFound(t *testing.T) {
 	_, err := r.Tell(t.Context(), "acme", idOf(4, 0), Query{From: minute(5), To: minute(8)})
 	if strings.Contains(problem.MessageOf(err), "damaged") {
 		t.Errorf("what is damaged was published before: %v", err)
+	}
+}
+
+// placed checks that each read of a log has a place.
+type placed struct {
+	eventlog.Log
+	t      *testing.T
+	places *fairshare.Limiter
+	reads  int
+}
+
+func (p *placed) Read(ctx context.Context, part event.Partition, after uint64, maxBytes int) ([]eventlog.Segment, error) {
+	p.reads++
+	if p.places.Held() != 1 {
+		p.t.Errorf("read %d has %d places", p.reads, p.places.Held())
+	}
+	return p.Log.Read(ctx, part, after, maxBytes)
+}
+
+// A story takes a place for each of its reads, and gives it back.
+func TestReadsTakeAPlace(t *testing.T) {
+	r := newRig(t)
+	for m := range 5 {
+		r.publish(m+1, 3)
+	}
+	r.stands(hook(), failing(at(1, 0, 1, 1, 1, 1, 1)), 0)
+	r.Reads = fairshare.New(2)
+	p := &placed{Log: r.log, t: t, places: r.Reads}
+	r.Service.Log = p
+	r.wants(3, 1, Retrying)
+	if p.reads < 2 || r.Reads.Held() != 0 {
+		t.Errorf("after %d reads %d places are held", p.reads, r.Reads.Held())
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for r.Reads.Take("other", nil) {
+	}
+	if _, err := r.Tell(ended, "acme", idOf(3, 1), about(3)); err == nil {
+		t.Error("a call that has ended waits for no place")
 	}
 }
