@@ -212,3 +212,11 @@ func pointers(list []string) []*string {
 	}
 	return out
 }
+
+// timeGiven returns a time as text, nil for the zero time.
+func timeGiven(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	return new(event.FormatTime(t))
+}

@@ -37,7 +37,7 @@ func (a *api) list(x *exchange, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		documents = append(documents, listedDocument{d, healthDocumentOf(found[i])})
+		documents = append(documents, listedDocument{d, health.DocumentOf(found[i])})
 	}
 	a.respond(x, http.StatusOK, struct {
 		Integrations []listedDocument `json:"integrations"`
