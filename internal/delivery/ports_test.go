@@ -181,6 +181,10 @@ func (o ports) EntriesAfter(ctx context.Context, h store.History, place string, 
 	return call(ctx, o, "entries", h.Integration, func() ([]store.PlacedEntry, error) { return o.p.w.records.EntriesAfter(ctx, h, place, limit) })
 }
 
+func (o ports) Alerts(ctx context.Context, before time.Time, limit int) ([]*store.Alert, error) {
+	return call(ctx, o, "alerts", "", func() ([]*store.Alert, error) { return o.p.w.records.Alerts(ctx, before, limit) })
+}
+
 func (o ports) RejectedCount(ctx context.Context, h store.History) (*integration.RejectedCount, error) {
 	return call(ctx, o, "count", h.Integration, func() (*integration.RejectedCount, error) { return o.p.w.records.RejectedCount(ctx, h) })
 }

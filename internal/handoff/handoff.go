@@ -173,6 +173,15 @@ type Key struct {
 // Partition returns the partition that the cursor reads.
 func (k Key) Partition() event.Partition { return event.Partition{Tenant: k.Tenant, Lane: k.Lane} }
 
+// Told is a set of conditions of a cursor that an operator was told of.
+type Told uint8
+
+// The members of Told.
+const (
+	ToldFailing Told = 1 << iota
+	ToldLagging
+)
+
 // Cursor is an integration's own offset in a partition. Every write of it is a
 // compare-and-set on Version.
 type Cursor struct {
@@ -213,5 +222,19 @@ type Cursor struct {
 	Slowness  int       `json:"slowness,omitzero"`
 	SlowUntil time.Time `json:"slow_until,omitzero"`
 
+	// Lagging: what it delivers next is later than SLUICE_ALERT_LAG. Nobody looks unless an
+	// operator is told.
+	Lagging bool `json:"lagging,omitzero"`
+	// LagFrom: what was published before then counts as published then, as the integration
+	// was started or recovered.
+	LagFrom time.Time `json:"lag_from,omitzero"`
+	// Told is what the operator's tenant was told last of this lane.
+	Told Told `json:"told,omitzero"`
+
 	Version uint64 `json:"-"`
+}
+
+// FailsFor reports whether the cursor has failed for a time without a success.
+func (c *Cursor) FailsFor(at time.Time, after time.Duration) bool {
+	return c.State == Scheduled && !c.FailingSince.IsZero() && at.Sub(c.FailingSince) >= after
 }

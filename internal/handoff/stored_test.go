@@ -21,6 +21,12 @@ func TestCursorIsStoredAs(t *testing.T) {
 		`"cause":"connection refused","slowness":5,"slow_until":"2025-06-01T12:00:03.000000001Z"}`)
 }
 
+// What an operator is told of costs nothing where none is.
+func TestWhatIsToldIsStoredAs(t *testing.T) {
+	storetest.StoredAs(t, handoff.Cursor{State: handoff.Paused, Lagging: true, LagFrom: now, Told: handoff.ToldFailing},
+		`{"generation":0,"state":"parked","position":{"segment":0,"index":0},"lagging":true,"lag_from":"2025-06-01T12:00:00Z","told":1}`)
+}
+
 // The tally of a cursor or a subscriber that has none costs nothing.
 func TestTalliesAreStoredAs(t *testing.T) {
 	tally := handoff.Tally{Filtered: 1, Delivered: 2, Rejected: 3, Skipped: 4, DeliveredAt: now}

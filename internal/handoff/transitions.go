@@ -20,7 +20,7 @@ func Join(p *PartitionState, c *Cursor, mode Mode, wakeDelay time.Duration, dueA
 		JoinedAt:   now,
 		Tally:      c.Tally,
 	})
-	c.State, c.DueAt = Live, dueAt
+	c.State, c.DueAt, c.Lagging = Live, dueAt, false
 	c.EndOutage()
 	return true
 }
@@ -50,7 +50,7 @@ func Pause(p *PartitionState, c *Cursor, generation uint64) (stateChanged bool) 
 	}
 	c.Generation, c.DueAt = generation, time.Time{}
 	c.EndOutage()
-	c.Slowness, c.SlowUntil = 0, time.Time{}
+	c.Slowness, c.SlowUntil, c.Lagging = 0, time.Time{}, false
 	return stateChanged
 }
 

@@ -70,6 +70,8 @@ type Integration struct {
 
 	// Unreachable, unless nil, says why the latest probe of the target failed.
 	Unreachable *Unreachable `json:"unreachable,omitzero"`
+	// Alerts is what the operator's tenant was told last.
+	Alerts Alerts `json:"alerts,omitzero"`
 
 	Lanes       int       `json:"lanes"`                 // how many cursors it has
 	OpenLanes   int       `json:"open_lanes"`            // of a replay: lanes not yet read to the end

@@ -55,6 +55,10 @@ type (
 		eventID string
 	}
 	historyKey History
+	alertKey   struct {
+		history History
+		number  uint64
+	}
 )
 
 // target returns a key for the record that a write changes, nil if no other
@@ -81,6 +85,10 @@ func target(w Write) any {
 		return rejectedKey{w.History, w.Ref.EventID}
 	case DeleteHistory:
 		return historyKey(w.History)
+	case PutAlert:
+		return alertKey{w.Alert.History, w.Alert.Number}
+	case DeleteAlert:
+		return alertKey{w.Alert.History, w.Alert.Number}
 	default:
 		return nil
 	}

@@ -6,6 +6,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -87,6 +88,11 @@ type Store interface {
 	// Deliveries returns the delivery records that a query asks for.
 	Deliveries(ctx context.Context, q deliveries.Query) ([]deliveries.Record, error)
 
+	// Alerts returns up to limit alerts whose DueAt is at or before the given time, in the
+	// order of their DueAt and, of one integration at the same time, of their Number. One
+	// that has just been written may be missing.
+	Alerts(ctx context.Context, before time.Time, limit int) ([]*Alert, error)
+
 	// Commit makes all writes or none. It returns ErrConflict if a record's
 	// Version is not the stored one (0: the record must not exist). On success it
 	// sets the new Version of each given record; a version is never reused for a
@@ -100,14 +106,29 @@ type Store interface {
 // History identifies the log and the rejected events of one incarnation of an
 // integration, from its registration to its deletion.
 type History struct {
-	Tenant      string
-	Integration string
-	Incarnation uint64
+	Tenant      string `json:"tenant"`
+	Integration string `json:"integration"`
+	Incarnation uint64 `json:"incarnation"`
 }
 
 // HistoryOf returns the History of an integration.
 func HistoryOf(in *integration.Integration) History {
 	return History{Tenant: in.Tenant, Integration: in.ID, Incarnation: in.Incarnation}
+}
+
+// Alert is an event about an integration that is still to be published to the operator's
+// tenant. History and Number identify it.
+type Alert struct {
+	History History               `json:"history"`
+	Number  uint64                `json:"number"`
+	Kind    integration.AlertKind `json:"kind"`
+	At      time.Time             `json:"at"` // of the change
+	// DueAt is when it can be published. A process that is about to publish it moves it
+	// ahead, and has it for itself until then.
+	DueAt time.Time `json:"due_at"`
+	// Payload is that of the event, as JSON; nil if it is made when it is due.
+	Payload json.RawMessage `json:"payload,omitempty"`
+	Version uint64          `json:"-"`
 }
 
 // Write is one change of a Commit: exactly one of the types below.
@@ -131,11 +152,17 @@ type (
 	AddEntry     struct {
 		History History
 		Entry   integration.LogEntry
+		// Alert, unless "", is what the entry says to an operator, if one is told. No
+		// adapter looks at it.
+		Alert integration.AlertKind
 	}
 	// AddDeliveries adds a delivery record, which the other writes of the Commit do not
 	// depend on: an adapter may write it just after them, and lose it if that fails or the
 	// process stops in between.
-	AddDeliveries    struct{ Record deliveries.Record }
+	AddDeliveries struct{ Record deliveries.Record }
+	PutAlert      struct{ Alert *Alert }
+	// DeleteAlert removes an alert, if it is there: its Version does not matter.
+	DeleteAlert      struct{ Alert *Alert }
 	PutRejectedCount struct {
 		History History
 		Count   *integration.RejectedCount
@@ -166,6 +193,8 @@ func (PutCursor) write()         {}
 func (DeleteCursor) write()      {}
 func (AddEntry) write()          {}
 func (AddDeliveries) write()     {}
+func (PutAlert) write()          {}
+func (DeleteAlert) write()       {}
 func (PutRejectedCount) write()  {}
 func (PutRejected) write()       {}
 func (DeleteRejected) write()    {}

@@ -111,6 +111,10 @@ func (s *Store) changesOf(w store.Write, order string) ([]change, error) {
 		return []change{{key: rejectedKey(w.History, w.Ref.EventID)}, {key: listKey(w.History, w.Ref)}}, nil
 	case store.AddEntry:
 		return addEntry(w, order)
+	case store.PutAlert:
+		return putRecord(alertKey(w.Alert), w.Alert, &w.Alert.Version, kindAlert, w.Alert.DueAt)
+	case store.DeleteAlert:
+		return []change{{key: alertKey(w.Alert)}}, nil
 	case store.DeleteHistory:
 		return deleteHistory(w.History, s.now()), nil
 	default:

@@ -28,6 +28,7 @@ const (
 	rejectedPrefix    = "R#"      // event id
 	listPrefix        = "L#"      // time, event id
 	entryPrefix       = "E#"      // time, order
+	alertPrefix       = "A#"      // number
 )
 
 // The kinds of items in the due index.
@@ -35,6 +36,7 @@ const (
 	kindDue     = "due"     // cursors, at their DueAt
 	kindExpired = "grace"   // completed replays, at their CompletedAt
 	kindDeleted = "deleted" // tombstones of histories, at the time they can be freed
+	kindAlert   = "alert"   // alerts, at their DueAt
 )
 
 // shards is how many partition keys of the due index the items of a kind are
@@ -71,6 +73,10 @@ func rejectedKey(h store.History, eventID string) key {
 // listKey sorts the rejected events of a history by time, then by their ids.
 func listKey(h store.History, ref integration.RejectedRef) key {
 	return newKey(historyPK(h), listPrefix+sortableTime(ref.CreatedAt)+"#"+ref.EventID)
+}
+
+func alertKey(a *store.Alert) key {
+	return newKey(historyPK(a.History), alertPrefix+fmt.Sprintf("%020d", a.Number))
 }
 
 func testsKey(h store.History, minute time.Time) key {

@@ -36,6 +36,7 @@ func TestItemsAreStored(t *testing.T) {
 		store.PutRejectedCount{History: life, Count: &integration.RejectedCount{Kept: 1, Newest: base}},
 		store.PutRejected{History: life, Rejected: &integration.Rejected{Event: d.Stamp("a", base), CreatedAt: base, Attempts: 2}},
 		entry(life, "why", base),
+		store.PutAlert{Alert: &store.Alert{History: life, Number: 3, Kind: integration.AlertFailing, At: base, DueAt: base.Add(1), Payload: []byte(`{"id":"hook"}`)}},
 		store.DeleteHistory{History: store.History{Tenant: "a", Integration: "gone", Incarnation: 4}},
 		store.AddDeliveries{Record: deliveries.Record{
 			Partition: key.Partition(), Integration: "hook", At: base, Expires: base.Add(time.Hour), First: 2, Last: 3, Data: []byte("packed"),
@@ -58,6 +59,7 @@ func TestItemsAreStored(t *testing.T) {
 		`pk=S D#0#a, sk=S #1748779200000000000, data=B, expires=N 1748782800, first=N 2, last=N 2`,
 		`pk=S D#0#a, sk=S hook#1748779200000000000, data=B, expires=N 1748782800, first=N 2, last=N 3`,
 		`pk=S H#4#gone#a, sk=S E~DELETED, due=N 1748782860000, timetable=S deleted#14`,
+		`pk=S H#5#hook#a, sk=S A#00000000000000000003, doc=S {"history":{"tenant":"a","integration":"hook","incarnation":5},"number":3,"kind":"failing","at":"2025-06-01T12:00:00Z","due_at":"2025-06-01T12:00:00.000000001Z","payload":{"id":"hook"}}, due=N 1748779200001, timetable=S alert#4, version=N V`,
 		`pk=S H#5#hook#a, sk=S E#01748779200000.000000#…, doc=S {"action":"integration_updated","reason":"why","created_at":"2025-06-01T12:00:00Z"}, expires=N 1751371200`,
 		`pk=S H#5#hook#a, sk=S INDEX, doc=S null, list=S {"kept":1,"newest":"2025-06-01T12:00:00Z"}, version=N V`,
 		`pk=S H#5#hook#a, sk=S L#01748779200000.000000#6f1c4f0e-0000-4000-8000-000000000001, doc=S {"id":"6f1c4f0e-0000-4000-8000-000000000001","created_at":"2025-06-01T12:00:00Z","name":"a.b"}`,

@@ -75,3 +75,9 @@ func cloneRejected(r *integration.Rejected) *integration.Rejected {
 	c.Event.Body = bytes.Clone(r.Event.Body)
 	return &c
 }
+
+func cloneAlert(a *store.Alert) *store.Alert {
+	c := *a
+	c.Payload = bytes.Clone(a.Payload)
+	return &c
+}

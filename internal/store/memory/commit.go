@@ -54,6 +54,9 @@ func (s *Store) holds(w store.Write) bool {
 	case store.PutRejected:
 		r := s.life(w.History).rejected[w.Rejected.Event.ID]
 		return w.Rejected.Version == 0 && r == nil || r != nil && r.Version == w.Rejected.Version
+	case store.PutAlert:
+		a := s.alerts[alertKeyOf(w.Alert)]
+		return w.Alert.Version == 0 && a == nil || a != nil && a.Version == w.Alert.Version
 	default:
 		return true
 	}
@@ -100,6 +103,11 @@ func (s *Store) apply(w store.Write) {
 		delete(s.life(w.History).rejected, w.Ref.EventID)
 	case store.DeleteHistory:
 		delete(s.histories, w.History)
+	case store.PutAlert:
+		w.Alert.Version = s.next()
+		s.alerts[alertKeyOf(w.Alert)] = cloneAlert(w.Alert)
+	case store.DeleteAlert:
+		delete(s.alerts, alertKeyOf(w.Alert))
 	}
 }
 

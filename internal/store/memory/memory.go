@@ -30,7 +30,15 @@ type Store struct {
 	due          map[handoff.Key]time.Time // the due index: none is later than the cursor's DueAt
 	histories    map[store.History]*history
 	deliveries   map[deliveriesKey][]deliveries.Record // in the order of their At
+	alerts       map[alertKey]*store.Alert
 }
+
+type alertKey struct {
+	history store.History
+	number  uint64
+}
+
+func alertKeyOf(a *store.Alert) alertKey { return alertKey{a.History, a.Number} }
 
 type integrationKey struct{ tenant, id string }
 
@@ -52,6 +60,7 @@ func New() *Store {
 		due:          map[handoff.Key]time.Time{},
 		histories:    map[store.History]*history{},
 		deliveries:   map[deliveriesKey][]deliveries.Record{},
+		alerts:       map[alertKey]*store.Alert{},
 	}
 }
 
@@ -180,4 +189,23 @@ func (s *Store) Rejected(ctx context.Context, h store.History, eventID string) (
 		return cloneRejected(life.rejected[eventID]), nil
 	}
 	return nil, problem.New(problem.NotFound, "There is no rejected event %q.", eventID)
+}
+
+// Alerts implements store.Store.
+func (s *Store) Alerts(ctx context.Context, before time.Time, limit int) ([]*store.Alert, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	var due []*store.Alert
+	for _, a := range s.alerts {
+		if !a.DueAt.After(before) {
+			due = append(due, cloneAlert(a))
+		}
+	}
+	slices.SortFunc(due, func(a, b *store.Alert) int {
+		return cmp.Or(a.DueAt.Compare(b.DueAt), strings.Compare(a.History.Tenant, b.History.Tenant),
+			strings.Compare(a.History.Integration, b.History.Integration), cmp.Compare(a.Number, b.Number))
+	})
+	return due[:min(len(due), max(limit, 0))], nil
 }

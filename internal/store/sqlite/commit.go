@@ -99,7 +99,12 @@ func turnOf(writes []store.Write) sqlitedb.Turn {
 			turn.Tenant = w.History.Tenant
 		case store.AddEntry:
 			turn.Tenant = w.History.Tenant
+		case store.PutAlert:
+			turn.Tenant = w.Alert.History.Tenant
 		}
+	}
+	if onlyTold(writes) {
+		turn.Class = sqlitedb.Normal
 	}
 	return turn
 }
@@ -162,6 +167,11 @@ func changeOf(w store.Write) (change, error) {
 		return addEntry(w)
 	case store.AddDeliveries:
 		return addDeliveries(w.Record), nil
+	case store.PutAlert:
+		a := w.Alert
+		return alerts.put(&a.Version, a, append(historyArgs(a.History), int64(a.Number), nanos(a.DueAt))...)
+	case store.DeleteAlert:
+		return change{steps: []step{{alertDelete, alertArgs(w.Alert), -1}}}, nil
 	case store.DeleteHistory:
 		return deleteHistory(w.History), nil
 	default:

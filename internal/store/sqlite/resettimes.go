@@ -13,6 +13,7 @@ import (
 // clock each may be. Those that a customer gives, starts_at and ends_at, are left alone.
 var storedTimes = map[string]time.Duration{
 	"created_at": 0, "stopped_at": 0, "completed_at": 0, "joined_at": 0, "left_at": 0, "at": 0, "failing_since": 0, "tried_at": 0, "created": 0, "delivered_at": 0, "newest": 0,
+	"lag_from": 0, "rejecting_at": 0,
 	"due_at": 0, "slow_until": 0, "moved_to": 0, "next": 0, "retry_until": 0, // what waits goes on at once
 	"quiet_at": unsettled, "until": unsettled, "upload_until": unsettled,
 	"previous_expires": 24 * time.Hour,
@@ -30,6 +31,7 @@ var stampedTables = []struct{ table, column string }{
 	{"entries", "created_at"},
 	{"rejected_counts", ""},
 	{"rejected", ""},
+	{"alerts", "due_at"},
 }
 
 // ResetTimes lowers the times that were stored by a clock which was ahead, so that nothing

@@ -24,6 +24,7 @@ func TestRowsAreStoredAs(t *testing.T) {
 		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "acme", Integration: "hook", Lane: 2}, State: handoff.Paused}},
 		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "acme", Integration: "due", Lane: 2}, State: handoff.Scheduled, DueAt: at}},
 		store.AddEntry{History: h, Entry: integration.LogEntry{Action: integration.ActionStarted, Reason: "By a call.", CreatedAt: at}},
+		store.PutAlert{Alert: &store.Alert{History: h, Number: 3, Kind: integration.AlertFailing, At: at, DueAt: at.Add(time.Minute), Payload: []byte(`{"id":"hook"}`)}},
 		store.PutRejectedCount{History: h, Count: &integration.RejectedCount{Kept: 1, Newest: at}},
 		store.PutRejected{History: h, Rejected: &integration.Rejected{Event: draft.Stamp("acme", at), CreatedAt: at, Reason: integration.ReasonSkipped, Status: 503, Attempts: 2, RetryUntil: at.Add(time.Minute)}})
 	for query, want := range map[string]string{
@@ -33,6 +34,7 @@ func TestRowsAreStoredAs(t *testing.T) {
 		`SELECT tenant || ' ' || integration || ' ' || lane || ' ' || ifnull(due_at, 'never') FROM cursors WHERE integration = 'hook'`:                      `acme hook 2 never`,
 		`SELECT tenant || ' ' || integration || ' ' || lane || ' ' || due_at FROM cursors WHERE integration = 'due'`:                                        `acme due 2 1748779200123456789`,
 		`SELECT tenant || ' ' || integration || ' ' || incarnation || ' ' || created_at || ' ' || CAST(data AS TEXT) FROM entries`:                          `acme hook -1 1748779200123456789 {"action":"integration_started","reason":"By a call.","created_at":"2025-06-01T12:00:00.123456789Z"}`,
+		`SELECT tenant || ' ' || integration || ' ' || incarnation || ' ' || number || ' ' || due_at || ' ' || CAST(data AS TEXT) FROM alerts`:              `acme hook -1 3 1748779260123456789 {"history":{"tenant":"acme","integration":"hook","incarnation":18446744073709551615},"number":3,"kind":"failing","at":"2025-06-01T12:00:00.123456789Z","due_at":"2025-06-01T12:01:00.123456789Z","payload":{"id":"hook"}}`,
 		`SELECT tenant || ' ' || integration || ' ' || incarnation || ' ' || CAST(data AS TEXT) FROM rejected_counts`:                                       `acme hook -1 {"kept":1,"newest":"2025-06-01T12:00:00.123456789Z"}`,
 		`SELECT tenant || ' ' || integration || ' ' || incarnation || ' ' || created_at || ' ' || event_id || ' ' || CAST(data AS TEXT) FROM rejected_list`: `acme hook -1 1748779200123456789 6f1c4f0e-0000-4000-8000-000000000001 {"name":"order.created","reason":"skipped","status":503}`,
 		`SELECT tenant || ' ' || integration || ' ' || incarnation || ' ' || event_id || ' ' || CAST(data AS TEXT) FROM rejected`:                           `acme hook -1 6f1c4f0e-0000-4000-8000-000000000001 {"created_at":"2025-06-01T12:00:00.123456789Z","reason":"skipped","status":503,"attempts":2,"retry_until":"2025-06-01T12:01:00.123456789Z"}`,

@@ -36,6 +36,7 @@ var (
 	cursors        = newTable("cursors", []string{"tenant", "integration", "lane"}, "due_at")
 	cursorsKeptDue = newTable("cursors", []string{"tenant", "integration", "lane"})
 	rejectedCounts = newTable("rejected_counts", []string{"tenant", "integration", "incarnation"})
+	alerts         = newTable("alerts", []string{"tenant", "integration", "incarnation", "number"}, "due_at")
 	rejected       = newTable("rejected", []string{"tenant", "integration", "incarnation", "event_id"}, "event")
 )
 

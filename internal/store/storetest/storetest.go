@@ -25,7 +25,7 @@ import (
 // with t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	for _, group := range []map[string]func(*testing.T, store.Store){
-		records, conditions, tenants, histories, deliveryRecords, dueIndexes, races,
+		records, conditions, tenants, histories, deliveryRecords, dueIndexes, alerts, races,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
@@ -91,6 +91,7 @@ func aCursor(tenant, id string, lane int) *handoff.Cursor {
 			Next: base.Add(time.Minute), Created: base, Until: base.Add(time.Hour),
 		},
 		UploadUntil: base.Add(2 * time.Hour), Skipped: true,
+		Lagging: true, LagFrom: base.Add(-time.Hour), Told: handoff.ToldLagging,
 	}
 }
 
