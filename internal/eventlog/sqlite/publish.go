@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
@@ -30,6 +31,27 @@ type publication struct {
 	drafts []event.Draft
 	once   *once // unless nil, the call is done once,
 	from   int   // and these are its drafts after so many
+	with   With  // unless nil, what the transaction does besides
+}
+
+// With is a part of the transaction that publishes. If it returns false, nothing is
+// published.
+type With func(tx *sqlitedb.Tx) (bool, error)
+
+// PublishWith is Publish of drafts that fit into one operation of the writer, about 64 KiB.
+// They are published together with what else the transaction does, or not at all.
+func (l *Log) PublishWith(ctx context.Context, tenant string, lanes int, drafts []event.Draft, with With) error {
+	if n, _ := partOf(drafts); n < len(drafts) {
+		return problem.New(problem.Internal, "%d of %d events fit into a transaction", n, len(drafts))
+	}
+	if err := l.checkPublish(ctx); err != nil {
+		return err
+	}
+	parts, err := l.submit(publication{ctx: ctx, lanes: lanes, with: with}, tenant, drafts)
+	if err != nil {
+		return err
+	}
+	return l.wait(ctx, parts...)
 }
 
 // Publish stamps the drafts with the current time, or with the time of the latest event
@@ -214,6 +236,13 @@ func (l *Log) stamp(tx *sqlitedb.Tx, b *batch) ([]run, error) {
 		}
 		if call.once != nil {
 			if ok, err := call.once.note(tx, call.from, call.from+len(call.drafts), now); err != nil {
+				return nil, err
+			} else if !ok {
+				continue
+			}
+		}
+		if call.with != nil {
+			if ok, err := call.with(tx); err != nil {
 				return nil, err
 			} else if !ok {
 				continue
