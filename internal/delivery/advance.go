@@ -255,15 +255,12 @@ func (s *step) read(ctx context.Context, after uint64) ([]eventlog.Segment, erro
 	s.exhausted = len(segs) == 0 || segs[0].Number > s.bound // the rest, if any, was trimmed
 	if len(segs) == 0 {
 		if first && s.bounded && after < s.bound {
-			s.cursor.Skipped = true
-			s.notes = append(s.notes, s.engine.skipped(s.in))
+			s.noteTrimmed()
 		}
 		return nil, nil
 	}
 	if segs[0].Number != after+1 {
-		if err := s.logTrimmed(ctx); err != nil {
-			return nil, err
-		}
+		s.noteTrimmed()
 	}
 	if s.bounded {
 		for i := range segs {
@@ -274,6 +271,7 @@ func (s *step) read(ctx context.Context, after uint64) ([]eventlog.Segment, erro
 		}
 	}
 	s.foundDamaged(segs)
+	s.noteLag(segs)
 	return segs, nil
 }
 
@@ -310,14 +308,14 @@ func (s *step) batchBytes() int {
 	return s.engine.batchBytes()
 }
 
-// logTrimmed says in the integration's log that events were trimmed before they were
-// delivered. The commit that moves the cursor past them also saves that it has Skipped some.
-func (s *step) logTrimmed(ctx context.Context) error {
+// noteTrimmed has the commit that moves the cursor past events that were trimmed before they
+// were delivered say so in the integration's log.
+func (s *step) noteTrimmed() {
 	s.cursor.Skipped = true
-	return s.engine.Store.Commit(ctx, s.engine.skipped(s.in))
+	s.notes = append(s.notes, s.engine.skipped(s.in))
 }
 
-// logTrimmedLive is logTrimmed for an integration that is live, whose cursor does not move.
+// logTrimmedLive is noteTrimmed for an integration that is live, whose cursor does not move.
 func (e *Engine) logTrimmedLive(ctx context.Context, in *integration.Integration, lane int) error {
 	return store.Transact(func() error {
 		writes := []store.Write{e.skipped(in)}
@@ -335,7 +333,7 @@ func (e *Engine) logTrimmedLive(ctx context.Context, in *integration.Integration
 }
 
 func (e *Engine) skipped(in *integration.Integration) store.AddEntry {
-	return store.AddEntry{History: store.HistoryOf(in), Entry: integration.LogEntry{
+	return store.AddEntry{History: store.HistoryOf(in), Alert: integration.AlertEventsSkipped, Entry: integration.LogEntry{
 		Action: integration.ActionEventsSkipped, CreatedAt: e.Now(),
 		Reason: fmt.Sprintf("Events older than %s were skipped: they are no longer stored.", integration.Span(e.Settings.Retention)),
 	}}

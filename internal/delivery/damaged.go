@@ -40,7 +40,7 @@ func (s *step) noteSkipped() {
 	s.damaged = s.damaged[passed:]
 	s.cursor.Skipped = true
 	total := damageOf(skipped)
-	s.notes = append(s.notes, store.AddEntry{History: store.HistoryOf(s.in), Entry: integration.LogEntry{
+	s.notes = append(s.notes, store.AddEntry{History: store.HistoryOf(s.in), Alert: integration.AlertEventsSkipped, Entry: integration.LogEntry{
 		Action: integration.ActionEventsSkipped, CreatedAt: s.engine.Now(), Reason: skippedReason(total),
 	}})
 	s.engine.Logger.Error("events skipped; their stored bytes can never be read",

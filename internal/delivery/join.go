@@ -23,9 +23,7 @@ const (
 // must be acknowledged. The Next is valid unless there is more to read.
 func (s *step) endOfLog(ctx context.Context, at handoff.AckState) (Next, endOutcome, error) {
 	if at.Offset.Segment < s.watermark { // nothing was read, so it was trimmed
-		if err := s.logTrimmed(ctx); err != nil {
-			return again, lost, err
-		}
+		s.noteTrimmed()
 		at = handoff.AckState{Offset: handoff.Offset{Segment: s.watermark}, Tally: at.Tally}
 	}
 	s.cursor.AckState = at

@@ -69,7 +69,7 @@ func (s *step) leasedUntil(now time.Time) time.Time {
 func (s *step) isSaved() bool {
 	c, last := s.cursor, &s.last
 	return c.State == handoff.Scheduled && c.Offset == last.Offset && slices.Equal(c.Ahead, last.Ahead) &&
-		c.Upload == last.Upload && c.Failures == last.Failures && len(s.notes) == 0 && len(s.sent) == 0
+		c.Upload == last.Upload && c.Failures == last.Failures && c.Lagging == last.Lagging && len(s.notes) == 0 && len(s.sent) == 0
 }
 
 // confirmOwned lets the step go on if nobody has changed the cursor, as a stop does.

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/store"
 )
@@ -74,15 +75,44 @@ func (e *Engine) SaveAttempts(ctx context.Context) error {
 	}
 	var saves errgroup.Group
 	saves.SetLimit(savesAtATime)
-	for batch := range slices.Chunk(e.SoleOwner.unsaved(), store.MaxWrites) {
-		saves.Go(func() error { return e.saveBatch(ctx, batch) })
+	for batch := range slices.Chunk(e.SoleOwner.keysOf(unsaved), store.MaxWrites) {
+		saves.Go(func() error { return e.saveBatch(ctx, batch, unsaved) })
 	}
 	return saves.Wait()
 }
 
-// saveBatch saves cursors, in one commit if nobody has changed any of them.
-func (e *Engine) saveBatch(ctx context.Context, keys []handoff.Key) error {
-	cursors := e.SoleOwner.holdUnsaved(keys)
+// alertsAtATime is how many cursors are saved in a commit that tells an operator of each:
+// its integration and the alert are in it too.
+const alertsAtATime = store.MaxWrites / 3
+
+// SaveAlerts saves the cursors that have failed for so long that an operator is told, and
+// was not yet: the Commit of a store that tells one adds that. Their attempts need not be
+// due for that. It does nothing unless SLUICE_OPERATOR_TENANT is set.
+func (e *Engine) SaveAlerts(ctx context.Context) error {
+	if e.SoleOwner == nil || e.Settings.OperatorTenant == "" {
+		return nil
+	}
+	now := e.Now()
+	untold := func(a *attempts) bool {
+		c := &a.cursor
+		return c.Told&handoff.ToldFailing == 0 && c.FailsFor(now, e.Settings.AlertFailingAfter) && c.Key.Tenant != e.Settings.OperatorTenant
+	}
+	for batch := range slices.Chunk(e.SoleOwner.keysOf(untold), alertsAtATime) { // one by one: each reads the health of all
+		began := e.Now()
+		if err := e.saveBatch(ctx, batch, untold); err != nil {
+			return err
+		}
+		if backoff.Wait(ctx, e.Now().Sub(began)) != nil { // the rest is for publishing and delivery
+			return nil
+		}
+	}
+	return nil
+}
+
+// saveBatch saves those of the cursors that pass, in one commit if nobody has changed any
+// of them.
+func (e *Engine) saveBatch(ctx context.Context, keys []handoff.Key, pass func(*attempts) bool) error {
+	cursors := e.SoleOwner.holdThose(keys, pass)
 	saved := 0
 	defer func() { e.SoleOwner.letGoSaved(cursors, saved) }()
 	if len(cursors) == 0 {

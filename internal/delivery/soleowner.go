@@ -182,13 +182,15 @@ func (o *SoleOwner) returnEntries(entries []store.AddEntry) {
 	o.entries = all[max(len(all)-maxEntries, 0):]
 }
 
-// unsaved returns the cursors with attempts that are not saved, in the order of their
-// keys.
-func (o *SoleOwner) unsaved() []handoff.Key {
+// unsaved reports whether a cursor has attempts that are not saved.
+func unsaved(a *attempts) bool { return !a.saved }
+
+// keysOf returns the failing cursors that pass, in the order of their keys.
+func (o *SoleOwner) keysOf(pass func(*attempts) bool) []handoff.Key {
 	o.mu.Lock()
 	var keys []handoff.Key
 	for k, a := range o.failing {
-		if !a.saved {
+		if pass(&a) {
 			keys = append(keys, k)
 		}
 	}
@@ -199,15 +201,15 @@ func (o *SoleOwner) unsaved() []handoff.Key {
 	return keys
 }
 
-// holdUnsaved holds those of the cursors that nobody else holds and that have
-// attempts that are not saved, and returns them.
-func (o *SoleOwner) holdUnsaved(keys []handoff.Key) []handoff.Cursor {
+// holdThose holds those of the cursors that pass and that nobody else holds, and returns
+// them.
+func (o *SoleOwner) holdThose(keys []handoff.Key, pass func(*attempts) bool) []handoff.Cursor {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var cursors []handoff.Cursor
 	for _, k := range keys {
 		_, taken := o.held[k]
-		if a, ok := o.failing[k]; ok && !taken && !a.saved {
+		if a, ok := o.failing[k]; ok && !taken && pass(&a) {
 			o.held[k] = struct{}{}
 			cursors = append(cursors, a.cursor)
 		}

@@ -95,7 +95,9 @@ func (s *Service) start(ctx context.Context, tenant, id string, from integration
 		store.PutIntegration{Integration: in},
 		entry(in, integration.ActionStarted, "Started via API.", now))
 	if skip {
-		writes = append(writes, entry(in, integration.ActionEventsSkipped, integration.ReasonStoppedTooLong(in.StoppedAt, now, s.Settings.Retention), now))
+		skipped := entry(in, integration.ActionEventsSkipped, integration.ReasonStoppedTooLong(in.StoppedAt, now, s.Settings.Retention), now)
+		skipped.Alert = integration.AlertEventsSkipped
+		writes = append(writes, skipped)
 	}
 	return in, keys, s.commit(ctx, writes...)
 }
@@ -192,11 +194,9 @@ func (s *Service) stop(ctx context.Context, tenant, id string, cause integration
 		in.Generation = t.Generation
 		in.Running, in.StoppedAt, in.StoppedBy = false, now, cause
 		in.QuietAt = quietAt(lanes, now.Add(stopTimeout+s.QuietAfter))
-		writes := append(pause(lanes, in.Generation),
-			store.PutTenant{Tenant: t},
-			store.PutIntegration{Integration: in},
-			entry(in, integration.ActionStopped, reason, now),
-		)
+		note := entry(in, integration.ActionStopped, reason, now)
+		note.Alert = integration.AlertStopped
+		writes := append(pause(lanes, in.Generation), store.PutTenant{Tenant: t}, store.PutIntegration{Integration: in}, note)
 		stopped = true
 		return store.CommitWithin(ctx, stopTimeout, s.Store, writes...)
 	})

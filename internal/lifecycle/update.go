@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/store"
 )
@@ -18,7 +19,7 @@ func (s *Service) Update(ctx context.Context, tenant, id string, change func(cur
 	var result *integration.Integration
 	var changed bool
 	err := transact(id, func() (err error) {
-		result, changed, err = s.update(ctx, tenant, id, change)
+		result, changed, err = s.update(ctx, tenant, id, false, change)
 		return err
 	})
 	if err != nil {
@@ -30,8 +31,8 @@ func (s *Service) Update(ctx context.Context, tenant, id string, change func(cur
 	return result, nil
 }
 
-// update reports whether it changed anything.
-func (s *Service) update(ctx context.Context, tenant, id string, change func(*integration.Integration) (integration.Spec, error)) (_ *integration.Integration, _ bool, err error) {
+// update reports whether it changed anything. What it changes it also starts, if it is to.
+func (s *Service) update(ctx context.Context, tenant, id string, start bool, change func(*integration.Integration) (integration.Spec, error)) (_ *integration.Integration, _ bool, err error) {
 	t, in, err := s.read(ctx, tenant, id)
 	if err != nil {
 		return nil, false, err
@@ -73,5 +74,12 @@ func (s *Service) update(ctx context.Context, tenant, id string, change func(*in
 		store.PutIntegration{Integration: in},
 		entry(in, integration.ActionUpdated, "Updated via API. Changed: "+strings.Join(changed, ", ")+".", now),
 	)
+	if start {
+		in.Running = true
+		for _, l := range lanes {
+			handoff.Resume(l.cursor, in.Generation, now)
+		}
+		writes = append(writes, entry(in, integration.ActionStarted, "Started with the update.", now))
+	}
 	return in, true, s.commit(ctx, writes...)
 }

@@ -93,7 +93,9 @@ func (s *Service) commit(ctx context.Context, h store.History, batch []*rejectio
 			writes = append(writes, entry(h, now, integration.ActionEventRejected, "Event %s (%s) was rejected. %s", ev.ID, ev.Name, r.verdict.Reason))
 		}
 		if run[r.target]++; r.target.Rejections.Load()+run[r.target] == longRun {
-			writes = append(writes, entry(h, now, integration.ActionEventRejected, longRunReason, longRun, s.Settings.MaxRejected))
+			long := entry(h, now, integration.ActionEventRejected, longRunReason, longRun, s.Settings.MaxRejected)
+			long.Alert = integration.AlertRejecting
+			writes = append(writes, long)
 		}
 	}
 	puts, err := s.puts(ctx, h, count, added, now)
@@ -165,8 +167,9 @@ const (
 )
 
 // mostEvicted is how many events a Commit that adds some may evict: besides these and their
-// log entries it has the count, two log entries of its own, and what a skip writes.
-func mostEvicted(added int) int { return min(maxEvicted, (store.MaxWrites-5-3*added)/2) }
+// log entries it has the count, two log entries of its own, what a skip writes, and what
+// tells an operator.
+func mostEvicted(added int) int { return min(maxEvicted, (store.MaxWrites-7-3*added)/2) }
 
 // evict removes the oldest events over the limit from the list. It returns which of the
 // added ones are still to be stored, the writes that delete the others, and the log entry

@@ -24,6 +24,7 @@ type Engine interface {
 	SaveEntries(ctx context.Context) error
 	UnsavedEntries() int
 	SaveAttempts(ctx context.Context) error
+	SaveAlerts(ctx context.Context) error
 }
 
 // Places are what the tenants share.
@@ -170,6 +171,7 @@ func (r *Runner) saveOutages(ctx context.Context) {
 			r.reportUnsaved(ctx, r.engine.SaveEntries(ctx))
 			entries = time.Now()
 		}
+		r.reportUnsaved(ctx, r.engine.SaveAlerts(ctx))
 		if time.Since(attempts) >= saveAttempts {
 			r.reportUnsaved(ctx, r.engine.SaveAttempts(ctx))
 			attempts = time.Now()

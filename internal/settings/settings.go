@@ -6,7 +6,10 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
+
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // Settings are the limits and timeouts of the event stream. Table describes each
@@ -37,6 +40,10 @@ type Settings struct {
 	AllowPrivateTargets bool
 	EgressProxy         string
 	CAFile              string
+	OperatorTenant      string // "": nobody is told of anything
+	AlertURL            string
+	AlertFailingAfter   time.Duration
+	AlertLag            time.Duration
 }
 
 // Default returns the default settings.
@@ -62,6 +69,9 @@ func Default() Settings {
 		SweepInterval:     5 * time.Minute,
 		DeliveryRetention: 168 * time.Hour,
 		TenantClaim:       "tenant",
+
+		AlertFailingAfter: 15 * time.Minute,
+		AlertLag:          time.Hour,
 	}
 }
 
@@ -101,6 +111,10 @@ func (s *Settings) Table() []Setting {
 		Bool("allow-private-targets", "allow receivers on private and loopback addresses", &s.AllowPrivateTargets),
 		Text("egress-proxy", "HTTP proxy for all calls to receivers and S3, as http://host:port (default: none, whatever HTTP_PROXY says)", &s.EgressProxy),
 		Text("ca-file", "PEM file of certificate authorities to trust for receivers and S3, besides the system's", &s.CAFile),
+		Text("operator-tenant", "tenant that gets events about all other tenants' integrations (default: none does)", &s.OperatorTenant),
+		Text("alert-url", "webhook that gets these events, as the operator tenant's integration operator-alerts", &s.AlertURL),
+		Duration("alert-failing-after", "how long an integration fails before the operator tenant is told", &s.AlertFailingAfter),
+		Duration("alert-lag", "how late an integration is before the operator tenant is told", &s.AlertLag),
 	}
 }
 
@@ -138,6 +152,23 @@ func (s *Settings) Validate() []error {
 	}
 	if _, err := s.Proxy(); err != nil {
 		errs = append(errs, err)
+	}
+	return append(errs, s.validateAlerts()...)
+}
+
+func (s *Settings) validateAlerts() (errs []error) {
+	if s.OperatorTenant == "" && s.AlertURL != "" {
+		return []error{errors.New("SLUICE_ALERT_URL is set without SLUICE_OPERATOR_TENANT; name the tenant that the alerts are published to, or remove the URL")}
+	}
+	if s.OperatorTenant != "" {
+		if err := usertext.CheckTenant(s.OperatorTenant); err != nil {
+			errs = append(errs, fmt.Errorf("SLUICE_OPERATOR_TENANT is %q, which is no tenant: it %w", s.OperatorTenant, err))
+		}
+	}
+	if s.AlertURL != "" {
+		if u, err := url.Parse(s.AlertURL); err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
+			errs = append(errs, errors.New("SLUICE_ALERT_URL is not a URL such as https://hooks.example.com/alerts; it must be absolute, http or https, and without user info"))
+		}
 	}
 	return errs
 }

@@ -38,6 +38,10 @@ func TestTableIsTheContract(t *testing.T) {
 		"SLUICE_ALLOW_PRIVATE_TARGETS=false",
 		"SLUICE_EGRESS_PROXY=",
 		"SLUICE_CA_FILE=",
+		"SLUICE_OPERATOR_TENANT=",
+		"SLUICE_ALERT_URL=",
+		"SLUICE_ALERT_FAILING_AFTER=15m",
+		"SLUICE_ALERT_LAG=1h",
 	}
 	s := Default()
 	var got []string
@@ -216,6 +220,10 @@ func TestNamesOfFlagsAndKeys(t *testing.T) {
 		"--allow-private-targets allow_private_targets bool",
 		"--egress-proxy egress_proxy text",
 		"--ca-file ca_file text",
+		"--operator-tenant operator_tenant text",
+		"--alert-url alert_url text",
+		"--alert-failing-after alert_failing_after duration",
+		"--alert-lag alert_lag duration",
 	}
 	s := Default()
 	var got []string

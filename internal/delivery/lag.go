@@ -1,0 +1,35 @@
+package delivery
+
+import (
+	"time"
+
+	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/integration"
+)
+
+// noteLag notes in the cursor whether what was read is late, where an operator is told of
+// that. A replay is late by design. To be late no longer takes half the time, so that a
+// cursor at the limit does not change with every read.
+func (s *step) noteLag(segs []eventlog.Segment) {
+	e, c := s.engine, s.cursor
+	if e.Settings.OperatorTenant == "" || s.in.Type != integration.Permanent || c.Failures > 0 || len(segs) == 0 {
+		return
+	}
+	limit := e.Settings.AlertLag
+	if c.Lagging {
+		limit /= 2
+	}
+	since := later(later(publishedFrom(&segs[0]), s.in.CreatedAt), c.LagFrom)
+	c.Lagging = e.Now().Sub(since) > limit
+}
+
+// publishedFrom returns when the first event of a segment was published.
+func publishedFrom(seg *eventlog.Segment) time.Time {
+	switch {
+	case seg.Damage != nil:
+		return seg.Damage.First
+	case len(seg.Events) > 0:
+		return seg.Events[0].PublishedAt
+	}
+	return time.Time{}
+}
