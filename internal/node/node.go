@@ -21,6 +21,7 @@ import (
 	"github.com/sluicehq/sluice/internal/pull"
 	"github.com/sluicehq/sluice/internal/runner"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
+	port "github.com/sluicehq/sluice/internal/store"
 	store "github.com/sluicehq/sluice/internal/store/sqlite"
 	"github.com/sluicehq/sluice/internal/trial"
 	"github.com/sluicehq/sluice/internal/version"
@@ -42,6 +43,8 @@ type Node struct {
 	db       *sqlitedb.DB
 	log      *eventlog.Log
 	store    *store.Store
+	records  port.Store // store, or one that tells an operator what changes
+	alerts   *alerts    // nil if no operator is told
 	reserve  *reserve
 	life     *lifecycle.Service
 	engine   *delivery.Engine
@@ -87,6 +90,10 @@ func (n *Node) start(ctx context.Context) {
 	newest := n.log.Newest() // before anything is published
 	n.background.Go(func() { n.checkEnvironment(ctx, newest) })
 	n.background.Go(func() { n.checkData(ctx) })
+	if n.alerts != nil {
+		n.background.Go(func() { n.publishAlerts(ctx) })
+		n.background.Go(func() { n.ensureHook(ctx) })
+	}
 	n.background.Go(func() {
 		if n.resumeDelivery(ctx) {
 			n.maintain(ctx)

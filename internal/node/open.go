@@ -108,6 +108,7 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 	c := &n.config
 	sinks := catalog.New(catalog.Options{Route: route, Sealer: sealer, Settings: c.Settings, Version: version.Version, Kept: n.places.kept})
 	quietAfter := delivery.QuietAfter(c.Settings)
+	n.buildAlerts()
 	n.schedule = runner.NewScheduler()
 	n.log.OnAppend(func(p event.Partition, end uint64) {
 		n.schedule.Grown(p, end)
@@ -121,22 +122,22 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 		Sinks: sinks, InFlight: c.InFlight, Calls: n.places.calls, QuietAfter: quietAfter, Observer: n.rates, Logger: n.logger, Now: n.now,
 	})
 	n.life = &lifecycle.Service{
-		Store: n.store, Log: n.log, Sealer: sealer, Settings: c.Settings, Now: n.now,
+		Store: n.records, Log: n.log, Sealer: sealer, Settings: c.Settings, Now: n.now,
 		CheckTarget: route.Guard.CheckURL, Schedule: n.changed,
 		Quiesce: n.registry.Quiesce, Retire: n.registry.Retire, QuietAfter: quietAfter,
 	}
 	rejects := rejected.New(rejected.Options{
-		Store: n.store, Integrations: n.life, Targets: n.registry, Settings: c.Settings, Logger: n.logger, Now: n.now,
+		Store: n.records, Integrations: n.life, Targets: n.registry, Settings: c.Settings, Logger: n.logger, Now: n.now,
 	})
 	n.engine = &delivery.Engine{
-		Store: n.store, Log: n.log, Registry: n.registry, Rejected: rejects, Lifecycle: n.life, Settings: c.Settings,
+		Store: n.records, Log: n.log, Registry: n.registry, Rejected: rejects, Lifecycle: n.life, Settings: c.Settings,
 		Observer: n.rates, Logger: n.logger, Now: n.now, Schedule: n.schedule.Schedule,
 		SoleOwner: delivery.NewSoleOwner(n.now()), // no other process has the data directory
 		Grace:     shutdownGrace, Reads: n.places.reads,
 	}
-	n.health = &health.Service{Partitions: n.store, Log: n.log, Cursor: n.engine.Cursor, Settings: c.Settings, Now: n.now}
+	n.health = &health.Service{Partitions: n.records, Log: n.log, Cursor: n.engine.Cursor, Settings: c.Settings, Now: n.now}
 	n.trials = trial.New(trial.Options{
-		Store: n.store, Integrations: n.life, Sinks: sinks, Counter: new(trial.MemoryCounter), Calls: n.places.calls,
+		Store: n.records, Integrations: n.life, Sinks: sinks, Counter: new(trial.MemoryCounter), Calls: n.places.calls,
 		Settings: c.Settings, Logger: n.logger, Now: n.now,
 	})
 	n.life.Probe = n.trials.Probe
@@ -175,7 +176,7 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 		},
 		Tests: n.trials,
 		Skips: &skip.Service{
-			Store: n.store, Log: n.log, Integrations: n.life, Rejected: rejects,
+			Store: n.records, Log: n.log, Integrations: n.life, Rejected: rejects,
 			Cursors: n.engine, Schedule: n.schedule.Schedule, Now: n.now, KeepDeliveries: n.config.DeliveryRetention,
 		},
 		Deliveries: sent,
