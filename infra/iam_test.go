@@ -87,6 +87,28 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
+// What only some deployments need is a policy of its own.
+func TestPermissionsOfAlerts(t *testing.T) {
+	policies := ofType(readTemplate(t), "AWS::IAM::Policy")
+	if len(policies) != 1 {
+		t.Errorf("%d policies beside the roles, want that of alerts alone", len(policies))
+	}
+	p := policies["AlertsPolicy"]
+	var got []string
+	for _, s := range at(p, "PolicyDocument", "Statement").([]any) {
+		got = append(got, statement(t, s.(object)))
+	}
+	if diff := cmp.Diff([]string{"kinesis:PutRecords: Stream.Arn", "kms:GenerateDataKey: " + via("kinesis")}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if roles := listOf(p["Roles"]); !slices.Equal(roles, []string{"FanoutRole", "SweepRole"}) {
+		t.Errorf("of the roles %v", roles)
+	}
+	if condition := at(readTemplate(t), "Resources", "AlertsPolicy", "Condition"); condition != "Alerts" {
+		t.Errorf("on the condition %v", condition)
+	}
+}
+
 // statement formats a statement as "service:Action Action: resource if condition".
 func statement(t *testing.T, s object) string {
 	t.Helper()

@@ -28,6 +28,7 @@ import (
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/sink/catalog"
 	"github.com/sluicehq/sluice/internal/statemachine"
+	port "github.com/sluicehq/sluice/internal/store"
 	store "github.com/sluicehq/sluice/internal/store/dynamo"
 	"github.com/sluicehq/sluice/internal/trial"
 	"github.com/sluicehq/sluice/internal/version"
@@ -42,6 +43,8 @@ type env struct {
 	metrics   *metrics
 	s3        *s3.Client
 	store     *store.Store
+	records   port.Store // store, or one that tells an operator what changes
+	alerts    *alerts    // nil if no operator is told
 	log       *eventlog.Log
 	stream    *stream.Stream
 	scheduler *statemachine.Scheduler
@@ -104,20 +107,21 @@ func open() (*env, error) {
 	registry := worker.NewRegistry(worker.Options{
 		Sinks: sinks, InFlight: config.InFlight, Calls: bound, QuietAfter: quietAfter, Observer: e.metrics, Logger: logger, Now: now,
 	})
+	e.openAlerts()
 	e.life = &lifecycle.Service{
-		Store: e.store, Log: e.log, Sealer: secrets, Settings: config.Settings, Now: now,
+		Store: e.records, Log: e.log, Sealer: secrets, Settings: config.Settings, Now: now,
 		CheckTarget: guard.CheckURL, Schedule: e.scheduler.Schedule, QuietAfter: quietAfter,
 	}
 	e.rejected = rejected.New(rejected.Options{
-		Store: e.store, Integrations: e.life, Targets: registry, Settings: config.Settings, Logger: logger, Now: now,
+		Store: e.records, Integrations: e.life, Targets: registry, Settings: config.Settings, Logger: logger, Now: now,
 	})
 	e.trials = trial.New(trial.Options{
-		Store: e.store, Integrations: e.life, Sinks: sinks, Counter: e.store, Calls: bound,
+		Store: e.records, Integrations: e.life, Sinks: sinks, Counter: e.store, Calls: bound,
 		Settings: config.Settings, Logger: logger, Now: now,
 	})
 	e.life.Probe = e.trials.Probe
 	e.engine = &delivery.Engine{
-		Store: e.store, Log: e.log, Registry: registry, Rejected: e.rejected, Lifecycle: e.life, Settings: config.Settings,
+		Store: e.records, Log: e.log, Registry: registry, Rejected: e.rejected, Lifecycle: e.life, Settings: config.Settings,
 		Observer: e.metrics, Logger: logger, Now: now, Schedule: e.scheduler.Schedule,
 		RecheckInterval: min(time.Minute, config.SeekMargin),
 	}

@@ -42,7 +42,7 @@ func API() (gateway.Handler, error) {
 		Deliveries:   sent,
 		Estimates:    &estimate.Service{Log: e.log, Settings: e.config.Settings, Now: now}, // this function delivers nothing, so it knows no rate
 		Skips: &skip.Service{
-			Store: e.store, Log: e.log, Integrations: e.life, Rejected: e.rejected,
+			Store: e.records, Log: e.log, Integrations: e.life, Rejected: e.rejected,
 			Cursors: e.engine, Schedule: e.scheduler.Schedule, Now: now, KeepDeliveries: e.config.DeliveryRetention,
 		},
 		Stories: &story.Service{
@@ -59,7 +59,8 @@ func API() (gateway.Handler, error) {
 	return func(ctx context.Context, req events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 		defer e.metrics.flush()
 		defer e.scheduler.Wait()
-		defer e.trials.Wait() // Lambda freezes the process after the response
+		defer e.tell(ctx)     // Lambda freezes the process after the response
+		defer e.trials.Wait() // and what a probe commits is told too
 		return serve(ctx, req)
 	}, nil
 }
@@ -94,6 +95,7 @@ func Fanout() (func(context.Context, events.KinesisEvent) (events.KinesisEventRe
 	return func(ctx context.Context, batch events.KinesisEvent) (events.KinesisEventResponse, error) {
 		defer e.metrics.flush()
 		defer e.scheduler.Wait()
+		defer e.tell(ctx)
 		return h.Handle(ctx, batch)
 	}, nil
 }
@@ -120,6 +122,7 @@ func Advance() (func(context.Context, statemachine.State) (statemachine.State, e
 	task := &statemachine.Task{Advance: e.engine.Advance, Cursors: e.store, Now: now}
 	return func(ctx context.Context, s statemachine.State) (statemachine.State, error) {
 		defer e.scheduler.Wait()
+		defer e.tell(ctx)
 		stepping, cancel := withReserve(ctx, advanceReserve)
 		defer cancel()
 		next, err := task.Step(stepping, s)
@@ -185,11 +188,12 @@ func Sweep() (func(context.Context, Schedule) error, error) {
 		e.report(ctx, "restart overdue cursors", overdue, err)
 		expired := e.life.DeleteExpiredReplays(ctx)
 		e.report(ctx, "delete finished replays", 0, expired)
+		telling := e.sweepAlerts(ctx)
 		raised, raising := e.log.RaiseMarkers(ctx, raisedAtOnce)
 		e.report(ctx, "raise markers of the log", raised, raising)
 		freed, freeing := e.free(ctx)
 		e.report(ctx, "free deleted histories", freed, freeing)
-		return errors.Join(err, expired, raising, freeing)
+		return errors.Join(err, expired, telling, raising, freeing)
 	}, nil
 }
 

@@ -212,6 +212,7 @@ func (s *Stack) environment(definition *template) (map[string]string, error) {
 		"SLUICE_KEY": s.Key, "SLUICE_STATE_MACHINE": s.StateMachine,
 		"SLUICE_STAGE": "test", "SLUICE_LANES": "1", "SLUICE_RETENTION": "720h", "SLUICE_DELIVERY_RETENTION": "168h", "SLUICE_TENANT_CLAIM": "tenant",
 		"SLUICE_ALLOW_PRIVATE_TARGETS": "true", "SLUICE_EGRESS_PROXY": "", // receivers are on loopback
+		"SLUICE_OPERATOR_TENANT": "", "SLUICE_ALERT_URL": "",
 	}
 	given := slices.Sorted(maps.Keys(definition.variables))
 	for _, name := range given {
