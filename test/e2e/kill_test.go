@@ -38,7 +38,7 @@ func TestKill(t *testing.T) {
 
 	began := time.Now().Add(-time.Second)
 	l := startLoad(t, c, 3)
-	stopToggling := toggle(t, c, "toggled")
+	stopToggling := toggle(t, c, "toggled", 150*time.Millisecond)
 	for round := range rounds {
 		sleep(t, 200*time.Millisecond, time.Second)
 		n.kill()
@@ -151,9 +151,9 @@ func sleep(t *testing.T, least, most time.Duration) {
 	}
 }
 
-// toggle stops and starts an integration again and again, until the function
-// it returns is called.
-func toggle(t *testing.T, c *client, id string) (end func()) {
+// toggle stops and starts an integration again and again, after up to the given time each,
+// until the function it returns is called.
+func toggle(t *testing.T, c *client, id string, every time.Duration) (end func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -163,7 +163,7 @@ func toggle(t *testing.T, c *client, id string) (end func()) {
 				call = map[string]string{"/_stop": "/_start", "/_start": "/_stop"}[call]
 			}
 			select {
-			case <-time.After(rand.N(150 * time.Millisecond)):
+			case <-time.After(rand.N(every)):
 			case <-ctx.Done():
 			}
 		}
