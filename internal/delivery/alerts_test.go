@@ -16,23 +16,76 @@ import (
 // telling returns a rig that tells an operator.
 func telling(t *testing.T, edit func(*settings.Settings)) *rig {
 	t.Helper()
-	r := newRig(t, false, func(s *settings.Settings) {
-		s.OperatorTenant = "operator"
+	return newRig(t, false, func(s *settings.Settings) {
+		s.OperatorTenant = operator
 		if edit != nil {
 			edit(s)
 		}
 	})
-	r.tell()
-	return r
 }
 
-// tell has a process tell an operator.
-func (r *rig) tell() {
-	records := &alert.Store{
-		Store: ports{p: r.process}, Log: ports{p: r.process}, Settings: r.w.settings, Now: r.now, Logger: r.engine.Logger,
-		Newest: r.engine.Cursor, Added: func([]*store.Alert) {},
+// operator is a tenant without integrations.
+const operator = "operator"
+
+// tells reports whether an operator is told in a case. Where an integration has several
+// lanes, its health waits for a lock, and with that the bubble's clock.
+func (s *scenario) tells() bool { return s.Lanes == 1 && s.Seed%3 == 1 }
+
+// tell has a process tell an operator, if the case has one.
+func (p *process) tell() {
+	s := p.w.settings
+	if s.OperatorTenant == "" {
+		return
 	}
-	r.engine.Store, r.life.Store, r.rejects.Store = records, records, records
+	told := &alert.Store{
+		Store: ports{p: p}, Log: ports{p: p}, Settings: s, Now: p.now, Logger: p.logger,
+		Newest: p.engine.Cursor, Added: func([]*store.Alert) {},
+	}
+	p.engine.Store, p.life.Store, p.rejects.Store = told, told, told
+}
+
+// checkAlerts checks, of each integration that is left, that no alert is missing or there
+// twice, and that each tells of another state than the one before.
+func (w *world) checkAlerts() {
+	alerts, err := w.records.Alerts(context.Background(), time.Now().AddDate(1, 0, 0), 1<<20)
+	if err != nil {
+		w.fail("alerts: %v", err)
+	}
+	byHistory := map[store.History]map[uint64]integration.AlertKind{}
+	for _, a := range alerts {
+		if byHistory[a.History] == nil {
+			byHistory[a.History] = map[uint64]integration.AlertKind{}
+		}
+		byHistory[a.History][a.Number] = a.Kind
+	}
+	for _, p := range w.Plans {
+		in, err := w.records.Integration(context.Background(), p.Tenant, p.ID)
+		if err == nil {
+			w.checkAlertsOf(in, byHistory[store.HistoryOf(in)])
+		}
+	}
+}
+
+func (w *world) checkAlertsOf(in *integration.Integration, byNumber map[uint64]integration.AlertKind) {
+	var trouble integration.AlertKind
+	for n := uint64(1); n <= in.Alerts.Number; n++ {
+		switch kind := byNumber[n]; {
+		case kind == "" && byNumber[n-1] == integration.AlertStopped: // a start has removed the one about its window
+		case kind == "":
+			w.fail("alert %d of %s is missing", n, lifeName(in))
+		case kind == integration.AlertStopped:
+			trouble = ""
+		case kind == integration.AlertRecovered && trouble == "", kind == trouble:
+			w.fail("alert %d of %s says %s after %q", n, lifeName(in), kind, trouble)
+		case kind == integration.AlertRecovered:
+			trouble = ""
+		case kind == integration.AlertFailing || kind == integration.AlertLagging:
+			trouble = kind
+		}
+	}
+	if got := uint64(len(byNumber)); got > in.Alerts.Number {
+		w.fail("%s has %d alerts, the last of them is %d", lifeName(in), got, in.Alerts.Number)
+	}
 }
 
 // told fails unless these alerts wait.

@@ -107,8 +107,9 @@ func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 		Schedule: p.schedule, BatchBytes: w.ReadEvents * eventSize,
 		Reads: reads, StepBudget: w.StepBudget, Grace: w.settings.WebhookTimeout + 5*time.Second,
 	}
+	p.tell()
 	p.skips = &skip.Service{
-		Store: ports{p: p}, Log: ports{p: p}, Integrations: p.life, Rejected: p.rejects,
+		Store: p.engine.Store, Log: ports{p: p}, Integrations: p.life, Rejected: p.rejects,
 		Cursors: p.engine, Schedule: p.schedule, Now: p.now, KeepDeliveries: w.settings.DeliveryRetention,
 	}
 	if w.Sole {

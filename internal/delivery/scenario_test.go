@@ -260,6 +260,7 @@ func (w *world) run() []string {
 	cancel()
 	processes.Wait()
 	w.checkRecorded()
+	w.checkAlerts()
 	w.disk.close()
 	w.checkRepeats()
 	return w.faults

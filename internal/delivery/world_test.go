@@ -131,6 +131,9 @@ func newWorld(sc scenario) *world {
 	if sc.FailureStopAfter > 0 {
 		s.FailureStopAfter = sc.FailureStopAfter
 	}
+	if sc.tells() {
+		s.OperatorTenant, s.AlertFailingAfter, s.AlertLag = operator, time.Second, 2*time.Second
+	}
 	w := &world{
 		scenario: sc, settings: s,
 		rolls: map[string]int{}, maxCalls: 60_000, luck: sc.Luck, stops: map[string]int{},
