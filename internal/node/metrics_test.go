@@ -133,7 +133,9 @@ func TestMetricsWithoutLags(t *testing.T) {
 	m := newMetrics(func(context.Context) ([]lag, error) { return nil, errors.New("the disk is gone") }, 20, defaultPlaces(), time.Now)
 	m.published.Add(5)
 	status, got := scrape(t, m)
-	got = slices.DeleteFunc(got, func(line string) bool { return strings.Contains(line, "sluice_places_") || strings.Contains(line, "attempt") })
+	got = slices.DeleteFunc(got, func(line string) bool {
+		return strings.Contains(line, "sluice_places_") || strings.Contains(line, "attempt")
+	})
 	want := []string{
 		`# TYPE sluice_events_published_total counter`, `sluice_events_published_total 5`,
 		`# TYPE sluice_events_skipped_total counter`, `sluice_events_skipped_total 0`,
