@@ -114,6 +114,7 @@ func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 	}
 	if w.Sole {
 		p.engine.SoleOwner = delivery.NewSoleOwner(w.now())
+		p.life.Newest = p.engine.SoleOwner.Newest
 	}
 }
 

@@ -44,7 +44,7 @@ func (e *Engine) Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, er
 	if err != nil {
 		return nil, err
 	}
-	return e.SoleOwner.newest(c), nil
+	return e.SoleOwner.Newest(c), nil
 }
 
 // UnsavedEntries returns how many log entries a SoleOwner remembers.

@@ -114,32 +114,41 @@ func TestSkipOfAnEventBesideTheFirst(t *testing.T) {
 
 // A stopped integration does not send what was skipped while it was stopped.
 func TestSkipWhileStopped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, false, nil)
-		r.register(hookSpec("orders"))
-		time.Sleep(time.Second)
-		r.answer(cannotTake("e000000"))
-		r.publish(1)
-		time.Sleep(time.Minute)
-		if _, err := r.life.Stop(t.Context(), tenant, "orders"); err != nil {
-			t.Fatal(err)
-		}
-		calls := len(r.got())
-		r.skip("orders", "e000000")
-		r.mayNotSkip("orders", "e000000", "it was skipped already")
-		if c := r.cursor("orders"); c.State != handoff.Paused || !c.DueAt.IsZero() {
-			t.Errorf("the skip started it: %+v", c)
-		}
-		if _, err := r.life.Start(t.Context(), tenant, "orders"); err != nil {
-			t.Fatal(err)
-		}
-		ids := r.publish(1)
-		time.Sleep(time.Minute)
-		r.wantOnce("orders", ids)
-		if n := len(r.got()) - calls; n != 1 {
-			t.Errorf("%d calls since the stop, want that of the next event", n)
-		}
-	})
+	for _, live := range []bool{true, false} { // if not, the failed attempt is not saved
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, false, nil)
+			r.answer(cannotTake("e000000"))
+			spec := hookSpec("orders")
+			if !live {
+				spec.StartsAt = time.Now()
+				r.publish(1)
+			}
+			r.register(spec)
+			time.Sleep(time.Second)
+			if live {
+				r.publish(1)
+			}
+			time.Sleep(time.Minute)
+			if _, err := r.life.Stop(t.Context(), tenant, "orders"); err != nil {
+				t.Fatal(err)
+			}
+			calls := len(r.got())
+			r.skip("orders", "e000000")
+			r.mayNotSkip("orders", "e000000", "it was skipped already")
+			if c := r.cursor("orders"); c.State != handoff.Paused || !c.DueAt.IsZero() {
+				t.Errorf("the skip started it: %+v", c)
+			}
+			if _, err := r.life.Start(t.Context(), tenant, "orders"); err != nil {
+				t.Fatal(err)
+			}
+			ids := r.publish(1)
+			time.Sleep(time.Minute)
+			r.wantOnce("orders", ids)
+			if n := len(r.got()) - calls; n != 1 {
+				t.Errorf("%d calls since the stop, want that of the next event", n)
+			}
+		})
+	}
 }
 
 // Of two skips of one event one succeeds; a skip while a call is in flight takes effect.

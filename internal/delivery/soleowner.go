@@ -109,8 +109,9 @@ func (o *SoleOwner) restore(c *handoff.Cursor) *handoff.Cursor {
 	return &a.cursor
 }
 
-// newest is restore for one who only looks.
-func (o *SoleOwner) newest(c *handoff.Cursor) *handoff.Cursor {
+// Newest returns a stored cursor with the attempts that are not saved, for one that
+// does not advance it.
+func (o *SoleOwner) Newest(c *handoff.Cursor) *handoff.Cursor {
 	if o == nil {
 		return c
 	}

@@ -32,6 +32,9 @@ func (s *Service) lanes(ctx context.Context, in *integration.Integration) ([]lan
 			if lanes[i].cursor, err = s.Store.Cursor(ctx, k); err != nil {
 				return s.gone(ctx, in, err)
 			}
+			if s.Newest != nil {
+				lanes[i].cursor = s.Newest(lanes[i].cursor)
+			}
 			lanes[i].state, err = s.Store.Partition(ctx, k.Partition())
 			return err
 		})

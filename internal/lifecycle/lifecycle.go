@@ -23,7 +23,7 @@ import (
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
-// Service makes the changes. Every field but Quiesce, Retire and Probe is required. Methods are
+// Service makes the changes. Every field but Newest, Quiesce, Retire and Probe is required. Methods are
 // safe for concurrent use, also by several processes. Errors are of package
 // problem: NotFound if there is no such integration, Conflict if the same records
 // kept changing concurrently, and those of the ports, unchanged. Returned
@@ -39,6 +39,10 @@ type Service struct {
 	// with problem.InvalidTarget. Its message completes a sentence about the
 	// field and has no full stop.
 	CheckTarget func(ctx context.Context, url string) error
+
+	// Newest returns a stored cursor with the failed attempts that are not saved yet, so
+	// that a stop does not forget which event its stream waits for. Nil if all are saved.
+	Newest func(*handoff.Cursor) *handoff.Cursor
 
 	// Schedule tells the scheduler, after a Commit, that these cursors are due or
 	// have changed: it can stop waiting for one that was paused or deleted. It

@@ -121,9 +121,10 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 	n.registry = worker.NewRegistry(worker.Options{
 		Sinks: sinks, InFlight: c.InFlight, Calls: n.places.calls, QuietAfter: quietAfter, Observer: n.rates, Logger: n.logger, Now: n.now,
 	})
+	owner := delivery.NewSoleOwner(n.now()) // no other process has the data directory
 	n.life = &lifecycle.Service{
 		Store: n.records, Log: n.log, Sealer: sealer, Settings: c.Settings, Now: n.now,
-		CheckTarget: route.Guard.CheckURL, Schedule: n.changed,
+		CheckTarget: route.Guard.CheckURL, Newest: owner.Newest, Schedule: n.changed,
 		Quiesce: n.registry.Quiesce, Retire: n.registry.Retire, QuietAfter: quietAfter,
 	}
 	rejects := rejected.New(rejected.Options{
@@ -132,8 +133,7 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 	n.engine = &delivery.Engine{
 		Store: n.records, Log: n.log, Registry: n.registry, Rejected: rejects, Lifecycle: n.life, Settings: c.Settings,
 		Observer: n.rates, Logger: n.logger, Now: n.now, Schedule: n.schedule.Schedule,
-		SoleOwner: delivery.NewSoleOwner(n.now()), // no other process has the data directory
-		Grace:     shutdownGrace, Reads: n.places.reads,
+		SoleOwner: owner, Grace: shutdownGrace, Reads: n.places.reads,
 	}
 	n.health = &health.Service{Partitions: n.records, Log: n.log, Cursor: n.engine.Cursor, Settings: c.Settings, Now: n.now}
 	n.trials = trial.New(trial.Options{
