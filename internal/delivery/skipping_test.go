@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/store"
 )
@@ -62,6 +63,7 @@ func (w *world) wasSkipped(h store.History, id string) {
 		w.fail("skipped: %s is not in the list of rejected events of %s", id, historyName(h))
 	}
 	r.skipped = true
+	r.wasSetAside(deliveries.Skipped)
 	if l := w.lives[lifeKey{h.Tenant, h.Integration}]; l != nil {
 		l.skips++
 	}

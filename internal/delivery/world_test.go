@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
@@ -104,14 +105,15 @@ type arrival struct{ tenant, id string }
 
 // receipt is what a receiver got of one event in one life of an integration.
 type receipt struct {
-	emitted  int  // times it arrived
-	kept     bool // it was rejected, and the log of the integration says so
-	skipped  bool // it was skipped, and the log of the integration says so
-	byHand   int  // deliveries by a retry by hand
-	before   int  // of acked, those before the position was moved back to it
-	acked    int  // times the engine got the verdict delivered
-	retries  int  // times the engine got the verdict retry
-	repeated int  // arrivals after the verdict delivered
+	emitted  int                         // times it arrived
+	kept     bool                        // it was rejected, and the log of the integration says so
+	skipped  bool                        // it was skipped, and the log of the integration says so
+	setAside map[deliveries.Outcome]bool // it was once rejected, or skipped; also before the position was moved back
+	byHand   int                         // deliveries by a retry by hand
+	before   int                         // of acked, those before the position was moved back to it
+	acked    int                         // times the engine got the verdict delivered
+	retries  int                         // times the engine got the verdict retry
+	repeated int                         // arrivals after the verdict delivered
 }
 
 func lifeName(in *integration.Integration) string { return historyName(store.HistoryOf(in)) }
@@ -359,6 +361,7 @@ func (w *world) said(x store.AddEntry) {
 	case x.Entry.Action == integration.ActionEventRejected:
 		if r := w.got[name][id]; r != nil {
 			r.kept = true
+			r.wasSetAside(deliveries.Rejected)
 		}
 	case x.Entry.Action == integration.ActionEventsSkipped:
 		if l := w.lives[lifeKey{x.History.Tenant, x.History.Integration}]; l != nil {
