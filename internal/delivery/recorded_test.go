@@ -84,12 +84,12 @@ func (w *world) unpack(l *life, record *deliveries.Record, events map[deliveries
 	}
 }
 
-// wasSetAside notes that the event was rejected, or skipped.
-func (r *receipt) wasSetAside(how deliveries.Outcome) {
-	if r.setAside == nil {
-		r.setAside = make(map[deliveries.Outcome]bool)
+// ended notes that it was rejected, or skipped.
+func (r *receipt) ended(how deliveries.Outcome) {
+	if r.ends == nil {
+		r.ends = make(map[deliveries.Outcome]bool)
 	}
-	r.setAside[how] = true
+	r.ends[how] = true
 }
 
 // isTrue fails unless what a record says has happened.
@@ -99,7 +99,7 @@ func (w *world) isTrue(l *life, e *event.Event, r deliveries.Result) {
 		w.fail("recorded: %s has %+v of %s, which it did not get", lifeName(l.in), r, e.ID)
 		return
 	}
-	if happened := got.setAside[r.Outcome] || r.Outcome == deliveries.Delivered && got.emitted > 0; !happened {
+	if happened := got.ends[r.Outcome] || r.Outcome == deliveries.Delivered && got.emitted > 0; !happened {
 		w.fail("recorded: %s has %+v of %s, of which is known %+v", lifeName(l.in), r, e.ID, *got)
 	}
 }

@@ -63,7 +63,7 @@ func (w *world) wasSkipped(h store.History, id string) {
 		w.fail("skipped: %s is not in the list of rejected events of %s", id, historyName(h))
 	}
 	r.skipped = true
-	r.wasSetAside(deliveries.Skipped)
+	r.ended(deliveries.Skipped)
 	if l := w.lives[lifeKey{h.Tenant, h.Integration}]; l != nil {
 		l.skips++
 	}
