@@ -3,16 +3,30 @@ package deliveries
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/fairshare"
 )
 
 // reader looks events up in the log, and counts what it reads.
 type reader struct {
 	log    Log
+	turns  *fairshare.Limiter
 	tenant string
 	bytes  int
+}
+
+func (s *Service) reader(tenant string) reader { return reader{log: s.Log, turns: s.Reads, tenant: tenant} }
+
+// deadlineReserve is how long before the deadline of its context a call reads no more.
+const deadlineReserve = 5 * time.Second
+
+// full reports whether the call has read its share of the log, or must end.
+func (r *reader) full(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return r.bytes > maxRead || ok && time.Until(deadline) < deadlineReserve
 }
 
 // The sizes of a read: of one segment, or of several where the next ones are needed too.
@@ -23,6 +37,10 @@ const (
 )
 
 func (r *reader) read(ctx context.Context, p event.Partition, after uint64, maxBytes int) ([]eventlog.Segment, error) {
+	if err := r.turns.Acquire(ctx, p.Tenant); err != nil {
+		return nil, err
+	}
+	defer r.turns.Give(p.Tenant)
 	segs, err := r.log.Read(ctx, p, after, maxBytes)
 	for i := range segs {
 		r.bytes += segs[i].Bytes()

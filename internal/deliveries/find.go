@@ -16,7 +16,7 @@ import (
 // yet, if it was and is older than the records that are kept, and for an event that the
 // integration's filter drops.
 func (s *Service) Find(ctx context.Context, in *integration.Integration, at At, ev *event.Event) (*Delivery, error) {
-	waiting, err := s.retryingIn(ctx, in, at.Lane, &reader{log: s.Log, tenant: in.Tenant})
+	waiting, err := s.retryingIn(ctx, in, at.Lane, new(s.reader(in.Tenant)))
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (l *list) near(ctx context.Context, p event.Partition, made time.Time) (fou
 	if err != nil {
 		return nil, err
 	}
-	for l.log.bytes <= maxRead {
+	for !l.log.full(ctx) {
 		segs, err := l.log.read(ctx, p, after, readMany)
 		if err != nil || len(segs) == 0 {
 			return found, err

@@ -102,7 +102,7 @@ func (l *list) recorded(ctx context.Context, from mark) (next string, err error)
 		if err != nil || r == nil {
 			return "", err
 		}
-		if l.records++; l.records > maxRecords || l.log.bytes > maxRead {
+		if l.records++; l.records > maxRecords || l.log.full(ctx) {
 			return from.encode(), nil
 		}
 		at := mark{given: true, recorded: true, record: r.At, caughtUp: s.caughtUp, at: At{Lane: s.lane}}
@@ -218,7 +218,7 @@ func (l *list) file(ctx context.Context, f *File, lane int, to Place) (rest *Pla
 		to = last
 	}
 	for first.Before(to) {
-		if l.log.bytes > maxRead {
+		if l.log.full(ctx) {
 			return &to, nil
 		}
 		from := first

@@ -38,9 +38,9 @@ func (s *Service) retryingIn(ctx context.Context, in *integration.Integration, l
 	return tried(ctx, c, log)
 }
 
-// tried returns the events that a cursor knows as tried and not acknowledged. Of its last
-// failed attempt it knows the response; whose it was, where several have failed, only if
-// that was the probe, which is of the first.
+// tried returns the events that a cursor knows as tried and not acknowledged. The
+// cursor keeps the last response. If several events have failed, it is known to be of the
+// first only after a probe.
 func tried(ctx context.Context, c *handoff.Cursor, log *reader) ([]Delivery, error) {
 	ahead, first := c.Ahead, c.FirstTries
 	failed := 0

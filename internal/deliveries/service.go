@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
+	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
 )
@@ -32,7 +33,7 @@ type Cursors interface {
 	Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error)
 }
 
-// Service looks deliveries up. Every field is required. It is safe for concurrent use.
+// Service looks deliveries up. Every field but Reads is required. It is safe for concurrent use.
 type Service struct {
 	Integrations Integrations
 	Records      Records
@@ -40,6 +41,9 @@ type Service struct {
 	Cursors      Cursors
 	Keep         time.Duration // how long delivery records are kept; 0 for none
 	Now          func() time.Time
+
+	// Reads bounds the reads of the log, fairly between tenants. Nil for no bound.
+	Reads *fairshare.Limiter
 }
 
 // At is where an event is in the log of its tenant.
@@ -83,7 +87,7 @@ const (
 // is recorded, in the order in which it was saved. next is where the following page begins,
 // "" at the end; a page may have fewer deliveries than its limit, also none, and go on.
 //
-// Errors: NotFound, InvalidRequest for an After that no answer had.
+// Errors: NotFound; InvalidRequest if After is not the next of an earlier page.
 func (s *Service) List(ctx context.Context, tenant, id string, q Request) (page []Delivery, next string, err error) {
 	in, err := s.Integrations.Get(ctx, tenant, id)
 	if err != nil {
@@ -93,7 +97,7 @@ func (s *Service) List(ctx context.Context, tenant, id string, q Request) (page 
 	if err != nil {
 		return nil, "", err
 	}
-	l := &list{service: s, in: in, request: &q, log: reader{log: s.Log, tenant: tenant}}
+	l := &list{service: s, in: in, request: &q, log: s.reader(tenant)}
 	if q.EventID != "" && !from.given {
 		if found, err := l.byID(ctx); found || err != nil {
 			return l.page, "", err

@@ -165,6 +165,7 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 	events.Admit = quotas.Admit
 	sent := &deliveries.Service{
 		Integrations: n.life, Records: n.store, Log: n.log, Cursors: n.engine, Keep: n.config.DeliveryRetention, Now: n.now,
+		Reads: n.places.reads,
 	}
 	n.server = n.newServer(httpapi.New(httpapi.Deps{
 		Integrations: n.life,
