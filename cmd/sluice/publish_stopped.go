@@ -79,9 +79,10 @@ func (f *publishFlags) resume(cmd *cobra.Command, from client.Place) string {
 		value := flag.Value.String()
 		switch {
 		case flag.Name == "file", flag.Name == "from-line":
-		case value == "false":
 		case flag.Value.Type() == "bool":
-			words = append(words, "--"+flag.Name)
+			if value == "true" {
+				words = append(words, "--"+flag.Name)
+			}
 		case flag.Name == "token" && !strings.HasPrefix(value, "@") && !strings.HasPrefix(value, "env:"):
 			words = append(words, "--token …")
 		default:
