@@ -7,9 +7,9 @@ import (
 	"github.com/sluicehq/sluice/internal/integration"
 )
 
-// noteLag notes in the cursor whether what was read is late, where an operator is told of
-// that. A replay is late by design. To be late no longer takes half the time, so that a
-// cursor at the limit does not change with every read.
+// noteLag notes in the cursor whether it lags, if there are alerts of that. A replay always
+// does. A cursor that lags recovers below half of AlertLag, so that one at the limit does not
+// change with every read.
 func (s *step) noteLag(segs []eventlog.Segment) {
 	e, c := s.engine, s.cursor
 	if e.Settings.OperatorTenant == "" || s.in.Type != integration.Permanent || c.Failures > 0 || len(segs) == 0 {

@@ -203,7 +203,7 @@ const (
 	ActionPositionMoved   Action = "position_moved"
 )
 
-// Actions returns all of them, in words.
+// Actions returns every action, in the order of the documentation.
 func Actions() []string {
 	return []string{
 		"integration_created", "integration_started", "integration_stopped", "integration_updated",

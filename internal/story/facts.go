@@ -67,8 +67,7 @@ func (f *facts) judge(ctx context.Context) (Verdict, string, error) {
 
 // passes reports whether the filter passes the event, by its name.
 func (f *facts) passes() bool {
-	names := f.in.Filter
-	return names.Pass(f.place.event)
+	return f.in.Filter.Pass(f.place.event)
 }
 
 func (f *facts) filtered() (Verdict, string, bool) {

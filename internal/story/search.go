@@ -190,6 +190,6 @@ func (s *search) tooLarge() error {
 		next = s.reached
 	}
 	return problem.New(problem.WindowTooLarge,
-		"The log has more from %s to %s than one call reads. The event %s is not among those published from %s to %s; go on with from=%s and a later to, or say with published_at when it was.",
-		event.FormatTime(w.from), event.FormatTime(w.until), w.id, event.FormatTime(s.first), event.FormatTime(s.reached), event.FormatTime(next))
+		"The log has more than the %d MiB that one call reads from %s to %s. The event %s is not among those published from %s to %s; go on with from=%s and to=%s, or say with published_at when it was.",
+		maxScanned>>20, event.FormatTime(w.from), event.FormatTime(w.until), w.id, event.FormatTime(s.first), event.FormatTime(s.reached), event.FormatTime(next), event.FormatTime(w.until))
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/standing"
 	"github.com/sluicehq/sluice/internal/store"
+	"github.com/sluicehq/sluice/internal/usertext"
 )
 
 // Verdict is what became of an event for one integration, in one word.
@@ -100,7 +101,7 @@ const tellAtATime = 16
 // InvalidRequest.
 func (s *Service) Tell(ctx context.Context, tenant, id string, q Query) (*Story, error) {
 	if !event.ValidID(id) {
-		return nil, problem.New(problem.NotFound, "There is no event %q: the id of an event is a UUID.", clip(id))
+		return nil, problem.New(problem.NotFound, "There is no event %q: the id of an event is a UUID.", usertext.Clip(id, 36))
 	}
 	w, err := windowOf(strings.ToLower(id), q)
 	if err != nil {
@@ -168,13 +169,4 @@ func (s *Service) chapter(ctx context.Context, look *standing.Look, in *integrat
 	}
 	v, because, err := f.judge(ctx)
 	return &Chapter{ID: in.ID, Verdict: v, Because: because, Delivery: f.delivery}, err
-}
-
-// clip bounds what an error repeats of an id.
-func clip(id string) string {
-	const most = 36
-	if len(id) > most {
-		return id[:most] + "…"
-	}
-	return id
 }

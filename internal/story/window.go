@@ -51,7 +51,7 @@ func windowBetween(id string, from, to time.Time) (*window, error) {
 	case to.IsZero():
 		return nil, problem.New(problem.WindowRequired, "from is given without to; give both, at most 24 hours apart.")
 	case to.Before(from):
-		return nil, problem.New(problem.InvalidRequest, "to is %s, which is before from.", event.FormatTime(to))
+		return nil, problem.New(problem.InvalidRequest, "to is %s; it must not be before from, which is %s.", event.FormatTime(to), event.FormatTime(from))
 	case to.Sub(from) > longest:
 		return nil, problem.New(problem.InvalidRequest, "to is %s, more than 24 hours after from; ask for one day after another.", event.FormatTime(to))
 	}

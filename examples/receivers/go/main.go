@@ -1,4 +1,4 @@
-// Command go receives events from Sluice, with the standard library and
+// The command receives events from Sluice, with the standard library and
 // standardwebhooks.
 //
 // It verifies the signature, stores the event, and responds; whatever takes longer is
