@@ -74,3 +74,17 @@ func TestRedirectTakesNoSecretToAnotherOrigin(t *testing.T) {
 	b.stopped(s3("z"))
 	b.is(b.Redirect(t.Context(), tenant, "z", elsewhere), problem.InvalidRequest)
 }
+
+func TestRedirectThatIsRefusedStopsNothing(t *testing.T) {
+	b := setup(t)
+	b.register(webhook("x"))
+	b.register(s3("z"))
+	b.is(b.Redirect(t.Context(), tenant, "x", "https://other.example/"), problem.InvalidRequest)
+	b.is(b.Redirect(t.Context(), tenant, "x", "https://example.com/#fragment"), problem.InvalidRequest)
+	b.is(b.Redirect(t.Context(), tenant, "z", elsewhere), problem.InvalidRequest)
+	for _, id := range []string{"x", "z"} {
+		if in, err := b.Get(t.Context(), tenant, id); err != nil || !in.Running {
+			t.Errorf("%s: running %v, %v", id, in.Running, err)
+		}
+	}
+}

@@ -31,7 +31,8 @@ func (s *Service) Update(ctx context.Context, tenant, id string, change func(cur
 	return result, nil
 }
 
-// update reports whether it changed anything. What it changes it also starts, if it is to.
+// update makes a change, and starts the integration in the same Commit if start is set. It
+// reports whether anything changed.
 func (s *Service) update(ctx context.Context, tenant, id string, start bool, change func(*integration.Integration) (integration.Spec, error)) (_ *integration.Integration, _ bool, err error) {
 	t, in, err := s.read(ctx, tenant, id)
 	if err != nil {
@@ -45,21 +46,10 @@ func (s *Service) update(ctx context.Context, tenant, id string, start bool, cha
 	if err != nil {
 		return nil, false, err
 	}
-	kept, err := spec.ValidateUpdate(in)
-	if err != nil {
-		return nil, false, err
+	changed, err := s.apply(ctx, in, spec)
+	if err != nil || len(changed) == 0 {
+		return in, false, err
 	}
-	if err := s.keepEqual(ctx, in, &spec, &kept); err != nil {
-		return nil, false, err
-	}
-	changed := spec.Changes(in, kept)
-	if len(changed) == 0 {
-		return in, false, nil
-	}
-	if err := s.setTarget(ctx, in, &spec, kept); err != nil {
-		return nil, false, err
-	}
-	in.Filter.Names, in.Filter.Entities = spec.Filter.Names, spec.Filter.Entities
 	t.Generation++
 	in.Generation = t.Generation
 	lanes, err := s.lanes(ctx, in)
@@ -82,4 +72,20 @@ func (s *Service) update(ctx context.Context, tenant, id string, start bool, cha
 		writes = append(writes, entry(in, integration.ActionStarted, "Started with the update.", now))
 	}
 	return in, true, s.commit(ctx, writes...)
+}
+
+// apply checks a spec, changes the integration to it, and returns the fields that changed.
+func (s *Service) apply(ctx context.Context, in *integration.Integration, spec integration.Spec) (changed []string, err error) {
+	kept, err := spec.ValidateUpdate(in)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.keepEqual(ctx, in, &spec, &kept); err != nil {
+		return nil, err
+	}
+	if changed = spec.Changes(in, kept); len(changed) == 0 {
+		return nil, nil
+	}
+	in.Filter.Names, in.Filter.Entities = spec.Filter.Names, spec.Filter.Entities
+	return changed, s.setTarget(ctx, in, &spec, kept)
 }
