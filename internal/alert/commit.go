@@ -204,7 +204,8 @@ func (c *commit) tell(ctx context.Context, in *integration.Integration, kinds []
 	}
 	for _, kind := range kinds {
 		if kind == integration.AlertRejecting {
-			if again := h == nil || h.LastDeliveredAt.After(a.RejectingAt); !a.RejectingAt.IsZero() && !again {
+			again := h == nil || h.LastDeliveredAt.After(a.RejectingAt)
+			if !a.RejectingAt.IsZero() && (!again || c.now.Sub(a.RejectingAt) < rejectingEvery) {
 				continue // it was told, by this process or an earlier one
 			}
 			a.RejectingAt = c.now
@@ -218,8 +219,22 @@ func (c *commit) tell(ctx context.Context, in *integration.Integration, kinds []
 	return nil
 }
 
+// perCommit is more alerts than a Commit has of an integration. Their numbers begin with the
+// version of the record: an older release that writes the record forgets the last number,
+// and one that is taken must not be used again.
+const perCommit = 16
+
+// rejectingEvery is how often at most an integration is told to reject everything.
+const rejectingEvery = time.Hour
+
+// healthTimeout limits the reads for the payload: the change itself has little time.
+const healthTimeout = time.Second
+
 // put adds an alert and returns its number.
 func (c *commit) put(in *integration.Integration, a store.Alert) uint64 {
+	if in.Alerts.Number == 0 {
+		in.Alerts.Number = in.Version * perCommit
+	}
 	in.Alerts.Number++
 	a.History, a.Number = store.HistoryOf(in), in.Alerts.Number
 	c.writes = append(c.writes, store.PutAlert{Alert: &a})
@@ -236,7 +251,9 @@ func (c *commit) health(ctx context.Context, in *integration.Integration) (*heal
 	s := c.store
 	service := &health.Service{Partitions: after{c}, Log: s.Log, Settings: s.Settings, Now: s.Now, Cursor: after{c}.Cursor}
 	var h *health.Health
-	found, err := service.Of(ctx, in)
+	reading, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	found, err := service.Of(reading, in)
 	if err != nil {
 		s.Logger.WarnContext(ctx, "an alert is without health", "tenant", in.Tenant, "integration", in.ID, "error", err)
 	} else {

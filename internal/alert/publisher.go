@@ -89,10 +89,11 @@ func (p *Publisher) Deliver(ctx context.Context, alerts []*store.Alert) (publish
 		drafts, group, size = nil, nil, 0
 		return nil
 	}
+	var failed error
 	for _, a := range alerts {
-		if due, err := p.complete(ctx, a); err != nil {
-			return published, err
-		} else if !due {
+		due, err := p.complete(ctx, a)
+		failed = errors.Join(failed, err) // the others do not wait for it
+		if !due {
 			continue
 		}
 		if len(group) == groupAlerts || size+len(a.Payload) > groupBytes {
@@ -102,7 +103,7 @@ func (p *Publisher) Deliver(ctx context.Context, alerts []*store.Alert) (publish
 		}
 		drafts, group, size = append(drafts, draftOf(a)), append(group, a), size+len(a.Payload)
 	}
-	return published, flush()
+	return published, errors.Join(flush(), failed)
 }
 
 // complete makes the payload of an alert that has none, as its time has come only now. It
@@ -128,10 +129,12 @@ func (p *Publisher) complete(ctx context.Context, a *store.Alert) (bool, error) 
 	return err == nil, err
 }
 
+// payload is without health if that cannot be found out: one integration's damage must not
+// keep the alert back.
 func (p *Publisher) payload(ctx context.Context, in *integration.Integration) ([]byte, error) {
 	found, err := p.Health.Of(ctx, in)
 	if err != nil {
-		return nil, err
+		return payloadOf(in, nil)
 	}
 	return payloadOf(in, found[0])
 }

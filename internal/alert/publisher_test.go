@@ -1,6 +1,7 @@
 package alert_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/health"
+	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
@@ -101,5 +104,28 @@ func TestTwoProcessesPublishEachAlertOnce(t *testing.T) {
 	r.at = r.at.Add(5 * time.Minute)
 	if n, err := second.Drain(t.Context()); n != 50 || err != nil {
 		t.Fatalf("published %d, %v, of what a process has left", n, err)
+	}
+}
+
+type noHealth struct{}
+
+func (noHealth) Of(context.Context, ...*integration.Integration) ([]*health.Health, error) {
+	return nil, errors.New("the log is damaged")
+}
+
+// Damage of one integration's log keeps neither its own alert back nor those of others.
+func TestAlertsArePublishedWithoutHealth(t *testing.T) {
+	r := newRig(t)
+	r.registered("acme", "hook", 1)
+	p := r.process(r.store)
+	in := r.integration()
+	in.Running, in.StoppedAt = false, r.at
+	r.commit(p, store.PutIntegration{Integration: in}, r.entry(stopped, integration.ActionStopped))
+	r.at = r.at.Add(r.settings.Retention)
+	o := &outlet{store: r.store}
+	publisher := r.publisher(o.publish)
+	publisher.Health = noHealth{}
+	if n, err := publisher.Drain(t.Context()); n != 2 || err != nil {
+		t.Errorf("published %d, %v", n, err)
 	}
 }

@@ -19,6 +19,9 @@ func (s *step) noteLag(segs []eventlog.Segment) {
 	if c.Lagging {
 		limit /= 2
 	}
+	if s.in.S3 != nil { // its events wait for a file that long
+		limit += e.Settings.S3FileInterval
+	}
 	since := later(later(publishedFrom(&segs[0]), s.in.CreatedAt), c.LagFrom)
 	c.Lagging = e.Now().Sub(since) > limit
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
@@ -130,9 +131,17 @@ func (e *Engine) saveBatch(ctx context.Context, keys []handoff.Key, pass func(*a
 		return err
 	}
 	for ; saved < len(cursors); saved++ { // one that was changed keeps its stored version
-		if err := e.Store.Commit(ctx, writes[saved]); err != nil && !errors.Is(err, store.ErrConflict) {
+		err := e.Store.Commit(ctx, writes[saved])
+		if err != nil && !(errors.Is(err, store.ErrConflict) && e.changed(ctx, &cursors[saved])) {
 			return err
 		}
 	}
 	return nil
+}
+
+// changed reports whether a cursor is another one in the store, after a conflict: that may
+// have been with another record of the Commit.
+func (e *Engine) changed(ctx context.Context, c *handoff.Cursor) bool {
+	stored, err := e.Store.Cursor(ctx, c.Key)
+	return problem.CodeOf(err) == problem.NotFound || err == nil && stored.Version != c.Version
 }
