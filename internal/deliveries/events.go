@@ -18,7 +18,9 @@ type reader struct {
 	bytes  int
 }
 
-func (s *Service) reader(tenant string) reader { return reader{log: s.Log, turns: s.Reads, tenant: tenant} }
+func (s *Service) reader(tenant string) reader {
+	return reader{log: s.Log, turns: s.Reads, tenant: tenant}
+}
 
 // deadlineReserve is how long before the deadline of its context a call reads no more.
 const deadlineReserve = 5 * time.Second

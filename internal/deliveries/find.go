@@ -32,8 +32,12 @@ func (s *Service) Find(ctx context.Context, in *integration.Integration, at At, 
 	return &all[0], nil
 }
 
-// findLimit is how many records one look-up reads that have the segment of an event.
-const findLimit = 100
+// How many records a look-up reads of those that may have the segment of an event: at most,
+// and at a time of live delivery, where nearly always the first has it.
+const (
+	findLimit = 100
+	findStep  = 4
+)
 
 // recordsOf returns the deliveries of an event that are recorded, newest first.
 func (s *Service) recordsOf(ctx context.Context, in *integration.Integration, at At, ev *event.Event) ([]Delivery, error) {
@@ -47,19 +51,19 @@ func (s *Service) recordsOf(ctx context.Context, in *integration.Integration, at
 		if from := ev.PublishedAt.Add(-time.Minute); from.After(q.From) {
 			q.From = from
 		}
-		q.Through, q.Limit = at.Segment, findLimit
-		if q.Oldest = !caughtUp; caughtUp {
-			q.Within = at.Segment
+		q.Through = at.Segment
+		var records []Record
+		var err error
+		if caughtUp {
+			q.Within, q.Limit = at.Segment, findLimit
+			records, err = s.Records.Deliveries(ctx, q)
+		} else {
+			records, err = s.liveRecords(ctx, q, at.Segment)
 		}
-		records, err := s.Records.Deliveries(ctx, q)
 		if err != nil {
 			return nil, err
 		}
 		for i := range records {
-			// Live delivery goes through the log once: after what comes later, nothing is left.
-			if !caughtUp && records[i].First > at.Segment {
-				break
-			}
 			found, err := records[i].of(in, at, ev)
 			if err != nil {
 				return nil, err
@@ -68,6 +72,29 @@ func (s *Service) recordsOf(ctx context.Context, in *integration.Integration, at
 		}
 	}
 	slices.SortStableFunc(all, newestFirst)
+	return all, nil
+}
+
+// liveRecords returns the records of live delivery that may have a segment. It goes through
+// the log once: after a record of what comes later, there is none.
+func (s *Service) liveRecords(ctx context.Context, q Query, segment uint64) (all []Record, err error) {
+	q.Oldest, q.Limit = true, findStep
+	for len(all) < findLimit {
+		records, err := s.Records.Deliveries(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for i := range records {
+			if records[i].First > segment {
+				return all, nil
+			}
+			all = append(all, records[i])
+		}
+		if len(records) < findStep {
+			return all, nil
+		}
+		q.From = records[len(records)-1].At.Add(1)
+	}
 	return all, nil
 }
 
