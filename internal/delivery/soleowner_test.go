@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -212,6 +213,33 @@ func TestUnsavedEntriesAreKept(t *testing.T) {
 		if n := len(r.entries("orders", integration.ActionRetryTriggered)); n != 4 {
 			t.Errorf("%d entries, want 4", n)
 		}
+		if err := r.engine.SaveAttempts(t.Context()); err != nil || r.cursor("orders").Failures != 9 {
+			t.Errorf("saved %+v, %v", r.cursor("orders"), err)
+		}
+	})
+}
+
+// conflicting is a store in which a record that a Commit has beside cursors was changed.
+type conflicting struct{ store.Store }
+
+func (c conflicting) Commit(ctx context.Context, writes ...store.Write) error {
+	if _, ok := writes[0].(store.PutCursor); ok {
+		return store.ErrConflict
+	}
+	return c.Store.Commit(ctx, writes...)
+}
+
+// A conflict does not say that it was the cursor that changed.
+func TestAttemptsAreUnsavedAfterAnotherRecordsConflict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := down(t, 9)
+		time.Sleep(time.Millisecond)
+		stored := r.engine.Store
+		r.engine.Store = conflicting{stored}
+		if err := r.engine.SaveAttempts(t.Context()); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("saved: %v", err)
+		}
+		r.engine.Store = stored
 		if err := r.engine.SaveAttempts(t.Context()); err != nil || r.cursor("orders").Failures != 9 {
 			t.Errorf("saved %+v, %v", r.cursor("orders"), err)
 		}
