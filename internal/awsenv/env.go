@@ -43,8 +43,8 @@ type env struct {
 	metrics   *metrics
 	s3        *s3.Client
 	store     *store.Store
-	records   port.Store // store, or one that tells an operator what changes
-	alerts    *alerts    // nil if no operator is told
+	records   port.Store // store; with alerts, alert.Store over it
+	alerts    *alerts    // nil without SLUICE_OPERATOR_TENANT
 	log       *eventlog.Log
 	stream    *stream.Stream
 	scheduler *statemachine.Scheduler

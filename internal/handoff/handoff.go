@@ -222,8 +222,8 @@ type Cursor struct {
 	Slowness  int       `json:"slowness,omitzero"`
 	SlowUntil time.Time `json:"slow_until,omitzero"`
 
-	// Lagging: what it delivers next is later than SLUICE_ALERT_LAG. Nobody looks unless an
-	// operator is told.
+	// Lagging: what it delivers next is older than SLUICE_ALERT_LAG allows. It is looked at
+	// only if there are alerts.
 	Lagging bool `json:"lagging,omitzero"`
 	// LagFrom: what was published before then counts as published then, as the integration
 	// was started or recovered.

@@ -43,8 +43,8 @@ type Node struct {
 	db       *sqlitedb.DB
 	log      *eventlog.Log
 	store    *store.Store
-	records  port.Store // store, or one that tells an operator what changes
-	alerts   *alerts    // nil if no operator is told
+	records  port.Store // store; with alerts, alert.Store over it
+	alerts   *alerts    // nil without SLUICE_OPERATOR_TENANT
 	reserve  *reserve
 	life     *lifecycle.Service
 	engine   *delivery.Engine

@@ -152,8 +152,8 @@ type (
 	AddEntry     struct {
 		History History
 		Entry   integration.LogEntry
-		// Alert, unless "", is what the entry says to an operator, if one is told. No
-		// adapter looks at it.
+		// Alert, unless "", is the kind of alert that alert.Store commits with the entry.
+		// No adapter looks at it.
 		Alert integration.AlertKind
 	}
 	// AddDeliveries adds a delivery record, which the other writes of the Commit do not
