@@ -25,9 +25,11 @@ func (w *world) heal(t *testing.T, rounds ...*round) {
 	if err := w.Sweep(t.Context()); err != nil {
 		t.Errorf("the sweep failed after the faults had ended: %v", err)
 	}
-	if !eventually(afterSweep, whole) {
-		t.Errorf("one sweep was not enough: %s", w.missing(rounds))
-		return
+	for missing := w.missing(rounds); missing != ""; missing = w.missing(rounds) {
+		if !eventually(afterSweep, func() bool { return w.missing(rounds) != missing }) {
+			t.Errorf("one sweep was not enough: %s", missing)
+			return
+		}
 	}
 	w.until(t, "the stream is drained", w.Poller.Idle)
 	if d := w.Poller.Stats().Discarded; d > 0 {
@@ -44,10 +46,10 @@ func (w *world) heal(t *testing.T, rounds ...*round) {
 	}
 }
 
-// afterSweep limits how long the executions that a sweep starts may take. It
-// includes one shadow step, since the lost execution may be alive, and the delays
-// after faults, and all of that beside other tests. Nothing but the sweep heals, so a
-// long wait hides nothing.
+// afterSweep limits how long the executions that a sweep starts may be without any
+// progress. It includes one shadow step, since the lost execution may be alive, and the
+// delays after faults, and all of that beside other tests. Nothing but the sweep heals, so
+// a long wait hides nothing.
 const afterSweep = 2 * time.Minute
 
 // missing returns what is missing in the rounds, or "".
