@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/integration"
 )
@@ -132,12 +130,10 @@ const (
 // byID looks for the event of a request where the time in its id says. It reports false if
 // the id has no time, or the event is not there: the publisher may have made the id.
 func (l *list) byID(ctx context.Context) (found bool, err error) {
-	id, err := uuid.Parse(l.request.EventID)
-	if err != nil || id.Version() != 7 {
+	made, ok := event.TimeOfID(l.request.EventID)
+	if !ok {
 		return false, nil
 	}
-	sec, nsec := id.Time().UnixTime()
-	made := time.Unix(sec, nsec)
 	for lane := range l.in.Lanes {
 		some, err := l.near(ctx, event.Partition{Tenant: l.in.Tenant, Lane: lane}, made)
 		if err != nil {

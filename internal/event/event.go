@@ -161,3 +161,14 @@ func ValidID(s string) bool {
 	}
 	return true
 }
+
+// TimeOfID returns the time, in whole milliseconds, that a UUIDv7 begins with (RFC 9562,
+// section 5.7); false for any other id.
+func TimeOfID(id string) (time.Time, bool) {
+	const version, variant = 14, 19
+	if !ValidID(id) || id[version] != '7' || !strings.ContainsRune("89abAB", rune(id[variant])) {
+		return time.Time{}, false
+	}
+	ms, err := strconv.ParseInt(id[:8]+id[9:13], 16, 64)
+	return time.UnixMilli(ms).UTC(), err == nil
+}

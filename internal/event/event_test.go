@@ -196,3 +196,25 @@ func TestPartitionKeysAreStable(t *testing.T) {
 		}
 	}
 }
+
+func TestTimeOfID(t *testing.T) {
+	for id, want := range map[string]string{
+		"017f22e2-79b0-7cc3-98c4-dc0c0c07398f":  "2022-02-22T19:22:22.000Z", // the example of RFC 9562
+		"017F22E2-79B0-7CC3-B8C4-DC0C0C07398F":  "2022-02-22T19:22:22.000Z",
+		"00000000-0000-7000-8000-000000000000":  "1970-01-01T00:00:00.000Z",
+		"017f22e2-79b0-4cc3-98c4-dc0c0c07398f":  "", // another version
+		"017f22e2-79b0-7cc3-c8c4-dc0c0c07398f":  "", // another variant
+		"017f22e2-79b0-7cc3-78c4-dc0c0c07398f":  "",
+		"017f22e2-79b0-7cc3-98c4-dc0c0c07398":   "",
+		"017f22e2-79b0-7cc3-98c4-dc0c0c07398ff": "",
+		"":                                      "",
+	} {
+		got := ""
+		if at, ok := event.TimeOfID(id); ok {
+			got = event.FormatTime(at)
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", id, got, want)
+		}
+	}
+}

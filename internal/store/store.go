@@ -5,9 +5,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/deliveries"
@@ -129,6 +131,12 @@ type Alert struct {
 	// Payload is that of the event, as JSON; nil if it is made when it is due.
 	Payload json.RawMessage `json:"payload,omitempty"`
 	Version uint64          `json:"-"`
+}
+
+// Compare orders alerts as Store.Alerts returns them.
+func (a *Alert) Compare(b *Alert) int {
+	return cmp.Or(a.DueAt.Compare(b.DueAt), strings.Compare(a.History.Tenant, b.History.Tenant),
+		strings.Compare(a.History.Integration, b.History.Integration), cmp.Compare(a.Number, b.Number))
 }
 
 // Write is one change of a Commit: exactly one of the types below.

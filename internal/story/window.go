@@ -1,7 +1,6 @@
 package story
 
 import (
-	"encoding/hex"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
@@ -36,7 +35,7 @@ func windowOf(id string, q Query) (*window, error) {
 	case between:
 		return windowBetween(id, q.From, q.To)
 	}
-	at, ok := timeOf(id)
+	at, ok := event.TimeOfID(id)
 	if !ok {
 		return nil, problem.New(problem.WindowRequired,
 			"The id %s does not tell when the event was published. Say so: with published_at, to within an hour, or with from and to, at most 24 hours apart.", id)
@@ -56,23 +55,6 @@ func windowBetween(id string, from, to time.Time) (*window, error) {
 		return nil, problem.New(problem.InvalidRequest, "to is %s, more than 24 hours after from; ask for one day after another.", event.FormatTime(to))
 	}
 	return &window{id, from, to, from, false}, nil
-}
-
-// timeOf returns the time that a UUIDv7 begins with; false for any other id.
-func timeOf(id string) (time.Time, bool) {
-	const version, variant = 14, 19
-	if id[version] != '7' || id[variant] != '8' && id[variant] != '9' && id[variant] != 'a' && id[variant] != 'b' {
-		return time.Time{}, false
-	}
-	b, err := hex.DecodeString(id[:8] + id[9:13])
-	if err != nil {
-		return time.Time{}, false
-	}
-	ms := int64(0)
-	for _, v := range b {
-		ms = ms<<8 | int64(v)
-	}
-	return time.UnixMilli(ms).UTC(), true
 }
 
 // has reports whether a time is within the window.

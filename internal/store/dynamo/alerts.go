@@ -1,10 +1,8 @@
 package dynamo
 
 import (
-	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/store"
@@ -36,9 +34,6 @@ func (s *Store) Alerts(ctx context.Context, before time.Time, limit int) ([]*sto
 			alerts = append(alerts, a)
 		}
 	}
-	slices.SortFunc(alerts, func(a, b *store.Alert) int {
-		return cmp.Or(a.DueAt.Compare(b.DueAt), strings.Compare(a.History.Tenant, b.History.Tenant),
-			strings.Compare(a.History.Integration, b.History.Integration), cmp.Compare(a.Number, b.Number))
-	})
+	slices.SortFunc(alerts, (*store.Alert).Compare)
 	return alerts, nil
 }

@@ -203,9 +203,6 @@ func (s *Store) Alerts(ctx context.Context, before time.Time, limit int) ([]*sto
 			due = append(due, cloneAlert(a))
 		}
 	}
-	slices.SortFunc(due, func(a, b *store.Alert) int {
-		return cmp.Or(a.DueAt.Compare(b.DueAt), strings.Compare(a.History.Tenant, b.History.Tenant),
-			strings.Compare(a.History.Integration, b.History.Integration), cmp.Compare(a.Number, b.Number))
-	})
+	slices.SortFunc(due, (*store.Alert).Compare)
 	return due[:min(len(due), max(limit, 0))], nil
 }
