@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var telling = []scenario{
@@ -37,6 +39,21 @@ func (s *told) verdicts() (words, reasons map[string]string) {
 		words[in.ID], reasons[in.ID] = in.Verdict, in.Because
 	}
 	return words, reasons
+}
+
+// deliveries says for each integration with a delivery of the event how it ended.
+func (s *told) deliveries(id string) map[string]string {
+	all := map[string]string{}
+	for _, in := range s.Integrations {
+		switch d := in.Delivery; {
+		case d == nil || d.EventID != id:
+		case strings.HasSuffix(d.File, ".export"):
+			all[in.ID] = d.Outcome + " in a file"
+		case d.Status != nil:
+			all[in.ID] = fmt.Sprint(d.Outcome, " ", *d.Status)
+		}
+	}
+	return all
 }
 
 func storyPath(id string, query ...string) string {
@@ -127,20 +144,13 @@ func stories(t *testing.T, env *Env) {
 	if want := string(good.find(odd).body); string(s.Event) != want || len(s.Integrations) != 9 || s.Integrations[0].ID != "down" {
 		t.Errorf("the story is of %s, want %s, and of %d integrations", s.Event, want, len(s.Integrations))
 	}
-	for _, in := range s.Integrations {
-		want := map[string]string{"good": "delivered 200", "strict": "rejected 400", "down": "retrying 503", "stuck": "retrying 500", "files": "delivered in a file"}[in.ID]
-		got := ""
-		switch d := in.Delivery; {
-		case d == nil || d.EventID != odd:
-		case strings.HasSuffix(d.File, ".export"):
-			got = d.Outcome + " in a file"
-		case d.Status != nil:
-			got = fmt.Sprint(d.Outcome, " ", *d.Status)
-		}
-		if got != want {
-			t.Errorf("of the delivery to %s it says %q, want %q", in.ID, got, want)
-		}
-	}
+	env.eventually(t, label("the story tells each delivery as it is recorded"), func() bool {
+		s = told{}
+		c.call("GET", storyPath(odd), nil).ok(200, &s)
+		return cmp.Equal(map[string]string{
+			"good": "delivered 200", "strict": "rejected 400", "down": "retrying 503", "stuck": "retrying 500", "files": "delivered in a file",
+		}, s.deliveries(odd))
+	})
 	c.untilStory(waits, map[string]string{"good": "delivered", "down": "pending", "late": "before_start"})
 	c.untilStory(next, map[string]string{
 		"good": "delivered", "strict": "delivered", "narrow": "filtered", "off": "stopped", "ended": "after_end", "late": "before_start",
