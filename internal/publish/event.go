@@ -48,6 +48,8 @@ func (p *parser) event(at place) error {
 		return p.reject(at, problem.InvalidRequest, "name", "is required: the name of the event, such as order.items_cancelled")
 	case d.Payload == nil:
 		return p.reject(at, problem.InvalidRequest, "payload", "is required: a JSON object")
+	case d.Tenant == "" && p.inRecord:
+		return p.reject(at, problem.TenantRequired, "tenant", "is required: the tenant that gets the event")
 	case d.Tenant == "" && p.call.Tenant == "":
 		return p.reject(at, problem.TenantRequired, "tenant", "is required, as neither the access token nor the header Sluice-Tenant names one")
 	}
@@ -74,7 +76,11 @@ func (p *parser) field(at place, d *event.Draft) error {
 	case "published_at":
 		return p.reject(at, problem.InvalidRequest, name, "is set by the service; leave it out")
 	default:
-		return p.reject(at, problem.UnknownField, name, "is not a known field; an event has id, name and payload")
+		fields := "an event has id, name and payload"
+		if p.inRecord {
+			fields = "a record has tenant, id, name and payload"
+		}
+		return p.reject(at, problem.UnknownField, name, "is not a known field; "+fields)
 	}
 }
 

@@ -17,10 +17,12 @@ import (
 type parser struct {
 	limits limits
 	call   Call
-	body   []byte
-	dec    *jsontext.Decoder
-	input  []byte // of dec: the body, or one line of it
-	offset int    // of input, in body
+	// inRecord: the body is not a call's but a plain record's.
+	inRecord bool
+	body     []byte
+	dec      *jsontext.Decoder
+	input    []byte // of dec: the body, or one line of it
+	offset   int    // of input, in body
 
 	drafts []event.Draft
 	places []place        // of the drafts
@@ -183,13 +185,20 @@ func (p *parser) end(at place) error {
 		return nil
 	case err == nil:
 		after += len(p.body[p.offset+after:]) - len(bytes.TrimLeft(p.body[p.offset+after:], " \t\r\n"))
-		return p.broken(at, &jsontext.SyntacticError{ByteOffset: int64(after), Err: errFollowed})
+		followed := errFollowed
+		if p.inRecord {
+			followed = errOneEvent
+		}
+		return p.broken(at, &jsontext.SyntacticError{ByteOffset: int64(after), Err: followed})
 	default:
 		return p.broken(at, err)
 	}
 }
 
-var errFollowed = errors.New("another value follows the first; to send one event per line, use the content type application/x-ndjson")
+var (
+	errFollowed = errors.New("another value follows the first; to send one event per line, use the content type application/x-ndjson")
+	errOneEvent = errors.New("another value follows the first; put each event in a record of its own")
+)
 
 func (p *parser) skip(at place) error {
 	if err := p.dec.SkipValue(); err != nil {

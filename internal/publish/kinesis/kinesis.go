@@ -1,6 +1,6 @@
 // Package kinesis publishes events to an Amazon Kinesis data stream, from which the
 // function fanout appends them to the log. It also defines the format of the stream's
-// records.
+// records, and reads the plain ones that others put there.
 //
 // The events of a call that belong to one partition share records, in the order of
 // the call. The order of records in the stream is not guaranteed: PutRecords keeps
@@ -68,6 +68,32 @@ func (s *Stream) Publish(ctx context.Context, tenant string, lanes int, drafts [
 	}
 	return problem.Wrap(err, codeOf(err), "The stream did not accept these of the call's %d events, counted from 0: %s. Send only these again in a moment; all the others were accepted.",
 		len(drafts), ranges(indices))
+}
+
+// PutEvents puts events that are stamped already, each in its lane: those of plain records,
+// which are no more than a call may have. It retries as Publish does. The indices are of the
+// events that may not be in the stream, in order; if there are any, the error says why.
+func (s *Stream) PutEvents(ctx context.Context, lanes int, events []event.Event) ([]int, error) {
+	p := packer{lanes: lanes}
+	for i := range events {
+		if err := p.add(events[i], i); err != nil {
+			return every(len(events)), err
+		}
+	}
+	left, err := s.put(ctx, p.all())
+	if len(left) == 0 {
+		return nil, nil
+	}
+	return indicesOf(left), awserror.Problem(err, "put the events of plain records on the stream")
+}
+
+// every returns the indices of n events.
+func every(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 // codeOf returns the code of a publish that the stream did not accept.

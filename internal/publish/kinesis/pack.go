@@ -41,41 +41,63 @@ type lane struct {
 	size      int // upper bound of the segment's size
 }
 
-// pack stamps the drafts with the given indices, or all if that is nil, and packs them into
-// records, in the order of the drafts within a lane of a tenant.
-func pack(tenant string, lanes int, drafts []event.Draft, indices []int, at time.Time) ([]record, error) {
-	var records []record
-	var open []*lane // in order of their first event
-	byPartition := map[event.Partition]*lane{}
-	flush := func(l *lane) {
-		records = append(records, newRecord(l.partition, Encode(l.events), l.indices))
-		l.events, l.indices, l.size = l.events[:0], nil, segmentOverhead
+// packer packs events into records, in their order within a lane of a tenant.
+type packer struct {
+	lanes       int
+	records     []record
+	open        []*lane // in order of their first event
+	byPartition map[event.Partition]*lane
+}
+
+// add adds the event of the given index.
+func (p *packer) add(e event.Event, index int) error {
+	size := len(e.ID) + len(e.Name) + len(e.Body) + eventOverhead
+	if size > maxSegment-segmentOverhead {
+		return problem.New(problem.PayloadTooLarge,
+			"Event %d of the call, counted from 0, takes %d bytes; the limit of the stream is %d. Send a smaller event.", index, size, maxSegment-segmentOverhead)
 	}
+	at := event.Partition{Tenant: e.Tenant, Lane: event.LaneOf(e.ID, p.lanes)}
+	l := p.byPartition[at]
+	if l == nil {
+		l = &lane{partition: at, size: segmentOverhead}
+		if p.byPartition == nil {
+			p.byPartition = map[event.Partition]*lane{}
+		}
+		p.byPartition[at], p.open = l, append(p.open, l)
+	}
+	if l.size+size > maxSegment {
+		p.flush(l)
+	}
+	l.events, l.indices, l.size = append(l.events, e), append(l.indices, index), l.size+size
+	return nil
+}
+
+func (p *packer) flush(l *lane) {
+	p.records = append(p.records, newRecord(l.partition, Encode(l.events), l.indices))
+	l.events, l.indices, l.size = l.events[:0], nil, segmentOverhead
+}
+
+// all returns the records of everything that was added.
+func (p *packer) all() []record {
+	for _, l := range p.open {
+		p.flush(l)
+	}
+	return p.records
+}
+
+// pack stamps the drafts with the given indices, or all if that is nil, and packs them into
+// records.
+func pack(tenant string, lanes int, drafts []event.Draft, indices []int, at time.Time) ([]record, error) {
+	p := packer{lanes: lanes}
 	for i := range drafts {
 		if indices != nil && !contains(indices, i) {
 			continue
 		}
-		e := drafts[i].Stamp(tenant, at)
-		size := len(e.ID) + len(e.Name) + len(e.Body) + eventOverhead
-		if size > maxSegment-segmentOverhead {
-			return nil, problem.New(problem.PayloadTooLarge,
-				"Event %d of the call, counted from 0, takes %d bytes; the limit of the stream is %d. Send a smaller event.", i, size, maxSegment-segmentOverhead)
+		if err := p.add(drafts[i].Stamp(tenant, at), i); err != nil {
+			return nil, err
 		}
-		p := event.Partition{Tenant: e.Tenant, Lane: event.LaneOf(e.ID, lanes)}
-		l := byPartition[p]
-		if l == nil {
-			l = &lane{partition: p, size: segmentOverhead}
-			byPartition[p], open = l, append(open, l)
-		}
-		if l.size+size > maxSegment {
-			flush(l)
-		}
-		l.events, l.indices, l.size = append(l.events, e), append(l.indices, i), l.size+size
 	}
-	for _, l := range open {
-		flush(l)
-	}
-	return records, nil
+	return p.all(), nil
 }
 
 func contains(sorted []int, n int) bool {

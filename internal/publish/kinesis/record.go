@@ -23,7 +23,7 @@ import (
 //	kindMarker  int64   the marker's time in ms since 1970, big endian
 //	            uint32  CRC-32C of everything before it, big endian
 //
-// A new version of either gets a new byte.
+// A new version of either gets a new byte, below those that text begins with: see IsPlain.
 const (
 	kindEvents = 1
 	kindMarker = 2

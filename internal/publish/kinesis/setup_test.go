@@ -109,13 +109,4 @@ func drafts(n, size int) []event.Draft {
 	return all
 }
 
-// every returns all of n entries.
-func every(n int) []int {
-	all := make([]int, n)
-	for i := range all {
-		all[i] = i
-	}
-	return all
-}
-
 var errFault = errors.New("the connection was reset")
