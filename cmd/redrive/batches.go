@@ -102,7 +102,7 @@ func (b *batches) one(ctx context.Context, m *sqstypes.Message) error {
 	}
 	put := 0
 	whole, err := b.source.read(ctx, at, func(records []types.Record) error {
-		entries := b.entries(records)
+		entries := b.entries(at.shard, records)
 		if !b.tally.dryRun {
 			if err := b.drain.put(ctx, entries); err != nil {
 				return err
@@ -132,10 +132,10 @@ func (b *batches) one(ctx context.Context, m *sqstypes.Message) error {
 	return nil
 }
 
-// entries returns the records as they are put again. It leaves out watermark
+// entries returns the records of a shard as they are put again. It leaves out watermark
 // markers: a marker vouches for everything put before it, which is not true at its
 // new position. A process that waits for one puts another.
-func (b *batches) entries(records []types.Record) []types.PutRecordsRequestEntry {
+func (b *batches) entries(shard string, records []types.Record) []types.PutRecordsRequestEntry {
 	var entries []types.PutRecordsRequestEntry
 	for i := range records {
 		r := &records[i]
@@ -143,7 +143,8 @@ func (b *batches) entries(records []types.Record) []types.PutRecordsRequestEntry
 		if err == nil && !content.Marker.IsZero() {
 			continue
 		}
-		entries = append(entries, types.PutRecordsRequestEntry{PartitionKey: r.PartitionKey, Data: r.Data})
+		entries = append(entries, settled(types.PutRecordsRequestEntry{PartitionKey: r.PartitionKey, Data: r.Data},
+			shard+":"+aws.ToString(r.SequenceNumber), aws.ToTime(r.ApproximateArrivalTimestamp)))
 	}
 	return entries
 }

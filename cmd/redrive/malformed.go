@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/fanout"
 	wire "github.com/sluicehq/sluice/internal/publish/kinesis"
+	"github.com/sluicehq/sluice/internal/settings"
 )
 
 // objects is the part of the S3 API that is used; *s3.Client implements it.
@@ -43,7 +46,7 @@ func (m *malformed) run(ctx context.Context) error {
 		for i := range page.Contents {
 			key := aws.ToString(page.Contents[i].Key)
 			m.tally.say("Object %s:", key)
-			if err := m.one(ctx, key); err != nil {
+			if err := m.one(ctx, key, aws.ToTime(page.Contents[i].LastModified)); err != nil {
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
 				}
@@ -54,8 +57,9 @@ func (m *malformed) run(ctx context.Context) error {
 	return nil
 }
 
-// one puts an object's record on the stream and then deletes the object.
-func (m *malformed) one(ctx context.Context, key string) error {
+// one puts an object's record on the stream and then deletes the object. Releases that did
+// not keep when a record arrived have quarantined it soon after.
+func (m *malformed) one(ctx context.Context, key string, quarantined time.Time) error {
 	text, err := m.get(ctx, key)
 	if err != nil {
 		return fmt.Errorf("read the object: %w", err)
@@ -67,7 +71,10 @@ func (m *malformed) one(ctx context.Context, key string) error {
 	if !strings.HasSuffix(p.Stream, ":stream/"+m.drain.name) {
 		return fmt.Errorf("it belongs to the stream %s, but --stream is %s", p.Stream, m.drain.name)
 	}
-	content, err := wire.Decode(p.PartitionKey, p.Data)
+	if p.Arrived.IsZero() {
+		p.Arrived = quarantined
+	}
+	marker, err := readable(p)
 	if err != nil {
 		return fmt.Errorf("this release cannot read it either: %w", err)
 	}
@@ -76,8 +83,9 @@ func (m *malformed) one(ctx context.Context, key string) error {
 		return nil
 	}
 	put := 0
-	if content.Marker.IsZero() { // a watermark marker is valid only where it was
-		if err := m.drain.put(ctx, []types.PutRecordsRequestEntry{{PartitionKey: &p.PartitionKey, Data: p.Data}}); err != nil {
+	if !marker { // a watermark marker is valid only where it was
+		entry := settled(types.PutRecordsRequestEntry{PartitionKey: &p.PartitionKey, Data: p.Data}, p.EventID, p.Arrived)
+		if err := m.drain.put(ctx, []types.PutRecordsRequestEntry{entry}); err != nil {
 			return err
 		}
 		put = 1
@@ -87,6 +95,17 @@ func (m *malformed) one(ctx context.Context, key string) error {
 	}
 	m.tally.done(put)
 	return nil
+}
+
+// readable returns an error if this release cannot read the record, and whether it is a
+// watermark marker.
+func readable(p fanout.Quarantined) (marker bool, err error) {
+	if wire.IsPlain(p.Data) {
+		_, err := wire.DecodePlain(bytes.Clone(p.Data), settings.Default().MaxEventBytes)
+		return false, err
+	}
+	content, err := wire.Decode(p.PartitionKey, p.Data)
+	return !content.Marker.IsZero(), err
 }
 
 func (m *malformed) get(ctx context.Context, key string) ([]byte, error) {

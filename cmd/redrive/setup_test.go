@@ -44,7 +44,9 @@ type world struct {
 	refuse    func(call int, entry int) bool // whether to reject an entry of a PutRecords
 	failing   map[string]error               // by the name of a call
 	puts      int
+	put       []types.PutRecordsRequestEntry
 	interrupt func()
+	stored    time.Time // when its objects were
 }
 
 type message struct {
@@ -202,6 +204,7 @@ func (w *world) PutRecords(ctx context.Context, in *kinesis.PutRecordsInput, _ .
 			continue
 		}
 		w.note("put %s", w.name(entry))
+		w.put = append(w.put, entry)
 		out.Records = append(out.Records, types.PutRecordsResultEntry{SequenceNumber: aws.String("9")})
 	}
 	return out, nil
@@ -233,7 +236,7 @@ func (b bucket) ListObjectsV2(_ context.Context, in *s3.ListObjectsV2Input, _ ..
 	slices.Sort(keys)
 	out := &s3.ListObjectsV2Output{IsTruncated: aws.Bool(len(keys) > 1)}
 	if len(keys) > 0 { // one per page
-		out.Contents, out.NextContinuationToken = []s3types.Object{{Key: &keys[0]}}, &keys[0]
+		out.Contents, out.NextContinuationToken = []s3types.Object{{Key: &keys[0], LastModified: &b.stored}}, &keys[0]
 	}
 	return out, nil
 }

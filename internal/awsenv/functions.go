@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/publish"
+	stream "github.com/sluicehq/sluice/internal/publish/kinesis"
 	"github.com/sluicehq/sluice/internal/pull"
 	"github.com/sluicehq/sluice/internal/skip"
 	"github.com/sluicehq/sluice/internal/statemachine"
@@ -90,6 +91,7 @@ func Fanout() (func(context.Context, events.KinesisEvent) (events.KinesisEventRe
 	q := quarantine{s3: e.s3, bucket: e.config.Bucket, metrics: e.metrics}
 	h := &fanout.Handler{
 		Log: e.log, Engine: e.engine, Decode: decode, GrowLanes: e.growLanes, Quarantine: q.put,
+		IsPlain: stream.IsPlain, DecodePlain: e.decodePlain, Stamp: stream.StampPlain, Put: e.putPlain, Backdate: e.config.SeekMargin / 3,
 		Logger: e.logger, Now: now, DrainTimeout: e.config.FollowBudget / 10,
 	}
 	return func(ctx context.Context, batch events.KinesisEvent) (events.KinesisEventResponse, error) {

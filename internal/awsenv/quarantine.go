@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -37,7 +38,7 @@ type quarantine struct {
 func (p quarantine) put(ctx context.Context, r *events.KinesisEventRecord, reason error) error {
 	text, err := json.MarshalIndent(fanout.Quarantined{
 		Reason: reason.Error(), Stream: r.EventSourceArn, EventID: r.EventID,
-		PartitionKey: r.Kinesis.PartitionKey, Data: r.Kinesis.Data,
+		PartitionKey: r.Kinesis.PartitionKey, Arrived: r.Kinesis.ApproximateArrivalTimestamp.UTC().Round(time.Millisecond), Data: r.Kinesis.Data,
 	}, "", "  ")
 	if err != nil {
 		return err

@@ -6,6 +6,9 @@
 // partition has acknowledged them or has left for its own cursor. In every other
 // case the stream redelivers the batch: appends are idempotent by sequence number,
 // and live delivery resumes from the partition state.
+//
+// A plain record, which anyone may put, is done when its event is on the stream once more, as
+// a record of its lane.
 package fanout
 
 import (
@@ -16,6 +19,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/event"
@@ -57,6 +61,19 @@ type Handler struct {
 	Log    Log
 	Engine Engine
 	Decode Decode
+	// IsPlain reports whether a record is a plain one, whatever its partition key.
+	IsPlain func(data []byte) bool
+	// DecodePlain decodes a plain record. The draft may alias the data.
+	DecodePlain func(data []byte) (event.Draft, error)
+	// Stamp returns the event of a plain record, which has the given id in the stream and
+	// arrived there at the given time. It is the same whenever it is called.
+	Stamp func(d event.Draft, id string, arrived time.Time) event.Event
+	// Put puts events on the stream, each in its lane, and returns the indices of those that
+	// may not be there, in order, with the reason.
+	Put func(ctx context.Context, stamped []event.Event) ([]int, error)
+	// Backdate is how far back a plain record's time of arrival may be taken for published_at:
+	// well within the log's margin, after which a replay's end is final.
+	Backdate time.Duration
 	// GrowLanes is lifecycle.Service's. It is called before a tenant's events are
 	// delivered, at most every 10 minutes: during a deployment, a process that
 	// knows fewer lanes may register an integration.
@@ -93,26 +110,32 @@ const (
 func (h *Handler) Handle(ctx context.Context, batch events.KinesisEvent) (events.KinesisEventResponse, error) {
 	delivering, cancel := beforeDeadline(ctx)
 	defer cancel()
-	groups, unreadable := h.decode(batch.Records)
+	todo := h.sort(batch.Records)
+	appending := semaphore.NewWeighted(appendBytes)
 	var failed []string
 	var mu sync.Mutex
 	var g errgroup.Group
 	g.SetLimit(atOnce)
-	for _, group := range groups {
+	for _, group := range todo.groups {
 		g.Go(func() error {
-			if again := h.deliver(delivering, group); again != "" {
-				mu.Lock()
-				defer mu.Unlock()
+			again, unreadable := h.deliver(delivering, group, appending)
+			mu.Lock()
+			defer mu.Unlock()
+			todo.unreadable = append(todo.unreadable, unreadable...)
+			if again != "" {
 				failed = append(failed, again)
 			}
 			return nil
 		})
 	}
 	_ = g.Wait() // it has no errors
-	for _, u := range unreadable {
+	for _, u := range todo.unreadable {
 		if again := h.quarantine(delivering, u); again != "" {
 			failed = append(failed, again)
 		}
+	}
+	if again := h.republish(ctx, todo.plain, failed); again != "" {
+		failed = append(failed, again)
 	}
 	h.drain(delivering, cancel)
 	return response(failed), nil
@@ -149,33 +172,32 @@ func (h *Handler) drain(delivering context.Context, cancel context.CancelFunc) {
 }
 
 // deliver appends and delivers one partition. It returns the sequence number from
-// which its records must be redelivered, "" if they need not be.
-func (h *Handler) deliver(ctx context.Context, g *group) (again string) {
-	log := h.Logger.With("tenant", g.partition.Tenant, "lane", g.partition.Lane)
-	if err := h.growLanes(ctx, g.partition.Tenant); err != nil {
-		log.Error("batch will be redelivered: lanes could not be added", "error", err)
-		return g.first
+// which its records must be redelivered, "" if they need not be, and the records that
+// cannot be decoded.
+func (h *Handler) deliver(ctx context.Context, g *group, appending *semaphore.Weighted) (again string, bad []unreadable) {
+	a, ok := h.append(ctx, g, appending)
+	p := a.partition
+	log := h.Logger.With("tenant", p.Tenant, "lane", p.Lane)
+	switch {
+	case !ok:
+		return g.first, a.unreadable
+	case a.end == 0 && a.marker.IsZero():
+		return "", a.unreadable
 	}
-	if len(g.records) > 0 {
-		last, err := h.Log.Append(ctx, g.partition, g.source, g.records)
-		if err != nil {
-			log.Error("batch will be redelivered: it could not be appended", "error", err)
-			return g.first
+	if a.end > 0 {
+		if err := h.Engine.DeliverLive(ctx, p, delivery.FixedLogEnd(a.end)); err != nil {
+			log.Error("batch will be redelivered: its events are in the log, but not every subscriber has them", "end", a.end, "error", err)
+			return g.last, a.unreadable
 		}
-		g.records = nil // the log has them now; free the memory
-		if err := h.Engine.DeliverLive(ctx, g.partition, delivery.FixedLogEnd(last)); err != nil {
-			log.Error("batch will be redelivered: its events are in the log, but not every subscriber has them", "end", last, "error", err)
-			return g.last
-		}
 	}
-	if g.marker.IsZero() {
-		return ""
+	if a.marker.IsZero() {
+		return "", a.unreadable
 	}
-	if err := h.Log.Passed(ctx, g.partition, g.marker); err != nil {
+	if err := h.Log.Passed(ctx, p, a.marker); err != nil {
 		log.Error("batch will be redelivered: a watermark marker could not be saved", "error", err)
-		return g.last
+		return g.last, a.unreadable
 	}
-	return ""
+	return "", a.unreadable
 }
 
 // growLanes calls GrowLanes for one tenant at a time: it is a small, rare read.

@@ -29,19 +29,23 @@ type bundle struct {
 	calls    []string
 	fail     map[string]error                             // by call
 	follow   func(context.Context, event.Partition) error // nil: at once
+	left     map[string]bool                              // the ids of events that cannot be put
 	inFlight chan struct{}                                // calls of subscribers that have left, nil for none
 }
 
 func setup(t *testing.T) *bundle {
-	b := &bundle{fail: map[string]error{}}
+	b := &bundle{fail: map[string]error{}, left: map[string]bool{}}
 	b.Handler = &Handler{
 		Log: b, Engine: b, Decode: decodeText, Now: time.Now, DrainTimeout: time.Second,
+		IsPlain:     func(data []byte) bool { return bytes.HasPrefix(data, []byte("{")) },
+		DecodePlain: decodePlainText, Stamp: stampText, Backdate: backdate,
 		GrowLanes: func(_ context.Context, tenant string) error { return b.note("grow " + tenant) },
 		Quarantine: func(_ context.Context, r *events.KinesisEventRecord, reason error) error {
 			return b.note(fmt.Sprintf("quarantine %s %q: %v", r.Kinesis.SequenceNumber, r.Kinesis.Data, reason))
 		},
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
+	b.Handler.Put = b.put
 	return b
 }
 

@@ -10,13 +10,12 @@ import (
 	"github.com/sluicehq/sluice/internal/eventlog"
 )
 
-// group holds the records of one partition in a batch, in stream order.
+// group holds the records of one partition key in a batch, in stream order.
 type group struct {
-	partition   event.Partition
 	source      string // the stream
-	records     []eventlog.Record
-	marker      time.Time // the latest, zero for none
-	first, last string    // sequence numbers
+	records     []*events.KinesisEventRecord
+	size        int64  // bytes of their data
+	first, last string // sequence numbers
 }
 
 // unreadable is a record that cannot be decoded, with the reason.
@@ -25,32 +24,73 @@ type unreadable struct {
 	reason error
 }
 
-// decode decodes the records of a batch and groups them by partition.
-func (h *Handler) decode(records []events.KinesisEventRecord) (groups []*group, bad []unreadable) {
-	byPartition := make(map[event.Partition]*group)
+// sorted is a batch, sorted by what is to be done with its records.
+type sorted struct {
+	groups     []*group
+	plain      []plain
+	unreadable []unreadable // of the plain ones
+}
+
+// sort sorts the records of a batch. It decodes the plain ones, whose drafts alias them. The
+// others are decoded when they are appended: a batch may be large.
+func (h *Handler) sort(records []events.KinesisEventRecord) sorted {
+	var s sorted
+	byKey := make(map[string]*group)
 	for i := range records {
 		r := &records[i]
-		content, err := h.Decode(r.Kinesis.PartitionKey, r.Kinesis.Data)
-		if err != nil {
-			bad = append(bad, unreadable{r, err})
+		if h.IsPlain(r.Kinesis.Data) {
+			if draft, err := h.DecodePlain(r.Kinesis.Data); err != nil {
+				s.unreadable = append(s.unreadable, unreadable{r, err})
+			} else {
+				s.plain = append(s.plain, plain{r, draft})
+			}
 			continue
 		}
-		r.Kinesis.Data = nil // it is decoded; free the memory, as a batch may be large
-		g := byPartition[content.Partition]
+		g := byKey[r.Kinesis.PartitionKey]
 		if g == nil {
-			g = &group{partition: content.Partition, source: r.EventSourceArn, first: r.Kinesis.SequenceNumber}
-			byPartition[content.Partition] = g
-			groups = append(groups, g)
+			g = &group{source: r.EventSourceArn, first: r.Kinesis.SequenceNumber}
+			byKey[r.Kinesis.PartitionKey] = g
+			s.groups = append(s.groups, g)
 		}
-		g.last = r.Kinesis.SequenceNumber
-		if content.Marker.After(g.marker) {
-			g.marker = content.Marker
+		g.records, g.size, g.last = append(g.records, r), g.size+int64(len(r.Kinesis.Data)), r.Kinesis.SequenceNumber
+	}
+	return s
+}
+
+// run is consecutive records of a group, decoded. Its partition is zero if none could be.
+type run struct {
+	partition event.Partition
+	records   []eventlog.Record // those with events
+	marker    time.Time         // the latest, zero for none
+}
+
+// runBytes is about how much of a group is decoded at a time: as much as a segment of the log
+// has, less the largest record.
+const runBytes = 3 << 20
+
+// decode decodes the next run of the group's records, frees their data, and adds those that
+// cannot be decoded to bad.
+func (h *Handler) decode(g *group, bad *[]unreadable) (next run) {
+	for size := 0; len(g.records) > 0 && size < runBytes; g.records = g.records[1:] {
+		r := g.records[0]
+		content, err := h.Decode(r.Kinesis.PartitionKey, r.Kinesis.Data)
+		if err != nil {
+			*bad = append(*bad, unreadable{r, err})
+			continue
+		}
+		r.Kinesis.Data = nil
+		next.partition = content.Partition
+		if content.Marker.After(next.marker) {
+			next.marker = content.Marker
 		}
 		if len(content.Events) > 0 {
-			g.records = append(g.records, eventlog.Record{Sequence: g.last, Events: content.Events})
+			next.records = append(next.records, eventlog.Record{Sequence: r.Kinesis.SequenceNumber, Events: content.Events})
+		}
+		for i := range content.Events {
+			size += len(content.Events[i].Body)
 		}
 	}
-	return groups, bad
+	return next
 }
 
 // quarantine stores a record that cannot be decoded, so that it does not block

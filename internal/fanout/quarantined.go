@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // QuarantinePrefix is the key prefix, in the bucket, of quarantined records.
@@ -12,11 +13,12 @@ const QuarantinePrefix = "malformed/"
 // Quarantined is a stream record that could not be decoded, as it is stored in the
 // bucket.
 type Quarantined struct {
-	Reason       string `json:"reason"`
-	Stream       string `json:"event_source_arn"`
-	EventID      string `json:"event_id"` // shard and sequence number
-	PartitionKey string `json:"partition_key"`
-	Data         []byte `json:"data"` // Base64 in JSON
+	Reason       string    `json:"reason"`
+	Stream       string    `json:"event_source_arn"`
+	EventID      string    `json:"event_id"` // shard and sequence number
+	PartitionKey string    `json:"partition_key"`
+	Arrived      time.Time `json:"arrived_at,omitzero"` // in the stream; releases before plain records did not keep it
+	Data         []byte    `json:"data"`                // Base64 in JSON
 }
 
 // ParseQuarantined parses the JSON of a Quarantined. Its errors read on from a

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -12,8 +13,11 @@ import (
 
 // Operators and cmd/redrive read records that any earlier release quarantined.
 func TestQuarantinedRecordFormat(t *testing.T) {
-	const text = `{"reason":"of kind 9","event_source_arn":"arn:stream","event_id":"shardId-000000000006:4959","partition_key":"0#acme","data":"AAH/"}`
-	quarantined := fanout.Quarantined{Reason: "of kind 9", Stream: "arn:stream", EventID: "shardId-000000000006:4959", PartitionKey: "0#acme", Data: []byte{0, 1, 0xff}}
+	const text = `{"reason":"of kind 9","event_source_arn":"arn:stream","event_id":"shardId-000000000006:4959","partition_key":"0#acme","arrived_at":"2026-03-01T12:00:00.123Z","data":"AAH/"}`
+	quarantined := fanout.Quarantined{
+		Reason: "of kind 9", Stream: "arn:stream", EventID: "shardId-000000000006:4959", PartitionKey: "0#acme",
+		Arrived: time.Date(2026, 3, 1, 12, 0, 0, 123_000_000, time.UTC), Data: []byte{0, 1, 0xff},
+	}
 	if got, err := json.Marshal(quarantined); err != nil || string(got) != text {
 		t.Errorf("got %s, %v, want %s", got, err, text)
 	}
@@ -23,6 +27,9 @@ func TestQuarantinedRecordFormat(t *testing.T) {
 	}
 	if diff := cmp.Diff(quarantined, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if old, err := fanout.ParseQuarantined([]byte(`{"event_source_arn":"arn:stream","partition_key":"0#acme"}`)); err != nil || !old.Arrived.IsZero() {
+		t.Errorf("one of an earlier release: %+v, %v", old, err)
 	}
 	if fanout.QuarantinePrefix != "malformed/" {
 		t.Errorf("they are stored under %q", fanout.QuarantinePrefix)
