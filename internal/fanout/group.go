@@ -24,7 +24,7 @@ type unreadable struct {
 	reason error
 }
 
-// sorted is a batch, sorted by what is to be done with its records.
+// sorted is a batch, sorted by what must be done with its records.
 type sorted struct {
 	groups     []*group
 	plain      []plain

@@ -29,8 +29,8 @@ func TestPlainRecordsAreToldFromOthers(t *testing.T) {
 	}
 }
 
-// The stream redelivers records, and Lambda's time of arrival is a float: whoever reads the
-// record again, the event must be the same.
+// The stream redelivers records, and Lambda's time of arrival is a float: however often the
+// record is read, the event must be the same.
 func TestPlainRecordReadAgainIsTheSameEvent(t *testing.T) {
 	arrived := time.UnixMilli(1545084650987)
 	draft := event.Draft{Tenant: "acme", Name: "order.created", Payload: []byte(`{}`)}
