@@ -84,7 +84,7 @@ func (s *Stream) PutEvents(ctx context.Context, lanes int, events []event.Event)
 	if len(left) == 0 {
 		return nil, nil
 	}
-	return indicesOf(left), awserror.Problem(err, "put the events of plain records on the stream")
+	return indicesOf(left), awserror.Problem(err, "put events on the stream")
 }
 
 // every returns the indices of n events.

@@ -1,7 +1,9 @@
 package kinesis
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -137,4 +139,31 @@ func plainEvents(tenants ...string) (events []event.Event) {
 		events = append(events, StampPlain(d, place, now.Add(time.Duration(i)*time.Millisecond)))
 	}
 	return events
+}
+
+// Whatever a producer puts, what is decoded is an event that the API could have put.
+func FuzzDecodePlain(f *testing.F) {
+	for _, text := range []string{
+		`{"tenant":"acme","name":"order.created","payload":{"n":1.50}}`, ` {"payload":{"a":"\u2028<"},"tenant":"a\"b","name":"a.b","id":null}`,
+		"{}", "[", "\xf3\x89\x9a\xc2", `{"tenant":"a","name":"a.b","payload":{"a":{"a":{}}}} {}`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		draft, err := DecodePlain(data, 1000)
+		if err != nil {
+			return
+		}
+		e := StampPlain(draft, place, now)
+		r, err := Decode(event.Partition{Tenant: e.Tenant}.Key(), Encode([]event.Event{e}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]event.Event{e}, r.Events); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if !event.ValidID(e.ID) || !event.ValidName(e.Name) || !json.Valid(e.Body) || bytes.ContainsRune(e.Body, '\n') {
+			t.Errorf("%+v with the body %s", e, e.Body)
+		}
+	})
 }
