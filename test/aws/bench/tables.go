@@ -7,7 +7,7 @@ import (
 )
 
 // Tables returns the tables of the pages, by the names in their comments there: aws
-// in docs/benchmarks.md, the others in docs/cost.md.
+// in docs/benchmarks.md, those of hot segments in docs/adr, the others in docs/cost.md.
 func (m *Measured) Tables() map[string]string {
 	return map[string]string{
 		"aws":      m.report(),
@@ -19,6 +19,9 @@ func (m *Measured) Tables() map[string]string {
 		"claim":    m.claim(),
 		"knobs":    m.knobs(),
 		"exports":  exports(),
+		"hotbills": hotBills(),
+		"hotsizes": hotSizes(),
+		"hotreads": hotReads(),
 	}
 }
 
