@@ -192,11 +192,11 @@ var (
 )
 
 // hotMonth returns a month of so many tenants in each design.
-func hotMonth(tenants float64, lanes, period int, of hotCapacity) []hotBill {
+func hotMonth(tenants float64, lanes int, of hotCapacity) []hotBill {
 	shards := hotShards(tenants)
-	l := simulateShard(int(tenants/shards), tenants*hotEventsPerSec/shards, lanes, of.write, period, hotSimulated)
+	l := simulateShard(int(tenants/shards), tenants*hotEventsPerSec/shards, lanes, of.write, hotPeriod, hotSimulated)
 	month := shards * seconds / hotSimulated
-	c, hourly := l.compact[period], l.compact[hotSimulated]
+	c, hourly := l.compact[hotPeriod], l.compact[hotSimulated]
 	cpu := l.events * hotEventCPU / 1000 * hotCompactMB / 1024 * usdLambdaGBs
 	const kept, tableGB = keptDays / days, usdTableGB + usdRecoveryGB
 	inTable := (l.bytes + l.segments*itemOverhead) / 1e9
@@ -218,7 +218,7 @@ func hotMonth(tenants float64, lanes, period int, of hotCapacity) []hotBill {
 		commits:    today.commits,
 		compaction: month * (c.usd + millions(l.batches*usdObjectGet) + cpu),
 		kept:       month * kept * (c.bytes*usdObjectGB + c.segments*(hotIndexBytes+itemOverhead)*tableGB) / 1e9,
-		catchUp:    tenants * hotWebhooks * millions(hotGets(l, period)*usdObjectGet),
+		catchUp:    tenants * hotWebhooks * millions(hotGets(l, hotPeriod)*usdObjectGet),
 	}
 	both := shared
 	both.design = "shared hot segments and commit; each tenant's version is read twice"

@@ -32,7 +32,7 @@ func TestHotBillEqualsOneByHand(t *testing.T) {
 	bytes := 10.0 * (hotFrameBytes + hotFolderBytes)
 	wantUSD(t, "a hot segment of ten events", l.stored(bytes), 6*usdWriteUnit/1e6)
 	wantUSD(t, "a hot segment of a thousand events", l.stored(100*bytes), (usdObjectPut+usdWriteUnit)/1e6)
-	b := hotMonth(10_000, 10, 600, onDemand)
+	b := hotMonth(10_000, 10, onDemand)
 	wantUSD(t, "a commit as it is, against a shared one's two reads",
 		b[asItIs].commits/(usdWriteUnit+usdReadUnit), (b[sharedCommit].commits-sharedPuts(10_000))/(2*usdReadUnit))
 }
@@ -46,7 +46,7 @@ func sharedPuts(tenants float64) float64 {
 
 // What docs/adr/0026-no-shared-hot-segments.md says about its tables is true.
 func TestHotClaims(t *testing.T) {
-	now, then := hotMonth(hotTenants, hotLanes, hotPeriod, onDemand), hotMonth(hotTenants, hotLanes, hotPeriod, provisioned)
+	now, then := hotMonth(hotTenants, hotLanes, onDemand), hotMonth(hotTenants, hotLanes, provisioned)
 	if share := 1 - then[ownCompacted].sum()/now[asItIs].sum(); share < 0.6 || share > 0.7 {
 		t.Errorf("provisioned capacity and a tenant's own compaction save %.0f %%; the page says two thirds", 100*share)
 	}
@@ -57,7 +57,7 @@ func TestHotClaims(t *testing.T) {
 		t.Errorf("a shared commit costs %.2f of one for each tenant; the page says over a third", commits)
 	}
 	saves := func(n float64) float64 {
-		b := hotMonth(n, hotLanes, hotPeriod, provisioned)
+		b := hotMonth(n, hotLanes, provisioned)
 		return b[ownCompacted].sum() - b[sharedCommit].sum()
 	}
 	if saves(250_000) > hotUpkeep || saves(350_000) < hotUpkeep {

@@ -16,11 +16,11 @@ func hotBills() string {
 	add := func(design string, b, cheaper *hotBill) {
 		t.row(design, usd(b.segments), usd(b.commits), usd(b.compaction), usd(b.kept), usd(b.catchUp), usd(b.sum()), "**"+usd(cheaper.sum())+"**")
 	}
-	bills, cheaper := hotMonth(hotTenants, hotLanes, hotPeriod, onDemand), hotMonth(hotTenants, hotLanes, hotPeriod, provisioned)
+	bills, cheaper := hotMonth(hotTenants, hotLanes, onDemand), hotMonth(hotTenants, hotLanes, provisioned)
 	for i := range bills {
 		add(bills[i].design, &bills[i], &cheaper[i])
 	}
-	bills, cheaper = hotMonth(hotTenants, 1, hotPeriod, onDemand), hotMonth(hotTenants, 1, hotPeriod, provisioned)
+	bills, cheaper = hotMonth(hotTenants, 1, onDemand), hotMonth(hotTenants, 1, provisioned)
 	add("the last, with one batch a shard and second instead of ten", &bills[sharedCommit], &cheaper[sharedCommit])
 	return t.String()
 }
@@ -30,7 +30,7 @@ func hotSizes() string {
 	var t table
 	t.header("tenants", "events/s", "as it is", "provisioned, own segments compacted", "provisioned, all shared", "sharing saves its upkeep")
 	for _, n := range []float64{100, 1000, 10_000, 100_000, 350_000, 1_000_000} {
-		now, then := hotMonth(n, hotLanes, hotPeriod, onDemand), hotMonth(n, hotLanes, hotPeriod, provisioned)
+		now, then := hotMonth(n, hotLanes, onDemand), hotMonth(n, hotLanes, provisioned)
 		pays := "no"
 		if then[ownCompacted].sum()-then[sharedCommit].sum() > hotUpkeep {
 			pays = "yes"

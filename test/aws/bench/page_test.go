@@ -29,7 +29,7 @@ func recorded(t *testing.T) *Measured {
 // The tables of the pages are those generated from the recorded measurement.
 func TestPages(t *testing.T) {
 	tables := recorded(t).Tables()
-	for _, page := range []string{"../../../docs/benchmarks.md", "../../../docs/cost.md", "../../../docs/adr/0026-no-shared-hot-segments.md"} {
+	for _, page := range []string{"../../../docs/benchmarks.md", "../../../docs/cost.md", "../../../docs/adr/0026-no-shared-hot-segments.md", "../../../docs/adr/0027-each-batch-commits.md"} {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)

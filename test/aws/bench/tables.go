@@ -22,6 +22,7 @@ func (m *Measured) Tables() map[string]string {
 		"hotbills": hotBills(),
 		"hotsizes": hotSizes(),
 		"hotreads": hotReads(),
+		"commits":  m.commits(),
 	}
 }
 
