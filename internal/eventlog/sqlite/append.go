@@ -66,7 +66,7 @@ func (l *Log) appendAfter(tx *sqlitedb.Tx, c *change, p event.Partition, source 
 	if err != nil || len(events) == 0 {
 		return s.end, err
 	}
-	number, err := l.append(tx, c, p, events, eventlog.AppendSegment(nil, events))
+	number, err := l.append(tx, c, p, events)
 	if err != nil || source == "" {
 		return number, err
 	}
@@ -95,9 +95,8 @@ func checkpointOf(tx *sqlitedb.Tx, partition int64, source string) (eventlog.Che
 // any digit.
 func checkpointRange(source string) (from, to string) { return source + "\n", source + "\n:" }
 
-// append writes the next segment of a partition, or notes it for stage. data is the encoded
-// events, which must not change until then.
-func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []event.Event, data []byte) (uint64, error) {
+// append writes the next segment of a partition, or notes it for stage.
+func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []event.Event) (uint64, error) {
 	s, err := l.current(tx, c, p)
 	if err != nil {
 		return 0, err
@@ -106,6 +105,9 @@ func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []eve
 		return 0, problem.New(problem.Internal, "lane %d of tenant %q is full", p.Lane, p.Tenant)
 	}
 	s.end++
+	start := len(l.buffer)
+	l.buffer = eventlog.AppendSegment(l.buffer, events)
+	data := l.buffer[start:]
 	s.bytes += int64(len(data))
 	first := events[0].PublishedAt.UnixMilli()
 	last := first
@@ -113,15 +115,17 @@ func (l *Log) append(tx *sqlitedb.Tx, c *change, p event.Partition, events []eve
 		ms := events[i].PublishedAt.UnixMilli()
 		first, last = min(first, ms), max(last, ms)
 	}
-	row := s.rowOf(s.end)
-	if c.arrives {
+	row := arrival{s.rowOf(s.end), first, last, len(events), s.events, s.bytes, len(data), data}
+	if c.seq == 0 {
+		if err := put(tx, []arrival{row}); err != nil {
+			return 0, err
+		}
+	} else {
 		if s.arrived <= l.arrivals.moved {
 			s.placed = s.end - 1
 		}
-		s.arrived = l.arrive(c, row, len(data), first, last, len(events), s.events, s.bytes, data)
-	} else if _, err := tx.Exec("INSERT INTO segments (id, first_ms, last_ms, events, before, appended_bytes, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		row, first, last, len(events), s.events, s.bytes, data); err != nil {
-		return 0, err
+		s.arrived = c.seq
+		c.arrivals = append(c.arrivals, row)
 	}
 	if s.ordered && s.end > 1 && first < s.lastMs {
 		s.ordered = false

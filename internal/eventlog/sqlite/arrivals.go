@@ -2,32 +2,42 @@ package sqlite
 
 import (
 	"context"
-	"strings"
+	"encoding/json"
+	"errors"
+	"slices"
 
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
 // The segments of a partition lie side by side, so a batch of many partitions would rewrite
-// a page of the database for each. Its segments go to the table arrivals instead, one
-// behind the other. Later they are moved to their places, many at a time in the order of
-// their places, so that those of a partition share the write of a page. What needs them from
-// the disk waits for that.
+// a page of the database for each. Its segments go to the table arrivals instead, as one
+// row, and stay in memory. Later they are moved to their places, many at a time in the order
+// of their places, so that those of a partition share the write of a page. What needs them
+// from the disk waits for that.
 const (
 	manyPartitions = 16        // so many in a batch go to arrivals
 	moveBytes      = 16 << 20  // in arrivals; then they are moved
-	arrivalsBytes  = 32 << 20  // with more in arrivals, each segment goes to its place at once: a start reads them all
+	arrivalsBytes  = 32 << 20  // with more in arrivals, each segment goes to its place at once: they are in memory, and a start reads them
 	stepBytes      = 256 << 10 // of a transaction that moves; with less, two batches in a group are more than it moves
-	stepRows       = 1000      // of one that deletes them
+	stepRows       = 64        // of one that deletes them
+	arrivalMemory  = 100       // bytes that a segment takes in memory, besides its own
 )
+
+const nextBatch = "SELECT seq, data FROM arrivals WHERE seq > ? ORDER BY seq LIMIT 1"
 
 // arrival is a segment in the table arrivals.
 type arrival struct {
-	seq, row int64 // its keys there and in segments
-	size     int
+	row              int64 // its key in segments, and the rest as there
+	firstMs, lastMs  int64
+	events           int
+	before, appended int64
+	size             int // of data
+	data             []byte
 }
 
-// arrivals is what is in the table arrivals.
+// arrivals is what is in the table arrivals. A segment's bytes count with what it takes
+// besides.
 type arrivals struct {
 	last int64 // seq of the newest row; used only by the writer's goroutine
 
@@ -39,37 +49,16 @@ type arrivals struct {
 	move      *move     // the one that runs, or nil
 }
 
-// arrive notes a row of segments for arrivals, and returns its seq.
-func (l *Log) arrive(c *change, id int64, size int, row ...any) int64 {
-	l.arrivals.last++
-	c.arrivals = append(c.arrivals, arrival{l.arrivals.last, id, size})
-	c.rows = append(append(c.rows, l.arrivals.last, id), row...)
-	return l.arrivals.last
-}
-
-// A statement that writes many rows takes less time than as many statements.
-const (
-	arrivalWidth   = 8 // columns
-	arrivalsAtOnce = 16
-	insertArrival  = "INSERT INTO arrivals (seq, id, first_ms, last_ms, events, before, appended_bytes, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-)
-
-var insertArrivals = insertArrival + strings.Repeat(", (?, ?, ?, ?, ?, ?, ?, ?)", arrivalsAtOnce-1)
-
-// writeArrivals writes the rows that were noted.
-func (c *change) writeArrivals(tx *sqlitedb.Tx) error {
-	for rows := c.rows; len(rows) > 0; {
-		statement, n := insertArrivals, arrivalsAtOnce*arrivalWidth
-		if len(rows) < n {
-			statement, n = insertArrival, arrivalWidth
-		}
-		if _, err := tx.Exec(statement, rows[:n]...); err != nil {
-			return err
-		}
-		rows = rows[n:]
+// writeArrivals writes the segments of a change, which are in l.buffer, to arrivals.
+func (l *Log) writeArrivals(tx *sqlitedb.Tx, c *change) error {
+	l.buffer = appendDirectory(l.buffer, c.arrivals)
+	data := slices.Clone(l.buffer) // it stays in memory
+	_, err := tx.Exec("INSERT INTO arrivals (seq, data) VALUES (?, ?)", c.seq, data)
+	for i := range c.arrivals {
+		a := &c.arrivals[i]
+		a.data, data = data[:a.size:a.size], data[a.size:]
 	}
-	c.rows = nil
-	return nil
+	return err
 }
 
 // full reports whether a further batch goes to its places at once.
@@ -80,53 +69,99 @@ func (l *Log) full() bool {
 }
 
 // keep takes the arrivals of a commit. l.mu is held.
-func (l *Log) keep(list []arrival) {
+func (l *Log) keep(seq int64, list []arrival) {
 	a := &l.arrivals
-	for _, arrived := range list {
-		a.bytes += arrived.size
-		a.newest = arrived.seq
-	}
+	a.newest = seq
+	a.bytes += memoryOfAll(list)
 	a.committed = append(a.committed, list...)
 	if a.bytes >= moveBytes {
 		l.startMove()
 	}
 }
 
+// memory returns what a segment takes in memory, approximately.
+func (a *arrival) memory() int { return a.size + arrivalMemory }
+
+func memoryOfAll(list []arrival) (bytes int) {
+	for i := range list {
+		bytes += list[i].memory()
+	}
+	return bytes
+}
+
 // openArrivals takes what an earlier process left in arrivals. partitions has all by their
-// id. Some of it may be in its place: a move was cut short.
+// id.
 func (l *Log) openArrivals(ctx context.Context, partitions map[int64]*partition) error {
-	rows, err := l.db.Query(ctx, `SELECT seq, id, last_ms, before + events, appended_bytes, length(data),
-		EXISTS (SELECT 1 FROM segments s WHERE s.id = a.id) FROM arrivals a ORDER BY seq`)
+	for {
+		var seq int64
+		var data []byte
+		found, err := l.db.QueryRow(ctx, nextBatch, []any{l.arrivals.last}, &seq, &data)
+		if err != nil || !found {
+			return err
+		}
+		list, err := parseBatch(data)
+		if err != nil {
+			return damagedBatch(seq, err)
+		}
+		if l.arrivals.last == 0 {
+			l.arrivals.moved = seq - 1
+		}
+		l.arrivals.last, l.arrivals.newest = seq, seq
+		l.arrivals.bytes += memoryOfAll(list)
+		for _, a := range list {
+			part := partitions[a.row>>numberBits]
+			if part == nil {
+				return damagedBatch(seq, errNoPartition)
+			}
+			part.openArrival(seq, a)
+		}
+		if list, err = l.notInPlace(ctx, list); err != nil {
+			return err
+		}
+		l.arrivals.committed = append(l.arrivals.committed, list...)
+	}
+}
+
+var errNoPartition = errors.New("it has a segment of no partition")
+
+func damagedBatch(seq int64, err error) error {
+	return problem.Wrap(err, problem.Internal, "the database is damaged: row %d of arrivals cannot be read. Restore a backup (sluice restore)", seq)
+}
+
+// openArrival takes one of a partition's segments in arrivals, in their order.
+func (part *partition) openArrival(seq int64, a arrival) {
+	number := numberOf(a.row)
+	if number > part.end {
+		part.end, part.lastMs, part.events, part.bytes = number, a.lastMs, a.before+int64(a.events), a.appended
+	}
+	if part.arrived == 0 {
+		part.placed = number - 1
+	}
+	part.arrived = seq
+}
+
+// notInPlace returns those that are not in their places. Some may be: a move was cut short.
+func (l *Log) notInPlace(ctx context.Context, list []arrival) ([]arrival, error) {
+	keys := make([]int64, len(list))
+	for i := range list {
+		keys[i] = list[i].row
+	}
+	text, err := json.Marshal(keys)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	rows, err := l.db.Query(ctx, "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM segments WHERE id = value)", string(text))
+	if err != nil {
+		return nil, err
 	}
 	defer rows.Close()
+	placed := map[int64]bool{}
 	for rows.Next() {
-		var a arrival
-		var s state
-		var placed bool
-		if err := rows.Scan(&a.seq, &a.row, &s.lastMs, &s.events, &s.bytes, &a.size, &placed); err != nil {
-			return l.db.Problem(err)
+		var row int64
+		if err := rows.Scan(&row); err != nil {
+			return nil, l.db.Problem(err)
 		}
-		part := partitions[a.row>>numberBits]
-		if part == nil {
-			return problem.New(problem.Internal, "the database is damaged: row %d of arrivals is of no partition. Restore a backup (sluice restore)", a.seq)
-		}
-		if s.end = numberOf(a.row); s.end > part.end {
-			part.end, part.lastMs, part.events, part.bytes = s.end, s.lastMs, s.events, s.bytes
-		}
-		if part.arrived == 0 {
-			part.placed = numberOf(a.row) - 1
-		}
-		part.arrived = a.seq
-		if l.arrivals.last == 0 {
-			l.arrivals.moved = a.seq - 1
-		}
-		l.arrivals.last, l.arrivals.newest = a.seq, a.seq
-		l.arrivals.bytes += a.size
-		if !placed {
-			l.arrivals.committed = append(l.arrivals.committed, a)
-		}
+		placed[row] = true
 	}
-	return l.db.Problem(rows.Err())
+	return slices.DeleteFunc(list, func(a arrival) bool { return placed[a.row] }), l.db.Problem(rows.Err())
 }

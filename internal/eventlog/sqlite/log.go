@@ -45,7 +45,7 @@ type Log struct {
 	last   int64                     // ms; no event gets an earlier stamp
 	floor  int64                     // ms; committed: holds after a restart too
 	warned time.Time                 // when onAhead was last called
-	buffer []byte
+	buffer []byte                    // the segments of the change at hand, one behind the other
 }
 
 // partition is the state of a partition that is kept in memory.
@@ -221,14 +221,19 @@ func (l *Log) committed(p event.Partition) (state, bool) {
 type change struct {
 	states   map[event.Partition]state
 	segments []placed
-	arrives  bool // its segments go to the table arrivals:
-	arrivals []arrival
-	rows     []any // their columns
+	seq      int64     // of the row of arrivals to which its segments go; 0 if they go to their places
+	arrivals []arrival // those segments
 }
 
 // newChange returns the change of an operation that appends to so many partitions.
 func (l *Log) newChange(partitions int) *change {
-	return &change{states: map[event.Partition]state{}, arrives: partitions >= l.manyPartitions && !l.full()}
+	l.buffer = l.buffer[:0]
+	c := &change{states: make(map[event.Partition]state, partitions)}
+	if partitions >= l.manyPartitions && !l.full() {
+		l.arrivals.last++
+		c.seq, c.arrivals = l.arrivals.last, make([]arrival, 0, partitions)
+	}
+	return c
 }
 
 type placed struct {
@@ -239,8 +244,10 @@ type placed struct {
 // stage is called at the end of an operation's Run. The next operations of the group
 // continue from the staged states.
 func (l *Log) stage(tx *sqlitedb.Tx, c *change) error {
-	if err := c.writeArrivals(tx); err != nil {
-		return err
+	if len(c.arrivals) > 0 {
+		if err := l.writeArrivals(tx, c); err != nil {
+			return err
+		}
 	}
 	maps.Copy(l.staged, c.states)
 	return nil
@@ -265,7 +272,7 @@ func (l *Log) finishChange(c *change, err error) {
 		l.recent.push(l.partitions[a.partition], a.segment)
 	}
 	if len(c.arrivals) > 0 {
-		l.keep(c.arrivals)
+		l.keep(c.seq, c.arrivals)
 	}
 	l.mu.Unlock()
 	if l.onAppend == nil {

@@ -3,8 +3,8 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
@@ -131,30 +131,44 @@ func (l *Log) moveOn(m *move) error {
 }
 
 // step returns how many arrivals the next step moves, at least one if any is left, and
-// their bytes.
+// about how much it writes.
 func (m *move) step() (n, size int) {
-	for n < len(m.rest) && (n == 0 || size+m.rest[n].size <= stepBytes) {
-		size += m.rest[n].size
+	for n < len(m.rest) && (n == 0 || size+m.rest[n].memory() <= stepBytes) {
+		size += m.rest[n].memory()
 		n++
 	}
 	return n, size
 }
 
-// put copies arrivals to their places. It returns an error if there is another segment in
+// A statement that writes many rows takes less time than as many statements.
+const (
+	segmentColumns = 7
+	segmentsAtOnce = 16
+	insertSegment  = "INSERT INTO segments (id, first_ms, last_ms, events, before, appended_bytes, data) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+
+var insertSegments = insertSegment + strings.Repeat(", (?, ?, ?, ?, ?, ?, ?)", segmentsAtOnce-1)
+
+// put writes arrivals to their places. It returns an error if there is another segment in
 // one of these.
 func put(tx *sqlitedb.Tx, list []arrival) error {
-	seqs := make([]int64, len(list))
-	for i := range list {
-		seqs[i] = list[i].seq
+	columns := make([]any, 0, min(len(list), segmentsAtOnce)*segmentColumns)
+	for len(list) > 0 {
+		statement, n := insertSegments, segmentsAtOnce
+		if len(list) < n {
+			statement, n = insertSegment, 1
+		}
+		columns = columns[:0]
+		for i := range list[:n] {
+			a := &list[i]
+			columns = append(columns, a.row, a.firstMs, a.lastMs, a.events, a.before, a.appended, a.data)
+		}
+		if _, err := tx.Exec(statement, columns...); err != nil {
+			return err
+		}
+		list = list[n:]
 	}
-	text, err := json.Marshal(seqs)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(`INSERT INTO segments (id, first_ms, last_ms, events, before, appended_bytes, data)
-		SELECT a.id, a.first_ms, a.last_ms, a.events, a.before, a.appended_bytes, a.data
-		FROM json_each(?) list CROSS JOIN arrivals a ON a.seq = list.value`, string(text))
-	return err
+	return nil
 }
 
 // endMove ends a move. What it has not moved is for the next one.

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
-	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
@@ -189,11 +188,8 @@ func (l *Log) flush(tx *sqlitedb.Tx, b *batch) (*change, error) {
 	if len(runs) == 0 {
 		return c, probe(tx)
 	}
-	l.buffer = l.buffer[:0]
 	for _, run := range runs {
-		start := len(l.buffer)
-		l.buffer = eventlog.AppendSegment(l.buffer, run.events)
-		if _, err := l.append(tx, c, run.partition, run.events, l.buffer[start:]); err != nil {
+		if _, err := l.append(tx, c, run.partition, run.events); err != nil {
 			return c, err
 		}
 	}

@@ -42,24 +42,25 @@ func (l *Log) damage(t *testing.T, p event.Partition, number uint64) {
 	l.rewrite(t, p, number, func(data []byte) { data[len(data)/2] ^= 1 })
 }
 
-// rewrite changes the bytes of a stored segment, and forgets what is in memory.
+// rewrite changes the bytes of a stored segment, and forgets what is in memory but for
+// arrivals, which are moved from there.
 func (l *Log) rewrite(t *testing.T, p event.Partition, number uint64, change func(data []byte)) {
 	t.Helper()
 	err := l.db.Write(t.Context(), sqlitedb.Turn{Tenant: p.Tenant}, func(tx *sqlitedb.Tx) error {
 		s, _ := l.committed(p)
-		for _, table := range []string{"segments", "arrivals"} {
-			var data []byte
-			if found, err := tx.QueryRow("SELECT data FROM "+table+" WHERE id = ?", []any{s.rowOf(number)}, &data); err != nil {
-				return err
-			} else if !found {
-				continue
-			}
-			change(data)
-			if _, err := tx.Exec("UPDATE "+table+" SET data = ? WHERE id = ?", data, s.rowOf(number)); err != nil {
-				return err
+		for _, a := range l.arrivals.committed {
+			if a.row == s.rowOf(number) {
+				change(a.data)
 			}
 		}
-		return nil
+		var data []byte
+		found, err := tx.QueryRow("SELECT data FROM segments WHERE id = ?", []any{s.rowOf(number)}, &data)
+		if err != nil || !found {
+			return err
+		}
+		change(data)
+		_, err = tx.Exec("UPDATE segments SET data = ? WHERE id = ?", data, s.rowOf(number))
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)

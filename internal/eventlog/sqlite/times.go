@@ -111,18 +111,19 @@ func ResetStamps(ctx context.Context, db *sqlitedb.DB, now time.Time) (later int
 	ms := now.UnixMilli()
 	op := &sqlitedb.Op{
 		Run: func(tx *sqlitedb.Tx) error {
-			for _, table := range []string{"segments", "arrivals"} {
-				var n int
-				if _, err := tx.QueryRow("SELECT count(*) FROM "+table+" WHERE last_ms > ?", []any{ms}, &n); err != nil {
-					return err
-				}
-				later += n
-				// As the stamps of the rows stay in the order of their numbers, they can be searched.
-				if _, err := tx.Exec("UPDATE "+table+" SET first_ms = min(first_ms, ?), last_ms = ? WHERE last_ms > ?", ms, ms, ms); err != nil {
-					return err
-				}
+			if _, err := tx.QueryRow("SELECT count(*) FROM segments WHERE last_ms > ?", []any{ms}, &later); err != nil {
+				return err
 			}
-			_, err := tx.Exec("INSERT INTO stamps (id, floor_ms) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET floor_ms = excluded.floor_ms", ms)
+			// As the stamps of the rows stay in the order of their numbers, they can be searched.
+			if _, err := tx.Exec("UPDATE segments SET first_ms = min(first_ms, ?), last_ms = ? WHERE last_ms > ?", ms, ms, ms); err != nil {
+				return err
+			}
+			n, err := resetArrivals(tx, ms)
+			if err != nil {
+				return err
+			}
+			later += n
+			_, err = tx.Exec("INSERT INTO stamps (id, floor_ms) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET floor_ms = excluded.floor_ms", ms)
 			return err
 		},
 		Done: func(err error) { done <- err },
@@ -131,6 +132,33 @@ func ResetStamps(ctx context.Context, db *sqlitedb.DB, now time.Time) (later int
 		return 0, err
 	}
 	return later, <-done
+}
+
+// resetArrivals is ResetStamps of the table arrivals.
+func resetArrivals(tx *sqlitedb.Tx, ms int64) (later int, err error) {
+	for seq := int64(0); ; {
+		var data []byte
+		found, err := tx.QueryRow(nextBatch, []any{seq}, &seq, &data)
+		if err != nil || !found {
+			return later, err
+		}
+		list, err := parseBatch(data)
+		if err != nil {
+			return later, damagedBatch(seq, err)
+		}
+		size := 0
+		for i := range list {
+			a := &list[i]
+			size += a.size
+			if a.lastMs > ms {
+				a.firstMs, a.lastMs = min(a.firstMs, ms), ms
+				later++
+			}
+		}
+		if _, err := tx.Exec("UPDATE arrivals SET data = ? WHERE seq = ?", appendDirectory(data[:size], list), seq); err != nil {
+			return later, err
+		}
+	}
 }
 
 // lastUpTo returns the number of the last segment with an event at or before the given
