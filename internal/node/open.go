@@ -111,7 +111,7 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 	n.buildAlerts()
 	n.schedule = runner.NewScheduler()
 	n.log.OnAppend(func(p event.Partition, end uint64) {
-		n.schedule.Grown(p, end)
+		n.grown(p, end)
 		n.waiters.Wake(p.Tenant)
 	})
 	n.log.OnAhead(func(by time.Duration) {
@@ -142,6 +142,16 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 	})
 	n.life.Probe = n.trials.Probe
 	return rejects
+}
+
+// grown schedules live delivery of a partition, unless its tenant has no integration: a
+// platform may publish for thousands that have none. Then the low watermark stays where it
+// is. That loses nothing: a tenant is served before the Commit of its first integration, whose
+// cursors read the log to its end before they join.
+func (n *Node) grown(p event.Partition, end uint64) {
+	if n.store.Served(p.Tenant) {
+		n.schedule.Grown(p, end)
+	}
 }
 
 // changed schedules the cursors of an integration that was changed, and lets calls that

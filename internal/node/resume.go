@@ -2,9 +2,11 @@ package node
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/backoff"
+	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/runner"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
@@ -33,7 +35,12 @@ func (n *Node) resume(ctx context.Context) error {
 	if err := n.growLanes(ctx); err != nil {
 		return err
 	}
-	return runner.Resume(ctx, n.schedule, n.store, n.log.Ends(), n.now())
+	if err := n.store.LoadServed(ctx); err != nil {
+		return err
+	}
+	ends := n.log.Ends()
+	maps.DeleteFunc(ends, func(p event.Partition, _ uint64) bool { return !n.store.Served(p.Tenant) })
+	return runner.Resume(ctx, n.schedule, n.store, ends, n.now())
 }
 
 // growLanes does nothing with a single lane: no integration can have fewer.

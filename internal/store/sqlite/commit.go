@@ -27,6 +27,7 @@ func (s *Store) Commit(ctx context.Context, writes ...store.Write) error {
 		changes[i] = c
 		turn.Bytes += c.size
 	}
+	s.served.add(turn.Tenant)
 	err := s.db.Write(ctx, turn, func(tx *sqlitedb.Tx) error {
 		for _, c := range changes {
 			if err := c.run(tx); err != nil {

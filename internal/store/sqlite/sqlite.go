@@ -18,7 +18,10 @@ import (
 )
 
 // Store implements store.Store over the database of a node.
-type Store struct{ db *sqlitedb.DB }
+type Store struct {
+	db     *sqlitedb.DB
+	served served
+}
 
 // New returns a store in the given database. The caller closes the database.
 func New(db *sqlitedb.DB) *Store { return &Store{db: db} }

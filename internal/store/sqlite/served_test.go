@@ -1,0 +1,47 @@
+package sqlite_test
+
+import (
+	"testing"
+
+	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// A tenant counts as served before anything that serves it is committed, in this process and
+// the next, and as long as it is not known.
+func TestWhoIsServed(t *testing.T) {
+	dir := t.TempDir()
+	s, db := open(t, dir)
+	if !s.Served("acme") {
+		t.Error("before it is known who is served, somebody is not")
+	}
+	load := func() {
+		if err := s.LoadServed(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if s.Served("nobody") {
+			t.Error("a tenant without records is served")
+		}
+	}
+	load()
+	writes := map[string]store.Write{
+		"has a record":   store.PutTenant{Tenant: &store.Tenant{Name: "has a record"}},
+		"has a cursor":   store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "has a cursor", Integration: "hook"}}},
+		"has a conflict": store.PutPartition{State: &handoff.PartitionState{Partition: event.Partition{Tenant: "has a conflict"}, Version: 7}},
+	}
+	for tenant, w := range writes {
+		err := s.Commit(t.Context(), w)
+		if conflict := tenant == "has a conflict"; (err != nil) != conflict || !s.Served(tenant) {
+			t.Errorf("after the commit of %T (%v) the tenant is served: %v", w, err, s.Served(tenant))
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, _ = open(t, dir)
+	load()
+	if !s.Served("has a record") || !s.Served("has a cursor") || s.Served("has a conflict") {
+		t.Error("after a restart it is not as stored")
+	}
+}
