@@ -1,10 +1,13 @@
 package sqlite_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/sqlitedb"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
@@ -43,5 +46,36 @@ func TestWhoIsServed(t *testing.T) {
 	load()
 	if !s.Served("has a record") || !s.Served("has a cursor") || s.Served("has a conflict") {
 		t.Error("after a restart it is not as stored")
+	}
+}
+
+// A tenant is served before the commit of its first integration is there: a cursor may be at
+// the end of the log as soon as it is, and what is appended then is for live delivery.
+func TestATenantIsServedBeforeItsCommit(t *testing.T) {
+	s, db := open(t, t.TempDir())
+	if err := s.LoadServed(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	release, committed := make(chan struct{}), make(chan error, 1)
+	busy := &sqlitedb.Op{Run: func(*sqlitedb.Tx) error { <-release; return nil }, Done: func(error) {}}
+	if err := db.Submit(t.Context(), busy); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		committed <- s.Commit(context.Background(), store.PutTenant{Tenant: &store.Tenant{Name: "acme"}})
+	}()
+	tick, patience := time.NewTicker(time.Millisecond), time.After(10*time.Second)
+	defer tick.Stop()
+	for waiting := true; waiting && !s.Served("acme"); {
+		select {
+		case <-tick.C:
+		case <-patience:
+			t.Error("the commit waits for the writer, and its tenant is not served")
+			waiting = false
+		}
+	}
+	close(release)
+	if err := <-committed; err != nil {
+		t.Error(err)
 	}
 }
