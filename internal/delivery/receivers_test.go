@@ -82,7 +82,9 @@ func (h *hook) Send(ctx context.Context, e *event.Event, attempt int) sink.Verdi
 	if err := h.p.sleep(ctx, takes-arrives); err != nil {
 		return h.unanswered(ctx, e)
 	}
-	if v.Outcome != sink.Rejected { // it must be stored first, which may fail
+	if v.Outcome == sink.Rejected { // it must be stored first, which may fail
+		w.refused(h.in, e.ID)
+	} else {
 		w.answered(h.in, e.ID, v.Outcome == sink.Delivered)
 	}
 	return v

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/integration"
 )
 
 // checkRecorded checks the delivery records at the end of a case: what is through has one,
@@ -82,6 +83,14 @@ func (w *world) unpack(l *life, record *deliveries.Record, events map[deliveries
 			}
 		}
 	}
+}
+
+// refused notes that a receiver has rejected an event. The log of the integration need not
+// say so: an event that was skipped, and is sent again after a move, is in the list already.
+func (w *world) refused(in *integration.Integration, id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.receipt(in, id).ended(deliveries.Rejected)
 }
 
 // ended notes that it was rejected, or skipped.

@@ -108,7 +108,7 @@ type receipt struct {
 	emitted  int                         // times it arrived
 	kept     bool                        // it was rejected, and the log of the integration says so
 	skipped  bool                        // it was skipped, and the log of the integration says so
-	ends     map[deliveries.Outcome]bool // it was once rejected, or skipped; also before the position was moved back
+	ends     map[deliveries.Outcome]bool // its receiver rejected it once, or it was skipped; also before the position was moved back
 	byHand   int                         // deliveries by a retry by hand
 	before   int                         // of acked, those before the position was moved back to it
 	acked    int                         // times the engine got the verdict delivered
@@ -361,7 +361,6 @@ func (w *world) said(x store.AddEntry) {
 	case x.Entry.Action == integration.ActionEventRejected:
 		if r := w.got[name][id]; r != nil {
 			r.kept = true
-			r.ended(deliveries.Rejected)
 		}
 	case x.Entry.Action == integration.ActionEventsSkipped:
 		if l := w.lives[lifeKey{x.History.Tenant, x.History.Integration}]; l != nil {
