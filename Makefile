@@ -11,6 +11,11 @@ TEST_TIMEOUT ?= 20m
 AWS_TIMEOUT  ?= 30m
 FUZZ_SECONDS ?= 60
 
+# Property tests draw the same cases in every run of `make test`, so that a failure is
+# of the change under test. `make explore` draws others: 0 is a new seed each time.
+export RAPID_SEED ?= 1
+CASES             ?= 20000
+
 BIN     := bin/sluice
 LDFLAGS := -s -w -X github.com/sluicehq/sluice/internal/version.Version=$(VERSION)
 
@@ -103,6 +108,12 @@ else
 	@echo "!!! Install gcc or clang to run 'make test' in full." >&2
 	@go test -count=1 -p $(JOBS) -timeout $(TEST_TIMEOUT) $(RACED)
 endif
+
+.PHONY: explore
+explore: ## try other cases of every property test, CASES (20,000) of the engine's
+	@echo "==> property tests, new cases; a failure prints its seed"
+	@RAPID_SEED=0 SLUICE_TEST_CASES=$(CASES) go test -count=1 -p $(JOBS) -timeout 6h \
+		$$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | awk '/pgregory.net\/rapid/ { print $$1 }')
 
 .PHONY: aws-tools
 aws-tools: ## install the AWS emulators and template linters into .aws-tools
