@@ -10,8 +10,16 @@ import (
 	"time"
 )
 
-// Namespace is the namespace of every metric. The only dimension is Stage.
+// Namespace is the namespace of every metric.
 const Namespace = "Sluice"
+
+// The dimensions: every metric has Stage, and those of one integration are there a second
+// time with all three.
+const (
+	DimensionStage       = "Stage"
+	DimensionTenant      = "Tenant"
+	DimensionIntegration = "Integration"
+)
 
 // Unit is a CloudWatch unit.
 type Unit string
@@ -57,11 +65,21 @@ type (
 // Put writes one line with the metrics, whose names must differ. It writes nothing if
 // there are none, or if a value is not a finite number.
 func (w *Writer) Put(metrics ...Metric) {
+	w.put(map[string]any{DimensionStage: w.Stage}, [][]string{{DimensionStage}}, metrics)
+}
+
+// PutOf writes metrics of one integration: of the stage, as Put does, and of the integration
+// by itself. CloudWatch charges for each integration and hour in which there are any.
+func (w *Writer) PutOf(tenant, integration string, metrics ...Metric) {
+	line := map[string]any{DimensionStage: w.Stage, DimensionTenant: tenant, DimensionIntegration: integration}
+	w.put(line, [][]string{{DimensionStage}, {DimensionStage, DimensionTenant, DimensionIntegration}}, metrics)
+}
+
+func (w *Writer) put(line map[string]any, dimensions [][]string, metrics []Metric) {
 	if len(metrics) == 0 {
 		return
 	}
-	d := directive{Namespace: Namespace, Dimensions: [][]string{{"Stage"}}}
-	line := map[string]any{"Stage": w.Stage}
+	d := directive{Namespace: Namespace, Dimensions: dimensions}
 	for _, m := range metrics {
 		d.Metrics = append(d.Metrics, definition{m.Name, m.Unit})
 		line[m.Name] = m.Value
