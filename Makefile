@@ -163,14 +163,15 @@ STAGE ?= dev
 deploy-sam: build-functions ## deploy STAGE (dev) to AWS with the SAM CLI
 	@sed -n '/^\[$(STAGE)\./,/^\]/p' samconfig.toml | grep -q '"Issuer=' || { echo "samconfig.toml has no stage $(STAGE)" >&2; exit 1; }
 	@! sed -n '/^\[$(STAGE)\./,/^\]/p' samconfig.toml | grep -q issuer.example || { echo "first set Issuer and Audience of $(STAGE) in samconfig.toml" >&2; exit 1; }
+	@sed -n '/^\[$(STAGE)\./,/^\]/p' samconfig.toml | grep -q '"AlarmTopicArn=' || echo "==> the alarms of $(STAGE) will not notify anyone: set AlarmTopicArn in samconfig.toml"
 	@command -v sam >/dev/null || { echo "the SAM CLI is missing: install aws-sam-cli, or use 'make deploy-cdk', which needs only Node.js" >&2; exit 1; }
 	sam deploy --template-file template.yaml --config-env $(STAGE)
 
 .PHONY: deploy-cdk
-deploy-cdk: build-functions ## deploy STAGE (dev) to AWS with the CDK, with alarms and a dashboard
+deploy-cdk: build-functions ## deploy STAGE (dev) to AWS with the CDK, with a dashboard
 	@sed -n '/"$(STAGE)": {/,/^      }/p' infra/cdk.json | grep -q '"Issuer"' || { echo "infra/cdk.json has no stage $(STAGE)" >&2; exit 1; }
 	@! sed -n '/"$(STAGE)": {/,/^      }/p' infra/cdk.json | grep -q issuer.example || { echo "first set Issuer and Audience of $(STAGE) in infra/cdk.json" >&2; exit 1; }
-	@sed -n '/"$(STAGE)": {/,/^      }/p' infra/cdk.json | grep -q 'alarm_topic_arn": "arn' || echo "==> the alarms of $(STAGE) will not notify anyone: set alarm_topic_arn in infra/cdk.json"
+	@sed -n '/"$(STAGE)": {/,/^      }/p' infra/cdk.json | grep -q '"AlarmTopicArn"' || echo "==> the alarms of $(STAGE) will not notify anyone: set AlarmTopicArn in infra/cdk.json"
 	cd infra && npm ci --ignore-scripts --no-audit --no-fund && JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 npx cdk deploy sluice-$(STAGE)
 
 .PHONY: invoke

@@ -86,29 +86,51 @@ func firstStrings(t *testing.T, file string, functions ...string) []string {
 	return found
 }
 
-// The dashboard and the alarms use only metrics that the functions write.
-func TestMetricNames(t *testing.T) {
+// metricsWritten returns the names of the metrics that the functions write.
+func metricsWritten(t *testing.T) map[string]bool {
+	t.Helper()
 	written := map[string]bool{}
 	for _, match := range regexp.MustCompile(`(?m)^\tmetric\w+\s+= "(\w+)"$`).FindAllStringSubmatch(read(t, "../internal/awsenv/metrics.go"), -1) {
 		written[match[1]] = true
 	}
-	if len(written) == 0 {
-		t.Fatal("found no metrics in the code; fix how this test parses it")
+	if len(written) < 10 {
+		t.Fatal("found too few metrics in the code; fix how this test parses it")
 	}
-	shown := 0
-	for _, file := range []string{"alarms.go", "dashboard.go"} {
-		for _, name := range firstStrings(t, file, "sluice") {
-			shown++
-			if !written[name] {
-				t.Errorf("%s uses the metric %s, which no function writes", file, name)
+	return written
+}
+
+// The dashboard and the alarms use only metrics that the functions write, with the one
+// dimension that all of them have. test/aws/golden has the functions write them.
+func TestMetricNames(t *testing.T) {
+	written, used := metricsWritten(t), map[string]bool{}
+	for _, name := range firstStrings(t, "dashboard.go", "sluice") {
+		used[name] = true
+	}
+	alarmed := 0
+	for name, p := range alarmsOf(t) {
+		for _, m := range seriesOf(p) {
+			if m.namespace != "Sluice" {
+				continue
+			}
+			alarmed++
+			used[m.name] = true
+			if m.dimensions != "Stage=Stage" {
+				t.Errorf("%s reads %s with the dimensions %s", name, m.name, m.dimensions)
 			}
 		}
 	}
-	if shown < 6 {
-		t.Errorf("found only %d metrics in use; fix how this test parses the code", shown)
+	for name := range used {
+		if !written[name] {
+			t.Errorf("the metric %s is used, and no function writes it", name)
+		}
 	}
-	if !strings.Contains(read(t, "../internal/emf/emf.go"), `Namespace = "Sluice"`) {
-		t.Error("the functions write their metrics to another namespace")
+	if len(used) < 10 || alarmed < 6 {
+		t.Errorf("found only %d metrics in use, %d of them by alarms; fix how this test parses the code", len(used), alarmed)
+	}
+	for _, line := range []string{`Namespace = "Sluice"`, `DimensionStage       = "Stage"`} {
+		if !strings.Contains(read(t, "../internal/emf/emf.go"), line) {
+			t.Errorf("the functions write their metrics otherwise: internal/emf lacks %s", line)
+		}
 	}
 }
 

@@ -27,14 +27,14 @@ func addDashboard(st awscdk.Stack, m metrics, functions map[string]awssam.CfnFun
 	board.AddWidgets(
 		graph("Events", m.sluice("EventsPublished", sum), m.sluice("EventsDelivered", sum),
 			m.sluice("EventsRetried", sum), m.sluice("EventsRejected", sum), m.sluice("EventsInterrupted", sum)),
-		graph("Oldest lag, s", m.sluice("OldestLagSeconds", maximum)),
+		graph("Oldest lag of failing integrations, s", m.sluice("OldestLagSeconds", maximum)),
 		graph("Age of the stream's oldest record, ms", m.function("Fanout", "IteratorAge", maximum)),
 	)
 	board.AddWidgets(
-		graph("API calls", m.httpAPI("Count", sum), m.httpAPI("4xx", sum), m.httpAPI("5xx", sum)),
+		graph("API calls", m.httpAPI("Count", sum), m.httpAPI("4xx", sum), m.httpAPI("5xx", sum), m.sluice("ServerErrors", sum)),
 		graph("API latency, ms", m.httpAPI("Latency", p50), m.httpAPI("Latency", p99)),
-		graph("Overdue and unreadable", m.sluice("OverdueCursors", maximum), m.sluice("MalformedRecords", sum), m.sluice("EventsSkipped", sum),
-			m.queued("DeadLetterQueue"), m.queued("SweepFailures")),
+		graph("Failed, overdue and unreadable", m.sluice("BatchesFailed", sum), m.sluice("BatchesGivenUp", maximum), m.sluice("OverdueSeconds", maximum),
+			m.sluice("MalformedRecords", sum), m.sluice("EventsSkipped", sum), m.queued("SweepFailures")),
 	)
 	board.AddWidgets(
 		graph("Duration p99, ms", each("Duration", p99)...),

@@ -27,11 +27,11 @@ var permissions = map[string][]string{
 	"FanoutRole": {
 		"logs:CreateLogStream PutLogEvents: ${FanoutLogs.Arn}",
 		"kinesis:DescribeStream DescribeStreamSummary GetRecords GetShardIterator ListShards: Stream.Arn", "kinesis:PutRecords: Stream.Arn",
-		"sqs:SendMessage: DeadLetterQueue.Arn",
 		records, starting,
 		"s3:GetObject PutObject: ${Bucket.Arn}/log/*", "s3:ListBucket: Bucket.Arn", "s3:PutObject: ${Bucket.Arn}/malformed/*",
+		"s3:PutObject: ${Bucket.Arn}/aws/lambda/* if StringEquals s3:ResourceAccount=AWS::AccountId",
 		"kms:Decrypt: " + directly,
-		"kms:Decrypt: " + via("dynamodb", "kinesis", "s3", "sqs"), "kms:GenerateDataKey: " + via("kinesis", "s3", "sqs"),
+		"kms:Decrypt: " + via("dynamodb", "kinesis", "s3"), "kms:GenerateDataKey: " + via("kinesis", "s3"),
 	},
 	"AdvanceRole": {
 		"logs:CreateLogStream PutLogEvents: ${AdvanceLogs.Arn}",
@@ -44,8 +44,12 @@ var permissions = map[string][]string{
 		"logs:CreateLogStream PutLogEvents: ${SweepLogs.Arn}",
 		"dynamodb:BatchGetItem BatchWriteItem DeleteItem GetItem PutItem Query UpdateItem: Table.Arn",
 		"dynamodb:Query: ${Table.Arn}/index/" + "timetable", starting,
-		"sqs:SendMessage: SweepFailures.Arn",
+		"s3:ListBucket: Bucket.Arn", "sqs:SendMessage: SweepFailures.Arn",
 		"kms:Decrypt: " + via("dynamodb", "sqs"), "kms:GenerateDataKey: " + via("sqs"),
+	},
+	"KeepStreamRole": {
+		"logs:CreateLogStream PutLogEvents: ${KeepStreamLogs.Arn}",
+		"kinesis:DescribeStreamSummary IncreaseStreamRetentionPeriod: Stream.Arn",
 	},
 	"SweepScheduleRole": {
 		"lambda:InvokeFunction: Sweep.Arn", "sqs:SendMessage: SweepFailures.Arn",
@@ -93,7 +97,7 @@ func TestPermissionsOfSomeDeployments(t *testing.T) {
 	want := map[string][]string{ // the condition, the roles, the permissions
 		"AlertsPolicy": {"Alerts", "SweepRole", "kinesis:PutRecords: Stream.Arn", "kms:GenerateDataKey: " + via("kinesis")},
 		"TracesPolicy": {
-			"Traced", "ApiRole FanoutRole AdvanceRole SweepRole DeliveryRole",
+			"Traced", "ApiRole FanoutRole AdvanceRole SweepRole KeepStreamRole DeliveryRole",
 			"xray:GetSamplingRules GetSamplingTargets PutTelemetryRecords PutTraceSegments: *",
 		},
 	}
@@ -174,7 +178,7 @@ func TestRoles(t *testing.T) {
 	}
 	want := map[string]string{
 		"Api": "ApiRole.Arn", "Fanout": "FanoutRole.Arn", "Advance": "AdvanceRole.Arn", "Sweep": "SweepRole.Arn",
-		"Delivery": "DeliveryRole.Arn",
+		"KeepStream": "KeepStreamRole.Arn", "Delivery": "DeliveryRole.Arn",
 	}
 	if diff := cmp.Diff(want, used); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -188,7 +192,7 @@ func TestRoles(t *testing.T) {
 	wantTrusts := map[string]string{
 		"ApiRole": "lambda.amazonaws.com", "FanoutRole": "lambda.amazonaws.com", "AdvanceRole": "lambda.amazonaws.com",
 		"SweepRole": "lambda.amazonaws.com", "SweepScheduleRole": "scheduler.amazonaws.com", "DeliveryRole": "states.amazonaws.com",
-		"EventBusRole": "events.amazonaws.com",
+		"KeepStreamRole": "lambda.amazonaws.com", "EventBusRole": "events.amazonaws.com",
 	}
 	if diff := cmp.Diff(wantTrusts, trusts); diff != "" {
 		t.Errorf("services that may assume the roles (-want +got):\n%s", diff)
@@ -229,7 +233,7 @@ func TestResourcePolicies(t *testing.T) {
 			}
 		}
 	}
-	if refusing != 4 {
+	if refusing != 3 {
 		t.Errorf("%d statements deny requests without TLS; want one for the bucket and one for each queue", refusing)
 	}
 }

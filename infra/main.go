@@ -1,6 +1,6 @@
 // Command infra is the AWS CDK app of Sluice. It includes ../template.yaml, the
 // single definition of the deployment, and adds what a template cannot express:
-// code as assets, parameters for each stage, a dashboard and alarms.
+// code as assets, parameters for each stage, and a dashboard.
 package main
 
 import (

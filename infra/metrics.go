@@ -18,7 +18,7 @@ const (
 )
 
 // metrics builds the metrics of the template's resources, which it refers to by
-// logical ID. The period is five minutes unless an alarm sets another.
+// logical ID. The period is five minutes.
 type metrics struct {
 	inc   cloudformationinclude.CfnInclude
 	stage string
@@ -67,22 +67,5 @@ func metric(namespace, name string, s statistic, dimension string, value *string
 		Statistic:     jsii.String(string(s)),
 		DimensionsMap: &map[string]*string{dimension: value},
 		Period:        awscdk.Duration_Minutes(jsii.Number(5)),
-	})
-}
-
-// total sums metrics; missing data counts as 0.
-func total(label string, of ...awscloudwatch.Metric) awscloudwatch.IMetric {
-	using, expression := map[string]awscloudwatch.IMetric{}, ""
-	for i, m := range of {
-		id := "m" + string(rune('1'+i))
-		using[id] = m
-		if i > 0 {
-			expression += "+"
-		}
-		expression += "FILL(" + id + ",0)"
-	}
-	return awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
-		Expression: jsii.String(expression), UsingMetrics: &using, Label: jsii.String(label),
-		Period: awscdk.Duration_Minutes(jsii.Number(5)),
 	})
 }

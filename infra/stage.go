@@ -14,8 +14,6 @@ type stage struct {
 	Name string `json:"-"`
 	// Parameters are the template parameters that differ from their defaults.
 	Parameters map[string]string `json:"parameters"`
-	// AlarmTopicARN is the SNS topic that alarms notify; "" for none.
-	AlarmTopicARN string `json:"alarm_topic_arn"`
 }
 
 // stagesOf returns the "stages" of the context, sorted by name.
@@ -31,7 +29,7 @@ func stagesOf(context any) ([]stage, error) {
 	decoder.DisallowUnknownFields()
 	byName := map[string]stage{}
 	if err := decoder.Decode(&byName); err != nil {
-		return nil, fmt.Errorf(`"stages" of the context must map names to {"parameters":{…},"alarm_topic_arn":"…"}: %w`, err)
+		return nil, fmt.Errorf(`"stages" of the context must map names to {"parameters":{…}}: %w`, err)
 	}
 	var stages []stage
 	for _, name := range slices.Sorted(maps.Keys(byName)) {

@@ -5,8 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -73,13 +71,12 @@ func write(t *testing.T, path string, content []byte) {
 }
 
 var testStage = stage{
-	Name:          "test",
-	Parameters:    map[string]string{"Issuer": "https://issuer.example/", "Audience": "sluice", "RetentionDays": "7", "LogRetentionDays": "90"},
-	AlarmTopicARN: "arn:aws:sns:eu-west-1:111122223333:alarms",
+	Name:       "test",
+	Parameters: map[string]string{"Issuer": "https://issuer.example/", "Audience": "sluice", "RetentionDays": "7", "LogRetentionDays": "90"},
 }
 
 // CDK changes only code locations and parameter defaults in the template, and
-// adds only alarms, a dashboard and its own bookkeeping.
+// adds only a dashboard and its own bookkeeping.
 func TestCDKKeepsTheTemplate(t *testing.T) {
 	want, got := readTemplate(t), synth(t, testStage)
 	places(t, want, func(place any) bool { _, isPath := place.(string); return isPath })
@@ -102,7 +99,7 @@ func TestCDKKeepsTheTemplate(t *testing.T) {
 		}
 	}
 	for kind := range added {
-		if !slices.Contains([]string{"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"}, kind) {
+		if kind != "AWS::CloudWatch::Dashboard" {
 			t.Errorf("CDK adds %s", kind)
 		}
 	}
@@ -145,97 +142,4 @@ func compareParameters(t *testing.T, want, got object) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Parameters (-template +CDK):\n%s", diff)
 	}
-}
-
-// Every alarm with its metric. An alarm on a misspelt metric would never fire.
-func TestAlarms(t *testing.T) {
-	const ok = "notBreaching"
-	want := map[string]string{
-		"iterator-age":      "AWS/Lambda IteratorAge FunctionName=Fanout Maximum 60s >= 60000, 5 of 5, " + ok,
-		"oldest-lag":        "Sluice OldestLagSeconds Stage=test Maximum 300s >= 86400, 3 of 3, " + ok,
-		"overdue-cursors":   "Sluice OverdueCursors Stage=test Maximum 300s >= 1, 3 of 3, " + ok,
-		"malformed-records": "Sluice MalformedRecords Stage=test Sum 300s >= 1, 1 of 1, " + ok,
-		"events-skipped":    "Sluice EventsSkipped Stage=test Sum 300s >= 1, 1 of 1, " + ok,
-		"dead-letters":      "AWS/SQS ApproximateNumberOfMessagesVisible QueueName=DeadLetterQueue.QueueName Maximum 300s >= 1, 1 of 1, " + ok,
-		"sweep-failures":    "AWS/SQS ApproximateNumberOfMessagesVisible QueueName=SweepFailures.QueueName Maximum 300s >= 1, 1 of 1, " + ok,
-		"sweep-missing":     "AWS/Lambda Invocations FunctionName=Sweep Sum 300s < 1, 3 of 3, breaching",
-		"http-5xx":          "AWS/ApiGateway 5xx ApiId=HttpApi Sum 300s >= 5, 1 of 1, " + ok,
-		"table-throttles": "FILL(m1,0)+FILL(m2,0): AWS/DynamoDB ReadThrottleEvents TableName=Table Sum 300s + " +
-			"AWS/DynamoDB WriteThrottleEvents TableName=Table Sum 300s >= 10, 2 of 3, " + ok,
-		"stream-throttles": "AWS/Kinesis WriteProvisionedThroughputExceeded StreamName=Stream Sum 300s >= 10, 2 of 3, " + ok,
-		"executions-failed": "FILL(m1,0)+FILL(m2,0): AWS/States ExecutionsFailed StateMachineArn=Delivery Sum 300s + " +
-			"AWS/States ExecutionsTimedOut StateMachineArn=Delivery Sum 300s >= 1, 1 of 1, " + ok,
-	}
-	for _, id := range []string{"Api", "Fanout", "Advance", "Sweep"} {
-		want[strings.ToLower(id)+"-errors"] = "AWS/Lambda Errors FunctionName=" + id + " Sum 300s >= 1, 2 of 3, " + ok
-		want[strings.ToLower(id)+"-throttles"] = "AWS/Lambda Throttles FunctionName=" + id + " Sum 300s >= 1, 2 of 3, " + ok
-	}
-	got := map[string]string{}
-	topic := []any{testStage.AlarmTopicARN}
-	for _, p := range ofType(synth(t, testStage), "AWS::CloudWatch::Alarm") {
-		id := strings.TrimPrefix(p["AlarmName"].(string), "sluice-test-")
-		got[id] = describe(p)
-		if diff := cmp.Diff([]any{topic, topic}, []any{p["AlarmActions"], p["OKActions"]}); diff != "" {
-			t.Errorf("actions of %s (-want +got):\n%s", id, diff)
-		}
-		if means, _ := p["AlarmDescription"].(string); len(means) < 30 {
-			t.Errorf("the description of %s is too short: %q", id, means)
-		}
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-// Without a topic the alarms still exist, without actions.
-func TestAlarmsWithoutATopic(t *testing.T) {
-	s := testStage
-	s.AlarmTopicARN = ""
-	alarms := ofType(synth(t, s), "AWS::CloudWatch::Alarm")
-	if len(alarms) == 0 {
-		t.Error("there are no alarms")
-	}
-	for id, p := range alarms {
-		if p["AlarmActions"] != nil {
-			t.Errorf("%s has actions: %v", id, p["AlarmActions"])
-		}
-	}
-}
-
-// describe formats an alarm on one line.
-func describe(p object) string {
-	text := ""
-	if p["Metrics"] == nil {
-		text = describeMetric(p, p["Statistic"], p["Period"])
-	} else {
-		var parts []string
-		for _, m := range p["Metrics"].([]any) {
-			if expression, ok := at(m, "Expression").(string); ok {
-				text = expression + ": "
-				continue
-			}
-			stat := at(m, "MetricStat")
-			parts = append(parts, describeMetric(at(stat, "Metric").(object), at(stat, "Stat"), at(stat, "Period")))
-		}
-		text += strings.Join(parts, " + ")
-	}
-	comparison := map[any]string{"GreaterThanOrEqualToThreshold": ">=", "LessThanThreshold": "<"}[p["ComparisonOperator"]]
-	return text + " " + comparison + " " + number(p["Threshold"]) + ", " +
-		number(p["DatapointsToAlarm"]) + " of " + number(p["EvaluationPeriods"]) + ", " + p["TreatMissingData"].(string)
-}
-
-func describeMetric(m object, statistic, period any) string {
-	var dimensions []string
-	for _, d := range m["Dimensions"].([]any) {
-		dimensions = append(dimensions, at(d, "Name").(string)+"="+strings.Join(listOf(at(d, "Value")), ","))
-	}
-	return strings.Join([]string{
-		m["Namespace"].(string), m["MetricName"].(string), strings.Join(dimensions, " "),
-		statistic.(string), number(period) + "s",
-	}, " ")
-}
-
-func number(value any) string {
-	text, _ := json.Marshal(value)
-	return string(text)
 }

@@ -210,9 +210,9 @@ func TestEventSource(t *testing.T) {
 		"FunctionResponseTypes":          []any{"ReportBatchItemFailures"},
 		"BisectBatchOnFunctionError":     true,
 		"MaximumRetryAttempts":           -1.0,
-		"MaximumRecordAgeInSeconds":      86400.0,
+		"MaximumRecordAgeInSeconds":      object{"Ref": "GiveUpAfterSeconds"},
 		"DestinationConfig": object{"OnFailure": object{
-			"Type": "SQS", "Destination": object{"Fn::GetAtt": "DeadLetterQueue.Arn"},
+			"Type": "S3", "Destination": object{"Fn::GetAtt": "Bucket.Arn"},
 		}},
 	}}
 	if diff := cmp.Diff(any(want), got); diff != "" {
@@ -221,14 +221,22 @@ func TestEventSource(t *testing.T) {
 }
 
 // Every resource that holds customer data is encrypted, and all but the transient
-// ones are retained when the stack is deleted.
+// ones are retained when the stack is deleted. A first deployment that fails leaves no key,
+// which costs $1 a month, and no bucket. The table is protected, so its deletion would fail.
 func TestDataIsKept(t *testing.T) {
 	resources := readTemplate(t)["Resources"].(object)
-	for _, id := range []string{"Table", "Bucket", "Key"} {
-		for _, policy := range []string{"DeletionPolicy", "UpdateReplacePolicy"} {
-			if got := at(resources, id, policy); got != "Retain" {
-				t.Errorf("%s of %s is %v", policy, id, got)
-			}
+	policies := map[string]string{"Table": "Retain", "Bucket": "RetainExceptOnCreate", "Key": "RetainExceptOnCreate"}
+	for id, want := range policies {
+		if got := at(resources, id, "DeletionPolicy"); got != want {
+			t.Errorf("DeletionPolicy of %s is %v, want %s", id, got, want)
+		}
+		if got := at(resources, id, "UpdateReplacePolicy"); got != "Retain" {
+			t.Errorf("UpdateReplacePolicy of %s is %v", id, got)
+		}
+	}
+	for id, r := range resources {
+		if policy, _ := at(r, "DeletionPolicy").(string); strings.HasPrefix(policy, "Retain") && policies[id] == "" {
+			t.Errorf("%s is retained; docs/operations.md says what is", id)
 		}
 	}
 	key := object{"Fn::GetAtt": "Key.Arn"}
@@ -238,9 +246,7 @@ func TestDataIsKept(t *testing.T) {
 		"Table/TimeToLiveSpecification/AttributeName":                       "expires",
 		"Table/SSESpecification/KMSMasterKeyId":                             key,
 		"Stream/StreamEncryption/KeyId":                                     key,
-		"Stream/RetentionPeriodHours":                                       168.0,
-		"DeadLetterQueue/KmsMasterKeyId":                                    key,
-		"DeadLetterQueue/MessageRetentionPeriod":                            1209600.0,
+		"Stream/RetentionPeriodHours":                                       object{"Ref": "StreamRetentionHours"},
 		"SweepFailures/KmsMasterKeyId":                                      key,
 		"Key/EnableKeyRotation":                                             true,
 	} {
@@ -256,7 +262,29 @@ func TestDataIsKept(t *testing.T) {
 			t.Errorf("RetentionInDays of %s (-want +got):\n%s", id, diff)
 		}
 	}
-	if len(logs) != 6 {
+	if len(logs) != 7 {
 		t.Errorf("log groups: %v; want one for each function, the API and the state machine", slices.Sorted(maps.Keys(logs)))
+	}
+}
+
+// A batch is given up long before the stream loses what waits behind it, and after the alarm
+// that says so. What was given up is kept for weeks.
+func TestBatchesAreGivenUpInTime(t *testing.T) {
+	template := readTemplate(t)
+	hours := func(parameter string, each float64) float64 {
+		return at(template, "Parameters", parameter, "Default").(float64) / each
+	}
+	retention, giveUp := hours("StreamRetentionHours", 1), hours("GiveUpAfterSeconds", 3600)
+	behind := alarmsOf(t)["stream-behind"]["Threshold"].(float64) / 3_600_000
+	if retention != 24 || giveUp != 6 || behind != 3 {
+		t.Errorf("the alarm rings at %v h, a batch is given up at %v h, the stream keeps %v h", behind, giveUp, retention)
+	}
+	rules := at(template, "Resources", "Bucket", "Properties", "LifecycleConfiguration", "Rules").([]any)
+	kept := map[any]any{}
+	for _, r := range rules {
+		kept[at(r, "Prefix")] = at(r, "ExpirationInDays")
+	}
+	if kept["aws/lambda/"] != 30.0 {
+		t.Errorf("batches that were given up are kept for %v days", kept["aws/lambda/"])
 	}
 }

@@ -79,12 +79,13 @@ func TestSQLiteStaysInTheNode(t *testing.T) {
 // customers; functions need neither a database nor the SDK's credential chain, which
 // costs a megabyte and start-up time.
 var programs = map[string][]string{
-	"cmd/sluice":        {aws + "service/dynamodb", aws + "service/kinesis", "github.com/aws/aws-lambda-go/"},
-	"cmd/redrive":       nil,
-	"functions/api":     {sqlDriver, aws + "config"},
-	"functions/fanout":  {sqlDriver, aws + "config"},
-	"functions/advance": {sqlDriver, aws + "config"},
-	"functions/sweep":   {sqlDriver, aws + "config"},
+	"cmd/sluice":           {aws + "service/dynamodb", aws + "service/kinesis", "github.com/aws/aws-lambda-go/"},
+	"cmd/redrive":          nil,
+	"functions/api":        {sqlDriver, aws + "config"},
+	"functions/fanout":     {sqlDriver, aws + "config"},
+	"functions/advance":    {sqlDriver, aws + "config"},
+	"functions/sweep":      {sqlDriver, aws + "config"},
+	"functions/keepstream": {sqlDriver, aws + "config"},
 }
 
 const (

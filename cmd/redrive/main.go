@@ -1,7 +1,7 @@
-// Command redrive puts records back on the stream: those of dead-lettered batches,
-// which the function fanout gave up on, and quarantined records, which it could not
-// read. It is for an operator with AWS credentials; docs/operations.md says when to
-// run it.
+// Command redrive puts records back on the stream: those of batches that Lambda gave up
+// on, as the function fanout failed with them for hours, and quarantined records, which
+// it could not read. It is for an operator with AWS credentials; docs/operations.md says
+// when to run it.
 package main
 
 import (
@@ -17,7 +17,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/sluicehq/sluice/internal/backoff"
 )
@@ -49,13 +48,11 @@ type env struct {
 
 // clients are the AWS services that the command calls.
 type clients struct {
-	queue   queue
-	stream  stream
+	stream  writer
 	objects objects
 }
 
-// tries is how many attempts the SDK makes at a throttled call. The function
-// fanout reads from the same shards, and AWS allows 5 reads a second per shard.
+// tries is how many attempts are made at a call that is throttled or has no response.
 const tries = 10
 
 // open finds the region and credentials as the AWS CLI does: in environment
@@ -70,7 +67,6 @@ func open(ctx context.Context) (clients, error) {
 
 func clientsOf(c aws.Config) clients {
 	return clients{
-		queue:  sqs.NewFromConfig(c),
 		stream: kinesis.NewFromConfig(c),
 		objects: s3.NewFromConfig(c, func(o *s3.Options) {
 			o.UsePathStyle = c.BaseEndpoint != nil // an emulator

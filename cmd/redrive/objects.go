@@ -1,8 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -13,8 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/sluicehq/sluice/internal/fanout"
-	wire "github.com/sluicehq/sluice/internal/publish/kinesis"
-	"github.com/sluicehq/sluice/internal/settings"
 )
 
 // objects is the part of the S3 API that is used; *s3.Client implements it.
@@ -24,11 +22,27 @@ type objects interface {
 	DeleteObject(ctx context.Context, in *s3.DeleteObjectInput, options ...func(*s3.Options)) (*s3.DeleteObjectOutput, error)
 }
 
-// malformed puts back the records that fanout could not read, if this release can
-// read them.
-type malformed struct {
+// content is what an object holds for the stream.
+type content struct {
+	stream  string // ARN
+	about   string // one line, "" for none
+	entries []types.PutRecordsRequestEntry
+}
+
+// A kind of object has its own prefix and form. parse takes when the object was stored.
+type kind struct {
+	prefix string
+	parse  func(text []byte, stored time.Time) (content, error)
+}
+
+// kinds are in the order in which they are put back.
+var kinds = []kind{{fanout.GivenUpPrefix, givenUp}, {fanout.QuarantinePrefix, quarantined}}
+
+// bucket puts back what the bucket holds: batches that Lambda gave up on, and records that
+// fanout could not read, if this release can read them.
+type bucket struct {
 	objects objects
-	bucket  string
+	name    string
 	drain   *drain
 	tally   *tally
 }
@@ -36,80 +50,72 @@ type malformed struct {
 // maxObject bounds an object: a record of up to 10 MiB in Base64.
 const maxObject = 16 << 20
 
-func (m *malformed) run(ctx context.Context) error {
-	pages := s3.NewListObjectsV2Paginator(m.objects, &s3.ListObjectsV2Input{Bucket: &m.bucket, Prefix: aws.String(fanout.QuarantinePrefix)})
+func (b *bucket) run(ctx context.Context) (failed error) {
+	for _, k := range kinds {
+		failed = errors.Join(failed, b.all(ctx, k))
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return failed
+}
+
+// all puts back the objects of one kind, in the order of their keys: batches of a shard in
+// the order in which Lambda gave them up.
+func (b *bucket) all(ctx context.Context, k kind) error {
+	pages := s3.NewListObjectsV2Paginator(b.objects, &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &k.prefix})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return fmt.Errorf("list %s in the bucket: %w", fanout.QuarantinePrefix, err)
+			return fmt.Errorf("list %s in the bucket: %w", k.prefix, err)
 		}
 		for i := range page.Contents {
 			key := aws.ToString(page.Contents[i].Key)
-			m.tally.say("Object %s:", key)
-			if err := m.one(ctx, key, aws.ToTime(page.Contents[i].LastModified)); err != nil {
+			b.tally.say("Object %s:", key)
+			if err := b.one(ctx, k, key, aws.ToTime(page.Contents[i].LastModified)); err != nil {
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
 				}
-				m.tally.keep(err)
+				b.tally.keep(err)
 			}
 		}
 	}
 	return nil
 }
 
-// one puts an object's record on the stream and then deletes the object. Releases that did
-// not keep when a record arrived have quarantined it soon after.
-func (m *malformed) one(ctx context.Context, key string, quarantined time.Time) error {
-	text, err := m.get(ctx, key)
+// one puts an object's records on the stream and then deletes the object. If the run ends
+// between the two, the next run puts them again.
+func (b *bucket) one(ctx context.Context, k kind, key string, stored time.Time) error {
+	text, err := b.get(ctx, key)
 	if err != nil {
 		return fmt.Errorf("read the object: %w", err)
 	}
-	p, err := fanout.ParseQuarantined(text)
+	c, err := k.parse(text, stored)
 	if err != nil {
 		return err
 	}
-	if !strings.HasSuffix(p.Stream, ":stream/"+m.drain.name) {
-		return fmt.Errorf("it belongs to the stream %s, but --stream is %s", p.Stream, m.drain.name)
+	if c.about != "" {
+		b.tally.say("  %s", c.about)
 	}
-	if p.Arrived.IsZero() {
-		p.Arrived = quarantined
+	if !strings.HasSuffix(c.stream, ":stream/"+b.drain.name) {
+		return fmt.Errorf("it belongs to the stream %s, but --stream is %s", c.stream, b.drain.name)
 	}
-	marker, err := readable(p)
-	if err != nil {
-		return fmt.Errorf("this release cannot read it either: %w", err)
-	}
-	if m.tally.dryRun {
-		m.tally.done(1)
+	if b.tally.dryRun {
+		b.tally.done(len(c.entries))
 		return nil
 	}
-	put := 0
-	if !marker { // a watermark marker is valid only where it was
-		entry := settled(types.PutRecordsRequestEntry{PartitionKey: &p.PartitionKey, Data: p.Data}, p.EventID, p.Arrived)
-		if err := m.drain.put(ctx, []types.PutRecordsRequestEntry{entry}); err != nil {
-			return err
-		}
-		put = 1
+	if err := b.drain.put(ctx, c.entries); err != nil {
+		return err
 	}
-	if _, err := m.objects.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &m.bucket, Key: &key}); err != nil {
-		return fmt.Errorf("its record is back on the stream, but the object could not be deleted, so another run will put it again: %w", err)
+	if _, err := b.objects.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &key}); err != nil {
+		return fmt.Errorf("its %d records are back on the stream, but the object could not be deleted, so another run will put them again: %w", len(c.entries), err)
 	}
-	m.tally.done(put)
+	b.tally.done(len(c.entries))
 	return nil
 }
 
-// readable returns an error if this release cannot read the record, and whether it is a
-// watermark marker.
-func readable(p fanout.Quarantined) (marker bool, err error) {
-	if wire.IsPlain(p.Data) {
-		_, err := wire.DecodePlain(bytes.Clone(p.Data), settings.Default().MaxEventBytes)
-		return false, err
-	}
-	content, err := wire.Decode(p.PartitionKey, p.Data)
-	return !content.Marker.IsZero(), err
-}
-
-func (m *malformed) get(ctx context.Context, key string) ([]byte, error) {
-	out, err := m.objects.GetObject(ctx, &s3.GetObjectInput{Bucket: &m.bucket, Key: &key})
+func (b *bucket) get(ctx context.Context, key string) ([]byte, error) {
+	out, err := b.objects.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: &key})
 	if err != nil {
 		return nil, err
 	}

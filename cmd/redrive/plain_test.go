@@ -7,12 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluicehq/sluice/internal/event"
 	wire "github.com/sluicehq/sluice/internal/publish/kinesis"
+	"github.com/sluicehq/sluice/test/aws/streampoller"
 )
 
 const plainText = `{"tenant":"acme","name":"order.created","payload":{"n":1}}`
@@ -47,11 +46,9 @@ func (w *world) wantPut(want event.Event) {
 // A plain record is the same event however often it is put back.
 func TestPlainRecordOfABatchKeepsItsIDAndTime(t *testing.T) {
 	w := newWorld(t)
-	w.records = []types.Record{{
-		PartitionKey: aws.String("anything"), SequenceNumber: aws.String("100"), Data: []byte(plainText), ApproximateArrivalTimestamp: &arrival,
-	}}
-	w.deadLettered("m", 100, 100, 1)
-	if code, out, stderr := w.command("", "--queue", "q", "--yes"); code != exitOK {
+	w.records = []streampoller.Record{{PartitionKey: "anything", Sequence: "100", Data: []byte(plainText), Arrival: arrival}}
+	w.givenUp("a", 0, 1)
+	if code, out, stderr := w.fromBucket(); code != exitOK {
 		t.Fatalf("code %d\n%s%s", code, out, stderr)
 	}
 	w.wantPut(whatFanoutMakes(t))
@@ -82,14 +79,14 @@ func TestMalformedPlainRecords(t *testing.T) {
 	w := newWorld(t)
 	large := fmt.Sprintf(`{"tenant":"acme","name":"order.created","payload":{"a":%q}}`, strings.Repeat("x", 256<<10))
 	for i, text := range []string{`{"name":"order.created","payload":{}}`, large} {
-		w.records = append(w.records, types.Record{PartitionKey: aws.String("anything"), SequenceNumber: aws.String(strconv.Itoa(100 + i)), Data: []byte(text)})
+		w.records = append(w.records, streampoller.Record{PartitionKey: "anything", Sequence: strconv.Itoa(100 + i), Data: []byte(text), Arrival: arrival})
 		w.objects[fmt.Sprintf("malformed/s/%d.json", i)] = quarantinedText("anything", []byte(text))
 	}
-	w.deadLettered("m", 100, 101, 2)
-	code, out, _ := w.command("", "--queue", "q", "--bucket", "b", "--yes")
+	w.givenUp("a", 0, 2)
+	code, out, _ := w.fromBucket()
 	if code != exitKept || len(w.objects) != 2 {
 		t.Errorf("code %d, objects %q", code, w.objects)
 	}
-	same(t, "changes", []string{"put anything 100", "put anything 101", "delete message m"}, w.changes)
+	same(t, "changes", []string{"put anything 100", "put anything 101", deleted("a")}, w.changes)
 	contains(t, out, "this release cannot read it either: decode a plain record: tenant is required", "the limit is 262144")
 }

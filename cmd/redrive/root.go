@@ -10,25 +10,22 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const longHelp = `Put dead-lettered batches and quarantined records back on the stream.
+const longHelp = `Put batches that were given up, and quarantined records, back on the stream.
 
-With --queue: the batches that the function fanout gave up on. A message in the
-dead-letter queue says where in the stream the batch's records are. They are read
-from there and put on the stream again, with new sequence numbers. This works for
-as long as the stream retains them: 7 days from when they were published.
+The bucket has both, with the records themselves:
+  aws/lambda/  batches that the function fanout could not finish within hours, and
+               that Lambda gave up on. Run it when the cause is repaired.
+  malformed/   records that could not be read. Run it from a release that can read
+               them; it keeps the others.
 
-With --bucket: the records that could not be read, which are objects under
-malformed/. Run it from a release that can read them; it keeps the others.
-
-A message or object is deleted only after all of its records are back on the
-stream, so nothing is ever lost. An interrupted run, and records that lie between
-those of a batch, cause repeats, which receivers recognize by webhook-id.
+An object is deleted only after all of its records are back on the stream, with new
+sequence numbers, so nothing is lost. An interrupted run causes repeats, which
+receivers recognize by webhook-id.
 
 The region and credentials are found as by the AWS CLI (AWS_PROFILE, AWS_REGION,
 …). They must allow:
-  the queue   sqs:GetQueueAttributes, ReceiveMessage, DeleteMessage, ChangeMessageVisibility
-  the stream  kinesis:GetShardIterator, GetRecords, PutRecords
-  the bucket  s3:ListBucket; s3:GetObject and DeleteObject under malformed/
+  the stream  kinesis:PutRecords
+  the bucket  s3:ListBucket; s3:GetObject and DeleteObject under both prefixes
   the key     kms:Decrypt, GenerateDataKey
 
 Exit codes:
@@ -36,14 +33,13 @@ Exit codes:
   1  something was kept, or the run failed
   2  the command line is invalid`
 
-const examples = `  go run ./cmd/redrive --queue "$QUEUE_URL" --stream "$STREAM" --dry-run
-  go run ./cmd/redrive --queue "$QUEUE_URL" --stream "$STREAM"
+const examples = `  go run ./cmd/redrive --bucket "$BUCKET" --stream "$STREAM" --dry-run
   go run ./cmd/redrive --bucket "$BUCKET" --stream "$STREAM" --yes`
 
 // options are the parsed flags.
 type options struct {
-	queue, stream, bucket string
-	dryRun, yes           bool
+	stream, bucket string
+	dryRun, yes    bool
 }
 
 // usageError reports an invalid command line.
@@ -55,8 +51,8 @@ func (e *usageError) Error() string { return e.message + "; see --help" }
 func run(ctx context.Context, args []string, e *env) int {
 	var o options
 	cmd := &cobra.Command{
-		Use:           "redrive --stream NAME [--queue URL] [--bucket NAME]",
-		Short:         "Put dead-lettered batches and quarantined records back on the stream",
+		Use:           "redrive --stream NAME --bucket NAME",
+		Short:         "Put batches that were given up, and quarantined records, back on the stream",
 		Long:          longHelp,
 		Example:       examples,
 		SilenceErrors: true,
@@ -75,7 +71,6 @@ func run(ctx context.Context, args []string, e *env) int {
 	cmd.SetErr(e.err)
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
 	flags := cmd.Flags()
-	flags.StringVar(&o.queue, "queue", "", "URL of the dead-letter queue (stack output DeadLetterQueueUrl)")
 	flags.StringVar(&o.stream, "stream", "", "name of the stream (stack output StreamName)")
 	flags.StringVar(&o.bucket, "bucket", "", "name of the bucket (stack output BucketName)")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "report what would be put back; change nothing")
@@ -95,8 +90,8 @@ func (o *options) check() error {
 	switch {
 	case o.stream == "":
 		return &usageError{"--stream is required"}
-	case o.queue == "" && o.bucket == "":
-		return &usageError{"--queue or --bucket is required"}
+	case o.bucket == "":
+		return &usageError{"--bucket is required"}
 	case strings.Contains(o.stream, "/"):
 		return &usageError{fmt.Sprintf("--stream is %q; give the name of the stream, not its ARN", o.stream)}
 	}
@@ -113,18 +108,9 @@ func redrive(ctx context.Context, e *env, o options) error {
 	if err != nil {
 		return err
 	}
-	s := &source{client: c.stream, name: o.stream, sleep: e.sleep}
-	d := &drain{client: c.stream, name: o.stream, sleep: e.sleep}
 	t := &tally{out: e.out, dryRun: o.dryRun}
-	var failed error
-	if o.queue != "" {
-		b := &batches{queue: c.queue, url: o.queue, source: s, drain: d, tally: t}
-		failed = b.run(ctx)
-	}
-	if o.bucket != "" && ctx.Err() == nil {
-		m := &malformed{objects: c.objects, bucket: o.bucket, drain: d, tally: t}
-		failed = errors.Join(failed, m.run(ctx))
-	}
+	b := &bucket{objects: c.objects, name: o.bucket, drain: &drain{client: c.stream, name: o.stream, sleep: e.sleep}, tally: t}
+	failed := b.run(ctx)
 	t.failed = failed != nil
 	t.summary()
 	switch {

@@ -11,9 +11,9 @@ import (
 func TestCommandLine(t *testing.T) {
 	for line, says := range map[string]string{
 		"":                            "--stream is required",
-		"--stream s":                  "--queue or --bucket is required",
-		"--stream s --queue q other":  `unexpected argument "other"`,
-		"--stream s --quue q":         "unknown flag: --quue",
+		"--stream s":                  "--bucket is required",
+		"--stream s --bucket b other": `unexpected argument "other"`,
+		"--stream s --buket b":        "unknown flag: --buket",
 		"--stream arn:x/s --bucket b": "not its ARN",
 	} {
 		var out, stderr bytes.Buffer
@@ -32,15 +32,15 @@ func TestHelp(t *testing.T) {
 	if code := run(t.Context(), []string{"--help"}, &env{in: strings.NewReader(""), out: &out, err: &out}); code != exitOK {
 		t.Errorf("code %d", code)
 	}
-	contains(t, out.String(), "Examples:", "go run ./cmd/redrive --queue", "Exit codes:", "--dry-run")
+	contains(t, out.String(), "Examples:", "go run ./cmd/redrive --bucket", "aws/lambda/", "malformed/", "Exit codes:", "--dry-run")
 }
 
 func TestConfirmation(t *testing.T) {
 	for answer, yes := range map[string]bool{"y\n": true, "Yes\n": true, "n\n": false, "\n": false, "": false} {
 		w := newWorld(t)
 		w.publish("0#a")
-		w.deadLettered("m1", 100, 100, 1)
-		code, out, stderr := w.command(answer, "--queue", "q")
+		w.givenUp("a", 0, 1)
+		code, out, stderr := w.command(answer, "--bucket", "b")
 		if yes != (code == exitOK) || yes != (len(w.changes) > 0) {
 			t.Errorf("%q: code %d, changes %q", answer, code, w.changes)
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,28 +17,21 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
-	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/sluicehq/sluice/internal/event"
-	"github.com/sluicehq/sluice/internal/eventlog"
 	wire "github.com/sluicehq/sluice/internal/publish/kinesis"
+	"github.com/sluicehq/sluice/test/aws/streampoller"
 )
 
 var errFault = errors.New("the connection was reset")
 
-// world is a fake queue, stream of one shard, and bucket. It records every change in
-// order.
+// world is a fake stream of one shard, and a bucket. It records every change in order.
 type world struct {
 	t       *testing.T
 	changes []string
 
-	messages []message
-	records  []types.Record // of the shard, by number
-	closed   bool           // the shard
-	noShard  bool
-	page     int // records of a response
-	objects  map[string]string
+	records []streampoller.Record // that were on the shard, by number
+	objects map[string]string
 
 	refuse    func(call int, entry int) bool // whether to reject an entry of a PutRecords
 	failing   map[string]error               // by the name of a call
@@ -49,13 +41,8 @@ type world struct {
 	stored    time.Time // when its objects were
 }
 
-type message struct {
-	id, body string
-	hidden   bool
-}
-
 func newWorld(t *testing.T) *world {
-	return &world{t: t, page: 2, objects: map[string]string{}, failing: map[string]error{}}
+	return &world{t: t, objects: map[string]string{}, failing: map[string]error{}}
 }
 
 func (w *world) note(format string, args ...any) {
@@ -71,7 +58,7 @@ func (w *world) command(in string, args ...string) (code int, out, stderr string
 	var o, e bytes.Buffer
 	code = run(ctx, append([]string{"--stream", "events"}, args...), &env{
 		in: strings.NewReader(in), out: &o, err: &e,
-		open:  func(context.Context) (clients, error) { return clients{queue: w, stream: w, objects: bucket{w}}, nil },
+		open:  func(context.Context) (clients, error) { return clients{stream: w, objects: fakeBucket{w}}, nil },
 		sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 	})
 	return code, o.String(), e.String()
@@ -81,7 +68,7 @@ func (w *world) command(in string, args ...string) (code int, out, stderr string
 func (w *world) publish(keys ...string) {
 	for _, key := range keys {
 		n := 100 + len(w.records)
-		w.records = append(w.records, types.Record{PartitionKey: aws.String(key), SequenceNumber: aws.String(strconv.Itoa(n)), Data: data(n)})
+		w.records = append(w.records, streampoller.Record{PartitionKey: key, Sequence: strconv.Itoa(n), Data: data(n), Arrival: arrival})
 	}
 }
 
@@ -92,101 +79,19 @@ func data(n int) []byte {
 	}.Stamp("acme", time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC))})
 }
 
-// deadLettered adds a message about a batch.
-func (w *world) deadLettered(id string, start, end, size int) {
-	w.messages = append(w.messages, message{id: id, body: about("arn:aws:kinesis:eu-central-1:123456789012:stream/events", strconv.Itoa(start), strconv.Itoa(end), size)})
+// givenUpKey is the key of an object of Lambda, but for its last part.
+const givenUpKey = "aws/lambda/91eaeb7e-c976-1234-9451-8709db01f137/shardId-000000000000/2025/06/02/2025-06-02T12.00.06-"
+
+// givenUp adds the object of a batch: the records between two places. Objects sort by name.
+func (w *world) givenUp(name string, from, to int) {
+	w.objects[givenUpKey+name] = object(eventsStream, w.records[from:to]...)
 }
 
-// about returns a message as Lambda sends it.
-func about(stream, start, end string, size int) string {
-	text, err := json.Marshal(map[string]any{
-		"requestContext": map[string]any{"requestId": "c9b8fa9f", "functionArn": "arn:aws:lambda:eu-central-1:123456789012:function:fanout", "condition": "RecordAgeExceeded", "approximateInvokeCount": 1},
-		"version":        "1.0", "timestamp": "2025-06-02T12:00:06.021Z",
-		"KinesisBatchInfo": map[string]any{
-			"shardId": "shardId-000000000000", "startSequenceNumber": start, "endSequenceNumber": end,
-			"approximateArrivalOfFirstRecord": "2025-06-01T12:00:04.835Z", "approximateArrivalOfLastRecord": "2025-06-01T12:00:05.58Z",
-			"batchSize": size, "streamArn": stream,
-		},
-	})
-	if err != nil {
-		panic(err)
-	}
-	return string(text)
-}
+const eventsStream = "arn:aws:kinesis:eu-central-1:123456789012:stream/events"
 
-func (w *world) GetQueueAttributes(context.Context, *sqs.GetQueueAttributesInput, ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error) {
-	return &sqs.GetQueueAttributesOutput{Attributes: map[string]string{"ApproximateNumberOfMessages": strconv.Itoa(len(w.messages))}}, w.failing["GetQueueAttributes"]
-}
-
-func (w *world) ReceiveMessage(_ context.Context, in *sqs.ReceiveMessageInput, _ ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error) {
-	if in.VisibilityTimeout < 60 {
-		w.t.Errorf("a message is hidden for %d s", in.VisibilityTimeout)
-	}
-	for i := range w.messages {
-		if m := &w.messages[i]; !m.hidden {
-			m.hidden = true
-			return &sqs.ReceiveMessageOutput{Messages: []sqstypes.Message{{MessageId: &m.id, Body: &m.body, ReceiptHandle: aws.String("receipt of " + m.id)}}}, nil
-		}
-	}
-	return &sqs.ReceiveMessageOutput{}, nil
-}
-
-func (w *world) message(receipt *string) int {
-	return slices.IndexFunc(w.messages, func(m message) bool { return "receipt of "+m.id == *receipt })
-}
-
-func (w *world) DeleteMessage(_ context.Context, in *sqs.DeleteMessageInput, _ ...func(*sqs.Options)) (*sqs.DeleteMessageOutput, error) {
-	if err := w.failing["DeleteMessage"]; err != nil {
-		return nil, err
-	}
-	i := w.message(in.ReceiptHandle)
-	w.note("delete message %s", w.messages[i].id)
-	w.messages = slices.Delete(w.messages, i, i+1)
-	return &sqs.DeleteMessageOutput{}, nil
-}
-
-func (w *world) ChangeMessageVisibility(ctx context.Context, in *sqs.ChangeMessageVisibilityInput, _ ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityOutput, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	w.messages[w.message(in.ReceiptHandle)].hidden = in.VisibilityTimeout > 0
-	return &sqs.ChangeMessageVisibilityOutput{}, nil
-}
-
-func (w *world) GetShardIterator(_ context.Context, in *kinesis.GetShardIteratorInput, _ ...func(*kinesis.Options)) (*kinesis.GetShardIteratorOutput, error) {
-	if w.noShard {
-		return nil, &types.ResourceNotFoundException{Message: aws.String("Shard shardId-000000000000 in stream events not found")}
-	}
-	if in.ShardIteratorType != types.ShardIteratorTypeAtSequenceNumber || *in.StreamName != "events" || *in.ShardId != "shardId-000000000000" {
-		w.t.Errorf("an iterator %s of %s %s", in.ShardIteratorType, *in.StreamName, *in.ShardId)
-	}
-	return &kinesis.GetShardIteratorOutput{ShardIterator: in.StartingSequenceNumber}, nil
-}
-
-// GetRecords takes the number to read from as the iterator. Before each page it returns
-// an empty one, as Kinesis sometimes does.
-func (w *world) GetRecords(_ context.Context, in *kinesis.GetRecordsInput, _ ...func(*kinesis.Options)) (*kinesis.GetRecordsOutput, error) {
-	from, second := strings.CutSuffix(*in.ShardIterator, " again")
-	var left []types.Record
-	for _, r := range w.records {
-		if eventlog.CompareSequences(*r.SequenceNumber, from) >= 0 {
-			left = append(left, r)
-		}
-	}
-	if len(left) > 0 && !second {
-		return &kinesis.GetRecordsOutput{NextShardIterator: aws.String(from + " again"), MillisBehindLatest: aws.Int64(1)}, nil
-	}
-	page := left[:min(w.page, len(left))]
-	out := &kinesis.GetRecordsOutput{Records: page, MillisBehindLatest: aws.Int64(int64(len(left) - len(page)))}
-	if len(page) < len(left) || !w.closed {
-		next := from
-		if len(page) > 0 {
-			n, _ := strconv.Atoi(*page[len(page)-1].SequenceNumber)
-			next = strconv.Itoa(n + 1)
-		}
-		out.NextShardIterator = &next
-	}
-	return out, nil
+// object returns an object as Lambda writes it.
+func object(stream string, records ...streampoller.Record) string {
+	return string(streampoller.GivenUp(stream, "fanout", "shardId-000000000000", "RecordAgeExceeded", records))
 }
 
 func (w *world) PutRecords(ctx context.Context, in *kinesis.PutRecordsInput, _ ...func(*kinesis.Options)) (*kinesis.PutRecordsOutput, error) {
@@ -213,17 +118,17 @@ func (w *world) PutRecords(ctx context.Context, in *kinesis.PutRecordsInput, _ .
 // name returns the partition key and the number of the record with the same data.
 func (w *world) name(entry types.PutRecordsRequestEntry) string {
 	for _, r := range w.records {
-		if bytes.Equal(r.Data, entry.Data) && *r.PartitionKey == *entry.PartitionKey {
-			return *r.PartitionKey + " " + *r.SequenceNumber
+		if bytes.Equal(r.Data, entry.Data) && r.PartitionKey == *entry.PartitionKey {
+			return r.PartitionKey + " " + r.Sequence
 		}
 	}
 	return *entry.PartitionKey
 }
 
-// bucket is the fake bucket of the world.
-type bucket struct{ *world }
+// fakeBucket is the bucket of the world.
+type fakeBucket struct{ *world }
 
-func (b bucket) ListObjectsV2(_ context.Context, in *s3.ListObjectsV2Input, _ ...func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
+func (b fakeBucket) ListObjectsV2(_ context.Context, in *s3.ListObjectsV2Input, _ ...func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
 	if err := b.failing["ListObjectsV2"]; err != nil {
 		return nil, err
 	}
@@ -241,11 +146,11 @@ func (b bucket) ListObjectsV2(_ context.Context, in *s3.ListObjectsV2Input, _ ..
 	return out, nil
 }
 
-func (b bucket) GetObject(_ context.Context, in *s3.GetObjectInput, _ ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+func (b fakeBucket) GetObject(_ context.Context, in *s3.GetObjectInput, _ ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
 	return &s3.GetObjectOutput{Body: io.NopCloser(strings.NewReader(b.world.objects[*in.Key]))}, nil
 }
 
-func (b bucket) DeleteObject(_ context.Context, in *s3.DeleteObjectInput, _ ...func(*s3.Options)) (*s3.DeleteObjectOutput, error) {
+func (b fakeBucket) DeleteObject(_ context.Context, in *s3.DeleteObjectInput, _ ...func(*s3.Options)) (*s3.DeleteObjectOutput, error) {
 	if err := b.failing["DeleteObject"]; err != nil {
 		return nil, err
 	}

@@ -9,16 +9,16 @@ import (
 type tally struct {
 	out    io.Writer
 	dryRun bool
-	failed bool // the queue or the bucket could not be read
+	failed bool // the bucket could not be read
 
-	back    int // messages and objects that were put back completely
+	back    int // objects that were put back completely
 	records int // put on the stream
-	kept    int // messages and objects
+	kept    int // objects
 }
 
 func (t *tally) say(format string, args ...any) { _, _ = fmt.Fprintf(t.out, format+"\n", args...) }
 
-// done counts a message or an object that was put back, or in a dry run could be.
+// done counts an object that was put back, or in a dry run could be.
 func (t *tally) done(records int) {
 	t.back++
 	t.records += records
@@ -34,7 +34,7 @@ func (t *tally) keep(err error) {
 func (t *tally) summary() {
 	switch {
 	case t.back+t.kept == 0 && t.failed:
-		t.say("Nothing was changed; the queue or the bucket could not be read.")
+		t.say("Nothing was changed; the bucket could not be read.")
 	case t.back+t.kept == 0:
 		t.say("There is nothing to put back.")
 	case t.dryRun:
@@ -43,7 +43,7 @@ func (t *tally) summary() {
 		t.say("Done: %d put back (%d records), %d kept.", t.back, t.records, t.kept)
 	}
 	if t.back > 0 && !t.dryRun {
-		t.say("Next: watch fanout's iterator age go down, and check that the queue stays empty for a day.")
+		t.say("Next: watch fanout's iterator age go down, and check that the bucket has no new objects under aws/lambda/.")
 	}
 	if t.kept > 0 {
 		t.say(`Next: see "Redrive" in docs/operations.md for what was kept.`)

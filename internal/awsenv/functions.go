@@ -13,7 +13,6 @@ import (
 	"github.com/sluicehq/sluice/internal/estimate"
 	"github.com/sluicehq/sluice/internal/fanout"
 	"github.com/sluicehq/sluice/internal/gateway"
-	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/publish"
@@ -62,7 +61,9 @@ func API() (gateway.Handler, error) {
 		defer e.scheduler.Wait()
 		defer e.tell(ctx)     // Lambda freezes the process after the response
 		defer e.trials.Wait() // and what a probe commits is told too
-		return serve(ctx, req)
+		res, err := serve(ctx, req)
+		e.metrics.response(res.StatusCode)
+		return res, err
 	}, nil
 }
 
@@ -98,7 +99,9 @@ func Fanout() (func(context.Context, events.KinesisEvent) (events.KinesisEventRe
 		defer e.metrics.flush()
 		defer e.scheduler.Wait()
 		defer e.tell(ctx)
-		return h.Handle(ctx, batch)
+		r, err := h.Handle(ctx, batch)
+		e.metrics.batch(r)
+		return r, err
 	}, nil
 }
 
@@ -128,7 +131,8 @@ func Advance() (func(context.Context, statemachine.State) (statemachine.State, e
 		stepping, cancel := withReserve(ctx, advanceReserve)
 		defer cancel()
 		next, err := task.Step(stepping, s)
-		e.metrics.flush(e.lag(ctx, s.Key())...)
+		e.metrics.flush()
+		e.measureLag(ctx, s.Key())
 		return next, err
 	}, nil
 }
@@ -140,20 +144,6 @@ func withReserve(ctx context.Context, reserve time.Duration) (context.Context, c
 		return ctx, func() {}
 	}
 	return context.WithDeadline(ctx, deadline.Add(-reserve))
-}
-
-// lag returns the age of the oldest event after the cursor's offset. It ignores
-// errors: a metric does not justify one.
-func (e *env) lag(ctx context.Context, k handoff.Key) []emf.Metric {
-	c, err := e.store.Cursor(ctx, k)
-	if err != nil || c.State != handoff.Scheduled {
-		return nil
-	}
-	oldest, found, err := e.log.Oldest(ctx, k.Partition(), c.Offset.Segment)
-	if err != nil || !found {
-		return nil
-	}
-	return []emf.Metric{{Name: metricOldestLag, Unit: emf.Seconds, Value: time.Since(oldest).Seconds()}}
 }
 
 // Schedule is the input of the function sweep.
@@ -183,10 +173,11 @@ func Sweep() (func(context.Context, Schedule) error, error) {
 		defer e.scheduler.Wait()
 		// An execution that ended without moving its cursor has used up the name.
 		e.scheduler.Salt = "-" + strconv.FormatInt(at.Time.Unix()/60, 36)
+		measuring := e.measureWaiting(ctx) // before it restarts what waits
 		restarting, cancel := withReserve(ctx, sweepReserve)
 		overdue, err := e.engine.Sweep(restarting)
 		cancel()
-		e.metrics.flush(emf.Metric{Name: metricOverdue, Unit: emf.Count, Value: float64(overdue)})
+		e.metrics.flush()
 		e.report(ctx, "restart overdue cursors", overdue, err)
 		expired := e.life.DeleteExpiredReplays(ctx)
 		e.report(ctx, "delete finished replays", 0, expired)
@@ -195,7 +186,7 @@ func Sweep() (func(context.Context, Schedule) error, error) {
 		e.report(ctx, "raise markers of the log", raised, raising)
 		freed, freeing := e.free(ctx)
 		e.report(ctx, "free deleted histories", freed, freeing)
-		return errors.Join(err, expired, telling, raising, freeing)
+		return errors.Join(measuring, err, expired, telling, raising, freeing)
 	}, nil
 }
 

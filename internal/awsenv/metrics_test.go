@@ -67,15 +67,43 @@ func TestFlush(t *testing.T) {
 	m.AttemptEnded(nil, sink.Verdict{Outcome: sink.Delivered}, 2, time.Time{}, time.Time{})
 	m.EventsSkipped(7)
 	m.EventsSkipped(1)
-	m.flush(emf.Metric{Name: metricOverdue, Unit: emf.Count, Value: 4})
-	// The alarms and the dashboard in infra/ use these names.
-	want := map[string]float64{"EventsDelivered": 7, "EventsRejected": 1, "EventsRetried": 3, "EventsInterrupted": 2, "EventsUnsent": 6, "EventsSkipped": 8, "OverdueCursors": 4}
+	m.flush(emf.Metric{Name: metricOverdue, Unit: emf.Seconds, Value: 4})
+	want := map[string]float64{"EventsDelivered": 7, "EventsRejected": 1, "EventsRetried": 3, "EventsInterrupted": 2, "EventsUnsent": 6, "EventsSkipped": 8, "OverdueSeconds": 4}
 	if diff := cmp.Diff(want, values(t, &out)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	m.flush()
 	if got := values(t, &out); got != nil {
 		t.Errorf("%v was written a second time", got)
+	}
+}
+
+// To Lambda, an invocation that reports failed records has succeeded.
+func TestABatchOfWhichSomethingIsRedeliveredCountsOnce(t *testing.T) {
+	var out bytes.Buffer
+	m := counting(&out)
+	m.batch(events.KinesisEventResponse{})
+	m.flush()
+	if got := values(t, &out); got != nil {
+		t.Errorf("a batch that succeeded is counted: %v", got)
+	}
+	m.batch(events.KinesisEventResponse{BatchItemFailures: []events.KinesisBatchItemFailure{{ItemIdentifier: "1"}, {ItemIdentifier: "2"}}})
+	m.flush()
+	if diff := cmp.Diff(map[string]float64{"BatchesFailed": 1}, values(t, &out)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What a receiver does to a retry by hand is no error of ours, and nobody is paged for it.
+func TestOnlyOurOwnErrorsAreCounted(t *testing.T) {
+	for status, own := range map[int]bool{200: false, 202: false, 404: false, 429: false, 499: false, 500: true, 502: false, 503: true} {
+		var out bytes.Buffer
+		m := counting(&out)
+		m.response(status)
+		m.flush()
+		if got := values(t, &out)["ServerErrors"] == 1; got != own {
+			t.Errorf("%d counts: %v", status, got)
+		}
 	}
 }
 
@@ -108,15 +136,17 @@ func TestPublishedEventsAreCounted(t *testing.T) {
 	}
 }
 
-// The alarms and the dashboard in infra/ use these names.
+// The alarms in template.yaml, the dashboard in infra/ and the dashboards of others use these names.
 func TestNamesOfMetrics(t *testing.T) {
 	got := []string{
 		metricPublished, metricDelivered, metricRejected, metricRetried,
-		metricInterrupted, metricUnsent, metricMalformed, metricOldestLag, metricOverdue,
+		metricInterrupted, metricUnsent, metricSkipped, metricMalformed, metricFailed, metricGivenUp, metricErrors,
+		metricOldestLag, metricOverdue,
 	}
 	want := []string{
 		"EventsPublished", "EventsDelivered", "EventsRejected", "EventsRetried",
-		"EventsInterrupted", "EventsUnsent", "MalformedRecords", "OldestLagSeconds", "OverdueCursors",
+		"EventsInterrupted", "EventsUnsent", "EventsSkipped", "MalformedRecords", "BatchesFailed", "BatchesGivenUp", "ServerErrors",
+		"OldestLagSeconds", "OverdueSeconds",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -33,7 +33,7 @@ func (w *world) heal(t *testing.T, rounds ...*round) {
 	}
 	w.until(t, "the stream is drained", w.Poller.Idle)
 	if d := w.Poller.Stats().Discarded; d > 0 {
-		t.Errorf("%d records were dead-lettered", d)
+		t.Errorf("%d records were given up", d)
 	}
 	if failed := w.executions(t, types.ExecutionStatusFailed); len(failed) > 0 {
 		t.Errorf("%d executions failed, one of them is %s", len(failed), *failed[0].ExecutionArn)

@@ -12,8 +12,8 @@ import (
 
 // lateNote records the late segments of a partition: the number of the last one, and
 // the earliest time of them all. A segment is late if it has an event that is older, by
-// more than Margin, than an event before it: for example dead-lettered records, put
-// back on the stream days later. OffsetForTime searches by times that are in order to
+// more than Margin, than an event before it: for example those of a batch that was given
+// up, put back on the stream days later. OffsetForTime searches by times that are in order to
 // within Margin, and so does not find late segments.
 //
 // A note is put before its segment, and the segment may never be stored:

@@ -144,7 +144,7 @@ func (w *World) forget() {
 
 // clear removes what the previous case left behind.
 func (w *World) clear(ctx context.Context) error {
-	for _, f := range []string{"api", "fanout", "advance", "sweep"} {
+	for _, f := range []string{"api", "fanout", "advance", "sweep", "keepstream"} {
 		w.Host.Recycle(f)
 	}
 	w.mu.Lock()

@@ -10,7 +10,7 @@ import (
 
 // names are the names of the functions and of their folders in functions/ and
 // build/.
-var names = []string{"api", "fanout", "advance", "sweep"}
+var names = []string{"api", "fanout", "advance", "sweep", "keepstream"}
 
 // builtIn is the folder of the built functions, for RemoveBuilt.
 var builtIn string

@@ -4,6 +4,7 @@
 package stack
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -24,7 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/google/uuid"
 
 	"github.com/sluicehq/sluice/test/aws/asl"
 	"github.com/sluicehq/sluice/test/aws/emulators"
@@ -50,7 +51,7 @@ type Options struct {
 	RecordAge          time.Duration // MaximumRecordAge of the event source mapping; template.yaml's when 0
 	Seed               uint64        // for faults with a probability
 	// Endpoint, if set, is used instead of the emulators to create table, stream,
-	// bucket, key and queue. State machines there could not call the functions
+	// bucket and key. State machines there could not call the functions
 	// here, so package asl executes them.
 	Endpoint string
 }
@@ -63,14 +64,13 @@ type Stack struct {
 	Host   *lambdahost.Host
 	Poller *streampoller.Poller
 
-	Table, Stream, Bucket, Key, Queue, StateMachine string // names, id, URL and ARN
+	Table, Stream, Bucket, Key, StateMachine string // names, id and ARN
 
 	DynamoDB *dynamodb.Client
 	Kinesis  *kinesis.Client
 	S3       *s3.Client
 	KMS      *kms.Client
 	SFN      *sfn.Client
-	SQS      *sqs.Client
 
 	Env map[string]string // of the functions
 
@@ -146,7 +146,7 @@ func (s *Stack) open(t testing.TB, o Options) error {
 	s.Front.Serve(backends)
 	c := s.Front.Config()
 	s.DynamoDB, s.Kinesis, s.KMS = dynamodb.NewFromConfig(c), kinesis.NewFromConfig(c), kms.NewFromConfig(c)
-	s.SFN, s.SQS = sfn.NewFromConfig(c), sqs.NewFromConfig(c)
+	s.SFN = sfn.NewFromConfig(c)
 	s.S3 = s3.NewFromConfig(c, func(o *s3.Options) { o.UsePathStyle = true })
 	return nil
 }
@@ -172,11 +172,7 @@ func (s *Stack) create(t testing.TB, o Options) error {
 	if err != nil {
 		return err
 	}
-	queue, err := s.SQS.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &name})
-	if err != nil {
-		return err
-	}
-	s.Key, s.Queue = *key.KeyMetadata.Arn, *queue.QueueUrl
+	s.Key = *key.KeyMetadata.Arn
 	return s.createMachine(ctx)
 }
 
@@ -269,7 +265,7 @@ func (s *Stack) startPoller(t testing.TB, definition *template, o Options) error
 		BatchSize: p.BatchSize, BatchingWindow: seconds(p.BatchingWindow), ParallelizationFactor: 10,
 		ReportBatchItemFailures:    slices.Contains(p.FunctionResponseTypes, "ReportBatchItemFailures"),
 		BisectBatchOnFunctionError: p.Bisect, MaximumRetryAttempts: p.MaximumRetryAttempts,
-		MaximumRecordAge: cmp.Or(o.RecordAge, seconds(p.MaximumRecordAgeInSeconds)), OnFailure: s.giveUp,
+		MaximumRecordAge: cmp.Or(o.RecordAge, seconds(definition.giveUp)), OnFailure: s.giveUp,
 		PollInterval: 50 * time.Millisecond, RetryDelay: 50 * time.Millisecond, Hooks: o.Hooks,
 	})
 	if err != nil {
@@ -280,9 +276,10 @@ func (s *Stack) startPoller(t testing.TB, definition *template, o Options) error
 	return nil
 }
 
-// giveUp implements the on-failure destination.
+// giveUp implements the on-failure destination: the bucket, with the keys of Lambda.
 func (s *Stack) giveUp(ctx context.Context, record []byte) error {
-	_, err := s.SQS.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &s.Queue, MessageBody: aws.String(string(record))})
+	key := "aws/lambda/" + uuid.NewString() + "/shardId-000000000000/" + time.Now().UTC().Format("2006/01/02/2006-01-02T15.04.05-") + uuid.NewString()
+	_, err := s.S3.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.Bucket, Key: &key, Body: bytes.NewReader(record)})
 	return err
 }
 

@@ -21,12 +21,11 @@ type function struct {
 type trigger struct {
 	Type       string `yaml:"Type"`
 	Properties struct {
-		BatchSize                 int      `yaml:"BatchSize"`
-		BatchingWindow            int      `yaml:"MaximumBatchingWindowInSeconds"`
-		FunctionResponseTypes     []string `yaml:"FunctionResponseTypes"`
-		Bisect                    bool     `yaml:"BisectBatchOnFunctionError"`
-		MaximumRetryAttempts      int      `yaml:"MaximumRetryAttempts"`
-		MaximumRecordAgeInSeconds int      `yaml:"MaximumRecordAgeInSeconds"`
+		BatchSize             int      `yaml:"BatchSize"`
+		BatchingWindow        int      `yaml:"MaximumBatchingWindowInSeconds"`
+		FunctionResponseTypes []string `yaml:"FunctionResponseTypes"`
+		Bisect                bool     `yaml:"BisectBatchOnFunctionError"`
+		MaximumRetryAttempts  int      `yaml:"MaximumRetryAttempts"`
 
 		Method string `yaml:"Method"`
 		Path   string `yaml:"Path"`
@@ -40,6 +39,7 @@ type trigger struct {
 type template struct {
 	variables map[string]yaml.Node // of every function's environment
 	functions map[string]function  // by the last part of CodeUri
+	giveUp    int                  // s, the age of a record
 }
 
 // Root returns the root folder of the repository.
@@ -54,6 +54,11 @@ func readTemplate() (*template, error) {
 		return nil, err
 	}
 	var doc struct {
+		Parameters struct {
+			GiveUp struct {
+				Default int `yaml:"Default"`
+			} `yaml:"GiveUpAfterSeconds"`
+		} `yaml:"Parameters"`
 		Globals struct {
 			Function struct {
 				Environment struct {
@@ -69,7 +74,7 @@ func readTemplate() (*template, error) {
 	if err := yaml.Unmarshal(text, &doc); err != nil {
 		return nil, err
 	}
-	t := &template{variables: doc.Globals.Function.Environment.Variables, functions: map[string]function{}}
+	t := &template{variables: doc.Globals.Function.Environment.Variables, functions: map[string]function{}, giveUp: doc.Parameters.GiveUp.Default}
 	for id, r := range doc.Resources {
 		if r.Type != "AWS::Serverless::Function" {
 			continue

@@ -191,7 +191,12 @@ func (l *lane) giveUp(ctx context.Context, p piece, condition string) bool {
 func (p *Poller) invocationRecord(shard string, from piece, condition string) []byte {
 	const layout = "2006-01-02T15:04:05.000Z"
 	first, last := from.records[0], from.records[len(from.records)-1]
+	events := make([][]byte, len(from.records))
+	for i, rec := range from.records {
+		events[i] = rec.event
+	}
 	record := InvocationRecord{
+		Payload: string(frame(events)),
 		RequestContext: RequestContext{
 			RequestID:              uuid.NewString(),
 			FunctionARN:            "arn:aws:lambda:" + p.region + ":" + p.account + ":function:" + p.options.Function,

@@ -193,6 +193,10 @@ func TestRetriesRunOut(t *testing.T) {
 				BatchSize:                       2,
 				StreamARN:                       streamARN,
 			},
+			Payload: string(streampoller.Payload(streamARN, "fanout", "shardId-000000000000", []streampoller.Record{
+				{Sequence: fmt.Sprintf("49%054d", 1), PartitionKey: "key", Data: []byte("a"), Arrival: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)},
+				{Sequence: fmt.Sprintf("49%054d", 2), PartitionKey: "key", Data: []byte("b"), Arrival: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)},
+			})),
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("the invocation record (-want +got):\n%s", diff)
@@ -213,7 +217,7 @@ func TestDestinationFails(t *testing.T) {
 		deliver, failures := r.options.OnFailure, 3
 		r.options.OnFailure = func(ctx context.Context, record []byte) error {
 			if failures--; failures >= 0 {
-				return errors.New("no queue")
+				return errors.New("no bucket")
 			}
 			return deliver(ctx, record)
 		}

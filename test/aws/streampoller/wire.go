@@ -7,14 +7,15 @@ import (
 	"strings"
 )
 
-// InvocationRecord is what the on-failure destination gets: the position of the
-// records in the stream, not the records.
+// InvocationRecord is what an on-failure destination in S3 gets: the position of the records
+// in the stream, and the records as the function gets them.
 type InvocationRecord struct {
 	RequestContext   RequestContext   `json:"requestContext"`
 	ResponseContext  *ResponseContext `json:"responseContext,omitempty"` // nil if the function did not run
 	Version          string           `json:"version"`
 	Timestamp        string           `json:"timestamp"`
 	KinesisBatchInfo KinesisBatchInfo `json:"KinesisBatchInfo"`
+	Payload          string           `json:"payload"`
 }
 
 // RequestContext says what was discarded and why: RetryAttemptsExhausted or
@@ -99,6 +100,20 @@ func Payload(streamARN, function, shard string, records []Record) []byte {
 		list[i] = encode(streamARN, function, shard, r)
 	}
 	return frame(list)
+}
+
+// GivenUp returns the object that Lambda writes for records of one shard that it gave up on
+// without invoking the function.
+func GivenUp(streamARN, function, shard, condition string, records []Record) []byte {
+	p, err := New(Options{StreamARN: streamARN, Function: function})
+	if err != nil {
+		panic(err) // the caller's ARN
+	}
+	from := piece{records: make([]*record, len(records))}
+	for i, r := range records {
+		from.records[i] = &record{Record: r, event: encode(streamARN, function, shard, r)}
+	}
+	return p.invocationRecord(shard, from, condition)
 }
 
 // emptyFrame is the JSON around the records.
