@@ -13,6 +13,7 @@ import (
 	"github.com/sluicehq/sluice/internal/emf"
 	"github.com/sluicehq/sluice/internal/fanout"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/problem"
 )
 
 // measureLag writes the age of the first event that a failing integration has not passed: of
@@ -34,7 +35,7 @@ func (e *env) measureLag(ctx context.Context, k handoff.Key) {
 // been due, and how many batches were given up and not yet redriven. Zeros are written too: an
 // alarm rings when there are none.
 func (e *env) measureWaiting(ctx context.Context) error {
-	overdue, failed := e.longestOverdue(ctx)
+	overdue, failed := longestOverdue(ctx, e.store, delivery.QuietAfter(e.config.Settings))
 	e.report(ctx, "measure overdue cursors", 0, failed)
 	if failed == nil {
 		e.metrics.out.Put(emf.Metric{Name: metricOverdue, Unit: emf.Seconds, Value: overdue.Seconds()})
@@ -47,15 +48,25 @@ func (e *env) measureWaiting(ctx context.Context) error {
 	return errors.Join(failed, err)
 }
 
+// cursors is the part of the store that longestOverdue reads.
+type cursors interface {
+	Due(ctx context.Context, before time.Time, limit int) ([]handoff.Key, error)
+	Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error)
+}
+
 // longestOverdue returns for how long the most overdue cursor has been due, 0 if none is
-// overdue. What has a receiver that fails is due at its next attempt, so it is not among them.
-func (e *env) longestOverdue(ctx context.Context) (time.Duration, error) {
-	keys, err := e.store.Due(ctx, now().Add(-delivery.QuietAfter(e.config.Settings)), 1)
+// overdue, as by delivery.QuietAfter. What has a receiver that fails is due at its next attempt,
+// so it is not among them.
+func longestOverdue(ctx context.Context, s cursors, quietAfter time.Duration) (time.Duration, error) {
+	keys, err := s.Due(ctx, now().Add(-quietAfter), 1)
 	if err != nil || len(keys) == 0 {
 		return 0, err
 	}
-	c, err := e.store.Cursor(ctx, keys[0])
-	if err != nil || c.State != handoff.Scheduled {
+	c, err := s.Cursor(ctx, keys[0]) // the index may be behind
+	switch {
+	case problem.CodeOf(err) == problem.NotFound:
+		return 0, nil
+	case err != nil || c.State != handoff.Scheduled:
 		return 0, err
 	}
 	return max(now().Sub(c.DueAt), 0), nil

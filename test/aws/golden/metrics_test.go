@@ -136,10 +136,11 @@ func TestLagIsOfFailingIntegrationsOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := metricsOf(t, ran.Log)[lag]; ok != fails {
-			t.Errorf("%s has the metric: %v\n%s", name, ok, ran.Log)
+		value, ok := metricsOf(t, ran.Log)[lag]
+		if ok != fails || ok && value <= 0 {
+			t.Errorf("%s: its lag is %v, %v\n%s", c, value, ok, ran.Log)
 		}
-		if fails && !bytes.Contains(ran.Log, []byte(`"Integration":"`)) {
+		if ok && !bytes.Contains(ran.Log, []byte(`"Integration":"shop"`)) {
 			t.Errorf("it does not name the integration: %s", ran.Log)
 		}
 	}
