@@ -35,9 +35,9 @@ const (
 	itemOverhead  = 100.0 // bytes that DynamoDB adds to each item it stores
 	inlineBytes   = 16384 // of a segment in the item; more is an object
 	sweeps        = 12 * hours
-	metricsBusy   = 8 + 18 // of the functions; of the gateway's three routes
-	metricsIdle   = 1      // which the sweep writes
-	alarms        = 19     // of infra
+	metricsBusy   = 9 + 18 // of the functions; of the gateway's three routes
+	metricsIdle   = 2      // which the sweep writes
+	alarms        = 7      // of the template
 	keyCalls      = 0.1    // million KMS calls a month, by services on behalf of the functions
 	outageSteps   = 40     // of an hour in which a webhook fails, with the catch-up after it
 )
@@ -145,9 +145,9 @@ func busy(n, rate float64) float64 { return n * (1 - math.Exp(-rate/n)) }
 
 func (m *Measured) stream(b *Bill, s Size, calls float64) {
 	bytes := float64(m.publish(int(s.EventsPerCall)).Bytes)
-	b.add(lineStream, b.Shards*hours*(usdShardHour+usdShardWeek)+millions(calls)*math.Ceil(bytes/25_600)*usdPutUnit)
+	b.add(lineStream, b.Shards*hours*usdShardHour+millions(calls)*math.Ceil(bytes/25_600)*usdPutUnit)
 	gb := calls * math.Ceil(bytes/1024) * 1024 / 1e9
-	b.OnDemand = hours*usdStreamHour + gb*(usdStreamIn+usdStreamOut) + gb/days*6*usdStreamKept
+	b.OnDemand = hours*usdStreamHour + gb*(usdStreamIn+usdStreamOut)
 }
 
 func (m *Measured) fanout(b *Bill, s Size) {
@@ -201,7 +201,7 @@ func (m *Measured) outages(b *Bill, s Size) {
 // Idle returns the cost of a month without traffic.
 func Idle() *Bill {
 	b := new(Bill)
-	b.add(lineStream, hours*(usdShardHour+usdShardWeek))
+	b.add(lineStream, hours*usdShardHour)
 	b.add(lineKey, usdKMSKey+keyCalls*usdKMSCall)
 	b.add(lineSweep, lambda(sweeps, 200, 256))
 	b.add(lineLogs, sweeps*(platformLog+400)/1e9*usdLogGB)

@@ -73,9 +73,9 @@ func TestClaims(t *testing.T) {
 		{1, 1, 1, 1, 10, 1, 10},
 		{1, 2, 1, 1, 10, 1, 10},
 		{1, 10, 1, 1, 10, 0.5, 2},
-		{1, 1, 100, 0.7, 1.5, 0.7, 1.5},
-		{1, 2, 100, 0.7, 1.5, 0.7, 1.5},
-		{1, 10, 100, 0.35, 0.7, 0.1, 0.5},
+		{1, 1, 100, 0.5, 1.2, 0.5, 1.2},
+		{1, 2, 100, 0.5, 1, 0.5, 1},
+		{1, 10, 100, 0.3, 0.4, 0.1, 0.5},
 		{2, 2, 1, 1, 10, 1, 10},
 		{2, 10, 1, 1, 10, 0.3, 0.99},
 		{2, 2, 100, 0.11, 0.2, 0.08, 0.2},
@@ -124,7 +124,7 @@ func TestBillEqualsOneByHand(t *testing.T) {
 	b := plain().Month(s)
 	wantUSD(t, lineGateway, b.Of(lineGateway), 2.628)
 	wantUSD(t, lineAPI, b.Of(lineAPI), 2.628*0.20+2.628e6*0.010*0.5*usdLambdaGBs)
-	wantUSD(t, lineStream, b.Of(lineStream), 730*0.035+2.628*0.014)
+	wantUSD(t, lineStream, b.Of(lineStream), 730*0.015+2.628*0.014)
 	segments := 2.628e6 * (1 - 1/math.E)
 	if math.Abs(b.Segments-segments) > 1 || b.Invocations != b.Segments {
 		t.Errorf("%f segments and %f invocations, want %f of both", b.Segments, b.Invocations, segments)

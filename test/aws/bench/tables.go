@@ -248,7 +248,6 @@ func (m *Measured) knobs() string {
 		{"no detailed metrics of the gateway's routes", 18 * usdMetricMonth},
 		{"no access log of the gateway", bill.AccessLog},
 		{"no point-in-time recovery (operations.md relies on it)", bill.Of(lineStorage) * usdRecoveryGB / (usdTableGB + usdRecoveryGB)},
-		{"one day of stream retention instead of seven (leaves a day to repair fanout)", bill.Shards * hours * usdShardWeek},
 	} {
 		t.row(r.what, usd(r.saves))
 	}
