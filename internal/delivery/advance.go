@@ -100,8 +100,8 @@ const heldWait = 20 * time.Millisecond
 // integrationOf returns the integration of a cursor. It does not read one whose sink is
 // open: in a generation it does not change.
 func (e *Engine) integrationOf(ctx context.Context, c *handoff.Cursor) (*integration.Integration, error) {
-	if t := e.Registry.Cached(c.Key.Tenant, c.Key.Integration, c.Generation); t != nil {
-		return t.Integration, nil
+	if in := e.Registry.Integration(c.Key.Tenant, c.Key.Integration, c.Generation); in != nil {
+		return in, nil
 	}
 	return e.Store.Integration(ctx, c.Key.Tenant, c.Key.Integration)
 }
@@ -168,6 +168,7 @@ func (s *step) run(ctx context.Context) (Next, error) {
 	if err != nil {
 		return s.unopened(ctx, err)
 	}
+	defer t.Release()
 	s.target = t
 	if err := s.bounds(ctx); err != nil {
 		return again, err

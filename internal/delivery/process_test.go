@@ -33,6 +33,7 @@ type process struct {
 	steps    [delivery.Kinds]*fairshare.Limiter
 	turns    *fairshare.Limiter // nil: not bounded
 	logger   *slog.Logger
+	sinks    openSinks
 	unsaved  bool            // the runner saves no failed attempts
 	ctx      context.Context // ends when a shutdown begins
 	end      context.CancelFunc
@@ -138,6 +139,8 @@ func (plain) Seal(_ context.Context, _ secret.Owner, s secret.String) (secret.Se
 func (plain) Open(_ context.Context, _ secret.Owner, s secret.Sealed) (secret.String, error) {
 	return secret.NewString(string(s.Ciphertext)), nil
 }
+
+func (plain) Outdated(secret.Owner, secret.Sealed) bool { return false }
 
 func (p *process) crash() {
 	p.die.Do(func() { close(p.dead) })

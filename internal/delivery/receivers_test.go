@@ -29,11 +29,11 @@ func (s sinks) open(in *integration.Integration) error {
 }
 
 func (s sinks) Webhook(_ context.Context, in *integration.Integration) (sink.Sender, error) {
-	return &hook{s.p, in}, s.open(in)
+	return &hook{s.p, in}, s.p.sinks.opened(in, s.open(in))
 }
 
 func (s sinks) S3(_ context.Context, in *integration.Integration) (sink.Exporter, error) {
-	return &bucket{s.p, in}, s.open(in)
+	return &bucket{s.p, in}, s.p.sinks.opened(in, s.open(in))
 }
 
 // hook is a webhook receiver: an event arrives at some time during the call, unless
@@ -43,7 +43,7 @@ type hook struct {
 	in *integration.Integration
 }
 
-func (h *hook) Close() {}
+func (h *hook) Close() { h.p.sinks.closed() }
 
 func (h *hook) Send(ctx context.Context, e *event.Event, attempt int) sink.Verdict {
 	if ctx.Value(byHand{}) != nil {
@@ -106,7 +106,7 @@ type bucket struct {
 	in *integration.Integration
 }
 
-func (b *bucket) Close() {}
+func (b *bucket) Close() { b.p.sinks.closed() }
 
 func (b *bucket) Export(ctx context.Context, f sink.File, confirm func(context.Context, handoff.Upload) error) sink.Verdict {
 	w := b.p.w

@@ -89,6 +89,9 @@ func newRig(t *testing.T, sweeps bool, edit func(*settings.Settings)) *rig {
 	}
 	t.Cleanup(func() {
 		r.shutdown()
+		if n := r.unreleased(); n > 0 {
+			t.Errorf("%d sinks are in use after the end of everything that used them", n)
+		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for _, broken := range w.faults {
@@ -143,12 +146,12 @@ func (l *lines) String() string {
 
 // Webhook implements sink.Sinks.
 func (r *rig) Webhook(_ context.Context, in *integration.Integration) (sink.Sender, error) {
-	return rigHook{r, in}, r.open(in)
+	return rigHook{r, in}, r.sinks.opened(in, r.open(in))
 }
 
 // S3 implements sink.Sinks.
 func (r *rig) S3(_ context.Context, in *integration.Integration) (sink.Exporter, error) {
-	return rigBucket{r}, r.open(in)
+	return rigBucket{r}, r.sinks.opened(in, r.open(in))
 }
 
 type rigHook struct {
@@ -156,7 +159,7 @@ type rigHook struct {
 	in *integration.Integration
 }
 
-func (rigHook) Close() {}
+func (h rigHook) Close() { h.r.sinks.closed() }
 
 func (h rigHook) Send(ctx context.Context, e *event.Event, attempt int) sink.Verdict {
 	h.r.mu.Lock()
@@ -168,7 +171,7 @@ func (h rigHook) Send(ctx context.Context, e *event.Event, attempt int) sink.Ver
 
 type rigBucket struct{ r *rig }
 
-func (rigBucket) Close() {}
+func (b rigBucket) Close() { b.r.sinks.closed() }
 
 func (b rigBucket) Export(ctx context.Context, x sink.File, confirm func(context.Context, handoff.Upload) error) sink.Verdict {
 	b.r.mu.Lock()

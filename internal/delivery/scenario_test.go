@@ -259,6 +259,7 @@ func (w *world) run() []string {
 	w.waitUntilDone()
 	cancel()
 	processes.Wait()
+	w.checkReleased()
 	w.checkRecorded()
 	w.checkAlerts()
 	w.disk.close()

@@ -14,7 +14,7 @@ type subscriber struct {
 	*worker.Worker
 	in      *integration.Integration
 	member  handoff.Subscriber
-	end     func()       // ends its activity in the Registry
+	end     func()       // ends its activity in the Registry, and its use of the sink
 	leaving *leaveReason // it is halted, and leaves once the store is available
 }
 
@@ -36,12 +36,23 @@ func (l *live) subscribe(ctx context.Context, member handoff.Subscriber) error {
 			return l.leaveUnopened(ctx, member, in, start, err)
 		}
 	}
+	began, err := l.begin(ctx, member, target, start)
+	if !began {
+		target.Release()
+	}
+	return err
+}
+
+// begin starts a worker that holds the target until its end. It reports false if there
+// is none: the integration leaves, or has stopped.
+func (l *live) begin(ctx context.Context, member handoff.Subscriber, target *worker.Target, start handoff.AckState) (began bool, err error) {
+	e, tenant := l.engine, l.partition.Tenant
 	if l.damagedAfter(start.Offset.Segment) {
-		return l.leave(ctx, []leaver{{member: member, in: target.Integration, at: start}})
+		return false, l.leave(ctx, []leaver{{member: member, in: target.Integration, at: start}})
 	}
 	if len(l.segs) > 0 && l.segs[0].Number > start.Offset.Segment+1 { // trimmed before they were buffered
 		if err := e.logTrimmedLive(ctx, target.Integration, l.partition.Lane); err != nil {
-			return err
+			return false, err
 		}
 	}
 	calls, cancel := l.calls()
@@ -50,11 +61,11 @@ func (l *live) subscribe(ctx context.Context, member handoff.Subscriber) error {
 	if !ok {
 		cancel()
 		l.stale = true // stopped since the state was read
-		return nil
+		return false, nil
 	}
-	l.subscribers[member.ID] = &subscriber{Worker: w, in: target.Integration, member: member, end: func() { end(); cancel() }}
+	l.subscribers[member.ID] = &subscriber{Worker: w, in: target.Integration, member: member, end: func() { end(); cancel(); target.Release() }}
 	w.Give(l.segs)
-	return nil
+	return true, nil
 }
 
 // drop removes a subscriber at once and cancels its calls.

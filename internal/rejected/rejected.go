@@ -16,7 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/worker"
 )
 
-// Targets opens the sink of an integration: worker.Registry.
+// Targets opens the sink of an integration, which is then released: worker.Registry.
 type Targets interface {
 	Target(ctx context.Context, in *integration.Integration) (*worker.Target, error)
 }

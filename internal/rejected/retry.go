@@ -45,6 +45,7 @@ func (s *Service) retry(ctx context.Context, tenant, id, eventID string) (cause 
 	if err != nil {
 		return "", err
 	}
+	defer target.Release()
 	give, err := s.reserve(ctx, target)
 	if err != nil {
 		return "", err

@@ -220,9 +220,11 @@ func TestConnectionsAreGivenBack(t *testing.T) {
 	sinks := closableSinks{opened: map[uint64]*closable{}}
 	r := NewRegistry(Options{Sinks: sinks, InFlight: 4, QuietAfter: time.Minute, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
 	open := func(generation uint64) {
-		if _, err := r.Target(t.Context(), &integration.Integration{Tenant: "acme", ID: "orders", Generation: generation}); err != nil {
+		target, err := r.Target(t.Context(), &integration.Integration{Tenant: "acme", ID: "orders", Generation: generation})
+		if err != nil {
 			t.Fatal(err)
 		}
+		target.Release()
 	}
 	closed := func(want ...int32) {
 		t.Helper()

@@ -11,11 +11,14 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
-// Options are what a Registry needs. All but Calls and Observer are required.
+// Options are what a Registry needs. All but Calls, Idle and Observer are required.
 type Options struct {
 	Sinks    sink.Sinks
 	InFlight int    // calls at a time to one integration, SLUICE_IN_FLIGHT
 	Calls    *Calls // calls at a time to all of them, SLUICE_MAX_CALLS; nil for no bound
+	// Idle bounds the memory, in bytes, for open sinks that nobody uses, of integrations
+	// that have nothing to send or are deleted; 0 for 64 MiB.
+	Idle int
 	// QuietAfter is how long after a stop an actor that read the state before the
 	// stop may still try to begin.
 	QuietAfter time.Duration
@@ -60,6 +63,7 @@ type activity struct {
 func NewRegistry(o Options) *Registry {
 	return &Registry{
 		options: o,
+		targets: newTargets(o.Idle),
 		active:  make(map[id]map[*activity]struct{}),
 		stopped: make(map[id]stop),
 	}

@@ -3,9 +3,6 @@ package worker
 import (
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +35,7 @@ type Target struct {
 	Rejections atomic.Int32
 
 	registry *Registry
+	uses     int // guarded by targets.mu
 }
 
 // Reserve takes a place for one call, which give gives back. It waits for one until
@@ -124,89 +122,4 @@ func (t *Target) close() {
 	if t.Exporter != nil {
 		t.Exporter.Close()
 	}
-}
-
-// targets caches open sinks, so that secrets are decrypted once per generation.
-// Every change of an integration gives it a new generation.
-type targets struct {
-	mu   sync.Mutex
-	open map[id]*Target
-}
-
-// maxTargets bounds the memory for integrations that are deleted or idle. When it
-// is reached, the cache is cleared; sinks in use are opened again.
-const maxTargets = 10_000
-
-// Target returns the integration's open sink, and opens it if needed.
-func (r *Registry) Target(ctx context.Context, in *integration.Integration) (*Target, error) {
-	if t := r.Cached(in.Tenant, in.ID, in.Generation); t != nil {
-		return t, nil
-	}
-	t := &Target{Integration: in, Slots: NewSlots(r.options.InFlight, in.Tenant, r.options.Calls), registry: r}
-	var err error
-	if in.S3 != nil {
-		t.Exporter, err = r.options.Sinks.S3(ctx, in)
-	} else {
-		t.Sender, err = r.options.Sinks.Webhook(ctx, in)
-	}
-	if err != nil {
-		return nil, err
-	}
-	t, old := r.targets.put(t)
-	for _, o := range old {
-		o.close()
-	}
-	return t, nil
-}
-
-// put caches a target, and returns the one to use and those that are no longer cached.
-func (ts *targets) put(t *Target) (use *Target, old []*Target) {
-	key := id{t.Integration.Tenant, t.Integration.ID}
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	if first := ts.open[key]; first != nil {
-		switch {
-		case first.Integration.Generation == t.Integration.Generation:
-			return first, nil // another lane opened it first: all lanes share its slots
-		case first.Integration.Generation > t.Integration.Generation:
-			return t, nil // stopped while it was opened: keep the current one
-		}
-		old = append(old, first)
-	}
-	if ts.open == nil || len(ts.open) >= maxTargets {
-		old = slices.Collect(maps.Values(ts.open))
-		ts.open = make(map[id]*Target)
-	}
-	ts.open[key] = t
-	return t, old
-}
-
-// Cached returns the open sink of a generation, or nil.
-func (r *Registry) Cached(tenant, integration string, generation uint64) *Target {
-	r.targets.mu.Lock()
-	defer r.targets.mu.Unlock()
-	if t := r.targets.open[id{tenant, integration}]; t != nil && t.Integration.Generation == generation {
-		return t
-	}
-	return nil
-}
-
-// all returns the open sinks.
-func (ts *targets) all() []*Target {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	return slices.Collect(maps.Values(ts.open))
-}
-
-// forget drops the sink of a generation below the given one, and returns it; nil for
-// none.
-func (ts *targets) forget(key id, below uint64) *Target {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	t := ts.open[key]
-	if t == nil || t.Integration.Generation >= below {
-		return nil
-	}
-	delete(ts.open, key)
-	return t
 }
