@@ -12,7 +12,9 @@ import (
 const (
 	records  = "dynamodb:BatchGetItem DeleteItem GetItem PutItem Query: Table.Arn"
 	starting = "states:StartExecution: arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-delivery"
-	directly = "Key.Arn if ForAnyValue:StringEquals kms:EncryptionContextKeys=tenant if Null kms:ViaService=true"
+	// The data keys of secrets, and secrets of an earlier release.
+	dataKeys   = "Key.Arn if Null kms:ViaService=true if StringEquals kms:EncryptionContext:sluice=secrets"
+	oldSecrets = "Key.Arn if ForAnyValue:StringEquals kms:EncryptionContextKeys=tenant if Null kms:ViaService=true"
 )
 
 // The exact permissions of every role. Change them here too to widen a role.
@@ -21,7 +23,7 @@ var permissions = map[string][]string{
 		"logs:CreateLogStream PutLogEvents: ${ApiLogs.Arn}",
 		"dynamodb:BatchGetItem DeleteItem GetItem PutItem Query UpdateItem: Table.Arn", "kinesis:PutRecords: Stream.Arn", starting,
 		"s3:GetObject: ${Bucket.Arn}/log/*", "s3:ListBucket: Bucket.Arn",
-		"kms:Decrypt Encrypt: " + directly,
+		"kms:Decrypt GenerateDataKey: " + dataKeys, "kms:Decrypt: " + oldSecrets,
 		"kms:Decrypt: " + via("dynamodb", "s3"), "kms:GenerateDataKey: " + via("kinesis"),
 	},
 	"FanoutRole": {
@@ -30,14 +32,14 @@ var permissions = map[string][]string{
 		records, starting,
 		"s3:GetObject PutObject: ${Bucket.Arn}/log/*", "s3:ListBucket: Bucket.Arn", "s3:PutObject: ${Bucket.Arn}/malformed/*",
 		"s3:PutObject: ${Bucket.Arn}/aws/lambda/* if StringEquals s3:ResourceAccount=AWS::AccountId",
-		"kms:Decrypt: " + directly,
+		"kms:Decrypt: " + dataKeys, "kms:Decrypt: " + oldSecrets,
 		"kms:Decrypt: " + via("dynamodb", "kinesis", "s3"), "kms:GenerateDataKey: " + via("kinesis", "s3"),
 	},
 	"AdvanceRole": {
 		"logs:CreateLogStream PutLogEvents: ${AdvanceLogs.Arn}",
 		records, "kinesis:PutRecords: Stream.Arn", starting,
 		"s3:GetObject: ${Bucket.Arn}/log/*", "s3:ListBucket: Bucket.Arn",
-		"kms:Decrypt: " + directly,
+		"kms:Decrypt: " + dataKeys, "kms:Decrypt: " + oldSecrets,
 		"kms:Decrypt: " + via("dynamodb", "s3"), "kms:GenerateDataKey: " + via("kinesis"),
 	},
 	"SweepRole": {

@@ -96,7 +96,7 @@ func open() (*env, error) {
 	e.scheduler = &statemachine.Scheduler{
 		SFN: sfn.NewFromConfig(clients), ARN: config.StateMachine, Cursors: e.store, Logger: logger, Now: now,
 	}
-	secrets := sealer.New(kms.NewFromConfig(clients), config.Key)
+	secrets := sealer.New(kms.NewFromConfig(clients), config.Key, e.store, now)
 	quietAfter := delivery.QuietAfter(config.Settings)
 	calls := config.MaxCalls
 	if calls == 0 { // a quarter as many connections are kept, and nothing else needs many

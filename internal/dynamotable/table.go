@@ -26,6 +26,7 @@ const (
 	SegmentPrefix   = "S#" // the log: lane, tenant
 	OncePrefix      = "O#" // idempotency keys: tenant, key
 	DeliveryPrefix  = "D#" // delivery records: lane, tenant
+	DataKeyPrefix   = "K#" // encrypted data keys: month, number
 )
 
 // Key is the primary key of an item. Item types embed it.

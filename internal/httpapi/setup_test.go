@@ -197,6 +197,8 @@ func (plainSealer) Open(_ context.Context, o secret.Owner, s secret.Sealed) (sec
 	return secret.NewString(string(clear)), nil
 }
 
+func (plainSealer) Outdated(o secret.Owner, s secret.Sealed) bool { return o.Sealing(s) != o }
+
 func prefix(o secret.Owner) string {
 	return o.Tenant + "|" + o.Integration + "|" + o.Field + "|" + o.Origin + "|"
 }

@@ -111,6 +111,14 @@ func (b *bundle) Open(_ context.Context, o secret.Owner, sealed secret.Sealed) (
 	return secret.NewString(string(clear)), nil
 }
 
+// Outdated implements secret.Sealer.
+func (b *bundle) Outdated(o secret.Owner, sealed secret.Sealed) bool {
+	return !sealed.IsZero() && (o.Sealing(sealed) != o || sealed.Mask == maskOfBefore)
+}
+
+// maskOfBefore marks a ciphertext of an earlier release that is bound to its origin.
+const maskOfBefore = "sealed by an earlier release"
+
 // faulty is a store whose Commit can be tampered with.
 type faulty struct {
 	store.Store

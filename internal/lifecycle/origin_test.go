@@ -123,6 +123,42 @@ func TestSecretsOfBeforeAreBoundAtTheNextWrite(t *testing.T) {
 	}
 }
 
+// Every secret of an earlier release is sealed as this one does by the next update and the
+// next start, and none twice.
+func TestSecretsOfBeforeAreSealedAgainAtTheNextWrite(t *testing.T) {
+	for name, write := range map[string]func(*bundle) *integration.Integration{
+		"update": func(b *bundle) *integration.Integration {
+			return b.update("x", func(s *integration.Spec) { s.Filter.Entities = []string{"order"} })
+		},
+		"start": func(b *bundle) *integration.Integration { return b.start("x") },
+	} {
+		b := setup(t)
+		in := b.stopped(webhook("x"))
+		in.Webhook.PreviousSecret = in.Webhook.SigningSecret
+		secrets := func(in *integration.Integration) []*secret.Sealed {
+			return []*secret.Sealed{&in.Webhook.APIKey, &in.Webhook.SigningSecret, &in.Webhook.PreviousSecret}
+		}
+		for _, sealed := range secrets(in) {
+			sealed.Mask = maskOfBefore
+		}
+		b.ok(b.store.Store.Commit(b.t.Context(), store.PutIntegration{Integration: in}))
+		b.sealed = 0
+		in = write(b)
+		for i, sealed := range secrets(in) {
+			if sealed.Mask == maskOfBefore {
+				t.Errorf("%s: secret %d is as it was before", name, i)
+			}
+		}
+		b.opens(in, clears[0])
+		if !in.Running {
+			b.update("x", func(s *integration.Spec) { s.Filter.Entities = nil })
+		}
+		if b.sealed != 3 {
+			t.Errorf("%s: sealed %d secrets, want each once", name, b.sealed)
+		}
+	}
+}
+
 // A start and an update do not depend on the key service for that.
 func TestSecretsThatDoNotOpenStayAsTheyAre(t *testing.T) {
 	for _, failure := range []problem.Code{problem.Internal, problem.Unavailable} {

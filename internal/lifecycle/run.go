@@ -65,7 +65,7 @@ func (s *Service) start(ctx context.Context, tenant, id string, from integration
 			return nil, nil, err
 		}
 	}
-	s.bind(ctx, in)
+	s.reseal(ctx, in)
 	t.Generation++
 	in.Generation = t.Generation
 	in.Running = true // QuietAt stays: a replay may complete before then

@@ -12,7 +12,7 @@ import (
 
 // setTarget sets an integration's target from a valid spec. It checks a new URL
 // first and only then seals the secrets. Kept secrets stay as they are, except that
-// those of an earlier release are bound to their origin.
+// those of an earlier release are sealed again.
 func (s *Service) setTarget(ctx context.Context, in *integration.Integration, spec *integration.Spec, kept integration.Kept) error {
 	if spec.S3 != nil {
 		return s.setS3(ctx, in, spec.S3, kept)
@@ -47,7 +47,7 @@ func (s *Service) setWebhook(ctx context.Context, in *integration.Integration, s
 			return err
 		}
 	}
-	s.bind(ctx, in)
+	s.reseal(ctx, in)
 	return nil
 }
 
@@ -70,7 +70,7 @@ func (s *Service) setS3(ctx context.Context, in *integration.Integration, spec *
 			return err
 		}
 	}
-	s.bind(ctx, in)
+	s.reseal(ctx, in)
 	return nil
 }
 
@@ -98,27 +98,29 @@ func (s *Service) open(ctx context.Context, in *integration.Integration, field s
 	return s.Sealer.Open(ctx, in.SecretOwner(field), sealed)
 }
 
-// bind seals a secret of an earlier release again, bound to its origin. A secret that
-// does not open now stays as it is: the change that the caller asked for matters more,
-// and the next one binds it.
-func (s *Service) bind(ctx context.Context, in *integration.Integration) {
+// reseal seals the secrets of an earlier release again, as this one does: bound to their
+// origin, with a data key. A secret that does not open now stays as it is: the change
+// that the caller asked for matters more, and the next one seals it.
+func (s *Service) reseal(ctx context.Context, in *integration.Integration) {
 	if in.S3 != nil {
-		s.bindSecret(ctx, in, integration.FieldSecretAccessKey, &in.S3.SecretAccessKey)
+		s.resealSecret(ctx, in, integration.FieldSecretAccessKey, &in.S3.SecretAccessKey)
 		return
 	}
-	s.bindSecret(ctx, in, integration.FieldAPIKey, &in.Webhook.APIKey)
+	s.resealSecret(ctx, in, integration.FieldAPIKey, &in.Webhook.APIKey)
+	s.resealSecret(ctx, in, integration.FieldSigningSecret, &in.Webhook.SigningSecret)
+	s.resealSecret(ctx, in, integration.FieldSigningSecret, &in.Webhook.PreviousSecret)
 }
 
-func (s *Service) bindSecret(ctx context.Context, in *integration.Integration, field string, sealed *secret.Sealed) {
-	if sealed.Bound || sealed.IsZero() {
+func (s *Service) resealSecret(ctx context.Context, in *integration.Integration, field string, sealed *secret.Sealed) {
+	if !s.Sealer.Outdated(in.SecretOwner(field), *sealed) {
 		return
 	}
 	clear, err := s.open(ctx, in, field, *sealed)
 	if err != nil {
 		return
 	}
-	if bound, err := s.seal(ctx, in, field, clear); err == nil {
-		*sealed = bound
+	if again, err := s.seal(ctx, in, field, clear); err == nil {
+		*sealed = again
 	}
 }
 

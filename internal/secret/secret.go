@@ -6,6 +6,7 @@ package secret
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"log/slog"
@@ -109,11 +110,28 @@ func (o Owner) Sealing(sealed Sealed) Owner {
 	return o
 }
 
+// AssociatedData returns what a ciphertext for o is authenticated with: different bytes
+// for different owners, as each part is prefixed with its length. Stored secrets depend
+// on both versions: do not change them.
+func (o Owner) AssociatedData() []byte {
+	data, parts := []byte("sluice secret v1"), []string{o.Tenant, o.Integration, o.Field}
+	if o.Origin != "" {
+		data, parts = []byte("sluice secret v2"), append(parts, o.Origin)
+	}
+	for _, part := range parts {
+		data = binary.AppendUvarint(data, uint64(len(part)))
+		data = append(data, part...)
+	}
+	return data
+}
+
 // Sealer encrypts and decrypts with a key that only it knows. Seal binds a secret to
 // the owner's origin, if it has one. Open opens only what was sealed for the owner,
-// and what an earlier release sealed for it without an origin. Both methods are safe
-// for concurrent use; callers do not retry them.
+// and what an earlier release sealed for it. Outdated tells what such a release sealed in
+// a way that Seal does not any more: without the owner's origin, or with another kind of
+// key. The methods are safe for concurrent use; callers do not retry them.
 type Sealer interface {
 	Seal(ctx context.Context, o Owner, clear String) (Sealed, error)
 	Open(ctx context.Context, o Owner, sealed Sealed) (String, error)
+	Outdated(o Owner, sealed Sealed) bool
 }

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -123,11 +122,16 @@ func (s *Sealer) Seal(_ context.Context, o secret.Owner, clear secret.String) (s
 	if clear.IsZero() {
 		return secret.Sealed{}, nil
 	}
-	ciphertext, err := s.aead.Encrypt([]byte(clear.Reveal()), associatedData(o))
+	ciphertext, err := s.aead.Encrypt([]byte(clear.Reveal()), o.AssociatedData())
 	if err != nil {
 		return secret.Sealed{}, fmt.Errorf("cannot seal the %s of integration %s: %w", o.Field, o.Integration, err)
 	}
 	return secret.Sealed{Ciphertext: ciphertext, Mask: clear.Mask(), Bound: o.Origin != ""}, nil
+}
+
+// Outdated implements secret.Sealer.
+func (s *Sealer) Outdated(o secret.Owner, sealed secret.Sealed) bool {
+	return !sealed.IsZero() && o.Sealing(sealed) != o
 }
 
 // Open decrypts what was sealed for o. The zero Sealed becomes the zero String.
@@ -135,25 +139,10 @@ func (s *Sealer) Open(_ context.Context, o secret.Owner, sealed secret.Sealed) (
 	if sealed.IsZero() {
 		return secret.String{}, nil
 	}
-	clear, err := s.aead.Decrypt(sealed.Ciphertext, associatedData(o.Sealing(sealed)))
+	clear, err := s.aead.Decrypt(sealed.Ciphertext, o.Sealing(sealed).AssociatedData())
 	if err != nil {
 		return secret.String{}, fmt.Errorf("the stored %s of integration %s cannot be opened with the key file %s: it is damaged "+
 			"or was sealed with another key file or for another origin; restore that file, or set the secret again", o.Field, o.Integration, s.path)
 	}
 	return secret.NewString(string(clear)), nil
-}
-
-// associatedData returns different bytes for different owners: each part is
-// prefixed with its length, so that the parts are unambiguous. Stored secrets depend
-// on both versions: do not change them.
-func associatedData(o secret.Owner) []byte {
-	data, parts := []byte("sluice secret v1"), []string{o.Tenant, o.Integration, o.Field}
-	if o.Origin != "" {
-		data, parts = []byte("sluice secret v2"), append(parts, o.Origin)
-	}
-	for _, part := range parts {
-		data = binary.AppendUvarint(data, uint64(len(part)))
-		data = append(data, part...)
-	}
-	return data
 }

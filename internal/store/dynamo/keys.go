@@ -18,6 +18,7 @@ import (
 const (
 	skPartition = "RECORD"
 	skTenant    = "TENANT"
+	skDataKey   = "DATAKEY"
 	skCount     = "INDEX" // an earlier release had the whole list there
 	// skDeleted is the tombstone of a deleted history. It sorts after every entry:
 	// a query that reads the newest entries first returns it before all of them.

@@ -43,6 +43,9 @@ func TestItemsAreStored(t *testing.T) {
 		}},
 		store.AddDeliveries{Record: deliveries.Record{Partition: key.Partition(), At: base, Expires: base.Add(time.Hour), First: 2, Last: 2, Data: []byte("packed")}},
 	)
+	if _, err := tb.store().KeepDataKey(t.Context(), "2026-11-0", []byte("encrypted")); err != nil {
+		t.Fatal(err)
+	}
 	var got []string
 	pages := dynamodb.NewScanPaginator(tb.client, &dynamodb.ScanInput{TableName: &tb.name, ConsistentRead: aws.Bool(true)})
 	for pages.HasMorePages() {
@@ -64,6 +67,7 @@ func TestItemsAreStored(t *testing.T) {
 		`pk=S H#5#hook#a, sk=S INDEX, doc=S null, list=S {"kept":1,"newest":"2025-06-01T12:00:00Z"}, version=N V`,
 		`pk=S H#5#hook#a, sk=S L#01748779200000.000000#6f1c4f0e-0000-4000-8000-000000000001, doc=S {"id":"6f1c4f0e-0000-4000-8000-000000000001","created_at":"2025-06-01T12:00:00Z","name":"a.b"}`,
 		`pk=S H#5#hook#a, sk=S R#6f1c4f0e-0000-4000-8000-000000000001, doc=S {"created_at":"2025-06-01T12:00:00Z","attempts":2}, event=B, version=N V`,
+		`pk=S K#2026-11-0, sk=S DATAKEY, data=B`,
 		`pk=S P#0#a, sk=S CURSOR#epoch, doc=S {"generation":0,"state":"","position":{"segment":0,"index":0},"due_at":"1970-01-01T00:00:00Z"}, due=N 0, timetable=S due#12, version=N V`,
 		`pk=S P#0#a, sk=S CURSOR#hook, doc=S {"generation":0,"state":"","position":{"segment":0,"index":0},"due_at":"2025-06-01T12:00:00.000000001Z"}, due=N 1748779200001, timetable=S due#0, version=N V`,
 		`pk=S P#0#a, sk=S CURSOR#stopped, doc=S {"generation":0,"state":"","position":{"segment":0,"index":0}}, version=N V`,
