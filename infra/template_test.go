@@ -149,55 +149,6 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
-// cfn-lint detects neither a misspelt "issuer" nor a path without a slash.
-func TestRoutesAndAuthorizer(t *testing.T) {
-	template := readTemplate(t)
-	auth := at(template, "Resources", "HttpApi", "Properties", "Auth")
-	wantAuth := object{
-		"DefaultAuthorizer": "AccessToken",
-		"Authorizers": object{"AccessToken": object{
-			"IdentitySource":   "$request.header.Authorization",
-			"JwtConfiguration": object{"issuer": object{"Ref": "Issuer"}, "audience": object{"Ref": "Audience"}},
-		}},
-	}
-	if diff := cmp.Diff(any(wantAuth), auth); diff != "" {
-		t.Errorf("Auth (-want +got):\n%s", diff)
-	}
-	routes := map[string]string{}
-	for id, function := range ofType(template, "AWS::Serverless::Function") {
-		events, _ := function["Events"].(object)
-		for _, e := range events {
-			if at(e, "Type") != "HttpApi" {
-				continue
-			}
-			p := at(e, "Properties").(object)
-			if diff := cmp.Diff(any(object{"Ref": "HttpApi"}), p["ApiId"]); diff != "" {
-				t.Errorf("ApiId (-want +got):\n%s", diff)
-			}
-			method, _ := p["Method"].(string)
-			path, _ := p["Path"].(string)
-			authorizer, _ := at(p, "Auth", "Authorizer").(string)
-			routes[strings.TrimSpace(method+" "+path)] = strings.TrimSpace(id + " " + authorizer)
-		}
-	}
-	want := map[string]string{"": "Api", "GET /": "Api NONE", "GET /healthz": "Api NONE", "GET /openapi.yaml": "Api NONE"}
-	if diff := cmp.Diff(want, routes); diff != "" {
-		t.Errorf("routes, with function and any non-default authorizer (-want +got):\n%s", diff)
-	}
-	if stage := at(template, "Resources", "HttpApi", "Properties", "StageName"); stage != "$default" {
-		t.Errorf("StageName is %v: a stage with a name is part of every path", stage)
-	}
-	log := at(template, "Resources", "HttpApi", "Properties", "AccessLogSettings", "Format").(string)
-	if !json.Valid([]byte(log)) {
-		t.Errorf("the access log is not JSON: %s", log)
-	}
-	for _, secret := range []string{"header", "queryString", "authorizer.claims", "authorizer.principalId"} {
-		if strings.Contains(log, secret) {
-			t.Errorf("the access log contains %s", secret)
-		}
-	}
-}
-
 // No published event is lost between the stream and fanout.
 func TestEventSource(t *testing.T) {
 	got := at(readTemplate(t), "Resources", "Fanout", "Properties", "Events", "Stream")

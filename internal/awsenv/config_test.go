@@ -3,6 +3,8 @@ package awsenv
 import (
 	"errors"
 	"log/slog"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -133,5 +135,37 @@ func TestNamesOfTheFunctionsSettings(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A parameter of the template that has a default changes nothing about the settings.
+func TestDefaultsOfParametersAreThoseOfSettings(t *testing.T) {
+	text, err := os.ReadFile("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	variables := regexp.MustCompile(`(?m)^        (SLUICE_\w+): !Ref (\w+)$`).FindAllStringSubmatch(string(text), -1)
+	env, found := deployed(), 0
+	for _, v := range variables {
+		parameter := regexp.MustCompile(`(?m)^  ` + v[2] + `:\n    Type: \w+\n    Default: '?([^'\n]*)`).FindStringSubmatch(string(text))
+		if parameter != nil && env[v[1]] == "" {
+			env[v[1]] = parameter[1]
+			found++
+		}
+	}
+	delete(env, "SLUICE_STAGE") // it has no default of its own
+	if found < 10 {
+		t.Fatalf("only %d variables have parameters with defaults", found)
+	}
+	got, err := loadFrom(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := loadFrom(deployed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want.Settings, got.Settings); diff != "" || want.SeekMargin != got.SeekMargin {
+		t.Errorf("margins %v and %v; settings (-code +template):\n%s", want.SeekMargin, got.SeekMargin, diff)
 	}
 }

@@ -5,12 +5,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 )
 
 // names are the names of the functions and of their folders in functions/ and
 // build/.
 var names = []string{"api", "fanout", "advance", "sweep", "keepstream"}
+
+// Names returns the names of the functions.
+func Names() []string { return slices.Clone(names) }
 
 // builtIn is the folder of the built functions, for RemoveBuilt.
 var builtIn string

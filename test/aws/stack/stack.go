@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -215,11 +216,11 @@ func (s *Stack) environment(definition *template) (map[string]string, error) {
 		if _, ok := env[name]; ok {
 			continue
 		}
-		value := definition.variables[name]
-		if value.Tag != "!!str" && value.Tag != "!!int" {
+		value, ok := definition.value(definition.variables[name])
+		if !ok {
 			return nil, fmt.Errorf("template.yaml sets %s, which this stack does not support", name)
 		}
-		env[name] = value.Value
+		env[name] = value
 	}
 	for name := range env {
 		if name != "AWS_ENDPOINT_URL" && !slices.Contains(given, name) {
@@ -236,12 +237,7 @@ func (s *Stack) listen(t testing.TB, definition *template) error {
 		return err
 	}
 	s.Issuer = issuer
-	o := httpfront.Options{Invoker: s.Host.Invoker(), Function: "api", JWT: issuer.Authorizer()}
-	for _, e := range definition.functions["api"].Events {
-		if e.Properties.Path != "" && e.Properties.Auth.Authorizer == "NONE" {
-			o.Open = append(o.Open, e.Properties.Method+" "+e.Properties.Path)
-		}
-	}
+	o := httpfront.Options{Invoker: s.Host.Invoker(), Function: "api", JWT: issuer.Authorizer(), Open: definition.open}
 	api, err := httpfront.New(o)
 	if err != nil {
 		return err
@@ -258,6 +254,10 @@ func (s *Stack) startPoller(t testing.TB, definition *template, o Options) error
 	if err != nil {
 		return err
 	}
+	giveUpAfter, err := strconv.Atoi(definition.defaults["GiveUpAfterSeconds"])
+	if err != nil {
+		return err
+	}
 	p := mapping.Properties
 	s.Poller, err = streampoller.New(streampoller.Options{
 		Stream: s.Kinesis, StreamARN: s.streamARN(),
@@ -265,7 +265,7 @@ func (s *Stack) startPoller(t testing.TB, definition *template, o Options) error
 		BatchSize: p.BatchSize, BatchingWindow: seconds(p.BatchingWindow), ParallelizationFactor: 10,
 		ReportBatchItemFailures:    slices.Contains(p.FunctionResponseTypes, "ReportBatchItemFailures"),
 		BisectBatchOnFunctionError: p.Bisect, MaximumRetryAttempts: p.MaximumRetryAttempts,
-		MaximumRecordAge: cmp.Or(o.RecordAge, seconds(definition.giveUp)), OnFailure: s.giveUp,
+		MaximumRecordAge: cmp.Or(o.RecordAge, seconds(giveUpAfter)), OnFailure: s.giveUp,
 		PollInterval: 50 * time.Millisecond, RetryDelay: 50 * time.Millisecond, Hooks: o.Hooks,
 	})
 	if err != nil {

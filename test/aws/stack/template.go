@@ -26,20 +26,15 @@ type trigger struct {
 		FunctionResponseTypes []string `yaml:"FunctionResponseTypes"`
 		Bisect                bool     `yaml:"BisectBatchOnFunctionError"`
 		MaximumRetryAttempts  int      `yaml:"MaximumRetryAttempts"`
-
-		Method string `yaml:"Method"`
-		Path   string `yaml:"Path"`
-		Auth   struct {
-			Authorizer string `yaml:"Authorizer"`
-		} `yaml:"Auth"`
 	} `yaml:"Properties"`
 }
 
 // template is the part of template.yaml that a stack needs.
 type template struct {
+	defaults  map[string]string    // of parameters
 	variables map[string]yaml.Node // of every function's environment
+	open      []string             // routes without authorizer, as "GET /healthz"
 	functions map[string]function  // by the last part of CodeUri
-	giveUp    int                  // s, the age of a record
 }
 
 // Root returns the root folder of the repository.
@@ -54,10 +49,8 @@ func readTemplate() (*template, error) {
 		return nil, err
 	}
 	var doc struct {
-		Parameters struct {
-			GiveUp struct {
-				Default int `yaml:"Default"`
-			} `yaml:"GiveUpAfterSeconds"`
+		Parameters map[string]struct {
+			Default string `yaml:"Default"`
 		} `yaml:"Parameters"`
 		Globals struct {
 			Function struct {
@@ -74,21 +67,60 @@ func readTemplate() (*template, error) {
 	if err := yaml.Unmarshal(text, &doc); err != nil {
 		return nil, err
 	}
-	t := &template{variables: doc.Globals.Function.Environment.Variables, functions: map[string]function{}, giveUp: doc.Parameters.GiveUp.Default}
+	t := &template{
+		defaults: map[string]string{}, variables: doc.Globals.Function.Environment.Variables,
+		functions: map[string]function{},
+	}
+	for name, p := range doc.Parameters {
+		t.defaults[name] = p.Default
+	}
 	for id, r := range doc.Resources {
-		if r.Type != "AWS::Serverless::Function" {
-			continue
-		}
-		var f function
-		if err := r.Properties.Decode(&f); err != nil {
+		if err := t.add(r.Type, &r.Properties); err != nil {
 			return nil, fmt.Errorf("%s: %w", id, err)
 		}
-		t.functions[filepath.Base(f.CodeURI)] = f
 	}
 	if len(t.functions) != len(names) {
 		return nil, fmt.Errorf("template.yaml has %d functions, want %d", len(t.functions), len(names))
 	}
 	return t, nil
+}
+
+// add adds a resource, if a stack needs it.
+func (t *template) add(kind string, properties *yaml.Node) error {
+	switch kind {
+	case "AWS::Serverless::Function":
+		var f function
+		if err := properties.Decode(&f); err != nil {
+			return err
+		}
+		t.functions[filepath.Base(f.CodeURI)] = f
+	case "AWS::ApiGatewayV2::Route":
+		var r struct {
+			RouteKey          string `yaml:"RouteKey"`
+			AuthorizationType string `yaml:"AuthorizationType"`
+		}
+		if err := properties.Decode(&r); err != nil {
+			return err
+		}
+		if r.AuthorizationType == "NONE" {
+			t.open = append(t.open, r.RouteKey)
+		}
+	}
+	return nil
+}
+
+// value returns the value of an environment variable: a literal, or a parameter's
+// default.
+func (t *template) value(variable yaml.Node) (string, bool) {
+	switch variable.Tag {
+	case "!!str", "!!int":
+		return variable.Value, true
+	case "!Ref":
+		value, ok := t.defaults[variable.Value]
+		return value, ok
+	default:
+		return "", false
+	}
 }
 
 // stream returns the event source mapping of a function.
