@@ -5,6 +5,7 @@
 package scenario
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -58,22 +59,40 @@ type scenario struct {
 // Run plays all scenarios. Receivers are on loopback, where the service must be
 // allowed to call them, unless it has another address for them.
 func Run(t *testing.T, env Env) {
-	t.Run("side by side", func(t *testing.T) {
-		for _, group := range [][]scenario{publishing, webhooks, lives, histories, failing, seeing, delivering, telling, replaying, exporting, looking, trying, meanwhile, access, platform} {
-			for _, s := range group {
-				t.Run(s.name, func(t *testing.T) {
-					t.Parallel()
-					s.play(t, &env)
-				})
-			}
-		}
-	})
+	together(t, &env, all())
 	if env.Restart == nil {
 		return
 	}
 	for _, s := range restarting {
 		t.Run(s.name, func(t *testing.T) { s.play(t, &env) })
 	}
+}
+
+// RunOnly plays the scenarios with these names, which must be among those side by side.
+func RunOnly(t *testing.T, env Env, names ...string) {
+	t.Helper()
+	list := slices.DeleteFunc(all(), func(s scenario) bool { return !slices.Contains(names, s.name) })
+	if len(list) != len(names) {
+		t.Fatalf("there are only %d scenarios of %q", len(list), names)
+	}
+	together(t, &env, list)
+}
+
+// all returns the scenarios that can be played side by side.
+func all() []scenario {
+	return slices.Concat(publishing, webhooks, lives, histories, failing, seeing, delivering, telling, replaying, exporting, looking, trying, meanwhile, access, platform)
+}
+
+// together plays scenarios side by side, and returns when the last one has ended.
+func together(t *testing.T, env *Env, list []scenario) {
+	t.Run("side by side", func(t *testing.T) {
+		for _, s := range list {
+			t.Run(s.name, func(t *testing.T) {
+				t.Parallel()
+				s.play(t, env)
+			})
+		}
+	})
 }
 
 // eventually polls until ok, and fails the test when Timeout is over.
