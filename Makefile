@@ -90,10 +90,10 @@ $(GOLANGCI):
 	@mv $(TOOLS)/new/golangci-lint $@
 
 # -count=1 because the test cache does not track the binary that test/e2e builds.
-# The AWS scenarios and faults start many processes and run several times slower
-# under the race detector, so scenarios-aws runs them without it.
+# The AWS scenarios, faults and deployments start many processes and run several times
+# slower under the race detector, so scenarios-aws runs them without it.
 # test/aws/golden runs the functions with it.
-RACED = $$(go list ./... | grep -v '/test/aws$$')
+RACED = $$(go list ./... | grep -vE '/test/aws(/deploy)?$$')
 
 .PHONY: race
 race: ## run the tests under the race detector, except scenarios-aws
@@ -132,9 +132,14 @@ contract: contract-tools ## compile and run generated clients, and fuzz the API 
 	@SLUICE_CONTRACT_SECONDS=120 go test -count=1 -v -timeout $(TEST_TIMEOUT) ./test/contract
 
 .PHONY: scenarios-aws
-scenarios-aws: aws-tools ## run the scenarios and fault tests against the AWS deployment, on emulators
-	@echo "==> go test, AWS scenarios and faults"
-	@go test -count=1 -timeout $(AWS_TIMEOUT) ./test/aws
+scenarios-aws: aws-tools ## run the scenarios and fault tests against the AWS deployment, on emulators, and test-deploy beside them
+	@echo "==> go test, AWS scenarios, faults and deployments"
+	@go test -count=1 -p $(JOBS) -timeout $(AWS_TIMEOUT) ./test/aws ./test/aws/deploy
+
+.PHONY: test-deploy
+test-deploy: aws-tools ## deploy the template by SAM and by CDK, to an emulator or ENDPOINT, and run the scenarios there
+	@echo "==> go test, deployments"
+	@SLUICE_DEPLOY_ENDPOINT=$(ENDPOINT) go test -count=1 -v -timeout $(AWS_TIMEOUT) ./test/aws/deploy
 
 .PHONY: test-aws
 test-aws: aws-tools ## run only the AWS tests; `make test` includes them

@@ -199,6 +199,11 @@ func TestSkipsWithoutToolsButNotInCI(t *testing.T) {
 		if ci != "" {
 			message, other = other, message
 		}
+		folder := &outcome{TB: t}
+		Installed(folder, "what deploys", "no-such-folder")
+		if (folder.failed != "") != (ci != "") || !strings.Contains(folder.skipped+folder.failed, "no-such-folder") {
+			t.Errorf("with CI=%q a missing folder skips by %q and fails by %q", ci, folder.skipped, folder.failed)
+		}
 		for _, part := range []string{"gadget", "kinesalite", "a toolchain", "make aws-tools"} {
 			if !strings.Contains(message, part) || other != "" {
 				t.Errorf("with CI=%q it is skipped by %q and fails by %q, want %q named", ci, got.skipped, got.failed, part)

@@ -37,8 +37,19 @@ install_java() {
     done_with classes "$sum" "$began"
 }
 
+# The tools of test/aws/deploy have folders of their own: the Python ones pin versions that do
+# not go together. What is missing for them is missing above too.
+install_deploy() {
+    mkdir -p "$out/sam" "$out/ministack" "$out/cdk"
+    (here=$here/sam out=$out/sam && install_venv "AWS SAM CLI")
+    (here=$here/ministack out=$out/ministack && install_venv "ministack (all services, with IAM)")
+    if ! command -v npm >/dev/null 2>&1; then return; fi
+    (here=$root/infra out=$out/cdk && install_npm "AWS CDK")
+}
+
 mkdir -p "$out"
 install_node
 install_java
-install_venv "moto (S3, SQS, KMS, Step Functions), cfn-lint, aws-sam-translator"
+install_venv "moto (S3, SQS, KMS, Step Functions), cfn-lint, aws-sam-translator, ministack, SAM CLI"
+install_deploy
 finish
