@@ -27,8 +27,10 @@ const account = "000000000000"
 // waitTimeout limits every wait. Only a failure takes that long.
 const waitTimeout = 5 * time.Minute
 
-// atOnce is the number of parallel scenarios. They wait more than they compute.
-const atOnce = "16"
+// atOnce is the number of parallel scenarios. They wait more than they compute, but not the
+// emulator: with many more on a busy machine its responses exceed the limits of the
+// functions, which then respond 503.
+const atOnce = "4"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -158,6 +160,20 @@ func (w *world) inspect(t *testing.T, name string, secrets *scenario.Secrets) {
 		}
 	}
 	secrets.AbsentFrom(t, log)
+	if t.Failed() {
+		report(t, "the emulator", w.front.Troubles())
+		report(t, name, slices.DeleteFunc(strings.Split(log, "\n"), func(line string) bool { return !strings.Contains(line, `"level":"ERROR"`) }))
+	}
+}
+
+// report logs the first of many lines.
+func report(t *testing.T, whose string, lines []string) {
+	const most = 40
+	t.Helper()
+	for _, line := range lines[:min(len(lines), most)] {
+		t.Logf("%s: %.600s", whose, line)
+	}
+	t.Logf("%s had %d troubles", whose, len(lines))
 }
 
 // TestDeploy deploys the template twice. Nothing is denied, until a statement is missing.

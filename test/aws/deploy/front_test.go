@@ -10,6 +10,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,24 +24,62 @@ import (
 type front struct {
 	URL string
 
-	target atomic.Pointer[url.URL]
-	mu     sync.Mutex
-	denied []string
+	target   atomic.Pointer[url.URL]
+	mu       sync.Mutex
+	denied   []string
+	troubles []string // failures of the emulator, for the report of a test that failed
 }
 
 func listen(t *testing.T) *front {
 	f := &front{}
 	f.URL = serve(t, os.Getenv("SLUICE_DEPLOY_LISTEN"), &httputil.ReverseProxy{
-		Transport: transport(t),
+		Transport: &inTurn{transport: transport(t), free: make(chan struct{}, inFlight)},
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(f.target.Load())
 			r.Out.Host = r.In.Host // it is signed
 			r.Out.Header.Set("X-Forwarded-Proto", "https")
 		},
 		ModifyResponse: f.note,
-		ErrorHandler:   unreachable,
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			f.trouble(r, err.Error())
+			unreachable(w, r, err)
+		},
 	})
 	return f
+}
+
+// inFlight is the number of calls that the emulator gets at a time. It is one process of
+// Python: more only make each of them slower, up to the limit that the functions set.
+const inFlight = 8
+
+// inTurn makes no more calls at a time than are free.
+type inTurn struct {
+	transport http.RoundTripper
+	free      chan struct{}
+}
+
+// RoundTrip waits for its turn, and returns once the response has begun.
+func (i *inTurn) RoundTrip(r *http.Request) (*http.Response, error) {
+	select {
+	case i.free <- struct{}{}:
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	defer func() { <-i.free }()
+	return i.transport.RoundTrip(r)
+}
+
+func (f *front) trouble(r *http.Request, what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.troubles = append(f.troubles, time.Now().Format(time.TimeOnly)+" "+r.Header.Get("X-Amz-Target")+" "+r.Method+" "+r.URL.Path+": "+what)
+}
+
+// Troubles returns how the emulator failed.
+func (f *front) Troubles() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.troubles)
 }
 
 // serve serves at an address, or a free port of loopback, until the end of the test.
@@ -82,6 +121,9 @@ func (f *front) note(res *http.Response) error {
 	}
 	_ = res.Body.Close()
 	res.Body = io.NopCloser(bytes.NewReader(body))
+	if res.StatusCode >= http.StatusInternalServerError {
+		f.trouble(res.Request, res.Status+" "+string(body))
+	}
 	if deniesAccess(string(body)) {
 		call := res.Request.Header.Get("X-Amz-Target") + " " + res.Request.Method + " " + res.Request.URL.Path
 		f.mu.Lock()
