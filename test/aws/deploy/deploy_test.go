@@ -179,7 +179,7 @@ func report(t *testing.T, whose string, lines []string) {
 // TestDeploy deploys the template twice. Nothing is denied, until a statement is missing.
 func TestDeploy(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes two minutes")
+		t.Skip("it takes minutes")
 	}
 	tools := emulators.Installed(t, "what deploys the template", "sam", "ministack", "cdk")
 	dir := t.TempDir()
