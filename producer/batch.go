@@ -133,8 +133,8 @@ func (p *Producer) stamped(batch []pending) ([]int, error) {
 	for i := range batch {
 		events[i] = batch[i].draft.Stamp("", now)
 	}
-	const lanes = 1 // whatever lanes a tenant has, the first one is among them
-	return p.stream.PutEvents(context.Background(), lanes, events)
+	// Whatever lanes a tenant has, the first one is among them.
+	return p.stream.PutEvents(context.Background(), event.Lanes{Each: 1}, events)
 }
 
 // settleOthers settles the events that are not left: the stream has accepted them.

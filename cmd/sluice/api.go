@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/sluicehq/sluice/internal/client"
 	"github.com/sluicehq/sluice/internal/usertext"
@@ -32,10 +33,14 @@ type api struct {
 
 // flags adds the flags to a command and its subcommands.
 func (a *api) flags(cmd *cobra.Command) {
-	f := cmd.PersistentFlags()
+	a.serviceFlags(cmd.PersistentFlags())
+	cmd.PersistentFlags().StringVar(&a.tenant, "tenant", "", "tenant to act for; needs a platform token (sluice token --any-tenant)")
+}
+
+// serviceFlags adds those of a command that takes the tenant from elsewhere.
+func (a *api) serviceFlags(f *pflag.FlagSet) {
 	f.StringVar(&a.url, "url", "", "URL of the service (SLUICE_URL; default "+defaultURL+")")
 	f.StringVar(&a.token, "token", "", "access token, @FILE or env:NAME (SLUICE_TOKEN)")
-	f.StringVar(&a.tenant, "tenant", "", "tenant to act for; needs a platform token (sluice token --any-tenant)")
 	f.BoolVar(&a.insecure, "insecure", false, "allow an http:// URL of another host, where the network can read the token and all data")
 	f.BoolVar(&a.asJSON, "json", false, "print JSON")
 }

@@ -19,17 +19,19 @@ func tenantCommand(e *env) *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
 		Use:   "tenant",
-		Short: "See what the tenants of a node use, and purge one",
-		Long: `These commands are the operator's. They act on a node's data directory, whether or not
-the node runs; run them as the user that the node runs as.`,
+		Short: "See what the tenants of a node use, purge one, or give one more lanes",
+		Long: `These commands are the operator's. "usage" and "purge" act on a node's data directory,
+whether or not the node runs; run them as the user that the node runs as. "lanes" calls
+the service, a node or a deployment on AWS, with a platform token.`,
 		Example: `  sluice tenant usage --data /var/lib/sluice
-  sluice tenant purge acme --data /var/lib/sluice`,
+  sluice tenant purge acme --data /var/lib/sluice
+  sluice tenant lanes acme 4`,
 		Args: noSuchCommand,
 		RunE: subcommandMissing,
 	}
 	cmd.PersistentFlags().StringVar(&data, "data", "", "data directory of the node (SLUICE_DATA; default "+node.DefaultConfig().Data+")")
 	dir := func() string { return firstOf(data, e.getenv("SLUICE_DATA"), node.DefaultConfig().Data) }
-	cmd.AddCommand(tenantUsageCommand(e, dir), tenantPurgeCommand(e, dir))
+	cmd.AddCommand(tenantUsageCommand(e, dir), tenantPurgeCommand(e, dir), tenantLanesCommand(e))
 	return cmd
 }
 

@@ -23,7 +23,7 @@ func TestTenantPurgeAsks(t *testing.T) {
 	}
 	for _, tenant := range []string{"acme", "other"} {
 		draft := event.Draft{ID: "6f1c4f0e-0000-4000-8000-000000000001", Name: "order.created", Payload: []byte("{}")}
-		if err := log.Publish(t.Context(), tenant, 1, []event.Draft{draft}); err != nil {
+		if err := log.Publish(t.Context(), tenant, event.Lanes{Each: 1}, []event.Draft{draft}); err != nil {
 			t.Fatal(err)
 		}
 	}

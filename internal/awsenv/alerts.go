@@ -59,7 +59,7 @@ func (a *alerts) take() []*port.Alert {
 
 // publishAlerts is an alert.Outlet.
 func (e *env) publishAlerts(ctx context.Context, drafts []event.Draft, all []*port.Alert) error {
-	if err := e.stream.Publish(ctx, e.config.OperatorTenant, e.config.Lanes, drafts); err != nil {
+	if err := e.stream.Publish(ctx, e.config.OperatorTenant, e.lanes.Current(ctx), drafts); err != nil {
 		return err
 	}
 	writes := make([]port.Write, len(all))

@@ -20,6 +20,7 @@ import (
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/dynamo"
 	"github.com/sluicehq/sluice/internal/httpapi"
 	keys "github.com/sluicehq/sluice/internal/idempotency/dynamo"
+	"github.com/sluicehq/sluice/internal/lanes"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/netguard"
 	stream "github.com/sluicehq/sluice/internal/publish/kinesis"
@@ -50,6 +51,7 @@ type env struct {
 	scheduler *statemachine.Scheduler
 	engine    *delivery.Engine
 	life      *lifecycle.Service
+	lanes     *lanes.Service
 	rejected  *rejected.Service
 	trials    *trial.Service
 }
@@ -112,6 +114,7 @@ func open() (*env, error) {
 		Store: e.records, Log: e.log, Sealer: secrets, Settings: config.Settings, Now: now,
 		CheckTarget: guard.CheckURL, Schedule: e.scheduler.Schedule, QuietAfter: quietAfter,
 	}
+	e.lanes = &lanes.Service{Store: e.records, Grow: e.life.GrowLanes, Settings: config.Settings, Logger: logger, Now: now}
 	e.rejected = rejected.New(rejected.Options{
 		Store: e.records, Integrations: e.life, Targets: registry, Settings: config.Settings, Logger: logger, Now: now,
 	})

@@ -33,12 +33,15 @@ func API() (gateway.Handler, error) {
 	sent := &deliveries.Service{
 		Integrations: e.life, Records: e.store, Log: e.log, Cursors: e.engine, Keep: e.config.DeliveryRetention, Now: now,
 	}
+	publisher := publish.New(e.stream, e.config.Settings)
+	publisher.Lanes = e.lanes.Current
 	serve := gateway.New(httpapi.New(httpapi.Deps{
 		Integrations: e.life,
 		Health:       &health.Service{Partitions: e.store, Log: e.log, Cursor: e.engine.Cursor, Settings: e.config.Settings, Now: now},
 		Rejected:     e.rejected,
 		Events:       &pull.Service{Integrations: e.life, Log: e.log, Settings: e.config.Settings, Now: now},
 		Tests:        e.trials,
+		Lanes:        e.lanes,
 		Deliveries:   sent,
 		Estimates:    &estimate.Service{Log: e.log, Settings: e.config.Settings, Now: now}, // this function delivers nothing, so it knows no rate
 		Skips: &skip.Service{
@@ -47,9 +50,9 @@ func API() (gateway.Handler, error) {
 		},
 		Stories: &story.Service{
 			Integrations: e.life, Records: e.store, Deliveries: sent, Cursor: e.engine.Cursor, Log: e.log,
-			Settings: e.config.Settings, Now: now, Margin: e.config.SeekMargin,
+			Settings: e.config.Settings, Lanes: e.lanes.Current, Now: now, Margin: e.config.SeekMargin,
 		},
-		Publisher: countingPublisher{publish.New(e.stream, e.config.Settings), e.metrics},
+		Publisher: countingPublisher{publisher, e.metrics},
 		Verifier:  gateway.Verifier{TenantClaim: e.config.TenantClaim},
 		Ready:     func(context.Context) error { return nil },
 		Settings:  e.config.Settings,

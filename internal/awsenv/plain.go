@@ -15,7 +15,7 @@ func (e *env) decodePlain(data []byte) (event.Draft, error) {
 
 // putPlain puts the events of plain records on the stream, and counts them as published.
 func (e *env) putPlain(ctx context.Context, events []event.Event) ([]int, error) {
-	left, err := e.stream.PutEvents(ctx, e.config.Lanes, events)
+	left, err := e.stream.PutEvents(ctx, e.lanes.Current(ctx), events)
 	e.metrics.out.Put(emf.Metric{Name: metricPublished, Unit: emf.Count, Value: float64(len(events) - len(left))})
 	return left, err
 }

@@ -29,7 +29,7 @@ const operator = "operator"
 
 // tells reports whether an operator is told in a case. Where an integration has several
 // lanes, its health waits for a lock, and with that the bubble's clock.
-func (s *scenario) tells() bool { return s.Lanes == 1 && s.Seed%3 == 1 }
+func (s *scenario) tells() bool { return s.Lanes == 1 && s.Grown == 0 && s.Seed%3 == 1 }
 
 // tell has a process tell an operator, if the case has one.
 func (p *process) tell() {

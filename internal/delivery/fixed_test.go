@@ -41,7 +41,7 @@ func (r *rig) appended(n int) uint64 {
 	for range n {
 		r.next++
 		draft := event.Draft{ID: fmt.Sprintf("f%06d", r.next), Name: "order.created", Payload: []byte(`{}`)}
-		if err := r.w.log.Publish(context.Background(), tenant, 1, []event.Draft{draft}); err != nil {
+		if err := r.w.log.Publish(context.Background(), tenant, event.Lanes{Each: 1}, []event.Draft{draft}); err != nil {
 			r.t.Fatal(err)
 		}
 	}

@@ -19,7 +19,7 @@ import (
 // was registered. w.mu is held.
 func (w *world) owed(l *life) []event.Event {
 	var owed []event.Event
-	for lane := range w.Lanes {
+	for lane := range w.mostLanes() {
 		part := event.Partition{Tenant: l.in.Tenant, Lane: lane}
 		inLog, _ := w.log.Read(context.Background(), part, 0, 1<<30)
 		segs := slices.Concat(w.trimmed[part], inLog)
@@ -173,7 +173,7 @@ func (w *world) missing(l *life) string {
 			return fmt.Sprintf("lost: the log of %s does not say that events were skipped; it lacks %s", lifeName(l.in), e.ID)
 		}
 	}
-	for lane := range w.Lanes {
+	for lane := range l.in.Lanes {
 		c, err := w.records.Cursor(context.Background(), handoff.Key{Tenant: l.in.Tenant, Integration: l.in.ID, Lane: lane})
 		if !temporary && (err != nil || c.State != handoff.Live) {
 			return fmt.Sprintf("scheduled: %s never becomes live: %s", lifeName(l.in), w.where(l))
@@ -190,7 +190,7 @@ func (w *world) saysSkipped(l *life) bool {
 // where describes the owners of an integration's lanes.
 func (w *world) where(l *life) string {
 	var s strings.Builder
-	for lane := range w.Lanes {
+	for lane := range w.mostLanes() {
 		k := handoff.Key{Tenant: l.in.Tenant, Integration: l.in.ID, Lane: lane}
 		c, err := w.records.Cursor(context.Background(), k)
 		if err != nil {

@@ -149,6 +149,10 @@ func (o ports) Tenant(ctx context.Context, name string) (*store.Tenant, error) {
 	return call(ctx, o, "tenant", name, func() (*store.Tenant, error) { return o.p.w.records.Tenant(ctx, name) })
 }
 
+func (o ports) Lanes(ctx context.Context) (*store.Lanes, error) {
+	return call(ctx, o, "lanes", "", func() (*store.Lanes, error) { return o.p.w.records.Lanes(ctx) })
+}
+
 func (o ports) Integration(ctx context.Context, tenant, id string) (*integration.Integration, error) {
 	return call(ctx, o, "integration", id, func() (*integration.Integration, error) { return o.p.w.records.Integration(ctx, tenant, id) })
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/handoff"
+	"github.com/sluicehq/sluice/internal/lanes"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/rejected"
 	"github.com/sluicehq/sluice/internal/runner"
@@ -27,6 +28,7 @@ type process struct {
 	slot     int
 	engine   *delivery.Engine
 	life     *lifecycle.Service
+	lanes    *lanes.Service
 	registry *worker.Registry
 	rejects  *rejected.Service
 	skips    *skip.Service
@@ -95,6 +97,7 @@ func (p *process) compose(sinks sink.Sinks, logger *slog.Logger) {
 		Now: w.now, CheckTarget: func(context.Context, string) error { return nil },
 		Schedule: p.schedule, QuietAfter: quietAfter,
 	}
+	p.lanes = &lanes.Service{Store: ports{p: p}, Grow: p.life.GrowLanes, Settings: w.settings, Logger: logger, Now: p.w.now}
 	if w.Quiesce {
 		p.life.Quiesce, p.life.Retire = p.registry.Quiesce, p.registry.Retire
 	}

@@ -34,7 +34,7 @@ func (w *world) checkRecorded() {
 // recordedOf returns the outcomes that are recorded of each event of a life.
 func (w *world) recordedOf(l *life) map[string][]deliveries.Outcome {
 	all := map[string][]deliveries.Outcome{}
-	for lane := range w.Lanes {
+	for lane := range w.mostLanes() {
 		part := event.Partition{Tenant: l.in.Tenant, Lane: lane}
 		events := map[deliveries.Place]*event.Event{}
 		inLog, _ := w.log.Read(context.Background(), part, 0, 1<<30)

@@ -246,7 +246,7 @@ func (r *rig) publish(n int) []string {
 		ids = append(ids, id)
 		drafts = append(drafts, event.Draft{ID: id, Name: "order.created", Payload: []byte(`{}`)})
 	}
-	if err := r.w.log.Publish(context.Background(), tenant, r.w.settings.Lanes, drafts); err != nil {
+	if err := r.w.log.Publish(context.Background(), tenant, event.Lanes{Each: r.w.settings.Lanes}, drafts); err != nil {
 		r.t.Fatal(err)
 	}
 	for lane := range r.w.settings.Lanes {

@@ -32,6 +32,7 @@ type scenario struct {
 	SQLite                      bool // the store and the log are those of a node, on a disk that fails
 	Tenants                     int
 	Lanes                       int
+	Grown                       int // lanes that a tenant may get while it publishes; 0 if it gets none
 	InFlight                    int
 	Bound                       int // of calls, steps of each kind, and reads at a time; 0 for none
 	ReadEvents                  int // events per read of the log
@@ -135,6 +136,9 @@ func drawScenario(t *rapid.T) scenario {
 	if sc.Kind != "calm" {
 		acts = append(acts, sc.drawYears(t)...)
 	}
+	if rapid.IntRange(0, 2).Draw(t, "grows") == 0 {
+		sc.Grown = sc.Lanes + 2
+	}
 	// A node forgets nothing that its store has told it.
 	sc.Sweeps = !sc.Sole || sc.LossRate+sc.FailRate+sc.StallRate > 0
 	if sc.SQLite = sc.Sole && rapid.IntRange(0, 24).Draw(t, "sqlite") == 24; sc.SQLite && sc.Kind != "calm" {
@@ -192,6 +196,11 @@ func (sc *scenario) drawPeople(t *rapid.T, acts []string) {
 	sc.Acts = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) act {
 		return act{acted.Draw(t, "at"), rapid.SampledFrom(acts).Draw(t, "what"), rapid.IntRange(0, 7).Draw(t, "which")}
 	}), fewest, 6).Draw(t, "acts")
+	if sc.Grown > 0 {
+		for range 2 { // else hardly a case would have it
+			sc.Acts = append(sc.Acts, act{acted.Draw(t, "lanes at"), "lanes", rapid.IntRange(0, 7).Draw(t, "which lanes")})
+		}
+	}
 }
 
 // eventID has a fixed width, so that all events have the same size.
@@ -407,9 +416,22 @@ func (w *world) act(a act) {
 		w.skip(name, id)
 	case "trim":
 		w.trimNow()
+	case "lanes":
+		w.raise(name, w.Lanes+1+a.Which%2)
 	case "clock":
 		w.setClock(clockSteps[a.Which%len(clockSteps)])
 	}
+}
+
+// raise gives a tenant more lanes, unless it has more already.
+func (w *world) raise(name string, n int) {
+	w.user(func(p *process) error {
+		err := p.lanes.Raise(context.Background(), name, n)
+		if problem.CodeOf(err) == problem.InvalidRequest {
+			return nil
+		}
+		return err
+	})
 }
 
 var clockSteps = []time.Duration{-5 * time.Minute, -3 * time.Second, 3 * time.Second, 5 * time.Minute}
@@ -469,8 +491,9 @@ func (w *world) publish(i int, p publication) {
 		w.publishOnNode(i, p)
 		return
 	}
-	for lane := range w.Lanes {
-		w.appendUntilDone(i, p, event.Partition{Tenant: p.Tenant, Lane: lane})
+	spread := w.process(i).lanes.Current(context.Background())
+	for lane := range spread.Of(p.Tenant) {
+		w.appendUntilDone(i, p, spread, event.Partition{Tenant: p.Tenant, Lane: lane})
 	}
 }
 
@@ -489,9 +512,12 @@ func (w *world) publishOnNode(i int, p publication) {
 		d := w.dice("publish", fmt.Sprint(i))
 		time.Sleep(w.latency(d))
 		on := w.process(0)
+		spread := on.lanes.Current(context.Background())
 		var err error
 		if d.IntN(1000) >= w.AppendFails || w.quietTime() {
-			err = w.effect(on, func() error { return w.log.Publish(context.Background(), p.Tenant, w.Lanes, draftsOf(i, p.Events)) })
+			err = w.effect(on, func() error {
+				return w.log.Publish(context.Background(), p.Tenant, spread, draftsOf(i, p.Events))
+			})
 		} else {
 			err = problem.New(problem.Unavailable, "injected")
 		}
@@ -500,7 +526,7 @@ func (w *world) publishOnNode(i int, p publication) {
 			continue
 		}
 		w.published(p.Tenant, draftsOf(i, p.Events))
-		for lane := range w.Lanes {
+		for lane := range w.mostLanes() {
 			part := event.Partition{Tenant: p.Tenant, Lane: lane}
 			if end, _ := w.log.End(context.Background(), part); end > 0 {
 				on.grow(part, end)
@@ -512,7 +538,7 @@ func (w *world) publishOnNode(i int, p publication) {
 
 // appendUntilDone appends the events of one lane, as a stream does: if a response is
 // lost, again with the same source.
-func (w *world) appendUntilDone(i int, p publication, part event.Partition) {
+func (w *world) appendUntilDone(i int, p publication, spread event.Lanes, part event.Partition) {
 	for w.count() {
 		d := w.dice("publish", fmt.Sprint(i, part.Lane))
 		time.Sleep(w.latency(d))
@@ -521,7 +547,7 @@ func (w *world) appendUntilDone(i int, p publication, part event.Partition) {
 		if fails && before {
 			continue
 		}
-		end, ok := w.append(part, i, p.Events)
+		end, ok := w.append(part, spread, i, p.Events)
 		if !ok {
 			return
 		}
@@ -540,11 +566,11 @@ func (w *world) appendUntilDone(i int, p publication, part event.Partition) {
 
 // append appends the publication's events of one lane to the log, if there are any.
 // Their published_at is just after now, so that offsets that are final stay so.
-func (w *world) append(part event.Partition, publication, n int) (end uint64, ok bool) {
+func (w *world) append(part event.Partition, spread event.Lanes, publication, n int) (end uint64, ok bool) {
 	var events []event.Event
 	at := time.Now().Truncate(time.Millisecond).Add(time.Millisecond)
 	for _, d := range draftsOf(publication, n) {
-		if event.LaneOf(d.ID, w.Lanes) == part.Lane {
+		if spread.PartitionOf(part.Tenant, d.ID) == part {
 			events = append(events, d.Stamp(part.Tenant, at))
 		}
 	}

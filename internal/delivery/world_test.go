@@ -35,7 +35,7 @@ type records = store.Store
 // eventLog is the log of a case.
 type eventLog interface {
 	eventlog.Log
-	Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error
+	Publish(ctx context.Context, tenant string, lanes event.Lanes, drafts []event.Draft) error
 }
 
 // world is what outlives the processes of a case: the log, the records, and what the
@@ -150,11 +150,14 @@ func newWorld(sc scenario) *world {
 // now is the wall clock, which people set.
 func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.skew.Load())) }
 
+// mostLanes returns how many lanes a tenant has at last.
+func (w *world) mostLanes() int { return max(w.Lanes, w.Grown) }
+
 // partitions returns the partitions of the case.
 func (w *world) partitions() []event.Partition {
 	var all []event.Partition
 	for _, name := range tenants[:max(w.Tenants, 1)] {
-		for lane := range w.Lanes {
+		for lane := range w.mostLanes() {
 			all = append(all, event.Partition{Tenant: name, Lane: lane})
 		}
 	}
@@ -288,8 +291,8 @@ func (w *world) lived(in *integration.Integration, writes []store.Write) {
 	}
 	l := w.lives[keyOf(in)]
 	if l == nil || l.in.Incarnation != stored.Incarnation {
-		l = &life{in: stored, skipped: map[string]bool{}, began: time.Now(), answered: make([]time.Time, w.Lanes)}
-		for lane := range w.Lanes {
+		l = &life{in: stored, skipped: map[string]bool{}, began: time.Now(), answered: make([]time.Time, w.mostLanes())}
+		for lane := range w.mostLanes() {
 			part := event.Partition{Tenant: in.Tenant, Lane: lane}
 			end, _ := w.log.End(context.Background(), part)
 			l.ends, l.gone = append(l.ends, end), append(l.gone, len(w.trimmed[part]))
@@ -313,7 +316,7 @@ func (w *world) lived(in *integration.Integration, writes []store.Write) {
 // started notes a start, which skips what was published meanwhile if the integration was
 // stopped for longer than the retention.
 func (w *world) started(l *life, old *integration.Integration, writes []store.Write) {
-	l.began, l.answered = time.Now(), make([]time.Time, w.Lanes)
+	l.began, l.answered = time.Now(), make([]time.Time, w.mostLanes())
 	if wasMoved(writes) {
 		w.moves(l, writes)
 	}
@@ -342,14 +345,14 @@ func (w *world) maySkip(l *life, events []event.Event) {
 
 func (w *world) acks(in *integration.Integration) []handoff.AckState {
 	var acks []handoff.AckState
-	for lane := range w.Lanes {
+	for lane := range in.Lanes {
 		c, err := w.records.Cursor(context.Background(), handoff.Key{Tenant: in.Tenant, Integration: in.ID, Lane: lane})
 		if err != nil {
 			return nil
 		}
 		acks = append(acks, c.AckState)
 	}
-	return acks
+	return append(acks, make([]handoff.AckState, max(0, w.mostLanes()-len(acks)))...) // of lanes that it may get
 }
 
 // said notes what an entry of an integration's log promises.
@@ -374,8 +377,8 @@ func (w *world) said(x store.AddEntry) {
 // gaveUp checks that an integration that was stopped for its failures had no success for
 // as long as it should. Calls that were in flight at the first failure may have succeeded.
 func (w *world) gaveUp(l *life) {
-	if l == nil || l.skips > 0 || w.skewed || l.in.S3 != nil || w.incidents+w.DiskFails > 0 {
-		return // or a success was not saved
+	if l == nil || l.skips > 0 || w.skewed || w.Grown > 0 || l.in.S3 != nil || w.incidents+w.DiskFails > 0 {
+		return // or a success was not saved, or it is not known of which lane it was
 	}
 	least := w.settings.FailureStopAfter - w.settings.WebhookTimeout
 	for _, at := range l.answered {
@@ -408,7 +411,7 @@ func (w *world) checkOwners() {
 	for _, p := range w.partitions() {
 		r, _ := w.records.Partition(ctx, p)
 		for _, l := range w.lives {
-			if l.in.Tenant != p.Tenant {
+			if l.in.Tenant != p.Tenant || p.Lane >= l.in.Lanes {
 				continue
 			}
 			k := handoff.Key{Tenant: p.Tenant, Integration: l.in.ID, Lane: p.Lane}
@@ -512,7 +515,7 @@ func (w *world) checkRepeats() {
 			}
 		}
 		incidents := w.incidents + w.stops[name]
-		if limit := incidents * w.window() * w.Lanes; repeated > limit {
+		if limit := incidents * w.window() * w.mostLanes(); repeated > limit {
 			w.fail("repeats: %s got %d events again after they were delivered; %d incidents allow %d:%s", name, repeated, incidents, limit, which)
 		}
 	}

@@ -36,7 +36,7 @@ func (w *world) publish(t *testing.T, names ...string) {
 	for _, name := range names {
 		drafts = append(drafts, event.Draft{ID: uuid.NewString(), Name: name, Payload: []byte("{}")})
 	}
-	if err := w.log.Publish(t.Context(), "acme", w.Settings.Lanes, drafts); err != nil {
+	if err := w.log.Publish(t.Context(), "acme", event.Lanes{Each: w.Settings.Lanes}, drafts); err != nil {
 		t.Fatal(err)
 	}
 }

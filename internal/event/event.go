@@ -129,6 +129,20 @@ func PartitionOf(key string) (Partition, bool) {
 	return p, true
 }
 
+// Lanes says over how many lanes the events of each tenant are spread.
+type Lanes struct {
+	Each int            // at least
+	Own  map[string]int // of those tenants that may have more; not modified any more
+}
+
+// Of returns how many lanes the events of a tenant are spread over.
+func (l Lanes) Of(tenant string) int { return max(l.Each, l.Own[tenant]) }
+
+// PartitionOf returns the partition of a tenant's event with the given id.
+func (l Lanes) PartitionOf(tenant, id string) Partition {
+	return Partition{Tenant: tenant, Lane: LaneOf(id, l.Of(tenant))}
+}
+
 // LaneOf returns the lane of an event id, in [0, lanes). It is a stable hash: an
 // id has the same lane on every host and in every release.
 func LaneOf(id string, lanes int) int {

@@ -64,7 +64,7 @@ func newCluster(t *testing.T, seed uint64) *cluster {
 			DecodePlain: func(data []byte) (event.Draft, error) { return kinesis.DecodePlain(data, 1<<18) },
 			Stamp:       kinesis.StampPlain,
 			Put: func(ctx context.Context, stamped []event.Event) ([]int, error) {
-				return c.stream.PutEvents(ctx, lanes, stamped)
+				return c.stream.PutEvents(ctx, event.Lanes{Each: lanes}, stamped)
 			},
 			Backdate:   time.Hour, // more than a run takes
 			GrowLanes:  func(context.Context, string) error { return c.fault(20) },

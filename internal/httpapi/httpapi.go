@@ -103,6 +103,13 @@ type Stories interface {
 	Tell(ctx context.Context, tenant, eventID string, q story.Query) (*story.Story, error)
 }
 
+// Lanes knows and grows the lanes of tenants; package lanes implements it. The errors of Raise
+// are problem.InvalidRequest, LimitReached, Conflict and Unavailable.
+type Lanes interface {
+	Of(ctx context.Context, tenant string) (int, error)
+	Raise(ctx context.Context, tenant string, n int) error
+}
+
 // Publisher makes the events of a call durable and returns their ids, in order;
 // package publish implements it.
 type Publisher interface {
@@ -121,6 +128,7 @@ type Deps struct {
 	Deliveries   Deliveries
 	Estimates    Estimates
 	Stories      Stories
+	Lanes        Lanes
 	Publisher    Publisher
 	Verifier     auth.Verifier
 	Ready        func(ctx context.Context) error // nil: calls can be served

@@ -17,6 +17,7 @@ const (
 
 	published    = "/api/v1/org/events"
 	onePublished = published + "/{event_id}"
+	tenantLanes  = "/api/v1/org/lanes"
 )
 
 // route is one operation of the API. A handler that returns an error must not
@@ -53,6 +54,8 @@ func (a *api) routes() []route {
 		{"POST", oneRejected + "/_retry", write, a.retryRejected},
 		{"POST", published, auth.EventsPublish, a.publish},
 		{"GET", onePublished, read, a.story},
+		{"GET", tenantLanes, read, a.lanes},
+		{"PUT", tenantLanes, write, a.raiseLanes},
 		{"GET", "/healthz", "", a.health},
 		{"GET", "/readyz", "", a.readiness},
 		{"GET", "/openapi.yaml", "", a.contract},

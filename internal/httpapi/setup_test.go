@@ -24,6 +24,7 @@ import (
 	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/httpapi"
 	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/lanes"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/publish"
@@ -85,6 +86,9 @@ func setup() *world {
 	w.tests = &tried{w: w, result: trial.Result{Outcome: sink.Delivered, Status: 200}}
 	rejects := rejected.New(rejected.Options{Store: w.store, Integrations: life, Settings: s, Now: now})
 	sent := &deliveries.Service{Integrations: life, Records: w.store, Log: w.log, Cursors: w.store, Keep: s.DeliveryRetention, Now: now}
+	spread := &lanes.Service{Store: w.store, Grow: life.GrowLanes, Settings: s, Logger: slog.New(slog.DiscardHandler), Now: now}
+	publisher := publish.New(w.log, s)
+	publisher.Lanes = spread.Current
 	w.deps = httpapi.Deps{
 		Integrations: life,
 		Health:       &health.Service{Partitions: w.store, Log: w.log, Cursor: w.store.Cursor, Settings: s, Now: now},
@@ -98,8 +102,10 @@ func setup() *world {
 		},
 		Stories: &story.Service{
 			Integrations: life, Records: w.store, Deliveries: sent, Cursor: w.store.Cursor, Log: w.log, Settings: s, Now: now,
+			Lanes: spread.Current,
 		},
-		Publisher: publish.New(w.log, s),
+		Lanes:     spread,
+		Publisher: publisher,
 		Verifier:  tokens{},
 		Ready:     func(context.Context) error { return nil },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -68,12 +68,15 @@ func pause(lanes []lane, generation uint64) []store.Write {
 	return writes
 }
 
-// usedLanes returns how many of a tenant's lanes may hold events: Settings.Lanes,
-// or more if the setting was higher once.
-func (s *Service) usedLanes(ctx context.Context, tenant string) (int, error) {
+// lanesOf returns how many lanes a tenant's integrations must have cursors in.
+func (s *Service) lanesOf(t *store.Tenant) int { return max(t.Lanes, s.Settings.Lanes) }
+
+// usedLanes returns how many of a tenant's lanes may hold events: the given number, or more
+// if the setting was higher once.
+func (s *Service) usedLanes(ctx context.Context, tenant string, least int) (int, error) {
 	var ends [settings.MaxLanes]uint64
 	var g errgroup.Group
-	for i := s.Settings.Lanes; i < len(ends); i++ {
+	for i := least; i < len(ends); i++ {
 		g.Go(func() (err error) {
 			ends[i], err = s.Log.End(ctx, event.Partition{Tenant: tenant, Lane: i})
 			return err
@@ -81,22 +84,25 @@ func (s *Service) usedLanes(ctx context.Context, tenant string) (int, error) {
 	}
 	err := g.Wait()
 	used := len(ends)
-	for used > s.Settings.Lanes && ends[used-1] == 0 {
+	for used > least && ends[used-1] == 0 {
 		used--
 	}
 	return used, err
 }
 
-// newCursors returns writes for cursors in the lanes [from, in.Lanes), due now.
-// They start at the given time in the log, or at its end if since is zero.
+// newCursors returns writes for cursors in the lanes [from, in.Lanes), due now, or paused if
+// the integration does not run. They start at the given time in the log, or at its end if
+// since is zero.
 func (s *Service) newCursors(ctx context.Context, in *integration.Integration, from int, since, now time.Time) ([]store.Write, error) {
 	var writes []store.Write
 	for i := from; i < in.Lanes; i++ {
 		c := &handoff.Cursor{
 			Key:        handoff.Key{Tenant: in.Tenant, Integration: in.ID, Lane: i},
 			Generation: in.Generation,
-			State:      handoff.Scheduled,
-			DueAt:      now,
+			State:      handoff.Paused,
+		}
+		if in.Running {
+			c.State, c.DueAt = handoff.Scheduled, now
 		}
 		var err error
 		if since.IsZero() {
@@ -112,31 +118,37 @@ func (s *Service) newCursors(ctx context.Context, in *integration.Integration, f
 	return writes, nil
 }
 
-// GrowLanes gives every running integration of a tenant a cursor in each lane
-// by which Settings.Lanes has grown since it was registered. The cursor starts at
-// the registration (or starts_at), so the integration misses nothing published
-// there before; Start does the same for a stopped one. GrowLanes reads one record
-// per integration and writes only where lanes are missing.
+// GrowLanes gives every integration of a tenant a cursor in each lane by which the
+// tenant's lanes, or Settings.Lanes, have grown since it was registered. The cursor starts
+// at the registration (or starts_at), so the integration misses nothing published
+// there before. GrowLanes reads one record per integration and writes only where lanes are
+// missing.
 //
-// Call it once per process and tenant, before the tenant's first event is
-// delivered: a replay that finishes earlier misses the events in new lanes.
+// Call it before a lane of one tenant is opened; and, as Settings.Lanes may have been raised,
+// once per process and tenant before the tenant's first event is delivered: a replay
+// that finishes earlier misses the events in new lanes.
 func (s *Service) GrowLanes(ctx context.Context, tenant string) error {
-	all, err := s.Store.Integrations(ctx, tenant)
+	t, err := s.Store.Tenant(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	lanes := s.lanesOf(t)
+	all, err := s.Store.Integrations(ctx, tenant) // not before the tenant: who registers meanwhile has read the new number, or conflicts
 	if err != nil {
 		return err
 	}
 	for _, in := range all {
-		if !s.lacksLanes(in) {
+		if !lacksLanes(in, lanes) {
 			continue
 		}
-		if err := s.growLanes(ctx, tenant, in.ID); err != nil {
+		if err := s.growLanes(ctx, tenant, in.ID, lanes); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Service) growLanes(ctx context.Context, tenant, id string) error {
+func (s *Service) growLanes(ctx context.Context, tenant, id string, lanes int) error {
 	var writes []store.Write
 	err := transact(id, func() error {
 		writes = nil
@@ -144,29 +156,31 @@ func (s *Service) growLanes(ctx context.Context, tenant, id string) error {
 		if problem.CodeOf(err) == problem.NotFound {
 			return nil
 		}
-		if err != nil || !s.lacksLanes(in) {
+		if err != nil || !lacksLanes(in, lanes) {
 			return err
 		}
-		if writes, err = s.grow(ctx, in, in.ReceivesFrom(), s.now()); err != nil {
+		if writes, err = s.grow(ctx, in, lanes, in.ReceivesFrom(), s.now()); err != nil {
 			return err
 		}
 		return s.commit(ctx, append(writes, store.PutIntegration{Integration: in})...)
 	})
-	if err == nil && len(writes) > 0 {
-		s.Schedule(scheduled(writes)...)
+	if keys := scheduled(writes); err == nil && len(keys) > 0 {
+		s.Schedule(keys...)
 	}
 	return err
 }
 
-func (s *Service) lacksLanes(in *integration.Integration) bool {
-	return in.Running && in.Lanes < s.Settings.Lanes
+// lacksLanes reports whether an integration must get more lanes. A replay that is complete
+// has had everything in its time.
+func lacksLanes(in *integration.Integration, lanes int) bool {
+	return in.CompletedAt.IsZero() && in.Lanes < lanes
 }
 
 // grow adds the missing lanes to an integration and returns the writes for their
 // cursors.
-func (s *Service) grow(ctx context.Context, in *integration.Integration, since, now time.Time) ([]store.Write, error) {
+func (s *Service) grow(ctx context.Context, in *integration.Integration, lanes int, since, now time.Time) ([]store.Write, error) {
 	had := in.Lanes
-	in.Lanes = max(had, s.Settings.Lanes)
+	in.Lanes = max(had, lanes)
 	if in.Type == integration.Temporary {
 		in.OpenLanes += in.Lanes - had
 	}

@@ -48,9 +48,9 @@ func (s *Service) create(ctx context.Context, in *integration.Integration) ([]ha
 	if err != nil {
 		return nil, err
 	}
-	in.Lanes = s.Settings.Lanes
+	in.Lanes = s.lanesOf(t) // the Commit fails if that is raised meanwhile
 	if !in.StartsAt.IsZero() {
-		if in.Lanes, err = s.usedLanes(ctx, in.Tenant); err != nil {
+		if in.Lanes, err = s.usedLanes(ctx, in.Tenant, in.Lanes); err != nil {
 			return nil, err
 		}
 	}

@@ -74,7 +74,7 @@ func (s *Service) start(ctx context.Context, tenant, id string, from integration
 	if skip || from.Latest {
 		since = time.Time{}
 	}
-	writes, err := s.grow(ctx, in, since, now)
+	writes, err := s.grow(ctx, in, s.lanesOf(t), since, now)
 	if err != nil {
 		return nil, nil, err
 	}

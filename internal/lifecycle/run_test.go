@@ -378,13 +378,16 @@ func TestGrowLanes(t *testing.T) {
 			t.Fatalf("scheduled %v, want three lanes of one and one of another", b.scheduled)
 		}
 	}
-	for id, want := range map[string]int{"running": 4, "replay": 4, "stopped": 1} {
+	for id, want := range map[string]int{"running": 4, "replay": 4, "stopped": 4} {
 		if in, err := b.Get(t.Context(), tenant, id); err != nil || in.Lanes != want {
 			t.Errorf("%s has %+v, %v; want %d lanes", id, in, err, want)
 		}
 	}
 	if in, _ := b.Get(t.Context(), tenant, "replay"); in.OpenLanes != 4 {
 		t.Errorf("the replay has %d open lanes, want 4", in.OpenLanes)
+	}
+	if c := b.cursor("stopped", 2); c.State != handoff.Paused || !c.DueAt.IsZero() {
+		t.Errorf("stopped: %+v, want it paused", c)
 	}
 	b.start("stopped")
 	for _, id := range []string{"running", "stopped"} {

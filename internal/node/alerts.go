@@ -48,7 +48,7 @@ func (a *alerts) signal() {
 
 // publishAlert is an alert.Outlet: the transaction that publishes alerts removes them.
 func (n *Node) publishAlert(ctx context.Context, drafts []event.Draft, all []*port.Alert) error {
-	return n.log.PublishWith(ctx, n.config.OperatorTenant, n.config.Lanes, drafts, func(tx *sqlitedb.Tx) (bool, error) {
+	return n.log.PublishWith(ctx, n.config.OperatorTenant, n.lanes.Current(ctx), drafts, func(tx *sqlitedb.Tx) (bool, error) {
 		return store.TakeAlerts(tx, all)
 	})
 }

@@ -60,7 +60,7 @@ func TestATrimGivesTheDiskBack(t *testing.T) {
 	defer closeNode(t, n)
 	payload := []byte(`"` + strings.Repeat("x", 256<<10) + `"`)
 	for i := range 96 { // 24 MiB
-		if err := n.log.Publish(t.Context(), "acme", 1, []event.Draft{{ID: fmt.Sprint("e", i), Name: "order.created", Payload: payload}}); err != nil {
+		if err := n.log.Publish(t.Context(), "acme", event.Lanes{Each: 1}, []event.Draft{{ID: fmt.Sprint("e", i), Name: "order.created", Payload: payload}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	eventlog "github.com/sluicehq/sluice/internal/eventlog/sqlite"
 	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/httpapi"
+	"github.com/sluicehq/sluice/internal/lanes"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/node/operator"
 	"github.com/sluicehq/sluice/internal/pull"
@@ -47,6 +48,7 @@ type Node struct {
 	alerts   *alerts    // nil without SLUICE_OPERATOR_TENANT
 	reserve  *reserve
 	life     *lifecycle.Service
+	lanes    *lanes.Service
 	engine   *delivery.Engine
 	health   *health.Service
 	schedule *runner.Scheduler

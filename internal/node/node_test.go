@@ -82,7 +82,9 @@ func publishTo(t *testing.T, n *Node, count int) {
 	for i := range count {
 		fmt.Fprintf(&body, `{"name":"order.created","payload":{"n":%d}}`+"\n", i)
 	}
-	if _, err := publish.New(n.log, n.config.Settings).Publish(t.Context(), publish.Call{Tenant: "acme", Format: publish.NDJSON, Body: []byte(body.String())}); err != nil {
+	events := publish.New(n.log, n.config.Settings)
+	events.Lanes = n.lanes.Current
+	if _, err := events.Publish(t.Context(), publish.Call{Tenant: "acme", Format: publish.NDJSON, Body: []byte(body.String())}); err != nil {
 		t.Fatal(err)
 	}
 }

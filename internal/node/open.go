@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/httpapi"
+	"github.com/sluicehq/sluice/internal/lanes"
 	"github.com/sluicehq/sluice/internal/lifecycle"
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/preflight"
@@ -130,6 +131,7 @@ func (n *Node) buildDelivery(route egress.Route, sealer secret.Sealer, metrics *
 		CheckTarget: route.Guard.CheckURL, Newest: owner.Newest, Schedule: n.changed,
 		Quiesce: n.registry.Quiesce, Retire: n.registry.Retire, QuietAfter: quietAfter,
 	}
+	n.lanes = &lanes.Service{Store: n.records, Grow: n.life.GrowLanes, Settings: c.Settings, Logger: n.logger, Now: n.now}
 	rejects := rejected.New(rejected.Options{
 		Store: n.records, Integrations: n.life, Targets: n.registry, Settings: c.Settings, Logger: n.logger, Now: n.now,
 	})
@@ -175,7 +177,7 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 	}
 	quotas := &quota.Quota{Rate: n.config.TenantPublishRate, LogBytes: n.config.TenantLogBytes, InLog: n.log.Bytes, Now: n.now}
 	events := publish.New(n.log, n.config.Settings)
-	events.Admit = quotas.Admit
+	events.Admit, events.Lanes = quotas.Admit, n.lanes.Current
 	sent := &deliveries.Service{
 		Integrations: n.life, Records: n.store, Log: n.log, Cursors: n.engine, Keep: n.config.DeliveryRetention, Now: n.now,
 		Reads: n.places.reads,
@@ -189,6 +191,7 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 			Waiters: &n.waiters, Waits: n.places.waits, Reads: n.places.reads,
 		},
 		Tests: n.trials,
+		Lanes: n.lanes,
 		Skips: &skip.Service{
 			Store: n.records, Log: n.log, Integrations: n.life, Rejected: rejects,
 			Cursors: n.engine, Schedule: n.schedule.Schedule, Now: n.now, KeepDeliveries: n.config.DeliveryRetention,
@@ -199,7 +202,7 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 		},
 		Stories: &story.Service{
 			Integrations: n.life, Records: n.store, Deliveries: sent, Cursor: n.engine.Cursor, Log: n.log,
-			Settings: n.config.Settings, Now: n.now, Reads: n.places.reads,
+			Settings: n.config.Settings, Lanes: n.lanes.Current, Now: n.now, Reads: n.places.reads,
 		},
 		Publisher: publisher{events, metrics},
 		Verifier:  rememberTokens(n.verifier, time.Now),

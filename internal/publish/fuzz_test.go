@@ -131,6 +131,8 @@ func BenchmarkPublish1000(b *testing.B) {
 
 type dropped struct{}
 
-func (*dropped) Publish(context.Context, string, int, []event.Draft) error { return nil }
+func (*dropped) Publish(context.Context, string, event.Lanes, []event.Draft) error { return nil }
 
-func (*dropped) PublishOnce(context.Context, idempotency.Key, int, []event.Draft) error { return nil }
+func (*dropped) PublishOnce(context.Context, idempotency.Key, event.Lanes, []event.Draft) error {
+	return nil
+}

@@ -22,12 +22,12 @@ type Log interface {
 	// the drafts that name none; it is "" if each names one. If it returns
 	// nil, all of them are durable; after an error, some may be. It does not read
 	// drafts after it has returned.
-	Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error
+	Publish(ctx context.Context, tenant string, lanes event.Lanes, drafts []event.Draft) error
 	// PublishOnce is Publish for the tenant of the key, and gives ids to the drafts that
 	// have none. A repeat, for idempotency.Life from the first call on, gives the same ids
 	// and writes what the calls before it did not, so nothing if one of them returned nil.
 	// Its errors are those of package idempotency too: then nothing is written.
-	PublishOnce(ctx context.Context, key idempotency.Key, lanes int, drafts []event.Draft) error
+	PublishOnce(ctx context.Context, key idempotency.Key, lanes event.Lanes, drafts []event.Draft) error
 }
 
 // Format is the format of a publish call's body.
@@ -53,10 +53,13 @@ type Service struct {
 	// Admit, unless nil, is asked before anything is written. It gets how many bytes of the
 	// call are for which tenant; its error is that of the call. Set it before the first call.
 	Admit func(bytes map[string]int) error
+	// Lanes returns over how many lanes events are spread; New sets it to those of the
+	// settings. It is asked before the events get their time: a replay that is complete by then
+	// is not concerned by lanes that are opened later. Set it before the first call.
+	Lanes func(ctx context.Context) event.Lanes
 
 	log     Log
 	limits  limits
-	lanes   int
 	parsers chan struct{} // a place for each large body that is being parsed
 }
 
@@ -71,9 +74,9 @@ type limits struct {
 // New returns a Service with the limits and lanes of the settings.
 func New(log Log, s settings.Settings) *Service {
 	return &Service{
+		Lanes:  func(context.Context) event.Lanes { return event.Lanes{Each: s.Lanes} },
 		log:    log,
 		limits: limits{event: s.MaxEventBytes, call: s.MaxPublishBytes, events: s.MaxPublishEvents},
-		lanes:  s.Lanes,
 		// More at a time would take more memory and no less time.
 		parsers: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
@@ -98,11 +101,11 @@ func (s *Service) Publish(ctx context.Context, call Call) ([]string, error) {
 			return nil, err
 		}
 	}
-	drafts := p.drafts
+	drafts, lanes := p.drafts, s.Lanes(ctx)
 	if call.Key == "" {
-		err = s.log.Publish(ctx, call.Tenant, s.lanes, drafts)
+		err = s.log.Publish(ctx, call.Tenant, lanes, drafts)
 	} else {
-		err = s.log.PublishOnce(ctx, idempotency.Key{Tenant: call.Tenant, Name: call.Key, Body: digest}, s.lanes, drafts)
+		err = s.log.PublishOnce(ctx, idempotency.Key{Tenant: call.Tenant, Name: call.Key, Body: digest}, lanes, drafts)
 	}
 	if err != nil {
 		return nil, err

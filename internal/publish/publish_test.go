@@ -25,16 +25,16 @@ type recorder struct {
 	err    error
 }
 
-func (r *recorder) Publish(_ context.Context, tenant string, lanes int, drafts []event.Draft) error {
+func (r *recorder) Publish(_ context.Context, tenant string, lanes event.Lanes, drafts []event.Draft) error {
 	r.calls++
 	r.drafts = append(r.drafts, drafts...)
-	if tenant != "acme" || lanes != 3 {
-		return fmt.Errorf("tenant %q, %d lanes", tenant, lanes)
+	if tenant != "acme" || lanes.Each != 3 {
+		return fmt.Errorf("tenant %q, lanes %+v", tenant, lanes)
 	}
 	return r.err
 }
 
-func (r *recorder) PublishOnce(ctx context.Context, key idempotency.Key, lanes int, drafts []event.Draft) error {
+func (r *recorder) PublishOnce(ctx context.Context, key idempotency.Key, lanes event.Lanes, drafts []event.Draft) error {
 	r.keys = append(r.keys, key)
 	idempotency.Seed{1}.Fill(drafts)
 	return r.Publish(ctx, key.Tenant, lanes, drafts)

@@ -89,7 +89,7 @@ type kept struct {
 	drafts [][]event.Draft
 }
 
-func (k *kept) Publish(_ context.Context, _ string, _ int, drafts []event.Draft) error {
+func (k *kept) Publish(_ context.Context, _ string, _ event.Lanes, drafts []event.Draft) error {
 	k.drafts = append(k.drafts, drafts)
 	return nil
 }

@@ -92,7 +92,7 @@ func (w *world) publish(t fataler, tenant string, names ...string) []string {
 		ids = append(ids, id)
 		drafts = append(drafts, event.Draft{ID: id, Name: name, Payload: []byte("{}")})
 	}
-	if err := w.log.Publish(context.Background(), tenant, w.Settings.Lanes, drafts); err != nil {
+	if err := w.log.Publish(context.Background(), tenant, event.Lanes{Each: w.Settings.Lanes}, drafts); err != nil {
 		t.Fatalf("%v", err)
 	}
 	return ids
@@ -292,7 +292,7 @@ func TestPagesAreBounded(t *testing.T) {
 	w.Settings.MaxPublishBytes = 3000
 	big := func(n int) { // events of about 1,100 bytes
 		for range n {
-			_ = w.log.Publish(t.Context(), "acme", 1, []event.Draft{{ID: uuid.NewString(), Name: "order.created", Payload: []byte(`{"x":"` + strings.Repeat("x", 900) + `"}`)}})
+			_ = w.log.Publish(t.Context(), "acme", event.Lanes{Each: 1}, []event.Draft{{ID: uuid.NewString(), Name: "order.created", Payload: []byte(`{"x":"` + strings.Repeat("x", 900) + `"}`)}})
 		}
 	}
 	big(5)
@@ -325,7 +325,7 @@ func TestCallReadsItsShareOfTheLog(t *testing.T) {
 	w.integrations["acme/shop"].Filter = event.Filter{Names: []string{"order.rare"}}
 	payload := []byte(`{"x":"` + strings.Repeat("x", 200<<10) + `"}`)
 	for range 3 * maxScanned / len(payload) {
-		_ = w.log.Publish(t.Context(), "acme", 1, []event.Draft{{ID: uuid.NewString(), Name: "order.created", Payload: payload}})
+		_ = w.log.Publish(t.Context(), "acme", event.Lanes{Each: 1}, []event.Draft{{ID: uuid.NewString(), Name: "order.created", Payload: payload}})
 	}
 	rare := w.publish(t, "acme", "order.rare")
 	p, calls := w.pull(t, "", 10), 1

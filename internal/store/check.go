@@ -48,6 +48,7 @@ func weight(writes []Write) int {
 
 type (
 	tenantKey      string
+	lanesKey       struct{}
 	integrationKey struct{ tenant, id string }
 	countKey       History
 	rejectedKey    struct {
@@ -67,6 +68,8 @@ func target(w Write) any {
 	switch w := w.(type) {
 	case PutTenant:
 		return tenantKey(w.Tenant.Name)
+	case PutLanes:
+		return lanesKey{}
 	case PutIntegration:
 		return integrationKey{w.Integration.Tenant, w.Integration.ID}
 	case DeleteIntegration:

@@ -41,7 +41,18 @@ type Tenant struct {
 	Name         string `json:"-"`
 	Integrations int    `json:"integrations"` // how many it has
 	Generation   uint64 `json:"generation"`   // the last one assigned
-	Version      uint64 `json:"-"`
+	// Lanes is how many lanes its integrations have cursors in, if that is more than
+	// SLUICE_LANES. It is raised before a lane is opened: see Lanes.
+	Lanes   int    `json:"lanes,omitzero"`
+	Version uint64 `json:"-"`
+}
+
+// Lanes is the one record of which tenants' events may be spread over more lanes than
+// SLUICE_LANES. A lane is opened, by being in it, when every integration of the tenant has a
+// cursor there (docs/adr/0024-lanes-of-a-tenant.md).
+type Lanes struct {
+	Open    map[string]int `json:"open"` // how many, by tenant
+	Version uint64         `json:"-"`
 }
 
 // Store reads and writes records. Reads see every Commit that returned before
@@ -52,6 +63,8 @@ type Tenant struct {
 type Store interface {
 	// Tenant returns the record of a tenant, with Version 0 if there is none.
 	Tenant(ctx context.Context, tenant string) (*Tenant, error)
+	// Lanes returns the lanes that are open, with Version 0 if none ever was.
+	Lanes(ctx context.Context) (*Lanes, error)
 	// Integration returns one integration, or problem.NotFound.
 	Integration(ctx context.Context, tenant, id string) (*integration.Integration, error)
 	// Integrations returns all integrations of a tenant, sorted by id.
@@ -146,6 +159,7 @@ type Write interface{ write() }
 // Version; the others are unconditional.
 type (
 	PutTenant         struct{ Tenant *Tenant }
+	PutLanes          struct{ Lanes *Lanes }
 	PutIntegration    struct{ Integration *integration.Integration }
 	DeleteIntegration struct{ Integration *integration.Integration }
 	PutPartition      struct{ State *handoff.PartitionState }
@@ -194,6 +208,7 @@ type (
 )
 
 func (PutTenant) write()         {}
+func (PutLanes) write()          {}
 func (PutIntegration) write()    {}
 func (DeleteIntegration) write() {}
 func (PutPartition) write()      {}

@@ -31,6 +31,7 @@ type rig struct {
 	store *memory.Store
 	log   *logmemory.Log
 	now   time.Time
+	lanes int // of acme, if more than 1
 	all   []*integration.Integration
 	get   func(id string) (*integration.Integration, error) // nil: of all
 
@@ -46,6 +47,7 @@ func newRig(t testing.TB) *rig {
 	now := func() time.Time { return r.now }
 	r.log = logmemory.New(now)
 	r.Service = &Service{Integrations: r, Records: r.store, Deliveries: r, Cursor: r.store.Cursor, Log: r.log, Settings: settings.Default(), Now: now}
+	r.Lanes = func(context.Context) event.Lanes { return event.Lanes{Each: 1, Own: map[string]int{"acme": r.lanes}} }
 	return r
 }
 

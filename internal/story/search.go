@@ -52,7 +52,7 @@ type search struct {
 // WindowTooLarge, and those of the log.
 func (s *Service) find(ctx context.Context, tenant string, w *window) (*place, error) {
 	look := &search{service: s, window: w}
-	for _, lane := range s.lanesOf(w.id) {
+	for _, lane := range lanesOf(w.id, s.Lanes(ctx).Of(tenant)) {
 		p := event.Partition{Tenant: tenant, Lane: lane}
 		end, err := s.Log.End(ctx, p)
 		if err == nil && end > 0 {
@@ -72,9 +72,9 @@ func (s *Service) find(ctx context.Context, tenant string, w *window) (*place, e
 }
 
 // lanesOf returns the lanes where an event may be, the likeliest first: an id has a lane for
-// each number of lanes that the setting has had.
-func (s *Service) lanesOf(id string) []int {
-	lanes := []int{event.LaneOf(id, s.Settings.Lanes)}
+// each number of lanes that the tenant has had.
+func lanesOf(id string, now int) []int {
+	lanes := []int{event.LaneOf(id, now)}
 	seen := map[int]bool{lanes[0]: true}
 	for n := 1; n <= settings.MaxLanes; n++ {
 		if lane := event.LaneOf(id, n); !seen[lane] {

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/problem"
 )
 
@@ -77,10 +78,38 @@ func TestEventsOfOthersAreNotFound(t *testing.T) {
 	}
 }
 
+// An event is looked for first in the lane that it has by its tenant's number: a search ends
+// when it has read its share.
+func TestTheLanesOfTheTenantAreLookedAtFirst(t *testing.T) {
+	for lanes := 1; lanes <= 32; lanes++ {
+		r := newRig(t)
+		id, looked := idOf(lanes, 0), &firstLook{Log: r.log}
+		r.lanes, r.Log = lanes, looked
+		r.put(event.LaneOf(id, lanes), named(id, minute(1)))
+		r.tell(id, about(1))
+		if looked.at == nil || looked.at.Lane != event.LaneOf(id, lanes) {
+			t.Errorf("with %d lanes it looked at %+v first, want lane %d", lanes, looked.at, event.LaneOf(id, lanes))
+		}
+	}
+}
+
+// firstLook is a log that notes which partition was looked at first.
+type firstLook struct {
+	eventlog.Log
+	at *event.Partition
+}
+
+func (l *firstLook) End(ctx context.Context, p event.Partition) (uint64, error) {
+	if l.at == nil {
+		l.at = &p
+	}
+	return l.Log.End(ctx, p)
+}
+
 // An event is found in the lane that it has by the setting of now, or had by an earlier one.
 func TestEventsAreFoundInEveryLane(t *testing.T) {
 	r := newRig(t)
-	r.Settings.Lanes = 4
+	r.lanes = 4
 	for lanes := 1; lanes <= 32; lanes++ {
 		id := idOf(lanes, 0)
 		r.put(event.LaneOf(id, lanes), named(id, minute(lanes)))

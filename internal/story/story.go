@@ -81,8 +81,10 @@ type Service struct {
 	Deliveries   Deliveries
 	Cursor       standing.Cursors
 	Log          eventlog.Log
-	Settings     settings.Settings // Lanes, Retention and S3FileInterval
-	Now          func() time.Time
+	Settings     settings.Settings // Retention and S3FileInterval
+	// Lanes returns over how many lanes events are spread now: where an event is looked for first.
+	Lanes func(ctx context.Context) event.Lanes
+	Now   func() time.Time
 	// Margin is how far published_at may be out of order in the log.
 	Margin time.Duration
 	// Reads bounds the reads of the log, fairly between tenants. Nil for no bound.

@@ -218,7 +218,7 @@ func TestVerdictsOfFiles(t *testing.T) {
 // An integration that was stopped while lanes were added has no cursor in them yet.
 func TestVerdictInALaneToCome(t *testing.T) {
 	r := newRig(t)
-	r.Settings.Lanes = 4
+	r.lanes = 4
 	id, lane := inLane(4)
 	r.put(lane, named(id, minute(1)))
 	in := hook()

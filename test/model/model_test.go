@@ -1,5 +1,5 @@
-// Package model has models of the hand-off between live delivery and catch-up. Each is a
-// program that explores every interleaving of a small case.
+// Package model has models of the hand-off between live delivery and catch-up, and of how lanes
+// grow. Each is a program that explores every interleaving of a small case.
 package model
 
 import (
@@ -12,13 +12,6 @@ import (
 // What docs/adr/0027-each-batch-commits.md says of each variant is what the model says, in
 // small cases. The larger ones of the page take half a minute each.
 func TestWaysToCommit(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("no python3: the model does not run")
-	}
 	const faults, givenUp, calm = "2,1,2,0,0,0", "2,1,2,1,0,1", "2,1,4,0,0,0"
 	const odd = "2,1,1,0,0,0" // every second batch commits, so that the last one does not
 	for _, c := range []struct {
@@ -42,15 +35,45 @@ func TestWaysToCommit(t *testing.T) {
 		{"order+end", calm, "holds; 0 sent again without a fault"},
 	} {
 		t.Run(c.variant+" "+c.size, func(t *testing.T) {
-			args := []string{"livecommit.py", c.variant, c.size}
+			args := []string{c.variant, c.size}
 			if c.size == calm {
 				args = append(args, "calm")
 			}
-			out, _ := exec.CommandContext(t.Context(), python, args...).Output() // it exits with 1 for a violation
-			first, _, _ := strings.Cut(string(out), "\n")
-			if _, got, _ := strings.Cut(first, " states; "); got != c.want {
-				t.Errorf("the model says %q, want %q", first, c.want)
-			}
+			says(t, c.want, "livecommit.py", args...)
 		})
+	}
+}
+
+// What docs/adr/0024-lanes-of-a-tenant.md does in three steps loses an event without any of them.
+func TestHowLanesGrow(t *testing.T) {
+	const small, crashes = "1,1,1", "1,1,2"
+	for _, c := range []struct {
+		variant, size, want string
+	}{
+		{"ok", crashes, "holds"},
+		{"open-first", small, "VIOLATION lost"},
+		{"no-widen", small, "VIOLATION lost"},
+		{"blind", small, "VIOLATION lost"},
+		{"blind-start", small, "VIOLATION lost"},
+		{"no-replay", small, "VIOLATION lost"},
+	} {
+		t.Run(c.variant, func(t *testing.T) { says(t, c.want, "lanes.py", c.variant, c.size) })
+	}
+}
+
+// says runs a model, and compares what it says of all states.
+func says(t *testing.T, want, model string, args ...string) {
+	t.Helper()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("no python3: the model does not run")
+	}
+	out, _ := exec.CommandContext(t.Context(), python, append([]string{model}, args...)...).Output() // it exits with 1 for a violation
+	first, _, _ := strings.Cut(string(out), "\n")
+	if _, got, _ := strings.Cut(first, " states; "); got != want {
+		t.Errorf("the model says %q, want %q", first, want)
 	}
 }

@@ -42,6 +42,12 @@ var calls = []apiCall{
 	{"GET", eventsPath + "/EVENT", scopeRead, nil},
 }
 
+// operatorCalls are for platform tokens only.
+var operatorCalls = []apiCall{
+	{"GET", lanesPath, scopeRead, nil},
+	{"PUT", lanesPath, scopeWrite, object{"lanes": 2}},
+}
+
 type apiCall struct {
 	method, path, scope string
 	body                object // that the call needs, if any

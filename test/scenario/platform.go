@@ -7,12 +7,16 @@ import (
 	"testing"
 )
 
-const scopeAny = "tenants:any"
+const (
+	scopeAny  = "tenants:any"
+	lanesPath = "/api/v1/org/lanes"
+)
 
 var platform = []scenario{
 	{"one call publishes events of many tenants", manyTenants},
 	{"a platform token acts for the tenant that is named", namedTenant},
 	{"nobody but a platform token names a tenant", noTenantToName},
+	{"the operator gives a tenant more lanes while it publishes", moreLanes},
 }
 
 // manyTenants publishes the events of three tenants in one call, in both forms. Each witness
@@ -81,4 +85,40 @@ func noTenantToName(t *testing.T, env *Env) {
 	c.send(merged(event, object{"tenant": c.name}))
 	c.with(env.Token("", scopeAny)).call("POST", eventsPath, merged(event, object{"tenant": other.name})).fails(http.StatusForbidden, "forbidden", scopePublish)
 	seen.hasOnly(other.publish("order.created", 1))
+}
+
+// moreLanes gives a tenant more lanes between its events. What is registered before, after and in
+// between, is stopped meanwhile or replays, gets all of them.
+func moreLanes(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	live, stopped, late := newReceiver(c), newReceiver(c), newReceiver(c)
+	c.register("live", callback(live.URL))
+	c.register("stopped", callback(stopped.URL))
+	c.stop("stopped")
+	operator := c.with(env.Token("", scopeWrite, scopeAny))
+	ids := c.publish("order.created", 40)
+	for _, more := range []int{1, 3} {
+		var d struct {
+			Tenant string
+			Lanes  int
+		}
+		most := env.Settings.Lanes + more
+		operator.call("PUT", lanesPath, object{"lanes": most}, "Sluice-Tenant", c.name).ok(200, &d)
+		if d.Lanes != most || d.Tenant != c.name {
+			t.Errorf("the lanes are %+v, want %d of %s", d, most, c.name)
+		}
+		operator.call("PUT", lanesPath, object{"lanes": most - 1}, "Sluice-Tenant", c.name).fails(http.StatusBadRequest, "invalid_request", "lanes")
+		ids = append(ids, c.publish("order.created", 40)...)
+	}
+	before := len(ids)
+	c.register("late", callback(late.URL))
+	ids = append(ids, c.publish("order.created", 40)...)
+	c.start("stopped")
+	live.hasOnly(ids)
+	stopped.hasOnly(ids)
+	late.hasOnly(ids[before:])
+	for _, call := range operatorCalls {
+		c.call(call.method, call.path, merged(call.body)).fails(http.StatusForbidden, "forbidden", scopeAny)
+		operator.call(call.method, call.path, merged(call.body)).fails(http.StatusBadRequest, "tenant_required")
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/eventlog"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/settings"
@@ -30,7 +31,8 @@ func TestStoriesAreTold(t *testing.T) {
 		times[i] = base.Add(time.Duration(i)*time.Minute - back)
 		r.append(l, "", eventlog.Unnamed(eventAt(i, 4<<10, times[i]))...)
 	}
-	s := &story.Service{Integrations: nobody{}, Log: r.process(), Settings: settings.Default(), Now: r.Now, Margin: r.options.Margin}
+	lanes := func(context.Context) event.Lanes { return event.Lanes{Each: 1} }
+	s := &story.Service{Lanes: lanes, Integrations: nobody{}, Log: r.process(), Settings: settings.Default(), Now: r.Now, Margin: r.options.Margin}
 	told := func(i int, q story.Query) {
 		t.Helper()
 		r.dynamo.take()

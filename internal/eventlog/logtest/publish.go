@@ -15,7 +15,7 @@ import (
 // Publisher is a log that stamps events itself, in the order of the log.
 type Publisher interface {
 	eventlog.Log
-	Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error
+	Publish(ctx context.Context, tenant string, lanes event.Lanes, drafts []event.Draft) error
 	OnAppend(func(p event.Partition, end uint64))
 }
 
@@ -70,7 +70,7 @@ var publishes = map[string]func(*testing.T, Publisher, *Clock){
 		for i := range list {
 			list[i].Tenant = []string{"", "one", "two"}[i%3]
 		}
-		if err := log.Publish(t.Context(), "of the call", 1, list); err != nil {
+		if err := log.Publish(t.Context(), "of the call", event.Lanes{Each: 1}, list); err != nil {
 			t.Fatalf("Publish: %v", err)
 		}
 		for i, tenant := range []string{"of the call", "one", "two"} {
@@ -83,7 +83,7 @@ var publishes = map[string]func(*testing.T, Publisher, *Clock){
 		atOnce(publishers, func(i int) {
 			for j := range each {
 				clock.Set(base.Add(time.Duration(j%7) * time.Second)) // back and forth
-				if err := log.Publish(t.Context(), fmt.Sprint("tenant-", i%2), 1, drafts((i*each+j)*2, 2)); err != nil {
+				if err := log.Publish(t.Context(), fmt.Sprint("tenant-", i%2), event.Lanes{Each: 1}, drafts((i*each+j)*2, 2)); err != nil {
 					t.Errorf("Publish: %v", err)
 				}
 			}
@@ -159,7 +159,7 @@ var publishes = map[string]func(*testing.T, Publisher, *Clock){
 	"an ended context publishes nothing": func(t *testing.T, log Publisher, clock *Clock) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := log.Publish(ctx, "tenant", 1, drafts(0, 1)); !errors.Is(err, context.Canceled) {
+		if err := log.Publish(ctx, "tenant", event.Lanes{Each: 1}, drafts(0, 1)); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want an error that is context.Canceled", err)
 		}
 		endIs(t, Harness{Log: log}, event.Partition{Tenant: "tenant"}, 0)
@@ -176,7 +176,7 @@ func drafts(from, n int) []event.Draft {
 
 func publish(t *testing.T, log Publisher, tenant string, lanes, from, n int) {
 	t.Helper()
-	if err := log.Publish(t.Context(), tenant, lanes, drafts(from, n)); err != nil {
+	if err := log.Publish(t.Context(), tenant, event.Lanes{Each: lanes}, drafts(from, n)); err != nil {
 		t.Fatalf("Publish: %v", err)
 	}
 }

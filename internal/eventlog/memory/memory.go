@@ -71,7 +71,7 @@ func (l *Log) Append(ctx context.Context, p event.Partition, source string, reco
 // Publish stamps the drafts with the current time, or with the time of the latest event
 // if the clock is behind it, and appends them to the lanes of their tenants. If it returns nil, all are
 // in the log; after an error none is.
-func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error {
+func (l *Log) Publish(ctx context.Context, tenant string, lanes event.Lanes, drafts []event.Draft) error {
 	if err := l.lock(ctx); err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []ev
 	byPartition := map[event.Partition][]event.Event{}
 	for _, d := range drafts {
 		e := d.Stamp(tenant, at)
-		p := event.Partition{Tenant: e.Tenant, Lane: event.LaneOf(e.ID, lanes)}
+		p := lanes.PartitionOf(e.Tenant, e.ID)
 		byPartition[p] = append(byPartition[p], e)
 	}
 	ends := map[event.Partition]uint64{}
@@ -97,7 +97,7 @@ func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []ev
 }
 
 // PublishOnce is Publish for a call that is done once. Keys do not expire.
-func (l *Log) PublishOnce(ctx context.Context, key idempotency.Key, lanes int, drafts []event.Draft) error {
+func (l *Log) PublishOnce(ctx context.Context, key idempotency.Key, lanes event.Lanes, drafts []event.Draft) error {
 	name := [2]string{key.Tenant, key.Name}
 	l.mu.Lock()
 	known, found := l.keys[name]

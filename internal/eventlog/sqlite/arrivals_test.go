@@ -230,7 +230,7 @@ func TestAReadDoesNotWaitForLaterArrivals(t *testing.T) {
 	})
 	queued(db, 1)
 	both.Go(func() {
-		if err := l.Publish(t.Context(), "", 1, ofMany(tenants, tenants, 300)); err != nil {
+		if err := l.Publish(t.Context(), "", event.Lanes{Each: 1}, ofMany(tenants, tenants, 300)); err != nil {
 			t.Error(err)
 		}
 	})

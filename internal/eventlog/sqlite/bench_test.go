@@ -20,7 +20,7 @@ func BenchmarkPublish(b *testing.B) {
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					if err := l.Publish(b.Context(), "a", 1, list); err != nil {
+					if err := l.Publish(b.Context(), "a", event.Lanes{Each: 1}, list); err != nil {
 						b.Error(err)
 						return
 					}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
 
@@ -38,12 +39,12 @@ func TestTheBytesOfATenantAreCounted(t *testing.T) {
 	same("nothing")
 	for i := range 300 {
 		at = base.Add(time.Duration(i) * time.Second)
-		if err := l.Publish(t.Context(), []string{"a", "b"}[i%2], 3, drafts(10*i, 3, 1000)); err != nil {
+		if err := l.Publish(t.Context(), []string{"a", "b"}[i%2], event.Lanes{Each: 3}, drafts(10*i, 3, 1000)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	same("publishes")
-	_ = loseGroup(t, db, func() error { return l.Publish(t.Context(), "a", 1, drafts(9000, 3, 1000)) })
+	_ = loseGroup(t, db, func() error { return l.Publish(t.Context(), "a", event.Lanes{Each: 1}, drafts(9000, 3, 1000)) })
 	same("a lost group")
 	reopen()
 	for _, seconds := range []int{100, 101, 290, 298} {

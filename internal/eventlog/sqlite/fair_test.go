@@ -23,14 +23,14 @@ func TestASmallPublishDoesNotWaitForAnothersLargeOnes(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 16 {
 		wg.Go(func() {
-			if err := l.Publish(t.Context(), "noisy", 1, drafts(1000*i, 20, 256<<10)); err != nil {
+			if err := l.Publish(t.Context(), "noisy", event.Lanes{Each: 1}, drafts(1000*i, 20, 256<<10)); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	queued(db, 16*20)
 	wg.Go(func() {
-		if err := l.Publish(t.Context(), "quiet", 1, drafts(0, 1, 300)); err != nil {
+		if err := l.Publish(t.Context(), "quiet", event.Lanes{Each: 1}, drafts(0, 1, 300)); err != nil {
 			t.Error(err)
 		}
 	})

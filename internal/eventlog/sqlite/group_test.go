@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
 )
@@ -27,7 +28,7 @@ func TestAFailedGroupIsNotTheNextOnes(t *testing.T) {
 			errs := make([]error, callers)
 			var wg sync.WaitGroup
 			for i := range callers {
-				wg.Go(func() { errs[i] = l.Publish(t.Context(), "a", 1, drafts(1000+i, 1, 4<<10)) })
+				wg.Go(func() { errs[i] = l.Publish(t.Context(), "a", event.Lanes{Each: 1}, drafts(1000+i, 1, 4<<10)) })
 			}
 			wg.Wait()
 			for i, err := range errs {
@@ -43,7 +44,7 @@ func TestAFailedGroupIsNotTheNextOnes(t *testing.T) {
 				t.Errorf("Ready is %v, and the cause is gone", err)
 			}
 			for i := range callers {
-				wg.Go(func() { errs[i] = l.Publish(t.Context(), "b", 1, drafts(2000+i, 1, 4<<10)) })
+				wg.Go(func() { errs[i] = l.Publish(t.Context(), "b", event.Lanes{Each: 1}, drafts(2000+i, 1, 4<<10)) })
 			}
 			wg.Wait()
 			for i, err := range errs {

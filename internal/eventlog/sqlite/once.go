@@ -32,7 +32,7 @@ var errNotInTurn = errors.New("an earlier part of the call is not written")
 // PublishOnce is Publish for a call that is done once. Each part notes in its transaction
 // how many events of the call are written, so that a repeat goes on from there, also in
 // another process.
-func (l *Log) PublishOnce(ctx context.Context, key idempotency.Key, lanes int, drafts []event.Draft) error {
+func (l *Log) PublishOnce(ctx context.Context, key idempotency.Key, lanes event.Lanes, drafts []event.Draft) error {
 	if err := l.checkPublish(ctx); err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func unnamed() []event.Draft {
 func publishOnce(t *testing.T, l *Log, name string) []event.Draft {
 	t.Helper()
 	list := unnamed()
-	if err := l.PublishOnce(t.Context(), keyOf(name), 1, list); err != nil {
+	if err := l.PublishOnce(t.Context(), keyOf(name), event.Lanes{Each: 1}, list); err != nil {
 		t.Fatal(err)
 	}
 	return list
@@ -69,7 +69,7 @@ func TestACallWithAKeyIsWrittenOnce(t *testing.T) {
 		}
 		other := keyOf("k")
 		other.Body[0]++
-		if err := l.PublishOnce(t.Context(), other, 1, unnamed()); problem.CodeOf(err) != problem.IdempotencyMismatch {
+		if err := l.PublishOnce(t.Context(), other, event.Lanes{Each: 1}, unnamed()); problem.CodeOf(err) != problem.IdempotencyMismatch {
 			t.Errorf("another body: %v", err)
 		}
 		if err := db.Close(); err != nil {
@@ -81,7 +81,7 @@ func TestACallWithAKeyIsWrittenOnce(t *testing.T) {
 	foreign := keyOf("k")
 	foreign.Tenant = "b"
 	foreign.Body[0]++
-	if err := l.PublishOnce(t.Context(), foreign, 1, drafts(5000, 1, 1)); err != nil {
+	if err := l.PublishOnce(t.Context(), foreign, event.Lanes{Each: 1}, drafts(5000, 1, 1)); err != nil {
 		t.Errorf("the key of another tenant: %v", err)
 	}
 	if n := len(ids(t, l, "a")); n != 2*len(first) {
@@ -111,7 +111,7 @@ func TestARepeatWritesTheRestOfACall(t *testing.T) {
 					cancel() // the parts after it are left out
 				}
 			})
-			if err := l.PublishOnce(ctx, keyOf("k"), 1, unnamed()); !errors.Is(err, context.Canceled) {
+			if err := l.PublishOnce(ctx, keyOf("k"), event.Lanes{Each: 1}, unnamed()); !errors.Is(err, context.Canceled) {
 				t.Fatalf("got %v", err)
 			}
 			if err := db.Close(); err != nil {
@@ -130,12 +130,12 @@ func TestARepeatWritesTheRestOfACall(t *testing.T) {
 // A group that is lost takes the note of its key with it: the repeat writes the events.
 func TestALostGroupLosesTheKeyToo(t *testing.T) {
 	l, db := open(t, t.TempDir(), fixed(base))
-	err := loseGroup(t, db, func() error { return l.PublishOnce(t.Context(), keyOf("k"), 1, drafts(0, 1, 1)) })
+	err := loseGroup(t, db, func() error { return l.PublishOnce(t.Context(), keyOf("k"), event.Lanes{Each: 1}, drafts(0, 1, 1)) })
 	if !errors.Is(err, errLost) {
 		t.Fatalf("got %v, want that the group was lost", err)
 	}
 	list := drafts(0, 1, 1)
-	if err := l.PublishOnce(t.Context(), keyOf("k"), 1, list); err != nil {
+	if err := l.PublishOnce(t.Context(), keyOf("k"), event.Lanes{Each: 1}, list); err != nil {
 		t.Fatal(err)
 	}
 	onceEach(t, l, list)
@@ -178,11 +178,11 @@ func TestAKeyOfACallInProgressIsRefused(t *testing.T) {
 	list := drafts(0, 1, 1)
 	first := make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() { first <- l.PublishOnce(ctx, keyOf("k"), 1, list) }()
+	go func() { first <- l.PublishOnce(ctx, keyOf("k"), event.Lanes{Each: 1}, list) }()
 	waiting(l, 1)
 	refused := func(when string) {
 		t.Helper()
-		if err := l.PublishOnce(t.Context(), keyOf("k"), 1, drafts(0, 1, 1)); problem.CodeOf(err) != problem.KeyInProgress || problem.RetryAfterOf(err) <= 0 {
+		if err := l.PublishOnce(t.Context(), keyOf("k"), event.Lanes{Each: 1}, drafts(0, 1, 1)); problem.CodeOf(err) != problem.KeyInProgress || problem.RetryAfterOf(err) <= 0 {
 			t.Errorf("%s: got %v", when, err)
 		}
 	}
@@ -194,7 +194,7 @@ func TestAKeyOfACallInProgressIsRefused(t *testing.T) {
 	refused("after its caller has gone")
 	release()
 	for { // until the writer has left it out
-		err := l.PublishOnce(t.Context(), keyOf("k"), 1, list)
+		err := l.PublishOnce(t.Context(), keyOf("k"), event.Lanes{Each: 1}, list)
 		if err == nil {
 			break
 		}
@@ -210,7 +210,7 @@ func TestOfCallsAtTheSameTimeOneIsWritten(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 32 {
 		wg.Go(func() {
-			err := l.PublishOnce(t.Context(), keyOf("k"), 1, drafts(0, 3, 10))
+			err := l.PublishOnce(t.Context(), keyOf("k"), event.Lanes{Each: 1}, drafts(0, 3, 10))
 			if err != nil && problem.CodeOf(err) != problem.KeyInProgress {
 				t.Error(err)
 			}
@@ -229,7 +229,7 @@ func TestACallWithAKeySharesItsBatch(t *testing.T) {
 	wg.Go(func() { publish(t, l, "a", drafts(0, 1, 1)) })
 	waiting(l, 1)
 	wg.Go(func() {
-		if err := l.PublishOnce(t.Context(), keyOf("k"), 1, drafts(1, 1, 1)); err != nil {
+		if err := l.PublishOnce(t.Context(), keyOf("k"), event.Lanes{Each: 1}, drafts(1, 1, 1)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -260,12 +260,12 @@ func TestKeysAreForgottenAfter24HoursAndTrimmed(t *testing.T) {
 	other := keyOf("k")
 	other.Body[0]++
 	list := unnamed()
-	if err := l.PublishOnce(t.Context(), other, 1, list); err != nil || list[0].ID == first[0].ID {
+	if err := l.PublishOnce(t.Context(), other, event.Lanes{Each: 1}, list); err != nil || list[0].ID == first[0].ID {
 		t.Errorf("24 hours after: %v", err)
 	}
 	for i := range trimRows + 10 {
 		key := keyOf(fmt.Sprint("k", i))
-		if err := l.PublishOnce(t.Context(), key, 1, drafts(10_000+i, 1, 1)); err != nil {
+		if err := l.PublishOnce(t.Context(), key, event.Lanes{Each: 1}, drafts(10_000+i, 1, 1)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -281,14 +281,14 @@ func TestAPurgeForgetsTheTenantsKeys(t *testing.T) {
 	publishOnce(t, l, "k")
 	other := keyOf("k")
 	other.Tenant = "b"
-	if err := l.PublishOnce(t.Context(), other, 1, drafts(0, 1, 1)); err != nil {
+	if err := l.PublishOnce(t.Context(), other, event.Lanes{Each: 1}, drafts(0, 1, 1)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := l.Purge(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
 	onceEach(t, l, publishOnce(t, l, "k"))
-	if err := l.PublishOnce(t.Context(), other, 1, drafts(0, 1, 1)); err != nil {
+	if err := l.PublishOnce(t.Context(), other, event.Lanes{Each: 1}, drafts(0, 1, 1)); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(ids(t, l, "b")); n != 1 {

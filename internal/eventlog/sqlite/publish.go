@@ -26,7 +26,7 @@ type batch struct {
 // publication is a call, or a part of one, for one batch.
 type publication struct {
 	ctx    context.Context // kept as the writer stamps later, and only for callers that still wait
-	lanes  int
+	lanes  event.Lanes
 	drafts []event.Draft
 	once   *once // unless nil, the call is done once,
 	from   int   // and these are its drafts after so many
@@ -39,7 +39,7 @@ type With func(tx *sqlitedb.Tx) (bool, error)
 
 // PublishWith is Publish of drafts that fit into one operation of the writer, about 64 KiB.
 // They are published together with what else the transaction does, or not at all.
-func (l *Log) PublishWith(ctx context.Context, tenant string, lanes int, drafts []event.Draft, with With) error {
+func (l *Log) PublishWith(ctx context.Context, tenant string, lanes event.Lanes, drafts []event.Draft, with With) error {
 	if n, _ := partOf(drafts); n < len(drafts) {
 		return problem.New(problem.Internal, "%d of %d events fit into a transaction", n, len(drafts))
 	}
@@ -57,7 +57,7 @@ func (l *Log) PublishWith(ctx context.Context, tenant string, lanes int, drafts 
 // if the clock is behind it, and appends them to the lanes of their tenants in order. If it returns nil,
 // they are durable. After an error none is, unless the context ended or the call has more
 // than batchBytes: then some may be. The drafts must not be modified afterwards.
-func (l *Log) Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error {
+func (l *Log) Publish(ctx context.Context, tenant string, lanes event.Lanes, drafts []event.Draft) error {
 	if err := l.checkPublish(ctx); err != nil {
 		return err
 	}
@@ -246,7 +246,7 @@ func (l *Log) stamp(tx *sqlitedb.Tx, b *batch) ([]run, error) {
 		}
 		for _, d := range call.drafts {
 			e := d.Stamp(b.tenant, at)
-			p := event.Partition{Tenant: e.Tenant, Lane: event.LaneOf(e.ID, call.lanes)}
+			p := call.lanes.PartitionOf(e.Tenant, e.ID)
 			i, ok := places[p]
 			if !ok {
 				i = len(runs)

@@ -34,7 +34,7 @@ func drafts(from, n, payload int) []event.Draft {
 
 func publish(t testing.TB, l *Log, tenant string, list []event.Draft) {
 	t.Helper()
-	if err := l.Publish(t.Context(), tenant, 1, list); err != nil {
+	if err := l.Publish(t.Context(), tenant, event.Lanes{Each: 1}, list); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -112,7 +112,7 @@ func TestPublishesThatWaitShareACommitAndASegment(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 60 {
 		wg.Go(func() {
-			if err := l.Publish(t.Context(), fmt.Sprint("tenant-", i%2), 1, drafts(10*i, 3, 10)); err != nil {
+			if err := l.Publish(t.Context(), fmt.Sprint("tenant-", i%2), event.Lanes{Each: 1}, drafts(10*i, 3, 10)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -226,9 +226,9 @@ func TestCancelledPublishIsLeftOut(t *testing.T) {
 	release := hold(t, db)
 	ctx, cancel := context.WithCancel(t.Context())
 	first, second := make(chan error, 1), make(chan error, 1)
-	go func() { first <- l.Publish(ctx, "a", 1, drafts(0, 1, 1)) }() // it creates the batch
+	go func() { first <- l.Publish(ctx, "a", event.Lanes{Each: 1}, drafts(0, 1, 1)) }() // it creates the batch
 	waiting(l, 1)
-	go func() { second <- l.Publish(t.Context(), "a", 1, drafts(1, 1, 1)) }()
+	go func() { second <- l.Publish(t.Context(), "a", event.Lanes{Each: 1}, drafts(1, 1, 1)) }()
 	waiting(l, 2)
 	cancel()
 	if err := <-first; !errors.Is(err, context.Canceled) || problem.CodeOf(err) != problem.Unavailable {
@@ -269,7 +269,7 @@ func loseGroup(t *testing.T, db *sqlitedb.DB, call func() error) error {
 func TestALostGroupLeavesNoNumbers(t *testing.T) {
 	l, db := open(t, t.TempDir(), fixed(base))
 	publish(t, l, "a", drafts(0, 1, 1))
-	if err := loseGroup(t, db, func() error { return l.Publish(t.Context(), "a", 1, drafts(1, 1, 1)) }); !errors.Is(err, errLost) {
+	if err := loseGroup(t, db, func() error { return l.Publish(t.Context(), "a", event.Lanes{Each: 1}, drafts(1, 1, 1)) }); !errors.Is(err, errLost) {
 		t.Fatalf("got %v, want that the group was lost", err)
 	}
 	publish(t, l, "a", drafts(2, 1, 1))
@@ -284,7 +284,7 @@ func TestPublishAfterClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // a batch that could not be queued must not block the next one
-		if err := l.Publish(t.Context(), "a", 1, drafts(0, 1, 1)); problem.CodeOf(err) != problem.Unavailable {
+		if err := l.Publish(t.Context(), "a", event.Lanes{Each: 1}, drafts(0, 1, 1)); problem.CodeOf(err) != problem.Unavailable {
 			t.Errorf("got %v, want unavailable", err)
 		}
 	}
@@ -333,7 +333,7 @@ func TestNothingIsFinalThatIsNotOnDisk(t *testing.T) {
 	for what, call := range map[string]func() error{
 		"OffsetForTime": func() error { _, _, err := l.OffsetForTime(t.Context(), p, final); return err },
 		// Nor does a stamp that was given but not stored count.
-		"Publish": func() error { return l.Publish(t.Context(), "a", 1, drafts(0, 1, 1)) },
+		"Publish": func() error { return l.Publish(t.Context(), "a", event.Lanes{Each: 1}, drafts(0, 1, 1)) },
 	} {
 		if err := loseGroup(t, db, call); err == nil {
 			t.Errorf("%s: no error, and its group was lost", what)
@@ -378,7 +378,7 @@ func TestFullDisk(t *testing.T) {
 	try := func() error {
 		list := drafts(tries*10, 10, 4<<10)
 		tries++
-		err := l.Publish(t.Context(), "a", 1, list)
+		err := l.Publish(t.Context(), "a", event.Lanes{Each: 1}, list)
 		for i := range list {
 			if err == nil {
 				acknowledged[list[i].ID] = 1
@@ -458,7 +458,7 @@ func TestAbruptStop(t *testing.T) {
 		wg.Go(func() {
 			for i := p * 1_000_000; ctx.Err() == nil; i += 5 {
 				list := drafts(i, 5, 200)
-				if err := l.Publish(ctx, "a", 1, list); err != nil {
+				if err := l.Publish(ctx, "a", event.Lanes{Each: 1}, list); err != nil {
 					return
 				}
 				mu.Lock()
@@ -510,7 +510,7 @@ func TestACallThatTheWriterLeftOutIsNoSuccess(t *testing.T) {
 	for range 50 {
 		ctx, end := context.WithCancel(t.Context())
 		end()
-		b, err := l.share("a", publication{ctx: ctx, lanes: 1, drafts: drafts(0, 1, 10)}, 10)
+		b, err := l.share("a", publication{ctx: ctx, lanes: event.Lanes{Each: 1}, drafts: drafts(0, 1, 10)}, 10)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -304,10 +304,10 @@ func TestNumbersAfterAFailure(t *testing.T) {
 	publish(t, l, "a", drafts(0, 1, 1))
 	limit(t, db, 1) // nothing fits any more, not even a new partition
 	for range 3 {
-		if err := l.Publish(t.Context(), "a", 1, drafts(1, 9, 64<<10)); err == nil {
+		if err := l.Publish(t.Context(), "a", event.Lanes{Each: 1}, drafts(1, 9, 64<<10)); err == nil {
 			t.Fatal("a publish to a full disk was acknowledged")
 		}
-		if err := l.Publish(t.Context(), "new", 1, drafts(1, 9, 64<<10)); err == nil {
+		if err := l.Publish(t.Context(), "new", event.Lanes{Each: 1}, drafts(1, 9, 64<<10)); err == nil {
 			t.Fatal("a publish to a full disk was acknowledged")
 		}
 	}

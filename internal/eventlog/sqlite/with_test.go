@@ -34,7 +34,7 @@ func TestPublishWithIsOneTransaction(t *testing.T) {
 		{"neither, after an error", func(tx *sqlitedb.Tx) (bool, error) { return true, errors.Join(mark(tx), broken) }, broken, 2, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := l.PublishWith(t.Context(), "a", 1, drafts(events, 2, 10), c.with)
+			err := l.PublishWith(t.Context(), "a", event.Lanes{Each: 1}, drafts(events, 2, 10), c.with)
 			events += 2
 			if !errors.Is(err, c.want) {
 				t.Fatalf("got %v, want %v", err, c.want)
@@ -48,7 +48,7 @@ func TestPublishWithIsOneTransaction(t *testing.T) {
 			}
 		})
 	}
-	err = l.PublishWith(t.Context(), "a", 1, drafts(100, 300, 300), nil)
+	err = l.PublishWith(t.Context(), "a", event.Lanes{Each: 1}, drafts(100, 300, 300), nil)
 	if problem.CodeOf(err) != problem.Internal {
 		t.Errorf("more than a transaction takes: %v", err)
 	}

@@ -55,7 +55,7 @@ func publish(t *testing.T, all *Tenants, lanes int, ids ...string) {
 	t.Helper()
 	for _, id := range ids {
 		drafts := []event.Draft{{ID: id, Name: "order.created", Payload: []byte("{}")}}
-		if err := all.Log.Publish(t.Context(), "acme", lanes, drafts); err != nil {
+		if err := all.Log.Publish(t.Context(), "acme", event.Lanes{Each: lanes}, drafts); err != nil {
 			t.Fatal(err)
 		}
 	}

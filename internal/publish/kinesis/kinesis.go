@@ -53,7 +53,7 @@ func New(client Client, keys Keys, stream string, now func() time.Time) *Stream 
 // are retried, without the others, for about 10 seconds and until a second before the
 // context's deadline. After that the error, with the code Unavailable or Internal,
 // lists the events that may not be in the stream.
-func (s *Stream) Publish(ctx context.Context, tenant string, lanes int, drafts []event.Draft) error {
+func (s *Stream) Publish(ctx context.Context, tenant string, lanes event.Lanes, drafts []event.Draft) error {
 	records, err := pack(tenant, lanes, drafts, nil, s.now())
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func (s *Stream) Publish(ctx context.Context, tenant string, lanes int, drafts [
 // PutEvents puts events that are stamped already, each in its lane: those of plain records,
 // which are no more than a call may have. It retries as Publish does. The indices are of the
 // events that may not be in the stream, in order; if there are any, the error says why.
-func (s *Stream) PutEvents(ctx context.Context, lanes int, events []event.Event) ([]int, error) {
+func (s *Stream) PutEvents(ctx context.Context, lanes event.Lanes, events []event.Event) ([]int, error) {
 	p := packer{lanes: lanes}
 	for i := range events {
 		if err := p.add(events[i], i); err != nil {

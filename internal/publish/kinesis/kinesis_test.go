@@ -34,7 +34,7 @@ func TestPublishPutsEveryEventInItsLaneInOrder(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s, client := setup(t)
 			given := drafts(tt.n, tt.size)
-			if err := s.Publish(t.Context(), "acme", tt.lanes, given); err != nil {
+			if err := s.Publish(t.Context(), "acme", event.Lanes{Each: tt.lanes}, given); err != nil {
 				t.Fatal(err)
 			}
 			want := map[event.Partition][]string{}
@@ -76,7 +76,7 @@ func TestACallOfManyTenantsIsOneRecordForEach(t *testing.T) {
 			p := event.Partition{Tenant: given[i].Tenant}
 			want[p] = append(want[p], given[i].ID)
 		}
-		if err := s.Publish(t.Context(), "", 1, given); err != nil {
+		if err := s.Publish(t.Context(), "", event.Lanes{Each: 1}, given); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, client.ids()); diff != "" {
@@ -111,7 +111,7 @@ func TestErrorNamesTheTenantsEventsThatAreNotAccepted(t *testing.T) {
 		for i := range given {
 			given[i].Tenant = []string{"acme", "globex", "umbrella"}[i%3]
 		}
-		err := s.Publish(t.Context(), "", 1, given)
+		err := s.Publish(t.Context(), "", event.Lanes{Each: 1}, given)
 		if want := "6 events, counted from 0: 1, 4. "; problem.CodeOf(err) != problem.Unavailable || !strings.Contains(problem.MessageOf(err), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
@@ -123,7 +123,7 @@ func TestPublishStampsAllAlike(t *testing.T) {
 	given := drafts(3, 20)
 	ticks := 0
 	s.now = func() time.Time { ticks++; return now.Add(time.Duration(ticks) * time.Hour) }
-	if err := s.Publish(t.Context(), "acme", 1, given); err != nil {
+	if err := s.Publish(t.Context(), "acme", event.Lanes{Each: 1}, given); err != nil {
 		t.Fatal(err)
 	}
 	for i, e := range client.records[0].Events {
@@ -140,7 +140,7 @@ func TestPublishOfWhatCannotBeCompressed(t *testing.T) {
 	for i := range given {
 		given[i].Payload = noise(i, 800_000)
 	}
-	if err := s.Publish(t.Context(), "acme", 1, given); err != nil {
+	if err := s.Publish(t.Context(), "acme", event.Lanes{Each: 1}, given); err != nil {
 		t.Fatal(err)
 	}
 	if client.calls != 2 || len(client.records) != 9 {
@@ -151,7 +151,7 @@ func TestPublishOfWhatCannotBeCompressed(t *testing.T) {
 func TestTooLargeAnEventIsRefusedBeforeAnyIsPut(t *testing.T) {
 	s, client := setup(t)
 	given := append(drafts(2, 20), drafts(1, 1<<20)...)
-	err := s.Publish(t.Context(), "acme", 2, given)
+	err := s.Publish(t.Context(), "acme", event.Lanes{Each: 2}, given)
 	if problem.CodeOf(err) != problem.PayloadTooLarge || !strings.Contains(problem.MessageOf(err), "Event 2 of the call, counted from 0, takes 10") {
 		t.Errorf("error %v", err)
 	}
@@ -175,7 +175,7 @@ func TestFailedEntriesAloneAreTriedAgain(t *testing.T) {
 			return nil, nil
 		}
 		given := drafts(200, 20)
-		if err := s.Publish(t.Context(), "acme", 8, given); err != nil {
+		if err := s.Publish(t.Context(), "acme", event.Lanes{Each: 8}, given); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]int{8, 3, 3, 1}, client.entries); diff != "" {
@@ -206,7 +206,7 @@ func TestErrorNamesWhatIsNotAccepted(t *testing.T) {
 			return failed, nil
 		}
 		start := time.Now()
-		err := s.Publish(t.Context(), "acme", 3, given)
+		err := s.Publish(t.Context(), "acme", event.Lanes{Each: 3}, given)
 		var missing []int
 		for i, d := range given {
 			if event.LaneOf(d.ID, 3) == 1 {
@@ -240,7 +240,7 @@ func TestGivesUpBeforeTheDeadline(t *testing.T) {
 			client.fails = func(ctx context.Context, _ int, _ []Record) ([]int, error) { return nil, tt.call(ctx) }
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			start := time.Now()
-			err := s.Publish(ctx, "acme", 1, drafts(3, 20))
+			err := s.Publish(ctx, "acme", event.Lanes{Each: 1}, drafts(3, 20))
 			took := time.Since(start)
 			const want = "The stream accepted none of the call's events. Send them again in a moment."
 			if problem.CodeOf(err) != problem.Unavailable || problem.MessageOf(err) != want {
@@ -267,7 +267,7 @@ func TestAResponseIsNotWaitedForForever(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		if err := s.Publish(ctx, "acme", 1, drafts(3, 20)); err != nil || client.calls != 2 {
+		if err := s.Publish(ctx, "acme", event.Lanes{Each: 1}, drafts(3, 20)); err != nil || client.calls != 2 {
 			t.Errorf("%d calls, %v", client.calls, err)
 		}
 	})
@@ -283,7 +283,7 @@ func TestCallerThatGoesAwayEndsTheWait(t *testing.T) {
 			}
 			return nil, errFault
 		}
-		err := s.Publish(ctx, "acme", 1, drafts(3, 20))
+		err := s.Publish(ctx, "acme", event.Lanes{Each: 1}, drafts(3, 20))
 		if problem.CodeOf(err) != problem.Unavailable || client.calls != 6 {
 			t.Errorf("%d calls, error %v", client.calls, err)
 		}
@@ -298,7 +298,7 @@ func TestWhatLastsIsNotTriedAgain(t *testing.T) {
 	for i := range given {
 		given[i].Payload = noise(i, 800_000)
 	}
-	err := s.Publish(t.Context(), "acme", 1, given)
+	err := s.Publish(t.Context(), "acme", event.Lanes{Each: 1}, given)
 	if problem.CodeOf(err) != problem.Internal || !errors.Is(err, denied) || client.calls != 1 {
 		t.Errorf("%d calls, error %v", client.calls, err)
 	}

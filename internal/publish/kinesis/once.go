@@ -29,7 +29,7 @@ const (
 // with what the stream accepted: a repeat puts the rest, with the same ids. If the process
 // ends in between, or the key cannot be settled, the claim runs out with the call's context,
 // and a repeat then puts again, with the same ids, what may have been accepted.
-func (s *Stream) PublishOnce(ctx context.Context, key idempotency.Key, lanes int, drafts []event.Draft) error {
+func (s *Stream) PublishOnce(ctx context.Context, key idempotency.Key, lanes event.Lanes, drafts []event.Draft) error {
 	until, ok := ctx.Deadline()
 	if !ok {
 		until = s.now().Add(claimLife)

@@ -72,7 +72,7 @@ func TestACallWithAKeyIsPutOnce(t *testing.T) {
 		key  string
 		list []event.Draft
 	}{{"k", first}, {"k", again}, {"other", other}} {
-		if err := s.PublishOnce(t.Context(), keyOf(call.key), 1, call.list); err != nil {
+		if err := s.PublishOnce(t.Context(), keyOf(call.key), event.Lanes{Each: 1}, call.list); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -84,7 +84,7 @@ func TestACallWithAKeyIsPutOnce(t *testing.T) {
 	}
 	mismatch := keyOf("k")
 	mismatch.Body[0]++
-	if err := s.PublishOnce(t.Context(), mismatch, 1, without(5)); problem.CodeOf(err) != problem.IdempotencyMismatch || client.calls != 2 {
+	if err := s.PublishOnce(t.Context(), mismatch, event.Lanes{Each: 1}, without(5)); problem.CodeOf(err) != problem.IdempotencyMismatch || client.calls != 2 {
 		t.Errorf("another body: %v, %d calls", err, client.calls)
 	}
 }
@@ -101,14 +101,14 @@ func TestARepeatPutsWhatIsLeft(t *testing.T) {
 			}
 			return failed, nil
 		}
-		err := s.PublishOnce(t.Context(), keyOf("k"), 3, without(12))
+		err := s.PublishOnce(t.Context(), keyOf("k"), event.Lanes{Each: 3}, without(12))
 		if problem.CodeOf(err) != problem.Unavailable || !strings.Contains(problem.MessageOf(err), "of the call's 12 events") ||
 			!strings.Contains(problem.MessageOf(err), "same Idempotency-Key") {
 			t.Fatalf("got %v", err)
 		}
 		client.fails = nil
 		list := without(12)
-		if err := s.PublishOnce(t.Context(), keyOf("k"), 3, list); err != nil {
+		if err := s.PublishOnce(t.Context(), keyOf("k"), event.Lanes{Each: 3}, list); err != nil {
 			t.Fatal(err)
 		}
 		seen := map[string]int{}
@@ -135,15 +135,15 @@ func TestACallThatWasNotSettledIsPutAgainWithTheSameIDs(t *testing.T) {
 	keys := s.keys.(*claims)
 	keys.lost = true
 	list := without(3)
-	if err := s.PublishOnce(t.Context(), keyOf("k"), 1, list); err != nil {
+	if err := s.PublishOnce(t.Context(), keyOf("k"), event.Lanes{Each: 1}, list); err != nil {
 		t.Fatalf("the events are in the stream: %v", err)
 	}
-	if err := s.PublishOnce(t.Context(), keyOf("k"), 1, without(3)); problem.CodeOf(err) != problem.KeyInProgress || client.calls != 1 {
+	if err := s.PublishOnce(t.Context(), keyOf("k"), event.Lanes{Each: 1}, without(3)); problem.CodeOf(err) != problem.KeyInProgress || client.calls != 1 {
 		t.Errorf("while the claim lasts: %v, %d calls", err, client.calls)
 	}
 	keys.taken, keys.lost = nil, false // it has run out
 	again := without(3)
-	if err := s.PublishOnce(t.Context(), keyOf("k"), 1, again); err != nil || client.calls != 2 {
+	if err := s.PublishOnce(t.Context(), keyOf("k"), event.Lanes{Each: 1}, again); err != nil || client.calls != 2 {
 		t.Errorf("got %v, %d calls", err, client.calls)
 	}
 	if diff := cmp.Diff(list, again); diff != "" {
@@ -159,7 +159,7 @@ func TestAClaimLastsAsLongAsItsCall(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		deadline, _ := ctx.Deadline()
 		client.fails = func(context.Context, int, []Record) ([]int, error) { cancel(); return nil, errFault }
-		if err := s.PublishOnce(ctx, keyOf("k"), 1, without(1)); problem.CodeOf(err) != problem.Unavailable {
+		if err := s.PublishOnce(ctx, keyOf("k"), event.Lanes{Each: 1}, without(1)); problem.CodeOf(err) != problem.Unavailable {
 			t.Errorf("got %v", err)
 		}
 		if !keys.until.Equal(deadline) || keys.settled != 1 {
@@ -172,12 +172,12 @@ func TestAClaimLastsAsLongAsItsCall(t *testing.T) {
 func TestARefusedCallLeavesNoKey(t *testing.T) {
 	s, client := setup(t)
 	large := drafts(1, 1<<20)
-	if err := s.PublishOnce(t.Context(), keyOf("k"), 1, large); problem.CodeOf(err) != problem.PayloadTooLarge {
+	if err := s.PublishOnce(t.Context(), keyOf("k"), event.Lanes{Each: 1}, large); problem.CodeOf(err) != problem.PayloadTooLarge {
 		t.Fatalf("got %v", err)
 	}
 	smaller := keyOf("k")
 	smaller.Body[0]++
-	if err := s.PublishOnce(t.Context(), smaller, 1, without(1)); err != nil || client.calls != 1 {
+	if err := s.PublishOnce(t.Context(), smaller, event.Lanes{Each: 1}, without(1)); err != nil || client.calls != 1 {
 		t.Errorf("the corrected call: %v, %d calls", err, client.calls)
 	}
 }

@@ -43,7 +43,7 @@ type lane struct {
 
 // packer packs events into records, in their order within a lane of a tenant.
 type packer struct {
-	lanes       int
+	lanes       event.Lanes
 	records     []record
 	open        []*lane // in order of their first event
 	byPartition map[event.Partition]*lane
@@ -56,7 +56,7 @@ func (p *packer) add(e event.Event, index int) error {
 		return problem.New(problem.PayloadTooLarge,
 			"Event %d of the call, counted from 0, takes %d bytes; the limit of the stream is %d. Send a smaller event.", index, size, maxSegment-segmentOverhead)
 	}
-	at := event.Partition{Tenant: e.Tenant, Lane: event.LaneOf(e.ID, p.lanes)}
+	at := p.lanes.PartitionOf(e.Tenant, e.ID)
 	l := p.byPartition[at]
 	if l == nil {
 		l = &lane{partition: at, size: segmentOverhead}
@@ -87,7 +87,7 @@ func (p *packer) all() []record {
 
 // pack stamps the drafts with the given indices, or all if that is nil, and packs them into
 // records.
-func pack(tenant string, lanes int, drafts []event.Draft, indices []int, at time.Time) ([]record, error) {
+func pack(tenant string, lanes event.Lanes, drafts []event.Draft, indices []int, at time.Time) ([]record, error) {
 	p := packer{lanes: lanes}
 	for i := range drafts {
 		if indices != nil && !contains(indices, i) {

@@ -39,7 +39,7 @@ func TestRecordsAreFilledToTheirBound(t *testing.T) {
 		for i, size := range c.sizes {
 			drafts = append(drafts, draftOf(i, size))
 		}
-		records, err := pack("acme", 1, drafts, nil, time.UnixMilli(1748779200123))
+		records, err := pack("acme", event.Lanes{Each: 1}, drafts, nil, time.UnixMilli(1748779200123))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -62,7 +62,7 @@ func TestRecordsAreFilledToTheirBound(t *testing.T) {
 }
 
 func TestAnEventThatFitsNoRecord(t *testing.T) {
-	_, err := pack("acme", 1, []event.Draft{draftOf(0, 300), draftOf(1, 1_044_417)}, nil, time.UnixMilli(1748779200123))
+	_, err := pack("acme", event.Lanes{Each: 1}, []event.Draft{draftOf(0, 300), draftOf(1, 1_044_417)}, nil, time.UnixMilli(1748779200123))
 	want := "Event 1 of the call, counted from 0, takes 1044417 bytes; the limit of the stream is 1044416. Send a smaller event."
 	if problem.CodeOf(err) != problem.PayloadTooLarge || problem.MessageOf(err) != want {
 		t.Errorf("%v, want %s", err, want)

@@ -82,7 +82,7 @@ func TestLargestPlainRecordIsPut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if left, err := s.PutEvents(t.Context(), 1, []event.Event{StampPlain(draft, place, now)}); left != nil || err != nil {
+	if left, err := s.PutEvents(t.Context(), event.Lanes{Each: 1}, []event.Event{StampPlain(draft, place, now)}); left != nil || err != nil {
 		t.Errorf("left %v, %v", left, err)
 	}
 	if _, err := DecodePlain([]byte(strings.Replace(text, "a.b", "a.bb", 1)), 10<<20); err == nil {
@@ -102,7 +102,7 @@ func TestPutEventsReportsWhatIsLeft(t *testing.T) {
 			}
 			return failed, nil
 		}
-		left, err := s.PutEvents(t.Context(), 1, events)
+		left, err := s.PutEvents(t.Context(), event.Lanes{Each: 1}, events)
 		if !slices.Equal(left, []int{0, 2}) || problem.CodeOf(err) != problem.Unavailable {
 			t.Errorf("left %v, %v; want 0 and 2", left, err)
 		}
@@ -113,7 +113,7 @@ func TestPutEventsReportsWhatIsLeft(t *testing.T) {
 func TestPutEventsPutsEachInItsLane(t *testing.T) {
 	s, client := setup(t)
 	events := plainEvents("a", "b", "a", "c", "a", "a")
-	if left, err := s.PutEvents(t.Context(), 16, events); left != nil || err != nil {
+	if left, err := s.PutEvents(t.Context(), event.Lanes{Each: 16}, events); left != nil || err != nil {
 		t.Fatalf("left %v, %v", left, err)
 	}
 	got := map[string]event.Event{}

@@ -91,6 +91,8 @@ func (s *Store) changesOf(w store.Write, order string) ([]change, error) {
 	switch w := w.(type) {
 	case store.PutTenant:
 		return putRecord(tenantKey(w.Tenant.Name), w.Tenant, &w.Tenant.Version, "", time.Time{})
+	case store.PutLanes:
+		return putRecord(lanesKey, w.Lanes, &w.Lanes.Version, "", time.Time{})
 	case store.PutIntegration:
 		in := w.Integration
 		return putRecord(integrationKey(in.Tenant, in.ID), in, &in.Version, kindExpired, in.CompletedAt)

@@ -66,6 +66,15 @@ func (s *Store) Tenant(ctx context.Context, tenant string) (*store.Tenant, error
 	return t, nil
 }
 
+// Lanes implements store.Store.
+func (s *Store) Lanes(ctx context.Context) (*store.Lanes, error) {
+	l := &store.Lanes{}
+	if _, err := s.get(ctx, lanesKey, l, &l.Version); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
 // Integration implements store.Store.
 func (s *Store) Integration(ctx context.Context, tenant, id string) (*integration.Integration, error) {
 	it, err := s.item(ctx, integrationKey(tenant, id))

@@ -19,6 +19,7 @@ const (
 	skPartition = "RECORD"
 	skTenant    = "TENANT"
 	skDataKey   = "DATAKEY"
+	skLanes     = "LANES"
 	skCount     = "INDEX" // an earlier release had the whole list there
 	// skDeleted is the tombstone of a deleted history. It sorts after every entry:
 	// a query that reads the newest entries first returns it before all of them.
@@ -50,6 +51,9 @@ type key = dynamotable.Key
 func newKey(pk, sk string) key { return key{PK: pk, SK: sk} }
 
 func tenantKey(tenant string) key { return newKey(dynamotable.TenantPrefix+tenant, skTenant) }
+
+// lanesKey is that of a record of all tenants: no tenant has an empty name.
+var lanesKey = newKey(dynamotable.TenantPrefix, skLanes)
 
 func integrationKey(tenant, id string) key {
 	return newKey(dynamotable.TenantPrefix+tenant, integrationPrefix+id)

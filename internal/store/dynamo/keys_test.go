@@ -27,6 +27,7 @@ func TestKeysAreStable(t *testing.T) {
 		pk, sk string
 	}{
 		{tenantKey("acme"), "T#acme", "TENANT"},
+		{lanesKey, "T#", "LANES"},
 		{integrationKey("acme", "hook"), "T#acme", "I#hook"},
 		{recordKey(event.Partition{Tenant: "acme", Lane: 12}), "P#12#acme", "RECORD"},
 		{cursorKey(handoff.Key{Tenant: "acme", Integration: "hook", Lane: 3}), "P#3#acme", "CURSOR#hook"},

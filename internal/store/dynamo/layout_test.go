@@ -29,6 +29,8 @@ func TestItemsAreStored(t *testing.T) {
 	key := handoff.Key{Tenant: "a", Integration: "hook"}
 	commit(t, tb.store(),
 		store.PutTenant{Tenant: &store.Tenant{Name: "a", Generation: 7}},
+		store.PutTenant{Tenant: &store.Tenant{Name: "b", Lanes: 4}},
+		store.PutLanes{Lanes: &store.Lanes{Open: map[string]int{"b": 4}}},
 		store.PutPartition{State: &handoff.PartitionState{Partition: event.Partition{Tenant: "a"}, LowWatermark: 3}},
 		store.PutCursor{Cursor: &handoff.Cursor{Key: key, DueAt: base.Add(1)}},
 		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "a", Integration: "stopped"}}},
@@ -72,7 +74,9 @@ func TestItemsAreStored(t *testing.T) {
 		`pk=S P#0#a, sk=S CURSOR#hook, doc=S {"generation":0,"state":"","position":{"segment":0,"index":0},"due_at":"2025-06-01T12:00:00.000000001Z"}, due=N 1748779200001, timetable=S due#0, version=N V`,
 		`pk=S P#0#a, sk=S CURSOR#stopped, doc=S {"generation":0,"state":"","position":{"segment":0,"index":0}}, version=N V`,
 		`pk=S P#0#a, sk=S RECORD, doc=S {"delivered":3}, version=N V`,
+		`pk=S T#, sk=S LANES, doc=S {"open":{"b":4}}, version=N V`,
 		`pk=S T#a, sk=S TENANT, doc=S {"integrations":0,"generation":7}, version=N V`,
+		`pk=S T#b, sk=S TENANT, doc=S {"integrations":0,"generation":0,"lanes":4}, version=N V`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

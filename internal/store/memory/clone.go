@@ -2,6 +2,7 @@ package memory
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 
 	"github.com/sluicehq/sluice/internal/handoff"
@@ -15,6 +16,12 @@ import (
 
 func cloneTenant(t *store.Tenant) *store.Tenant {
 	c := *t
+	return &c
+}
+
+func cloneLanes(l *store.Lanes) *store.Lanes {
+	c := *l
+	c.Open = maps.Clone(l.Open)
 	return &c
 }
 

@@ -35,6 +35,8 @@ func (s *Store) holds(w store.Write) bool {
 	case store.PutTenant:
 		t := s.tenants[w.Tenant.Name]
 		return w.Tenant.Version == 0 && t == nil || t != nil && t.Version == w.Tenant.Version
+	case store.PutLanes:
+		return s.lanes.Version == w.Lanes.Version
 	case store.PutIntegration:
 		return s.holdsIntegration(w.Integration)
 	case store.DeleteIntegration:
@@ -73,6 +75,9 @@ func (s *Store) apply(w store.Write) {
 	case store.PutTenant:
 		w.Tenant.Version = s.next()
 		s.tenants[w.Tenant.Name] = cloneTenant(w.Tenant)
+	case store.PutLanes:
+		w.Lanes.Version = s.next()
+		s.lanes = cloneLanes(w.Lanes)
 	case store.PutIntegration:
 		w.Integration.Version = s.next()
 		s.integrations[integrationKey{w.Integration.Tenant, w.Integration.ID}] = cloneIntegration(w.Integration)

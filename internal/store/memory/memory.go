@@ -24,6 +24,7 @@ type Store struct {
 	mu           sync.Mutex
 	version      uint64 // the last one assigned, to any record: never reused
 	tenants      map[string]*store.Tenant
+	lanes        *store.Lanes // not modified any more
 	integrations map[integrationKey]*integration.Integration
 	records      map[event.Partition]*handoff.PartitionState
 	cursors      map[handoff.Key]*handoff.Cursor
@@ -54,6 +55,7 @@ type history struct {
 func New() *Store {
 	return &Store{
 		tenants:      map[string]*store.Tenant{},
+		lanes:        &store.Lanes{},
 		integrations: map[integrationKey]*integration.Integration{},
 		records:      map[event.Partition]*handoff.PartitionState{},
 		cursors:      map[handoff.Key]*handoff.Cursor{},
@@ -85,6 +87,15 @@ func (s *Store) Tenant(ctx context.Context, tenant string) (*store.Tenant, error
 		return cloneTenant(t), nil
 	}
 	return &store.Tenant{Name: tenant}, nil
+}
+
+// Lanes implements store.Store.
+func (s *Store) Lanes(ctx context.Context) (*store.Lanes, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	return cloneLanes(s.lanes), nil
 }
 
 // Integration implements store.Store.

@@ -84,6 +84,8 @@ func turnOf(writes []store.Write) sqlitedb.Turn {
 		switch w := w.(type) {
 		case store.PutTenant:
 			turn.Tenant, turn.Class = w.Tenant.Name, sqlitedb.Urgent
+		case store.PutLanes:
+			turn.Class = sqlitedb.Urgent
 		case store.PutIntegration:
 			turn.Tenant, turn.Class = w.Integration.Tenant, sqlitedb.Urgent
 		case store.DeleteIntegration:
@@ -142,6 +144,8 @@ func changeOf(w store.Write) (change, error) {
 	switch w := w.(type) {
 	case store.PutTenant:
 		return tenants.put(&w.Tenant.Version, w.Tenant, w.Tenant.Name)
+	case store.PutLanes:
+		return tenants.put(&w.Lanes.Version, w.Lanes, allTenants)
 	case store.PutIntegration:
 		in := w.Integration
 		return integrations.put(&in.Version, in, in.Tenant, in.ID, orNull(in.CompletedAt))

@@ -39,6 +39,20 @@ func (s *Store) Tenant(ctx context.Context, tenant string) (*store.Tenant, error
 	return t, nil
 }
 
+// allTenants is the key, in the table of tenants, of the record that is of all of them. No
+// tenant has such a name.
+const allTenants = ""
+
+// Lanes implements store.Store.
+func (s *Store) Lanes(ctx context.Context) (*store.Lanes, error) {
+	l := &store.Lanes{}
+	_, err := s.one(ctx, l, &l.Version, "SELECT version, data FROM tenants WHERE tenant = ?", allTenants)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
 // Integration implements store.Store.
 func (s *Store) Integration(ctx context.Context, tenant, id string) (*integration.Integration, error) {
 	in := &integration.Integration{}

@@ -19,6 +19,8 @@ func TestRowsAreStoredAs(t *testing.T) {
 	draft := event.Draft{ID: "6f1c4f0e-0000-4000-8000-000000000001", Name: "order.created", Payload: []byte(`{}`)}
 	put(t, s,
 		store.PutTenant{Tenant: &store.Tenant{Name: "acme", Integrations: 3, Generation: 18446744073709551615}},
+		store.PutTenant{Tenant: &store.Tenant{Name: "large", Lanes: 4}},
+		store.PutLanes{Lanes: &store.Lanes{Open: map[string]int{"large": 4}}},
 		store.PutIntegration{Integration: &integration.Integration{Tenant: "acme", ID: "hook", CompletedAt: at}},
 		store.PutPartition{State: &handoff.PartitionState{Partition: event.Partition{Tenant: "acme", Lane: 2}, LowWatermark: 9}},
 		store.PutCursor{Cursor: &handoff.Cursor{Key: handoff.Key{Tenant: "acme", Integration: "hook", Lane: 2}, State: handoff.Paused}},
@@ -28,7 +30,9 @@ func TestRowsAreStoredAs(t *testing.T) {
 		store.PutRejectedCount{History: h, Count: &integration.RejectedCount{Kept: 1, Newest: at}},
 		store.PutRejected{History: h, Rejected: &integration.Rejected{Event: draft.Stamp("acme", at), CreatedAt: at, Reason: integration.ReasonSkipped, Status: 503, Attempts: 2, RetryUntil: at.Add(time.Minute)}})
 	for query, want := range map[string]string{
-		`SELECT tenant || ' ' || CAST(data AS TEXT) FROM tenants`:                                                                                           `acme {"integrations":3,"generation":18446744073709551615}`,
+		`SELECT tenant || ' ' || CAST(data AS TEXT) FROM tenants WHERE tenant = 'large'`:                                                                    `large {"integrations":0,"generation":0,"lanes":4}`,
+		`SELECT tenant || ' ' || CAST(data AS TEXT) FROM tenants WHERE tenant = ''`:                                                                         ` {"open":{"large":4}}`,
+		`SELECT tenant || ' ' || CAST(data AS TEXT) FROM tenants WHERE tenant = 'acme'`:                                                                     `acme {"integrations":3,"generation":18446744073709551615}`,
 		`SELECT tenant || ' ' || id || ' ' || completed_at FROM integrations`:                                                                               `acme hook 1748779200123456789`,
 		`SELECT tenant || ' ' || lane || ' ' || CAST(data AS TEXT) FROM records`:                                                                            `acme 2 {"delivered":9}`,
 		`SELECT tenant || ' ' || integration || ' ' || lane || ' ' || ifnull(due_at, 'never') FROM cursors WHERE integration = 'hook'`:                      `acme hook 2 never`,

@@ -11,7 +11,7 @@ import (
 // Tenants returns the names of all tenants that have or had integrations, sorted.
 func (s *Store) Tenants(ctx context.Context) ([]string, error) {
 	var tenants []string
-	err := s.each(ctx, `SELECT tenant FROM tenants ORDER BY tenant`, nil, func(scan func(...any) error) error {
+	err := s.each(ctx, `SELECT tenant FROM tenants WHERE tenant <> ? ORDER BY tenant`, []any{allTenants}, func(scan func(...any) error) error {
 		var name string
 		if err := scan(&name); err != nil {
 			return err

@@ -165,6 +165,16 @@ func kinds() []kind {
 			return read(t, r, err).Version, r.Integrations
 		},
 	}, {
+		name: "Lanes",
+		put: func(version uint64, value int) (store.Write, *uint64) {
+			r := &store.Lanes{Open: map[string]int{tenantA: value}, Version: version}
+			return store.PutLanes{Lanes: r}, &r.Version
+		},
+		current: func(t *testing.T, s store.Store) (uint64, int) {
+			r, err := s.Lanes(t.Context())
+			return read(t, r, err).Version, r.Open[tenantA]
+		},
+	}, {
 		name: "Integration",
 		put: func(version uint64, value int) (store.Write, *uint64) {
 			r := integrationAt(version, value)
@@ -227,12 +237,14 @@ func changes(t *testing.T, s store.Store) []store.Write {
 	t.Helper()
 	now := snapshot(t, s)
 	now.Tenant.Integrations++
+	now.Lanes.Open[tenantA]++
 	now.Integrations[1].Running = !now.Integrations[1].Running
 	now.Partition.LowWatermark++
 	now.Cursors[0].Failures++
 	now.Count.Kept++
 	return []store.Write{
 		store.PutTenant{Tenant: now.Tenant},
+		store.PutLanes{Lanes: now.Lanes},
 		store.PutIntegration{Integration: now.Integrations[1]},
 		store.DeleteIntegration{Integration: now.Integrations[0]},
 		store.PutPartition{State: now.Partition},
@@ -269,6 +281,8 @@ func versionsOf(writes []store.Write) []uint64 {
 		switch w := w.(type) {
 		case store.PutTenant:
 			versions = append(versions, w.Tenant.Version)
+		case store.PutLanes:
+			versions = append(versions, w.Lanes.Version)
 		case store.PutIntegration:
 			versions = append(versions, w.Integration.Version)
 		case store.PutPartition:

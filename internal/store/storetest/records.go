@@ -18,16 +18,19 @@ var records = map[string]func(*testing.T, store.Store){
 	"absent records are zero or not found": absent,
 	"every field is read as it was written": func(t *testing.T, s store.Store) {
 		in, files := anIntegration(tenantA, "hook"), anS3Integration(tenantA, "export")
-		ten, rec, cur := &store.Tenant{Name: tenantA, Integrations: 2, Generation: 9}, aPartition(tenantA, 1), aCursor(tenantA, "hook", 1)
+		ten, rec, cur := &store.Tenant{Name: tenantA, Integrations: 2, Generation: 9, Lanes: 4}, aPartition(tenantA, 1), aCursor(tenantA, "hook", 1)
 		rej, count := aRejected(eventA), &integration.RejectedCount{Kept: 1, Newest: base.Add(1)}
 		entry := anEntry("A line\nwith \"quotes\", <tags> & ünïcode.")
-		commit(t, s, store.PutTenant{Tenant: ten}, store.PutIntegration{Integration: in}, store.PutIntegration{Integration: files},
+		lanes := &store.Lanes{Open: map[string]int{tenantA: 4, "ünï & co": 32}}
+		commit(t, s, store.PutTenant{Tenant: ten}, store.PutLanes{Lanes: lanes}, store.PutIntegration{Integration: in}, store.PutIntegration{Integration: files},
 			store.PutPartition{State: rec}, store.PutCursor{Cursor: cur}, store.AddEntry{History: life, Entry: entry},
 			store.PutRejected{History: life, Rejected: rej}, store.PutRejectedCount{History: life, Count: count})
 
 		ctx := t.Context()
 		gotTenant, err := s.Tenant(ctx, tenantA)
 		equal(t, "Tenant", read(t, gotTenant, err), ten)
+		gotLanes, err := s.Lanes(ctx)
+		equal(t, "Lanes", read(t, gotLanes, err), lanes)
 		gotIn, err := s.Integration(ctx, tenantA, "hook")
 		equal(t, "Integration", read(t, gotIn, err), in)
 		all, err := s.Integrations(ctx, tenantA)
@@ -119,6 +122,7 @@ func absent(t *testing.T, s store.Store) {
 func everyCall(s store.Store) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"Tenant":       func(ctx context.Context) error { _, err := s.Tenant(ctx, tenantA); return err },
+		"Lanes":        func(ctx context.Context) error { _, err := s.Lanes(ctx); return err },
 		"Integration":  func(ctx context.Context) error { _, err := s.Integration(ctx, tenantA, "hook"); return err },
 		"Integrations": func(ctx context.Context) error { _, err := s.Integrations(ctx, tenantA); return err },
 		"Record": func(ctx context.Context) error {
@@ -146,7 +150,8 @@ func everyCall(s store.Store) map[string]func(context.Context) error {
 func writeUsual(t *testing.T, use func([]store.Write)) {
 	t.Helper()
 	use([]store.Write{
-		store.PutTenant{Tenant: &store.Tenant{Name: tenantA, Integrations: 1, Generation: 5}},
+		store.PutTenant{Tenant: &store.Tenant{Name: tenantA, Integrations: 1, Generation: 5, Lanes: 4}},
+		store.PutLanes{Lanes: &store.Lanes{Open: map[string]int{tenantA: 4}}},
 		store.PutIntegration{Integration: anIntegration(tenantA, "hook")},
 		store.PutIntegration{Integration: anS3Integration(tenantA, "export")},
 		store.PutPartition{State: aPartition(tenantA, 0)},
@@ -163,6 +168,8 @@ func scribble(w store.Write) {
 	switch w := w.(type) {
 	case store.PutTenant:
 		w.Tenant.Integrations = 999
+	case store.PutLanes:
+		w.Lanes.Open[tenantA] = 999
 	case store.PutIntegration:
 		scribbleIntegration(w.Integration)
 	case store.PutPartition:
@@ -192,7 +199,7 @@ func scribbleIntegration(in *integration.Integration) {
 }
 
 func (e *everything) scribble() {
-	e.Tenant.Integrations = 999
+	e.Tenant.Integrations, e.Lanes.Open[tenantA] = 999, 999
 	for _, in := range e.Integrations {
 		scribbleIntegration(in)
 	}

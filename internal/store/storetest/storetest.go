@@ -157,6 +157,7 @@ func notFound(t *testing.T, what string, err error) {
 // everything is all that a store returns about the suite's usual records.
 type everything struct {
 	Tenant       *store.Tenant
+	Lanes        *store.Lanes
 	Integrations []*integration.Integration
 	Partition    *handoff.PartitionState
 	Cursors      []*handoff.Cursor
@@ -171,7 +172,7 @@ func snapshot(t *testing.T, s store.Store) everything {
 	t.Helper()
 	ctx := t.Context()
 	var e everything
-	var err [7]error
+	var err [8]error
 	e.Tenant, err[0] = s.Tenant(ctx, tenantA)
 	e.Integrations, err[1] = s.Integrations(ctx, tenantA)
 	e.Partition, err[2] = s.Partition(ctx, event.Partition{Tenant: tenantA})
@@ -179,6 +180,7 @@ func snapshot(t *testing.T, s store.Store) everything {
 	e.Entries, err[4] = s.Entries(ctx, life, 1000)
 	e.Count, err[5] = s.RejectedCount(ctx, life)
 	e.List, err[6] = s.OldestRejected(ctx, life, 1000)
+	e.Lanes, err[7] = s.Lanes(ctx)
 	if err := errors.Join(err[:]...); err != nil {
 		t.Fatalf("snapshot: %v", err)
 	}

@@ -190,7 +190,7 @@ func (w *world) publish() {
 	w.t.Helper()
 	draft := event.Draft{ID: fmt.Sprint(w.published), Name: "order.created", Payload: []byte(`{}`)}
 	w.published++
-	if err := w.log.Publish(w.ctx, tenant, w.settings.Lanes, []event.Draft{draft}); err != nil {
+	if err := w.log.Publish(w.ctx, tenant, event.Lanes{Each: w.settings.Lanes}, []event.Draft{draft}); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -1,0 +1,54 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/sluicehq/sluice/internal/auth"
+	"github.com/sluicehq/sluice/internal/problem"
+)
+
+// lanesDocument is over how many lanes the events of a tenant are spread.
+type lanesDocument struct {
+	Tenant string `json:"tenant"`
+	Lanes  int    `json:"lanes"`
+}
+
+func (a *api) lanes(x *exchange, r *http.Request) error {
+	if err := operatorOnly(x); err != nil {
+		return err
+	}
+	n, err := a.Lanes.Of(r.Context(), x.tenant)
+	if err != nil {
+		return err
+	}
+	a.respond(x, http.StatusOK, lanesDocument{x.tenant, n})
+	return nil
+}
+
+// operatorOnly refuses the token of a tenant: what a lane costs is the operator's.
+func operatorOnly(x *exchange) error {
+	if x.anyTenant {
+		return nil
+	}
+	challengeScope(x, auth.TenantsAny)
+	return problem.New(problem.Forbidden, "Lanes are the operator's. The call needs an access token with the scope %s and without a tenant of its own.", auth.TenantsAny)
+}
+
+func (a *api) raiseLanes(x *exchange, r *http.Request) error {
+	if err := operatorOnly(x); err != nil {
+		return err
+	}
+	var d struct {
+		Lanes *int `json:"lanes"`
+	}
+	if _, err := a.decode(x, r, &d, mediaJSON); err != nil {
+		return err
+	}
+	if d.Lanes == nil {
+		return problem.New(problem.InvalidRequest, "lanes is missing; send how many lanes the tenant is to have.")
+	}
+	if err := a.Lanes.Raise(r.Context(), x.tenant, *d.Lanes); err != nil {
+		return err
+	}
+	return a.lanes(x, r)
+}
