@@ -158,11 +158,8 @@ type Schedule struct {
 // restarting cursors.
 const sweepReserve = 60 * time.Second
 
-// The limits of one sweep. The next sweep does the rest.
-const (
-	freedAtOnce  = 100  // deleted histories
-	raisedAtOnce = 1000 // markers of the log
-)
+// freedAtOnce is how many deleted histories are looked for at a time.
+const freedAtOnce = 100
 
 // Sweep returns the handler of the function sweep, which restarts overdue cursors,
 // deletes expired replays, raises the log's markers and frees deleted histories.
@@ -185,7 +182,9 @@ func Sweep() (func(context.Context, Schedule) error, error) {
 		expired := e.life.DeleteExpiredReplays(ctx)
 		e.report(ctx, "delete finished replays", 0, expired)
 		telling := e.sweepAlerts(ctx)
-		raised, raising := e.log.RaiseMarkers(ctx, raisedAtOnce)
+		marking, cancel := withReserve(ctx, freeTime)
+		raised, raising := e.log.RaiseMarkers(marking)
+		cancel()
 		e.report(ctx, "raise markers of the log", raised, raising)
 		freed, freeing := e.free(ctx)
 		e.report(ctx, "free deleted histories", freed, freeing)
@@ -201,11 +200,17 @@ const freeTime = 30 * time.Second
 func (e *env) free(ctx context.Context) (int, error) {
 	limited, cancel := context.WithTimeout(ctx, freeTime)
 	defer cancel()
-	n, err := e.store.FreeHistories(limited, freedAtOnce)
-	if limited.Err() != nil && ctx.Err() == nil {
-		return n, nil // the next sweep continues from here
+	freed := 0
+	for {
+		n, err := e.store.FreeHistories(limited, freedAtOnce)
+		freed += n
+		if limited.Err() != nil && ctx.Err() == nil {
+			return freed, nil // the next sweep continues from here
+		}
+		if err != nil || n < freedAtOnce {
+			return freed, err
+		}
 	}
-	return n, err
 }
 
 // report logs a maintenance task that failed or had something to do.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/sluicehq/sluice/internal/dynamotable"
@@ -33,8 +34,22 @@ const (
 	skMarker    = "HEAD"
 )
 
-// markerShard is the partition key of the due index for markers.
-const markerShard = "heads"
+// The partition keys of the due index for markers: DynamoDB allows 1,000 writes a second to
+// each. An earlier release put all markers under oldMarkerShard; they are found there until they
+// are raised.
+const (
+	oldMarkerShard = "heads"
+	markerShards   = 16
+)
+
+// markerShardOf returns the partition key of the due index for the marker of a partition.
+func markerShardOf(p event.Partition) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(p.Key())) // a hash never fails
+	return markerShard(int(h.Sum32() % markerShards))
+}
+
+func markerShard(n int) string { return oldMarkerShard + "#" + strconv.Itoa(n) }
 
 // key is the primary key of an item.
 type key = dynamotable.Key

@@ -30,7 +30,9 @@ func TestKeysAreStable(t *testing.T) {
 		{objectKey(odd, 1, 1), "log/b1/0%23a%2F..%2Fb/00000000000000000001-0000000000000001.zst"},
 		{objectKey(event.Partition{Tenant: "ü#%", Lane: 12}, 1, 1), "log/08/12%23%C3%BC%23%25/00000000000000000001-0000000000000001.zst"},
 		{dynamotable.DueIndex, "timetable"},
-		{markerShard, "heads"},
+		{oldMarkerShard, "heads"},
+		{markerShardOf(event.Partition{Tenant: "acme"}), "heads#10"},
+		{markerShardOf(event.Partition{Tenant: "acme", Lane: 1}), "heads#7"},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %q, want %q", c.got, c.want)

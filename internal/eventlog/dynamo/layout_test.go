@@ -44,8 +44,8 @@ func TestItemsAreStored(t *testing.T) {
 		"bytes=N 146 count=N 1 data=B events=N 1 expires=N 1774958401 first=N 1000 last=N 1000 nonce=N pk=S S#1#acme since=N 1 size=N 146 sk=S 00000000000000000001 ",
 		"bytes=N 155 count=N 1 data=B events=N 1 expires=N 1774958401 first=N 1772366402000 last=N 1772366402000 nonce=N pk=S S#0#acme sequence=S 2000 since=N 1 size=N 155 sk=S 00000000000000000001 source=S stream ",
 		"bytes=N 20625 count=N 1 events=N 2 expires=N 1774958401 first=N 1772366400003 last=N 1772366402000 nonce=N object=S log/1a/0%23acme/00000000000000000002 pk=S S#0#acme sequence=S 2000 since=N 1 size=N 20780 sk=S 00000000000000000002 source=S stream ",
-		"due=N 1773230400000 number=N 0 pk=S S#0#acme sk=S HEAD timetable=S heads ",
-		"due=N 1773230400000 number=N 0 pk=S S#1#acme sk=S HEAD timetable=S heads ",
+		"due=N 1773230400000 number=N 0 pk=S S#0#acme sk=S HEAD timetable=S heads#10 ",
+		"due=N 1773230400000 number=N 0 pk=S S#1#acme sk=S HEAD timetable=S heads#7 ",
 		"expires=N 1774958401 first=N 1772366400003 number=N 2 pk=S S#0#acme sk=S BELATED ",
 	})
 }

@@ -1,14 +1,20 @@
 package dynamo
 
 import (
+	"cmp"
 	"context"
+	"sync"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/sluicehq/sluice/internal/awserror"
 	"github.com/sluicehq/sluice/internal/dynamotable"
 	"github.com/sluicehq/sluice/internal/event"
+	"github.com/sluicehq/sluice/internal/problem"
 )
 
 // marker preserves the end of a partition. A number must never be reused, as partition
@@ -23,43 +29,92 @@ type marker struct {
 	Due      int64  `dynamodbav:"due"`       // when to raise it, in ms
 }
 
-const raisesPerLife = 3
+const (
+	raisesPerLife = 3
+	markerPage    = 100 // of a query
+)
 
-// RaiseMarkers raises the markers that are due, at most limit of them, and returns how
-// many it raised. Call it at least once a day, and again while it returns limit. With
-// segments kept for thirty days, a partition costs one read and one write in ten days.
-// Numbers may be reused if it is not called for two thirds of Options.Keep.
-func (l *Log) RaiseMarkers(ctx context.Context, limit int) (int, error) {
+// RaiseMarkers raises the markers that are due, and returns how many it raised. It works until
+// none is left or ctx ends, which is no error: the next call goes on with the longest overdue.
+// One that cannot be raised does not block the others. With
+// segments kept for thirty days, a partition costs one read and one write in ten days, and
+// 17 partitions are raised at a time, some thousand in ten seconds.
+// Numbers may be reused if a marker is not raised for two thirds of Options.Keep.
+func (l *Log) RaiseMarkers(ctx context.Context) (int, error) {
 	if err := ended(ctx); err != nil {
 		return 0, err
 	}
-	expr := expression.NewBuilder().WithKeyCondition(expression.Key(dynamotable.DueShard).Equal(expression.Value(markerShard)).
-		And(expression.Key(dynamotable.Due).LessThanEqual(expression.Value(l.Now().UnixMilli()))))
-	var due []marker // only their keys
-	_, err := l.find(ctx, dynamodb.QueryInput{IndexName: aws.String(dynamotable.DueIndex), Limit: aws.Int32(int32(limit))}, expr, &due)
+	var raised atomic.Int64
+	var errs [markerShards + 1]error
+	var g sync.WaitGroup
+	for n := range errs {
+		shard := oldMarkerShard
+		if n < markerShards {
+			shard = markerShard(n)
+		}
+		g.Go(func() { errs[n] = l.raiseShard(ctx, shard, &raised) })
+	}
+	g.Wait()
+	if ctx.Err() != nil {
+		return int(raised.Load()), nil
+	}
+	return int(raised.Load()), cmp.Or(errs[:]...)
+}
+
+// raiseShard raises the markers of one shard, page by page. It returns the first error, and ends
+// with one that others would have too.
+func (l *Log) raiseShard(ctx context.Context, shard string, raised *atomic.Int64) error {
+	expr, err := expression.NewBuilder().WithKeyCondition(expression.Key(dynamotable.DueShard).Equal(expression.Value(shard)).
+		And(expression.Key(dynamotable.Due).LessThanEqual(expression.Value(l.Now().UnixMilli())))).Build()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	for i, m := range due {
-		p, ok := partitionOf(m.key)
-		if !ok {
-			continue
-		}
-		e, err := l.readEnd(ctx, p)
+	var failed error
+	pages := dynamodb.NewQueryPaginator(l.DynamoDB, &dynamodb.QueryInput{
+		TableName: &l.Table, IndexName: aws.String(dynamotable.DueIndex), Limit: aws.Int32(markerPage),
+		KeyConditionExpression: expr.KeyCondition(), ExpressionAttributeNames: expr.Names(), ExpressionAttributeValues: expr.Values(),
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return i, err
+			return awserror.Problem(err, toRead)
 		}
-		if err := l.putMarker(ctx, p, e.number); err != nil {
-			return i, err
+		var due []marker // only their keys
+		if err := damaged(attributevalue.UnmarshalListOfMaps(page.Items, &due)); err != nil {
+			return err
+		}
+		for _, m := range due {
+			p, ok := partitionOf(m.key)
+			if !ok {
+				continue
+			}
+			err := l.raise(ctx, p)
+			switch {
+			case ctx.Err() != nil || problem.CodeOf(err) == problem.Unavailable:
+				return err
+			case err == nil:
+				raised.Add(1)
+			case failed == nil:
+				failed = err
+			}
 		}
 	}
-	return len(due), nil
+	return failed
+}
+
+// raise raises the marker of a partition to its end.
+func (l *Log) raise(ctx context.Context, p event.Partition) error {
+	e, err := l.readEnd(ctx, p)
+	if err != nil {
+		return err
+	}
+	return l.putMarker(ctx, p, e.number)
 }
 
 // putMarker puts the marker of a partition unless the stored one has a higher number.
 func (l *Log) putMarker(ctx context.Context, p event.Partition, to uint64) error {
 	m := marker{
-		key: newKey(p, skMarker), Number: to, DueShard: markerShard,
+		key: newKey(p, skMarker), Number: to, DueShard: markerShardOf(p),
 		Due: l.Now().Add(l.Keep / raisesPerLife).UnixMilli(),
 	}
 	stored := expression.Name(attrNumber)
