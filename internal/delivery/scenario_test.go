@@ -526,14 +526,24 @@ func (w *world) publishOnNode(i int, p publication) {
 			continue
 		}
 		w.published(p.Tenant, draftsOf(i, p.Events))
-		for lane := range w.mostLanes() {
-			part := event.Partition{Tenant: p.Tenant, Lane: lane}
-			if end, _ := w.log.End(context.Background(), part); end > 0 {
-				on.grow(part, end)
+		for lane, end := range w.ends(p.Tenant) {
+			if end > 0 {
+				on.grow(event.Partition{Tenant: p.Tenant, Lane: lane}, end)
 			}
 		}
 		return
 	}
+}
+
+// ends returns the ends of a tenant's lanes.
+func (w *world) ends(tenant string) []uint64 {
+	w.writes.RLock() // the log may be opened again
+	defer w.writes.RUnlock()
+	ends := make([]uint64, w.mostLanes())
+	for lane := range ends {
+		ends[lane], _ = w.log.End(context.Background(), event.Partition{Tenant: tenant, Lane: lane})
+	}
+	return ends
 }
 
 // appendUntilDone appends the events of one lane, as a stream does: if a response is
