@@ -16,6 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/secret"
+	"github.com/sluicehq/sluice/internal/store"
 )
 
 // scenario is one case of the property test: the integrations, what users do to them,
@@ -427,7 +428,7 @@ func (w *world) act(a act) {
 func (w *world) raise(name string, n int) {
 	w.user(func(p *process) error {
 		err := p.lanes.Raise(context.Background(), name, n)
-		if problem.CodeOf(err) == problem.InvalidRequest {
+		if problem.CodeOf(err) == problem.Conflict && !errors.Is(err, store.ErrConflict) {
 			return nil
 		}
 		return err

@@ -30,7 +30,7 @@ func TestLanes(t *testing.T) {
 		{400, problem.InvalidRequest, "lanes is missing", putLanes(`{}`).of("acme")},
 		{400, problem.InvalidRequest, "lanes is 0; it must be from 1 to 32", putLanes(`{"lanes":0}`).of("acme")},
 		{400, problem.InvalidRequest, "lanes is 33; it must be from 1 to 32", putLanes(`{"lanes":33}`).of("acme")},
-		{400, problem.InvalidRequest, "lanes is 3, and the tenant has 4 already", putLanes(`{"lanes":3}`).of("acme")},
+		{409, problem.Conflict, "lanes is 3, and the tenant has 4 already", putLanes(`{"lanes":3}`).of("acme")},
 		{400, problem.InvalidRequest, "lanes", putLanes(`{"lanes":"4"}`).of("acme")},
 		{400, problem.UnknownField, "lane is not a known field", putLanes(`{"lane":4}`).of("acme")},
 		{400, problem.UnknownParameter, "tenant", get(lanesPath + "?tenant=acme").of("acme")},

@@ -87,7 +87,8 @@ func (s *Service) Of(ctx context.Context, tenant string) (int, error) {
 // Raise gives a tenant n lanes: first every integration gets cursors in them, then they are
 // opened to publishers, of whom the last one knows it after Age. A number is never lowered.
 // After an error some integrations may have cursors in lanes that are not open, where nothing
-// comes; repeating the call goes on. Errors: InvalidRequest, LimitReached, and those of the
+// comes; repeating the call goes on. Errors: InvalidRequest, LimitReached, Conflict for a number
+// that is lower, and those of the
 // store and of Grow.
 func (s *Service) Raise(ctx context.Context, tenant string, n int) error {
 	if n < 1 || n > settings.MaxLanes {
@@ -139,7 +140,7 @@ func (s *Service) opening(ctx context.Context, tenant string, n int) (*store.Lan
 	_, known := l.Open[tenant]
 	switch has := max(l.Open[tenant], s.Settings.Lanes); {
 	case n < has:
-		return nil, problem.New(problem.InvalidRequest,
+		return nil, problem.New(problem.Conflict,
 			"lanes is %d, and the tenant has %d already; the number is never lowered, as its events are in all of them. Send %d or more.", n, has, has)
 	case !known && len(l.Open) >= MaxTenants:
 		return nil, problem.New(problem.LimitReached,

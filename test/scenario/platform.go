@@ -107,10 +107,11 @@ func moreLanes(t *testing.T, env *Env) {
 		if d.Lanes != most || d.Tenant != c.name {
 			t.Errorf("the lanes are %+v, want %d of %s", d, most, c.name)
 		}
-		operator.call("PUT", lanesPath, object{"lanes": most - 1}, "Sluice-Tenant", c.name).fails(http.StatusBadRequest, "invalid_request", "lanes")
+		operator.call("PUT", lanesPath, object{"lanes": most - 1}, "Sluice-Tenant", c.name).fails(http.StatusConflict, "conflict", "lanes")
 		ids = append(ids, c.publish("order.created", 40)...)
 	}
 	before := len(ids)
+	live.hasOnly(ids) // what is still on the stream is for those who register meanwhile
 	c.register("late", callback(late.URL))
 	ids = append(ids, c.publish("order.created", 40)...)
 	c.start("stopped")
