@@ -39,7 +39,7 @@ func (a *api) raiseLanes(x *exchange, r *http.Request) error {
 		return err
 	}
 	var d struct {
-		Lanes *int `json:"lanes"`
+		Lanes *float64 `json:"lanes"` // 4.0 is an integer in JSON Schema
 	}
 	if _, err := a.decode(x, r, &d, mediaJSON); err != nil {
 		return err
@@ -47,7 +47,11 @@ func (a *api) raiseLanes(x *exchange, r *http.Request) error {
 	if d.Lanes == nil {
 		return problem.New(problem.InvalidRequest, "lanes is missing; send how many lanes the tenant is to have.")
 	}
-	if err := a.Lanes.Raise(r.Context(), x.tenant, *d.Lanes); err != nil {
+	n := int(*d.Lanes)
+	if float64(n) != *d.Lanes {
+		return problem.New(problem.InvalidRequest, "lanes is %v; it must be a whole number.", *d.Lanes)
+	}
+	if err := a.Lanes.Raise(r.Context(), x.tenant, n); err != nil {
 		return err
 	}
 	return a.lanes(x, r)

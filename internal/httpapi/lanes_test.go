@@ -19,7 +19,7 @@ func TestLanes(t *testing.T) {
 	w.want(t, 200, post(base, webhook).of("acme"))
 	sameJSON(t, `{"tenant":"acme","lanes":1}`, w.want(t, 200, get(lanesPath).of("acme")))
 	sameJSON(t, `{"tenant":"acme","lanes":4}`, w.want(t, 200, putLanes(`{"lanes":4}`).of("acme")))
-	sameJSON(t, `{"tenant":"acme","lanes":4}`, w.want(t, 200, putLanes(`{"lanes":4}`).of("acme")))
+	sameJSON(t, `{"tenant":"acme","lanes":4}`, w.want(t, 200, putLanes(`{"lanes":4.0}`).of("acme")))
 	sameJSON(t, `{"tenant":"globex","lanes":1}`, w.want(t, 200, get(lanesPath).of("globex")))
 	for _, refused := range []struct {
 		status  int
@@ -32,6 +32,8 @@ func TestLanes(t *testing.T) {
 		{400, problem.InvalidRequest, "lanes is 33; it must be from 1 to 32", putLanes(`{"lanes":33}`).of("acme")},
 		{409, problem.Conflict, "lanes is 3, and the tenant has 4 already", putLanes(`{"lanes":3}`).of("acme")},
 		{400, problem.InvalidRequest, "lanes", putLanes(`{"lanes":"4"}`).of("acme")},
+		{400, problem.InvalidRequest, "lanes is 4.5; it must be a whole number", putLanes(`{"lanes":4.5}`).of("acme")},
+		{400, problem.InvalidRequest, "lanes is 1e+300; it must be a whole number", putLanes(`{"lanes":1e300}`).of("acme")},
 		{400, problem.UnknownField, "lane is not a known field", putLanes(`{"lane":4}`).of("acme")},
 		{400, problem.UnknownParameter, "tenant", get(lanesPath + "?tenant=acme").of("acme")},
 		{400, problem.TenantRequired, "Sluice-Tenant", putLanes(`{"lanes":5}`).of("")},
