@@ -8,10 +8,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/sluicehq/sluice/test/aws/emulators"
 	"github.com/sluicehq/sluice/test/aws/stack"
@@ -75,7 +78,7 @@ func (p *project) copyTemplate(t *testing.T) {
 		}
 		text = e.find.ReplaceAll(text, []byte(e.replace))
 	}
-	p.write(t, "template.yaml", text)
+	p.write(t, "template.yaml", withoutMath(t, text))
 	if err := os.CopyFS(filepath.Join(p.dir, "statemachine"), os.DirFS(filepath.Join(stack.Root(), "statemachine"))); err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +135,7 @@ func (p *project) deploySAM(t *testing.T, name string, parameters map[string]str
 	p.sam(t, args...)
 }
 
-// deployCDK synthesizes the stack of a stage and deploys it, with alarms and dashboard.
+// deployCDK synthesizes the stack of a stage and deploys it, with its dashboard.
 func (p *project) deployCDK(t *testing.T, stage string, parameters map[string]string) {
 	t.Helper()
 	type object = map[string]any
@@ -148,7 +151,6 @@ func (p *project) deployCDK(t *testing.T, stage string, parameters map[string]st
 	if t.Failed() {
 		return
 	}
-	p.dropMath(t, "infra/cdk.out/sluice-"+stage+".template.json")
 	cdk := []string{"node", filepath.Join(p.tools, "cdk", "node_modules", "aws-cdk", "bin", "cdk"), "--app", "cdk.out"}
 	p.run(t, command{dir: infra, env: p.env, args: append(cdk, "bootstrap", "aws://"+account+"/"+emulators.Region)})
 	if !t.Failed() {
@@ -156,29 +158,42 @@ func (p *project) deployCDK(t *testing.T, stage string, parameters map[string]st
 	}
 }
 
-// dropMath removes the alarms on an expression over several metrics, which the emulator
-// cannot create.
-func (p *project) dropMath(t *testing.T, file string) {
+// withoutMath returns a template without the alarms on an expression over several metrics,
+// which the emulator cannot create.
+func withoutMath(t *testing.T, text []byte) []byte {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(p.dir, file))
+	var template yaml.Node
+	if err := yaml.Unmarshal(text, &template); err != nil {
+		t.Fatal(err)
+	}
+	resources := valueOf(template.Content[0], "Resources")
+	dropped := 0
+	for i := 0; i < len(resources.Content); i += 2 {
+		r := resources.Content[i+1]
+		if valueOf(r, "Type").Value == "AWS::CloudWatch::Alarm" && valueOf(valueOf(r, "Properties"), "Metrics") != nil {
+			resources.Content = slices.Delete(resources.Content, i, i+2)
+			i -= 2
+			dropped++
+		}
+	}
+	if dropped == 0 {
+		t.Fatal("template.yaml has no alarm on an expression to leave out")
+	}
+	text, err := yaml.Marshal(&template)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var template map[string]any
-	if err := json.Unmarshal(text, &template); err != nil {
-		t.Fatal(err)
-	}
-	resources := template["Resources"].(map[string]any)
-	for id, r := range resources {
-		r := r.(map[string]any)
-		if properties, ok := r["Properties"].(map[string]any); ok && r["Type"] == "AWS::CloudWatch::Alarm" && properties["Metrics"] != nil {
-			delete(resources, id)
+	return text
+}
+
+// valueOf returns the value of a key, nil if there is none.
+func valueOf(mapping *yaml.Node, key string) *yaml.Node {
+	for i := 0; i < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			return mapping.Content[i+1]
 		}
 	}
-	if text, err = json.Marshal(template); err != nil {
-		t.Fatal(err)
-	}
-	p.write(t, file, text)
+	return nil
 }
 
 type command struct {

@@ -18,6 +18,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/sluicehq/sluice/test/aws/emulators"
+	"github.com/sluicehq/sluice/test/aws/stack"
 )
 
 // services calls, at an endpoint, what of CloudFormation, IAM and CloudWatch Logs a test
@@ -133,9 +134,13 @@ func (s services) dropStatement(ctx context.Context, role, sid string) error {
 }
 
 // logs returns all that is in the log groups of the stack.
-func (s services) logs(ctx context.Context, stack string) (string, error) {
+func (s services) logs(ctx context.Context, name string) (string, error) {
 	var all strings.Builder
-	for _, group := range []string{"lambda/" + stack + "/api", "lambda/" + stack + "/fanout", "lambda/" + stack + "/advance", "lambda/" + stack + "/sweep", "vendedlogs/" + stack + "/delivery"} {
+	groups := []string{"vendedlogs/" + name + "/delivery"}
+	for _, function := range stack.Names() {
+		groups = append(groups, "lambda/"+name+"/"+function)
+	}
+	for _, group := range groups {
 		in := map[string]any{"logGroupName": "/aws/" + group}
 		for more := true; more; {
 			body, err := json.Marshal(in)
