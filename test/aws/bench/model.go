@@ -30,16 +30,18 @@ const (
 	lanesAShard   = 10.0  // ParallelizationFactor
 	headerBytes   = 700.0 // of a delivery besides its body: headers and TLS
 	responseBytes = 600.0 // of an API call
-	platformLog   = 400.0 // bytes that Lambda writes for each invocation: START, END, REPORT
-	accessLog     = 450.0 // bytes of a line of the gateway's access log
+	accessLog     = 450.0 // bytes of a line of the gateway's access log, if it is on
 	itemOverhead  = 100.0 // bytes that DynamoDB adds to each item it stores
 	inlineBytes   = 16384 // of a segment in the item; more is an object
 	sweeps        = 12 * hours
-	metricsBusy   = 9 + 18 // of the functions; of the gateway's three routes
-	metricsIdle   = 2      // which the sweep writes
-	alarms        = 7      // of the template
-	keyCalls      = 0.1    // million KMS calls a month, by services on behalf of the functions
-	outageSteps   = 40     // of an hour in which a webhook fails, with the catch-up after it
+	sweepLog      = 400.0 // bytes
+	metricsBusy   = 9     // of the functions
+	metricsIdle   = 2     // which the sweep writes
+	metricsRoutes = 18    // of the gateway's routes, if they are on
+	alarmMetrics  = 15    // of the template's alarms: one on an expression costs by the metrics in it
+	keyCalls      = 0.1   // million KMS calls a month, by services on behalf of the functions
+	keyCallsIdle  = 0.02  // of these, of the sweep alone
+	outageSteps   = 40    // of an hour in which a webhook fails, with the catch-up after it
 )
 
 // Line is a row of a bill.
@@ -57,7 +59,7 @@ type Bill struct {
 	Shards             float64
 	Stale              float64 // share of the segments whose process does not know the log's end
 	OnDemand           float64 // cost of the stream in that mode, instead of its line
-	AccessLog          float64 // the gateway's part of the logs
+	Traces, AccessLog  float64 // if they were on; not among the lines
 }
 
 // Total is the sum of the lines.
@@ -94,7 +96,6 @@ const (
 	lineKey      = "KMS"
 	lineLogs     = "CloudWatch logs"
 	lineMetrics  = "CloudWatch metrics and alarms"
-	lineTraces   = "X-Ray"
 	lineSweep    = "Lambda sweep"
 	lineTransfer = "Data transfer out"
 )
@@ -114,13 +115,13 @@ func (m *Measured) Month(s Size) *Bill {
 	m.table(b, s)
 	m.outages(b, s)
 	b.add(lineKey, usdKMSKey+keyCalls*usdKMSCall)
-	logged := calls*(call.LogBytes+platformLog+accessLog) + b.Invocations*(m.HotPath.LogBytes+platformLog)
-	b.AccessLog = calls * accessLog / 1e9 * usdLogGB
+	logged := calls*call.LogBytes + b.Invocations*m.HotPath.LogBytes
 	b.add(lineLogs, logged/1e9*usdLogGB)
-	b.add(lineMetrics, metricsBusy*usdMetricMonth+alarms*usdAlarmMonth)
-	b.add(lineTraces, millions(traced(calls)+traced(b.Invocations)+traced(sweeps))*usdTrace)
+	b.add(lineMetrics, metricsBusy*usdMetricMonth+alarmMetrics*usdAlarmMetric)
 	b.add(lineSweep, lambda(sweeps, 200, 256))
 	b.add(lineTransfer, (b.Deliveries*(float64(m.HotPath.EventBytes)+headerBytes)+calls*responseBytes)/1e9*usdTransferGB)
+	b.Traces = millions(traced(calls)+traced(b.Invocations)+traced(sweeps)) * usdTrace
+	b.AccessLog = calls * accessLog / 1e9 * usdLogGB
 	return b
 }
 
@@ -202,11 +203,10 @@ func (m *Measured) outages(b *Bill, s Size) {
 func Idle() *Bill {
 	b := new(Bill)
 	b.add(lineStream, hours*usdShardHour)
-	b.add(lineKey, usdKMSKey+keyCalls*usdKMSCall)
+	b.add(lineKey, usdKMSKey+keyCallsIdle*usdKMSCall)
 	b.add(lineSweep, lambda(sweeps, 200, 256))
-	b.add(lineLogs, sweeps*(platformLog+400)/1e9*usdLogGB)
-	b.add(lineMetrics, metricsIdle*usdMetricMonth+alarms*usdAlarmMonth)
-	b.add(lineTraces, millions(traced(sweeps))*usdTrace)
+	b.add(lineLogs, sweeps*sweepLog/1e9*usdLogGB)
+	b.add(lineMetrics, metricsIdle*usdMetricMonth+alarmMetrics*usdAlarmMetric)
 	return b
 }
 

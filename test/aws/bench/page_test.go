@@ -73,13 +73,13 @@ func TestClaims(t *testing.T) {
 		{1, 1, 1, 1, 10, 1, 10},
 		{1, 2, 1, 1, 10, 1, 10},
 		{1, 10, 1, 1, 10, 0.5, 2},
-		{1, 1, 100, 0.5, 1.2, 0.5, 1.2},
-		{1, 2, 100, 0.5, 1, 0.5, 1},
-		{1, 10, 100, 0.3, 0.4, 0.1, 0.5},
+		{1, 1, 100, 0.4, 0.65, 0.4, 0.7},
+		{1, 2, 100, 0.4, 0.6, 0.3, 0.6},
+		{1, 10, 100, 0.2, 0.3, 0.1, 0.2},
 		{2, 2, 1, 1, 10, 1, 10},
 		{2, 10, 1, 1, 10, 0.3, 0.99},
-		{2, 2, 100, 0.11, 0.2, 0.08, 0.2},
-		{2, 10, 100, 0.07, 0.125, 0.02, 0.1},
+		{2, 2, 100, 0.08, 0.12, 0.06, 0.12},
+		{2, 10, 100, 0.07, 0.085, 0.02, 0.05},
 	} {
 		s := Sizes[tt.size]
 		s.Webhooks, s.EventsPerCall = tt.webhooks, tt.events
@@ -181,5 +181,17 @@ func TestTracesAreSampled(t *testing.T) {
 	}
 	if got, want := traced(101*seconds), 6*seconds; math.Abs(got-want) > 1 {
 		t.Errorf("of 101 a second %v are recorded, want %v", got, want)
+	}
+}
+
+// An alarm on an expression costs by the metrics in it.
+func TestAlarmMetricsAreThoseOfTheTemplate(t *testing.T) {
+	text, err := os.ReadFile("../../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := func(s string) int { return strings.Count(string(text), s) }
+	if got := count("MetricStat:\n") + count("AWS::CloudWatch::Alarm\n") - count("      Metrics:\n"); got != alarmMetrics {
+		t.Errorf("the alarms of template.yaml have %d metrics, and %d are counted", got, alarmMetrics)
 	}
 }

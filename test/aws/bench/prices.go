@@ -27,7 +27,7 @@ const (
 	usdKMSCall      = 3.00    // a million
 	usdLogGB        = 0.50    // written
 	usdMetricMonth  = 0.30
-	usdAlarmMonth   = 0.10
+	usdAlarmMetric  = 0.10 // a month and metric of an alarm
 	usdTrace        = 5.00 // a million recorded
 	usdTransferGB   = 0.09 // to the internet
 	usdBusEvent     = 1.00 // EventBridge, a million custom events of up to 64 KB

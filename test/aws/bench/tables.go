@@ -18,6 +18,7 @@ func (m *Measured) Tables() map[string]string {
 		"deliver":  m.perMillion(),
 		"claim":    m.claim(),
 		"knobs":    m.knobs(),
+		"extras":   m.extras(),
 		"exports":  exports(),
 		"hotbills": hotBills(),
 		"hotsizes": hotSizes(),
@@ -90,7 +91,7 @@ func prices() string {
 		{"Step Functions, standard", usdTransition, "million transitions"},
 		{"KMS", usdKMSKey, "key and month"},
 		{"CloudWatch logs", usdLogGB, "GB"},
-		{"CloudWatch metric; alarm", usdMetricMonth, "month; an alarm $0.10"},
+		{"CloudWatch metric; alarm", usdMetricMonth, "month; a metric of an alarm $0.10"},
 		{"X-Ray", usdTrace, "million traces recorded"},
 		{"transfer to the internet", usdTransferGB, "GB"},
 		{"EventBridge, custom events", usdBusEvent, "million of up to 64 KB"},
@@ -244,13 +245,21 @@ func (m *Measured) knobs() string {
 	}{
 		{"publish ten events a call", bill.Total() - m.Month(ten).Total()},
 		{"publish a hundred events a call", bill.Total() - m.Month(hundred).Total()},
-		{"`Tracing: PassThrough` instead of `Active` in the template: no traces", bill.Of(lineTraces)},
-		{"no detailed metrics of the gateway's routes", 18 * usdMetricMonth},
-		{"no access log of the gateway", bill.AccessLog},
 		{"no point-in-time recovery (operations.md relies on it)", bill.Of(lineStorage) * usdRecoveryGB / (usdTableGB + usdRecoveryGB)},
 	} {
 		t.row(r.what, usd(r.saves))
 	}
+	return t.String()
+}
+
+// extras shows what the switches of the template that are off add to the bill of 100 tenants.
+func (m *Measured) extras() string {
+	bill := m.Month(Sizes[1])
+	var t table
+	t.header("parameter", "adds to the "+usd(bill.Total())+" of "+Sizes[1].Name)
+	t.row("`Traces: true`, X-Ray", usd(bill.Traces))
+	t.row("`AccessLog: true`, a line of the gateway for each call", usd(bill.AccessLog))
+	t.row("`RouteMetrics: true`, 18 metrics of the gateway", usd(metricsRoutes*usdMetricMonth))
 	return t.String()
 }
 
