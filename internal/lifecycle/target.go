@@ -112,7 +112,7 @@ func (s *Service) reseal(ctx context.Context, in *integration.Integration) {
 }
 
 func (s *Service) resealSecret(ctx context.Context, in *integration.Integration, field string, sealed *secret.Sealed) {
-	if !s.Sealer.Outdated(in.SecretOwner(field), *sealed) {
+	if sealed.IsZero() || !s.Sealer.Outdated(in.SecretOwner(field), *sealed) {
 		return
 	}
 	clear, err := s.open(ctx, in, field, *sealed)
