@@ -107,7 +107,8 @@ func TestSweepUnderFaults(t *testing.T) {
 		front.Operation(front.DynamoDB, "Query"),
 		front.Operation(front.DynamoDB, "GetItem"),
 		func(service, op string, _ []byte) bool {
-			return service == front.StepFunctions && op == "StartExecution" || service == front.DynamoDB && op != "Query" && op != "GetItem"
+			return service == front.S3 || service == front.StepFunctions && op == "StartExecution" ||
+				service == front.DynamoDB && op != "Query" && op != "GetItem"
 		},
 	} {
 		for _, kind := range []front.Kind{front.Throttle, front.Error500, front.Conflict, front.TimeoutAfterSuccess} {

@@ -82,7 +82,30 @@ func (w *world) operations(t *testing.T) []string {
 	r.check(t)
 	counts := w.Front.Counts().Since(before)
 	t.Logf("a round of %v makes %v", time.Since(r.began), counts)
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(counts)), func(operation string) bool { return slices.Contains(pollers, operation) })
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(counts)), func(operation string) bool {
+		return slices.Contains(pollers, operation) || slices.Contains(dataKeyCalls, operation)
+	})
+}
+
+// dataKeyCalls are of no round: all tenants share a data key, which a process asks for once.
+var dataKeyCalls = []string{"kms.GenerateDataKey", "kms.Decrypt"}
+
+// TestDataKeyCallsFail makes the first calls for a data key fail in every way: of the process
+// that seals the first secret, and of those that open it.
+func TestDataKeyCallsFail(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, stack.Options{Interpreter: true})
+	for _, operation := range dataKeyCalls {
+		for _, kind := range kindsOf(operation) { // one after the other: a call meets the first that is not used up
+			match := func(service, op string, _ []byte) bool { return service+"."+op == operation }
+			defer w.Front.Inject(front.Fault{Match: match, Kind: kind, Count: 4})()
+		}
+	}
+	r := w.newRound(t)
+	keyed := r.register("keyed", nil)
+	r.publish(5, 0)
+	w.untilDespite(t, "all arrived", func() bool { return r.lacks(keyed) == 0 })
+	w.wantInjected(t, dataKeyCalls)
 }
 
 // pollers are the calls of the event source mapping.
