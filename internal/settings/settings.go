@@ -44,6 +44,11 @@ type Settings struct {
 	AlertURL            string
 	AlertFailingAfter   time.Duration
 	AlertLag            time.Duration
+	Console             bool
+	ConsoleOrigins      string // that may frame it; FrameOrigins parses them
+	ConsoleName         string
+	ConsoleLogo         string
+	ConsoleAccent       string
 }
 
 // Default returns the default settings.
@@ -72,6 +77,9 @@ func Default() Settings {
 
 		AlertFailingAfter: 15 * time.Minute,
 		AlertLag:          time.Hour,
+
+		Console:     true,
+		ConsoleName: "Sluice",
 	}
 }
 
@@ -115,6 +123,11 @@ func (s *Settings) Table() []Setting {
 		Text("alert-url", "webhook that gets these events, as the operator tenant's integration operator-alerts", &s.AlertURL),
 		Duration("alert-failing-after", "how long an integration fails before the operator tenant is told", &s.AlertFailingAfter),
 		Duration("alert-lag", "how late an integration is before the operator tenant is told", &s.AlertLag),
+		Bool("console", "serve the web console at /console/", &s.Console),
+		Text("console-origins", "origins that may show the console in a frame, such as https://app.example.com, separated by spaces (default: none may)", &s.ConsoleOrigins),
+		Text("console-name", "name at the top of the console", &s.ConsoleName),
+		Text("console-logo", "https URL of a logo for the console, or a path on its own origin", &s.ConsoleLogo),
+		Text("console-accent", "accent colour of the console, as #rrggbb", &s.ConsoleAccent),
 	}
 }
 
@@ -153,7 +166,7 @@ func (s *Settings) Validate() []error {
 	if _, err := s.Proxy(); err != nil {
 		errs = append(errs, err)
 	}
-	return append(errs, s.validateAlerts()...)
+	return append(append(errs, s.validateAlerts()...), s.validateConsole()...)
 }
 
 func (s *Settings) validateAlerts() (errs []error) {

@@ -42,6 +42,11 @@ func TestTableIsTheContract(t *testing.T) {
 		"SLUICE_ALERT_URL=",
 		"SLUICE_ALERT_FAILING_AFTER=15m",
 		"SLUICE_ALERT_LAG=1h",
+		"SLUICE_CONSOLE=true",
+		"SLUICE_CONSOLE_ORIGINS=",
+		"SLUICE_CONSOLE_NAME=Sluice",
+		"SLUICE_CONSOLE_LOGO=",
+		"SLUICE_CONSOLE_ACCENT=",
 	}
 	s := Default()
 	var got []string
@@ -61,12 +66,13 @@ func TestTableIsTheContract(t *testing.T) {
 
 // Each row sets its own field and no other.
 func TestEveryRowSetsItsOwnField(t *testing.T) {
-	texts := map[string]string{"count": "3", "duration": "3ns", "size": "3", "text": "other", "bool": "true"}
+	texts := map[string]string{"count": "3", "duration": "3ns", "size": "3", "text": "other"}
 	seen := map[string]string{}
 	plain := fmt.Sprintf("%+v", Default())
 	defaults := Default()
 	for i, row := range defaults.Table() {
 		s := Default()
+		texts["bool"] = map[string]string{"true": "false", "false": "true"}[row.String()]
 		if err := s.Table()[i].Set(texts[row.Type()]); err != nil {
 			t.Fatal(err)
 		}
@@ -224,6 +230,11 @@ func TestNamesOfFlagsAndKeys(t *testing.T) {
 		"--alert-url alert_url text",
 		"--alert-failing-after alert_failing_after duration",
 		"--alert-lag alert_lag duration",
+		"--console console bool",
+		"--console-origins console_origins text",
+		"--console-name console_name text",
+		"--console-logo console_logo text",
+		"--console-accent console_accent text",
 	}
 	s := Default()
 	var got []string
