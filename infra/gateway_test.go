@@ -39,7 +39,7 @@ func TestRoutesAndAuthorizer(t *testing.T) {
 			t.Errorf("the stage may be deployed before %s", id)
 		}
 	}
-	want := map[string]any{"$default": "JWT", publishRoute: "JWT", "GET /": "NONE", "GET /healthz": "NONE", "GET /openapi.yaml": "NONE"}
+	want := map[string]any{"$default": "JWT", publishRoute: "JWT", "GET /": "NONE", "GET /healthz": "NONE", "GET /openapi.yaml": "NONE", "GET /console": "NONE", "GET /console/{proxy+}": "NONE"}
 	if diff := cmp.Diff(want, routes); diff != "" {
 		t.Errorf("routes, with their authorization (-want +got):\n%s", diff)
 	}

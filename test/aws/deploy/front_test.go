@@ -156,6 +156,10 @@ func listenAPI(t *testing.T, target *url.URL, id string) string {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = id + ".execute-api.localhost"
+			// At the gateway {proxy+} also matches nothing, in the emulator it does not.
+			if r.In.URL.Path == "/console/" {
+				r.Out.URL.Path += "index.html"
+			}
 		},
 		ErrorHandler: unreachable,
 	})

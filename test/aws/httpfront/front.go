@@ -4,7 +4,8 @@
 //
 // The formats are those of
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html.
-// Scopes, stages, path parameters, CORS and throttling are not supported.
+// Scopes, stages, CORS and throttling are not supported, nor path parameters other than a
+// greedy one at the end of an open route, {proxy+}, which the function does not get.
 package httpfront
 
 import (
@@ -41,7 +42,7 @@ type Options struct {
 	Invoker  Invoker
 	Function string
 	JWT      *Authorizer
-	Open     []string // routes without authorizer, as "GET /healthz"
+	Open     []string // routes without authorizer, as "GET /healthz" or "GET /console/{proxy+}"
 }
 
 // Front is the API: the route $default with a JWT authorizer, and open routes. It
@@ -51,12 +52,16 @@ type Front struct {
 	now     func() time.Time
 }
 
-// New returns the API. It rejects a route that is more than a method and a path.
+// greedy is the end of a route for all paths below one.
+const greedy = "/{proxy+}"
+
+// New returns the API. It rejects a route that is more than a method and a path, which may end
+// with {proxy+}.
 func New(o Options) (*Front, error) {
 	for _, route := range o.Open {
 		method, path, _ := strings.Cut(route, " ")
-		if method == "" || method == "ANY" || !strings.HasPrefix(path, "/") || strings.Contains(path, "{") {
-			return nil, fmt.Errorf("route %q is not supported: it must be a method and a path without parameters", route)
+		if method == "" || method == "ANY" || !strings.HasPrefix(path, "/") || strings.Contains(strings.TrimSuffix(path, greedy), "{") {
+			return nil, fmt.Errorf("route %q is not supported: it must be a method and a path without parameters but {proxy+} at its end", route)
 		}
 	}
 	return &Front{options: o, now: time.Now}, nil
@@ -67,8 +72,8 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := requestID()
 	w.Header().Set("Apigw-Requestid", id)
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	q := request{id: id, routeKey: r.Method + " " + r.URL.Path}
-	if !slices.Contains(f.options.Open, q.routeKey) {
+	q := request{id: id, routeKey: f.openRoute(r)}
+	if q.routeKey == "" {
 		claims, challenge := f.options.JWT.authorize(r, f.now())
 		if challenge != "" {
 			w.Header().Set("Www-Authenticate", challenge)
@@ -89,6 +94,22 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.integrate(r.Context(), w, payload)
+}
+
+// openRoute returns the open route of a request, "" if there is none. A route without
+// parameters comes first.
+func (f *Front) openRoute(r *http.Request) string {
+	key := r.Method + " " + r.URL.Path
+	if slices.Contains(f.options.Open, key) {
+		return key
+	}
+	for _, route := range f.options.Open {
+		parent, ok := strings.CutSuffix(route, greedy)
+		if ok && strings.HasPrefix(key, parent+"/") { // also for nothing after the slash
+			return route
+		}
+	}
+	return ""
 }
 
 // integrate invokes the function and responds. The function keeps running after a

@@ -131,9 +131,16 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/healthz/", ""},
 		{"GET", "/healthz/more", ""},
 		{"GET", "/other", ""},
+		{"GET", "/console", "GET /console"},
+		{"GET", "/console/", "GET /console/{proxy+}"},
+		{"GET", "/console/views/a.js", "GET /console/{proxy+}"},
+		{"GET", "/console/../api/v1/org/events", "GET /console/{proxy+}"},
+		{"POST", "/console/main.js", ""},
+		{"GET", "/consoles", ""},
+		{"GET", "/api/console/main.js", ""},
 	} {
 		fn := &function{result: answered}
-		w := ask(newFront(t, httpfront.Options{Invoker: fn, Open: []string{"GET /", "GET /healthz"}}), httptest.NewRequest(c.method, c.path, http.NoBody))
+		w := ask(newFront(t, httpfront.Options{Invoker: fn, Open: []string{"GET /", "GET /healthz", "GET /console/{proxy+}", "GET /console"}}), httptest.NewRequest(c.method, c.path, http.NoBody))
 		if c.want == "" {
 			if w.Code != 401 || fn.calls != 0 {
 				t.Errorf("%s %s, without a token: %d", c.method, c.path, w.Code)
@@ -144,7 +151,7 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%s %s took %q with %q", c.method, c.path, e.RouteKey, e.RawPath)
 		}
 	}
-	for _, wrong := range []string{"v1", "GET v1", "ANY /v1", "GET /{a}", "$default"} {
+	for _, wrong := range []string{"v1", "GET v1", "ANY /v1", "GET /{a}", "GET /{a}/{proxy+}", "GET /{proxy+}/a", "$default"} {
 		if _, err := httpfront.New(httpfront.Options{Open: []string{wrong}}); err == nil {
 			t.Errorf("the route %q was accepted", wrong)
 		}
