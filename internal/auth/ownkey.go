@@ -21,13 +21,16 @@ import (
 	"github.com/sluicehq/sluice/internal/usertext"
 )
 
+// OwnTenantClaim is the claim that names the tenant in tokens of an OwnKey, regardless of
+// SLUICE_TENANT_CLAIM.
+const OwnTenantClaim = "tenant"
+
 // OwnKeyName is the file name of an OwnKey in a data directory.
 const OwnKeyName = "token.key"
 
 const (
 	ownIssuer   = "sluice"
 	ownAudience = "sluice"
-	ownTenant   = "tenant" // the claim, regardless of SLUICE_TENANT_CLAIM
 	ownType     = "at+jwt"
 	ownPlatform = "platform" // the subject of a platform token
 )
@@ -61,7 +64,7 @@ func OpenOwnKey(path string) (*OwnKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	rules := claimRules{issuer: ownIssuer, audience: ownAudience, tenantClaim: ownTenant}
+	rules := claimRules{issuer: ownIssuer, audience: ownAudience, tenantClaim: OwnTenantClaim}
 	return &OwnKey{key: key, id: id, rules: rules, now: time.Now}, nil
 }
 

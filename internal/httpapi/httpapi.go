@@ -133,7 +133,7 @@ type Deps struct {
 	Verifier     auth.Verifier
 	Ready        func(ctx context.Context) error // nil: calls can be served
 	Metrics      http.Handler
-	Settings     settings.Settings // MaxPublishBytes, MaxPublishEvents, MaxBodyMemory and RevealSecrets
+	Settings     settings.Settings // the limits of calls, RevealSecrets, and for the console its own and TenantClaim
 	Log          *slog.Logger
 	Now          func() time.Time
 }
@@ -161,6 +161,9 @@ func New(d Deps) http.Handler {
 		a.handle(path, a.byMethod(methods))
 	}
 	a.handle(base+"/{$}", a.byMethod(byPath[base]))
+	if a.Settings.Console {
+		a.handleConsole()
+	}
 	a.handle("/{$}", a.root)
 	a.handle("/", a.noSuchPath)
 	return a

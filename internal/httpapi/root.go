@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// rootPage is what a browser gets at /.
-const rootPage = `<!doctype html>
+// rootHead and rootTail are what a browser gets at /, with consoleLink between them if there is a console.
+const rootHead = `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -18,9 +18,14 @@ const rootPage = `<!doctype html>
 </head>
 <body>
 <h1>Sluice</h1>
-<p>This is the API of an event stream for integrations. It has no pages but this one.</p>
+<p>This is the API of an event stream for integrations.</p>
 <ul>
-<li><a href="/openapi.yaml">The API document</a>: every call, as OpenAPI</li>
+`
+
+const consoleLink = `<li><a href="` + consolePath + `">The console</a>: integrations, deliveries and events, for those with an access token</li>
+`
+
+const rootTail = `<li><a href="/openapi.yaml">The API document</a>: every call, as OpenAPI</li>
 <li><a href="https://github.com/sluicehq/sluice#readme">What Sluice is, and a tour</a></li>
 <li><a href="https://github.com/sluicehq/sluice/tree/main/docs">The documentation</a></li>
 </ul>
@@ -37,7 +42,11 @@ func (a *api) root(x *exchange, r *http.Request) {
 	}
 	x.route, x.quiet = "/", true
 	x.Header().Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	a.send(x, http.StatusOK, "text/html; charset=utf-8", []byte(rootPage))
+	page := rootHead + rootTail
+	if a.Settings.Console {
+		page = rootHead + consoleLink + rootTail
+	}
+	a.send(x, http.StatusOK, "text/html; charset=utf-8", []byte(page))
 }
 
 // wantsHTML reports whether the caller names HTML, as browsers do, and does not prefer JSON.

@@ -40,6 +40,9 @@ func TestBrowserAtTheRootGetsAPage(t *testing.T) {
 			t.Errorf("%q: the page lacks a link: %s", accept, rec.Body)
 		}
 	}
+	if page := atRoot(t, w, "GET", browser).Body.String(); !strings.Contains(page, `href="/console/"`) {
+		t.Errorf("the page does not link to the console: %s", page)
+	}
 	if rec := atRoot(t, w, "HEAD", browser); rec.Code != 200 || rec.Body.Len() > 0 {
 		t.Errorf("HEAD: %d, %q", rec.Code, rec.Body)
 	}

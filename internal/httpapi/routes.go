@@ -131,7 +131,11 @@ func (a *api) call(x *exchange, r *http.Request, rt route) error {
 }
 
 func (a *api) noSuchPath(x *exchange, r *http.Request) {
-	a.fail(x, problem.New(problem.NotFound, "Path %q does not exist; /openapi.yaml lists all paths.", clip(r.URL.Path)))
+	a.fail(x, unknownPath(r))
+}
+
+func unknownPath(r *http.Request) error {
+	return problem.New(problem.NotFound, "Path %q does not exist; /openapi.yaml lists all paths.", clip(r.URL.Path))
 }
 
 const challenge = `Bearer realm="sluice"`

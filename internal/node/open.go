@@ -28,6 +28,7 @@ import (
 	"github.com/sluicehq/sluice/internal/runner"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/secret/local"
+	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/sink/catalog"
 	"github.com/sluicehq/sluice/internal/skip"
 	"github.com/sluicehq/sluice/internal/sqlitedb"
@@ -208,10 +209,19 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 		Verifier:  rememberTokens(n.verifier, time.Now),
 		Ready:     shareReadiness(n.log.Ready, n.verifier),
 		Metrics:   onAPI,
-		Settings:  n.config.Settings,
+		Settings:  n.apiSettings(),
 		Log:       n.logger,
 		Now:       n.now,
 	}))
+}
+
+// apiSettings are those that the API tells of: the tenant's claim is that of the tokens that count.
+func (n *Node) apiSettings() settings.Settings {
+	s := n.config.Settings
+	if n.config.Issuer == "" {
+		s.TenantClaim = auth.OwnTenantClaim
+	}
+	return s
 }
 
 func listen(ctx context.Context, addr, flag string, limit int) (*connections, error) {

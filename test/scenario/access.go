@@ -13,6 +13,7 @@ var access = []scenario{
 	{"tokens that are not accepted", badTokens},
 	{"paths and methods that are not there", noSuchCall},
 	{"a browser that looks where it is", atRoot},
+	{"the console's page", consolePage},
 }
 
 // calls are all that the API has for tenants, with the scope they need. ID is
@@ -164,4 +165,36 @@ func atRoot(t *testing.T, env *Env) {
 		t.Errorf("a browser gets %v, %s", page.header, page.body)
 	}
 	anyone.call("GET", "/", nil).fails(404, "not_found", "/openapi.yaml")
+}
+
+// consolePage loads the console as a browser does, which has no token yet.
+func consolePage(t *testing.T, env *Env) {
+	anyone := *newTenant(t, env)
+	anyone.token = ""
+	page := anyone.call("GET", "/console", nil).ok(http.StatusOK) // redirected
+	index := anyone.call("GET", "/console/", nil).ok(http.StatusOK)
+	if string(page.body) != string(index.body) || !strings.HasPrefix(index.header.Get("Content-Type"), "text/html") {
+		t.Errorf("/console leads to %v, %s, and /console/ is %s", page.header, page.body, index.body)
+	}
+	if policy := index.header.Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'self';") || !strings.Contains(policy, "frame-ancestors 'none'") {
+		t.Errorf("the page's policy is %q", policy)
+	}
+	script := anyone.call("GET", "/console/main.js", nil).ok(http.StatusOK)
+	if !strings.HasPrefix(script.header.Get("Content-Type"), "text/javascript") || !strings.Contains(string(index.body), `src="./main.js"`) {
+		t.Errorf("the page %s has the script %v", index.body, script.header)
+	}
+	anyone.call("GET", "/console/main.js", nil, "If-None-Match", script.header.Get("ETag")).ok(http.StatusNotModified)
+	var config struct{ Name string }
+	if anyone.call("GET", "/console/config.json", nil).ok(http.StatusOK, &config); config.Name != env.Settings.ConsoleName {
+		t.Errorf("the console has the name %q", config.Name)
+	}
+	for _, p := range []string{"/console/nothing.js", "/console//main.js"} {
+		anyone.call("GET", p, nil).fails(http.StatusNotFound, "not_found")
+	}
+	// What is below the console's path only in name is refused, by a gateway in its own way.
+	for _, p := range []string{"/console/%2e%2e/openapi.yaml", "/console/../api/v1/org/events/x", "/console/%2e%2e/api/v1/org/integrations/eventstream"} {
+		if a := anyone.call("GET", p, nil); a.status < 400 || a.status >= 500 {
+			t.Errorf("%s: %d %s", p, a.status, a.body)
+		}
+	}
 }
