@@ -22,7 +22,7 @@ func mainCode() int {
 	context.AfterFunc(ctx, stop)
 	return run(ctx, os.Args[1:], &env{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
-		getenv: os.Getenv, sleep: sleep, now: time.Now,
+		getenv: os.Getenv, sleep: sleep, now: time.Now, open: opener(os.Stdout),
 	})
 }
 

@@ -17,6 +17,7 @@ type env struct {
 	getenv   func(string) string
 	sleep    func(context.Context, time.Duration) error
 	now      func() time.Time
+	open     func(address string) error // in a browser; nil if no person would see it
 }
 
 // lookup returns a variable and whether it is set; "" counts as not set.
@@ -30,6 +31,7 @@ func commands(e *env) []*cobra.Command {
 	return []*cobra.Command{
 		serveCommand(e),
 		tokenCommand(e),
+		consoleCommand(e),
 		publishCommand(e),
 		listenCommand(e),
 		integrationsCommand(e),

@@ -5,9 +5,11 @@ import (
 	"log" //nolint:depguard // net/http writes to it, and its output must be filtered
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluicehq/sluice/internal/auth"
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/node"
 	"github.com/sluicehq/sluice/internal/settings"
@@ -86,8 +88,11 @@ func (f *serveFlags) serve(cmd *cobra.Command) error {
 	return n.Run(cmd.Context())
 }
 
-// printHints prints commands to try next.
+// printHints prints the console's address, and commands to try next.
 func (f *serveFlags) printHints(n *node.Node) {
+	if f.config.Console {
+		_, _ = fmt.Fprint(f.env.out, f.consoleHint(n))
+	}
 	token := "<a token from your issuer>"
 	if f.config.Issuer == "" {
 		token = "$(" + f.tokenCommand() + ")"
@@ -106,8 +111,38 @@ Sluice is running at http://%[1]s, with its data in %[2]s. In another terminal:
 `, n.Addr(), f.config.Data, token, self(), n.MetricsAddr())
 }
 
+// consoleHint tells of the console. The token in its address may do all that the page can.
+func (f *serveFlags) consoleHint(n *node.Node) string {
+	address := "http://" + n.Addr() + "/console/"
+	if f.config.Issuer != "" {
+		return fmt.Sprintf("\nThe console, which asks for a token of your issuer:\n\n  %s\n", address)
+	}
+	token, err := f.consoleToken()
+	if err != nil { // serving is more than a hint
+		return fmt.Sprintf("\nThe console, for which there is no token (%v):\n\n  %s\n", err, address)
+	}
+	return fmt.Sprintf("\nThe console, for %.0f minutes:\n\n  %s#token=%s\n\nAfter that, this opens it with a new token: %s\n",
+		consoleTTL.Minutes(), address, token, f.consoleCommand(n))
+}
+
+func (f *serveFlags) consoleToken() (string, error) {
+	key, err := auth.OpenOwnKey(filepath.Join(f.config.Data, auth.OwnKeyName))
+	if err != nil {
+		return "", err
+	}
+	return key.Sign(devTenant, consoleScopes(true), consoleTTL, f.env.now())
+}
+
+func (f *serveFlags) consoleCommand(n *node.Node) string {
+	command := fmt.Sprintf("%s console --data %s --write", usertext.ShellWord(self()), usertext.ShellWord(f.config.Data))
+	if address := "http://" + n.Addr(); address != defaultURL {
+		command += " --url " + usertext.ShellWord(address)
+	}
+	return command
+}
+
 func (f *serveFlags) tokenCommand() string {
-	return fmt.Sprintf("%s token --data %s --tenant acme", usertext.ShellWord(self()), usertext.ShellWord(f.config.Data))
+	return fmt.Sprintf("%s token --data %s --tenant %s", usertext.ShellWord(self()), usertext.ShellWord(f.config.Data), devTenant)
 }
 
 // self returns this program as it was called.

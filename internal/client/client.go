@@ -70,6 +70,9 @@ func New(base, token string, insecure bool) (*Client, error) {
 	}, nil
 }
 
+// ConsoleURL returns the address of the web console that has a token in its fragment.
+func (c *Client) ConsoleURL(token string) string { return c.base + "/console/#token=" + token }
+
 // call sends body and decodes the response into out, unless out is nil. It returns
 // an *Error if the response is not a 2xx, and an *UnreachableError if there is no
 // complete response. It takes at most callTimeout. headers are names and values.
