@@ -55,7 +55,7 @@ func (r *reading) lane(ctx context.Context, c *handoff.Cursor) (lane, error) {
 		return lane{}, err
 	}
 	l := lane{cursor: at.Cursor, member: at.Member, tally: at.AckState.Tally}
-	l.rest, err = r.Log.After(ctx, c.Key.Partition(), at.AckState.Offset.Segment)
+	l.rest, err = r.after(ctx, c.Key.Partition(), at.AckState.Offset.Segment)
 	l.behind = behind(at.AckState, l.rest)
 	return l, err
 }

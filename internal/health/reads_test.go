@@ -79,7 +79,7 @@ func (l countedLog) segment(number uint64) {
 
 // However far behind a lane is, health reads its cursor, the end of the log, and the segment
 // that is next, which has the event that waits. The state of a partition that it is live in
-// is one for all integrations, and read once.
+// is one for all integrations, and read once, as what is after a place in the log.
 func TestHealthReadsThreeRecordsALane(t *testing.T) {
 	for name, c := range map[string]struct {
 		cursor handoff.Cursor
@@ -105,6 +105,9 @@ func TestHealthReadsThreeRecordsALane(t *testing.T) {
 			}
 			if _, err := r.Of(t.Context(), hook(1), hook(1), hook(1)); err != nil || n.states != 2*c.states {
 				t.Errorf("of three integrations it read the state %d times: %v", n.states-c.states, err)
+			}
+			if n.ends != 2 {
+				t.Errorf("of three integrations at one place it read the end %d times", n.ends-1)
 			}
 		})
 	}

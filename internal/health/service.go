@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -76,10 +77,35 @@ func (s *Service) BehindOf(ctx context.Context, cursors []*handoff.Cursor) ([]Be
 	return all, nil
 }
 
-// reading is one look at some integrations.
+// reading is one look at some integrations. Those that are at one place in the log, as live
+// ones mostly are, share what it has after that.
 type reading struct {
 	*Service
 	look *standing.Look
+
+	mu    sync.Mutex
+	rests map[place]func() (eventlog.Rest, error)
 }
 
-func (s *Service) read() *reading { return &reading{s, standing.New(s.Partitions, s.Cursor)} }
+// place is the end of a segment of a partition.
+type place struct {
+	event.Partition
+	segment uint64
+}
+
+func (s *Service) read() *reading {
+	return &reading{Service: s, look: standing.New(s.Partitions, s.Cursor), rests: make(map[place]func() (eventlog.Rest, error))}
+}
+
+// after returns what the log has after a place.
+func (r *reading) after(ctx context.Context, p event.Partition, segment uint64) (eventlog.Rest, error) {
+	at := place{p, segment}
+	r.mu.Lock()
+	read := r.rests[at]
+	if read == nil {
+		read = sync.OnceValues(func() (eventlog.Rest, error) { return r.Log.After(ctx, p, segment) })
+		r.rests[at] = read
+	}
+	r.mu.Unlock()
+	return read()
+}
