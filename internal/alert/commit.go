@@ -116,6 +116,7 @@ func (c *commit) add(ctx context.Context, n name) error {
 	if err := c.tell(ctx, in, kinds); err != nil {
 		return err
 	}
+	c.noteTrouble(in)
 	if in.Alerts != was && c.integrations[n] == nil {
 		c.writes = append(c.writes, store.PutIntegration{Integration: in})
 	}
@@ -217,6 +218,18 @@ func (c *commit) tell(ctx context.Context, in *integration.Integration, kinds []
 		}
 	}
 	return nil
+}
+
+// noteTrouble notes in the integration since when it is in trouble, by which stores list it.
+// What has failed until it was stopped still is: nothing reaches its receiver.
+func (c *commit) noteTrouble(in *integration.Integration) {
+	a := &in.Alerts
+	switch {
+	case in.Running && a.Trouble() == "", !in.Running && in.StoppedBy != integration.StoppedAfterFailing:
+		a.Since = time.Time{}
+	case a.Since.IsZero():
+		a.Since = c.now
+	}
 }
 
 // perCommit is more alerts than a Commit has of an integration. Their numbers begin with the

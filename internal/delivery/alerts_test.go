@@ -91,6 +91,11 @@ func (w *world) checkAlertsOf(in *integration.Integration, byNumber map[uint64]i
 			trouble = kind
 		}
 	}
+	// What an operator lists is what was told last, and what failed until it was stopped.
+	if in.Running && (trouble != "") == in.Alerts.Since.IsZero() ||
+		!in.Running && in.Alerts.Number > 0 && (in.StoppedBy == integration.StoppedAfterFailing) == in.Alerts.Since.IsZero() {
+		w.fail("%s was told last to be %q, running %v, stopped by %q, and is in trouble since %v", lifeName(in), trouble, in.Running, in.StoppedBy, in.Alerts.Since)
+	}
 	if got := uint64(len(byNumber)); got > in.Alerts.Number {
 		w.fail("%s has %d alerts, the last of them is %d", lifeName(in), got, in.Alerts.Number)
 	}

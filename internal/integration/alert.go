@@ -32,6 +32,11 @@ type Alerts struct {
 	// Closing is the number of the alert that waits until the restart window is about to
 	// close; 0 for none.
 	Closing uint64 `json:"closing,omitzero"`
+
+	// Since is when it was told to be in trouble, zero if it is not: it is failing or lagging,
+	// or was stopped as it had failed for too long. Whole milliseconds. Stores find
+	// integrations by it.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // Trouble returns the worse of what was told last: AlertFailing, AlertLagging or "".

@@ -108,6 +108,13 @@ type Store interface {
 	// that has just been written may be missing.
 	Alerts(ctx context.Context, before time.Time, limit int) ([]*Alert, error)
 
+	// Troubled returns up to limit integrations of all tenants whose Alerts.Since is set, in
+	// the order of their places, after a place and without the one there; the zero one is
+	// before all. next is the place of the last one, or zero if none follows. One that has
+	// just changed may be missing, so that there can be fewer than limit although some
+	// follow; one that moved may be there twice.
+	Troubled(ctx context.Context, after TroublePlace, limit int) (found []*integration.Integration, next TroublePlace, err error)
+
 	// Commit makes all writes or none. It returns ErrConflict if a record's
 	// Version is not the stored one (0: the record must not exist). On success it
 	// sets the new Version of each given record; a version is never reused for a
@@ -150,6 +157,22 @@ type Alert struct {
 func (a *Alert) Compare(b *Alert) int {
 	return cmp.Or(a.DueAt.Compare(b.DueAt), strings.Compare(a.History.Tenant, b.History.Tenant),
 		strings.Compare(a.History.Integration, b.History.Integration), cmp.Compare(a.Number, b.Number))
+}
+
+// TroublePlace is the place of an integration among those that are in trouble.
+type TroublePlace struct {
+	Since      time.Time // whole milliseconds
+	Tenant, ID string
+}
+
+// PlaceOfTrouble returns the place of an integration whose Alerts.Since is set.
+func PlaceOfTrouble(in *integration.Integration) TroublePlace {
+	return TroublePlace{in.Alerts.Since, in.Tenant, in.ID}
+}
+
+// Compare orders places: what is in trouble for longest comes first.
+func (p TroublePlace) Compare(other TroublePlace) int {
+	return cmp.Or(p.Since.Compare(other.Since), strings.Compare(p.Tenant, other.Tenant), strings.Compare(p.ID, other.ID))
 }
 
 // Write is one change of a Commit: exactly one of the types below.

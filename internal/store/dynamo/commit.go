@@ -95,7 +95,8 @@ func (s *Store) changesOf(w store.Write, order string) ([]change, error) {
 		return putRecord(lanesKey, w.Lanes, &w.Lanes.Version, "", time.Time{})
 	case store.PutIntegration:
 		in := w.Integration
-		return putRecord(integrationKey(in.Tenant, in.ID), in, &in.Version, kindExpired, in.CompletedAt)
+		kind, due := indexed(in)
+		return putRecord(integrationKey(in.Tenant, in.ID), in, &in.Version, kind, due)
 	case store.DeleteIntegration:
 		in := w.Integration
 		return []change{remove(integrationKey(in.Tenant, in.ID), in.Version)}, nil

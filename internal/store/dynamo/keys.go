@@ -39,6 +39,7 @@ const (
 	kindExpired = "grace"   // completed replays, at their CompletedAt
 	kindDeleted = "deleted" // tombstones of histories, at the time they can be freed
 	kindAlert   = "alert"   // alerts, at their DueAt
+	kindTrouble = "trouble" // integrations that are in trouble, at their Alerts.Since
 )
 
 // shards is how many partition keys of the due index the items of a kind are

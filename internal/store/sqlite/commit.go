@@ -148,7 +148,7 @@ func changeOf(w store.Write) (change, error) {
 		return tenants.put(&w.Lanes.Version, w.Lanes, allTenants)
 	case store.PutIntegration:
 		in := w.Integration
-		return integrations.put(&in.Version, in, in.Tenant, in.ID, orNull(in.CompletedAt))
+		return integrations.put(&in.Version, in, in.Tenant, in.ID, orNull(in.CompletedAt), orNull(in.Alerts.Since))
 	case store.DeleteIntegration:
 		return integrations.remove(w.Integration.Version, w.Integration.Tenant, w.Integration.ID), nil
 	case store.PutPartition:

@@ -13,7 +13,7 @@ import (
 // clock each may be. Those that a customer gives, starts_at and ends_at, are left alone.
 var storedTimes = map[string]time.Duration{
 	"created_at": 0, "stopped_at": 0, "completed_at": 0, "joined_at": 0, "left_at": 0, "at": 0, "failing_since": 0, "tried_at": 0, "created": 0, "delivered_at": 0, "newest": 0,
-	"lag_from": 0, "rejecting_at": 0,
+	"lag_from": 0, "rejecting_at": 0, "since": 0,
 	"due_at": 0, "slow_until": 0, "moved_to": 0, "next": 0, "retry_until": 0, // what waits goes on at once
 	"quiet_at": unsettled, "until": unsettled, "upload_until": unsettled,
 	"previous_expires": 24 * time.Hour,
@@ -24,14 +24,17 @@ const unsettled = 10 * time.Minute
 
 // stampedTables are the tables whose records have times. Those that are read by a time have
 // it in a column too.
-var stampedTables = []struct{ table, column string }{
-	{"integrations", "completed_at"},
-	{"records", ""},
-	{"cursors", "due_at"},
-	{"entries", "created_at"},
-	{"rejected_counts", ""},
-	{"rejected", ""},
-	{"alerts", "due_at"},
+var stampedTables = []struct {
+	table   string
+	columns []string
+}{
+	{"integrations", []string{"completed_at", "troubled_at"}},
+	{"records", nil},
+	{"cursors", []string{"due_at"}},
+	{"entries", []string{"created_at"}},
+	{"rejected_counts", nil},
+	{"rejected", nil},
+	{"alerts", []string{"due_at"}},
 }
 
 // ResetTimes lowers the times that were stored by a clock which was ahead, so that nothing
@@ -39,7 +42,7 @@ var stampedTables = []struct{ table, column string }{
 // else may use the database. If it is interrupted, some are lowered; call it again.
 func ResetTimes(ctx context.Context, db *sqlitedb.DB, now time.Time) error {
 	for _, t := range stampedTables {
-		if err := resetTable(ctx, db, t.table, t.column, now); err != nil {
+		if err := resetTable(ctx, db, t.table, t.columns, now); err != nil {
 			return err
 		}
 	}
@@ -64,7 +67,7 @@ const resetBatch = 1000
 const listReset = `UPDATE rejected_list SET created_at = ? WHERE created_at > ? AND (tenant, integration, incarnation, event_id) IN (
 	SELECT tenant, integration, incarnation, event_id FROM rejected WHERE rowid > ? AND rowid <= ?)`
 
-func resetTable(ctx context.Context, db *sqlitedb.DB, table, column string, now time.Time) error {
+func resetTable(ctx context.Context, db *sqlitedb.DB, table string, columns []string, now time.Time) error {
 	for after := int64(0); ; {
 		rows, last, err := rowsAhead(ctx, db, table, after, now)
 		if err != nil || last == 0 {
@@ -82,11 +85,10 @@ func resetTable(ctx context.Context, db *sqlitedb.DB, table, column string, now 
 				if _, err := tx.Exec("UPDATE "+table+" SET data = ? WHERE rowid = ?", data, id); err != nil {
 					return err
 				}
-				if column == "" {
-					continue
-				}
-				if _, err := tx.Exec("UPDATE "+table+" SET "+column+" = ? WHERE rowid = ? AND "+column+" > ?", nanos(now), id, nanos(now)); err != nil {
-					return err
+				for _, column := range columns {
+					if _, err := tx.Exec("UPDATE "+table+" SET "+column+" = ? WHERE rowid = ? AND "+column+" > ?", nanos(now), id, nanos(now)); err != nil {
+						return err
+					}
 				}
 			}
 			return nil

@@ -145,6 +145,13 @@ func TestResetTimesLowersEveryTime(t *testing.T) {
 		if err != nil || err2 != nil || len(due) != 1 || len(expired) != 1 {
 			t.Errorf("%v ahead: due %v, %v; expired %v, %v", ahead, due, err, expired, err2)
 		}
+		stored := got[0].(*integration.Integration)
+		if stored.Alerts.Since = at; ahead > 0 {
+			stored.Alerts.Since = now
+		}
+		if after, _, err := s.Troubled(ctx, store.PlaceOfTrouble(stored), 10); err != nil || len(after) != 0 {
+			t.Errorf("%v ahead: %d in trouble after its own place, %v", ahead, len(after), err)
+		}
 	}
 }
 
@@ -161,7 +168,7 @@ func TestAnInterruptedResetKeepsTheListInOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := resetTable(ctx, s.db, "rejected", "", now); err != nil {
+	if err := resetTable(ctx, s.db, "rejected", nil, now); err != nil {
 		t.Fatal(err)
 	}
 	if err := ResetTimes(ctx, s.db, now.Add(time.Minute)); err != nil {

@@ -31,7 +31,7 @@ func newTable(name string, keys []string, further ...string) table {
 
 var (
 	tenants        = newTable("tenants", []string{"tenant"})
-	integrations   = newTable("integrations", []string{"tenant", "id"}, "completed_at")
+	integrations   = newTable("integrations", []string{"tenant", "id"}, "completed_at", "troubled_at")
 	records        = newTable("records", []string{"tenant", "lane"})
 	cursors        = newTable("cursors", []string{"tenant", "integration", "lane"}, "due_at")
 	cursorsKeptDue = newTable("cursors", []string{"tenant", "integration", "lane"})

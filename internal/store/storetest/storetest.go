@@ -25,7 +25,7 @@ import (
 // with t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	for _, group := range []map[string]func(*testing.T, store.Store){
-		records, conditions, tenants, histories, deliveryRecords, dueIndexes, alerts, races,
+		records, conditions, tenants, histories, deliveryRecords, dueIndexes, troubles, alerts, races,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
