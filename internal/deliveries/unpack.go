@@ -6,7 +6,6 @@ import (
 
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/handoff"
-	"github.com/sluicehq/sluice/internal/problem"
 )
 
 // maxResults bounds the memory that damaged data can ask for. One commit has far fewer of
@@ -18,8 +17,7 @@ const maxResults = 1 << 18
 func (r *Record) Unpack(integration string, incarnation uint64) ([]Part, error) {
 	u := &unpacker{data: r.Data}
 	if version := u.byte(); version != packedVersion {
-		return nil, problem.New(problem.Internal, "a delivery record of lane %d of tenant %q has the form %d, which this release does not know",
-			r.Partition.Lane, r.Partition.Tenant, version)
+		return nil, r.unknownForm(version)
 	}
 	u.at, u.base = u.int(), u.uint()
 	var found []Part
@@ -31,7 +29,7 @@ func (r *Record) Unpack(integration string, incarnation uint64) ([]Part, error) 
 		}
 	}
 	if u.bad {
-		return nil, problem.New(problem.Internal, "a delivery record of lane %d of tenant %q is damaged", r.Partition.Lane, r.Partition.Tenant)
+		return nil, r.damaged()
 	}
 	return found, nil
 }
@@ -60,6 +58,11 @@ func (u *unpacker) byte() byte {
 }
 
 func (u *unpacker) uint() uint64 {
+	if len(u.data) > 0 && u.data[0] < 0x80 { // as most are
+		n := uint64(u.data[0])
+		u.data = u.data[1:]
+		return n
+	}
 	n, size := binary.Uvarint(u.data)
 	if size <= 0 {
 		u.fail()
@@ -89,16 +92,19 @@ func (u *unpacker) count() int {
 	return int(n)
 }
 
-func (u *unpacker) text() string {
+// bytes reads a text without a copy of it.
+func (u *unpacker) bytes() []byte {
 	n := u.count()
 	if n > len(u.data) {
 		u.fail()
-		return ""
+		return nil
 	}
-	s := string(u.data[:n])
+	b := u.data[:n]
 	u.data = u.data[n:]
-	return s
+	return b
 }
+
+func (u *unpacker) text() string { return string(u.bytes()) }
 
 func (u *unpacker) time() int64 { return u.at + u.int() }
 
