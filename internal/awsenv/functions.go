@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/sluicehq/sluice/internal/alert"
 	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/emf"
 	"github.com/sluicehq/sluice/internal/estimate"
@@ -35,9 +36,11 @@ func API() (gateway.Handler, error) {
 	}
 	publisher := publish.New(e.stream, e.config.Settings)
 	publisher.Lanes = e.lanes.Current
+	healths := &health.Service{Partitions: e.store, Log: e.log, Cursor: e.engine.Cursor, Settings: e.config.Settings, Now: now}
 	serve := gateway.New(httpapi.New(httpapi.Deps{
 		Integrations: e.life,
-		Health:       &health.Service{Partitions: e.store, Log: e.log, Cursor: e.engine.Cursor, Settings: e.config.Settings, Now: now},
+		Health:       healths,
+		Troubles:     &alert.Troubles{Store: e.store, Health: healths, Settings: e.config.Settings, Now: now},
 		Rejected:     e.rejected,
 		Events:       &pull.Service{Integrations: e.life, Log: e.log, Settings: e.config.Settings, Now: now},
 		Tests:        e.trials,

@@ -48,9 +48,10 @@ type Filter struct {
 type Integration struct {
 	Registration
 
-	Status string  `json:"status"`          // running, stopping or stopped
-	Health *Health `json:"health,omitzero"` // nil unless it was asked for
-	raw    json.RawMessage
+	Status   string    `json:"status"`            // running, stopping or stopped
+	Health   *Health   `json:"health,omitzero"`   // nil unless it was asked for
+	Activity *Activity `json:"activity,omitzero"` // nil unless it was asked for and deliveries are recorded
+	raw      json.RawMessage
 }
 
 // UnmarshalJSON decodes the fields and keeps the original object.

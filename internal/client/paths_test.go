@@ -31,6 +31,7 @@ func TestIDsAndPositionsAreEscaped(t *testing.T) {
 		func() error { _, _, err := c.LogsAfter(t.Context(), odd, LogQuery{Action: "a&b"}); return err },
 		func() error { _, _, err := c.RejectedEvents(t.Context(), odd, 1, "a+b"); return err },
 		func() error { _, _, err := c.Deliveries(t.Context(), odd, DeliveryQuery{After: "a+b"}); return err },
+		func() error { _, _, err := c.Troubles(t.Context(), 1, "a+b"); return err },
 	} {
 		if err := call(); err != nil {
 			t.Error(err)
@@ -44,6 +45,7 @@ func TestIDsAndPositionsAreEscaped(t *testing.T) {
 		"POST " + path + "/_skip ", "POST " + path + "/_test ", "POST " + path + "/_start ",
 		"GET " + path + "/events " + position, "GET " + path + "/logs a&b", "GET " + path + "/rejected_events a+b",
 		"GET " + path + "/deliveries a+b",
+		"GET /api/v1/org/integrations/health a+b",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

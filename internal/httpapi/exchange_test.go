@@ -55,7 +55,7 @@ func TestEveryCodeHasAStatus(t *testing.T) {
 		problem.InvalidRequest: 400, problem.InvalidJSON: 400, problem.UnknownField: 400, problem.UnknownParameter: 400, problem.InvalidTarget: 400,
 		problem.LimitReached: 400, problem.NotStopped: 400, problem.ReplayFinished: 400, problem.InvalidPosition: 400, problem.PositionExpired: 410, problem.WindowRequired: 400, problem.WindowTooLarge: 400, problem.TenantRequired: 400,
 		problem.Unauthorized: 401, problem.Forbidden: 403, problem.NotFound: 404, problem.MethodNotAllowed: 405,
-		problem.AlreadyExists: 409, problem.Conflict: 409, problem.RetryInProgress: 409, problem.NotBlocked: 409, problem.KeyInProgress: 409, problem.IdempotencyMismatch: 422,
+		problem.AlreadyExists: 409, problem.Conflict: 409, problem.RetryInProgress: 409, problem.NotBlocked: 409, problem.AlertsOff: 409, problem.KeyInProgress: 409, problem.IdempotencyMismatch: 422,
 		problem.PayloadTooLarge: 413, problem.UnsupportedMediaType: 415, problem.TooManyRequests: 429,
 		problem.Internal: 500, problem.ReceiverFailed: 502, problem.Unavailable: 503,
 	}

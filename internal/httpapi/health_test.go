@@ -1,6 +1,8 @@
 package httpapi_test
 
 import (
+	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -50,8 +52,8 @@ func TestHealthRefuses(t *testing.T) {
 	w.wantError(t, 403, problem.Forbidden, "integrations:read", get(base+"/hook/health").as("acme:events/publish"))
 	w.wantError(t, 400, problem.UnknownParameter, `"include"`, get(base+"/hook/health?include=health"))
 	w.wantError(t, 400, problem.UnknownParameter, "takes include", get(base+"?includes=health"))
-	for _, value := range []string{"", "Health", "health,logs", "%20health"} {
-		w.wantError(t, 400, problem.InvalidRequest, "include is", get(base+"?include="+value))
+	for _, value := range []string{"", "Health", "health,logs", "%20health", "nonsense", "health,", ",activity", "health,health", "activity;health", "health,activity,health"} {
+		w.wantError(t, 400, problem.InvalidRequest, "include is "+strconv.Quote(strings.ReplaceAll(value, "%20", " ")), get(base+"?include="+url.QueryEscape(strings.ReplaceAll(value, "%20", " "))))
 	}
 	w.wantError(t, 400, problem.UnknownParameter, `"force"`, remove(base+"/hook?force=1"))
 	w.want(t, 200, get(base+"/hook"))

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/alert"
 	"github.com/sluicehq/sluice/internal/auth"
 	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/estimate"
@@ -51,6 +52,12 @@ type Health interface {
 	Of(ctx context.Context, all ...*integration.Integration) ([]*health.Health, error)
 }
 
+// Troubles lists the integrations of all tenants that are in trouble; package alert implements
+// it. Its errors are problem.AlertsOff, InvalidRequest and Unavailable.
+type Troubles interface {
+	List(ctx context.Context, after string, limit int) (page []alert.Trouble, next string, err error)
+}
+
 // Rejected manages rejected events; package rejected implements it. Another
 // tenant's event is problem.NotFound. Retry waits for the receiver and also fails
 // with problem.RetryInProgress or problem.ReceiverFailed.
@@ -89,6 +96,8 @@ type Skips interface {
 // problem.NotFound, InvalidRequest and Unavailable.
 type Deliveries interface {
 	List(ctx context.Context, tenant, id string, q deliveries.Request) (page []deliveries.Delivery, next string, err error)
+	// Activity counts what was sent to integrations of the tenant; nil if no records are kept.
+	Activity(ctx context.Context, tenant string, all []*integration.Integration) ([]*deliveries.Activity, error)
 }
 
 // Estimates says what a registration would replay; package estimate implements it. An
@@ -121,6 +130,7 @@ type Publisher interface {
 type Deps struct {
 	Integrations Integrations
 	Health       Health
+	Troubles     Troubles
 	Rejected     Rejected
 	Events       Events
 	Tests        Tests

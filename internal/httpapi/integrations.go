@@ -7,43 +7,10 @@ import (
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 
-	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/strictjson"
 )
-
-func (a *api) list(x *exchange, r *http.Request) error {
-	withHealth, err := included(r)
-	if err != nil {
-		return err
-	}
-	all, err := a.Integrations.List(r.Context(), x.tenant)
-	if err != nil {
-		return err
-	}
-	found := make([]*health.Health, len(all))
-	if withHealth {
-		if found, err = a.Health.Of(r.Context(), all...); err != nil {
-			return err
-		}
-	}
-	documents := []listedDocument{}
-	for i, in := range all {
-		if withHealth && found[i] == nil {
-			continue // deleted meanwhile
-		}
-		d, err := a.shown(r.Context(), in)
-		if err != nil {
-			return err
-		}
-		documents = append(documents, listedDocument{d, health.DocumentOf(found[i])})
-	}
-	a.respond(x, http.StatusOK, struct {
-		Integrations []listedDocument `json:"integrations"`
-	}{documents})
-	return nil
-}
 
 func (a *api) register(x *exchange, r *http.Request) error {
 	spec, err := a.registration(x, r)

@@ -14,7 +14,7 @@ type lanesDocument struct {
 }
 
 func (a *api) lanes(x *exchange, r *http.Request) error {
-	if err := operatorOnly(x); err != nil {
+	if err := operatorOnly(x, lanesAreTheOperators); err != nil {
 		return err
 	}
 	n, err := a.Lanes.Of(r.Context(), x.tenant)
@@ -25,17 +25,20 @@ func (a *api) lanes(x *exchange, r *http.Request) error {
 	return nil
 }
 
-// operatorOnly refuses the token of a tenant: what a lane costs is the operator's.
-func operatorOnly(x *exchange) error {
+// lanesAreTheOperators says why: they cost something.
+const lanesAreTheOperators = "Lanes are the operator's."
+
+// operatorOnly refuses the token of a tenant, and says why.
+func operatorOnly(x *exchange, why string) error {
 	if x.anyTenant {
 		return nil
 	}
 	challengeScope(x, auth.TenantsAny)
-	return problem.New(problem.Forbidden, "Lanes are the operator's. The call needs an access token with the scope %s and without a tenant of its own.", auth.TenantsAny)
+	return problem.New(problem.Forbidden, "%s The call needs an access token with the scope %s and without a tenant of its own.", why, auth.TenantsAny)
 }
 
 func (a *api) raiseLanes(x *exchange, r *http.Request) error {
-	if err := operatorOnly(x); err != nil {
+	if err := operatorOnly(x, lanesAreTheOperators); err != nil {
 		return err
 	}
 	var d struct {

@@ -19,6 +19,7 @@ var parameters = map[string][]string{
 	"GET " + one + "/events":          {"position", "limit", "wait"},
 	"GET " + one + "/logs":            {"action", "limit", "after"},
 	"GET " + one + "/rejected_events": {"limit", "after"},
+	"GET " + troubles:                 {"limit", "after"},
 	"GET " + onePublished:             {"published_at", "from", "to"},
 }
 

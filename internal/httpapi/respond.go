@@ -33,6 +33,7 @@ var statuses = map[problem.Code]int{
 	problem.RetryInProgress:      http.StatusConflict,
 	problem.ReceiverFailed:       http.StatusBadGateway,
 	problem.NotBlocked:           http.StatusConflict,
+	problem.AlertsOff:            http.StatusConflict,
 	problem.IdempotencyMismatch:  http.StatusUnprocessableEntity,
 	problem.KeyInProgress:        http.StatusConflict,
 	problem.Unauthorized:         http.StatusUnauthorized,

@@ -18,6 +18,7 @@ const (
 	published    = "/api/v1/org/events"
 	onePublished = published + "/{event_id}"
 	tenantLanes  = "/api/v1/org/lanes"
+	troubles     = "/api/v1/org/integrations/health"
 )
 
 // route is one operation of the API. A handler that returns an error must not
@@ -54,6 +55,7 @@ func (a *api) routes() []route {
 		{"POST", oneRejected + "/_retry", write, a.retryRejected},
 		{"POST", published, auth.EventsPublish, a.publish},
 		{"GET", onePublished, read, a.story},
+		{"GET", troubles, read, a.troubles},
 		{"GET", tenantLanes, read, a.lanes},
 		{"PUT", tenantLanes, write, a.raiseLanes},
 		{"GET", "/healthz", "", a.health},
@@ -119,7 +121,7 @@ func (a *api) call(x *exchange, r *http.Request, rt route) error {
 		if err != nil {
 			return err
 		}
-		if x.tenant, err = actsFor(x, r, id, rt.scope); err != nil {
+		if x.tenant, err = actsFor(x, r, id, rt); err != nil {
 			return err
 		}
 		x.verified, x.anyTenant, x.memory = true, id.AnyTenant(), a.memory.Hold(x.tenant)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluicehq/sluice/internal/alert"
 	"github.com/sluicehq/sluice/internal/auth"
 	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/estimate"
@@ -89,9 +90,13 @@ func setup() *world {
 	spread := &lanes.Service{Store: w.store, Grow: life.GrowLanes, Settings: s, Logger: slog.New(slog.DiscardHandler), Now: now}
 	publisher := publish.New(w.log, s)
 	publisher.Lanes = spread.Current
+	healths := &health.Service{Partitions: w.store, Log: w.log, Cursor: w.store.Cursor, Settings: s, Now: now}
+	told := s
+	told.OperatorTenant = "operator"
 	w.deps = httpapi.Deps{
 		Integrations: life,
-		Health:       &health.Service{Partitions: w.store, Log: w.log, Cursor: w.store.Cursor, Settings: s, Now: now},
+		Health:       healths,
+		Troubles:     &alert.Troubles{Store: w.store, Health: healths, Settings: told, Now: now},
 		Rejected:     retries{w, rejects},
 		Events:       &pull.Service{Integrations: life, Log: w.log, Settings: s, Now: now, Waiters: &w.waiters},
 		Tests:        w.tests,

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/alert"
 	"github.com/sluicehq/sluice/internal/auth"
 	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/delivery"
@@ -186,6 +187,7 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 	n.server = n.newServer(httpapi.New(httpapi.Deps{
 		Integrations: n.life,
 		Health:       n.health,
+		Troubles:     &alert.Troubles{Store: n.store, Health: n.health, Settings: n.config.Settings, Now: n.now},
 		Rejected:     rejects,
 		Events: &pull.Service{
 			Integrations: n.life, Log: n.log, Settings: n.config.Settings, Now: n.now,

@@ -33,6 +33,7 @@ const (
 	RetryInProgress      Code = "retry_in_progress"
 	ReceiverFailed       Code = "receiver_failed"
 	NotBlocked           Code = "not_blocked"
+	AlertsOff            Code = "alerts_off"
 	IdempotencyMismatch  Code = "idempotency_mismatch"
 	KeyInProgress        Code = "idempotency_in_progress"
 	Unauthorized         Code = "unauthorized"
@@ -52,7 +53,7 @@ func Codes() []Code {
 		InvalidRequest, InvalidJSON, UnknownField, UnknownParameter, InvalidTarget, LimitReached,
 		AlreadyExists, NotFound, NotStopped, ReplayFinished,
 		InvalidPosition, PositionExpired, WindowRequired, WindowTooLarge, Conflict, RetryInProgress,
-		ReceiverFailed, NotBlocked, IdempotencyMismatch, KeyInProgress,
+		ReceiverFailed, NotBlocked, AlertsOff, IdempotencyMismatch, KeyInProgress,
 		Unauthorized, Forbidden, TenantRequired, MethodNotAllowed,
 		PayloadTooLarge, UnsupportedMediaType, TooManyRequests, Unavailable, Internal,
 	}

@@ -1,0 +1,112 @@
+package alert
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice/internal/health"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/settings"
+	"github.com/sluicehq/sluice/internal/store"
+)
+
+// Troubles lists the integrations of all tenants that the operator was told to be in trouble:
+// what fails or lags, and what was stopped as it had failed for too long. It reads what the
+// store has in an index, and the health of those that it returns. All fields are required.
+// It is safe for concurrent use.
+type Troubles struct {
+	Store interface {
+		Troubled(ctx context.Context, after store.TroublePlace, limit int) ([]*integration.Integration, store.TroublePlace, error)
+	}
+	Health   Healths
+	Settings settings.Settings
+	Now      func() time.Time
+}
+
+// Trouble is an integration that is in trouble.
+type Trouble struct {
+	Integration *integration.Integration
+	Since       time.Time               // when the first of the alerts was raised
+	Alerts      []integration.AlertKind // what holds of what was told
+	Health      *health.Health
+}
+
+// List returns a page of up to limit integrations, what is in trouble for longest first, and
+// where the next page begins, "" at the end. A page may have fewer, also none, and go on.
+//
+// Errors: AlertsOff if nobody is told, so that nothing is known; InvalidRequest if after is
+// not the next of an earlier page.
+func (t *Troubles) List(ctx context.Context, after string, limit int) (page []Trouble, next string, err error) {
+	if t.Settings.OperatorTenant == "" {
+		return nil, "", problem.New(problem.AlertsOff, "Alerts are off, so the service does not keep which integrations fail or lag. "+
+			"The operator turns them on with SLUICE_OPERATOR_TENANT (on AWS the parameter OperatorTenant).")
+	}
+	from, err := placeOf(after)
+	if err != nil {
+		return nil, "", err
+	}
+	found, end, err := t.Store.Troubled(ctx, from, limit)
+	if err != nil {
+		return nil, "", err
+	}
+	healths, err := t.Health.Of(ctx, found...)
+	if err != nil {
+		return nil, "", err
+	}
+	for i, in := range found {
+		if h := healths[i]; h != nil { // else it was deleted meanwhile
+			page = append(page, Trouble{in, in.Alerts.Since, t.alerts(in, h), h})
+		}
+	}
+	return page, textOf(end), nil
+}
+
+// alerts returns which of the alerts about an integration hold, the worst first.
+func (t *Troubles) alerts(in *integration.Integration, h *health.Health) (kinds []integration.AlertKind) {
+	a := &in.Alerts
+	for _, is := range []struct {
+		kind  integration.AlertKind
+		holds bool
+	}{
+		{integration.AlertStopped, !in.Running},
+		{integration.AlertWindowClosing, !in.Running && !t.Now().Before(closingAt(in, t.Settings.Retention))},
+		{integration.AlertFailing, in.Running && a.Failing != 0},
+		{integration.AlertLagging, in.Running && a.Lagging != 0},
+		{integration.AlertRejecting, in.Running && !a.RejectingAt.IsZero() && !h.LastDeliveredAt.After(a.RejectingAt)},
+	} {
+		if is.holds {
+			kinds = append(kinds, is.kind)
+		}
+	}
+	return kinds
+}
+
+// textOf returns a place as text. Neither tenants nor ids have a slash.
+func textOf(p store.TroublePlace) string {
+	if p == (store.TroublePlace{}) {
+		return ""
+	}
+	return strconv.FormatInt(p.Since.UnixMilli(), 10) + "/" + p.ID + "/" + p.Tenant
+}
+
+// placeOf is the inverse of textOf. A text that is none of ours is store.ErrPlace.
+func placeOf(text string) (p store.TroublePlace, err error) {
+	if text == "" {
+		return p, nil
+	}
+	parts := strings.Split(text, "/")
+	if len(parts) != 3 {
+		return p, store.ErrPlace
+	}
+	ms, err := strconv.ParseInt(parts[0], 10, 64)
+	if err != nil || ms < 0 || ms > maxMillis {
+		return p, store.ErrPlace
+	}
+	return store.TroublePlace{Since: time.UnixMilli(ms).UTC(), ID: parts[1], Tenant: parts[2]}, nil
+}
+
+// maxMillis is the last millisecond that every store can look for, in the year 2262.
+const maxMillis = int64(1<<63-1) / int64(time.Millisecond)
