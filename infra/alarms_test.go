@@ -40,6 +40,8 @@ func TestAlarms(t *testing.T) {
 		"data-unreadable": "FILL(records, 0) + FILL(events, 0) of Sluice MalformedRecords Stage=Stage Sum 300s, Sluice EventsSkipped Stage=Stage Sum 300s >= 1, 1 of 1, " + ok,
 		"api-failing": "FILL(responses, 0) + FILL(crashes, 0) + FILL(throttles, 0) of Sluice ServerErrors Stage=Stage Sum 300s, " +
 			"AWS/Lambda Errors FunctionName=Api Sum 300s, AWS/Lambda Throttles FunctionName=Api Sum 300s >= 5, 2 of 3, " + ok,
+		"api-canary": "FILL(responses, 0) + IF(FILL(crashes, 0) > 0, 5, 0) of Sluice ServerErrors Stage=Stage Sum 60s, " +
+			"AWS/Lambda Errors FunctionName=Api Resource=${Api}:live ExecutedVersion=ApiVersion.Version Sum 60s >= 5, 1 of 1, " + ok,
 		"cursors-overdue": "Sluice OverdueSeconds Stage=Stage Maximum 300s >= 900, 3 of 3, breaching",
 	}
 	got := map[string]string{}

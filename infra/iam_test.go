@@ -60,6 +60,9 @@ var permissions = map[string][]string{
 	"EventBusRole": {
 		"kinesis:PutRecord PutRecords: Stream.Arn", "kms:GenerateDataKey: " + via("kinesis"),
 	},
+	"ApiCanaryRole": {
+		"lambda:GetAlias GetProvisionedConcurrencyConfig UpdateAlias: Api.Arn,${Api.Arn}:*", "cloudwatch:DescribeAlarms: *",
+	},
 	"DeliveryRole": {
 		"lambda:InvokeFunction: Advance.Arn", starting,
 		"logs:CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies GetLogDelivery ListLogDeliveries PutResourcePolicy UpdateLogDelivery: *",
@@ -195,7 +198,7 @@ func TestRoles(t *testing.T) {
 	wantTrusts := map[string]string{
 		"ApiRole": "lambda.amazonaws.com", "FanoutRole": "lambda.amazonaws.com", "AdvanceRole": "lambda.amazonaws.com",
 		"SweepRole": "lambda.amazonaws.com", "SweepScheduleRole": "scheduler.amazonaws.com", "DeliveryRole": "states.amazonaws.com",
-		"KeepStreamRole": "lambda.amazonaws.com", "EventBusRole": "events.amazonaws.com",
+		"KeepStreamRole": "lambda.amazonaws.com", "EventBusRole": "events.amazonaws.com", "ApiCanaryRole": "codedeploy.amazonaws.com",
 	}
 	if diff := cmp.Diff(wantTrusts, trusts); diff != "" {
 		t.Errorf("services that may assume the roles (-want +got):\n%s", diff)

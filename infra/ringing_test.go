@@ -5,6 +5,9 @@ import (
 	"testing"
 )
 
+// newVersion is the key of the crashes of a version that has a part of the calls.
+const newVersion = "Errors Api Resource=${Api}:live ExecutedVersion=ApiVersion.Version"
+
 // recordings are what CloudWatch would have in a period of 5 minutes each, as AWS's pages and
 // the functions' logs tell: Lambda has no Invocations without an invocation, but Errors of 0 with
 // one; ours are there when a function has something to say, and from each sweep.
@@ -49,6 +52,12 @@ var recordings = []struct {
 	{"api-failing", "it crashes", recording{"Errors Api": "9 9"}, 2},
 	{"api-failing", "no concurrency is left", recording{"Throttles Api": "5 2 7"}, 3},
 	{"api-failing", "some errors, and a short burst", recording{"ServerErrors": "1 . 30 . 1 1", "Errors Api": "6*0", "Throttles Api": "6*0"}, 0},
+
+	// Periods of a minute, while the alias has two versions.
+	{"api-canary", "the new version crashes", recording{newVersion: ". 0 1"}, 3},
+	{"api-canary", "its role lacks a permission", recording{newVersion: "3*0", "ServerErrors": ". 2 6"}, 3},
+	{"api-canary", "it has some errors, as the version before", recording{newVersion: "5*0", "ServerErrors": "2 . 4 1 2"}, 0},
+	{"api-canary", "no deployment, and nobody calls", recording{newVersion: "5*."}, 0},
 
 	// Each sweep writes for how long the most overdue cursor has been due.
 	{"cursors-overdue", "Step Functions starts nothing", recording{"OverdueSeconds": "0 350 650 950 1250 1550"}, 6},

@@ -38,7 +38,7 @@ const (
 	metricsBusy   = 9     // of the functions
 	metricsIdle   = 2     // which the sweep writes
 	metricsRoutes = 18    // of the gateway's routes, if they are on
-	alarmMetrics  = 15    // of the template's alarms: one on an expression costs by the metrics in it
+	alarmMetrics  = 15    // of the template's alarms, but for that of canary deployments: one on an expression costs by the metrics in it
 	keyCalls      = 0.1   // million KMS calls a month, by services on behalf of the functions
 	keyCallsIdle  = 0.02  // of these, of the sweep alone
 	outageSteps   = 40    // of an hour in which a webhook fails, with the catch-up after it
