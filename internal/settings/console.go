@@ -74,7 +74,7 @@ func (s *Settings) validateConsole() (errs []error) {
 	}
 	switch err := usertext.Check(s.ConsoleName); {
 	case s.ConsoleName == "":
-		errs = append(errs, errors.New("SLUICE_CONSOLE_NAME is empty; name what the console is the page of"))
+		errs = append(errs, errors.New("SLUICE_CONSOLE_NAME is empty; name your platform, or leave it out for Sluice"))
 	case err != nil:
 		errs = append(errs, fmt.Errorf("SLUICE_CONSOLE_NAME %w", err))
 	case utf8.RuneCountInString(s.ConsoleName) > maxConsoleName:
