@@ -190,6 +190,25 @@ func TestActivityEndsBeforeTheDeadline(t *testing.T) {
 	}
 }
 
+// Equal steps are counted at once, as far as the hour goes: what is of its very beginning is of
+// that hour, whether the times go up or down.
+func TestRunsAreDividedAtTheHour(t *testing.T) {
+	for _, step := range []time.Duration{30 * time.Minute, -30 * time.Minute} {
+		w := newWorld(t)
+		at := time.Date(2026, 6, 1, 9, 30, 0, 0, time.UTC)
+		if step < 0 {
+			at = at.Add(4 * 30 * time.Minute)
+		}
+		var results []deliveries.Result
+		for i := range 5 { // 9:30, 10:00, 10:30, 11:00 and 11:30
+			results = append(results, w.result(i, deliveries.Delivered, 1, w.now.Sub(at)))
+			at = at.Add(step)
+		}
+		w.save(0, "", w.sent(results...))
+		w.wantHours(step.String(), w.activity(), map[int]deliveries.Hour{20: {Delivered: 1}, 21: {Delivered: 2}, 22: {Delivered: 2}})
+	}
+}
+
 // What is counted without making the results is what the results say.
 func TestCountsAreThoseOfTheResults(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

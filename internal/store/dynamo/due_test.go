@@ -79,6 +79,41 @@ func TestExpiredReplaysAreReadFromTheTable(t *testing.T) {
 	}
 }
 
+// One that the index lists although it is gone, or in trouble no more, is not returned, and the
+// page goes on after it. It reads each shard once, and the records of those that it returns.
+func TestTroublesAreReadFromTheTable(t *testing.T) {
+	t.Parallel()
+	tb := newTable(t)
+	all := map[string]*integration.Integration{}
+	for i, id := range []string{"kept", "recovered", "deleted", "completed", "next"} {
+		all[id] = &integration.Integration{Tenant: "a", ID: id, Alerts: integration.Alerts{Since: base.Add(time.Duration(i) * time.Second)}}
+		commit(t, tb.store(), store.PutIntegration{Integration: all[id]})
+	}
+	reads := map[string]int{}
+	var mu sync.Mutex
+	w := &wire{change: func(c *call) (*http.Response, error) {
+		mu.Lock()
+		reads[c.op]++
+		mu.Unlock()
+		if c.op == "BatchGetItem" { // after the queries of the index
+			all["recovered"].Alerts.Since, all["completed"].CompletedAt = time.Time{}, base
+			commit(t, tb.store(), store.PutIntegration{Integration: all["recovered"]}, store.PutIntegration{Integration: all["completed"]},
+				store.DeleteIntegration{Integration: all["deleted"]})
+		}
+		return c.pass()
+	}}
+	found, next, err := tb.via(w).Troubled(t.Context(), store.TroublePlace{}, 4)
+	if err != nil || len(found) != 1 || found[0].ID != "kept" || next.ID != "completed" {
+		t.Errorf("got %v, next %v, %v", found, next, err)
+	}
+	if want := map[string]int{"Query": 16, "BatchGetItem": 1}; !cmp.Equal(reads, want) {
+		t.Errorf("it reads %v, want %v", reads, want)
+	}
+	if found, next, err = tb.store().Troubled(t.Context(), next, 4); err != nil || len(found) != 1 || found[0].ID != "next" || next != (store.TroublePlace{}) {
+		t.Errorf("the next page is %v, next %v, %v", found, next, err)
+	}
+}
+
 // Two hosts commit transfers between two records, each with an entry: nothing is
 // lost, and no entry overwrites another although both clocks are stopped.
 func TestTwoHosts(t *testing.T) {
