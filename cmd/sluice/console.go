@@ -97,7 +97,8 @@ func (f *consoleFlags) run(cmd *cobra.Command) error {
 	return nil
 }
 
-// consoleScopes returns what a token needs for the console. Publishing is nothing that it does.
+// consoleScopes returns what a token needs for the console. It publishes nothing but a sample event, on
+// a development node.
 func consoleScopes(write bool) []string {
 	if write {
 		return []string{auth.IntegrationsRead, auth.IntegrationsWrite}

@@ -209,7 +209,7 @@ func TestDevelopmentNodePrintsTheConsoleFirst(t *testing.T) {
 	if first != "The console, for 15 minutes:" {
 		t.Errorf("the hints begin with %q", first)
 	}
-	if id := identity(t, dir, at, strings.TrimSpace(address)); id.Tenant != "acme" || !slices.Equal(id.Scopes, []string{"integrations:read", "integrations:write"}) {
+	if id := identity(t, dir, at, strings.TrimSpace(address)); id.Tenant != "acme" || !slices.Equal(id.Scopes, []string{"integrations:read", "integrations:write", "events:publish"}) {
 		t.Errorf("the token has %+v", id)
 	}
 	_, command, _ := strings.Cut(rest, "this opens it with a new token: "+self()+" ")

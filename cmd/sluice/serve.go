@@ -130,7 +130,8 @@ func (f *serveFlags) consoleToken() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return key.Sign(devTenant, consoleScopes(true), consoleTTL, f.env.now())
+	scopes := append(consoleScopes(true), auth.EventsPublish) // for the page's sample event
+	return key.Sign(devTenant, scopes, consoleTTL, f.env.now())
 }
 
 func (f *serveFlags) consoleCommand(n *node.Node) string {

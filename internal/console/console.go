@@ -105,7 +105,8 @@ func headers(s *settings.Settings) (map[string]string, error) {
 	}
 	return map[string]string{
 		"Content-Security-Policy": "default-src 'self'; img-src " + strings.TrimSpace("'self' "+logo) +
-			"; base-uri 'none'; form-action 'none'; object-src 'none'; frame-ancestors " + framedBy,
+			"; base-uri 'none'; form-action 'none'; object-src 'none'; frame-ancestors " + framedBy +
+			"; require-trusted-types-for 'script'; trusted-types sluice", // the policy of html.js
 		"Referrer-Policy":              "no-referrer",
 		"X-Content-Type-Options":       "nosniff",
 		"Cross-Origin-Opener-Policy":   "same-origin",
@@ -122,7 +123,8 @@ func config(s *settings.Settings) ([]byte, error) {
 		Accent      string `json:"accent"` // #rrggbb; "": the page's own
 		Version     string `json:"version"`
 		TenantClaim string `json:"tenant_claim"` // of access tokens
-	}{s.ConsoleName, s.ConsoleLogo, s.ConsoleAccent, version.Version, s.TenantClaim},
+		Retention   int64  `json:"retention_ms"` // of the log: until when nothing is lost
+	}{s.ConsoleName, s.ConsoleLogo, s.ConsoleAccent, version.Version, s.TenantClaim, s.Retention.Milliseconds()},
 		jsontext.EscapeForHTML(true), jsontext.EscapeForJS(true))
 }
 

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
@@ -125,12 +126,12 @@ func TestHeaders(t *testing.T) {
 		change func(*settings.Settings)
 		policy string
 	}{
-		"by default": {unchanged, "default-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; object-src 'none'; frame-ancestors 'none'"},
+		"by default": {unchanged, "default-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; object-src 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types sluice"},
 		"with a logo and frames": {
 			func(s *settings.Settings) {
 				s.ConsoleOrigins, s.ConsoleLogo = "https://app.example.com,https://b.example.com:8443", "https://cdn.example.com/a;b/logo.svg"
 			},
-			"default-src 'self'; img-src 'self' https://cdn.example.com; base-uri 'none'; form-action 'none'; object-src 'none'; frame-ancestors https://app.example.com https://b.example.com:8443",
+			"default-src 'self'; img-src 'self' https://cdn.example.com; base-uri 'none'; form-action 'none'; object-src 'none'; frame-ancestors https://app.example.com https://b.example.com:8443; require-trusted-types-for 'script'; trusted-types sluice",
 		},
 	} {
 		console := open(t, c.change)
@@ -171,13 +172,14 @@ func TestConfig(t *testing.T) {
 	const name = "</script><script>alert(1)</script>&<!--\u2028"
 	c := open(t, func(s *settings.Settings) {
 		s.ConsoleName, s.ConsoleLogo, s.ConsoleAccent, s.TenantClaim = name, "/logo.svg", "#0b5fff", "https://example.com/tenant"
+		s.Retention = 48 * time.Hour
 	})
 	body := c.get(t, "config.json").Body.String()
-	var got map[string]string
+	var got map[string]any
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"name": name, "logo": "/logo.svg", "accent": "#0b5fff", "version": version.Version, "tenant_claim": "https://example.com/tenant"}
+	want := map[string]any{"name": name, "logo": "/logo.svg", "accent": "#0b5fff", "version": version.Version, "tenant_claim": "https://example.com/tenant", "retention_ms": 48. * 3600 * 1000}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -185,7 +187,7 @@ func TestConfig(t *testing.T) {
 		t.Errorf("markup is not escaped: %s", body)
 	}
 	plain := open(t, unchanged).get(t, "config.json").Body.String()
-	if want := `{"name":"Sluice","logo":"","accent":"","version":"` + version.Version + `","tenant_claim":"tenant"}`; plain != want {
+	if want := `{"name":"Sluice","logo":"","accent":"","version":"` + version.Version + `","tenant_claim":"tenant","retention_ms":2592000000}`; plain != want {
 		t.Errorf("by default it is %s, want %s", plain, want)
 	}
 }

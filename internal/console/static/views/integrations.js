@@ -1,0 +1,84 @@
+import { html, render } from '../html.js';
+import { base, call, now } from '../api.js';
+import { sparkline } from '../charts.js';
+import { ago, target, until } from '../format.js';
+import { keepFresh, often } from '../live.js';
+import { mayWrite } from '../session.js';
+import { behindBy } from '../sentences.js';
+import { badge, empty, failed, loading, onLoopback } from '../ui.js';
+
+/** @typedef {import('../api.js').Integration} Integration */
+
+const activityEvery = 60000;
+
+/** All integrations of the tenant, a row each. @type {import('../main.js').View} */
+export function integrations(into, _, signal) {
+  /** @type {Map<string, import('../api.js').Activity | null | undefined>} */
+  const activity = new Map();
+  let activityAt = -Infinity;
+  /** @type {Integration[] | null} */
+  let shown = null;
+
+  render(into, html`<h1>Integrations</h1>${loading('integrations')}`);
+  const refresh = keepFresh(signal, often, async () => {
+    // What the last day had changes slowly, and costs more than the rest.
+    const withActivity = now() - activityAt >= activityEvery;
+    const include = withActivity ? 'health,activity' : 'health';
+    /** @type {{ integrations: Integration[] }} */
+    const { integrations: all } = await call('get', base, { query: { include }, signal });
+    if (withActivity) {
+      activityAt = now();
+      activity.clear();
+      for (const one of all) activity.set(one.id, one.activity);
+    }
+    shown = all;
+    render(into, page(all, activity));
+  }, (failure) => {
+    // What was there a moment ago is better than nothing.
+    const before = failure.status >= 429 && shown;
+    const notice = failed(failure, () => refresh());
+    render(into, before ? html`<div data-key="failed">${notice}</div>${page(before, activity)}` : html`<h1>Integrations</h1>${notice}`);
+  });
+  return 'Integrations';
+}
+
+/** @param {Integration[]} all @param {Map<string, any>} activity */
+function page(all, activity) {
+  return html`
+    <div class="title" data-key="title"><h1>Integrations</h1>${mayWrite() && html`<a class="button primary" href="#/new">New integration</a>`}</div>
+    ${all.length === 0 ? none() : table(all, activity)}`;
+}
+
+function none() {
+  if (!mayWrite()) return empty('No integrations yet', html`<p>Your token is read-only. Ask someone with write access to add one.</p>`);
+  return empty('No integrations yet', html`
+    <p>An integration sends every event to your webhook or to your S3 bucket.</p>
+    <p><a class="button primary" href="#/new">Register the first one</a></p>
+    ${onLoopback && html`<p class="quiet">No receiver at hand? <code>bin/sluice listen</code> is one: it prints what arrives at
+      <code>http://127.0.0.1:9000/</code>.</p>`}`);
+}
+
+/** @param {Integration[]} all @param {Map<string, any>} activity */
+function table(all, activity) {
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Integrations"><table class="integrations cards">
+    <thead><tr><th scope="col">Id</th><th scope="col">State</th><th scope="col">Target</th><th scope="col">Behind by</th>
+      <th scope="col">Last 24 h</th><th scope="col">Last delivery</th><th scope="col">Next attempt</th></tr></thead>
+    <tbody>${all.map((one) => row(one, activity.get(one.id)))}</tbody>
+  </table></div>
+  <p class="legend quiet">Last 24 h, by the hour: <span class="delivered">■</span> delivered <span class="rejected">■</span> rejected <span class="failed">■</span> failed attempts</p>`;
+}
+
+/** @param {Integration} one @param {import('../api.js').Activity | null | undefined} activity */
+function row(one, activity) {
+  const { health } = one;
+  const state = one.status === 'stopping' ? 'stopping' : (health?.state ?? one.status);
+  return html`<tr data-key=${one.id}>
+    <th scope="row"><a href="#/i/${one.id}">${one.id}</a>${one.integration_type === 'temporary' && html` <span class="quiet">replay</span>`}</th>
+    <td data-label="State">${badge(state)}</td>
+    <td data-label="Target"><bdi class="target">${target(one)}</bdi></td>
+    <td data-label="Behind by">${health ? behindBy(health) : '–'}</td>
+    <td data-label="Last 24 h">${sparkline(activity)}</td>
+    <td data-label="Last delivery">${ago(health?.last_delivered_at)}</td>
+    <td data-label="Next attempt">${until(health?.failing?.next_attempt_at)}</td>
+  </tr>`;
+}
