@@ -92,8 +92,8 @@ $(GOLANGCI):
 # -count=1 because the test cache does not track the binary that test/e2e builds.
 # The AWS scenarios, faults and deployments start many processes and run several times
 # slower under the race detector, so scenarios-aws runs them without it.
-# test/aws/golden runs the functions with it.
-RACED = $$(go list ./... | grep -vE '/test/aws(/deploy)?$$')
+# test/aws/golden runs the functions with it. test-console drives a browser.
+RACED = $$(go list ./... | grep -vE '/test/(aws|aws/deploy|console)$$')
 
 .PHONY: race
 race: ## run the tests under the race detector, except scenarios-aws
@@ -131,10 +131,24 @@ contract-tools: ## install the client generators and the API fuzzer into .contra
 contract: contract-tools ## compile and run generated clients, and fuzz the API for two minutes
 	@SLUICE_CONTRACT_SECONDS=120 go test -count=1 -v -timeout $(TEST_TIMEOUT) ./test/contract
 
+.PHONY: console-tools
+console-tools: ## install what the tests of the web console need into .console-tools
+	@test/console/tools/install.sh
+
+.PHONY: test-console
+test-console: console-tools ## check the types of the web console, and play it in headless Chromium
+	@echo "==> go test, web console"
+	@go test -count=1 -v -timeout $(TEST_TIMEOUT) ./test/console
+
+.PHONY: screenshots
+screenshots: console-tools ## draw the pictures of the web console in docs/images anew
+	@CONSOLE_PICTURES=$(CURDIR)/docs/images go test -count=1 -timeout $(TEST_TIMEOUT) -run TestBrowser/pictures ./test/console
+
+# What waits most runs side by side.
 .PHONY: scenarios-aws
-scenarios-aws: aws-tools ## run the scenarios and fault tests against the AWS deployment, on emulators, and test-deploy beside them
-	@echo "==> go test, AWS scenarios, faults and deployments"
-	@go test -count=1 -p $(JOBS) -timeout $(AWS_TIMEOUT) ./test/aws ./test/aws/deploy
+scenarios-aws: aws-tools console-tools ## run the scenarios and fault tests against the AWS deployment, on emulators, and test-deploy and test-console beside them
+	@echo "==> go test, AWS scenarios, faults and deployments, web console"
+	@go test -count=1 -p $(JOBS) -timeout $(AWS_TIMEOUT) ./test/aws ./test/aws/deploy ./test/console
 
 .PHONY: test-deploy
 test-deploy: aws-tools ## deploy the template by SAM and by CDK, to an emulator or ENDPOINT, and run the scenarios there

@@ -14,7 +14,7 @@ import (
 var planned = []string{}
 
 // made are paths that a build or a run creates, so that they are not in a checkout.
-var made = []string{"bin", "build", ".sluice", ".aws-tools", ".contract-tools", "cover.out"}
+var made = []string{"bin", "build", ".sluice", ".aws-tools", ".contract-tools", ".console-tools", "cover.out"}
 
 // Every path and every make target that a document names exists.
 func TestDocumentsNameWhatExists(t *testing.T) {
