@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/timelimit"
 )
 
 // unsentDelay is how long it takes before a call is made again that our side could not make.
@@ -12,9 +13,9 @@ const unsentDelay = time.Second
 
 // send makes one attempt. While our side cannot connect it tries again after a
 // delay, which is no attempt of the receiver.
-func (w *Worker) send(i item) sink.Verdict {
+func (w *Worker) send(calls *timelimit.Calls, i item) sink.Verdict {
 	for {
-		v := w.job.Send(w.ctx, i.event(), i.attempt)
+		v := w.job.Send(calls, i.event(), i.attempt)
 		if v.Outcome != sink.Unsent {
 			return v
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/fairshare"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/timelimit"
 )
 
 // Job configures a Worker. All fields but Probe and Results are required.
@@ -197,11 +198,13 @@ func (w *Worker) resume() {
 // run sends one event after another in its slot and place, until there is none to
 // send or another worker waits for one of the two.
 func (w *Worker) run(i item, place *fairshare.Limiter) {
+	calls := timelimit.New(w.ctx)
 	for more := true; more; {
-		verdict := w.send(i)
+		verdict := w.send(calls, i)
 		err := w.job.Keep(w.ctx, i.event(), i.attempt, verdict)
 		i, more = w.next(i, verdict, err, place)
 	}
+	calls.Close()
 	w.job.Slots.give(place)
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/secret"
 	"github.com/sluicehq/sluice/internal/sink"
+	"github.com/sluicehq/sluice/internal/timelimit"
 )
 
 func benchEvent() *event.Event {
@@ -53,9 +54,11 @@ func benchSend(b *testing.B, signed bool) {
 	}
 	sender := open(b, newClient(b, nil), in)
 	e := benchEvent()
+	calls := timelimit.New(b.Context())
+	defer calls.Close()
 	b.ReportAllocs()
 	for b.Loop() {
-		if v := sender.Send(b.Context(), e, 1); v.Outcome != sink.Delivered {
+		if v := sender.Send(calls, e, 1); v.Outcome != sink.Delivered {
 			b.Fatalf("%+v", v)
 		}
 	}

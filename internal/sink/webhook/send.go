@@ -15,6 +15,7 @@ import (
 	"github.com/sluicehq/sluice/internal/netguard"
 	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/internal/sink/keepalive"
+	"github.com/sluicehq/sluice/internal/timelimit"
 )
 
 // Names of the headers, in the canonical form of net/http.
@@ -51,7 +52,8 @@ func newBody(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }
 // Close implements sink.Closer.
 func (s *Sender) Close() { s.transport.CloseIdleConnections() }
 
-// Send posts the event. See sink.Sender.
+// Send posts the event. See sink.Sender. Calls made one after another are cheaper with a
+// timelimit.Calls.
 func (s *Sender) Send(ctx context.Context, e *event.Event, attempt int) sink.Verdict {
 	return s.post(ctx, s.request(e, attempt))
 }
@@ -64,9 +66,8 @@ func (s *Sender) Test(ctx context.Context, e *event.Event) sink.Verdict {
 }
 
 func (s *Sender) post(ctx context.Context, req http.Request) sink.Verdict {
-	timeout := s.client.timeout + rand.N(s.client.spread)
-	call, cancel := context.WithTimeoutCause(ctx, timeout, s.client.late)
-	defer cancel()
+	call := timelimit.Begin(ctx, s.client.timeout+rand.N(s.client.spread), s.client.late)
+	defer call.End()
 	// Unlike http.Client, a transport follows no redirects and puts no URL into its
 	// errors.
 	res, err := s.transport.Send(call, &req)
@@ -80,7 +81,7 @@ func (s *Sender) post(ctx context.Context, req http.Request) sink.Verdict {
 	if res.Body == http.NoBody {
 		return s.verdict(res, nil)
 	}
-	defer time.AfterFunc(drainTimeout, cancel).Stop()
+	call.Shorten(drainTimeout)
 	return s.verdict(res, s.drain(res))
 }
 
