@@ -88,20 +88,25 @@ func (t *Transport) CloseIdleConnections() { t.http.CloseIdleConnections() }
 // RoundTrip implements http.RoundTripper, except that it may add the header
 // Connection to the request.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	return t.Send(req.Context(), req)
+	ctx, c := req.Context(), t.calls.Get().(*call)
+	if httptrace.ContextClientTrace(ctx) == nil {
+		return t.send(&traced{ctx, c.traced}, c, req)
+	}
+	own := c.trace // WithClientTrace adds the caller's hooks to it
+	return t.send(httptrace.WithClientTrace(ctx, &own), c, req)
 }
 
-// Send is RoundTrip with a separate context, which saves a copy of the request.
+// Send is RoundTrip with a separate context, which saves a copy of the request. It calls no
+// trace in the context, which saves looking through all those above it.
 func (t *Transport) Send(ctx context.Context, req *http.Request) (*http.Response, error) {
 	c := t.calls.Get().(*call)
+	return t.send(&traced{ctx, c.traced}, c, req)
+}
+
+func (t *Transport) send(ctx context.Context, c *call, req *http.Request) (*http.Response, error) {
 	c.header, c.repeatable, c.reused = req.Header, req.GetBody != nil, false
 	c.responded.Store(false)
-	trace := &c.trace
-	if httptrace.ContextClientTrace(ctx) != nil {
-		own := c.trace // WithClientTrace adds the caller's hooks to it
-		trace = &own
-	}
-	once := req.WithContext(httptrace.WithClientTrace(ctx, trace))
+	once := req.WithContext(ctx)
 	once.GetBody = nil // otherwise http.Transport repeats it
 	res, err := t.http.RoundTrip(once)
 	if err == nil {
@@ -148,6 +153,7 @@ func (c *conn) Close() error {
 // call is what is known about a request in progress.
 type call struct {
 	trace      httptrace.ClientTrace // never changed: http.Transport reads it until the response's body is read
+	traced     context.Context       // with the trace, and nothing else
 	header     http.Header
 	repeatable bool
 	reused     bool
@@ -158,7 +164,22 @@ func newCall() any {
 	c := new(call)
 	c.trace.GotConn = c.gotConn
 	c.trace.GotFirstResponseByte = func() { c.responded.Store(true) }
+	c.traced = httptrace.WithClientTrace(context.Background(), &c.trace)
 	return c
+}
+
+// traced is a context with the trace of a call.
+type traced struct {
+	context.Context
+	trace context.Context
+}
+
+// Value implements context.Context.
+func (t *traced) Value(key any) any {
+	if v := t.trace.Value(key); v != nil {
+		return v
+	}
+	return t.Context.Value(key)
 }
 
 var closing = []string{"close"}

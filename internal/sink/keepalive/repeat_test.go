@@ -1,7 +1,9 @@
 package keepalive
 
 import (
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
@@ -125,6 +127,31 @@ func TestTraceOfACallerEndsWithItsRequest(t *testing.T) {
 		}
 		if n := first.Load(); n != 1 {
 			t.Errorf("the first caller's trace was called %d times, want once", n)
+		}
+	})
+}
+
+// What dials may need what a caller has put into its context.
+func TestDialsSeeTheValuesOfTheContext(t *testing.T) {
+	type key struct{}
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{answer: plain}
+		seen := make(chan any, 1)
+		client := clientOf(t, &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			seen <- ctx.Value(key{})
+			return s.dial(ctx, network, addr)
+		}})
+		req, err := http.NewRequest(http.MethodPost, "http://receiver.test/", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := client.Send(context.WithValue(t.Context(), key{}, "value"), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if value := <-seen; value != "value" {
+			t.Errorf("a dial saw %v", value)
 		}
 	})
 }
