@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,6 +37,34 @@ func TestCallsOfASlotShareATimeLimit(t *testing.T) {
 		w.Drain()
 		if len(rows) != inFlight || w.State().Acks != events {
 			t.Errorf("%d events in %d rows, want %d in %d", w.State().Acks, len(rows), events, inFlight)
+		}
+	})
+}
+
+// An attempt says when it ended, so that the clock need not be read again after it.
+func TestTheClockIsNotReadAfterEachDelivery(t *testing.T) {
+	const events, inFlight = 100, 4
+	synctest.Test(t, func(t *testing.T) {
+		c := &counter{got: map[string]int{}, answer: deliveredAlways}
+		w, _ := workerOver(c, inFlight, handoff.AckState{}, false)
+		var readings atomic.Int32
+		w.job.Now = func() time.Time { readings.Add(1); return time.Now() }
+		const took = time.Second
+		w.job.Send = func(context.Context, *event.Event, int) sink.Verdict {
+			began := time.Now()
+			time.Sleep(took)
+			return sink.Verdict{Outcome: sink.Delivered, Started: began, Took: took}
+		}
+		w.Extend(time.Now().Add(10*took - 1))
+		w.Give([]eventlog.Segment{numbered(1, events)})
+		time.Sleep(time.Minute)
+		w.Halt()
+		w.Drain()
+		if st := w.State(); st.Acks != 10*inFlight || st.Acked != 0 {
+			t.Errorf("%d events were sent before the deadline, want %d", st.Acks, 10*inFlight)
+		}
+		if n := readings.Load(); n > 3*inFlight {
+			t.Errorf("the clock was read %d times for %d deliveries", n, w.State().Acks)
 		}
 	})
 }

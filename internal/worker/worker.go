@@ -169,10 +169,14 @@ func (w *Worker) mayStart(now time.Time) bool {
 
 // start starts as many calls as it may. w.mu is held.
 func (w *Worker) start() {
-	if w.awaited != nil || !w.window.more() {
-		return
+	if w.awaited == nil && w.window.more() {
+		w.startAt(w.job.Now())
 	}
-	for now := w.job.Now(); w.awaited == nil && w.mayStart(now) && w.window.more(); {
+}
+
+// startAt is start at a time. w.mu is held.
+func (w *Worker) startAt(now time.Time) {
+	for w.awaited == nil && w.mayStart(now) && w.window.more() {
 		place, ok := w.job.Slots.take(w)
 		if !ok {
 			return
@@ -223,15 +227,24 @@ func (w *Worker) run(i item, place *fairshare.Limiter) {
 func (w *Worker) next(i item, v sink.Verdict, err error, place *fairshare.Limiter) (next item, more bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := w.job.Now()
+	now := w.after(v)
 	w.record(i, v, err, now)
 	w.active--
 	if !w.mayStart(now) || !w.window.more() || w.job.Slots.wanted() || place.Waiting() > 0 {
 		return item{}, false
 	}
 	next = w.take()
-	w.start()
+	w.startAt(now)
 	return next, true
+}
+
+// after returns the time after an attempt. Nothing is saved of a delivery, so that it is
+// still the time at which it ended.
+func (w *Worker) after(v sink.Verdict) time.Time {
+	if v.Outcome == sink.Delivered && !v.Started.IsZero() {
+		return v.Started.Add(v.Took)
+	}
+	return w.job.Now()
 }
 
 // record records the outcome of a call. w.mu is held.
