@@ -50,7 +50,9 @@ func Pack(p event.Partition, integration string, at time.Time, keep time.Duratio
 		if len(part.Results) == 0 && part.File == nil {
 			continue
 		}
-		slices.SortStableFunc(part.Results, func(a, b Result) int { return a.compare(b.Place) })
+		if inOrder := func(a, b Result) int { return a.compare(b.Place) }; !slices.IsSortedFunc(part.Results, inOrder) {
+			slices.SortStableFunc(part.Results, inOrder)
+		}
 		if open == nil {
 			open = newPacker(base, parts[i:])
 		}

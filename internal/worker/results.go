@@ -8,13 +8,46 @@ import (
 	"github.com/sluicehq/sluice/internal/sink"
 )
 
+// results are those of the calls with the events of a segment, in the order of the events,
+// in which they are saved: the calls begin in that order, and end in another.
+type results struct {
+	segment uint64
+	of      []deliveries.Result // nil before the first; one that is missing, or was taken, has no Attempts
+	begun   int                 // calls
+	missing int                 // that have not ended, begun or not
+	gone    int                 // results that were taken
+}
+
+// expect gives the result of a call that begins its place. w.mu is held.
+func (w *Worker) expect(i item) item {
+	b := i.segment
+	if b.results == nil {
+		b.results = &results{segment: b.Number, missing: b.open}
+		w.results = append(w.results, b.results)
+	}
+	i.nth = b.results.begun
+	b.results.begun++
+	return i
+}
+
+// room makes room for the results when there is one: a receiver that hangs has none.
+func (of *results) room() {
+	if of.of == nil {
+		of.of = make([]deliveries.Result, of.missing)
+	}
+}
+
 // collect notes the result of a call that acknowledges its event. w.mu is held.
 func (w *Worker) collect(i item, v sink.Verdict) {
 	if !w.job.Results {
 		return
 	}
 	began := millis(v.Started)
-	r := deliveries.Result{
+	of := i.segment.results
+	of.room()
+	of.missing--
+	r := &of.of[i.nth]
+	*r = deliveries.Result{
 		Place: i.place(), Outcome: deliveries.Delivered, Attempts: i.attempt, First: began,
 		Last: began, Took: v.Took.Milliseconds(), Status: v.Status,
 	}
@@ -24,7 +57,6 @@ func (w *Worker) collect(i item, v sink.Verdict) {
 	if v.Outcome == sink.Rejected {
 		r.Outcome, r.Cause = deliveries.Rejected, v.Cause
 	}
-	w.results = append(w.results, r)
 }
 
 // millis returns a time in ms since 1970, 0 for the zero time.
@@ -40,20 +72,41 @@ func millis(t time.Time) int64 {
 func (w *Worker) TakeResults(upTo uint64) []deliveries.Result {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	later := func(r deliveries.Result) bool { return r.Segment > upTo }
-	if !slices.ContainsFunc(w.results, later) {
-		taken := w.results
-		w.results = nil
-		return taken
-	}
 	var taken []deliveries.Result
-	w.results = slices.DeleteFunc(w.results, func(r deliveries.Result) bool {
-		if later(r) {
+	w.returned = slices.DeleteFunc(w.returned, func(r deliveries.Result) bool {
+		if r.Segment > upTo {
 			return false
 		}
 		taken = append(taken, r)
 		return true
 	})
+	w.results = slices.DeleteFunc(w.results, func(of *results) bool {
+		if of.segment > upTo {
+			return false
+		}
+		taken = of.take(taken)
+		return of.missing == 0
+	})
+	return taken
+}
+
+// take moves the results that are there to those that are taken already.
+func (of *results) take(taken []deliveries.Result) []deliveries.Result {
+	there := len(of.of) - of.missing - of.gone
+	switch {
+	case of.of == nil || there == 0:
+		return taken
+	case there == len(of.of) && len(taken) == 0:
+		return of.of
+	}
+	taken = slices.Grow(taken, there)
+	for i, r := range of.of {
+		if r.Attempts > 0 {
+			taken = append(taken, r)
+			of.of[i].Attempts = 0
+		}
+	}
+	of.gone += there
 	return taken
 }
 
@@ -61,5 +114,5 @@ func (w *Worker) TakeResults(upTo uint64) []deliveries.Result {
 func (w *Worker) ReturnResults(taken []deliveries.Result) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.results = append(w.results, taken...)
+	w.returned = append(w.returned, taken...)
 }

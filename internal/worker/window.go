@@ -29,6 +29,8 @@ type bufferedSegment struct {
 	states []int
 	next   int // the next event to take
 	open   int // number of events that are not acknowledged
+	// results are those of its calls; nil before the first one.
+	results *results
 	// firstTries has, for each event with failed attempts, when the first one began, in ms
 	// since 1970, if that is known.
 	firstTries map[int]int64
@@ -39,6 +41,7 @@ type item struct {
 	segment *bufferedSegment
 	index   int
 	attempt int
+	nth     int // call of the segment, if results are collected
 }
 
 func (i item) event() *event.Event { return &i.segment.Events[i.index] }

@@ -53,7 +53,8 @@ type Worker struct {
 
 	mu       sync.Mutex
 	window   *window
-	results  []deliveries.Result // in the order in which the calls ended
+	results  []*results          // by segment, until they are taken
+	returned []deliveries.Result // that were taken for a commit that failed
 	limit    int                 // calls at a time; doubles with each success up to all slots
 	active   int                 // calls in flight, also those that are unsent
 	unsent   int                 // calls that wait until our side can connect
@@ -189,6 +190,9 @@ func (w *Worker) startAt(now time.Time) {
 func (w *Worker) take() item {
 	w.active++
 	next, _ := w.window.take()
+	if w.job.Results {
+		return w.expect(next)
+	}
 	return next
 }
 
