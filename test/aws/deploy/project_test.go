@@ -51,6 +51,8 @@ var edits = []struct {
 	find    *regexp.Regexp
 	replace string
 }{
+	// The alarm is on an expression, and so left out.
+	{regexp.MustCompile(`!Ref ApiCanaryAlarm`), "api-canary"},
 	// The functions run on this machine, as they are.
 	{regexp.MustCompile(`Architectures: \[arm64\]`), "Architectures: [" + architecture() + "]"},
 	// The emulator does not know what encryption context a call has, so that no call
