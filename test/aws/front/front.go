@@ -31,6 +31,7 @@ type Backends struct {
 	DynamoDB      http.Handler
 	Kinesis       http.Handler
 	StepFunctions http.Handler
+	SQS           http.Handler // nil: as the rest
 	Rest          http.Handler // S3 with the bucket in the path, SQS, KMS
 }
 

@@ -101,6 +101,9 @@ func understand(w http.ResponseWriter, r *http.Request) (call, error) {
 
 func (f *Front) backend(c call) http.Handler {
 	backends := f.now()
+	if c.service == SQS && backends.SQS != nil {
+		return backends.SQS
+	}
 	switch c.service {
 	case DynamoDB:
 		return backends.DynamoDB
