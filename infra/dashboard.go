@@ -34,7 +34,7 @@ func addDashboard(st awscdk.Stack, m metrics, functions map[string]awssam.CfnFun
 		graph("API calls", m.httpAPI("Count", sum), m.httpAPI("4xx", sum), m.httpAPI("5xx", sum), m.sluice("ServerErrors", sum)),
 		graph("API latency, ms", m.httpAPI("Latency", p50), m.httpAPI("Latency", p99)),
 		graph("Failed, overdue and unreadable", m.sluice("BatchesFailed", sum), m.sluice("BatchesGivenUp", maximum), m.sluice("OverdueSeconds", maximum),
-			m.sluice("MalformedRecords", sum), m.sluice("EventsSkipped", sum), m.queued("SweepFailures")),
+			m.sluice("MalformedRecords", sum), m.sluice("EventsSkipped", sum), m.queued("SweepFailures"), m.queued("StepFailures")),
 	)
 	board.AddWidgets(
 		graph("Duration p99, ms", each("Duration", p99)...),
@@ -45,7 +45,7 @@ func addDashboard(st awscdk.Stack, m metrics, functions map[string]awssam.CfnFun
 		graph("Table units", m.table("ConsumedReadCapacityUnits"), m.table("ConsumedWriteCapacityUnits"),
 			m.table("ReadThrottleEvents"), m.table("WriteThrottleEvents")),
 		graph("Stream", m.stream("IncomingRecords"), m.stream("IncomingBytes"), m.stream("WriteProvisionedThroughputExceeded")),
-		graph("Executions", m.executions("ExecutionsStarted"), m.executions("ExecutionsSucceeded"),
+		graph("Waiting messages, executions", m.queued("Steps"), m.executions("ExecutionsStarted"), m.executions("ExecutionsSucceeded"),
 			m.executions("ExecutionsFailed"), m.executions("ExecutionsTimedOut"), m.executions("ExecutionThrottled")),
 	)
 }

@@ -12,6 +12,7 @@ import (
 const (
 	records  = "dynamodb:BatchGetItem DeleteItem GetItem PutItem Query: Table.Arn"
 	starting = "states:StartExecution: arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-delivery"
+	sending  = "sqs:SendMessage: Steps.Arn"
 	// The data keys of secrets, and secrets of an earlier release.
 	dataKeys   = "Key.Arn if Null kms:ViaService=true if StringEquals kms:EncryptionContext:sluice=secrets"
 	oldSecrets = "Key.Arn if ForAnyValue:StringEquals kms:EncryptionContextKeys=tenant if Null kms:ViaService=true"
@@ -21,7 +22,7 @@ const (
 var permissions = map[string][]string{
 	"ApiRole": {
 		"logs:CreateLogStream PutLogEvents: ${ApiLogs.Arn}",
-		"dynamodb:BatchGetItem DeleteItem GetItem PutItem Query UpdateItem: Table.Arn", "kinesis:PutRecords: Stream.Arn", starting,
+		"dynamodb:BatchGetItem DeleteItem GetItem PutItem Query UpdateItem: Table.Arn", "kinesis:PutRecords: Stream.Arn", starting, sending,
 		"s3:GetObject: ${Bucket.Arn}/log/*", "s3:ListBucket: Bucket.Arn",
 		"kms:Decrypt GenerateDataKey: " + dataKeys, "kms:Decrypt: " + oldSecrets,
 		"kms:Decrypt: " + via("dynamodb", "s3"), "kms:GenerateDataKey: " + via("kinesis"),
@@ -29,7 +30,7 @@ var permissions = map[string][]string{
 	"FanoutRole": {
 		"logs:CreateLogStream PutLogEvents: ${FanoutLogs.Arn}",
 		"kinesis:DescribeStream DescribeStreamSummary GetRecords GetShardIterator ListShards: Stream.Arn", "kinesis:PutRecords: Stream.Arn",
-		records, starting,
+		records, starting, sending,
 		"s3:GetObject PutObject: ${Bucket.Arn}/log/*", "s3:ListBucket: Bucket.Arn", "s3:PutObject: ${Bucket.Arn}/malformed/*",
 		"s3:PutObject: ${Bucket.Arn}/aws/lambda/* if StringEquals s3:ResourceAccount=AWS::AccountId",
 		"kms:Decrypt: " + dataKeys, "kms:Decrypt: " + oldSecrets,
@@ -37,7 +38,7 @@ var permissions = map[string][]string{
 	},
 	"AdvanceRole": {
 		"logs:CreateLogStream PutLogEvents: ${AdvanceLogs.Arn}",
-		records, "kinesis:PutRecords: Stream.Arn", starting,
+		records, "kinesis:PutRecords: Stream.Arn", starting, "sqs:DeleteMessage GetQueueAttributes ReceiveMessage SendMessage: Steps.Arn",
 		"s3:GetObject: ${Bucket.Arn}/log/*", "s3:ListBucket: Bucket.Arn",
 		"kms:Decrypt: " + dataKeys, "kms:Decrypt: " + oldSecrets,
 		"kms:Decrypt: " + via("dynamodb", "s3"), "kms:GenerateDataKey: " + via("kinesis"),
@@ -45,7 +46,7 @@ var permissions = map[string][]string{
 	"SweepRole": {
 		"logs:CreateLogStream PutLogEvents: ${SweepLogs.Arn}",
 		"dynamodb:BatchGetItem BatchWriteItem DeleteItem GetItem PutItem Query UpdateItem: Table.Arn",
-		"dynamodb:Query: ${Table.Arn}/index/" + "timetable", starting,
+		"dynamodb:Query: ${Table.Arn}/index/" + "timetable", starting, sending,
 		"s3:ListBucket: Bucket.Arn", "sqs:SendMessage: SweepFailures.Arn",
 		"kms:Decrypt: " + via("dynamodb", "sqs"), "kms:GenerateDataKey: " + via("sqs"),
 	},
@@ -239,7 +240,7 @@ func TestResourcePolicies(t *testing.T) {
 			}
 		}
 	}
-	if refusing != 3 {
+	if refusing != 5 {
 		t.Errorf("%d statements deny requests without TLS; want one for the bucket and one for each queue", refusing)
 	}
 }

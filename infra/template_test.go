@@ -171,6 +171,32 @@ func TestEventSource(t *testing.T) {
 	}
 }
 
+// A message comes again only when its step can no longer run, and one at a time, so that a step
+// has all of the function's time. What ends the function each time goes to a second queue.
+func TestSteps(t *testing.T) {
+	template := readTemplate(t)
+	want := object{"Type": "SQS", "Properties": object{
+		"Queue": object{"Fn::GetAtt": "Steps.Arn"}, "BatchSize": 1.0,
+		"ScalingConfig": object{"MaximumConcurrency": object{"Ref": "StepsAtOnce"}},
+	}}
+	if diff := cmp.Diff(any(want), at(template, "Resources", "Advance", "Properties", "Events", "Steps")); diff != "" {
+		t.Errorf("mapping (-want +got):\n%s", diff)
+	}
+	queue := at(template, "Resources", "Steps", "Properties").(object)
+	if hidden, timeout := queue["VisibilityTimeout"].(float64), at(template, "Resources", "Advance", "Properties", "Timeout").(float64); hidden <= timeout {
+		t.Errorf("a message comes again after %v s, while its step may take %v s", hidden, timeout)
+	}
+	redrive := object{"deadLetterTargetArn": object{"Fn::GetAtt": "StepFailures.Arn"}, "maxReceiveCount": 5.0}
+	if diff := cmp.Diff(any(redrive), queue["RedrivePolicy"]); diff != "" {
+		t.Errorf("what fails (-want +got):\n%s", diff)
+	}
+	for _, id := range []string{"Steps", "StepFailures"} {
+		if at(template, "Resources", id, "Properties", "SqsManagedSseEnabled") != true {
+			t.Errorf("%s is not encrypted", id)
+		}
+	}
+}
+
 // Every resource that holds customer data is encrypted, and all but the transient
 // ones are retained when the stack is deleted. A first deployment that fails leaves no key,
 // which costs $1 a month, and no bucket. The table is protected, so its deletion would fail.

@@ -1,5 +1,5 @@
 // Package awsenv builds the Lambda functions: the same services as in package node,
-// over DynamoDB, Kinesis, S3, KMS and Step Functions. Each function has a constructor
+// over DynamoDB, Kinesis, S3, KMS, SQS and Step Functions. Each function has a constructor
 // here, which reads the environment that template.yaml sets and returns an error that
 // lists everything wrong in it.
 package awsenv
@@ -23,6 +23,7 @@ type Config struct {
 	Bucket       string        // S3, for large segments and quarantined records
 	Key          string        // KMS, id or ARN
 	StateMachine string        // Step Functions, ARN
+	Queue        string        // SQS, URL
 	Stage        string        // dimension of the metrics
 	SeekMargin   time.Duration // how far published_at may be out of order in the log
 	LogLevel     string        // debug, info, warn or error
@@ -40,6 +41,7 @@ func (c *Config) Rows() []settings.Setting {
 		settings.Text("bucket", "name of the S3 bucket for large segments and quarantined records", &c.Bucket),
 		settings.Text("key", "id or ARN of the KMS key for secrets", &c.Key),
 		settings.Text("state-machine", "ARN of the state machine that advances cursors", &c.StateMachine),
+		settings.Text("queue", "URL of the SQS queue of cursors between their steps", &c.Queue),
 		settings.Text("stage", "dimension of the metrics", &c.Stage),
 		settings.Duration("seek-margin", "how far published_at may be out of order in the log", &c.SeekMargin),
 		settings.Text("log-level", "debug (a line for every delivery), info, warn or error", &c.LogLevel),
@@ -58,6 +60,7 @@ func load(lookup func(string) (string, bool)) (Config, error) {
 		{"SLUICE_BUCKET", c.Bucket},
 		{"SLUICE_KEY", c.Key},
 		{"SLUICE_STATE_MACHINE", c.StateMachine},
+		{"SLUICE_QUEUE", c.Queue},
 	} {
 		if given[1] == "" {
 			errs = append(errs, fmt.Errorf("%s is not set; template.yaml sets it", given[0]))

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/descriptors"
@@ -49,6 +50,7 @@ type env struct {
 	log       *eventlog.Log
 	stream    *stream.Stream
 	scheduler *statemachine.Scheduler
+	queue     *statemachine.Queue
 	engine    *delivery.Engine
 	life      *lifecycle.Service
 	lanes     *lanes.Service
@@ -95,8 +97,10 @@ func open() (*env, error) {
 		DynamoDB: table, Table: config.Table, S3: e.s3, Bucket: config.Bucket,
 		Keep: config.kept(), Margin: config.SeekMargin, Now: now, PutMarker: e.stream.PutMarker,
 	})
+	e.queue = &statemachine.Queue{SQS: sqs.NewFromConfig(clients), URL: config.Queue}
 	e.scheduler = &statemachine.Scheduler{
-		SFN: sfn.NewFromConfig(clients), ARN: config.StateMachine, Cursors: e.store, Logger: logger, Now: now,
+		SFN: sfn.NewFromConfig(clients), ARN: config.StateMachine, Cursors: e.store,
+		Replay: e.isReplay, Send: e.queue.Send, Logger: logger, Now: now,
 	}
 	secrets := sealer.New(kms.NewFromConfig(clients), config.Key, e.store, now)
 	quietAfter := delivery.QuietAfter(config.Settings)

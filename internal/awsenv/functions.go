@@ -14,8 +14,11 @@ import (
 	"github.com/sluicehq/sluice/internal/estimate"
 	"github.com/sluicehq/sluice/internal/fanout"
 	"github.com/sluicehq/sluice/internal/gateway"
+	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/httpapi"
+	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/publish"
 	stream "github.com/sluicehq/sluice/internal/publish/kinesis"
 	"github.com/sluicehq/sluice/internal/pull"
@@ -123,24 +126,53 @@ func (e *env) growLanes(ctx context.Context, tenant string) error {
 // ends, to save its progress.
 const advanceReserve = 10 * time.Second
 
-// Advance returns the handler of the function advance: one step of an execution
-// of the state machine.
-func Advance() (func(context.Context, statemachine.State) (statemachine.State, error), error) {
+// Step is the input of the function advance: the state of an execution of the state machine,
+// or the messages of the queue.
+type Step struct {
+	statemachine.State
+	Records []events.SQSMessage // not of an execution
+}
+
+// Advance returns the handler of the function advance: one step of an execution of the state
+// machine, whose next state it returns, or of each message of the queue, for which it returns nil.
+func Advance() (func(context.Context, Step) (*statemachine.State, error), error) {
 	e, err := open()
 	if err != nil {
 		return nil, err
 	}
-	task := &statemachine.Task{Advance: e.engine.Advance, Cursors: e.store, Now: now}
-	return func(ctx context.Context, s statemachine.State) (statemachine.State, error) {
+	task := &statemachine.Task{Advance: e.engine.Advance, Cursors: e.store, Now: now, Send: e.queue.Send}
+	return func(ctx context.Context, in Step) (*statemachine.State, error) {
 		defer e.scheduler.Wait()
 		defer e.tell(ctx)
 		stepping, cancel := withReserve(ctx, advanceReserve)
 		defer cancel()
-		next, err := task.Step(stepping, s)
-		e.metrics.flush()
-		e.measureLag(ctx, s.Key())
-		return next, err
+		if in.Records == nil {
+			next, err := task.Step(stepping, in.State)
+			e.metrics.flush()
+			e.measureLag(ctx, in.Key())
+			return &next, err
+		}
+		var errs []error
+		for i := range in.Records {
+			s, err := statemachine.ReadMessage(in.Records[i].Body)
+			if err == nil {
+				err = task.Message(stepping, s)
+				e.metrics.flush()
+				e.measureLag(ctx, s.Key())
+			}
+			errs = append(errs, err)
+		}
+		return nil, errors.Join(errs...)
 	}, nil
+}
+
+// isReplay reports whether a cursor is of a replay.
+func (e *env) isReplay(ctx context.Context, k handoff.Key) (bool, error) {
+	in, err := e.store.Integration(ctx, k.Tenant, k.Integration)
+	if problem.CodeOf(err) == problem.NotFound {
+		return false, nil
+	}
+	return err == nil && in.Type == integration.Temporary, err
 }
 
 // withReserve returns a context that ends the given reserve before the invocation does.

@@ -65,7 +65,7 @@ func TestASweepThatCanStartNothingLeavesTimeForTheRest(t *testing.T) {
 		defer end()
 		restarting, cancel := withReserve(invocation, sweepReserve)
 		defer cancel()
-		s := &statemachine.Scheduler{SFN: hanging{}, Cursors: hanging{}, Logger: slog.New(slog.DiscardHandler), Now: time.Now}
+		s := &statemachine.Scheduler{SFN: hanging{}, Cursors: hanging{}, Replay: func(context.Context, handoff.Key) (bool, error) { return true, nil }, Logger: slog.New(slog.DiscardHandler), Now: time.Now}
 		e := &delivery.Engine{Store: hanging{}, Settings: settings.Default(), Now: time.Now, Schedule: s.Start}
 		began := time.Now()
 		if n, err := e.Sweep(restarting); n == 0 || err != nil {

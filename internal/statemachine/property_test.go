@@ -78,6 +78,7 @@ func TestACursorThatIsDueHasAnExecution(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
 		defer w.end()
+		w.replay = rapid.Bool().Draw(t, "replay")
 		w.outcome = drawOutcome(t, 600)
 		w.schedule("")
 		for range rapid.IntRange(1, 150).Draw(t, "actions") {
@@ -95,6 +96,7 @@ func TestOneExecutionRemains(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
 		defer w.end()
+		w.replay = rapid.Bool().Draw(t, "replay")
 		w.outcome = drawOutcome(t, 8000)
 		w.schedule("")
 		for range rapid.IntRange(1, 150).Draw(t, "actions") {

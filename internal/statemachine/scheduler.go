@@ -20,14 +20,18 @@ type SFN interface {
 	StartExecution(ctx context.Context, in *sfn.StartExecutionInput, options ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error)
 }
 
-// Scheduler starts executions for cursors. Set the exported fields; Schedule and Wait
+// Scheduler starts an execution for each cursor of a replay that is due, and sends a message for
+// any other. Set the exported fields; Schedule and Wait
 // are safe for concurrent use.
 type Scheduler struct {
 	SFN     SFN
 	ARN     string // of the state machine
 	Cursors Cursors
-	Logger  *slog.Logger
-	Now     func() time.Time
+	// Replay reports whether a cursor is of a replay. It is not if its integration does not exist.
+	Replay func(ctx context.Context, k handoff.Key) (bool, error)
+	Send   func(ctx context.Context, s State) error // to the queue
+	Logger *slog.Logger
+	Now    func() time.Time
 	// Salt, unless "", is part of the names of executions: up to 33 characters of
 	// A-Z, a-z, 0-9, _ and -. The sweep sets the time of its run, because the
 	// version of a cursor that it finds may have had an execution already, and a
@@ -47,7 +51,7 @@ const (
 	startTimeout = 5 * time.Second // of one cursor's start
 )
 
-// Schedule starts an execution for each cursor that has a due time. It implements
+// Schedule starts what advances each cursor that has a due time. It implements
 // Schedule of delivery.Engine and of lifecycle.Service: it returns at once and
 // works in the background; call Wait before the Lambda handler returns. A start
 // that fails is logged, and the sweep retries it.
@@ -100,7 +104,7 @@ func (s *Scheduler) work() {
 		delete(s.queued, k)
 		s.mu.Unlock()
 		if err := s.start(k); err != nil {
-			s.Logger.Error("execution not started; the sweep will retry",
+			s.Logger.Error("cursor not scheduled; the sweep will retry",
 				"tenant", k.Tenant, "integration", k.Integration, "lane", k.Lane, "error", err)
 		}
 		s.mu.Lock()
@@ -121,6 +125,13 @@ func (s *Scheduler) start(k handoff.Key) error {
 	state := State{
 		Tenant: k.Tenant, Integration: k.Integration, Lane: k.Lane,
 		Version: versionOf(c), WaitSeconds: seconds(c.DueAt.Sub(s.Now())),
+	}
+	replay, err := s.Replay(ctx, k)
+	if err != nil {
+		return err
+	}
+	if !replay {
+		return s.Send(ctx, state)
 	}
 	name := executionName(k, state.Version)
 	if s.Salt != "" {

@@ -75,6 +75,7 @@ func setup(dueAt time.Time, version uint64) (*Scheduler, *machine, *cursors, *by
 	c := &cursors{cursor: map[handoff.Key]handoff.Cursor{key: {DueAt: dueAt, Version: version}}, err: map[handoff.Key]error{}}
 	return &Scheduler{
 		SFN: m, ARN: "arn:of:delivery", Cursors: c, Now: func() time.Time { return now },
+		Replay: func(context.Context, handoff.Key) (bool, error) { return true, nil },
 		Logger: slog.New(slog.NewTextHandler(log, nil)),
 	}, m, c, log
 }

@@ -1,18 +1,22 @@
-// Package statemachine is the protocol of the Step Functions state machine
-// `delivery`. An execution advances one cursor; on AWS it is what a goroutine with
-// a timer is on a single node. It is a loop:
+// Package statemachine is the protocol by which cursors are advanced on AWS: a replay's by an
+// execution of the Step Functions state machine `delivery`, any other by messages of an SQS queue. It is
+// what a goroutine with a timer is on a single node. An execution is a loop:
 //
 //	Wait (wait_seconds) → Advance (one Task.Step) → next?
 //
 // where next is "wait" (repeat, or after many rounds start a new execution with
 // the name in renewal, because an execution's history has a limit) or "done". It
-// passes a State from one round to the next and nothing else.
+// passes a State from one round to the next and nothing else. A message is the same with
+// SQS in place of Step Functions: it has a State, comes after the wait, and Task.Message runs the
+// step and sends a message with the next State, before the queue deletes the first. What follows
+// says execution for both.
 //
 // # Why one execution remains, and none is missing
 //
 // There is no list of executions. Any number of them may be started for a cursor:
 // by the Scheduler whenever the cursor becomes due, by the sweep when it is
-// overdue, by Step Functions itself when a response was lost. Two at once do no
+// overdue, by SQS when a step was made and its message comes again, by Step Functions
+// itself when a response was lost. Two at once do no
 // harm, as Advance takes the cursor's lease; but the second must end, and the last
 // one must not. So each carries the version of the cursor it knows, and compares
 // it before it advances:
@@ -40,7 +44,7 @@
 // move for that of another execution.
 //
 // The rest is left to the sweep: an execution that was never started or has
-// failed; and a task that timed out but still runs, which may move the cursor
+// failed; a message that is lost, or hidden for minutes because its step was killed; and a task that timed out but still runs, which may move the cursor
 // while its retry is a shadow. Such a cursor is overdue after its lease, and the
 // sweep starts an execution whose name includes the time of the sweep, as a name
 // is good for one execution only. The sweep also covers cursors that are due in

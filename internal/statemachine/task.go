@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sluicehq/sluice/internal/backoff"
 	"github.com/sluicehq/sluice/internal/delivery"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/problem"
@@ -16,12 +17,14 @@ type Cursors interface {
 	Cursor(ctx context.Context, k handoff.Key) (*handoff.Cursor, error)
 }
 
-// Task is the task of the state machine. Set its fields; it is safe for
+// Task is the task of the state machine, and of the queue. Set its fields; it is safe for
 // concurrent use.
 type Task struct {
 	Advance func(ctx context.Context, k handoff.Key) (delivery.Next, error)
 	Cursors Cursors
 	Now     func() time.Time
+	// Send puts the next state of a message on the queue.
+	Send func(ctx context.Context, s State) error
 }
 
 // Step runs one step of an execution and returns its next state. After an error, or if
@@ -49,6 +52,30 @@ func (t *Task) Step(ctx context.Context, s State) (State, error) {
 	default:
 		return t.shadow(s, c), nil
 	}
+}
+
+// Message runs one step of a message and sends its next state, if there is one. After an
+// error, or if it is not known whether it has run, run it with the same state again.
+func (t *Task) Message(ctx context.Context, s State) error {
+	for try := range messageTries {
+		err := t.messageOnce(ctx, s)
+		if err == nil || try == messageTries-1 || backoff.Wait(ctx, time.Second<<try) != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// messageTries is how often a message's step is tried at once, after a second and after two
+// more: SQS gives the message out again only after minutes.
+const messageTries = 3
+
+func (t *Task) messageOnce(ctx context.Context, s State) error {
+	next, err := t.Step(ctx, s)
+	if err != nil || next.Next == Done {
+		return err
+	}
+	return t.Send(ctx, next)
 }
 
 // takeOver makes a shadow the owner, once the last owner has had its time. It

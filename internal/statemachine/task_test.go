@@ -118,7 +118,7 @@ func TestStepHandsErrorsOn(t *testing.T) {
 			}
 			return nil
 		}}
-		if _, err := d.Step(t.Context(), State{Tenant: "acme", Integration: "orders", Lane: 2, Version: "z"}); !errors.Is(err, unavailable) || calls != failing {
+		if _, err := d.Step(t.Context(), State{Tenant: "acme", Integration: "orders", Lane: 2, Version: "z", Count: 1}); !errors.Is(err, unavailable) || calls != failing {
 			t.Errorf("%s: error %v after %d calls", name, err, calls)
 		}
 	}

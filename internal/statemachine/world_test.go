@@ -20,7 +20,8 @@ import (
 type world struct {
 	store    *memory.Store
 	now      time.Time
-	execs    []*execution
+	execs    []*execution  // and messages
+	replay   bool          // the cursor is of a replay
 	zombies  []*invocation // steps that still run although their execution has given up on them
 	leases   int           // taken
 	lastTime time.Time     // of a lease
@@ -34,7 +35,7 @@ type outcome struct {
 }
 
 type execution struct {
-	name   string
+	name   string // "" for a message of the queue
 	state  State
 	wakeAt time.Time
 	step   *invocation // in progress, or nil
@@ -52,12 +53,14 @@ const (
 	lease      = 16 * time.Second
 	sweepAfter = lease
 	sweepEvery = 5 * time.Minute
+	// hidden is how long the queue waits for the function before it gives a message out again.
+	hidden = 200 * time.Second
 )
 
 var errKilled = errors.New("the function was killed")
 
 func newWorld() *world {
-	w := &world{store: memory.New(), now: now, outcome: func() outcome { return outcome{wait: time.Minute} }}
+	w := &world{store: memory.New(), now: now, replay: true, outcome: func() outcome { return outcome{wait: time.Minute} }}
 	w.change(func(c *handoff.Cursor) { c.State, c.DueAt = handoff.Scheduled, w.now })
 	return w
 }
@@ -104,8 +107,12 @@ func (w *world) schedule(salt string) {
 		return
 	}
 	s := State{Tenant: key.Tenant, Integration: key.Integration, Lane: key.Lane, Version: versionOf(&c), WaitSeconds: seconds(c.DueAt.Sub(w.now))}
+	if !w.replay {
+		w.execs = append(w.execs, &execution{state: s, wakeAt: w.now.Add(min(time.Duration(s.WaitSeconds)*time.Second, longestDelay))})
+		return
+	}
 	name := executionName(key, s.Version, salt)
-	for _, e := range w.execs {
+	for _, e := range w.execs { // messages have no names
 		if e.name == name {
 			return
 		}
@@ -136,9 +143,10 @@ func (w *world) ready() []*execution {
 }
 
 // invoke begins a step; it stops before the first call of the store.
-func (w *world) invoke(s State) *invocation {
+func (w *world) invoke(e *execution) *invocation {
 	inv := new(invocation)
-	inv.next, inv.kill = iter.Pull(func(yield func(struct{}) bool) {
+	ctx, cancel := context.WithCancel(context.Background())
+	next, kill := iter.Pull(func(yield func(struct{}) bool) {
 		call := func() error {
 			if !yield(struct{}{}) {
 				return errKilled
@@ -149,9 +157,25 @@ func (w *world) invoke(s State) *invocation {
 			Cursors: pausing{w.store, call},
 			Now:     func() time.Time { return w.now },
 			Advance: func(ctx context.Context, k handoff.Key) (delivery.Next, error) { return w.advance(ctx, k, call) },
+			Send: func(_ context.Context, s State) error {
+				if err := call(); err != nil {
+					return err
+				}
+				wait := min(time.Duration(s.WaitSeconds)*time.Second, longestDelay)
+				w.execs = append(w.execs, &execution{state: s, wakeAt: w.now.Add(wait)})
+				return call() // it is sent, and the response may be lost
+			},
 		}
-		inv.then, inv.err = d.Step(context.Background(), s)
+		if e.name == "" {
+			inv.then, inv.err = State{Next: Done}, d.Message(ctx, e.state)
+			return
+		}
+		inv.then, inv.err = d.Step(ctx, e.state)
 	})
+	inv.next, inv.kill = next, func() {
+		cancel()
+		kill()
+	}
 	return inv
 }
 
@@ -206,7 +230,7 @@ func (w *world) advance(ctx context.Context, k handoff.Key, call func() error) (
 // run runs an execution up to its next call of the store, or to the end of its step.
 func (w *world) run(e *execution) {
 	if e.step == nil {
-		e.step = w.invoke(e.state)
+		e.step = w.invoke(e)
 	}
 	if _, more := e.step.next(); more {
 		return
@@ -214,7 +238,7 @@ func (w *world) run(e *execution) {
 	then, err := e.step.then, e.step.err
 	e.step = nil
 	if err != nil {
-		e.wakeAt = w.now.Add(time.Second)
+		e.wakeAt = w.now.Add(e.retried())
 		return
 	}
 	e.state, e.wakeAt = then, w.now.Add(time.Duration(then.WaitSeconds)*time.Second)
@@ -235,7 +259,15 @@ func (w *world) lose(e *execution, goesOn bool) {
 	} else {
 		e.step.kill()
 	}
-	e.step, e.wakeAt = nil, w.now.Add(time.Second)
+	e.step, e.wakeAt = nil, w.now.Add(e.retried())
+}
+
+// retried is after which time a step without a response is run again.
+func (e *execution) retried() time.Duration {
+	if e.name == "" {
+		return hidden
+	}
+	return time.Second
 }
 
 // fail ends an execution for good.

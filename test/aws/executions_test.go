@@ -14,8 +14,8 @@ import (
 	"github.com/sluicehq/sluice/test/aws/stack"
 )
 
-// TestExecutionsStopped repeatedly stops every execution while rounds are played,
-// and once more at the end, so that nothing advances the cursors that are due.
+// TestExecutionsStopped repeatedly stops every execution and purges the queue while rounds
+// are played, and once more at the end, so that nothing advances the cursors that are due.
 func TestExecutionsStopped(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, stack.Options{Interpreter: true})
@@ -50,9 +50,9 @@ func TestExecutionsStopped(t *testing.T) {
 		}
 	})
 	stopped += w.stopExecutions(t)
-	t.Logf("%d executions were stopped", stopped)
+	t.Logf("%d executions and messages were stopped", stopped)
 	if stopped < 10 {
-		t.Errorf("only %d executions were stopped", stopped)
+		t.Errorf("only %d executions and messages were stopped", stopped)
 	}
 	w.heal(t, rounds...)
 	for _, r := range rounds {
@@ -62,7 +62,7 @@ func TestExecutionsStopped(t *testing.T) {
 	}
 }
 
-// stopExecutions stops every running execution.
+// stopExecutions stops every running execution, deletes every message, and returns how many.
 func (w *world) stopExecutions(t *testing.T) int {
 	t.Helper()
 	running := w.executions(t, types.ExecutionStatusRunning)
@@ -71,7 +71,7 @@ func (w *world) stopExecutions(t *testing.T) int {
 			t.Error(err)
 		}
 	}
-	return len(running)
+	return len(running) + w.Queue.Purge()
 }
 
 // TestSweepUnderFaults makes every call of a sweep fail, as often as the sweep
@@ -107,7 +107,7 @@ func TestSweepUnderFaults(t *testing.T) {
 		front.Operation(front.DynamoDB, "Query"),
 		front.Operation(front.DynamoDB, "GetItem"),
 		func(service, op string, _ []byte) bool {
-			return service == front.S3 || service == front.StepFunctions && op == "StartExecution" ||
+			return service == front.S3 || service == front.SQS || service == front.StepFunctions && op == "StartExecution" ||
 				service == front.DynamoDB && op != "Query" && op != "GetItem"
 		},
 	} {

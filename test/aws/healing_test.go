@@ -10,16 +10,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
+	"github.com/sluicehq/sluice/internal/sink"
 	"github.com/sluicehq/sluice/test/aws/front"
 )
 
 // heal checks the deployment's promise: once the faults have ended, nothing is
 // missing after one sweep. A sweep starts cursors that are overdue by the world's
-// quietAfter; a lost execution holds its lease for as long.
+// quietAfter; a lost step holds its lease for as long, and if it writes a file a PartTimeout longer.
 func (w *world) heal(t *testing.T, rounds ...*round) {
 	t.Helper()
 	whole := func() bool { return w.missing(rounds) == "" }
-	if !eventually(2*w.quietAfter+time.Second, whole) {
+	if !eventually(2*w.quietAfter+sink.PartTimeout+time.Second, whole) {
 		t.Logf("left for the sweep: %s", w.missing(rounds))
 	}
 	if err := w.Sweep(t.Context()); err != nil {
@@ -41,10 +42,19 @@ func (w *world) heal(t *testing.T, rounds ...*round) {
 	if !eventually(waitTimeout, func() bool { return len(w.executions(t, types.ExecutionStatusRunning)) == 0 }) {
 		t.Errorf("%d executions are still running with nothing to do", len(w.executions(t, types.ExecutionStatusRunning)))
 	}
+	if !eventually(waitTimeout+hidden, func() bool { return w.Queue.Waiting("") == 0 }) {
+		t.Errorf("%d messages are left with nothing to do", w.Queue.Waiting(""))
+	}
+	if dead := w.Queue.Dead(); len(dead) > 0 {
+		t.Errorf("%d messages were given up, one of them is %s", len(dead), dead[0])
+	}
 	for _, r := range rounds {
 		r.check(t)
 	}
 }
+
+// hidden is how long the queue hides a message whose step was killed.
+const hidden = 200 * time.Second
 
 // afterSweep limits how long the executions that a sweep starts may be without any
 // progress. It includes one shadow step, since the lost execution may be alive, and the
@@ -96,8 +106,11 @@ func (w *world) responseIsLost(t *testing.T) {
 	w.until(t, "without a sweep, events arrive although responses of advance were lost", func() bool { return r.lacks(to) == 0 })
 }
 
-// idle reports whether no execution is running for a round's tenant.
+// idle reports whether no execution is running for a round's tenant, and no message waits.
 func (w *world) idle(t *testing.T, r *round) bool {
+	if w.Queue.Waiting(r.name) > 0 {
+		return false
+	}
 	for _, x := range w.executions(t, types.ExecutionStatusRunning) {
 		d, err := w.SFN.DescribeExecution(t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: x.ExecutionArn})
 		if err != nil || strings.Contains(*d.Input, r.name) {

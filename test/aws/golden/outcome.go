@@ -28,6 +28,7 @@ type Outcome struct {
 	Published    []published            `json:"stream,omitempty"`   // records that were put there
 	Objects      map[string]any         `json:"objects,omitempty"`  // new ones, by key
 	Executions   []execution            `json:"executions,omitempty"`
+	Messages     []message              `json:"messages,omitempty"` // that were sent to the queue
 	Integrations map[string]integration `json:"integrations,omitempty"`
 	Requests     map[string]int         `json:"requests,omitempty"` // to AWS, by operation
 }
@@ -42,6 +43,13 @@ type execution struct {
 	Integration string `json:"integration"`
 	Lane        int    `json:"lane"`
 	WaitSeconds int    `json:"wait_seconds"`
+}
+
+// message is one that was sent.
+type message struct {
+	execution
+	Shadow bool `json:"shadow,omitempty"`
+	Count  int  `json:"count"`
 }
 
 type integration struct {
@@ -95,6 +103,16 @@ func (o *Outcome) add(r request) error {
 			return err
 		}
 		o.Executions = append(o.Executions, e)
+	case "SendMessage":
+		var in struct{ MessageBody string }
+		if err := json.Unmarshal(r.body, &in); err != nil {
+			return err
+		}
+		var m message
+		if err := json.Unmarshal([]byte(in.MessageBody), &m); err != nil {
+			return err
+		}
+		o.Messages = append(o.Messages, m)
 	case "PutRecords":
 		var in struct {
 			Records []struct {

@@ -38,7 +38,7 @@ var settings = map[string]string{
 }
 
 // World is a deployment in which nothing happens by itself: nothing reads the
-// stream, and executions of the state machine end immediately. Every effect comes
+// stream or the queue, and executions of the state machine end immediately. Every effect comes
 // from the function that a case runs.
 type World struct {
 	*stack.Stack
@@ -61,6 +61,7 @@ func New(t testing.TB) *World {
 	t.Helper()
 	w := &World{Stack: stack.Deploy(t, stack.Options{Settings: settings})}
 	w.Poller.Stop()
+	w.Queue.Close()
 	w.Front.Invoke(standstill{})
 	w.receiver = httptest.NewServer(http.HandlerFunc(w.receive))
 	t.Cleanup(w.receiver.Close)
@@ -78,7 +79,8 @@ func (standstill) Invoke(context.Context, string, []byte) (result []byte, functi
 
 // note records requests whose content the outcome shows. It matches none.
 func (w *World) note(service, op string, body []byte) bool {
-	if service+"."+op == front.Kinesis+".PutRecords" || service+"."+op == front.StepFunctions+".StartExecution" {
+	switch service + "." + op {
+	case front.Kinesis + ".PutRecords", front.StepFunctions + ".StartExecution", front.SQS + ".SendMessage":
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.requests = append(w.requests, request{op, append([]byte(nil), body...)})

@@ -33,6 +33,7 @@ import (
 	"github.com/sluicehq/sluice/test/aws/front"
 	"github.com/sluicehq/sluice/test/aws/httpfront"
 	"github.com/sluicehq/sluice/test/aws/lambdahost"
+	"github.com/sluicehq/sluice/test/aws/queue"
 	"github.com/sluicehq/sluice/test/aws/streampoller"
 )
 
@@ -64,6 +65,7 @@ type Stack struct {
 	Front  *front.Front
 	Host   *lambdahost.Host
 	Poller *streampoller.Poller
+	Queue  *queue.Queue // of steps
 
 	Table, Stream, Bucket, Key, StateMachine string // names, id and ARN
 
@@ -101,6 +103,9 @@ func (s *Stack) deploy(t testing.TB, o Options) error {
 		return err
 	}
 	o.Interpreter = o.Interpreter || o.Endpoint != ""
+	if err := s.openQueue(t, definition, o); err != nil {
+		return err
+	}
 	if err := s.open(t, o); err != nil {
 		return err
 	}
@@ -118,6 +123,33 @@ func (s *Stack) deploy(t testing.TB, o Options) error {
 	return s.startPoller(t, definition, o)
 }
 
+// stepsURL names the queue; the front does not look at it.
+const stepsURL = "http://queue.invalid/steps"
+
+// openQueue starts the queue and its event source mapping.
+func (s *Stack) openQueue(t testing.TB, definition *template, o Options) error {
+	mapping, err := definition.functions["advance"].mapping("SQS")
+	if err != nil {
+		return err
+	}
+	if mapping.Properties.BatchSize != 1 {
+		return fmt.Errorf("the batches of the queue are of %d; this stack invokes advance for each message", mapping.Properties.BatchSize)
+	}
+	atOnce, err := strconv.Atoi(definition.defaults["StepsAtOnce"])
+	if err != nil {
+		return err
+	}
+	s.Queue = queue.New(queue.Options{
+		Function: "advance", AtOnce: atOnce,
+		VisibilityTimeout: seconds(definition.steps.VisibilityTimeout), MaxReceiveCount: definition.steps.RedrivePolicy.MaxReceiveCount,
+		Invoke: func(ctx context.Context, function string, payload []byte) ([]byte, string, error) {
+			return s.invoker(o).Invoke(ctx, function, payload)
+		},
+	})
+	t.Cleanup(s.Queue.Close)
+	return nil
+}
+
 // open starts the front and creates clients that use it.
 func (s *Stack) open(t testing.TB, o Options) error {
 	var err error
@@ -131,6 +163,7 @@ func (s *Stack) open(t testing.TB, o Options) error {
 	}
 	backends := front.Backends{
 		DynamoDB: front.Forward(urls.DynamoDB), Kinesis: front.Forward(urls.Kinesis), Rest: front.Forward(urls.Moto),
+		SQS: s.Queue,
 	}
 	backends.StepFunctions = backends.Rest
 	if o.Interpreter {
@@ -206,7 +239,7 @@ func (s *Stack) environment(definition *template) (map[string]string, error) {
 	env := map[string]string{
 		"AWS_ENDPOINT_URL": s.Front.URL(),
 		"SLUICE_TABLE":     s.Table, "SLUICE_STREAM": s.Stream, "SLUICE_BUCKET": s.Bucket,
-		"SLUICE_KEY": s.Key, "SLUICE_STATE_MACHINE": s.StateMachine,
+		"SLUICE_KEY": s.Key, "SLUICE_STATE_MACHINE": s.StateMachine, "SLUICE_QUEUE": stepsURL,
 		"SLUICE_STAGE": "test", "SLUICE_LANES": "1", "SLUICE_RETENTION": "720h", "SLUICE_DELIVERY_RETENTION": "168h", "SLUICE_TENANT_CLAIM": "tenant",
 		"SLUICE_ALLOW_PRIVATE_TARGETS": "true", "SLUICE_EGRESS_PROXY": "", // receivers are on loopback
 		"SLUICE_OPERATOR_TENANT": "", "SLUICE_ALERT_URL": "",
@@ -250,7 +283,7 @@ func (s *Stack) listen(t testing.TB, definition *template) error {
 
 // startPoller starts the event source mapping of fanout.
 func (s *Stack) startPoller(t testing.TB, definition *template, o Options) error {
-	mapping, err := definition.functions["fanout"].stream()
+	mapping, err := definition.functions["fanout"].mapping("Kinesis")
 	if err != nil {
 		return err
 	}

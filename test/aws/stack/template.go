@@ -35,6 +35,15 @@ type template struct {
 	variables map[string]yaml.Node // of every function's environment
 	open      []string             // routes without authorizer, as "GET /healthz"
 	functions map[string]function  // by the last part of CodeUri
+	steps     queueProperties
+}
+
+// queueProperties are those of the queue Steps.
+type queueProperties struct {
+	VisibilityTimeout int `yaml:"VisibilityTimeout"` // s
+	RedrivePolicy     struct {
+		MaxReceiveCount int `yaml:"maxReceiveCount"`
+	} `yaml:"RedrivePolicy"`
 }
 
 // Root returns the root folder of the repository.
@@ -73,6 +82,10 @@ func readTemplate() (*template, error) {
 	}
 	for name, p := range doc.Parameters {
 		t.defaults[name] = p.Default
+	}
+	steps := doc.Resources["Steps"]
+	if err := steps.Properties.Decode(&t.steps); err != nil {
+		return nil, fmt.Errorf("queue Steps: %w", err)
 	}
 	for id, r := range doc.Resources {
 		if err := t.add(r.Type, &r.Properties); err != nil {
@@ -123,14 +136,14 @@ func (t *template) value(variable yaml.Node) (string, bool) {
 	}
 }
 
-// stream returns the event source mapping of a function.
-func (f function) stream() (trigger, error) {
+// mapping returns the event source mapping of a function: of Kinesis or SQS.
+func (f function) mapping(kind string) (trigger, error) {
 	for _, e := range f.Events {
-		if e.Type == "Kinesis" {
+		if e.Type == kind {
 			return e, nil
 		}
 	}
-	return trigger{}, fmt.Errorf("%s has no event source mapping", f.CodeURI)
+	return trigger{}, fmt.Errorf("%s has no event source mapping of %s", f.CodeURI, kind)
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
