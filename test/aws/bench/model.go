@@ -34,14 +34,16 @@ const (
 	itemOverhead  = 100.0 // bytes that DynamoDB adds to each item it stores
 	inlineBytes   = 16384 // of a segment in the item; more is an object
 	sweeps        = 12 * hours
-	sweepLog      = 400.0 // bytes
-	metricsBusy   = 9     // of the functions
-	metricsIdle   = 2     // which the sweep writes
-	metricsRoutes = 18    // of the gateway's routes, if they are on
-	alarmMetrics  = 15    // of the template's alarms, but for that of canary deployments: one on an expression costs by the metrics in it
-	keyCalls      = 0.1   // million KMS calls a month, by services on behalf of the functions
-	keyCallsIdle  = 0.02  // of these, of the sweep alone
-	outageSteps   = 40    // of an hour in which a webhook fails, with the catch-up after it
+	sweepLog      = 400.0            // bytes
+	metricsBusy   = 9                // of the functions
+	metricsIdle   = 2                // which the sweep writes
+	metricsRoutes = 18               // of the gateway's routes, if they are on
+	alarmMetrics  = 15               // of the template's alarms, but for that of canary deployments: one on an expression costs by the metrics in it
+	keyCalls      = 0.1              // million KMS calls a month, by services on behalf of the functions
+	keyCallsIdle  = 0.02             // of these, of the sweep alone
+	outageSteps   = 40               // of an hour in which a webhook fails, with the catch-up after it
+	messageCalls  = 3                // of SQS, for a step: sent, received, deleted
+	polls         = 5 * seconds / 20 // of the queue while it is empty: Lambda has five, of 20 s each
 )
 
 // Line is a row of a bill.
@@ -92,7 +94,7 @@ const (
 	lineWrites   = "DynamoDB writes and reads"
 	lineStorage  = "DynamoDB storage, with PITR"
 	lineObjects  = "S3"
-	lineOutages  = "Step Functions and Lambda advance"
+	lineOutages  = "SQS and Lambda advance"
 	lineKey      = "KMS"
 	lineLogs     = "CloudWatch logs"
 	lineMetrics  = "CloudWatch metrics and alarms"
@@ -192,11 +194,10 @@ func (m *Measured) table(b *Bill, s Size) {
 // it.
 func (m *Measured) outages(b *Bill, s Size) {
 	integrations := s.Tenants * s.Webhooks
-	transitions := integrations * outageSteps * 3 // Wait, Advance, Decide
 	caught := b.Deliveries / hours
 	each := Model(m.CatchUp.BilledMS, m.CatchUp.CPU, memoryMB) / 1000
 	steps := integrations * outageSteps
-	b.add(lineOutages, millions(transitions)*usdTransition+lambda(steps, 500+caught/steps*each, memoryMB))
+	b.add(lineOutages, millions(polls+steps*messageCalls)*usdQueueCall+lambda(steps, 500+caught/steps*each, memoryMB))
 }
 
 // Idle returns the cost of a month without traffic.
@@ -204,6 +205,7 @@ func Idle() *Bill {
 	b := new(Bill)
 	b.add(lineStream, hours*usdShardHour)
 	b.add(lineKey, usdKMSKey+keyCallsIdle*usdKMSCall)
+	b.add(lineOutages, millions(polls)*usdQueueCall)
 	b.add(lineSweep, lambda(sweeps, 200, 256))
 	b.add(lineLogs, sweeps*sweepLog/1e9*usdLogGB)
 	b.add(lineMetrics, metricsIdle*usdMetricMonth+alarmMetrics*usdAlarmMetric)

@@ -79,7 +79,7 @@ func TestClaims(t *testing.T) {
 		{2, 2, 1, 1, 10, 1, 10},
 		{2, 10, 1, 1, 10, 0.3, 0.99},
 		{2, 2, 100, 0.08, 0.12, 0.06, 0.12},
-		{2, 10, 100, 0.07, 0.085, 0.02, 0.05},
+		{2, 10, 100, 0.03, 0.05, 0.01, 0.03},
 	} {
 		s := Sizes[tt.size]
 		s.Webhooks, s.EventsPerCall = tt.webhooks, tt.events

@@ -23,6 +23,7 @@ const (
 	usdReadHour     = 0.00013 // a read unit a second, provisioned, an hour
 	usdObjectGB     = 0.023   // a GB-month
 	usdTransition   = 25.00   // Step Functions, a million
+	usdQueueCall    = 0.40    // SQS, standard, a million requests
 	usdKMSKey       = 1.00    // a month
 	usdKMSCall      = 3.00    // a million
 	usdLogGB        = 0.50    // written

@@ -89,6 +89,7 @@ func prices() string {
 		{"S3", usdObjectPut, "million PUTs"},
 		{"S3", usdObjectGB, "GB-month"},
 		{"Step Functions, standard", usdTransition, "million transitions"},
+		{"SQS, standard", usdQueueCall, "million requests"},
 		{"KMS", usdKMSKey, "key and month"},
 		{"CloudWatch logs", usdLogGB, "GB"},
 		{"CloudWatch metric; alarm", usdMetricMonth, "month; a metric of an alarm $0.10"},
@@ -263,15 +264,15 @@ func (m *Measured) extras() string {
 	return t.String()
 }
 
-// exports shows the cost of an S3 integration with events, calculated from the
-// definition of the state machine because it is not measured.
+// exports shows the cost of an S3 integration with events, calculated because it is not
+// measured.
 func exports() string {
 	const steps = 2 // per interval: one when it is woken, one that writes its file
 	intervals := 12 * hours
-	transitions := intervals * (steps*3 + 1)
+	requests := intervals * steps * messageCalls
 	var t table
 	t.header("an S3 integration with events in every five minutes, a month", "USD")
-	t.row(fmt.Sprintf("Step Functions, %s transitions", grouped(transitions)), usd(millions(transitions)*usdTransition))
+	t.row(fmt.Sprintf("SQS, %s requests", grouped(requests)), usd(millions(requests)*usdQueueCall))
 	t.row("Lambda advance, 200 ms a step (assumed)", usd(lambda(intervals*steps, 200, memoryMB)))
 	t.row("PUTs, paid by the owner of the bucket", usd(millions(intervals)*usdObjectPut))
 	return t.String()
