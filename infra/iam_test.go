@@ -101,7 +101,7 @@ func TestPermissions(t *testing.T) {
 // What only some deployments need is a policy of its own.
 func TestPermissionsOfSomeDeployments(t *testing.T) {
 	want := map[string][]string{ // the condition, the roles, the permissions
-		"AlertsPolicy": {"Alerts", "SweepRole", "kinesis:PutRecords: Stream.Arn", "kms:GenerateDataKey: " + via("kinesis")},
+		"AlertsPolicy":   {"Alerts", "SweepRole", "kinesis:PutRecords: Stream.Arn", "kms:GenerateDataKey: " + via("kinesis")},
 		"TroublesPolicy": {"Alerts", "ApiRole", "dynamodb:Query: ${Table.Arn}/index/" + "timetable"},
 		"TracesPolicy": {
 			"Traced", "ApiRole FanoutRole AdvanceRole SweepRole KeepStreamRole DeliveryRole",
