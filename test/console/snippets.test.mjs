@@ -8,8 +8,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { languages } from '../../internal/console/static/snippets.js';
 import { apiOf, event, startService, until } from './service.mjs';
+
+globalThis.location = new URL('http://127.0.0.1/'); // a module of the page looks at it
+const { languages } = await import('../../internal/console/static/snippets.js');
 
 const secret = 'whsec_' + Buffer.alloc(32, 7).toString('base64');
 let service, server, folder;
