@@ -94,6 +94,29 @@ func TestScheduleSendsAMessage(t *testing.T) {
 }
 
 // A hiccup of a service does not leave a message hidden for minutes: it is tried again at once.
+// A step that fails after it has taken the lease would be silent: its next try finds another
+// version, and has nothing to fail with.
+func TestAStepThatFailsAfterItsLeaseIsReported(t *testing.T) {
+	lost := problem.New(problem.Internal, "A segment is lost.")
+	synctest.Test(t, func(t *testing.T) {
+		stored := &cursors{cursor: map[handoff.Key]handoff.Cursor{key: {DueAt: now, Version: 35}}}
+		var sent []State
+		d := Task{
+			Cursors: stored,
+			Now:     func() time.Time { return now },
+			Send:    func(_ context.Context, s State) error { sent = append(sent, s); return nil },
+			Advance: func(context.Context, handoff.Key) (delivery.Next, error) {
+				stored.cursor[key] = handoff.Cursor{DueAt: now.Add(15 * time.Second), Version: 36}
+				return delivery.Next{}, lost
+			},
+		}
+		err := d.Message(t.Context(), State{Tenant: "acme", Integration: "orders", Lane: 2, Version: "z", Count: 1})
+		if !errors.Is(err, lost) || len(sent) != 1 || !sent[0].Shadow {
+			t.Errorf("%v, sent %+v", err, sent)
+		}
+	})
+}
+
 func TestAMessageIsTriedAgainAtOnce(t *testing.T) {
 	unavailable := problem.New(problem.Unavailable, "Throttled.")
 	for failures, want := range map[int]struct {

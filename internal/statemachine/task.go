@@ -56,26 +56,38 @@ func (t *Task) Step(ctx context.Context, s State) (State, error) {
 
 // Message runs one step of a message and sends its next state, if there is one. After an
 // error, or if it is not known whether it has run, run it with the same state again.
+//
+// A step that fails once it has moved its cursor is not run again: the next try only looks
+// after the cursor. The error is returned all the same, so that it is logged and counted. The
+// message that SQS then gives out again finds another version, and ends.
 func (t *Task) Message(ctx context.Context, s State) error {
+	var failed error
 	for try := range messageTries {
-		err := t.messageOnce(ctx, s)
-		if err == nil || try == messageTries-1 || backoff.Wait(ctx, time.Second<<try) != nil {
+		moved, err := t.messageOnce(ctx, s)
+		switch {
+		case err == nil && moved:
+			return failed
+		case err == nil:
+			return nil
+		case try == messageTries-1 || backoff.Wait(ctx, time.Second<<try) != nil:
 			return err
 		}
+		failed = err
 	}
-	return nil
+	return failed
 }
 
 // messageTries is how often a message's step is tried at once, after a second and after two
 // more: SQS gives the message out again only after minutes.
 const messageTries = 3
 
-func (t *Task) messageOnce(ctx context.Context, s State) error {
+// messageOnce reports also whether an owner has found that its cursor has moved.
+func (t *Task) messageOnce(ctx context.Context, s State) (moved bool, err error) {
 	next, err := t.Step(ctx, s)
 	if err != nil || next.Next == Done {
-		return err
+		return false, err
 	}
-	return t.Send(ctx, next)
+	return next.Shadow && !s.Shadow, t.Send(ctx, next)
 }
 
 // takeOver makes a shadow the owner, once the last owner has had its time. It
