@@ -2,7 +2,6 @@ package deliveries
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,8 +19,9 @@ type Activity struct {
 	Hours    Hours
 }
 
-// The bounds of one call, of the records of live delivery as of the integrations' own: so many
-// records, in equal shares, and so many bytes. Each integration has leastCounted records.
+// Limits of one call, once for the records of live delivery and once for the integrations' own:
+// so many records and about so many bytes, in equal shares. Each source is read once, and has
+// leastCounted records.
 const (
 	maxCounted      = 10_000
 	maxCountedBytes = 4 << 20
@@ -50,11 +50,13 @@ func (s *Service) Activity(ctx context.Context, tenant string, all []*integratio
 		found[i] = &Activity{Since: from}
 		lanes, sources = max(lanes, in.Lanes), sources+in.Lanes
 	}
-	live := &counting{service: s, from: from, first: first, records: max(maxCounted/max(lanes, 1), leastCounted)}
+	live := &counting{service: s, from: from, first: first}
+	live.share(lanes)
 	if err := live.live(ctx, tenant, lanes, all, found); err != nil {
 		return nil, err
 	}
-	own := &counting{service: s, from: from, first: first, records: max(maxCounted/max(sources, 1), leastCounted)}
+	own := &counting{service: s, from: from, first: first}
+	own.share(sources)
 	if err := own.own(ctx, tenant, all, found); err != nil {
 		return nil, err
 	}
@@ -69,7 +71,13 @@ type counting struct {
 	service     *Service
 	from, first time.Time // the first record, and the first hour
 	records     int       // of one source at most
-	bytes       atomic.Int64
+	bytes       int       // of one source, after which no more is read
+}
+
+// share gives each source as much of what a call reads.
+func (c *counting) share(sources int) {
+	c.records = max(maxCounted/max(sources, 1), leastCounted)
+	c.bytes = maxCountedBytes / max(sources, 1)
 }
 
 // live counts what live delivery has sent.
@@ -120,11 +128,12 @@ func (c *counting) source(ctx context.Context, tenant, id string, lane int, of m
 	q := c.service.query(tenant, id, source{lane, id != ""})
 	q.From = c.from
 	counter := &counter{since: c.first.UnixMilli(), of: of}
+	bytes := 0
 	for left := c.records; ; left -= q.Limit {
-		if left <= 0 || c.full(ctx) {
-			if q.Before.IsZero() { // nothing was read
-				return c.service.Now(), nil
-			}
+		switch late := ends(ctx); {
+		case late && q.Before.IsZero(): // nothing was read
+			return c.service.Now(), nil
+		case late || left <= 0 || bytes > c.bytes:
 			return q.Before, nil
 		}
 		q.Limit = min(left, readAhead)
@@ -136,7 +145,7 @@ func (c *counting) source(ctx context.Context, tenant, id string, lane int, of m
 			if err := records[i].count(counter); err != nil {
 				return reached, err
 			}
-			c.bytes.Add(int64(len(records[i].Data)))
+			bytes += len(records[i].Data)
 		}
 		if len(records) < q.Limit {
 			return reached, nil
@@ -145,8 +154,8 @@ func (c *counting) source(ctx context.Context, tenant, id string, lane int, of m
 	}
 }
 
-// full reports whether the sources have had their bytes, or the call must end.
-func (c *counting) full(ctx context.Context) bool {
+// ends reports whether the call must end.
+func ends(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
-	return c.bytes.Load() > maxCountedBytes || ok && time.Until(deadline) < deadlineReserve
+	return ok && time.Until(deadline) < deadlineReserve
 }

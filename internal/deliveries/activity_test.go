@@ -165,6 +165,25 @@ func TestActivityReadsFewBytes(t *testing.T) {
 	}
 }
 
+// Each lane has its share of the bytes: a busy one leaves the next ones theirs.
+func TestABusyLaneLeavesTheOthersTheirShare(t *testing.T) {
+	w := newWorld(t)
+	began := w.now
+	for range 300 {
+		w.now = w.now.Add(time.Second)
+		var results []deliveries.Result
+		for i := range 16 << 10 {
+			results = append(results, w.result(i, deliveries.Delivered, 1, time.Duration(i*i%997)*time.Millisecond))
+		}
+		w.save(0, "", w.sent(results...))
+	}
+	w.save(1, "", w.sent(w.result(0, deliveries.Rejected, 1, 0)))
+	a := w.activity()
+	if !a.Since.Before(w.now) || !a.Since.After(began) || a.Hours[deliveries.HoursCounted-1].Rejected != 1 {
+		t.Errorf("since %v, now %v, the last hour has %+v", a.Since, w.now, a.Hours[deliveries.HoursCounted-1])
+	}
+}
+
 type sizedRecords struct {
 	deliveries.Records
 	bytes int
