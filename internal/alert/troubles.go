@@ -2,6 +2,7 @@ package alert
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,6 +53,7 @@ func (t *Troubles) List(ctx context.Context, after string, limit int) (page []Tr
 	if err != nil {
 		return nil, "", err
 	}
+	found = slices.DeleteFunc(found, t.over)
 	healths, err := t.Health.Of(ctx, found...)
 	if err != nil {
 		return nil, "", err
@@ -62,6 +64,13 @@ func (t *Troubles) List(ctx context.Context, after string, limit int) (page []Tr
 		}
 	}
 	return page, textOf(end), nil
+}
+
+// over reports whether an integration is in the list only because alerts were off, or another's,
+// when its trouble ended.
+func (t *Troubles) over(in *integration.Integration) bool {
+	stopped := !in.Running && in.StoppedBy != integration.StoppedAfterFailing
+	return !in.CompletedAt.IsZero() || stopped || in.Tenant == t.Settings.OperatorTenant
 }
 
 // alerts returns which of the alerts about an integration hold, the worst first.

@@ -41,6 +41,7 @@ var stampedTables = []struct {
 // waits for them: those that are further ahead of now than such a time ever is. Nothing
 // else may use the database. If it is interrupted, some are lowered; call it again.
 func ResetTimes(ctx context.Context, db *sqlitedb.DB, now time.Time) error {
+	now = now.Truncate(time.Millisecond) // pages of a list continue at times in whole milliseconds
 	for _, t := range stampedTables {
 		if err := resetTable(ctx, db, t.table, t.columns, now); err != nil {
 			return err
