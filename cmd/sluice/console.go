@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"time"
@@ -109,7 +110,7 @@ func consoleScopes(write bool) []string {
 // opener returns what opens an address in the browser of the reader at a terminal, and nil if
 // out is no terminal: then a program reads the address.
 func opener(out any) func(address string) error {
-	if !isTerminal(out) {
+	if !isTerminal(out) || !hasDisplay(runtime.GOOS, os.Getenv) {
 		return nil
 	}
 	return func(address string) error {
@@ -117,6 +118,12 @@ func opener(out any) func(address string) error {
 		// Without an end: it outlives this process.
 		return exec.CommandContext(context.Background(), command[0], command[1:]...).Start() //nolint:gosec // the words are fixed, but for an http address
 	}
+}
+
+// hasDisplay reports whether there is a screen to open a browser on: not so over ssh, where other
+// users could read the address in the list of processes for nothing.
+func hasDisplay(system string, getenv func(string) string) bool {
+	return system == "darwin" || system == "windows" || getenv("DISPLAY") != "" || getenv("WAYLAND_DISPLAY") != ""
 }
 
 // browser returns the command that opens an address in an operating system's browser.
