@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sort"
+	"sync"
 	"testing"
 	"time"
 
@@ -186,11 +187,14 @@ func TestABusyLaneLeavesTheOthersTheirShare(t *testing.T) {
 
 type sizedRecords struct {
 	deliveries.Records
+	mu    sync.Mutex
 	bytes int
 }
 
 func (s *sizedRecords) Deliveries(ctx context.Context, q deliveries.Query) ([]deliveries.Record, error) {
 	records, err := s.Records.Deliveries(ctx, q)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i := range records {
 		s.bytes += len(records[i].Data)
 	}

@@ -2,6 +2,7 @@ package deliveries_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,11 +59,14 @@ func TestAPageEndsBeforeTheDeadline(t *testing.T) {
 
 type countedRecords struct {
 	deliveries.Records
+	mu   sync.Mutex
 	read int
 }
 
 func (c *countedRecords) Deliveries(ctx context.Context, q deliveries.Query) ([]deliveries.Record, error) {
 	records, err := c.Records.Deliveries(ctx, q)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.read += len(records)
 	return records, err
 }

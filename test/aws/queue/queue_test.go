@@ -62,7 +62,10 @@ func TestMessagesAreGivenOutUntilTheFunctionSucceeds(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		want := "[f good 5 f good 205 f bad 3600 f bad 3800 f bad 4000]"
-		if got := fmt.Sprint(calls); got != want || q.Waiting("") != 0 || fmt.Sprint(q.Dead()) != "[bad]" {
+		mu.Lock()
+		got := fmt.Sprint(calls)
+		mu.Unlock()
+		if got != want || q.Waiting("") != 0 || fmt.Sprint(q.Dead()) != "[bad]" {
 			t.Errorf("calls %s, want %s; %d wait, dead %v", got, want, q.Waiting(""), q.Dead())
 		}
 	})
