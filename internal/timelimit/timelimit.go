@@ -28,7 +28,7 @@ func (c *Calls) Close() {
 }
 
 // Call is the context of a call. Its methods, except those of context.Context, are for
-// the goroutine that has begun it. It has no Deadline.
+// the goroutine that has begun it. Its Deadline is its parent's.
 type Call struct {
 	context.Context
 	cancel context.CancelCauseFunc
