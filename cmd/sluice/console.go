@@ -42,8 +42,8 @@ web console with it, and open it in a browser, unless standard output is not a t
 
 The token may read; with --write it may also change integrations. It is in the address's
 fragment, which browsers do not send to servers. Anyone who has the address has the token,
-and for the moment of opening it is in the list of this machine's processes: use
---no-open where others can log in.`,
+and it is in the list of this machine's processes, for as long as a browser runs that was
+started with it: use --no-open where others can log in. Without a screen none is opened.`,
 		Example: `  sluice console --data ./.sluice
   sluice console --tenant acme --write
   sluice console --any-tenant --no-open

@@ -1,4 +1,5 @@
-// Command advance advances one cursor: the task of the state machine "delivery".
+// Command advance advances one cursor: for the queue of steps, and as the task of
+// the state machine "delivery".
 package main
 
 import (

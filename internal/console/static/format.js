@@ -57,10 +57,10 @@ export function dayOf(ms) {
 }
 
 /** A time in the reader's zone, with UTC on hover. @param {string | null | undefined} at */
-export function time(at, precise = true) {
+export function time(at) {
   if (!at) return html`<span class="none">–</span>`;
   const ms = Date.parse(at);
-  return html`<time datetime=${at} title=${at.replace('T', ' ').replace('Z', ' UTC')}>${clock(ms, precise)}</time>`;
+  return html`<time datetime=${at} title=${at.replace('T', ' ').replace('Z', ' UTC')}>${clock(ms, true)}</time>`;
 }
 
 /** "2 min ago", as a time with UTC on hover. @param {string | null | undefined} at */

@@ -180,9 +180,9 @@ export function json(value) {
 }
 
 /** @param {string} text */
-export function copy(text, label = 'Copy') {
+export function copy(text) {
   return action({
-    label,
+    label: 'Copy',
     kind: 'small',
     act: async () => {
       try {

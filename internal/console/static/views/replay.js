@@ -73,7 +73,7 @@ export function replay(into, _, signal) {
     if (!body.starts_at || !body.ends_at) return;
     try {
       const told = await call('post', base + '/_estimate', {
-        body: { ...body, id: 'estimate', callback_parameters: { callback_url: 'https://example.com/' }, s3_parameters: undefined }, signal: asked.signal,
+        body: { ...body, id: 'estimate', callback_parameters: { callback_url: 'https://example.com/' } }, signal: asked.signal,
       });
       render(estimate, sentence(told));
     } catch (error) {
