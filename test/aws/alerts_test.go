@@ -42,7 +42,8 @@ func (a *alertReceiver) all() []string {
 }
 
 // TestAlerts: the sweep registers the operator's webhook. Each function publishes what it
-// tells of: advance an outage and its end, api a stop, fanout a run of rejections.
+// tells of: advance an outage and its end, api a stop, fanout a run of rejections. Meanwhile
+// the outage is in the list of what is in trouble.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	alerts := &alertReceiver{ids: map[string]bool{}}
@@ -67,11 +68,28 @@ func TestAlerts(t *testing.T) {
 			t.Fatalf("told %q, want %q", got, want)
 		}
 	}
+	operator := &tenant{world: w, t: t, token: w.Token("", "integrations:read", "tenants:any")}
+	wantTroubles := func(ids ...string) {
+		t.Helper()
+		var page struct{ Integrations []struct{ ID string } }
+		if code := operator.call(http.MethodGet, "/api/v1/org/integrations/health", nil, &page); code != http.StatusOK {
+			t.Fatalf("what is in trouble: %d", code)
+		}
+		var got []string
+		for _, in := range page.Integrations {
+			got = append(got, in.ID)
+		}
+		if !slices.Equal(got, ids) {
+			t.Errorf("in trouble are %q, want %q", got, ids)
+		}
+	}
 	status.Store(http.StatusServiceUnavailable)
 	r.publish(1, 0)
 	wants("failing")
+	wantTroubles("hook")
 	status.Store(http.StatusOK)
 	wants("recovered")
+	wantTroubles()
 	if code := r.call(http.MethodPost, integrationsPath+"/hook/_stop", nil, nil); code != http.StatusOK {
 		t.Fatalf("stop: %d", code)
 	}

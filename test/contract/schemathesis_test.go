@@ -17,7 +17,7 @@ const secondsVariable = "SLUICE_CONTRACT_SECONDS"
 func TestCallsAreAsTheDocumentSays(t *testing.T) {
 	t.Parallel()
 	program := tool(t, "venv/bin/schemathesis")
-	n := startNode(t, "SLUICE_MAX_INTEGRATIONS=10000")
+	n := startNode(t, "SLUICE_MAX_INTEGRATIONS=10000", "SLUICE_OPERATOR_TENANT=operator")
 	token := n.token(t, "", "integrations:write", "events:publish", "tenants:any")
 	c, err := client.New(n.url, token, false)
 	if err != nil {

@@ -49,6 +49,11 @@ var operatorCalls = []apiCall{
 	{"PUT", lanesPath, scopeWrite, object{"lanes": 2}},
 }
 
+// overTenants are for platform tokens only, and about all tenants at once.
+var overTenants = []apiCall{
+	{"GET", troublesPath, scopeRead, nil},
+}
+
 type apiCall struct {
 	method, path, scope string
 	body                object // that the call needs, if any
@@ -132,7 +137,7 @@ func badTokens(t *testing.T, env *Env) {
 		t.Run(name, func(t *testing.T) {
 			one := c.with(token)
 			one.t = t
-			for _, call := range calls {
+			for _, call := range slices.Concat(calls, operatorCalls, overTenants) {
 				one.call(call.method, call.path, object{}).unauthorized(env)
 			}
 		})

@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	scopeAny  = "tenants:any"
-	lanesPath = "/api/v1/org/lanes"
+	scopeAny     = "tenants:any"
+	lanesPath    = "/api/v1/org/lanes"
+	troublesPath = "/api/v1/org/integrations/health"
 )
 
 var platform = []scenario{
@@ -17,6 +18,7 @@ var platform = []scenario{
 	{"a platform token acts for the tenant that is named", namedTenant},
 	{"nobody but a platform token names a tenant", noTenantToName},
 	{"the operator gives a tenant more lanes while it publishes", moreLanes},
+	{"only a platform token sees what is wrong over all tenants", troubles},
 }
 
 // manyTenants publishes the events of three tenants in one call, in both forms. Each witness
@@ -121,5 +123,25 @@ func moreLanes(t *testing.T, env *Env) {
 	for _, call := range operatorCalls {
 		c.call(call.method, call.path, merged(call.body)).fails(http.StatusForbidden, "forbidden", scopeAny)
 		operator.call(call.method, call.path, merged(call.body)).fails(http.StatusBadRequest, "tenant_required")
+	}
+}
+
+// troubles asks what is wrong over all tenants, of which only a deployment with an operator
+// tenant keeps anything.
+func troubles(t *testing.T, env *Env) {
+	c := newTenant(t, env)
+	for _, call := range overTenants {
+		c.call(call.method, call.path, merged(call.body)).fails(http.StatusForbidden, "forbidden", scopeAny)
+		c.with(env.Token("", scopePublish, scopeAny)).call(call.method, call.path, merged(call.body)).
+			fails(http.StatusForbidden, "forbidden", call.scope)
+		operator := c.with(env.Token("", scopeRead, scopeAny))
+		operator.call(call.method, call.path, merged(call.body), "Sluice-Tenant", c.name).
+			fails(http.StatusBadRequest, "invalid_request", "Sluice-Tenant")
+		a := operator.call(call.method, call.path, merged(call.body))
+		if env.Settings.OperatorTenant == "" {
+			a.fails(http.StatusConflict, "alerts_off", "SLUICE_OPERATOR_TENANT")
+		} else {
+			a.ok(http.StatusOK)
+		}
 	}
 }
