@@ -60,6 +60,30 @@ func TestConsoleHasNoMarkupFromText(t *testing.T) {
 	}
 }
 
+// TestConsoleModulesAreAskedForAtOnce: the browser learns of a module that the page's document does not name only
+// when it has read the one that imports it, a round trip later.
+func TestConsoleModulesAreAskedForAtOnce(t *testing.T) {
+	const first = "main.js"
+	index := fileText(t, consoleFiles+"/index.html")
+	err := fs.WalkDir(os.DirFS(consoleFiles), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".js" || path == first {
+			return err
+		}
+		if link := `<link rel="modulepreload" href="./` + path + `">`; !strings.Contains(index, link) {
+			t.Errorf("index.html lacks %s", link)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range regexp.MustCompile(`modulepreload" href="\./([^"]+)"`).FindAllStringSubmatch(index, -1) {
+		if _, err := os.Stat(consoleFiles + "/" + link[1]); err != nil {
+			t.Errorf("index.html asks for %s, which is not there", link[1])
+		}
+	}
+}
+
 func refusedInConsole(line string) []string {
 	var wrong []string
 	for pattern, instead := range consoleRefused {

@@ -10,6 +10,8 @@ import { badge, empty, failed, loading, onLoopback } from '../ui.js';
 /** @typedef {import('../api.js').Integration} Integration */
 
 const activityEvery = 60000;
+/** How many rows are drawn at once: more than a screen has, and few enough for a frame or two. */
+const atOnce = 100;
 
 /** All integrations of the tenant, a row each. @type {import('../main.js').View} */
 export function integrations(into, _, signal) {
@@ -31,8 +33,10 @@ export function integrations(into, _, signal) {
       activity.clear();
       for (const one of all) activity.set(one.id, one.activity);
     }
+    const before = shown;
     shown = all;
-    render(into, page(all, activity));
+    if (before) render(into, page(all, activity));
+    else await drawInParts(all);
   }, (failure) => {
     // What was there a moment ago is better than nothing.
     const before = failure.status >= 429 && shown;
@@ -40,13 +44,27 @@ export function integrations(into, _, signal) {
     render(into, before ? html`<div data-key="failed">${notice}</div>${page(before, activity)}` : html`<h1>Integrations</h1>${notice}`);
   });
   return 'Integrations';
+
+  /** Draws many rows so that the first are seen before the last are made. Until then no refresh begins.
+   * @param {Integration[]} all */
+  async function drawInParts(all) {
+    render(into, page(all, activity, atOnce));
+    for (let i = atOnce; i < all.length; i += atOnce) {
+      await painted();
+      if (signal.aborted) return;
+      into.querySelector('tbody')?.append(...all.slice(i, i + atOnce).map((one) => row(one, activity.get(one.id))));
+    }
+  }
 }
 
-/** @param {Integration[]} all @param {Map<string, any>} activity */
-function page(all, activity) {
+/** Resolves when the browser has shown what was drawn. */
+const painted = () => new Promise((go) => requestAnimationFrame(() => setTimeout(go)));
+
+/** @param {Integration[]} all @param {Map<string, any>} activity @param {number} [most] rows to draw */
+function page(all, activity, most) {
   return html`
     <div class="title" data-key="title"><h1>Integrations</h1>${mayWrite() && html`<a class="button primary" href="#/new">New integration</a>`}</div>
-    ${all.length === 0 ? none() : table(all, activity)}`;
+    ${all.length === 0 ? none() : table(all, activity, most)}`;
 }
 
 function none() {
@@ -58,12 +76,12 @@ function none() {
       <code>http://127.0.0.1:9000/</code>.</p>`}`);
 }
 
-/** @param {Integration[]} all @param {Map<string, any>} activity */
-function table(all, activity) {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Integrations"><table class="integrations cards">
+/** @param {Integration[]} all @param {Map<string, any>} activity @param {number} [most] */
+function table(all, activity, most) {
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Integrations"><table class="integrations cards" aria-rowcount=${all.length + 1}>
     <thead><tr><th scope="col">Id</th><th scope="col">State</th><th scope="col">Target</th><th scope="col">Behind by</th>
       <th scope="col">Last 24 h</th><th scope="col">Last delivery</th><th scope="col">Next attempt</th></tr></thead>
-    <tbody>${all.map((one) => row(one, activity.get(one.id)))}</tbody>
+    <tbody>${all.slice(0, most).map((one) => row(one, activity.get(one.id)))}</tbody>
   </table></div>
   <p class="legend quiet">Last 24 h, by the hour: <span class="delivered">■</span> delivered <span class="rejected">■</span> rejected <span class="failed">■</span> failed attempts</p>`;
 }
