@@ -12,21 +12,30 @@ const mostOlder = 2000;
  */
 
 /**
+ * A part of what is shown: the first page, or an older one. A part that is settled has the same items
+ * for as long as it has its key, so it has to be drawn once.
+ * @template T
+ * @typedef {{ key: string, items: T[], settled: boolean }} Part
+ */
+
+/**
  * @template T
  * @param {AbortSignal} signal
  * @param {{
  *   read: (after: string | null) => Promise<Page<T>>,
  *   keyOf: (item: T) => string,
  *   changes?: (item: T) => boolean,
- *   draw: (items: T[], next: string | null) => void,
+ *   draw: (parts: Part<T>[], next: string | null) => void,
  *   failed: (failure: import('./api.js').Failure) => void,
+ *   most?: number,
  * }} options an item that changes is not kept among older ones: it comes again when it has changed
  */
-export function pages(signal, { read, keyOf, changes = () => false, draw, failed }) {
+export function pages(signal, { read, keyOf, changes = () => false, draw, failed, most = mostOlder }) {
   /** @type {T[]} */
   let first = [];
-  /** @type {T[]} */
+  /** @type {Part<T>[]} */
   let older = [];
+  let parts = 0; // so many were made
   /** @type {string | null} */
   let next = null;
   let drawn = ''; // the first page that is shown
@@ -40,22 +49,30 @@ export function pages(signal, { read, keyOf, changes = () => false, draw, failed
     if (text === drawn) return;
     drawn = text;
     join(page);
-    draw([...first, ...older], next);
+    show();
   }, (failure) => {
     drawn = '';
     failed(failure);
   });
+
+  const show = () => draw(first.length === 0 ? [] : [{ key: 'first', items: first, settled: false }, ...older], next);
+
+  /** @param {T[]} items @returns {Part<T>} */
+  const settled = (items) => ({ key: `part-${++parts}`, items, settled: true });
 
   /** Puts a new first page before what is shown. If there is a gap between them, or too much, the older ones go.
    * @param {Page<T>} page */
   function join(page) {
     const known = new Set(page.items.map(keyOf));
     const meets = first.some((item) => known.has(keyOf(item)));
-    if (older.length === 0 || older.length > mostOlder || !meets) {
+    const kept = older.reduce((sum, { items }) => sum + items.length, 0);
+    if (older.length === 0 || kept > most || !meets) {
       older = [];
       next = page.next;
     } else {
-      older = [...first, ...older].filter((item) => !changes(item) && !known.has(keyOf(item)));
+      const stays = (/** @type {T} */ item) => !changes(item) && !known.has(keyOf(item));
+      older = [settled(first), ...older].map((part) => (part.items.every(stays) ? part : settled(part.items.filter(stays))))
+        .filter(({ items }) => items.length > 0);
     }
     first = page.items;
   }
@@ -65,22 +82,29 @@ export function pages(signal, { read, keyOf, changes = () => false, draw, failed
 
     /** Adds the next older page. */
     async more() {
-      const [asked, before] = [list, older.length > 0 ? older : first];
+      const asked = list;
       const page = await read(next);
       if (asked !== list || signal.aborted) return;
       const known = new Set(first.map(keyOf));
-      older = [...before, ...page.items].filter((item) => !known.has(keyOf(item)));
+      older = [...older, settled(page.items.filter((item) => !known.has(keyOf(item))))];
       next = page.next;
-      draw([...first, ...older], next);
+      show();
     },
 
     /** Begins again: what is read has changed. */
     restart() {
       list++;
-      first = older = [];
+      first = [];
+      older = [];
       next = null;
       drawn = '';
       refresh();
     },
   };
+}
+
+/** What is to be drawn of a part below an element that has its key and data-keep: nothing if it is there.
+ * @template T @param {Element} list @param {string} key @param {Part<T>} part @param {(item: T) => import('./html.js').Content} draw */
+export function unlessDrawn(list, key, { items, settled }, draw) {
+  return settled && list.querySelector(`[data-key="${key}"]`) ? '' : items.map(draw);
 }

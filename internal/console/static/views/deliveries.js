@@ -1,7 +1,7 @@
 import { html, render } from '../html.js';
 import { call, pathOf, root } from '../api.js';
 import { fromLocal, span, time } from '../format.js';
-import { pages } from '../pages.js';
+import { pages, unlessDrawn } from '../pages.js';
 import { may } from '../session.js';
 import { action, answer, badge, confirm, empty, failed, loading, newId, toast } from '../ui.js';
 import { eventPath } from './event.js';
@@ -33,8 +33,8 @@ export function deliveries(into, id, signal) {
     },
     keyOf,
     changes: (delivery) => delivery.outcome === 'retrying',
-    draw: (all, next) => render(list, [
-      all.length > 0 ? table(all) : next ? html`<p>None among the newest.</p>` : nothing(filter),
+    draw: (parts, next) => render(list, [
+      parts.length > 0 ? table(list, parts) : next ? html`<p>None among the newest.</p>` : nothing(filter),
       next && action({ label: 'Older deliveries', act: () => sent.more() }),
     ]),
     failed: (failure) => render(list, failed(failure, () => sent.refresh())),
@@ -89,20 +89,28 @@ function filterForm(change) {
   }
 }
 
-/** @param {Delivery[]} all */
-function table(all) {
-  const files = all.some((one) => one.file !== null);
+/** @param {Element} list @param {import('../pages.js').Part<Delivery>[]} parts */
+function table(list, parts) {
+  const files = parts.some(({ items }) => items.some((one) => one.file !== null));
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Deliveries"><table class="cards">
     <thead><tr><th scope="col">Event</th><th scope="col">Outcome</th><th scope="col">Last attempt</th>
       <th scope="col">Attempts</th><th scope="col">Answer</th><th scope="col">Took</th>${files && html`<th scope="col">File</th>`}</tr></thead>
-    <tbody>${all.map((one) => html`<tr data-key=${keyOf(one)}>
-      <th scope="row">${one.event_id ? html`<a href=${eventPath(one.event_id, one.published_at)}><bdi>${one.event_name ?? one.event_id}</bdi></a> <code class="id">${one.event_id}</code>` : 'file'}</th>
-      <td data-label="Outcome">${badge(one.outcome)}</td>
-      <td data-label="Last attempt">${time(one.last_attempt_at)}</td>
-      <td data-label="Attempts">${one.attempts}</td>
-      <td data-label="Answer">${answer(one.status_code, one.cause)}</td>
-      <td data-label="Took">${one.took_ms === null ? '–' : span(one.took_ms ?? 0)}</td>
-      ${files && html`<td data-label="File"><bdi class="target">${one.file}</bdi></td>`}
-    </tr>`)}</tbody>
+    ${parts.map((part) => {
+      const key = `${part.key}${files ? '-files' : ''}`;
+      return html`<tbody data-key=${key} ?data-keep=${part.settled}>${unlessDrawn(list, key, part, (one) => row(one, files))}</tbody>`;
+    })}
   </table></div>`;
+}
+
+/** @param {Delivery} one @param {boolean} files whether the table has a column for them */
+function row(one, files) {
+  return html`<tr data-key=${keyOf(one)}>
+    <th scope="row">${one.event_id ? html`<a href=${eventPath(one.event_id, one.published_at)}><bdi>${one.event_name ?? one.event_id}</bdi></a> <code class="id">${one.event_id}</code>` : 'file'}</th>
+    <td data-label="Outcome">${badge(one.outcome)}</td>
+    <td data-label="Last attempt">${time(one.last_attempt_at)}</td>
+    <td data-label="Attempts">${one.attempts}</td>
+    <td data-label="Answer">${answer(one.status_code, one.cause)}</td>
+    <td data-label="Took">${one.took_ms === null ? '–' : span(one.took_ms ?? 0)}</td>
+    ${files && html`<td data-label="File"><bdi class="target">${one.file}</bdi></td>`}
+  </tr>`;
 }

@@ -1,12 +1,15 @@
 import { html, render } from '../html.js';
 import { call, pathOf } from '../api.js';
 import { time } from '../format.js';
-import { pages } from '../pages.js';
+import { pages, unlessDrawn } from '../pages.js';
 import { action, empty, failed, loading, newId } from '../ui.js';
 
 /** @typedef {import('../api.js').Schemas['LogEntry']} Entry */
 
 const limit = 50;
+/** How many entries an older page has, the most that a call gives, and how many of them are kept. */
+const olderLimit = 200;
+const most = 20000;
 const actions = [
   'integration_created', 'integration_started', 'integration_stopped', 'integration_updated', 'retry_triggered',
   'delivery_recovered', 'event_rejected', 'rejected_event_retried', 'rejected_event_evicted', 'events_skipped',
@@ -25,12 +28,13 @@ export function log(into, id, signal) {
 
   const entries = pages(signal, {
     read: async (after) => {
-      const page = await call('get', pathOf(id, '/logs'), { query: { action: chosen, limit, after }, signal });
+      const page = await call('get', pathOf(id, '/logs'), { query: { action: chosen, limit: after ? olderLimit : limit, after }, signal });
       return { items: /** @type {Entry[]} */ (page.entries), next: page.next };
     },
     keyOf: (entry) => `${entry.created_at} ${entry.action} ${entry.reason}`,
-    draw: (all, next) => render(list, [
-      all.length > 0 ? ordered(all) : next ? '' : empty('No such entries', 'Entries are kept for 30 days.'),
+    most,
+    draw: (parts, next) => render(list, [
+      parts.length > 0 ? ordered(list, parts) : next ? '' : empty('No such entries', 'Entries are kept for 30 days.'),
       next && action({ label: 'Older entries', act: () => entries.more() }),
     ]),
     failed: (failure) => render(list, failed(failure, () => entries.refresh())),
@@ -43,11 +47,14 @@ export function log(into, id, signal) {
   }
 }
 
-/** @param {Entry[]} all */
-function ordered(all) {
-  return html`<ol class="log">${all.map((entry) => html`<li><span class="when">${time(entry.created_at)}</span>
-    <span class="what">${words(entry.action)}</span> <bdi class="why">${entry.reason}</bdi></li>`)}</ol>`;
+/** A list for each part. @param {Element} list @param {import('../pages.js').Part<Entry>[]} parts */
+function ordered(list, parts) {
+  return html`<div class="log">${parts.map((part) => html`<ol data-key=${part.key} ?data-keep=${part.settled}>${unlessDrawn(list, part.key, part, item)}</ol>`)}</div>`;
 }
+
+/** @param {Entry} entry */
+const item = (entry) => html`<li><span class="when">${time(entry.created_at)}</span>
+  <span class="what">${words(entry.action)}</span> <bdi class="why">${entry.reason}</bdi></li>`;
 
 /** "retry_triggered" as people say it. @param {string} action */
 const words = (action) => action.replaceAll('_', ' ');
