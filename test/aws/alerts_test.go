@@ -49,7 +49,7 @@ func TestAlerts(t *testing.T) {
 	alerts := &alertReceiver{ids: map[string]bool{}}
 	server := httptest.NewServer(alerts)
 	t.Cleanup(server.Close)
-	w := newWorld(t, stack.Options{Interpreter: true, Settings: map[string]string{
+	w := newWorld(t, stack.Options{Settings: map[string]string{
 		"SLUICE_OPERATOR_TENANT": "operator", "SLUICE_ALERT_URL": server.URL, "SLUICE_ALERT_FAILING_AFTER": "1s",
 	}})
 	if err := w.Sweep(t.Context()); err != nil {

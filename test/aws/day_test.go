@@ -9,8 +9,7 @@ import (
 	"github.com/sluicehq/sluice/test/aws/stack"
 )
 
-// TestDay plays longer rounds on moto's state machines while one call in 50 fails
-// in some way.
+// TestDay plays longer rounds while one call in 50 fails in some way.
 func TestDay(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()

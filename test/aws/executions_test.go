@@ -18,7 +18,7 @@ import (
 // are played, and once more at the end, so that nothing advances the cursors that are due.
 func TestExecutionsStopped(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, stack.Options{Interpreter: true})
+	w := newWorld(t, stack.Options{})
 	rounds := []*round{w.newRound(t), w.newRound(t), w.newRound(t)}
 	for _, r := range rounds {
 		behind := r.register("behind", nil)
@@ -78,7 +78,7 @@ func (w *world) stopExecutions(t *testing.T) int {
 // makes it. The next sweep without faults does all of the work.
 func TestSweepUnderFaults(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, stack.Options{Interpreter: true, Settings: map[string]string{"SLUICE_TEMPORARY_GRACE": "1s"}})
+	w := newWorld(t, stack.Options{Settings: map[string]string{"SLUICE_TEMPORARY_GRACE": "1s"}})
 	r := w.newRound(t)
 	sideBySide(1, func() { r.play(1, 0) })
 	w.until(t, "everything arrived", func() bool { return r.missing() == "" })

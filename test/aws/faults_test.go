@@ -19,7 +19,7 @@ import (
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
-	w := newWorld(t, stack.Options{Interpreter: true, InvokeThroughFront: true, Seed: seed})
+	w := newWorld(t, stack.Options{InvokeThroughFront: true, Seed: seed})
 	operations := w.operations(t)
 	sideBySide(2, func() { w.liveDeliveryFails(t) }, func() { w.responseIsLost(t) })
 	random := rand.New(rand.NewPCG(seed, 1))
@@ -94,7 +94,7 @@ var dataKeyCalls = []string{"kms.GenerateDataKey", "kms.Decrypt"}
 // that seals the first secret, and of those that open it.
 func TestDataKeyCallsFail(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, stack.Options{Interpreter: true})
+	w := newWorld(t, stack.Options{})
 	for _, operation := range dataKeyCalls {
 		for _, kind := range kindsOf(operation) { // one after the other: a call meets the first that is not used up
 			match := func(service, op string, _ []byte) bool { return service+"."+op == operation }

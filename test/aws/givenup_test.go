@@ -22,7 +22,7 @@ import (
 // A sweep counts what the bucket then has, an operator redrives it, and all events arrive.
 func TestGivenUpBatches(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, stack.Options{Interpreter: true, RecordAge: 3 * time.Second})
+	w := newWorld(t, stack.Options{RecordAge: 3 * time.Second})
 	r := w.newRound(t)
 	separate := w.newRoundInOtherLane(t, r)
 	to, other := r.register("one", nil), separate.register("one", nil)

@@ -71,7 +71,7 @@ type hotPath struct {
 
 func newHotPath(t *testing.T) *hotPath {
 	// A batch that takes half of its budget reads the partition state again.
-	s := stack.Deploy(t, stack.Options{Settings: map[string]string{"SLUICE_FOLLOW_BUDGET": "30s"}, Interpreter: true})
+	s := stack.Deploy(t, stack.Options{Settings: map[string]string{"SLUICE_FOLLOW_BUDGET": "30s"}})
 	s.Poller.Stop()
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(receiver.Close)

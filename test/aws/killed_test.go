@@ -16,7 +16,7 @@ import (
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
-	w := newWorld(t, stack.Options{Interpreter: true, Seed: seed})
+	w := newWorld(t, stack.Options{Seed: seed})
 	random := rand.New(rand.NewPCG(seed, 2))
 	rounds := []*round{w.newRound(t), w.newRound(t), w.newRound(t), w.newRound(t)}
 	over, killed := make(chan struct{}), map[string]int{}

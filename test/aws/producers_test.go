@@ -20,7 +20,7 @@ import (
 // Every event reaches its tenant.
 func TestProducers(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, stack.Options{Interpreter: true, Settings: map[string]string{
+	w := newWorld(t, stack.Options{Settings: map[string]string{
 		"SLUICE_FOLLOW_BUDGET": "20s", "SLUICE_WEBHOOK_TIMEOUT": "20s", "SLUICE_LANES": "3",
 	}})
 	p := producer.New(w.Kinesis, w.Stream)

@@ -29,7 +29,7 @@ func TestRepeats(t *testing.T) {
 	var mu sync.Mutex
 	seed := rand.Uint64()
 	random, repeated := rand.New(rand.NewPCG(seed, 3)), map[streampoller.Redelivery]int{}
-	w := newWorld(t, stack.Options{Interpreter: true, Settings: unhurried, Hooks: streampoller.Hooks{
+	w := newWorld(t, stack.Options{Settings: unhurried, Hooks: streampoller.Hooks{
 		Again: func(streampoller.Batch) streampoller.Redelivery {
 			mu.Lock()
 			defer mu.Unlock()

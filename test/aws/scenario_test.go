@@ -1,8 +1,7 @@
 package aws
 
 import (
-	"context"
-	"sync"
+	"maps"
 	"testing"
 	"time"
 
@@ -27,75 +26,38 @@ var fast = map[string]string{
 // waitTimeout limits every wait. Only a failure takes that long.
 const waitTimeout = 2 * time.Minute
 
-// TestScenarios plays the shared scenarios against the AWS deployment. No function
-// may have logged a secret.
+// TestScenarios plays the shared scenarios against the AWS deployment, in four lanes, with
+// restarts; test/aws/deploy plays them in one lane. No function may have logged a secret.
 func TestScenarios(t *testing.T) {
-	for name, o := range map[string]struct {
-		lanes       string
-		interpreter bool
-	}{
-		"one lane, moto's state machines":    {"1", false},
-		"four lanes, package asl's machines": {"4", true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			env := map[string]string{"SLUICE_LANES": o.lanes}
-			for k, v := range fast {
-				env[k] = v
-			}
-			s := stack.Deploy(t, stack.Options{Settings: env, Interpreter: o.interpreter})
-			t.Cleanup(func() {
-				if t.Failed() {
-					reportLog(t, s)
-				}
-			})
-			secrets := &scenario.Secrets{}
-			bucketeer, _ := scenario.NewBucketeer(t)
-			secrets.Add(bucketeer.SecretAccessKey)
-			scenario.Run(t, scenario.Env{
-				URL:      s.URL,
-				Gateway:  true,
-				Settings: inForce(t, s, env),
-				Token: func(tenant string, scopes ...string) string {
-					token := s.Token(tenant, scopes...)
-					secrets.Add(token)
-					return token
-				},
-				Timeout: waitTimeout,
-				S3:      bucketeer,
-				Secret:  secrets.Add,
-				Restart: func() {
-					s.Restart()
-					sweepOn(t, s)
-				},
-			})
-			secrets.AbsentFrom(t, s.Log())
-		})
-	}
-}
-
-// sweepOn sweeps until the test ends, more often than the schedule does: a process
-// killed between a commit and the start of an execution leaves work for the sweep.
-func sweepOn(t *testing.T, s *stack.Stack) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var done sync.WaitGroup
+	env := map[string]string{"SLUICE_LANES": "4"}
+	maps.Copy(env, fast)
+	s := stack.Deploy(t, stack.Options{Settings: env})
 	t.Cleanup(func() {
-		cancel()
-		done.Wait()
-	})
-	done.Go(func() {
-		tick := time.NewTicker(10 * time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
-					t.Error(err)
-				}
-			case <-ctx.Done():
-				return
-			}
+		if t.Failed() {
+			reportLog(t, s)
 		}
 	})
+	secrets := &scenario.Secrets{}
+	bucketeer, _ := scenario.NewBucketeer(t)
+	secrets.Add(bucketeer.SecretAccessKey)
+	scenario.Run(t, scenario.Env{
+		URL:      s.URL,
+		Gateway:  true,
+		Settings: inForce(t, s, env),
+		Token: func(tenant string, scopes ...string) string {
+			token := s.Token(tenant, scopes...)
+			secrets.Add(token)
+			return token
+		},
+		Timeout: waitTimeout,
+		S3:      bucketeer,
+		Secret:  secrets.Add,
+		Restart: func() {
+			s.Restart()
+			s.KeepSweeping(t)
+		},
+	})
+	secrets.AbsentFrom(t, s.Log())
 }
 
 // inForce parses settings as the functions do.

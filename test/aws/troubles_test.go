@@ -21,7 +21,7 @@ import (
 // TestTroubles causes different trouble for each tenant of one deployment.
 func TestTroubles(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, stack.Options{Interpreter: true})
+	w := newWorld(t, stack.Options{})
 	for name, test := range map[string]func(*testing.T, *world){
 		"bucket gone": bucketGone, "foreign records": foreignRecords, "killed while a call is in flight": held,
 	} {
@@ -32,7 +32,7 @@ func TestTroubles(t *testing.T) {
 	}
 	t.Run("key denied", func(t *testing.T) {
 		t.Parallel()
-		keyDenied(t, newWorld(t, stack.Options{Interpreter: true}))
+		keyDenied(t, newWorld(t, stack.Options{}))
 	})
 }
 

@@ -43,7 +43,7 @@ const firstScenario = "life.test.mjs"
 func TestFirstScenarioOnAWS(t *testing.T) {
 	node, browser := tool(t, "node"), chromium(t)
 	tool(t, "node_modules/playwright-core")
-	s := stack.Deploy(t, stack.Options{Interpreter: true, Settings: map[string]string{
+	s := stack.Deploy(t, stack.Options{Settings: map[string]string{
 		"SLUICE_RETRY_MIN": "50ms", "SLUICE_RETRY_MAX": "500ms", "SLUICE_FOLLOW_BUDGET": "3s", "SLUICE_WEBHOOK_TIMEOUT": "2s",
 	}})
 	play(t, node, firstScenario, "CONSOLE_CHROMIUM="+browser,

@@ -130,7 +130,8 @@ func TestDaysOfBackOff(t *testing.T) {
 	})
 }
 
-// The events in the history of an execution: TestMotoAgrees counts them.
+// The events in the history of an execution. A state is entered and exited, and a task
+// also scheduled, started and succeeded; a retry is failed, scheduled and started.
 const ofStart, ofStep, ofRetry, ofRenewal, ofEnd = 1, 9, 3, 5, 3
 
 // The history, of at most 25,000 events, does not fill up even if each step and the

@@ -96,7 +96,7 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	// SSL_CERT_FILE makes the functions trust the receivers.
-	s.Stack = stack.Deploy(t, stack.Options{Settings: map[string]string{"SSL_CERT_FILE": root}, Interpreter: true})
+	s.Stack = stack.Deploy(t, stack.Options{Settings: map[string]string{"SSL_CERT_FILE": root}})
 	return s
 }
 

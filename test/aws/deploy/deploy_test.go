@@ -204,6 +204,9 @@ func TestDeploy(t *testing.T) {
 			}
 		})
 	})
+	if !t.Failed() {
+		t.Run("a renewed execution", w.renews)
+	}
 	w.inspect(t, "sluice-sam", bySAM)
 	w.inspect(t, "sluice-cdk", byCDK)
 	if !t.Failed() {

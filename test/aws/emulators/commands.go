@@ -48,7 +48,7 @@ func kinesaliteCommand(tools string) (command, error) {
 	return command{args: []string{node, script(tools, "start_kinesalite.js")}, env: []string{"NODE_PATH=" + modules}}, nil
 }
 
-func motoCommand(tools string, port int) (command, error) {
+func motoCommand(tools string) (command, error) {
 	python := filepath.Join(tools, "venv", "bin", "python")
 	// The installation writes it last.
 	if err := exists(filepath.Join(tools, "venv.stamp")); err != nil {
@@ -57,7 +57,7 @@ func motoCommand(tools string, port int) (command, error) {
 	if err := exists(python); err != nil {
 		return command{}, err
 	}
-	return command{args: []string{python, script(tools, "start_moto.py")}, env: append(motoPort(port), "TZ=UTC")}, nil
+	return command{args: []string{python, script(tools, "start_moto.py")}, env: []string{"TZ=UTC"}}, nil
 }
 
 // script returns the path of a script in this repository that starts an emulator.

@@ -1,6 +1,6 @@
 // Package emulators starts the AWS emulators for tests: DynamoDB Local, kinesalite
-// for Kinesis, and moto for S3, SQS, KMS and Step Functions. `make aws-tools`
-// installs them into .aws-tools of the repository.
+// for Kinesis, and moto for S3, SQS and KMS. `make aws-tools` installs them into
+// .aws-tools of the repository.
 //
 // Each starts once per test process, when a test first needs it, listens on a free
 // port of loopback and keeps its data in memory. It exits with the test process,
@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"testing"
 
@@ -30,9 +29,9 @@ const Region = "eu-central-1"
 const Account = "123456789012"
 
 var (
-	dynamo  = &emulator{name: "DynamoDB Local", needs: "a JDK and npm", command: dynamoCommand}
-	stream  = &emulator{name: "kinesalite", needs: "Node.js and npm", command: kinesaliteCommand}
-	motoAll sync.Map // the port that moto calls, 0 for its own: *emulator
+	dynamo = &emulator{name: "DynamoDB Local", needs: "a JDK and npm", command: dynamoCommand}
+	stream = &emulator{name: "kinesalite", needs: "Node.js and npm", command: kinesaliteCommand}
+	moto   = &emulator{name: "moto", needs: "Python 3.11 or later", command: motoCommand}
 )
 
 // Config returns a configuration for clients of the endpoint, a URL, with
@@ -73,41 +72,25 @@ func KinesisURL(t testing.TB) string {
 	return stream.endpoint(t)
 }
 
-// Moto returns the configuration for clients of moto: S3 (with UsePathStyle),
-// SQS, KMS and Step Functions, whose machines run and call moto itself.
+// Moto returns the configuration for clients of moto: S3 (with UsePathStyle), SQS and
+// KMS.
 func Moto(t testing.TB) aws.Config {
 	t.Helper()
-	return Config(MotoBehind(t, 0))
-}
-
-// MotoBehind is the endpoint of a moto whose state machines call every service and
-// function at this port of localhost, on which a front listens. Each port has its
-// own moto, in the time zone UTC.
-func MotoBehind(t testing.TB, port int) string {
-	t.Helper()
-	return motoAt(port).endpoint(t)
-}
-
-func motoAt(port int) *emulator {
-	made := &emulator{name: "moto", needs: "Python 3.11 or later", command: func(tools string) (command, error) {
-		return motoCommand(tools, port)
-	}}
-	moto, _ := motoAll.LoadOrStore(port, made)
-	return moto.(*emulator)
+	return Config(moto.endpoint(t))
 }
 
 // URLs are endpoints.
 type URLs struct{ DynamoDB, Kinesis, Moto string }
 
-// All starts all emulators concurrently, with the moto of MotoBehind.
-func All(t testing.TB, port int) URLs {
+// All starts all emulators concurrently.
+func All(t testing.TB) URLs {
 	t.Helper()
 	var starting sync.WaitGroup
-	for _, e := range []*emulator{dynamo, stream, motoAt(port)} {
+	for _, e := range []*emulator{dynamo, stream, moto} {
 		starting.Go(func() { e.once.Do(e.start) })
 	}
 	starting.Wait()
-	return URLs{DynamoDB: DynamoDBURL(t), Kinesis: KinesisURL(t), Moto: MotoBehind(t, port)}
+	return URLs{DynamoDB: DynamoDBURL(t), Kinesis: KinesisURL(t), Moto: moto.endpoint(t)}
 }
 
 // Run runs the tests of a package, for its TestMain, then stops the emulators and
@@ -116,10 +99,7 @@ func Run(m *testing.M) int {
 	code := m.Run()
 	dynamo.stop()
 	stream.stop()
-	motoAll.Range(func(_, moto any) bool {
-		moto.(*emulator).stop()
-		return true
-	})
+	moto.stop()
 	return code
 }
 
@@ -195,11 +175,4 @@ func repository() (string, error) {
 		}
 		dir = up
 	}
-}
-
-func motoPort(port int) []string {
-	if port == 0 {
-		return nil
-	}
-	return []string{"MOTO_PORT=" + strconv.Itoa(port)}
 }

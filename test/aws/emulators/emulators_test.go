@@ -70,7 +70,7 @@ func TestOneProcessForAll(t *testing.T) {
 	if one, other := KinesisURL(t), KinesisURL(t); one != other {
 		t.Errorf("two emulators, %s and %s", one, other)
 	}
-	urls := All(t, 0)
+	urls := All(t)
 	for _, where := range []string{urls.DynamoDB, urls.Kinesis, urls.Moto} {
 		if !strings.HasPrefix(where, "http://127.0.0.1:") {
 			t.Errorf("%s is not on loopback", where)
@@ -84,13 +84,13 @@ const orphanVariable = "SLUICE_TEST_ORPHANS"
 
 func TestKilledParentLeavesNoneBehind(t *testing.T) {
 	if os.Getenv(orphanVariable) != "" {
-		fmt.Printf("up %s %s %s\n", DynamoDBURL(t), KinesisURL(t), MotoBehind(t, 0))
+		fmt.Printf("up %s %s %s\n", DynamoDBURL(t), KinesisURL(t), moto.endpoint(t))
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	}
 	t.Parallel()
 	KinesisURL(t) // skips where nothing is installed
 	DynamoDBURL(t)
-	MotoBehind(t, 0)
+	Moto(t)
 	parent := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	parent.Env = append(os.Environ(), orphanVariable+"=1")
 	stdin, err := parent.StdinPipe()
@@ -223,7 +223,7 @@ func TestMissingToolsAreNamed(t *testing.T) {
 	for name, try := range map[string]func() (command, error){
 		"DynamoDBLocal.jar": func() (command, error) { return dynamoCommand(empty) },
 		"kinesalite":        func() (command, error) { return kinesaliteCommand(empty) },
-		"venv":              func() (command, error) { return motoCommand(empty, 0) },
+		"venv":              func() (command, error) { return motoCommand(empty) },
 	} {
 		if _, err := try(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("in an empty folder: %v, want %s named", err, name)

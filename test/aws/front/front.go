@@ -50,9 +50,8 @@ type Front struct {
 	injected []Injected
 }
 
-// Start starts a front for the emulators, which it starts if necessary, with its own
-// moto, whose state machines call the front. It stops with the test. Functions can
-// be invoked after a call of Invoke. The seed is for faults with a probability.
+// Start starts a front for the emulators, which it starts if necessary; none of them has
+// Step Functions. It stops with the test. The seed is for faults with a probability.
 func Start(t testing.TB, seed uint64) *Front {
 	t.Helper()
 	f, err := Listen(seed)
@@ -60,14 +59,8 @@ func Start(t testing.TB, seed uint64) *Front {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.Close)
-	urls := emulators.All(t, f.Port())
-	moto := Forward(urls.Moto)
-	f.Serve(Backends{
-		DynamoDB:      Forward(urls.DynamoDB),
-		Kinesis:       Forward(urls.Kinesis),
-		StepFunctions: moto,
-		Rest:          moto,
-	})
+	urls := emulators.All(t)
+	f.Serve(Backends{DynamoDB: Forward(urls.DynamoDB), Kinesis: Forward(urls.Kinesis), Rest: Forward(urls.Moto)})
 	return f
 }
 

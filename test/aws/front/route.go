@@ -44,10 +44,6 @@ type call struct {
 
 // ServeHTTP handles one AWS request.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/moto-api/") {
-		f.now().Rest.ServeHTTP(w, r)
-		return
-	}
 	c, err := understand(w, r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)

@@ -59,7 +59,7 @@ type request struct {
 // New deploys a world. It is removed with the test.
 func New(t testing.TB) *World {
 	t.Helper()
-	w := &World{Stack: stack.Deploy(t, stack.Options{Settings: settings})}
+	w := &World{Stack: stack.Deploy(t, stack.Options{Settings: settings, InvokeThroughFront: true})}
 	w.Poller.Stop()
 	w.Queue.Close()
 	w.Front.Invoke(standstill{})

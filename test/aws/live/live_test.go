@@ -124,7 +124,11 @@ func TestEndpoint(t *testing.T) {
 	bucketeer, _ := scenario.NewBucketeer(t)
 	scenario.Run(t, scenario.Env{
 		URL: s.URL, Settings: in, Gateway: true, Timeout: waitTimeout, Token: s.Token,
-		S3: bucketeer, Restart: s.Restart,
+		S3: bucketeer,
+		Restart: func() {
+			s.Restart()
+			s.KeepSweeping(t)
+		},
 	})
 }
 

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http/httptest"
@@ -41,20 +40,15 @@ import (
 type Options struct {
 	// Settings are added to the functions' environment: SLUICE_….
 	Settings map[string]string
-	// Interpreter executes the state machine with package asl instead of moto, in a
-	// tenth of the time.
-	Interpreter bool
-	Shards      int // of the stream; 1 when 0
-	Hooks       streampoller.Hooks
+	Shards   int // of the stream; 1 when 0
+	Hooks    streampoller.Hooks
 	// InvokeThroughFront sends the invocations of fanout and advance through the
-	// front, which counts them and injects faults. Otherwise they bypass it. Moto
-	// always calls the front.
+	// front, which counts them and injects faults. Otherwise they bypass it.
 	InvokeThroughFront bool
 	RecordAge          time.Duration // MaximumRecordAge of the event source mapping; template.yaml's when 0
 	Seed               uint64        // for faults with a probability
 	// Endpoint, if set, is used instead of the emulators to create table, stream,
-	// bucket and key. State machines there could not call the functions
-	// here, so package asl executes them.
+	// bucket and key.
 	Endpoint string
 }
 
@@ -77,8 +71,7 @@ type Stack struct {
 
 	Env map[string]string // of the functions
 
-	machine  *asl.Machine // nil if moto executes it
-	sequence int          // of the last record of a Batch
+	sequence int // of the last record of a Batch
 }
 
 // Deploy creates a stack. If an emulator is not installed, the test is skipped, or
@@ -102,7 +95,6 @@ func (s *Stack) deploy(t testing.TB, o Options) error {
 	if err != nil {
 		return err
 	}
-	o.Interpreter = o.Interpreter || o.Endpoint != ""
 	if err := s.openQueue(t, definition, o); err != nil {
 		return err
 	}
@@ -132,25 +124,17 @@ func (s *Stack) open(t testing.TB, o Options) error {
 	t.Cleanup(s.Front.Close)
 	urls := emulators.URLs{DynamoDB: o.Endpoint, Kinesis: o.Endpoint, Moto: o.Endpoint}
 	if o.Endpoint == "" {
-		urls = emulators.All(t, s.Front.Port())
+		urls = emulators.All(t)
 	}
-	backends := front.Backends{
+	machine, err := s.machine(o)
+	if err != nil {
+		return err
+	}
+	t.Cleanup(machine.Close)
+	s.Front.Serve(front.Backends{
 		DynamoDB: front.Forward(urls.DynamoDB), Kinesis: front.Forward(urls.Kinesis), Rest: front.Forward(urls.Moto),
-		SQS: s.Queue,
-	}
-	backends.StepFunctions = backends.Rest
-	if o.Interpreter {
-		definition, err := s.definition()
-		if err != nil {
-			return err
-		}
-		if s.machine, err = asl.New(s.StateMachine, definition, s.invoker(o).Invoke); err != nil {
-			return err
-		}
-		t.Cleanup(s.machine.Close)
-		backends.StepFunctions = s.machine
-	}
-	s.Front.Serve(backends)
+		StepFunctions: machine, SQS: s.Queue,
+	})
 	c := s.Front.Config()
 	s.DynamoDB, s.Kinesis, s.KMS = dynamodb.NewFromConfig(c), kinesis.NewFromConfig(c), kms.NewFromConfig(c)
 	s.SFN = sfn.NewFromConfig(c)
@@ -180,7 +164,7 @@ func (s *Stack) create(t testing.TB, o Options) error {
 		return err
 	}
 	s.Key = *key.KeyMetadata.Arn
-	return s.createMachine(ctx)
+	return nil
 }
 
 // addFunctions adds the functions with their environment in template.yaml.
@@ -302,48 +286,13 @@ func (s *Stack) Token(tenant string, scopes ...string) string {
 	return token
 }
 
-// Sweep runs the function sweep, as its schedule does.
-func (s *Stack) Sweep(ctx context.Context) error {
-	input, err := json.Marshal(map[string]any{"time": time.Now().UTC()})
-	if err != nil {
-		return err
-	}
-	r, err := s.Host.Invoke(ctx, "sweep", input)
-	if err == nil && r.FunctionError != "" {
-		err = fmt.Errorf("sweep: %s: %s", r.FunctionError, r.Payload)
-	}
-	return err
-}
-
-// definition returns the state machine's definition for this deployment.
-func (s *Stack) definition() ([]byte, error) {
+// machine returns the state machine of this deployment.
+func (s *Stack) machine(o Options) (*asl.Machine, error) {
 	text, err := os.ReadFile(filepath.Join(Root(), "statemachine", "delivery.asl.json"))
-	return asl.Fill(text, s.StateMachine, s.Host.ARN("advance")), err
-}
-
-// createMachine creates the state machine in moto.
-func (s *Stack) createMachine(ctx context.Context) error {
-	definition, err := s.definition()
-	if err != nil || s.machine != nil {
-		return err
+	if err != nil {
+		return nil, err
 	}
-	created, err := s.SFN.CreateStateMachine(ctx, &sfn.CreateStateMachineInput{
-		Name: &s.Stream, Definition: aws.String(string(definition)),
-		RoleArn: aws.String("arn:aws:iam::" + emulators.Account + ":role/delivery"),
-	})
-	if err == nil && *created.StateMachineArn != s.StateMachine {
-		err = fmt.Errorf("the state machine is %s, not %s", *created.StateMachineArn, s.StateMachine)
-	}
-	return err
-}
-
-// Restart ends every function process, as an update of the functions does, and kills
-// busy ones in the middle of their work.
-func (s *Stack) Restart() {
-	for _, name := range names {
-		s.Host.Kill(name)
-		s.Host.Recycle(name)
-	}
+	return asl.New(s.StateMachine, asl.Fill(text, s.StateMachine, s.Host.ARN("advance")), s.invoker(o).Invoke)
 }
 
 // Log returns everything that the functions have written.

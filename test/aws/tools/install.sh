@@ -50,6 +50,6 @@ install_deploy() {
 mkdir -p "$out"
 install_node
 install_java
-install_venv "moto (S3, SQS, KMS, Step Functions), cfn-lint, aws-sam-translator, ministack, SAM CLI"
+install_venv "moto (S3, SQS, KMS), cfn-lint, aws-sam-translator, ministack, SAM CLI"
 install_deploy
 finish
