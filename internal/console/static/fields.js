@@ -44,11 +44,25 @@ export function showError(form, failure) {
   const ofId = failure.status === 409 ? form.querySelector('[data-field="id"]') : null;
   const holder = ofId ?? named[0] ?? form;
   const error = holder.querySelector(':scope > .error');
-  if (error) error.textContent = failure.message;
+  if (error) error.textContent = inWordsOf(form, failure.message);
   const wrong = holder === form ? null : holder.querySelector('input, select, textarea');
   if (!(wrong instanceof HTMLElement)) return;
   wrong.setAttribute('aria-invalid', 'true');
   wrong.focus();
+}
+
+/** A message of the API with the fields called as the form labels them, also where it leaves out what a field is of.
+ * A name of one word, as id, is a word of the language too, so it counts only where the message begins with it.
+ * @param {HTMLFormElement} form @param {string} message */
+export function inWordsOf(form, message) {
+  for (const field of form.querySelectorAll('[data-field]')) {
+    const [, of, name] = /^(.*\.)?(.*)$/.exec(field.getAttribute('data-field') ?? '') ?? [];
+    const label = field.querySelector('label, legend')?.firstChild?.textContent?.trim();
+    const whole = `${of ? `(?:${of.replace('.', '\\.')})${name.includes('_') ? '?' : ''}` : ''}${name}`;
+    const start = of || name.includes('_') ? '(^|[^\\w.])' : '(^)';
+    message = message.replace(new RegExp(`${start}${whole}(?:\\.\\w+|\\[\\d+\\])*(?!\\w)`, 'g'), (_, before) => `${before}“${label}”`);
+  }
+  return message;
 }
 
 /**

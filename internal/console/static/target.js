@@ -1,19 +1,21 @@
 /**
  * Where events go: the fields of a webhook or of an S3 bucket.
  */
-import { html } from './html.js';
+import { html, render } from './html.js';
+import { base, call } from './api.js';
 import { input, textOf } from './fields.js';
-import { onLoopback } from './ui.js';
+import { newId, onLoopback } from './ui.js';
 
 /** @typedef {import('./api.js').Integration} Integration */
 
 /** Where `sluice listen` listens. */
 const sampleReceiver = 'http://127.0.0.1:9000/';
 
-/** Fields for a new target: one of both kinds. */
-export function newTarget() {
+/** Fields for a new target: one of both kinds. @param {import('./html.js').Content} [first] */
+export function newTarget(first) {
   return html`<fieldset>
     <legend>Target</legend>
+    ${first}
     <p class="choice">
       <label><input type="radio" name="kind" value="webhook" checked @change=${show}> Webhook</label>
       <label><input type="radio" name="kind" value="s3" @change=${show}> Files in an S3 bucket</label>
@@ -30,6 +32,53 @@ export function newTarget() {
       for (const field of /** @type {Iterable<HTMLInputElement>} */ (one.querySelectorAll('input'))) field.disabled = one.hidden;
     }
   }
+}
+
+/** A choice of an integration whose target is filled in. @param {AbortSignal} signal */
+export function sameTarget(signal) {
+  const place = document.createElement('div');
+  call('get', base, { signal }).then(({ integrations }) => {
+    if (integrations.length > 0) render(place, choiceOf(integrations));
+  }, () => {}); // it can be typed too
+  return place;
+}
+
+/** @param {Integration[]} integrations */
+function choiceOf(integrations) {
+  const id = newId();
+  return html`<div class="field"><label for=${id}>The same target as</label>
+    <select id=${id} aria-describedby="${id}-hint" @change=${take}><option value="">another one</option>
+      ${integrations.map((one) => html`<option value=${one.id}>${one.id}</option>`)}</select>
+    <p class="hint" id="${id}-hint" role="status"></p></div>`;
+
+  /** @this {HTMLSelectElement} */
+  function take() {
+    const one = integrations.find((each) => each.id === this.value);
+    const form = /** @type {HTMLFormElement} */ (this.form);
+    const missing = one ? fillIn(form, one) : [];
+    const hint = /** @type {Element} */ (form.querySelector(`[id="${id}-hint"]`));
+    hint.textContent = missing.length === 0 ? '' : `Secrets of ${this.value} cannot be read: type the ${missing.join(' and the ')} again.`;
+  }
+}
+
+const masked = '********'; // what the API shows of a secret begins so, unless it is set to reveal them
+
+/** Fills in a target, and returns the labels of its secrets, which cannot be.
+ * @param {HTMLFormElement} form @param {Integration} one */
+function fillIn(form, one) {
+  const kind = one.s3_parameters ? 's3' : 'webhook';
+  const chosen = /** @type {HTMLInputElement} */ (form.querySelector(`[name="kind"][value="${kind}"]`));
+  chosen.checked = true;
+  chosen.dispatchEvent(new Event('change'));
+  /** @type {string[]} */
+  const missing = [];
+  for (const field of /** @type {Iterable<HTMLInputElement>} */ (form.querySelectorAll(`[data-kind="${kind}"] input`))) {
+    const [of, name] = field.name.split('.');
+    const value = String(/** @type {any} */ (one)[of]?.[name] ?? '');
+    field.value = value.startsWith(masked) ? '' : value;
+    if (value !== field.value) missing.push(field.labels?.[0]?.firstChild?.textContent ?? name);
+  }
+  return missing;
 }
 
 /** Fields for the target that an integration has. @param {Integration} one */

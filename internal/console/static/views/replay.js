@@ -1,9 +1,9 @@
 import { html, render } from '../html.js';
 import { base, call, Failure, isAbort, now } from '../api.js';
-import { form, input, textOf } from '../fields.js';
+import { form, input, inWordsOf, textOf } from '../fields.js';
 import { filterField } from '../filter.js';
 import { clock, fromLocal, plural, size, span, toLocal } from '../format.js';
-import { chosenKind, newTarget, readTarget } from '../target.js';
+import { chosenKind, newTarget, readTarget, sameTarget } from '../target.js';
 import { toast } from '../ui.js';
 
 const hour = 60 * 60 * 1000;
@@ -35,7 +35,7 @@ export function replay(into, _, signal) {
         <p class="choice" role="group" aria-label="Spans">${[['The last hour', 1], ['The last day', 24], ['The last week', 168]].map(([label, hours]) =>
           html`<button type="button" class="small" @click=${choose(Number(hours))}>${label}</button>`)}</p>
         ${input({ field: 'id', label: 'Id', required: true, pattern: '[a-z0-9\\-]{1,50}', maxlength: 50, value: `replay-${new Date(now()).toISOString().slice(0, 16).replace(/[:t]/gi, '-')}` })}
-        ${newTarget()}
+        ${newTarget(sameTarget(signal))}
         ${filter.node}
         <div data-keep>${estimate}</div>`,
       changed: () => later(),
@@ -79,7 +79,7 @@ export function replay(into, _, signal) {
     } catch (error) {
       if (isAbort(error)) return;
       if (!(error instanceof Failure)) throw error;
-      render(estimate, html`<p class="quiet">${error.message}</p>`);
+      render(estimate, html`<p class="quiet">${inWordsOf(element, error.message)}</p>`);
     }
   }
 
