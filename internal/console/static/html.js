@@ -138,7 +138,26 @@ function setProperty(element, name, value) {
 export function render(into, content) {
   const next = document.createDocumentFragment();
   next.append(...nodes(content));
+  const back = into.contains(document.activeElement) ? placeOf(document.activeElement) : null;
   updateChildren(into, next);
+  back?.();
+}
+
+const focusable = 'a[href], button:not(:disabled), input:not(:disabled), select:not(:disabled), textarea:not(:disabled)';
+
+/** Remembers where the focus is. The function returned gives it back if it was lost: to the element, or if that is
+ * gone, as a button is that became another, to the first in the nearest of its surroundings that is still there.
+ * @param {Element | null} element */
+export function placeOf(element) {
+  /** @type {Element[]} */
+  const around = [];
+  for (let up = element; up && up !== document.body; up = up.parentElement) around.push(up);
+  return () => {
+    if (document.activeElement && document.activeElement !== document.body) return;
+    const left = around.find((one) => one.isConnected);
+    const next = left === element ? left : left?.querySelector(focusable);
+    if (next instanceof HTMLElement) next.focus({ preventScroll: true });
+  };
 }
 
 /** Whether a node was put where it is by what it belongs to, and not by render.

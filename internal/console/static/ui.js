@@ -1,7 +1,7 @@
 /**
  * The pieces that every view is made of.
  */
-import { html, render } from './html.js';
+import { html, placeOf, render } from './html.js';
 import { Failure, isAbort } from './api.js';
 
 /** @typedef {import('./html.js').Content} Content */
@@ -133,7 +133,7 @@ export async function attempt(button, act) {
 
 /**
  * A modal dialog. `content` gets a function that closes it. The browser keeps the focus in it,
- * closes it on Escape, and gives the focus back.
+ * closes it on Escape, and gives the focus back; if what had it is gone, as after a start, it goes next to it.
  *
  * @param {string} title @param {(close: () => void) => Content} content
  */
@@ -143,12 +143,14 @@ export function dialog(title, content) {
   const element = /** @type {HTMLDialogElement} */ (holder.firstElementChild);
   render(/** @type {Element} */ (element.querySelector('.dialog-body')), content(() => element.close()));
   const close = () => element.close();
+  const back = placeOf(document.activeElement);
   window.addEventListener('hashchange', close); // it is about the view that it was opened in
   element.addEventListener('close', () => {
     window.removeEventListener('hashchange', close);
     const place = element.querySelector('#toast');
     if (place) document.body.append(place);
     element.remove();
+    back();
   });
   document.body.append(element);
   element.showModal();
