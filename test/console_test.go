@@ -27,7 +27,8 @@ var consoleRefused = map[string]string{
 	`\b(src|href|action|poster)\s*=\s*["']?(https?:)?//`: "an address elsewhere: use a path of the origin",
 	`\b(from|import|fetch)\s*\(?\s*['"` + "`" + `](https?:)?//|url\(\s*['"]?(https?:)?//|@import`: "a request beyond the origin: use a path",
 	`\b(XMLHttpRequest|WebSocket|EventSource|sendBeacon|importScripts|serviceWorker)\b`:           "another kind of request: use call of api.js",
-	`document\.cookie|\blocalStorage\b`: "what outlives the tab: use sessionStorage",
+	`document\.cookie|\blocalStorage\b`:   "what outlives the tab: use sessionStorage",
+	`\blight-dark\(|\bAbortSignal\.any\(`: "what browsers of 2023 lack: a media query, a function of our own",
 }
 
 func TestConsoleHasNoMarkupFromText(t *testing.T) {
@@ -112,6 +113,7 @@ func TestConsoleLintFinds(t *testing.T) {
 		`background: url("https://elsewhere.example/x.png")`:   true,
 		"new EventSource('/x')":                                true,
 		"localStorage.token = token":                           true,
+		"--text: light-dark(#000, #fff);":                      true,
 		"html`<button @click=${go}>Go</button>`":               false,
 		"const style = document.documentElement.style;":        false,
 		`<script type="module" src="./main.js"></script>`:      false,

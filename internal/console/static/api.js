@@ -44,8 +44,8 @@ export const pathOf = (id, rest = '') => `${base}/${encodeURIComponent(id)}${res
  * @returns {Promise<any>}
  */
 export async function call(method, path, { query, body, signal, noTenant, slow, exact } = {}) {
-  const ends = AbortSignal.timeout(slow ? longPatience : patience);
-  const response = await send(method, path + search(query), body, signal, signal ? AbortSignal.any([signal, ends]) : ends, noTenant ?? false);
+  const ends = either(signal, AbortSignal.timeout(slow ? longPatience : patience));
+  const response = await send(method, path + search(query), body, signal, ends, noTenant ?? false);
   keepTime(response);
   const text = await response.text().catch(() => {
     throw lost(signal);
@@ -87,6 +87,19 @@ async function send(method, url, body, signal, ends, noTenant) {
   } catch {
     throw lost(signal);
   }
+}
+
+/** A signal that aborts when one of two does: browsers of 2023 have no AbortSignal.any.
+ * @param {AbortSignal | undefined} one @param {AbortSignal} other, of which it is certain that it aborts */
+function either(one, other) {
+  if (!one) return other;
+  const ends = new AbortController();
+  for (const signal of [one, other]) {
+    if (signal.aborted) ends.abort(signal.reason);
+    // The timeout aborts it in any case, so no listener stays for as long as the view does.
+    signal.addEventListener('abort', () => ends.abort(signal.reason), { signal: ends.signal });
+  }
+  return ends.signal;
 }
 
 /** Why there is no answer. @param {AbortSignal | undefined} signal of the view */

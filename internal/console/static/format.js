@@ -38,22 +38,44 @@ export function span(ms) {
 /** @param {number} a @param {string} large @param {number} b @param {string} small */
 const two = (a, large, b, small) => (b === 0 ? `${a} ${large}` : `${a} ${large} ${b} ${small}`);
 
-/** The hour for today, the date for another day of this year, else with the year.
- * @param {number} ms @param {boolean} precise with seconds */
+/** @param {Intl.DateTimeFormatOptions} options */
+const formatter = (options) => new Intl.DateTimeFormat(undefined, options);
+const minutes = formatter({ hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+const seconds = formatter({ hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+const dayAndMonth = formatter({ day: 'numeric', month: 'short' });
+const dayAndYear = formatter({ day: 'numeric', month: 'short', year: 'numeric' });
+
+/** Every time of the page is this one: the hour for today, the day before it for another one, and in the
+ * hour that a change of the clocks repeats the offset behind it.
+ * @param {number} ms @param {boolean} precise with seconds, as in tables; sentences have minutes */
 export function clock(ms, precise = false) {
-  const date = new Date(ms);
-  const today = new Date(now());
-  const time = date.toLocaleTimeString(undefined, {
-    hour: '2-digit', minute: '2-digit', second: precise ? '2-digit' : undefined, hourCycle: 'h23',
-  });
-  if (date.toDateString() === today.toDateString()) return time;
-  const year = date.getFullYear() === today.getFullYear() ? undefined : 'numeric';
-  return `${date.toLocaleDateString(undefined, { day: 'numeric', month: 'short', year })}, ${time}`;
+  const time = (precise ? seconds : minutes).format(ms) + (isRepeated(ms) ? ` ${offset(ms)}` : '');
+  return new Date(ms).toDateString() === new Date(now()).toDateString() ? time : `${dayOf(ms)}, ${time}`;
 }
 
-/** @param {number} ms */
+/** A day, with the year if it is another. @param {number} ms */
 export function dayOf(ms) {
-  return new Date(ms).toLocaleDateString(undefined, { day: 'numeric', month: 'short', year: 'numeric' });
+  return (new Date(ms).getFullYear() === new Date(now()).getFullYear() ? dayAndMonth : dayAndYear).format(ms);
+}
+
+/** How far the reader's zone is behind UTC, in ms. @param {number} ms */
+const behindUTC = (ms) => new Date(ms).getTimezoneOffset() * minute;
+
+/** Whether a clock on the wall shows this time twice: some hours before or after there is another offset, and
+ * the time of the same name is still in it. @param {number} ms */
+function isRepeated(ms) {
+  const here = behindUTC(ms);
+  return [ms - 3 * hour, ms + 3 * hour].some((near) => {
+    const there = behindUTC(near);
+    return there !== here && behindUTC(ms + there - here) === there;
+  });
+}
+
+/** "UTC+2", "UTC-3:30". @param {number} ms */
+function offset(ms) {
+  const ahead = -behindUTC(ms);
+  const [hours, rest] = [Math.floor(Math.abs(ahead) / hour), Math.round((Math.abs(ahead) % hour) / minute)];
+  return `UTC${ahead < 0 ? '-' : '+'}${hours}${rest === 0 ? '' : `:${String(rest).padStart(2, '0')}`}`;
 }
 
 /** A time in the reader's zone, with UTC on hover. @param {string | null | undefined} at */
