@@ -31,6 +31,10 @@ export function sparkline(activity) {
   </svg>`;
 }
 
+/** How many events were rejected in the last 24 hours, as far as that was counted.
+ * @param {Activity | null | undefined} activity */
+export const rejections = (activity) => (activity?.hours ?? []).reduce((all, hour) => all + hour.rejected, 0);
+
 /** @param {Activity} activity */
 function summary({ hours, complete, since }) {
   const sum = (/** @type {(h: import('./api.js').Hour) => number} */ n) => hours.reduce((all, h) => all + n(h), 0);

@@ -18,7 +18,8 @@ import { rejected } from './rejected.js';
 
 /** How often it is asked what the log has, in ms: that costs a look at it. */
 const keptEvery = 60000;
-/** @type {Record<string, [string, (into: Element, id: string, signal: AbortSignal) => void]>} */
+/** What each tab shows; it may tell how many things that are.
+ * @type {Record<string, [string, (into: Element, id: string, signal: AbortSignal, tell: (many: string) => void) => void]>} */
 const tabs = { deliveries: ['Deliveries', deliveries], rejected: ['Rejected events', rejected], log: ['Log', log] };
 
 /** One integration: how it is, what to do about it, and what happened. @type {import('../main.js').View} */
@@ -49,7 +50,7 @@ export function integration(into, [id, tab = 'deliveries'], signal) {
     bar.hidden = body.hidden = true; // it would say the same again
     render(top, html`<h1><bdi>${id}</bdi></h1>${failed(failure, () => refresh())}`);
   });
-  tabs[tab][1](holder, id, signal);
+  tabs[tab][1](holder, id, signal, (many) => render(bar, tabBar(id, tab, many)));
   return id;
 
   /** @param {Integration} one */
@@ -60,10 +61,10 @@ export function integration(into, [id, tab = 'deliveries'], signal) {
   }
 }
 
-/** @param {string} id @param {string} tab */
-function tabBar(id, tab) {
+/** @param {string} id @param {string} tab @param {string} [many] how many things the tab shows, if it has told */
+function tabBar(id, tab, many) {
   return html`<nav class="tabs" aria-label="About this integration">${Object.entries(tabs).map(([name, [label]]) =>
-    html`<a href="#/i/${id}/${name}" aria-current=${name === tab ? 'page' : null}>${label}</a>`)}</nav>`;
+    html`<a href="#/i/${id}/${name}" aria-current=${name === tab ? 'page' : null}>${label}${name === tab && many && ` (${many})`}</a>`)}</nav>`;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { html, render } from '../html.js';
 import { base, call, now } from '../api.js';
-import { sparkline } from '../charts.js';
-import { ago, target, until } from '../format.js';
+import { rejections, sparkline } from '../charts.js';
+import { ago, count, target, until } from '../format.js';
 import { keepFresh, often } from '../live.js';
 import { mayWrite } from '../session.js';
 import { behindBy } from '../sentences.js';
@@ -89,13 +89,14 @@ function table(all, activity, most) {
 /** @param {Integration} one @param {import('../api.js').Activity | null | undefined} activity */
 function row(one, activity) {
   const { health } = one;
+  const rejected = rejections(activity);
   const state = one.status === 'stopping' ? 'stopping' : (health?.state ?? one.status);
   return html`<tr data-key=${one.id}>
     <th scope="row"><a href="#/i/${one.id}">${one.id}</a>${one.integration_type === 'temporary' && html` <span class="quiet">replay</span>`}</th>
     <td data-label="State">${badge(state)}</td>
     <td data-label="Target"><bdi class="target">${target(one)}</bdi></td>
     <td data-label="Behind by">${health ? behindBy(health) : '–'}</td>
-    <td data-label="Last 24 h">${sparkline(activity)}</td>
+    <td data-label="Last 24 h">${sparkline(activity)}${rejected > 0 && html` <a class="rejections" href="#/i/${one.id}/rejected">${count(rejected)} rejected</a>`}</td>
     <td data-label="Last delivery">${ago(health?.last_delivered_at)}</td>
     <td data-label="Next attempt">${until(health?.failing?.next_attempt_at)}</td>
   </tr>`;

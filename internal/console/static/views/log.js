@@ -3,6 +3,7 @@ import { call, pathOf } from '../api.js';
 import { time } from '../format.js';
 import { pages, unlessDrawn } from '../pages.js';
 import { action, empty, failed, loading, newId } from '../ui.js';
+import { eventPath } from './event.js';
 
 /** @typedef {import('../api.js').Schemas['LogEntry']} Entry */
 
@@ -54,7 +55,16 @@ function ordered(list, parts) {
 
 /** @param {Entry} entry */
 const item = (entry) => html`<li><span class="when">${time(entry.created_at)}</span>
-  <span class="what">${words(entry.action)}</span> <bdi class="why">${entry.reason}</bdi></li>`;
+  <span class="what">${words(entry.action)}</span> <bdi class="why">${withLinks(entry)}</bdi></li>`;
+
+const ids = /\b([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\b/i;
+/** An id of version 7 tells its time; that of another was published about when the entry was written, unless it waited long.
+ * @param {string} id @param {Entry} entry */
+const publishedAbout = (id, entry) => (id[14] === '7' ? null : entry.created_at);
+
+/** A reason, with the ids of events in it as links. @param {Entry} entry */
+const withLinks = (entry) => entry.reason.split(ids).map((text, i) => (i % 2 === 0 ? text
+  : html`<a href=${eventPath(text, publishedAbout(text, entry))}>${text}</a>`));
 
 /** "retry_triggered" as people say it. @param {string} action */
 const words = (action) => action.replaceAll('_', ' ');

@@ -1,6 +1,6 @@
 import { html, render } from '../html.js';
 import { call, isAbort, pathOf } from '../api.js';
-import { plural, quoted, time } from '../format.js';
+import { count, plural, quoted, time } from '../format.js';
 import { keepFresh, often } from '../live.js';
 import { mayWrite } from '../session.js';
 import { eventPath } from './event.js';
@@ -12,8 +12,9 @@ const limit = 50;
 /** What one call of the API takes. */
 const bulk = 100;
 
-/** Events that the receiver rejected, or that were skipped. @param {Element} into @param {string} id @param {AbortSignal} signal */
-export function rejected(into, id, signal) {
+/** Events that the receiver rejected, or that were skipped. 
+ * @param {Element} into @param {string} id @param {AbortSignal} signal @param {(many: string) => void} tell how many they are */
+export function rejected(into, id, signal, tell) {
   const path = pathOf(id, '/rejected_events');
   /** @type {Rejected[]} */
   let all = [];
@@ -28,6 +29,7 @@ export function rejected(into, id, signal) {
 
   const refresh = keepFresh(signal, often, async () => {
     await read();
+    tell(`${count(all.length)}${next ? '+' : ''}`);
     draw();
   }, (failure) => render(list, failed(failure, () => refresh())));
 
