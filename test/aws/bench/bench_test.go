@@ -49,6 +49,8 @@ func TestBench(t *testing.T) {
 	m.Functions = s.functions()
 	m.FullBatches = s.fullBatches()
 	m.Publish = s.publishing(turns)
+	m.Platform, m.PlatformPuts = s.platform(turns)
+	m.Direct = s.direct()
 	m.HotPath = s.hotPath(turns)
 	m.CatchUp = s.catchUp(rounds)
 	m.Load += " and " + load()

@@ -22,7 +22,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/uuid"
 
-	"github.com/sluicehq/sluice/internal/client"
 	"github.com/sluicehq/sluice/internal/event"
 	"github.com/sluicehq/sluice/internal/publish/kinesis"
 	"github.com/sluicehq/sluice/test/aws/lambdahost"
@@ -236,30 +235,6 @@ func valueBytes(v types.AttributeValue) int {
 	return size
 }
 
-// publishing measures publish calls of a tenant without integrations.
-func (s *stage) publishing(turns int) []Publish {
-	var list []Publish
-	api := s.register("publisher", 0)
-	for _, n := range []int{1, 10, 100} {
-		s.say("publish calls of %d events", n)
-		for range 3 {
-			s.publish(api, n)
-		}
-		before, written := s.Host.Stats("api"), len(s.Host.Log("api"))
-		for range turns {
-			s.publish(api, n)
-		}
-		after, each := s.Host.Stats("api"), float64(turns)
-		list = append(list, Publish{
-			Events: n, BilledMS: float64(after.BilledMS-before.BilledMS) / each, CPU: ms(after.CPU-before.CPU) / each,
-			Bytes:    len(kinesis.Encode(stack.Events("publisher", n, order))),
-			LogBytes: float64(len(s.Host.Log("api"))-written) / each,
-		})
-		s.Quiet(s.t)
-	}
-	return list
-}
-
 // catchUp publishes a thousand events for a stopped webhook and then starts it,
 // once per round.
 func (s *stage) catchUp(rounds int) CatchUp {
@@ -288,17 +263,6 @@ func (s *stage) catchUp(rounds int) CatchUp {
 		billed, cpu = append(billed, float64(after.BilledMS-before.BilledMS)), append(cpu, ms(after.CPU-before.CPU))
 	}
 	return CatchUp{BilledMS: median(billed), CPU: median(cpu)}
-}
-
-func (s *stage) publish(api *client.Client, n int) {
-	s.t.Helper()
-	var body bytes.Buffer
-	for i := range n {
-		_, _ = fmt.Fprintf(&body, `{"name":"order.changed","payload":%s}`+"\n", order(i))
-	}
-	if _, err := api.Publish(s.t.Context(), body.Bytes()); err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 // receive handles calls to all receivers. Those of the catch-up tenant take 50 ms.

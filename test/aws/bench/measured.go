@@ -19,7 +19,12 @@ type Measured struct {
 	FullBatches []FullBatch
 	HotPath     HotPath
 	Publish     []Publish
-	CatchUp     CatchUp
+	// Platform is a call with an event each of a hundred tenants; its Bytes are those of
+	// one record.
+	Platform     Publish
+	PlatformPuts Puts
+	Direct       Puts // by the Go producer, single events
+	CatchUp      CatchUp
 }
 
 // Function is the overhead of one function.

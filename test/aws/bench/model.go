@@ -8,6 +8,7 @@ type Size struct {
 	Tenants       float64
 	EventsPerDay  float64 // of each tenant
 	EventsPerCall float64 // 1, 10 or 100: what was measured
+	By            Publisher
 	Webhooks      float64 // of each tenant
 	ReceiverMS    float64
 	Peak          float64 // peak rate as a multiple of the average; sizes the shards
@@ -106,13 +107,12 @@ const (
 func (m *Measured) Month(s Size) *Bill {
 	b := &Bill{Events: s.Tenants * s.EventsPerDay * days}
 	b.Deliveries = b.Events * s.Webhooks
-	calls := b.Events / s.EventsPerCall
-	call := m.publish(int(s.EventsPerCall))
-	m.batches(b, s, calls)
+	call, calls, records := m.calls(s, b.Events)
+	m.batches(b, s, records)
 
 	b.add(lineGateway, millions(calls)*usdAPICall)
 	b.add(lineAPI, lambda(calls, Model(call.BilledMS, call.CPU, memoryMB), memoryMB))
-	m.stream(b, s, calls)
+	m.stream(b, call, records)
 	m.fanout(b, s)
 	m.table(b, s)
 	m.outages(b, s)
@@ -130,8 +130,8 @@ func (m *Measured) Month(s Size) *Bill {
 // batches calculates how often fanout is invoked and with what. Lambda reads each
 // shard once a second and distributes the records over the lanes of the event
 // source mapping; a tenant is in one of them.
-func (m *Measured) batches(b *Bill, s Size, calls float64) {
-	rate := calls / seconds
+func (m *Measured) batches(b *Bill, s Size, records float64) {
+	rate := records / seconds
 	b.Shards = max(1, math.Ceil(rate*s.Peak/1000))
 	lanes := b.Shards * lanesAShard
 	b.Segments = busy(s.Tenants, rate) * seconds
@@ -146,10 +146,10 @@ func (m *Measured) batches(b *Bill, s Size, calls float64) {
 // random.
 func busy(n, rate float64) float64 { return n * (1 - math.Exp(-rate/n)) }
 
-func (m *Measured) stream(b *Bill, s Size, calls float64) {
-	bytes := float64(m.publish(int(s.EventsPerCall)).Bytes)
-	b.add(lineStream, b.Shards*hours*usdShardHour+millions(calls)*math.Ceil(bytes/25_600)*usdPutUnit)
-	gb := calls * math.Ceil(bytes/1024) * 1024 / 1e9
+func (m *Measured) stream(b *Bill, call Publish, records float64) {
+	bytes := float64(call.Bytes)
+	b.add(lineStream, b.Shards*hours*usdShardHour+millions(records)*math.Ceil(bytes/25_600)*usdPutUnit)
+	gb := records * math.Ceil(bytes/1024) * 1024 / 1e9
 	b.OnDemand = hours*usdStreamHour + gb*(usdStreamIn+usdStreamOut)
 }
 
@@ -198,18 +198,6 @@ func (m *Measured) outages(b *Bill, s Size) {
 	each := Model(m.CatchUp.BilledMS, m.CatchUp.CPU, memoryMB) / 1000
 	steps := integrations * outageSteps
 	b.add(lineOutages, millions(polls+steps*messageCalls)*usdQueueCall+lambda(steps, 500+caught/steps*each, memoryMB))
-}
-
-// Idle returns the cost of a month without traffic.
-func Idle() *Bill {
-	b := new(Bill)
-	b.add(lineStream, hours*usdShardHour)
-	b.add(lineKey, usdKMSKey+keyCallsIdle*usdKMSCall)
-	b.add(lineOutages, millions(polls)*usdQueueCall)
-	b.add(lineSweep, lambda(sweeps, 200, 256))
-	b.add(lineLogs, sweeps*sweepLog/1e9*usdLogGB)
-	b.add(lineMetrics, metricsIdle*usdMetricMonth+alarmMetrics*usdAlarmMetric)
-	return b
 }
 
 // Bus returns the cost of the same traffic on EventBridge, with an API destination

@@ -17,6 +17,7 @@ func (m *Measured) Tables() map[string]string {
 		"sizes":    m.sizes(),
 		"deliver":  m.perMillion(),
 		"claim":    m.claim(),
+		"publish":  m.publishers(),
 		"knobs":    m.knobs(),
 		"extras":   m.extras(),
 		"exports":  exports(),
@@ -121,18 +122,7 @@ func (m *Measured) figures() string {
 		t.row(fmt.Sprintf("publish call of %d events: CPU; billed; record; log", p.Events),
 			fmt.Sprintf("%.2f ms; %.0f ms; %d bytes; %.0f bytes", p.CPU, p.BilledMS, p.Bytes, p.LogBytes))
 	}
-	return t.String()
-}
-
-func idle() string {
-	var t table
-	b := Idle()
-	t.header("a month without traffic", "USD")
-	for _, l := range b.Lines {
-		t.row(l.Name, usd(l.USD))
-	}
-	t.row("**sum, with one provisioned shard**", "**"+usd(b.Total())+"**")
-	t.row("sum, with the stream on demand", usd(b.Total()-b.Of(lineStream)+hours*usdStreamHour))
+	m.putFigures(&t)
 	return t.String()
 }
 
