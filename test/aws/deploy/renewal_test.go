@@ -29,12 +29,20 @@ func (s services) states(ctx context.Context, operation string, in, out any) err
 }
 
 // renews starts an execution with one step left before it is renewed, for a replay whose
-// receiver is down, and expects that the deployed machine, with its role, continues as
-// another execution. No scenario takes the 250 steps.
+// receiver is down, and expects that the deployed machine continues as another execution. No
+// scenario takes the 250 steps. The emulator does not ask whether the role may start it;
+// infra/ does.
 func (w *world) renews(t *testing.T) {
 	const name, tenant, integration = "sluice-sam", "renewed", "past"
 	env := w.env(t, name, &scenario.Secrets{})
-	down := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusServiceUnavailable) }))
+	calls := make(chan struct{}, 3)
+	down := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.WriteHeader(http.StatusServiceUnavailable)
+		select {
+		case calls <- struct{}{}:
+		default: // there were enough
+		}
+	}))
 	t.Cleanup(down.Close)
 	api, err := client.New(env.URL, env.Token(tenant, "integrations:read", "integrations:write", "events:publish"), false)
 	if err != nil {
@@ -49,6 +57,13 @@ func (w *world) renews(t *testing.T) {
 	}
 	if _, err := api.Publish(t.Context(), []byte(`{"name":"order.created","payload":{}}`)); err != nil {
 		t.Fatal(err)
+	}
+	for range cap(calls) { // the first may be of live delivery; those after it are of the cursor
+		select {
+		case <-calls:
+		case <-time.After(waitTimeout):
+			t.Fatal("the replay is not tried again and again")
+		}
 	}
 	machine, err := w.aws.resource(t.Context(), name, "Delivery")
 	if err != nil {
