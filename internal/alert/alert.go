@@ -20,6 +20,7 @@ import (
 	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
+	"github.com/sluicehq/sluice/internal/settings"
 	"github.com/sluicehq/sluice/internal/store"
 )
 
@@ -62,8 +63,8 @@ func payloadOf(in *integration.Integration, h *health.Health) ([]byte, error) {
 const closingLead = 48 * time.Hour
 
 // closingAt returns when the restart window of a stopped integration is about to close.
-func closingAt(in *integration.Integration, retention time.Duration) time.Time {
-	at := in.StoppedAt.Add(retention - closingLead)
+func closingAt(in *integration.Integration, s *settings.Settings) time.Time {
+	at := in.RestartBy(s.Retention, s.Kept()).Add(-closingLead)
 	if at.Before(in.StoppedAt) {
 		return in.StoppedAt
 	}

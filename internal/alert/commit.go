@@ -213,7 +213,7 @@ func (c *commit) tell(ctx context.Context, in *integration.Integration, kinds []
 		}
 		c.put(in, store.Alert{Kind: kind, At: c.now, DueAt: c.now.Add(c.store.Lease), Payload: body})
 		if kind == integration.AlertStopped {
-			closing := closingAt(in, c.store.Settings.Retention)
+			closing := closingAt(in, &c.store.Settings)
 			a.Closing = c.put(in, store.Alert{Kind: integration.AlertWindowClosing, At: closing, DueAt: closing})
 		}
 	}

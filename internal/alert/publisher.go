@@ -120,7 +120,7 @@ func (p *Publisher) complete(ctx context.Context, a *store.Alert) (bool, error) 
 	case err != nil || store.HistoryOf(in) != a.History || in.Running || in.Alerts.Closing != a.Number:
 		return false, p.Store.Commit(ctx, store.DeleteAlert{Alert: a})
 	}
-	a.At = closingAt(in, p.Settings.Retention)
+	a.At = closingAt(in, &p.Settings)
 	if a.At.After(p.Now()) { // the retention was changed
 		a.DueAt = a.At
 		return false, ignoreConflict(p.Store.Commit(ctx, store.PutAlert{Alert: a}))

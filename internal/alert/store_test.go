@@ -170,6 +170,30 @@ func TestAStopIsToldOfAndItsWindow(t *testing.T) {
 	}
 }
 
+// The window closes when what waited at the stop leaves the log, if that is before the
+// retention is over: here 13 days and an hour later, less the 48 hours.
+func TestAWindowClosesWithWhatWaitedAtTheStop(t *testing.T) {
+	r := newRig(t)
+	r.registered("acme", "hook", 1)
+	in := r.integration()
+	in.Running, in.StoppedAt, in.StoppedBy, in.OldestWaiting = false, r.at, integration.StoppedAfterFailing, r.at.Add(-20*24*time.Hour)
+	r.commit(r.process(r.store), store.PutIntegration{Integration: in}, r.entry(stopped, integration.ActionStopped))
+	if all := r.wants(stopped); all[0].Health.RestartBy != "2026-03-14T13:00:00.000Z" {
+		t.Errorf("told %+v", all[0].Health)
+	}
+	o := &outlet{store: r.store}
+	publisher := r.publisher(o.publish)
+	for _, step := range []struct {
+		after time.Duration
+		want  int
+	}{{0, 1}, {11 * 24 * time.Hour, 0}, {11*24*time.Hour + time.Hour, 1}, {100 * 24 * time.Hour, 0}} {
+		r.at = base.Add(step.after)
+		if n, err := publisher.Drain(t.Context()); n != step.want || err != nil {
+			t.Errorf("after %v: published %d, %v, want %d", step.after, n, err, step.want)
+		}
+	}
+}
+
 // A retention that was raised moves the end of the window.
 func TestAWindowThatClosesLaterThanItDid(t *testing.T) {
 	r := newRig(t)

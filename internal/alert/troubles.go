@@ -81,7 +81,7 @@ func (t *Troubles) alerts(in *integration.Integration, h *health.Health) (kinds 
 		holds bool
 	}{
 		{integration.AlertStopped, !in.Running},
-		{integration.AlertWindowClosing, !in.Running && !t.Now().Before(closingAt(in, t.Settings.Retention))},
+		{integration.AlertWindowClosing, !in.Running && !t.Now().Before(closingAt(in, &t.Settings))},
 		{integration.AlertFailing, in.Running && a.Failing != 0},
 		{integration.AlertLagging, in.Running && a.Lagging != 0},
 		{integration.AlertRejecting, in.Running && !a.RejectingAt.IsZero() && !h.LastDeliveredAt.After(a.RejectingAt)},

@@ -82,8 +82,3 @@ func (c *Config) level() (slog.Level, error) {
 	}
 	return level, nil
 }
-
-// kept returns how long segments are kept. An integration that was stopped because it
-// failed has its offset where the failures began, and can be started for as long as
-// the retention.
-func (c *Config) kept() time.Duration { return c.Retention + c.FailureStopAfter + time.Hour }

@@ -40,9 +40,6 @@ func TestLoad(t *testing.T) {
 	if level, err := c.level(); err != nil || level != slog.LevelWarn {
 		t.Errorf("the level is %v, %v", level, err)
 	}
-	if c.kept() < c.Retention+c.FailureStopAfter {
-		t.Errorf("segments are kept for %v", c.kept())
-	}
 }
 
 // One error lists everything that is wrong.

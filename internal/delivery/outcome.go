@@ -25,8 +25,7 @@ func (s *step) stopIfFailing(ctx context.Context, f *worker.Failure) (bool, erro
 			return false, err
 		}
 	}
-	reason := fmt.Sprintf("Stopped: every attempt has failed since %s. %s Start it again within %s to lose no event.",
-		event.FormatTime(c.FailingSince), f.Verdict.Reason, integration.Span(e.Settings.Retention))
+	reason := fmt.Sprintf("Stopped: every attempt has failed since %s. %s", event.FormatTime(c.FailingSince), f.Verdict.Reason)
 	return true, e.Lifecycle.StopFailing(ctx, in.Tenant, in.ID, in.Generation, reason)
 }
 

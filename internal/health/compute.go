@@ -37,7 +37,7 @@ func (s *Service) health(in *integration.Integration, lanes []lane, now time.Tim
 		h.State, h.Failing = Complete, nil
 	case !in.Running:
 		h.State, h.Failing = Stopped, nil
-		h.Reason, h.RestartBy = in.StoppedBy, in.StoppedAt.Add(s.Settings.Retention)
+		h.Reason, h.RestartBy = in.StoppedBy, in.RestartBy(s.Settings.Retention, s.Settings.Kept())
 	case h.Failing != nil:
 		h.State = Failing
 	}

@@ -250,7 +250,11 @@ func TestBehindWhatIsLeft(t *testing.T) {
 		DeliveredThrough: minute(1).Add(-time.Millisecond), Behind: Behind{5, 1, minute(1)},
 	}
 	r.wants(in, want)
-	r.log.Trim(minute(2))
+	in.OldestWaiting = minute(1)             // and when it was stopped
+	r.Settings.FailureStopAfter = -time.Hour // nothing is kept for longer than the retention
+	want.RestartBy = minute(1).Add(30 * 24 * time.Hour)
+	r.wants(in, want)
+	r.log.Trim(minute(2)) // what is lost by then does not make the time later
 	want.DeliveredThrough, want.Behind = minute(2).Add(-time.Millisecond), Behind{3, 1, minute(2)}
 	r.wants(in, want)
 }

@@ -37,6 +37,31 @@ func TestHealth(t *testing.T) {
 		"failing":null,"restart_by":"2026-03-31T12:10:00.000Z","last_delivered_at":null,"progress":null}`, w.want(t, 200, get(base+"/hook/health")))
 }
 
+// What waited at the stop leaves the log before what came later, and restart_by says so. It
+// does not move when some of it is gone.
+func TestRestartByIsWhenWhatWaitsLeavesTheLog(t *testing.T) {
+	w := setup()
+	w.want(t, 200, post(base, webhook))
+	w.want(t, 202, post(events, `{"id":"`+uuidA+`","name":"order.created","payload":{}}`))
+	restartBy := func(want string) {
+		t.Helper()
+		if got := w.want(t, 200, get(base+"/hook/health")); !strings.Contains(got, `"restart_by":`+want+`,`) {
+			t.Errorf("want restart_by %s in %s", want, got)
+		}
+	}
+	w.now = w.now.Add(20 * 24 * time.Hour)
+	w.want(t, 202, post(events, `{"id":"`+uuidB+`","name":"order.created","payload":{}}`))
+	restartBy("null")
+	w.want(t, 200, post(base+"/hook/_stop", ""))
+	restartBy(`"2026-04-03T13:00:00.000Z"`) // 33 days and an hour after it was published, as the log keeps it
+	w.log.Trim(w.now)
+	restartBy(`"2026-04-03T13:00:00.000Z"`)
+	w.want(t, 200, post(base+"/hook/_start", ""))
+	restartBy("null")
+	w.want(t, 200, post(base+"/hook/_stop", ""))
+	restartBy(`"2026-04-20T12:00:00.000Z"`) // only the second one waits now
+}
+
 func TestHealthOfAReplay(t *testing.T) {
 	w := setup()
 	w.want(t, 200, post(base, `{"id":"replay","integration_type":"temporary","starts_at":"2026-03-01T11:00:00Z","ends_at":"2026-03-01T13:00:00Z","callback_parameters":{"callback_url":"http://a.example.com"}}`))

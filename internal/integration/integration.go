@@ -72,6 +72,9 @@ type Integration struct {
 	Unreachable *Unreachable `json:"unreachable,omitzero"`
 	// Alerts is what the operator's tenant was told last.
 	Alerts Alerts `json:"alerts,omitzero"`
+	// OldestWaiting is when the first event was published that waited at the latest stop, or an
+	// earlier time. Zero if none waited, if the stop was of an earlier release, and after a start.
+	OldestWaiting time.Time `json:"oldest_waiting,omitzero"`
 
 	Lanes       int       `json:"lanes"`                 // how many cursors it has
 	OpenLanes   int       `json:"open_lanes"`            // of a replay: lanes not yet read to the end
@@ -147,6 +150,17 @@ func (i *Integration) FinishLane(now time.Time) (complete bool) {
 	i.Running, i.StoppedAt, i.StoppedBy, i.CompletedAt = false, now, "", now
 	i.QuietNotBefore(now, 0)
 	return true
+}
+
+// RestartBy returns until when a start of a stopped integration loses nothing. A start goes on
+// where the integration stands for as long as the retention after the stop, and what waited
+// at the stop is in the log until it is as old as kept.
+func (i *Integration) RestartBy(retention, kept time.Duration) time.Time {
+	by := i.StoppedAt.Add(retention)
+	if gone := i.OldestWaiting.Add(kept); !i.OldestWaiting.IsZero() && gone.Before(by) {
+		return gone
+	}
+	return by
 }
 
 // EventFilter returns the complete filter: the integration's names and entities

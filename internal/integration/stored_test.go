@@ -57,12 +57,12 @@ func TestIntegrationIsStoredAs(t *testing.T) {
 		},
 		Filter:  event.Filter{Names: []string{"order.created"}, Entities: []string{"return"}},
 		Running: true, QuietAt: now.Add(3 * time.Hour), Generation: 18446744073709551615, Incarnation: 4, Lanes: 5, OpenLanes: 6,
-		CreatedAt: now.Add(4 * time.Hour), StoppedAt: now.Add(5 * time.Hour), CompletedAt: now.Add(6 * time.Hour),
+		CreatedAt: now.Add(4 * time.Hour), StoppedAt: now.Add(5 * time.Hour), OldestWaiting: now.Add(-time.Hour), CompletedAt: now.Add(6 * time.Hour),
 	}, `{"tenant":"acme","id":"hook","type":"temporary","starts_at":"2025-06-01T12:00:00Z","ends_at":"2025-06-01T13:00:00Z",`+
 		`"webhook":{"url":"https://example.com/x","api_key":{"ciphertext":"b25l","mask":"********one"},`+
 		`"signing_secret":{"ciphertext":"dHdv","mask":"********two"},"previous_secret":{"ciphertext":"dGhyZWU=","mask":"********three"},`+
 		`"previous_expires":"2025-06-01T14:00:00Z"},"filter":{"names":["order.created"],"entities":["return"]},`+
-		`"running":true,"quiet_at":"2025-06-01T15:00:00Z","generation":18446744073709551615,"incarnation":4,"lanes":5,"open_lanes":6,`+
+		`"running":true,"quiet_at":"2025-06-01T15:00:00Z","generation":18446744073709551615,"incarnation":4,"oldest_waiting":"2025-06-01T11:00:00Z","lanes":5,"open_lanes":6,`+
 		`"created_at":"2025-06-01T16:00:00Z","stopped_at":"2025-06-01T17:00:00Z","completed_at":"2025-06-01T18:00:00Z"}`)
 }
 

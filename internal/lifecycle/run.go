@@ -68,7 +68,7 @@ func (s *Service) start(ctx context.Context, tenant, id string, from integration
 	s.reseal(ctx, in)
 	t.Generation++
 	in.Generation = t.Generation
-	in.Running = true // QuietAt stays: a replay may complete before then
+	in.Running, in.OldestWaiting = true, time.Time{} // QuietAt stays: a replay may complete before then
 	since := in.ReceivesFrom()
 	skip := !moves && in.Type == integration.Permanent && now.Sub(in.StoppedAt) > s.Settings.Retention
 	if skip || from.Latest {
@@ -155,8 +155,8 @@ func quietAt(lanes []lane, at time.Time) time.Time {
 
 // StopFailing stops an integration whose receiver has failed for too long. It
 // does nothing if the generation has changed or the integration is gone. The
-// reason is a sentence for its log. It calls Retire: Quiesce would wait for the
-// caller.
+// reason is a sentence for its log, which gets another one that says until when to start it.
+// It calls Retire: Quiesce would wait for the caller.
 func (s *Service) StopFailing(ctx context.Context, tenant, id string, generation uint64, reason string) error {
 	in, stopped, err := s.stop(ctx, tenant, id, integration.StoppedAfterFailing, reason, func(in *integration.Integration) bool { return in.Generation == generation })
 	if stopped && err == nil && s.Retire != nil && s.Retire(tenant, id, in.Generation) {
@@ -185,6 +185,9 @@ func (s *Service) stop(ctx context.Context, tenant, id string, cause integration
 		if !in.Running || !condition(in) {
 			return nil
 		}
+		if in.OldestWaiting, err = s.oldestWaiting(ctx, in); err != nil {
+			return err
+		}
 		lanes, err := s.lanes(ctx, in)
 		if err != nil {
 			return err
@@ -194,7 +197,7 @@ func (s *Service) stop(ctx context.Context, tenant, id string, cause integration
 		in.Generation = t.Generation
 		in.Running, in.StoppedAt, in.StoppedBy = false, now, cause
 		in.QuietAt = quietAt(lanes, now.Add(stopTimeout+s.QuietAfter))
-		note := entry(in, integration.ActionStopped, reason, now)
+		note := entry(in, integration.ActionStopped, s.stopReason(in, reason), now)
 		note.Alert = integration.AlertStopped
 		writes := append(pause(lanes, in.Generation), store.PutTenant{Tenant: t}, store.PutIntegration{Integration: in}, note)
 		stopped = true

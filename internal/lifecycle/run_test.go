@@ -328,7 +328,7 @@ func TestStopFailing(t *testing.T) {
 	b.ok(err)
 	entries, err := b.Entries(t.Context(), tenant, "orders")
 	b.ok(err)
-	if in.StatusAt(b.now()) != integration.Stopping || len(entries) != 3 || entries[0].Action != integration.ActionStopped || entries[0].Reason != "It failed." {
+	if in.StatusAt(b.now()) != integration.Stopping || len(entries) != 3 || entries[0].Action != integration.ActionStopped || entries[0].Reason != "It failed. Start it again by 2025-07-01T12:00:00.000Z to lose no event." {
 		t.Errorf("%+v, log %+v", in, entries)
 	}
 }

@@ -28,7 +28,7 @@ func (n *Node) clockHeld(lead time.Duration) {
 // have them all deleted at once.
 func (n *Node) checkClock() error {
 	now, newest := n.now(), n.log.Newest()
-	expired := n.config.Retention + n.keptLonger()
+	expired := n.config.Kept()
 	switch lead := now.Sub(newest); {
 	case newest.IsZero():
 		return nil

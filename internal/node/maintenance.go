@@ -12,11 +12,6 @@ import (
 // trimInterval is how often expired events and log entries are deleted.
 const trimInterval = 10 * time.Minute
 
-// keptLonger is how long events are kept beyond the retention. A start within the
-// retention resumes from the offset at the stop; if failures stopped the
-// integration, that offset is up to FailureStopAfter older.
-func (n *Node) keptLonger() time.Duration { return n.config.FailureStopAfter + time.Hour }
-
 // maintain runs periodic maintenance until ctx ends. Delivery does not depend on
 // it.
 func (n *Node) maintain(ctx context.Context) {
@@ -56,7 +51,7 @@ func (n *Node) sweep(ctx context.Context) {
 }
 
 func (n *Node) trim(ctx context.Context, now time.Time) {
-	segments, err := n.log.Trim(ctx, now.Add(-n.config.Retention-n.keptLonger()))
+	segments, err := n.log.Trim(ctx, now.Add(-n.config.Kept()))
 	n.report(ctx, "trim segments", segments, err)
 	rows, err := n.store.TrimHistories(ctx, now.Add(-lifecycle.EntryRetention), store.EntriesKept)
 	n.report(ctx, "trim histories", rows, err)

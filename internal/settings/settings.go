@@ -51,6 +51,11 @@ type Settings struct {
 	ConsoleAccent       string
 }
 
+// Kept returns how long the log keeps an event: longer than the retention, for as long as a
+// start may need it. What was stopped as it failed stands where the failures began, and the
+// last pause between two attempts may be up to an hour.
+func (s *Settings) Kept() time.Duration { return s.Retention + s.FailureStopAfter + time.Hour }
+
 // Default returns the default settings.
 func Default() Settings {
 	return Settings{

@@ -129,11 +129,12 @@ func (f *facts) stopped() (Verdict, string) {
 	if f.in.Type == integration.Temporary {
 		return Stopped, when + "; a start sends the event."
 	}
-	until := f.in.StoppedAt.Add(retention)
-	if f.now.After(until) {
+	if f.now.After(f.in.StoppedAt.Add(retention)) {
 		return Expired, fmt.Sprintf("%s, longer ago than the retention of %s: a start leaves the event out, unless it is one from an earlier time.", when, integration.Span(retention))
 	}
-	return Stopped, fmt.Sprintf("%s; a start until %s sends the event.", when, event.FormatTime(until))
+	alone := *f.in
+	alone.OldestWaiting = f.place.event.PublishedAt // what else waits may leave the log sooner
+	return Stopped, fmt.Sprintf("%s; a start until %s sends the event.", when, event.FormatTime(alone.RestartBy(retention, f.service.Settings.Kept())))
 }
 
 // tried reports whether an attempt to send the event has failed. Of a file it is not known

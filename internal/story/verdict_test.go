@@ -87,6 +87,7 @@ func TestVerdictsOfAStoppedIntegration(t *testing.T) {
 	}{
 		"by the API":  {func(*integration.Integration) {}, Stopped, []string{"was stopped via API at " + event.FormatTime(minute(10)), "after 2 failed attempts", "a start until "}},
 		"for failing": {func(in *integration.Integration) { in.StoppedBy = integration.StoppedAfterFailing }, Stopped, []string{"its receiver failed for too long"}},
+		"that waited": {func(in *integration.Integration) { in.StoppedAt = minute(1).Add(10 * 24 * time.Hour) }, Stopped, []string{"a start until 2026-04-03T13:01:00.000Z sends"}},
 		"too long":    {func(in *integration.Integration) { in.StoppedAt = minute(60).Add(-30*24*time.Hour - time.Millisecond) }, Expired, []string{"30 days"}},
 		"just so":     {func(in *integration.Integration) { in.StoppedAt = minute(60).Add(-30 * 24 * time.Hour) }, Stopped, nil},
 		"a replay": {func(in *integration.Integration) {

@@ -22,7 +22,7 @@ export function sentence(integration, health, retention) {
     case 'complete':
       return 'The replay is complete. It will be deleted automatically, with its log and its rejected events.';
     case 'stopped':
-      return stopped(integration, health, retention);
+      return stopped(integration, health);
     case 'healthy':
       return healthy(integration, health);
     default:
@@ -60,27 +60,19 @@ function failing(integration, health, retention) {
   return parts.join(' ');
 }
 
-/** @param {Integration} integration @param {Health} health @param {number} retention */
-function stopped(integration, health, retention) {
+/** @param {Integration} integration @param {Health} health */
+function stopped(integration, health) {
   if (integration.status === 'stopping') return 'Stopping: what is being sent is finished first.';
   const replay = integration.integration_type === 'temporary';
   const parts = [health.reason === 'stopped_after_failing' ? 'Stopped: the target failed for too long.' : replay ? 'Paused.' : 'Stopped by hand.'];
   if (health.behind.events > 0) parts.push(capital(`${waiting(integration, health)}.`));
-  const by = restartBy(health, retention);
+  const by = ms(health.restart_by);
   if (by !== null) parts.push(by > now() ? `${replay ? 'Resume' : 'Start'} it by ${clock(by)}, and nothing is lost.` : `What was published before ${clock(by)} may be lost.`);
   return parts.join(' ');
 }
 
 /** @param {string} text */
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
-
-/** What waited already when it was stopped leaves the log before what came later.
- * @param {Health} health @param {number} retention */
-function restartBy(health, retention) {
-  const by = ms(health.restart_by);
-  const oldestAt = ms(health.behind.oldest_published_at);
-  return by === null || oldestAt === null ? by : Math.min(by, oldestAt + retention);
-}
 
 /** A day, or with a short retention the hour too. @param {number} at @param {number} retention */
 const edge = (at, retention) => (retention < 2 * day ? clock(at) : dayOf(at));

@@ -12,7 +12,7 @@ import (
 // storedTimes are the times in stored records, by their JSON names, and how far ahead of the
 // clock each may be. Those that a customer gives, starts_at and ends_at, are left alone.
 var storedTimes = map[string]time.Duration{
-	"created_at": 0, "stopped_at": 0, "completed_at": 0, "joined_at": 0, "left_at": 0, "at": 0, "failing_since": 0, "tried_at": 0, "created": 0, "delivered_at": 0, "newest": 0,
+	"created_at": 0, "stopped_at": 0, "oldest_waiting": 0, "completed_at": 0, "joined_at": 0, "left_at": 0, "at": 0, "failing_since": 0, "tried_at": 0, "created": 0, "delivered_at": 0, "newest": 0,
 	"lag_from": 0, "rejecting_at": 0, "since": 0,
 	"due_at": 0, "slow_until": 0, "moved_to": 0, "next": 0, "retry_until": 0, // what waits goes on at once
 	"quiet_at": unsettled, "until": unsettled, "upload_until": unsettled,

@@ -56,7 +56,7 @@ func anIntegration(tenant, id string) *integration.Integration {
 		Running:    true,
 		QuietAt:    base.Add(time.Minute),
 		Generation: 7, Incarnation: 5, Lanes: 2, OpenLanes: 1,
-		CreatedAt: base, StoppedAt: base.Add(time.Second), CompletedAt: base.Add(2 * time.Second),
+		CreatedAt: base, StoppedAt: base.Add(time.Second), OldestWaiting: base.Add(-time.Minute), CompletedAt: base.Add(2 * time.Second),
 	}
 }
 
