@@ -2,6 +2,7 @@ package alert
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,23 +21,24 @@ import (
 // It is safe for concurrent use.
 type Troubles struct {
 	Store interface {
-		Troubled(ctx context.Context, after store.TroublePlace, limit int) ([]*integration.Integration, store.TroublePlace, error)
+		Troubled(ctx context.Context, after store.TroublePlace, limit int) ([]store.Troubled, store.TroublePlace, error)
 	}
 	Health   Healths
 	Settings settings.Settings
 	Now      func() time.Time
+	Logger   *slog.Logger
 }
 
 // Trouble is an integration that is in trouble.
 type Trouble struct {
-	Integration *integration.Integration
-	Since       time.Time               // when the first of the alerts was raised
-	Alerts      []integration.AlertKind // what holds of what was told
-	Health      *health.Health
+	store.TroublePlace                         // Since: when the first of the alerts was raised
+	Alerts             []integration.AlertKind // what holds of what was told, as far as is known
+	Health             *health.Health          // nil if it, or the integration, cannot be read
 }
 
 // List returns a page of up to limit integrations, what is in trouble for longest first, and
 // where the next page begins, "" at the end. A page may have fewer, also none, and go on.
+// What cannot be read of one is logged, and hides no other: it is in trouble all the more.
 //
 // Errors: AlertsOff if nobody is told, so that nothing is known; InvalidRequest if after is
 // not the next of an earlier page.
@@ -54,27 +56,71 @@ func (t *Troubles) List(ctx context.Context, after string, limit int) (page []Tr
 		return nil, "", err
 	}
 	found = slices.DeleteFunc(found, t.over)
-	healths, err := t.Health.Of(ctx, found...)
+	healths, err := t.healths(ctx, found)
 	if err != nil {
 		return nil, "", err
 	}
-	for i, in := range found {
-		if h := healths[i]; h != nil { // else it was deleted meanwhile
-			page = append(page, Trouble{in, in.Alerts.Since, t.alerts(in, h), h})
+	for i, one := range found {
+		switch h := healths[i]; {
+		case one.Err != nil:
+			t.Logger.ErrorContext(ctx, "an integration in trouble cannot be read", "tenant", one.Tenant, "integration", one.ID, "error", one.Err)
+			page = append(page, Trouble{TroublePlace: one.TroublePlace, Alerts: t.alerts(one.Integration, nil)})
+		case h != nil: // else it was deleted meanwhile
+			page = append(page, Trouble{one.TroublePlace, t.alerts(one.Integration, h), h})
 		}
 	}
 	return page, textOf(end), nil
 }
 
+// healths returns the health of each integration, nil for one that was deleted meanwhile. If
+// they cannot be read together, each is read alone, and gets the error if there is one.
+func (t *Troubles) healths(ctx context.Context, all []store.Troubled) ([]*health.Health, error) {
+	var known []*integration.Integration
+	var of []int
+	for i := range all {
+		if all[i].Err == nil {
+			known, of = append(known, all[i].Integration), append(of, i)
+		}
+	}
+	found, err := t.Health.Of(ctx, known...)
+	if err != nil {
+		found = make([]*health.Health, len(known))
+		for k, in := range known {
+			alone, err := t.Health.Of(ctx, in)
+			switch {
+			case ctx.Err() != nil:
+				return nil, err
+			case err != nil:
+				all[of[k]].Err = err
+			default:
+				found[k] = alone[0]
+			}
+		}
+	}
+	healths := make([]*health.Health, len(all))
+	for k, h := range found {
+		healths[of[k]] = h
+	}
+	return healths, nil
+}
+
 // over reports whether an integration is in the list only because alerts were off, or another's,
 // when its trouble ended.
-func (t *Troubles) over(in *integration.Integration) bool {
+func (t *Troubles) over(one store.Troubled) bool {
+	in := one.Integration
+	if in == nil {
+		return one.Tenant == t.Settings.OperatorTenant
+	}
 	stopped := !in.Running && in.StoppedBy != integration.StoppedAfterFailing
 	return !in.CompletedAt.IsZero() || stopped || in.Tenant == t.Settings.OperatorTenant
 }
 
-// alerts returns which of the alerts about an integration hold, the worst first.
+// alerts returns which of the alerts about an integration hold, the worst first, as far as is
+// known: of a nil integration none are, and without its health not whether it still rejects.
 func (t *Troubles) alerts(in *integration.Integration, h *health.Health) (kinds []integration.AlertKind) {
+	if in == nil {
+		return nil
+	}
 	a := &in.Alerts
 	for _, is := range []struct {
 		kind  integration.AlertKind
@@ -84,7 +130,7 @@ func (t *Troubles) alerts(in *integration.Integration, h *health.Health) (kinds 
 		{integration.AlertWindowClosing, !in.Running && !t.Now().Before(closingAt(in, &t.Settings))},
 		{integration.AlertFailing, in.Running && a.Failing != 0},
 		{integration.AlertLagging, in.Running && a.Lagging != 0},
-		{integration.AlertRejecting, in.Running && !a.RejectingAt.IsZero() && !h.LastDeliveredAt.After(a.RejectingAt)},
+		{integration.AlertRejecting, in.Running && !a.RejectingAt.IsZero() && h != nil && !h.LastDeliveredAt.After(a.RejectingAt)},
 	} {
 		if is.holds {
 			kinds = append(kinds, is.kind)

@@ -1,9 +1,14 @@
 package alert_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,7 +26,7 @@ func (r *rig) troubles() *alert.Troubles {
 	return &alert.Troubles{
 		Store:    r.store,
 		Health:   &health.Service{Partitions: r.store, Log: r.log, Settings: r.settings, Now: r.now, Cursor: r.store.Cursor},
-		Settings: r.settings, Now: r.now,
+		Settings: r.settings, Now: r.now, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -36,9 +41,9 @@ func (r *rig) inTrouble(want ...string) {
 	got := []string{}
 	for _, t := range page {
 		if t.Health == nil {
-			r.Errorf("%s has no health", t.Integration.ID)
+			r.Errorf("%s has no health", t.ID)
 		}
-		got = append(got, fmt.Sprintf("%s/%s %v %v", t.Integration.Tenant, t.Integration.ID, t.Since.Sub(base).Minutes(), t.Alerts))
+		got = append(got, fmt.Sprintf("%s/%s %v %v", t.Tenant, t.ID, t.Since.Sub(base).Minutes(), t.Alerts))
 	}
 	if diff := cmp.Diff(append([]string{}, want...), got); diff != "" {
 		r.Errorf("in trouble (-want +got):\n%s", diff)
@@ -162,8 +167,8 @@ func TestPagesOfTroubles(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, one := range page {
-			ids = append(ids, one.Integration.ID[5:])
-			c, err := r.store.Cursor(t.Context(), handoff.Key{Tenant: "acme", Integration: one.Integration.ID})
+			ids = append(ids, one.ID[5:])
+			c, err := r.store.Cursor(t.Context(), handoff.Key{Tenant: "acme", Integration: one.ID})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -189,5 +194,73 @@ func TestWithoutAnOperatorNothingIsKnownOfTroubles(t *testing.T) {
 	r.settings.OperatorTenant = ""
 	if _, _, err := r.troubles().List(t.Context(), "", 2); problem.CodeOf(err) != problem.AlertsOff {
 		t.Errorf("got %v", err)
+	}
+}
+
+// some is a store of which some records cannot be decoded, and healths that are not known.
+type some struct {
+	alert.Healths
+	*rig
+	damaged, unknown string
+}
+
+func (s some) Troubled(ctx context.Context, after store.TroublePlace, limit int) ([]store.Troubled, store.TroublePlace, error) {
+	found, next, err := s.store.Troubled(ctx, after, limit)
+	for i := range found {
+		if found[i].ID == s.damaged {
+			found[i].Integration, found[i].Err = nil, errors.New("its record is damaged")
+		}
+	}
+	return found, next, err
+}
+
+func (s some) Of(ctx context.Context, all ...*integration.Integration) ([]*health.Health, error) {
+	for _, in := range all {
+		if in.ID == s.unknown {
+			return nil, errors.New("its cursor is damaged")
+		}
+	}
+	return s.Healths.Of(ctx, all...)
+}
+
+// What is damaged is in trouble all the more, and hides nothing else that is.
+func TestWhatCannotBeReadHidesNoOtherTrouble(t *testing.T) {
+	r := newRig(t)
+	p := r.process(r.store)
+	for i := range 5 {
+		id := fmt.Sprint("hook-", i)
+		r.registered("acme", id, 1)
+		c, err := r.store.Cursor(t.Context(), handoff.Key{Tenant: "acme", Integration: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Lagging = true
+		r.commit(p, store.PutCursor{Cursor: c})
+	}
+	var lines bytes.Buffer
+	troubles := r.troubles()
+	odd := some{troubles.Health, r, "hook-1", "hook-3"}
+	troubles.Store, troubles.Health, troubles.Logger = odd, odd, slog.New(slog.NewTextHandler(&lines, nil))
+	page, next, err := troubles.List(t.Context(), "", 100)
+	if err != nil || next != "" {
+		t.Fatalf("next %q, %v", next, err)
+	}
+	var got []string
+	for _, one := range page {
+		got = append(got, fmt.Sprint(one.ID, " ", one.Since.Equal(base), " ", one.Alerts, " ", one.Health != nil))
+	}
+	want := []string{"hook-0 true [lagging] true", "hook-1 true [] false", "hook-2 true [lagging] true", "hook-3 true [lagging] false", "hook-4 true [lagging] true"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("in trouble (-want +got):\n%s", diff)
+	}
+	for _, said := range []string{"integration=hook-1 error=\"its record", "integration=hook-3 error=\"its cursor"} {
+		if strings.Count(lines.String(), said) != 1 {
+			t.Errorf("want %s once in:\n%s", said, &lines)
+		}
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, _, err := troubles.List(ended, "", 100); err == nil {
+		t.Error("a call that has ended has a list")
 	}
 }

@@ -43,7 +43,7 @@ func API() (gateway.Handler, error) {
 	serve := gateway.New(httpapi.New(httpapi.Deps{
 		Integrations: e.life,
 		Health:       healths,
-		Troubles:     &alert.Troubles{Store: e.store, Health: healths, Settings: e.config.Settings, Now: now},
+		Troubles:     &alert.Troubles{Store: e.store, Health: healths, Settings: e.config.Settings, Now: now, Logger: e.logger},
 		Rejected:     e.rejected,
 		Events:       &pull.Service{Integrations: e.life, Log: e.log, Settings: e.config.Settings, Now: now},
 		Tests:        e.trials,

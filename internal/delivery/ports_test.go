@@ -189,8 +189,8 @@ func (o ports) Alerts(ctx context.Context, before time.Time, limit int) ([]*stor
 	return call(ctx, o, "alerts", "", func() ([]*store.Alert, error) { return o.p.w.records.Alerts(ctx, before, limit) })
 }
 
-func (o ports) Troubled(ctx context.Context, after store.TroublePlace, limit int) (found []*integration.Integration, next store.TroublePlace, err error) {
-	found, err = call(ctx, o, "troubled", "", func() (some []*integration.Integration, err error) {
+func (o ports) Troubled(ctx context.Context, after store.TroublePlace, limit int) (found []store.Troubled, next store.TroublePlace, err error) {
+	found, err = call(ctx, o, "troubled", "", func() (some []store.Troubled, err error) {
 		some, next, err = o.p.w.records.Troubled(ctx, after, limit)
 		return some, err
 	})

@@ -96,7 +96,7 @@ func setup() *world {
 	w.deps = httpapi.Deps{
 		Integrations: life,
 		Health:       healths,
-		Troubles:     &alert.Troubles{Store: w.store, Health: healths, Settings: told, Now: now},
+		Troubles:     &alert.Troubles{Store: w.store, Health: healths, Settings: told, Now: now, Logger: slog.New(slog.DiscardHandler)},
 		Rejected:     retries{w, rejects},
 		Events:       &pull.Service{Integrations: life, Log: w.log, Settings: s, Now: now, Waiters: &w.waiters},
 		Tests:        w.tests,

@@ -31,7 +31,7 @@ func (a *api) troubles(x *exchange, r *http.Request) error {
 	}
 	documents := make([]troubleDocument, len(found))
 	for i, t := range found {
-		d := troubleDocument{t.Integration.Tenant, t.Integration.ID, event.FormatTime(t.Since), []string{}, health.DocumentOf(t.Health)}
+		d := troubleDocument{t.Tenant, t.ID, event.FormatTime(t.Since), []string{}, health.DocumentOf(t.Health)}
 		for _, kind := range t.Alerts {
 			d.Alerts = append(d.Alerts, kind.EventName())
 		}

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -8,7 +9,9 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/internal/alert"
+	"github.com/sluicehq/sluice/internal/health"
 	"github.com/sluicehq/sluice/internal/httpapi"
+	"github.com/sluicehq/sluice/internal/integration"
 	"github.com/sluicehq/sluice/internal/problem"
 	"github.com/sluicehq/sluice/internal/store"
 )
@@ -92,4 +95,30 @@ func TestAPageOfTroublesReadsWhatItShows(t *testing.T) {
 			t.Errorf("%q: %d integrations, %v", query, len(page.Integrations), err)
 		}
 	}
+}
+
+// oneDamaged tells nothing of one integration, and all of the others.
+type oneDamaged struct{ alert.Healths }
+
+func (d oneDamaged) Of(ctx context.Context, all ...*integration.Integration) ([]*health.Health, error) {
+	for _, in := range all {
+		if in.ID == "damaged" {
+			return nil, problem.New(problem.Internal, "a stored record is damaged")
+		}
+	}
+	return d.Healths.Of(ctx, all...)
+}
+
+func TestOneDamagedIntegrationHidesNoOtherTrouble(t *testing.T) {
+	w := setup()
+	odd := *w.deps.Troubles.(*alert.Troubles)
+	odd.Health = oneDamaged{odd.Health}
+	w.deps.Troubles = &odd
+	w.api = httpapi.New(w.deps)
+	w.troubled(t, "acme", "damaged")
+	w.troubled(t, "globex", "whole")
+	sameJSON(t, `{"integrations":[
+		{"tenant":"acme","id":"damaged","since":"2026-03-01T12:00:00.000Z","alerts":["integration.failing"],"health":null},
+		{"tenant":"globex","id":"whole","since":"2026-03-01T12:00:00.000Z","alerts":["integration.failing"],"health":`+healthy+`}],"next":null}`,
+		w.want(t, 200, get(troublesPath).of("")))
 }

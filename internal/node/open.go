@@ -187,7 +187,7 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 	n.server = n.newServer(httpapi.New(httpapi.Deps{
 		Integrations: n.life,
 		Health:       n.health,
-		Troubles:     &alert.Troubles{Store: n.store, Health: n.health, Settings: n.config.Settings, Now: n.now},
+		Troubles:     &alert.Troubles{Store: n.store, Health: n.health, Settings: n.config.Settings, Now: n.now, Logger: n.logger},
 		Rejected:     rejects,
 		Events: &pull.Service{
 			Integrations: n.life, Log: n.log, Settings: n.config.Settings, Now: n.now,

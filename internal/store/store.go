@@ -112,8 +112,9 @@ type Store interface {
 	// the order of their places, after a place and without the one there; the zero one is
 	// before all. next is the place of the last one, or zero if none follows. One that has
 	// just changed may be missing, so that there can be fewer than limit although some
-	// follow; one that moved may be there twice.
-	Troubled(ctx context.Context, after TroublePlace, limit int) (found []*integration.Integration, next TroublePlace, err error)
+	// follow; one that moved may be there twice. A record that cannot be decoded hides no
+	// other.
+	Troubled(ctx context.Context, after TroublePlace, limit int) (found []Troubled, next TroublePlace, err error)
 
 	// Commit makes all writes or none. It returns ErrConflict if a record's
 	// Version is not the stored one (0: the record must not exist). On success it
@@ -163,6 +164,13 @@ func (a *Alert) Compare(b *Alert) int {
 type TroublePlace struct {
 	Since      time.Time // whole milliseconds
 	Tenant, ID string
+}
+
+// Troubled is an integration that is in trouble, or what is known of it without its record.
+type Troubled struct {
+	TroublePlace
+	Integration *integration.Integration // nil if the record cannot be decoded
+	Err         error                    // why not
 }
 
 // PlaceOfTrouble returns the place of an integration whose Alerts.Since is set.

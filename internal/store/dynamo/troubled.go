@@ -28,7 +28,7 @@ func indexed(in *integration.Integration) (kind string, at time.Time) {
 // Troubled implements store.Store. The index is eventually consistent, so the integrations
 // are read from the table: those that are no longer in trouble are left out. It reads the
 // keys of each shard, up to limit, and one record for each that is returned.
-func (s *Store) Troubled(ctx context.Context, after store.TroublePlace, limit int) (found []*integration.Integration, next store.TroublePlace, err error) {
+func (s *Store) Troubled(ctx context.Context, after store.TroublePlace, limit int) (found []store.Troubled, next store.TroublePlace, err error) {
 	if limit <= 0 {
 		return nil, after, nil
 	}
@@ -40,26 +40,26 @@ func (s *Store) Troubled(ctx context.Context, after store.TroublePlace, limit in
 		places = places[:limit]
 		next = places[limit-1]
 	}
-	keys := make([]key, len(places))
+	keys, since := make([]key, len(places)), make(map[key]store.TroublePlace, len(places))
 	for i, p := range places {
 		keys[i] = integrationKey(p.Tenant, p.ID)
+		since[keys[i]] = p
 	}
 	items, err := s.items(ctx, keys)
 	if err != nil {
 		return nil, next, err
 	}
 	for _, it := range items {
-		in, err := it.integration()
-		if err != nil {
-			return nil, next, err
+		one := store.Troubled{TroublePlace: since[it.key]}
+		if one.Integration, one.Err = it.integration(); one.Err == nil {
+			if kind, _ := indexed(one.Integration); kind != kindTrouble {
+				continue
+			}
+			one.TroublePlace = store.PlaceOfTrouble(one.Integration)
 		}
-		if kind, _ := indexed(in); kind == kindTrouble {
-			found = append(found, in)
-		}
+		found = append(found, one)
 	}
-	slices.SortFunc(found, func(a, b *integration.Integration) int {
-		return store.PlaceOfTrouble(a).Compare(store.PlaceOfTrouble(b))
-	})
+	slices.SortFunc(found, func(a, b store.Troubled) int { return a.Compare(b.TroublePlace) })
 	return found, next, nil
 }
 

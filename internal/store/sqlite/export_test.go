@@ -9,3 +9,6 @@ func TrimQueries() []string {
 	}
 	return queries
 }
+
+// TroubledQuery is the query of Troubled.
+const TroubledQuery = troubledQuery

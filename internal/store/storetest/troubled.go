@@ -49,7 +49,7 @@ var troubles = map[string]func(*testing.T, store.Store){
 			equal(t, fmt.Sprint("in pages of ", limit), pagesOfTrouble(t, s, limit), want)
 		}
 		page, next, err := s.Troubled(t.Context(), store.TroublePlace{}, 1)
-		equal(t, "the first", read(t, page, err), []*integration.Integration{first})
+		equal(t, "the first", read(t, page, err), []store.Troubled{{TroublePlace: store.PlaceOfTrouble(first), Integration: first}})
 		equal(t, "its place", next, store.PlaceOfTrouble(first))
 		page, next, err = s.Troubled(t.Context(), next, 0)
 		equal(t, "a page of 0", len(read(t, page, err)), 0)
