@@ -35,7 +35,7 @@ func API() (gateway.Handler, error) {
 		return nil, err
 	}
 	sent := &deliveries.Service{
-		Integrations: e.life, Records: e.store, Log: e.log, Cursors: e.engine, Keep: e.config.DeliveryRetention, Now: now,
+		Integrations: e.life, Records: e.store, Log: e.log, Cursors: e.engine, Keep: e.config.DeliveryRetention, Now: now, Logger: e.logger,
 	}
 	publisher := publish.New(e.stream, e.config.Settings)
 	publisher.Lanes = e.lanes.Current

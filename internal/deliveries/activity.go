@@ -12,8 +12,8 @@ import (
 // Activity is what was sent to an integration in the last 24 hours of the clock, in UTC. The
 // last hour is the present one.
 type Activity struct {
-	// Since is from when on everything is counted: the beginning of the first hour or, if
-	// there was more to read than a call reads, later.
+	// Since is from when on everything is counted: the beginning of the first hour or later, if
+	// there was more to read than a call reads, or if a record is damaged.
 	Since    time.Time
 	Complete bool // Since is the beginning of the first hour
 	Hours    Hours
@@ -33,7 +33,8 @@ const countsAtATime = 16
 
 // Activity counts what was sent to some integrations of a tenant; nil for all of them if no
 // records are kept. It reads the records of live delivery in each lane once, and the own ones
-// of each integration, the newest first. A failed attempt counts once its event is through.
+// of each integration, the newest first. A failed attempt counts once its event is through. A
+// record that cannot be decoded is left out and logged.
 func (s *Service) Activity(ctx context.Context, tenant string, all []*integration.Integration) ([]*Activity, error) {
 	found := make([]*Activity, len(all))
 	if s.Keep <= 0 {
@@ -123,18 +124,19 @@ func (c *counting) own(ctx context.Context, tenant string, all []*integration.In
 }
 
 // source counts the records of a source, and returns from when on it has counted all: the
-// zero time if it came to the first one.
+// zero time if it came to the first one, and could decode each.
 func (c *counting) source(ctx context.Context, tenant, id string, lane int, of map[incarnation]*Hours) (reached time.Time, err error) {
 	q := c.service.query(tenant, id, source{lane, id != ""})
 	q.From = c.from
 	counter := &counter{since: c.first.UnixMilli(), of: of}
 	bytes := 0
+	var whole time.Time // what is newer than all that is damaged
 	for left := c.records; ; left -= q.Limit {
 		switch late := ends(ctx); {
 		case late && q.Before.IsZero(): // nothing was read
 			return c.service.Now(), nil
 		case late || left <= 0 || bytes > c.bytes:
-			return q.Before, nil
+			return later(q.Before, whole), nil
 		}
 		q.Limit = min(left, readAhead)
 		records, err := c.service.Records.Deliveries(ctx, q)
@@ -143,12 +145,13 @@ func (c *counting) source(ctx context.Context, tenant, id string, lane int, of m
 		}
 		for i := range records {
 			if err := records[i].count(counter); err != nil {
-				return reached, err
+				c.service.leaveOut(ctx, &records[i], counter, err)
+				whole = later(whole, records[i].At.Add(time.Millisecond))
 			}
 			bytes += len(records[i].Data)
 		}
 		if len(records) < q.Limit {
-			return reached, nil
+			return whole, nil
 		}
 		q.Before = records[len(records)-1].At
 	}
@@ -158,4 +161,29 @@ func (c *counting) source(ctx context.Context, tenant, id string, lane int, of m
 func ends(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ok && time.Until(deadline) < deadlineReserve
+}
+
+// leaveOut takes back what was counted of a record before it turned out to be damaged. The
+// console asks every few seconds, so that is logged once a minute at most.
+func (s *Service) leaveOut(ctx context.Context, r *Record, c *counter, err error) {
+	c.back = true
+	_ = r.count(c) // as far as before
+	c.back = false
+	now := s.Now()
+	if last := s.leftOut.Load(); last != nil && now.Sub(*last) < logEvery && !now.Before(*last) {
+		return
+	}
+	s.leftOut.Store(&now)
+	s.Logger.ErrorContext(ctx, "a delivery record is left out of what was sent by the hour",
+		"tenant", r.Partition.Tenant, "lane", r.Partition.Lane, "at", r.At, "error", err)
+}
+
+// logEvery is how often at most damaged records are logged.
+const logEvery = time.Minute
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }

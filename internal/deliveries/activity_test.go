@@ -1,9 +1,12 @@
 package deliveries_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"sort"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"github.com/sluicehq/sluice/internal/deliveries"
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
+	"github.com/sluicehq/sluice/internal/store"
 )
 
 // activity returns that of one integration, w.hook unless another is given.
@@ -309,4 +313,55 @@ func (all recordsOf) Deliveries(_ context.Context, q deliveries.Query) (found []
 		all = all[sort.Search(len(all), func(i int) bool { return all[i].At.Before(q.Before) }):]
 	}
 	return all[:min(q.Limit, len(all))], nil
+}
+
+// A record that is damaged, or of a later release, is left out whole: what it had before the
+// damage too. The rest is counted, and the answer says from when on that is all. It is logged,
+// though not with each call.
+func TestADamagedRecordIsLeftOutOfActivity(t *testing.T) {
+	for name, damage := range map[string]func(r *deliveries.Record){
+		"cut off":            func(r *deliveries.Record) { r.Data = r.Data[:len(r.Data)-1] },
+		"of a later release": func(r *deliveries.Record) { r.Data[0]++ },
+	} {
+		for source, own := range map[string]string{"live": "", "its own": "hook"} {
+			t.Run(name+", "+source, func(t *testing.T) {
+				w := newWorld(t)
+				var lines bytes.Buffer
+				w.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+				at := w.now
+				for _, ago := range []time.Duration{150 * time.Minute, 90 * time.Minute, 0} {
+					w.now = at.Add(-ago)
+					results := []deliveries.Result{w.result(0, deliveries.Delivered, 1, 0), w.result(1, deliveries.Delivered, 3, 0), w.result(2, deliveries.Rejected, 2, 0)}
+					for _, r := range deliveries.Pack(partition(1), own, w.now, time.Hour, []deliveries.Part{w.sent(results...)}) {
+						if ago == 90*time.Minute {
+							damage(&r)
+						}
+						if err := w.store.Commit(t.Context(), store.AddDeliveries{Record: r}); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				a := w.activity()
+				if a.Complete || !a.Since.Equal(at.Add(-90*time.Minute+time.Millisecond)) {
+					t.Errorf("since %v, complete %v", a.Since, a.Complete)
+				}
+				whole := deliveries.Hour{Delivered: 2, Rejected: 1, Failed: 3}
+				w.wantHours("of what is whole", a, map[int]deliveries.Hour{23: whole, 20: whole})
+				other := *w.hook
+				other.ID, other.Lanes = "other", 1 // not in the lane of the record
+				if a := w.activity(&other); !a.Complete {
+					t.Errorf("of another lane: since %v", a.Since)
+				}
+				if n := strings.Count(lines.String(), "left out"); n != 1 || !strings.Contains(lines.String(), "lane=1") {
+					t.Errorf("logged %d times:\n%s", n, &lines)
+				}
+				w.activity()
+				w.now = at.Add(time.Minute)
+				w.activity()
+				if n := strings.Count(lines.String(), "left out"); n != 2 {
+					t.Errorf("after a minute it was logged %d times", n)
+				}
+			})
+		}
+	}
 }

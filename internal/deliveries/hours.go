@@ -24,6 +24,7 @@ type Hours [HoursCounted]Hour
 type counter struct {
 	since int64 // when the first hour begins, in ms since 1970
 	of    map[incarnation]*Hours
+	back  bool // what was counted is taken back
 }
 
 // incarnation is an integration from its registration to its deletion.
@@ -39,6 +40,9 @@ func (h *Hours) add(c *counter, outcome Outcome, attempts, n int, last int64) {
 	at := (last - c.since) / hourMillis
 	if last < c.since || at >= HoursCounted {
 		return
+	}
+	if c.back {
+		n = -n
 	}
 	switch hour := &h[at]; outcome {
 	case Delivered:

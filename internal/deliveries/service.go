@@ -2,6 +2,8 @@ package deliveries
 
 import (
 	"context"
+	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/event"
@@ -41,9 +43,12 @@ type Service struct {
 	Cursors      Cursors
 	Keep         time.Duration // how long delivery records are kept; 0 for none
 	Now          func() time.Time
+	Logger       *slog.Logger
 
 	// Reads bounds the reads of the log, fairly between tenants. Nil for no bound.
 	Reads *fairshare.Limiter
+
+	leftOut atomic.Pointer[time.Time] // when it was last logged that a record is damaged
 }
 
 // At is where an event is in the log of its tenant.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -39,6 +40,7 @@ func newWorld(t *testing.T) *world {
 	w.log = logmemory.New(func() time.Time { return w.now })
 	w.Service = &deliveries.Service{
 		Integrations: w, Records: w.store, Log: w.log, Cursors: w.store, Keep: 7 * 24 * time.Hour, Now: func() time.Time { return w.now },
+		Logger: slog.New(slog.DiscardHandler),
 	}
 	w.hook = &integration.Integration{Tenant: tenant, ID: "hook", Incarnation: 3, Generation: 4, Lanes: 2, CreatedAt: now.Add(-time.Minute), Webhook: &integration.Webhook{}}
 	return w

@@ -19,7 +19,7 @@ import (
 // deliveries lists what was sent to an integration, newest first.
 func (r *rig) deliveries(id string, q deliveries.Request) []deliveries.Delivery {
 	r.t.Helper()
-	s := &deliveries.Service{Integrations: r.life, Records: r.w.records, Log: r.w.log, Cursors: r.engine, Keep: r.w.settings.DeliveryRetention, Now: r.w.now}
+	s := &deliveries.Service{Integrations: r.life, Records: r.w.records, Log: r.w.log, Cursors: r.engine, Keep: r.w.settings.DeliveryRetention, Now: r.w.now, Logger: r.engine.Logger}
 	q.Limit = 200
 	found, next, err := s.List(r.t.Context(), tenant, id, q)
 	if err != nil || next != "" {

@@ -54,6 +54,20 @@ func TestActivity(t *testing.T) {
 	sameJSON(t, `{"integrations":[]}`, w.want(t, 200, get(base+"?include=activity").as("globex"+all)))
 }
 
+// One damaged record keeps nobody's page from being shown, and it is not passed over in silence.
+func TestActivityBesideADamagedRecord(t *testing.T) {
+	w := setup()
+	w.want(t, 200, post(base, webhook))
+	record := deliveries.Record{Partition: event.Partition{Tenant: "acme"}, At: w.now, First: 1, Last: 1, Data: []byte{0xff}}
+	if err := w.store.Commit(t.Context(), store.AddDeliveries{Record: record}); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(time.Minute)
+	w.sent(t, "acme", "hook")
+	want := strings.NewReplacer("2026-02-28T13:00:00.000Z", "2026-03-01T12:00:00.001Z", `"complete":true`, `"complete":false`).Replace(activity(sentOnce))
+	sameJSON(t, `{"integrations":[`+hookShown[:len(hookShown)-1]+`,"activity":`+want+`}]}`, w.want(t, 200, get(base+"?include=activity")))
+}
+
 // Counts stay with the tenant, and with the integration that they are of: one that is
 // registered again by the same id begins with none.
 func TestActivityStaysWithItsIntegration(t *testing.T) {

@@ -86,7 +86,7 @@ func setup() *world {
 	}
 	w.tests = &tried{w: w, result: trial.Result{Outcome: sink.Delivered, Status: 200}}
 	rejects := rejected.New(rejected.Options{Store: w.store, Integrations: life, Settings: s, Now: now})
-	sent := &deliveries.Service{Integrations: life, Records: w.store, Log: w.log, Cursors: w.store, Keep: s.DeliveryRetention, Now: now}
+	sent := &deliveries.Service{Integrations: life, Records: w.store, Log: w.log, Cursors: w.store, Keep: s.DeliveryRetention, Now: now, Logger: slog.New(slog.DiscardHandler)}
 	spread := &lanes.Service{Store: w.store, Grow: life.GrowLanes, Settings: s, Logger: slog.New(slog.DiscardHandler), Now: now}
 	publisher := publish.New(w.log, s)
 	publisher.Lanes = spread.Current

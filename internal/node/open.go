@@ -181,7 +181,7 @@ func (n *Node) buildServers(rejects *rejected.Service, metrics *metrics) {
 	events := publish.New(n.log, n.config.Settings)
 	events.Admit, events.Lanes = quotas.Admit, n.lanes.Current
 	sent := &deliveries.Service{
-		Integrations: n.life, Records: n.store, Log: n.log, Cursors: n.engine, Keep: n.config.DeliveryRetention, Now: n.now,
+		Integrations: n.life, Records: n.store, Log: n.log, Cursors: n.engine, Keep: n.config.DeliveryRetention, Now: n.now, Logger: n.logger,
 		Reads: n.places.reads,
 	}
 	n.server = n.newServer(httpapi.New(httpapi.Deps{

@@ -2,6 +2,7 @@ package dynamo_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -88,6 +89,56 @@ func TestRequests(t *testing.T) {
 		if got := w.count(); got != c.want {
 			t.Errorf("%s takes %s, want %s", c.what, got, c.want)
 		}
+	}
+}
+
+// A page of what is in trouble is one query of each shard, also where a shard has more than
+// the page, and from a place on that is in it.
+func TestAPageOfTroublesIsOneQueryOfEachShard(t *testing.T) {
+	t.Parallel()
+	w := &wire{}
+	s := newTable(t).via(w)
+	for i := range 100 {
+		in := &integration.Integration{Tenant: "a", ID: fmt.Sprint("hook-", i), Alerts: integration.Alerts{Since: base.Add(time.Duration(i) * time.Second)}}
+		if err := s.Commit(t.Context(), store.PutIntegration{Integration: in}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.count()
+	var place store.TroublePlace
+	for page := range 50 {
+		found, next, err := s.Troubled(t.Context(), place, 2)
+		if err != nil || len(found) != 2 || next == (store.TroublePlace{}) != (page == 49) {
+			t.Fatalf("page %d: %d, next %v, %v", page, len(found), next, err)
+		}
+		if got := w.count(); got != "[BatchGetItem:1 Query:16]" {
+			t.Errorf("page %d takes %s", page, got)
+		}
+		place = next
+	}
+}
+
+// A record that is damaged is in the list with what the index has of it, and hides no other.
+func TestADamagedRecordHidesNoOtherTrouble(t *testing.T) {
+	t.Parallel()
+	s := newTable(t).via(&wire{change: func(c *call) (*http.Response, error) {
+		if item, _ := c.body["Item"].(map[string]any); c.op == "PutItem" && strings.Contains(fmt.Sprint(item), "hook-b") {
+			item["doc"] = map[string]any{"S": "{"}
+		}
+		return c.pass()
+	}})
+	for _, id := range []string{"hook-a", "hook-b", "hook-c"} {
+		in := &integration.Integration{Tenant: "a", ID: id, Alerts: integration.Alerts{Since: base}}
+		if err := s.Commit(t.Context(), store.PutIntegration{Integration: in}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, _, err := s.Troubled(t.Context(), store.TroublePlace{}, 9)
+	if err != nil || len(found) != 3 || found[0].Integration == nil || found[2].Integration == nil {
+		t.Fatalf("%+v, %v", found, err)
+	}
+	if b := found[1]; b.TroublePlace != (store.TroublePlace{Since: base, Tenant: "a", ID: "hook-b"}) || b.Integration != nil || b.Err == nil {
+		t.Errorf("the damaged one is %+v", b)
 	}
 }
 

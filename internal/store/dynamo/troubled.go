@@ -82,12 +82,13 @@ func (s *Store) troublePlaces(ctx context.Context, after store.TroublePlace, lim
 }
 
 // troubleShard returns the first places of a shard after one: at least limit if it has so
-// many. Those of one millisecond are in no order, so it returns all of the last one.
+// many. Those of one millisecond are in no order, so it returns all of the last one. A page
+// has the place itself too, and the one that shows that the last millisecond is over.
 func (s *Store) troubleShard(ctx context.Context, shard string, after store.TroublePlace, limit int) (found []store.TroublePlace, err error) {
 	from := max(after.Since.UnixMilli(), 0) // the zero time is before 1970
 	expr := expression.NewBuilder().WithKeyCondition(expression.Key(dynamotable.DueShard).Equal(expression.Value(shard)).
 		And(expression.Key(dynamotable.Due).GreaterThanEqual(expression.Value(from))))
-	for it, err := range s.query(ctx, dynamodb.QueryInput{IndexName: aws.String(dynamotable.DueIndex), Limit: pageSize(limit)}, expr) {
+	for it, err := range s.query(ctx, dynamodb.QueryInput{IndexName: aws.String(dynamotable.DueIndex), Limit: pageSize(limit + 2)}, expr) {
 		if err != nil {
 			return nil, err
 		}
