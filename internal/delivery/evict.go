@@ -10,8 +10,8 @@ import (
 // How long a slow subscriber may block others before it is evicted: this fraction of
 // FollowBudget. Others are blocked if they are idle and the buffer is full. With a
 // fixed end, everything is blocked: the next batch, of other tenants too, waits for
-// this loop. The limit is higher there, as eviction is more expensive: it starts an
-// execution for the cursor.
+// this loop. The limit is higher there, as eviction is more expensive: a step of the cursor's
+// own goes by the queue.
 const (
 	blockShare      = 250
 	fixedBlockShare = 5

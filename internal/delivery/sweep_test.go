@@ -54,8 +54,8 @@ func TestTheSweepKnowsBackOffsOfAnEarlierProcess(t *testing.T) {
 	})
 }
 
-// overdue is a store with nothing but cursors that are overdue until an execution has been
-// started for them, and for a while longer: the due index is behind.
+// overdue is a store with nothing but cursors that are overdue until a step has been started
+// for them, and for a while longer: the due index is behind.
 type overdue struct {
 	store.Store
 	mu      sync.Mutex

@@ -58,7 +58,8 @@ func Begin(ctx context.Context, limit time.Duration, late error) *Call {
 
 // Shorten lets the call take no longer than the given time from now.
 func (c *Call) Shorten(limit time.Duration) {
-	if time.Until(c.until) > limit && c.timer.Stop() {
+	if until := time.Now().Add(limit); until.Before(c.until) && c.timer.Stop() {
+		c.until = until
 		c.timer.Reset(limit)
 	}
 }

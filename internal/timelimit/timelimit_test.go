@@ -146,3 +146,20 @@ func BenchmarkCallAlone(b *testing.B) {
 		Begin(ctx, limit, errLate).End()
 	}
 }
+
+// A call that was shortened is not lengthened by a later limit that ends after it.
+func TestShortenNeverLengthens(t *testing.T) {
+	bubble(t, func(_ context.Context, _ context.CancelFunc, calls *Calls) {
+		for range 2 { // the second shares what the first one had
+			c := Begin(calls, limit, errLate)
+			c.Shorten(limit / 5)
+			c.Shorten(limit / 2)
+			ends(t, c, limit/5, errLate)
+			c = Begin(calls, limit, errLate)
+			c.Shorten(limit / 2)
+			c.Shorten(limit / 5)
+			c.End()
+		}
+		ends(t, Begin(calls, limit, errLate), limit, errLate)
+	})
+}
