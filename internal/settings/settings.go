@@ -52,8 +52,8 @@ type Settings struct {
 }
 
 // Kept returns how long the log keeps an event: longer than the retention, for as long as a
-// start may need it. What was stopped as it failed stands where the failures began, and the
-// last pause between two attempts may be up to an hour.
+// start may need it. What was stopped as it failed stands where the failures began, and its
+// last attempt may come up to an hour late.
 func (s *Settings) Kept() time.Duration { return s.Retention + s.FailureStopAfter + time.Hour }
 
 // Default returns the default settings.

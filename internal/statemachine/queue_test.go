@@ -117,6 +117,39 @@ func TestAStepThatFailsAfterItsLeaseIsReported(t *testing.T) {
 	})
 }
 
+// A step whose next state could not be sent was made: repeated, it would find that its cursor
+// has moved, and only look after it until its time is over.
+func TestASendThatFailsRepeatsNoStep(t *testing.T) {
+	unavailable := problem.New(problem.Unavailable, "Throttled.")
+	for failures, want := range map[int]error{0: nil, 1: nil, 2: nil, 3: unavailable} {
+		synctest.Test(t, func(t *testing.T) {
+			stored := &cursors{cursor: map[handoff.Key]handoff.Cursor{key: {DueAt: now, Version: 35}}}
+			var sent []State
+			steps, left := 0, failures
+			d := Task{
+				Cursors: stored,
+				Now:     func() time.Time { return now },
+				Send: func(_ context.Context, s State) error {
+					if left--; left >= 0 {
+						return unavailable
+					}
+					sent = append(sent, s)
+					return nil
+				},
+				Advance: func(context.Context, handoff.Key) (delivery.Next, error) {
+					steps++
+					stored.cursor[key] = handoff.Cursor{DueAt: now.Add(time.Minute), Version: 36}
+					return delivery.Next{Wait: time.Minute}, nil
+				},
+			}
+			err := d.Message(t.Context(), State{Tenant: "acme", Integration: "orders", Lane: 2, Version: "z", Count: 1})
+			if !errors.Is(err, want) || steps != 1 || want == nil && (len(sent) != 1 || sent[0].Shadow || sent[0].Version != "10") {
+				t.Errorf("%d failures: %v, %d steps, sent %+v", failures, err, steps, sent)
+			}
+		})
+	}
+}
+
 func TestAMessageIsTriedAgainAtOnce(t *testing.T) {
 	unavailable := problem.New(problem.Unavailable, "Throttled.")
 	for failures, want := range map[int]struct {

@@ -61,33 +61,36 @@ func (t *Task) Step(ctx context.Context, s State) (State, error) {
 // after the cursor. The error is returned all the same, so that it is logged and counted. The
 // message that SQS then gives out again finds another version, and ends.
 func (t *Task) Message(ctx context.Context, s State) error {
-	var failed error
-	for try := range messageTries {
-		moved, err := t.messageOnce(ctx, s)
-		switch {
-		case err == nil && moved:
-			return failed
-		case err == nil:
-			return nil
-		case try == messageTries-1 || backoff.Wait(ctx, time.Second<<try) != nil:
+	var next State
+	failed, err := tried(ctx, func() (err error) { next, err = t.Step(ctx, s); return err })
+	if err != nil {
+		return err
+	}
+	if next.Next != Done {
+		if _, err := tried(ctx, func() error { return t.Send(ctx, next) }); err != nil {
 			return err
 		}
-		failed = err
 	}
-	return failed
+	if moved := next.Shadow && !s.Shadow; moved { // by the try that failed
+		return failed
+	}
+	return nil
 }
 
 // messageTries is how often a message's step is tried at once, after a second and after two
-// more: SQS gives the message out again only after minutes.
+// more, and so is what it sends: SQS gives the message out again only after minutes.
 const messageTries = 3
 
-// messageOnce reports also whether an owner has found that its cursor has moved.
-func (t *Task) messageOnce(ctx context.Context, s State) (moved bool, err error) {
-	next, err := t.Step(ctx, s)
-	if err != nil || next.Next == Done {
-		return false, err
+// tried calls f until it succeeds, messageTries times at most, and returns the error of the
+// last try, and that of the one before.
+func tried(ctx context.Context, f func() error) (before, err error) {
+	for try := range messageTries {
+		before, err = err, f()
+		if err == nil || try == messageTries-1 || backoff.Wait(ctx, time.Second<<try) != nil {
+			return before, err
+		}
 	}
-	return next.Shadow && !s.Shadow, t.Send(ctx, next)
+	return before, err
 }
 
 // takeOver makes a shadow the owner, once the last owner has had its time. It
