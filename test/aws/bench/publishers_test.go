@@ -79,3 +79,20 @@ func TestPublishersAreMeasured(t *testing.T) {
 		}
 	}
 }
+
+// What docs/cost.md says about the aims for single events is true.
+func TestAims(t *testing.T) {
+	m := recorded(t)
+	for webhooks, met := range map[float64]bool{1: false, 10: true} {
+		s := Sizes[2]
+		s.Webhooks, s.By = webhooks, Direct
+		b := m.Month(s).withoutTransfer()
+		each := b.Total() / millions(b.Deliveries)
+		if each <= goals[webhooks] != met {
+			t.Errorf("at %.0f webhooks a million deliveries cost %.3f; the page says otherwise", webhooks, each)
+		}
+		if b.Of(lineWrites) < 0.7*b.Total() {
+			t.Errorf("at %.0f webhooks it is not mostly DynamoDB", webhooks)
+		}
+	}
+}
