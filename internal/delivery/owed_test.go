@@ -84,7 +84,6 @@ func (w *world) trimNow() {
 		}
 		for _, l := range w.lives {
 			if l.in.Tenant == part.Tenant {
-				w.inTime(l, eventsOf(segs[:n]))
 				w.maySkip(l, eventsOf(segs[:n]))
 			}
 		}
@@ -95,20 +94,6 @@ func (w *world) trimNow() {
 		w.trimmed[part] = slices.Concat(w.trimmed[part], segs[:n])
 	}
 	w.trim(before)
-}
-
-// inTime checks that a stopped integration loses nothing to a trim before the time that it
-// must be started by. Here the log keeps nothing for longer than the retention.
-func (w *world) inTime(l *life, trimmed []event.Event) {
-	by := l.in.RestartBy(w.settings.Retention, w.settings.Retention)
-	if l.in.Running || !l.in.CompletedAt.IsZero() || w.skewed || !w.now().Before(by) {
-		return
-	}
-	for _, e := range w.owed(l) {
-		if r := w.receipt(l.in, e.ID); !r.again() && !r.through() && !l.skipped[e.ID] && slices.ContainsFunc(trimmed, func(t event.Event) bool { return t.ID == e.ID }) {
-			w.fail("lost: %s must be started by %v, and %s has left the log at %v", lifeName(l.in), by, e.ID, w.now())
-		}
-	}
 }
 
 func eventsOf(segs []eventlog.Segment) []event.Event {
