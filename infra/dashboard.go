@@ -20,6 +20,13 @@ func addDashboard(st awscdk.Stack, m metrics, functions map[string]awssam.CfnFun
 		}
 		return all
 	}
+	units := func(table string) []awscloudwatch.IMetric {
+		var all []awscloudwatch.IMetric
+		for _, name := range []string{"ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits", "ReadThrottleEvents", "WriteThrottleEvents"} {
+			all = append(all, m.table(table, name))
+		}
+		return all
+	}
 	board := awscloudwatch.NewDashboard(st, jsii.String("Dashboard"), &awscloudwatch.DashboardProps{
 		DashboardName:   st.StackName(),
 		DefaultInterval: awscdk.Duration_Hours(jsii.Number(3)),
@@ -42,8 +49,7 @@ func addDashboard(st awscdk.Stack, m metrics, functions map[string]awssam.CfnFun
 		graph("Errors and throttles", append(each("Errors", sum), each("Throttles", sum)...)...),
 	)
 	board.AddWidgets(
-		graph("Table units", m.table("ConsumedReadCapacityUnits"), m.table("ConsumedWriteCapacityUnits"),
-			m.table("ReadThrottleEvents"), m.table("WriteThrottleEvents")),
+		graph("Units of the tables", append(units("Table"), units("Segments")...)...),
 		graph("Stream", m.stream("IncomingRecords"), m.stream("IncomingBytes"), m.stream("WriteProvisionedThroughputExceeded")),
 		graph("Waiting messages, executions", m.queued("Steps"), m.executions("ExecutionsStarted"), m.executions("ExecutionsSucceeded"),
 			m.executions("ExecutionsFailed"), m.executions("ExecutionsTimedOut"), m.executions("ExecutionThrottled")),

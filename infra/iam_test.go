@@ -11,6 +11,7 @@ import (
 
 const (
 	records  = "dynamodb:BatchGetItem DeleteItem GetItem PutItem Query: Table.Arn"
+	reading  = "dynamodb:GetItem Query: Segments.Arn" // of the log
 	starting = "states:StartExecution: arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-delivery"
 	sending  = "sqs:SendMessage: Steps.Arn"
 	// The data keys of secrets, and secrets of an earlier release.
@@ -22,7 +23,7 @@ const (
 var permissions = map[string][]string{
 	"ApiRole": {
 		"logs:CreateLogStream PutLogEvents: ${ApiLogs.Arn}",
-		"dynamodb:BatchGetItem DeleteItem GetItem PutItem Query UpdateItem: Table.Arn", "kinesis:PutRecords: Stream.Arn", starting, sending,
+		"dynamodb:BatchGetItem DeleteItem GetItem PutItem Query UpdateItem: Table.Arn", reading, "kinesis:PutRecords: Stream.Arn", starting, sending,
 		"s3:GetObject: ${Bucket.Arn}/log/*", "s3:ListBucket: Bucket.Arn",
 		"kms:Decrypt GenerateDataKey: " + dataKeys, "kms:Decrypt: " + oldSecrets,
 		"kms:Decrypt: " + via("dynamodb", "s3"), "kms:GenerateDataKey: " + via("kinesis"),
@@ -30,7 +31,7 @@ var permissions = map[string][]string{
 	"FanoutRole": {
 		"logs:CreateLogStream PutLogEvents: ${FanoutLogs.Arn}",
 		"kinesis:DescribeStream DescribeStreamSummary GetRecords GetShardIterator ListShards: Stream.Arn", "kinesis:PutRecords: Stream.Arn",
-		records, starting, sending,
+		records, "dynamodb:GetItem PutItem Query: Segments.Arn", starting, sending,
 		"s3:GetObject PutObject: ${Bucket.Arn}/log/*", "s3:ListBucket: Bucket.Arn", "s3:PutObject: ${Bucket.Arn}/malformed/*",
 		"s3:PutObject: ${Bucket.Arn}/aws/lambda/* if StringEquals s3:ResourceAccount=AWS::AccountId",
 		"kms:Decrypt: " + dataKeys, "kms:Decrypt: " + oldSecrets,
@@ -38,7 +39,7 @@ var permissions = map[string][]string{
 	},
 	"AdvanceRole": {
 		"logs:CreateLogStream PutLogEvents: ${AdvanceLogs.Arn}",
-		records, "kinesis:PutRecords: Stream.Arn", starting, "sqs:DeleteMessage GetQueueAttributes ReceiveMessage SendMessage: Steps.Arn",
+		records, reading, "kinesis:PutRecords: Stream.Arn", starting, "sqs:DeleteMessage GetQueueAttributes ReceiveMessage SendMessage: Steps.Arn",
 		"s3:GetObject: ${Bucket.Arn}/log/*", "s3:ListBucket: Bucket.Arn",
 		"kms:Decrypt: " + dataKeys, "kms:Decrypt: " + oldSecrets,
 		"kms:Decrypt: " + via("dynamodb", "s3"), "kms:GenerateDataKey: " + via("kinesis"),
@@ -46,7 +47,7 @@ var permissions = map[string][]string{
 	"SweepRole": {
 		"logs:CreateLogStream PutLogEvents: ${SweepLogs.Arn}",
 		"dynamodb:BatchGetItem BatchWriteItem DeleteItem GetItem PutItem Query UpdateItem: Table.Arn",
-		"dynamodb:Query: ${Table.Arn}/index/" + "timetable", starting, sending,
+		"dynamodb:Query: ${Table.Arn}/index/" + "timetable", reading, starting, sending,
 		"s3:ListBucket: Bucket.Arn", "sqs:SendMessage: SweepFailures.Arn",
 		"kms:Decrypt: " + via("dynamodb", "sqs"), "kms:GenerateDataKey: " + via("sqs"),
 	},

@@ -41,8 +41,8 @@ func (m metrics) httpAPI(name string, s statistic) awscloudwatch.Metric {
 	return metric("AWS/ApiGateway", name, s, "ApiId", m.ref("HttpApi"))
 }
 
-func (m metrics) table(name string) awscloudwatch.Metric {
-	return metric("AWS/DynamoDB", name, sum, "TableName", m.ref("Table"))
+func (m metrics) table(id, name string) awscloudwatch.Metric {
+	return metric("AWS/DynamoDB", name, sum, "TableName", m.ref(id))
 }
 
 func (m metrics) stream(name string) awscloudwatch.Metric {

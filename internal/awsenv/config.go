@@ -19,6 +19,7 @@ type Config struct {
 	settings.Settings
 
 	Table        string        // DynamoDB
+	Segments     string        // DynamoDB, the table of the log's segments
 	Stream       string        // Kinesis, by name
 	Bucket       string        // S3, for large segments and quarantined records
 	Key          string        // KMS, id or ARN
@@ -37,6 +38,7 @@ func defaultConfig() Config {
 func (c *Config) Rows() []settings.Setting {
 	return append([]settings.Setting{
 		settings.Text("table", "name of the DynamoDB table", &c.Table),
+		settings.Text("segments-table", "name of the DynamoDB table of the log's segments", &c.Segments),
 		settings.Text("stream", "name of the Kinesis stream", &c.Stream),
 		settings.Text("bucket", "name of the S3 bucket for large segments and quarantined records", &c.Bucket),
 		settings.Text("key", "id or ARN of the KMS key for secrets", &c.Key),
@@ -56,6 +58,7 @@ func load(lookup func(string) (string, bool)) (Config, error) {
 	errs = append(errs, c.Settings.Validate()...)
 	for _, given := range [][2]string{
 		{"SLUICE_TABLE", c.Table},
+		{"SLUICE_SEGMENTS_TABLE", c.Segments},
 		{"SLUICE_STREAM", c.Stream},
 		{"SLUICE_BUCKET", c.Bucket},
 		{"SLUICE_KEY", c.Key},

@@ -17,7 +17,7 @@ import (
 // deployed is the minimum that template.yaml sets.
 func deployed() map[string]string {
 	return map[string]string{
-		"SLUICE_TABLE": "table", "SLUICE_STREAM": "stream", "SLUICE_BUCKET": "bucket", "SLUICE_KEY": "key", "SLUICE_STATE_MACHINE": "arn:machine",
+		"SLUICE_TABLE": "table", "SLUICE_SEGMENTS_TABLE": "segments", "SLUICE_STREAM": "stream", "SLUICE_BUCKET": "bucket", "SLUICE_KEY": "key", "SLUICE_STATE_MACHINE": "arn:machine",
 		"SLUICE_QUEUE": "https://queue",
 	}
 }
@@ -33,8 +33,8 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []string{c.Table, c.Stream, c.Bucket, c.Key, c.StateMachine, c.Queue, c.SeekMargin.String()}
-	if diff := cmp.Diff([]string{"table", "stream", "bucket", "key", "arn:machine", "https://queue", "20m0s"}, got); diff != "" || c.Lanes != 3 {
+	got := []string{c.Table, c.Segments, c.Stream, c.Bucket, c.Key, c.StateMachine, c.Queue, c.SeekMargin.String()}
+	if diff := cmp.Diff([]string{"table", "segments", "stream", "bucket", "key", "arn:machine", "https://queue", "20m0s"}, got); diff != "" || c.Lanes != 3 {
 		t.Errorf("%d lanes, and (-want +got):\n%s", c.Lanes, diff)
 	}
 	if level, err := c.level(); err != nil || level != slog.LevelWarn {
@@ -123,7 +123,7 @@ func TestGuardKeepsTheRuntimeAPI(t *testing.T) {
 // settings follow them.
 func TestNamesOfTheFunctionsSettings(t *testing.T) {
 	want := []string{
-		"SLUICE_TABLE=", "SLUICE_STREAM=", "SLUICE_BUCKET=", "SLUICE_KEY=", "SLUICE_STATE_MACHINE=", "SLUICE_QUEUE=", "SLUICE_STAGE=",
+		"SLUICE_TABLE=", "SLUICE_SEGMENTS_TABLE=", "SLUICE_STREAM=", "SLUICE_BUCKET=", "SLUICE_KEY=", "SLUICE_STATE_MACHINE=", "SLUICE_QUEUE=", "SLUICE_STAGE=",
 		"SLUICE_SEEK_MARGIN=15m", "SLUICE_LOG_LEVEL=info",
 	}
 	c := defaultConfig()

@@ -94,7 +94,7 @@ func open() (*env, error) {
 	}
 	e.stream = stream.New(kinesis.NewFromConfig(clients), keys.New(table, config.Table, now), config.Stream, now)
 	e.log = eventlog.New(eventlog.Options{
-		DynamoDB: table, Table: config.Table, S3: e.s3, Bucket: config.Bucket,
+		DynamoDB: table, Segments: config.Segments, Table: config.Table, S3: e.s3, Bucket: config.Bucket,
 		Keep: config.Kept(), Margin: config.SeekMargin, Now: now, PutMarker: e.stream.PutMarker,
 	})
 	e.queue = &statemachine.Queue{SQS: sqs.NewFromConfig(clients), URL: config.Queue}

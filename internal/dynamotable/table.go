@@ -1,6 +1,7 @@
-// Package dynamotable defines the parts of the DynamoDB table that the store and the
+// Package dynamotable defines the parts of the main DynamoDB table that the store and the
 // log share: the primary key, the due index and the time to live. template.yaml creates
-// the table. The adapters add their own attributes.
+// the table, and that of the segments, with the same key and time to live. The adapters add
+// their own attributes.
 package dynamotable
 
 import "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -23,7 +24,7 @@ const (
 	PartitionPrefix = "P#" // partition states and cursors: lane, tenant
 	TenantPrefix    = "T#" // tenants and integrations: tenant
 	HistoryPrefix   = "H#" // log entries and rejected events: incarnation, integration, tenant
-	SegmentPrefix   = "S#" // the log: lane, tenant
+	SegmentPrefix   = "S#" // the log, in both tables: lane, tenant
 	OncePrefix      = "O#" // idempotency keys: tenant, key
 	DeliveryPrefix  = "D#" // delivery records: lane, tenant
 	DataKeyPrefix   = "K#" // encrypted data keys: month, number

@@ -172,7 +172,7 @@ func (l *Log) newItem(p event.Partition, e endState, checkpoint eventlog.Checkpo
 // putItem puts an item unless its number is taken. If the stored item is this one, the
 // SDK has retried a put whose response was lost.
 func (l *Log) putItem(ctx context.Context, it *item) (bool, error) {
-	written, stored, err := l.put(ctx, it, expression.Name(dynamotable.PK).AttributeNotExists())
+	written, stored, err := l.put(ctx, l.Segments, it, expression.Name(dynamotable.PK).AttributeNotExists())
 	if written || err != nil {
 		return written, err
 	}

@@ -80,7 +80,7 @@ func (l *Log) readEnd(ctx context.Context, p event.Partition) (endState, error) 
 		return endState{}, err
 	}
 	now := l.Now()
-	items, _, err := l.query(ctx, p, 0, query{limit: 1, backwards: true, only: []string{attrLast, attrSource, attrSequence, attrEvents, attrSize, attrSince, dynamotable.Expires}})
+	items, err := l.last(ctx, p, []string{attrLast, attrSource, attrSequence, attrEvents, attrSize, attrSince, dynamotable.Expires})
 	if err != nil {
 		return endState{}, err
 	}
@@ -90,7 +90,7 @@ func (l *Log) readEnd(ctx context.Context, p event.Partition) (endState, error) 
 	}
 	if len(items) == 0 || items[0].expired(now) {
 		var m marker
-		if _, err := l.get(ctx, newKey(p, skMarker), &m); err != nil {
+		if _, err := l.get(ctx, l.Table, newKey(p, skMarker), &m); err != nil {
 			return endState{}, err
 		}
 		e.number = max(e.number, m.Number)

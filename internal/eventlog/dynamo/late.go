@@ -45,7 +45,7 @@ func (l *Log) isLate(e endState, it *item) bool {
 func (l *Log) noteLate(ctx context.Context, p event.Partition, it *item) error {
 	n := lateNote{newKey(p, skLate), it.number(), it.First, it.Expires}
 	for {
-		written, stored, err := l.put(ctx, n, l.keepsNote(n))
+		written, stored, err := l.put(ctx, l.Table, n, l.keepsNote(n))
 		if written || err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ func (l *Log) keepsNote(n lateNote) expression.ConditionBuilder {
 // segments up to it are stored.
 func (l *Log) lastLate(ctx context.Context, p event.Partition, t time.Time, e endState) (uint64, error) {
 	var n lateNote
-	if _, err := l.get(ctx, newKey(p, skLate), &n); err != nil {
+	if _, err := l.get(ctx, l.Table, newKey(p, skLate), &n); err != nil {
 		return 0, err
 	}
 	if n.Number == 0 || time.UnixMilli(n.First).After(t) {

@@ -37,7 +37,7 @@ func (r *rig) offsetForTime(ms int, want uint64) {
 func (r *rig) noted() lateNote {
 	r.t.Helper()
 	var n lateNote
-	found, err := r.process().get(r.t.Context(), newKey(part, skLate), &n)
+	found, err := r.process().get(r.t.Context(), r.options.Table, newKey(part, skLate), &n)
 	if err != nil {
 		r.t.Fatal(err)
 	}

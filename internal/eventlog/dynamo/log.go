@@ -1,8 +1,12 @@
-// Package dynamo implements the log in a DynamoDB table and an S3 bucket, for any
+// Package dynamo implements the log in two DynamoDB tables and an S3 bucket, for any
 // number of processes. A segment is an item under its partition and number. Its events
 // are in the item if they are small, otherwise in an S3 object. A conditional put takes
 // the number, so two processes never take the same one. The checkpoint of the source is
 // part of the segment, so a process that takes the next number has seen it.
+//
+// Segments have a table of their own, of which there is no backup (ADR 33). What else is
+// kept of a partition is in the main table: its marker, its note of late segments and its
+// watermark.
 //
 // Order by time is weaker than on a single node. In the log, published_at may be out
 // of order by up to Options.Margin: the most by which clocks differ, plus the most time
@@ -29,7 +33,8 @@ import (
 // Options are the dependencies and parameters of a Log.
 type Options struct {
 	DynamoDB *dynamodb.Client
-	Table    string // see package dynamotable
+	Segments string // the table of the segments
+	Table    string // the main table, with the other items; see package dynamotable
 	S3       *s3.Client
 	Bucket   string // its lifecycle rule deletes objects under log/ some days after Keep
 	// Keep is the minimum time that a segment is kept. Margin is the maximum by which
@@ -43,11 +48,12 @@ type Options struct {
 }
 
 // Log implements eventlog.Log. It is safe for concurrent use, by several processes on
-// one table too.
+// the same tables too.
 type Log struct {
 	Options
-	ends   ends
-	recent recentSegments
+	ends    ends
+	recent  recentSegments
+	borders *borders
 
 	mu    sync.Mutex
 	asked map[event.Partition]time.Time // when a watermark marker was last put
@@ -55,9 +61,9 @@ type Log struct {
 
 var _ eventlog.Log = (*Log)(nil)
 
-// New returns the log in an existing table and bucket.
+// New returns the log in existing tables and an existing bucket.
 func New(o Options) *Log {
-	return &Log{Options: o, asked: map[event.Partition]time.Time{}}
+	return &Log{Options: o, borders: newBorders(), asked: map[event.Partition]time.Time{}}
 }
 
 // End implements eventlog.Log.

@@ -118,6 +118,6 @@ func (l *Log) putMarker(ctx context.Context, p event.Partition, to uint64) error
 		Due: l.Now().Add(l.Keep / raisesPerLife).UnixMilli(),
 	}
 	stored := expression.Name(attrNumber)
-	_, _, err := l.put(ctx, m, stored.AttributeNotExists().Or(stored.LessThanEqual(expression.Value(to))))
+	_, _, err := l.put(ctx, l.Table, m, stored.AttributeNotExists().Or(stored.LessThanEqual(expression.Value(to))))
 	return err
 }

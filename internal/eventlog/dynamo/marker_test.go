@@ -81,7 +81,7 @@ func TestMarkersOfAnEarlierReleaseAreRaised(t *testing.T) {
 	for i := range 20 {
 		p := event.Partition{Tenant: fmt.Sprint("tenant-", i)}
 		var m marker
-		if _, err := r.process().get(t.Context(), newKey(p, skMarker), &m); err != nil || m.DueShard != markerShardOf(p) || m.Number != 1 {
+		if _, err := r.process().get(t.Context(), r.options.Table, newKey(p, skMarker), &m); err != nil || m.DueShard != markerShardOf(p) || m.Number != 1 {
 			t.Errorf("%+v, %v; want it in %s", m, err, markerShardOf(p))
 		}
 	}
@@ -143,7 +143,7 @@ func TestAMarkerThatCannotBeRaisedBlocksNoOther(t *testing.T) {
 	r.set(base.Add(11 * 24 * time.Hour))
 	broken := segmentKey(event.Partition{Tenant: "tenant-7"}, 1)
 	_, err := r.options.DynamoDB.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
-		TableName: &r.options.Table, Key: broken.Attributes(),
+		TableName: &r.options.Segments, Key: broken.Attributes(),
 		UpdateExpression: new("SET #l = :l"), ExpressionAttributeNames: map[string]string{"#l": attrLast},
 		ExpressionAttributeValues: map[string]types.AttributeValue{":l": &types.AttributeValueMemberS{Value: "never"}},
 	})

@@ -79,7 +79,7 @@ func (l *Log) events(ctx context.Context, p event.Partition, it *item) ([]event.
 // bad read is no damage.
 func (l *Log) again(ctx context.Context, p event.Partition, it *item) ([]event.Event, error) {
 	var read item
-	found, err := l.get(ctx, it.key, &read)
+	found, err := l.segment(ctx, p, it.number(), &read)
 	if err != nil {
 		return nil, err
 	}

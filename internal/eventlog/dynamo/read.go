@@ -90,7 +90,7 @@ func (l *Log) search(ctx context.Context, p event.Partition, after, upTo uint64,
 		}
 		var it item
 		var found bool
-		found, failed = l.get(ctx, segmentKey(p, after+uint64(i)+1), &it, attrFirst, attrLast, dynamotable.Expires)
+		found, failed = l.segment(ctx, p, after+uint64(i)+1, &it, attrFirst, attrLast, dynamotable.Expires)
 		return found && !it.expired(now) && matches(it)
 	})
 	return after + uint64(n), failed

@@ -140,7 +140,7 @@ func TestOneBadReadIsNoDamage(t *testing.T) {
 			flip := func() error {
 				if it.Object == "" {
 					it.Data[len(it.Data)/2] ^= 1
-					_, err := r.options.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &r.options.Table, Item: encoded(t, &it)})
+					_, err := r.options.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &r.options.Segments, Item: encoded(t, &it)})
 					return err
 				}
 				data := r.content(it.Object)
@@ -399,7 +399,10 @@ func TestReadAsksForLittle(t *testing.T) {
 	r.dynamo.take()
 	r.read(r.process(), 0, 1)
 	equal(t, "requests for one segment", r.dynamo.take(), []string{"Query"})
-	r.read(r.process(), 600, 1<<20)
+	l := r.process()
+	r.read(l, 600, 1<<20)
+	equal(t, "requests at the end, where the process has not looked into the main table", r.dynamo.take(), []string{"Query", "Query"})
+	r.read(l, 600, 1<<20)
 	equal(t, "requests at the end", r.dynamo.take(), []string{"Query"})
 }
 
@@ -440,7 +443,7 @@ func TestNumbersOutliveTheSegments(t *testing.T) {
 		t.Fatal(err)
 	}
 	var m marker
-	if _, err := r.process().get(t.Context(), newKey(part, skMarker), &m); err != nil || m.Number != want {
+	if _, err := r.process().get(t.Context(), r.options.Table, newKey(part, skMarker), &m); err != nil || m.Number != want {
 		t.Errorf("the marker is at %d, %v, want %d", m.Number, err, want)
 	}
 	// A marker is not a segment, and does not expire.

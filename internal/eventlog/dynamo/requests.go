@@ -22,10 +22,10 @@ const (
 	toWrite = "append to the log"
 )
 
-// get reads an item consistently into to; false if there is none. It reads all
+// get reads an item of a table consistently into to; false if there is none. It reads all
 // attributes, or only those named.
-func (l *Log) get(ctx context.Context, k key, to any, names ...string) (bool, error) {
-	in := &dynamodb.GetItemInput{TableName: &l.Table, Key: k.Attributes(), ConsistentRead: aws.Bool(true)}
+func (l *Log) get(ctx context.Context, table string, k key, to any, names ...string) (bool, error) {
+	in := &dynamodb.GetItemInput{TableName: &table, Key: k.Attributes(), ConsistentRead: aws.Bool(true)}
 	if len(names) > 0 {
 		expr, err := expression.NewBuilder().WithProjection(projection(names)).Build()
 		if err != nil {
@@ -40,9 +40,9 @@ func (l *Log) get(ctx context.Context, k key, to any, names ...string) (bool, er
 	return len(out.Item) > 0, decode(out.Item, to)
 }
 
-// put puts an item if the condition holds. Otherwise it returns false and the stored
-// item.
-func (l *Log) put(ctx context.Context, it any, condition expression.ConditionBuilder) (bool, attributes, error) {
+// put puts an item into a table if the condition holds. Otherwise it returns false and the
+// stored item.
+func (l *Log) put(ctx context.Context, table string, it any, condition expression.ConditionBuilder) (bool, attributes, error) {
 	attrs, err := attributevalue.MarshalMap(it)
 	if err != nil {
 		return false, nil, err
@@ -52,7 +52,7 @@ func (l *Log) put(ctx context.Context, it any, condition expression.ConditionBui
 		return false, nil, err
 	}
 	_, err = l.DynamoDB.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: &l.Table, Item: attrs,
+		TableName: &table, Item: attrs,
 		ConditionExpression: expr.Condition(), ExpressionAttributeNames: expr.Names(), ExpressionAttributeValues: expr.Values(),
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
@@ -69,9 +69,9 @@ type query struct {
 	only      []string // attributes besides the number; all if nil
 }
 
-// query reads one page of segments, consistently, and reports whether there may
-// be more.
-func (l *Log) query(ctx context.Context, p event.Partition, after uint64, q query) ([]item, bool, error) {
+// page reads one page of the segments in a table, consistently, and reports whether there
+// may be more.
+func (l *Log) page(ctx context.Context, table string, p event.Partition, after uint64, q query) ([]item, bool, error) {
 	first, last := segmentKey(p, after+1), segmentKey(p, maxNumber)
 	b := expression.NewBuilder().WithKeyCondition(expression.Key(dynamotable.PK).Equal(expression.Value(first.PK)).
 		And(expression.Key(dynamotable.SK).Between(expression.Value(first.SK), expression.Value(last.SK))))
@@ -80,19 +80,19 @@ func (l *Log) query(ctx context.Context, p event.Partition, after uint64, q quer
 	}
 	var items []item
 	more, err := l.find(ctx, dynamodb.QueryInput{
-		ConsistentRead: aws.Bool(true), Limit: aws.Int32(int32(q.limit)), ScanIndexForward: aws.Bool(!q.backwards),
+		TableName: &table, ConsistentRead: aws.Bool(true), Limit: aws.Int32(int32(q.limit)), ScanIndexForward: aws.Bool(!q.backwards),
 	}, b, &items)
 	return items, more, err
 }
 
 // find reads one page of a query into to, a pointer to a slice, and reports
-// whether there may be more. It fills in the table and the expressions.
+// whether there may be more. It fills in the expressions.
 func (l *Log) find(ctx context.Context, in dynamodb.QueryInput, b expression.Builder, to any) (bool, error) {
 	expr, err := b.Build()
 	if err != nil {
 		return false, err
 	}
-	in.TableName, in.KeyConditionExpression, in.ProjectionExpression = &l.Table, expr.KeyCondition(), expr.Projection()
+	in.KeyConditionExpression, in.ProjectionExpression = expr.KeyCondition(), expr.Projection()
 	in.ExpressionAttributeNames, in.ExpressionAttributeValues = expr.Names(), expr.Values()
 	out, err := l.DynamoDB.Query(ctx, &in)
 	if err != nil {

@@ -38,7 +38,7 @@ var (
 	part = event.Partition{Tenant: "acme"}
 )
 
-// rig is a table and a bucket, and what was asked of them.
+// rig is two tables and a bucket, and what was asked of them.
 type rig struct {
 	t       testing.TB
 	dynamo  *recorder
@@ -58,7 +58,7 @@ func newRig(t testing.TB) *rig {
 	tables := config
 	tables.HTTPClient = &http.Client{Transport: connections}
 	config.HTTPClient = &http.Client{Transport: r.dynamo}
-	client := dynamodb.NewFromConfig(config)
+	client, creator := dynamodb.NewFromConfig(config), dynamodb.NewFromConfig(tables)
 	if err := r.backend.CreateBucket(bucket); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func newRig(t testing.TB) *rig {
 	config.BaseEndpoint = aws.String(server.URL)
 	config.HTTPClient = &http.Client{Transport: r.s3}
 	r.options = Options{
-		DynamoDB: client, Table: emulators.NewTable(t, dynamodb.NewFromConfig(tables)),
+		DynamoDB: client, Segments: emulators.NewSegments(t, creator), Table: emulators.NewTable(t, creator),
 		S3: s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = true }), Bucket: bucket,
 		Keep: 30 * 24 * time.Hour, Margin: 10 * time.Millisecond, Now: r.Now,
 	}
@@ -150,12 +150,32 @@ func (r *rig) expire(p event.Partition, upTo uint64) {
 	for _, it := range r.items(p) {
 		if it.number() <= upTo {
 			it.Expires = r.Now().Unix()
-			_, err := r.options.DynamoDB.PutItem(r.t.Context(), &dynamodb.PutItemInput{TableName: &r.options.Table, Item: encoded(r.t, &it)})
-			if err != nil {
-				r.t.Fatal(err)
-			}
+			r.overwrite(&it)
 		}
 	}
+}
+
+// overwrite replaces the item of a segment.
+func (r *rig) overwrite(it *item) {
+	r.t.Helper()
+	_, err := r.options.DynamoDB.PutItem(r.t.Context(), &dynamodb.PutItemInput{TableName: new(r.tableOf(it.key)), Item: encoded(r.t, it)})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// tableOf returns the table that has a segment: the main one if an earlier release put it.
+func (r *rig) tableOf(k key) string {
+	r.t.Helper()
+	var there item
+	found, err := r.process().get(r.t.Context(), r.options.Table, k, &there)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if found {
+		return r.options.Table
+	}
+	return r.options.Segments
 }
 
 // remove removes the items of segments, as DynamoDB does some time after they
@@ -163,7 +183,8 @@ func (r *rig) expire(p event.Partition, upTo uint64) {
 func (r *rig) remove(p event.Partition, numbers ...uint64) {
 	r.t.Helper()
 	for _, n := range numbers {
-		_, err := r.options.DynamoDB.DeleteItem(r.t.Context(), &dynamodb.DeleteItemInput{TableName: &r.options.Table, Key: segmentKey(p, n).Attributes()})
+		k := segmentKey(p, n)
+		_, err := r.options.DynamoDB.DeleteItem(r.t.Context(), &dynamodb.DeleteItemInput{TableName: new(r.tableOf(k)), Key: k.Attributes()})
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -303,7 +324,7 @@ func (r *rig) batchPut(items []item) {
 		for i := range batch {
 			writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: encoded(r.t, &batch[i])}})
 		}
-		out, err := r.options.DynamoDB.BatchWriteItem(r.t.Context(), &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{r.options.Table: writes}})
+		out, err := r.options.DynamoDB.BatchWriteItem(r.t.Context(), &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{r.options.Segments: writes}})
 		if err != nil || len(out.UnprocessedItems) > 0 {
 			r.t.Fatalf("BatchWriteItem: %d left, %v", len(out.UnprocessedItems), err)
 		}

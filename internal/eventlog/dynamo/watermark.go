@@ -37,7 +37,7 @@ func (l *Log) Passed(ctx context.Context, p event.Partition, at time.Time) error
 	}
 	w := watermark{key: newKey(p, skWatermark), At: at.UnixMilli(), Expires: l.Now().Add(watermarkLife).Unix()}
 	stored := expression.Name(attrAt)
-	_, _, err := l.put(ctx, w, stored.AttributeNotExists().Or(stored.LessThan(expression.Value(w.At))))
+	_, _, err := l.put(ctx, l.Table, w, stored.AttributeNotExists().Or(stored.LessThan(expression.Value(w.At))))
 	return err
 }
 
@@ -52,7 +52,7 @@ func (l *Log) passed(ctx context.Context, p event.Partition, end time.Time) (boo
 		return true, nil
 	}
 	var w watermark
-	found, err := l.get(ctx, newKey(p, skWatermark), &w)
+	found, err := l.get(ctx, l.Table, newKey(p, skWatermark), &w)
 	if err != nil {
 		return false, err
 	}

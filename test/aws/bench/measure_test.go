@@ -193,12 +193,12 @@ func (s *stage) itemBytes(pk, sk string) int {
 	condition, values := "pk = :pk AND sk < :sk", map[string]types.AttributeValue{
 		":pk": &types.AttributeValueMemberS{Value: pk}, ":sk": &types.AttributeValueMemberS{Value: "A"},
 	}
+	table, backward, one := s.Segments, false, int32(1)
 	if sk != "" {
-		condition, values[":sk"] = "pk = :pk AND sk = :sk", &types.AttributeValueMemberS{Value: sk}
+		table, condition, values[":sk"] = s.Table, "pk = :pk AND sk = :sk", &types.AttributeValueMemberS{Value: sk}
 	}
-	backward, one := false, int32(1)
 	out, err := s.DynamoDB.Query(s.t.Context(), &dynamodb.QueryInput{
-		TableName: &s.Table, KeyConditionExpression: &condition, ExpressionAttributeValues: values,
+		TableName: &table, KeyConditionExpression: &condition, ExpressionAttributeValues: values,
 		ScanIndexForward: &backward, Limit: &one,
 	})
 	if err != nil || len(out.Items) != 1 {

@@ -22,10 +22,19 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(Run(m)) }
 
-func TestTableHasTheTemplatesKeys(t *testing.T) {
+func TestTablesHaveTheTemplatesKeys(t *testing.T) {
 	t.Parallel()
 	client := DynamoDB(t)
-	name := NewTable(t, client)
+	name, segments := NewTable(t, client), NewSegments(t, client)
+	checkKeys(t, client, name, map[string]string{"": "pk HASH, sk RANGE", "timetable": "timetable" + " HASH, due RANGE KEYS_ONLY"})
+	checkKeys(t, client, segments, map[string]string{"": "pk HASH, sk RANGE"})
+	if other := NewTable(t, client); other == name || other == segments {
+		t.Errorf("two tables of one name, %s", other)
+	}
+}
+
+func checkKeys(t *testing.T, client *dynamodb.Client, name string, want map[string]string) {
+	t.Helper()
 	out, err := client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &name})
 	if err != nil {
 		t.Fatal(err)
@@ -34,15 +43,11 @@ func TestTableHasTheTemplatesKeys(t *testing.T) {
 	for _, index := range out.Table.GlobalSecondaryIndexes {
 		got[*index.IndexName] = describe(index.KeySchema) + " " + string(index.Projection.ProjectionType)
 	}
-	want := map[string]string{"": "pk HASH, sk RANGE", "timetable": "timetable" + " HASH, due RANGE KEYS_ONLY"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("keys of the table and its indexes (-want +got):\n%s", diff)
 	}
 	if out.Table.TableStatus != types.TableStatusActive {
 		t.Errorf("the table is %s", out.Table.TableStatus)
-	}
-	if other := NewTable(t, client); other == name {
-		t.Errorf("two tables of one name, %s", name)
 	}
 }
 

@@ -15,12 +15,23 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// NewTable creates a table with a unique name and the keys and indexes of the one
+// NewTable creates a table with a unique name and the keys and indexes of the main one
 // in template.yaml, and returns its name once it is ready. The table is deleted at
 // the end of the test.
 func NewTable(t testing.TB, client *dynamodb.Client) string {
 	t.Helper()
-	schema, err := tableSchema()
+	return newTable(t, client, "Table")
+}
+
+// NewSegments is NewTable for the table of segments.
+func NewSegments(t testing.TB, client *dynamodb.Client) string {
+	t.Helper()
+	return newTable(t, client, "Segments")
+}
+
+func newTable(t testing.TB, client *dynamodb.Client, resource string) string {
+	t.Helper()
+	schema, err := tableSchema(resource)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +39,7 @@ func NewTable(t testing.TB, client *dynamodb.Client) string {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := client.CreateTable(ctx, schema.create(name)); err != nil {
-		t.Fatalf("create the table of template.yaml: %v", err)
+		t.Fatalf("create the table %s of template.yaml: %v", resource, err)
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
@@ -72,8 +83,8 @@ type tableIndex struct {
 	} `yaml:"Projection"`
 }
 
-// tableSchema reads the schema of the only table in template.yaml.
-func tableSchema() (*schema, error) {
+// tableSchema reads the schema of a table in template.yaml.
+func tableSchema(resource string) (*schema, error) {
 	dir, err := repository()
 	if err != nil {
 		return nil, err
@@ -92,21 +103,13 @@ func tableSchema() (*schema, error) {
 	if err := yaml.Unmarshal(text, &template); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	var found *schema
-	for name, r := range template.Resources {
-		if r.Type != "AWS::DynamoDB::Table" {
-			continue
-		}
-		if found != nil {
-			return nil, fmt.Errorf("%s has more than one AWS::DynamoDB::Table", path)
-		}
-		found = &schema{}
-		if err := r.Properties.Decode(found); err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", path, name, err)
-		}
+	r := template.Resources[resource]
+	if r.Type != "AWS::DynamoDB::Table" {
+		return nil, fmt.Errorf("%s has no AWS::DynamoDB::Table %s", path, resource)
 	}
-	if found == nil {
-		return nil, fmt.Errorf("%s has no AWS::DynamoDB::Table", path)
+	found := &schema{}
+	if err := r.Properties.Decode(found); err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", path, resource, err)
 	}
 	return found, nil
 }

@@ -182,7 +182,7 @@ func (w *World) later(ctx context.Context, by string) error {
 	if err != nil {
 		return err
 	}
-	return w.items(ctx, "pk, sk, due", func(item map[string]types.AttributeValue) error {
+	return w.items(ctx, w.Table, "pk, sk, due", func(item map[string]types.AttributeValue) error {
 		if item["due"] == nil {
 			return nil
 		}

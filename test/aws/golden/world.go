@@ -152,12 +152,14 @@ func (w *World) clear(ctx context.Context) error {
 	w.mu.Lock()
 	w.answers = []int{http.StatusOK}
 	w.mu.Unlock()
-	err := w.items(ctx, "pk, sk", func(item map[string]types.AttributeValue) error {
-		_, err := w.DynamoDB.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &w.Table, Key: item})
-		return err
-	})
-	if err != nil {
-		return err
+	for _, table := range []string{w.Table, w.Segments} {
+		err := w.items(ctx, table, "pk, sk", func(item map[string]types.AttributeValue) error {
+			_, err := w.DynamoDB.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &table, Key: item})
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
 	for _, bucket := range []string{w.Bucket, exports} {
 		keys, err := w.keys(ctx, bucket)
@@ -173,10 +175,10 @@ func (w *World) clear(ctx context.Context) error {
 	return nil
 }
 
-// items calls f for every item of the table, with the attributes named.
-func (w *World) items(ctx context.Context, attributes string, f func(map[string]types.AttributeValue) error) error {
+// items calls f for every item of a table, with the attributes named.
+func (w *World) items(ctx context.Context, table, attributes string, f func(map[string]types.AttributeValue) error) error {
 	pages := dynamodb.NewScanPaginator(w.DynamoDB, &dynamodb.ScanInput{
-		TableName: &w.Table, ProjectionExpression: &attributes, ConsistentRead: aws.Bool(true),
+		TableName: &table, ProjectionExpression: &attributes, ConsistentRead: aws.Bool(true),
 	})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)

@@ -61,7 +61,7 @@ type Stack struct {
 	Poller *streampoller.Poller
 	Queue  *queue.Queue // of steps
 
-	Table, Stream, Bucket, Key, StateMachine string // names, id and ARN
+	Table, Segments, Stream, Bucket, Key, StateMachine string // names, id and ARN
 
 	DynamoDB *dynamodb.Client
 	Kinesis  *kinesis.Client
@@ -146,7 +146,7 @@ func (s *Stack) open(t testing.TB, o Options) error {
 func (s *Stack) create(t testing.TB, o Options) error {
 	ctx := t.Context()
 	name := s.Stream
-	s.Table = emulators.NewTable(t, s.DynamoDB)
+	s.Table, s.Segments = emulators.NewTable(t, s.DynamoDB), emulators.NewSegments(t, s.DynamoDB)
 	if _, err := s.Kinesis.CreateStream(ctx, &kinesis.CreateStreamInput{StreamName: &name, ShardCount: aws.Int32(int32(max(o.Shards, 1)))}); err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func (s *Stack) addFunctions(definition *template, o Options) error {
 func (s *Stack) environment(definition *template) (map[string]string, error) {
 	env := map[string]string{
 		"AWS_ENDPOINT_URL": s.Front.URL(),
-		"SLUICE_TABLE":     s.Table, "SLUICE_STREAM": s.Stream, "SLUICE_BUCKET": s.Bucket,
+		"SLUICE_TABLE":     s.Table, "SLUICE_SEGMENTS_TABLE": s.Segments, "SLUICE_STREAM": s.Stream, "SLUICE_BUCKET": s.Bucket,
 		"SLUICE_KEY": s.Key, "SLUICE_STATE_MACHINE": s.StateMachine, "SLUICE_QUEUE": stepsURL,
 		"SLUICE_STAGE": "test", "SLUICE_LANES": "1", "SLUICE_RETENTION": "720h", "SLUICE_DELIVERY_RETENTION": "168h", "SLUICE_TENANT_CLAIM": "tenant",
 		"SLUICE_ALLOW_PRIVATE_TARGETS": "true", "SLUICE_EGRESS_PROXY": "", // receivers are on loopback

@@ -1,0 +1,97 @@
+package dynamo
+
+import (
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/sluicehq/sluice/internal/dynamotable"
+	"github.com/sluicehq/sluice/test/aws/emulators"
+)
+
+// restored is a log of five segments whose main table was restored to a time before the first.
+func restored(t *testing.T) *rig {
+	t.Helper()
+	r := newRig(t)
+	l := r.process()
+	for i := 1; i <= 5; i++ {
+		r.append(l, "stream", r.second(i))
+	}
+	r.options.Table = emulators.NewTable(t, r.options.DynamoDB)
+	return r
+}
+
+// What the log has, it has without the main table: readers find it, and what the stream brings
+// once more is known.
+func TestAMainTableThatIsOlderLosesNoEvent(t *testing.T) {
+	t.Parallel()
+	r := restored(t)
+	equal(t, "ids", r.ids(), wantIDs(1, 5))
+	if rest, err := r.process().After(t.Context(), part, 2); err != nil || rest.Next != 3 || rest.Events != 3 {
+		t.Errorf("after 2 there is %+v, %v", rest, err)
+	}
+	if n := r.append(r.process(), "stream", r.second(4), r.second(5)); n != 5 {
+		t.Errorf("what is there is appended again, as segment %d", n)
+	}
+	if n := r.append(r.process(), "stream", r.second(5), r.second(6)); n != 6 {
+		t.Errorf("segment %d, want 6", n)
+	}
+	equal(t, "ids", r.ids(), wantIDs(1, 6))
+}
+
+// The marker that docs/operations.md gives to a lane that has none in a restored table is
+// raised by the next sweep, so that the numbers outlive the segments.
+func TestAMarkerGivenAfterARestoreIsRaised(t *testing.T) {
+	t.Parallel()
+	r := restored(t)
+	_, err := r.options.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &r.options.Table, Item: attributes{
+		dynamotable.PK: &types.AttributeValueMemberS{Value: "S#0#acme"}, dynamotable.SK: &types.AttributeValueMemberS{Value: "HEAD"},
+		attrNumber: &types.AttributeValueMemberN{Value: "0"}, dynamotable.Due: &types.AttributeValueMemberN{Value: "0"},
+		dynamotable.DueShard: &types.AttributeValueMemberS{Value: "heads"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := r.raise(t.Context()); n != 1 {
+		t.Fatalf("raised %d markers, want 1", n)
+	}
+	r.set(base.Add(r.options.Keep + time.Hour))
+	r.remove(part, 1, 2, 3, 4, 5)
+	if n := r.append(r.process(), "stream", r.second(6)); n != 6 {
+		t.Errorf("segment %d, want 6", n)
+	}
+}
+
+// If the segments are lost, the numbers go on above a marker that was raised by a lot, and
+// what was given a number before is not read for what comes.
+func TestNumbersGoOnAboveARaisedMarker(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	l := r.process()
+	for i := 1; i <= 5; i++ {
+		r.append(l, "stream", r.second(i))
+	}
+	r.options.Segments = emulators.NewSegments(t, r.options.DynamoDB)
+	const raised = 1_000_000_000
+	if err := r.process().putMarker(t.Context(), part, raised); err != nil {
+		t.Fatal(err)
+	}
+	for i := 6; i <= 8; i++ {
+		if n := r.append(r.process(), "stream", r.second(i)); n != raised+uint64(i-5) {
+			t.Errorf("segment %d, want %d", n, raised+i-5)
+		}
+	}
+	for _, after := range []uint64{0, 5, raised} {
+		if got := r.read(r.process(), after, 1<<20); len(got) != 3 || got[0].Number != raised+1 {
+			t.Errorf("after %d: %v, want three segments from %d on", after, got, raised+1)
+		}
+		if rest, err := r.process().After(t.Context(), part, after); err != nil || rest.Events != 3 || rest.Next != raised+1 {
+			t.Errorf("after %d there is %+v, %v", after, rest, err)
+		}
+	}
+	if n, err := r.process().Seek(t.Context(), part, base.Add(7*time.Second)); err != nil || n != raised+1 {
+		t.Errorf("Seek: %d, %v, want %d", n, err, raised+1)
+	}
+}
