@@ -198,7 +198,7 @@ func hotMonth(tenants float64, lanes int, of hotCapacity) []hotBill {
 	month := shards * seconds / hotSimulated
 	c, hourly := l.compact[hotPeriod], l.compact[hotSimulated]
 	cpu := l.events * hotEventCPU / 1000 * hotCompactMB / 1024 * usdLambdaGBs
-	const kept, tableGB = keptDays / days, usdTableGB + usdRecoveryGB
+	const kept, tableGB = keptDays / days, usdTableGB
 	inTable := (l.bytes + l.segments*itemOverhead) / 1e9
 
 	today := hotBill{

@@ -93,7 +93,7 @@ const (
 	lineStream   = "Kinesis, provisioned"
 	lineFanout   = "Lambda fanout"
 	lineWrites   = "DynamoDB writes and reads"
-	lineStorage  = "DynamoDB storage, with PITR"
+	lineStorage  = "DynamoDB storage"
 	lineObjects  = "S3"
 	lineOutages  = "SQS and Lambda advance"
 	lineKey      = "KMS"
@@ -186,7 +186,7 @@ func (m *Measured) table(b *Bill, s Size) {
 	reads := b.Segments * (math.Ceil(record/4096) + b.Stale*math.Ceil(bytes/4096))
 	b.add(lineWrites, millions(writes)*usdWriteUnit+millions(reads)*usdReadUnit)
 	month := b.Segments * keptDays / days
-	b.add(lineStorage, month*(bytes+itemOverhead)/1e9*(usdTableGB+usdRecoveryGB))
+	b.add(lineStorage, month*(bytes+itemOverhead)/1e9*usdTableGB)
 	b.add(lineObjects, millions(objects)*usdObjectPut+month*stored/1e9*usdObjectGB)
 }
 

@@ -29,7 +29,7 @@ func recorded(t *testing.T) *Measured {
 // The tables of the pages are those generated from the recorded measurement.
 func TestPages(t *testing.T) {
 	tables := recorded(t).Tables()
-	for _, page := range []string{"../../../docs/benchmarks.md", "../../../docs/cost.md", "../../../docs/adr/0026-no-shared-hot-segments.md", "../../../docs/adr/0027-each-batch-commits.md"} {
+	for _, page := range []string{"../../../docs/benchmarks.md", "../../../docs/cost.md", "../../../docs/adr/0026-no-shared-hot-segments.md", "../../../docs/adr/0027-each-batch-commits.md", "../../../docs/adr/0033-segments-without-a-backup.md"} {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
@@ -133,6 +133,8 @@ func TestBillEqualsOneByHand(t *testing.T) {
 	wantUSD(t, lineFanout, b.Of(lineFanout), segments/1e6*0.20+segments*0.120*0.5*usdLambdaGBs)
 	// A segment has 1.58 events: 900 + 0.58 × 200 bytes.
 	wantUSD(t, lineWrites, b.Of(lineWrites), segments/1e6*(2*0.625+0.125))
+	// Kept for 33 of 30.4 days, and not in point-in-time recovery.
+	wantUSD(t, lineStorage, b.Of(lineStorage), segments*33/30.4*(900+0.58*200+100)/1e9*0.25)
 	wantUSD(t, lineTransfer, b.Of(lineTransfer), (2*2.628e6*1700+2.628e6*600)/1e9*0.09)
 	sum := 0.0
 	for _, l := range b.Lines {

@@ -16,7 +16,7 @@ const (
 	usdWriteUnit    = 0.625   // a million, on demand
 	usdReadUnit     = 0.125   // a million, on demand
 	usdTableGB      = 0.25    // a GB-month
-	usdRecoveryGB   = 0.20    // point-in-time recovery, a GB-month
+	usdRecoveryGB   = 0.20    // point-in-time recovery, a GB-month, which segments do not have
 	usdObjectPut    = 5.00    // a million
 	usdObjectGet    = 0.40    // a million
 	usdWriteHour    = 0.00065 // a write unit a second, provisioned, an hour

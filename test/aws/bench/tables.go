@@ -7,7 +7,7 @@ import (
 )
 
 // Tables returns the tables of the pages, by the names in their comments there: aws
-// in docs/benchmarks.md, those of hot segments in docs/adr, the others in docs/cost.md.
+// in docs/benchmarks.md, those of decisions in docs/adr, the others in docs/cost.md.
 func (m *Measured) Tables() map[string]string {
 	return map[string]string{
 		"aws":      m.report(),
@@ -25,6 +25,7 @@ func (m *Measured) Tables() map[string]string {
 		"hotsizes": hotSizes(),
 		"hotreads": hotReads(),
 		"commits":  m.commits(),
+		"recovery": m.recovery(),
 	}
 }
 
@@ -86,7 +87,8 @@ func prices() string {
 		{"Kinesis, on demand, 7 days", usdStreamKept, "GB-month"},
 		{"DynamoDB on demand", usdWriteUnit, "million write units of 1 KB"},
 		{"DynamoDB on demand", usdReadUnit, "million consistent reads of up to 4 KB"},
-		{"DynamoDB storage and point-in-time recovery", usdTableGB + usdRecoveryGB, "GB-month"},
+		{"DynamoDB storage", usdTableGB, "GB-month"},
+		{"point-in-time recovery of it", usdRecoveryGB, "GB-month, for the main table alone"},
 		{"S3", usdObjectPut, "million PUTs"},
 		{"S3", usdObjectGB, "GB-month"},
 		{"Step Functions, standard", usdTransition, "million transitions"},
@@ -236,9 +238,21 @@ func (m *Measured) knobs() string {
 	}{
 		{"publish ten events a call", bill.Total() - m.Month(ten).Total()},
 		{"publish a hundred events a call", bill.Total() - m.Month(hundred).Total()},
-		{"no point-in-time recovery (operations.md relies on it)", bill.Of(lineStorage) * usdRecoveryGB / (usdTableGB + usdRecoveryGB)},
 	} {
 		t.row(r.what, usd(r.saves))
+	}
+	return t.String()
+}
+
+// recovery shows what point-in-time recovery of the segments would cost.
+func (m *Measured) recovery() string {
+	var t table
+	t.header("a month of", "storage of the log", "with point-in-time recovery", "saved", "of the bill")
+	for _, s := range Sizes {
+		b := m.Month(s)
+		stored := b.Of(lineStorage)
+		saved := stored * usdRecoveryGB / usdTableGB
+		t.row(s.Name, usd(stored), usd(stored+saved), usd(saved), fmt.Sprintf("%.0f %%", 100*saved/(b.Total()+saved)))
 	}
 	return t.String()
 }
