@@ -63,21 +63,30 @@ func (c *borders) set(p event.Partition, b border) {
 // known and Segments does not have the next number.
 func (l *Log) query(ctx context.Context, p event.Partition, after uint64, q query) ([]item, bool, error) {
 	b, known := l.borders.get(p)
-	if known && b.before(after+1, l.Now()) {
-		// None if DynamoDB, whose clock may be ahead, has removed them all.
-		items, _, err := l.page(ctx, l.Table, p, after, q)
-		if err != nil || len(items) > 0 {
-			return items, true, err
-		}
+	if older, err := l.pageBefore(ctx, p, b, after, q); err != nil || len(older) > 0 {
+		return older, true, err
 	}
 	items, more, err := l.page(ctx, l.Segments, p, after, q)
 	if err != nil || known || len(items) > 0 && items[0].number() == after+1 {
 		return items, more, err
 	}
-	if b, err = l.border(ctx, p); err != nil || !b.before(after+1, l.Now()) {
-		return items, more, err
+	if b, err = l.border(ctx, p); err != nil {
+		return nil, false, err
 	}
-	return l.query(ctx, p, after, q)
+	if older, err := l.pageBefore(ctx, p, b, after, q); err != nil || len(older) > 0 {
+		return older, true, err
+	}
+	return items, more, nil
+}
+
+// pageBefore reads one page of the segments before the border, and at it. There is none
+// after it, or if DynamoDB, whose clock may be ahead, has removed them.
+func (l *Log) pageBefore(ctx context.Context, p event.Partition, b border, after uint64, q query) ([]item, error) {
+	if !b.before(after+1, l.Now()) {
+		return nil, nil
+	}
+	items, _, err := l.page(ctx, l.Table, p, after, q)
+	return items, err
 }
 
 // last reads attributes of the last segment of a partition. There is none if it never had
