@@ -62,12 +62,12 @@ func (c *borders) set(p event.Partition, b border) {
 // there may be more. A page is of one table. It asks for the border only if it is not
 // known and Segments does not have the next number.
 func (l *Log) query(ctx context.Context, p event.Partition, after uint64, q query) ([]item, bool, error) {
-	b, known := l.borders.get(p)
+	b, _ := l.borders.get(p) // if it is not known, Segments is asked first
 	if older, err := l.pageBefore(ctx, p, b, after, q); err != nil || len(older) > 0 {
 		return older, true, err
 	}
 	items, more, err := l.page(ctx, l.Segments, p, after, q)
-	if err != nil || known || len(items) > 0 && items[0].number() == after+1 {
+	if err != nil || len(items) > 0 && items[0].number() == after+1 {
 		return items, more, err
 	}
 	if b, err = l.border(ctx, p); err != nil {
