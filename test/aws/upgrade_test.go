@@ -17,7 +17,7 @@ import (
 // before it get every event, and the log goes on in the new table with the numbers of the old.
 func TestFromOneTableToTwo(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, stack.Options{Interpreter: true, Settings: unhurried})
+	w := newWorld(t, stack.Options{Settings: unhurried})
 	w.replaceFunctions(w.Table)
 	began := time.Now()
 	r := w.newRound(t)
