@@ -301,6 +301,9 @@ func TestTheMainTableIsAskedOnce(t *testing.T) {
 	r.dynamo.take()
 	requests("the first read at the end when all have expired", two, reads(l, 7))
 	requests("the next", one, reads(l, 7))
+	r.remove(part, 1, 2, 3, 4)
+	r.dynamo.take()
+	requests("a search when all have gone", []string{"GetItem", "GetItem", "GetItem", "Query"}, func() error { _, err := l.Seek(t.Context(), part, base); return err })
 
 	fresh := event.Partition{Tenant: "acme", Lane: 5}
 	l = r.process()
