@@ -43,7 +43,7 @@ scenario('a receiver is registered, gets events, breaks and is mended', async (s
   await sentence.getByText(/Next attempt in|next attempt is about/).waitFor();
   await sentence.getByText(/2 events wait; nothing is lost until \d+ \w+( \d{4})?\./).waitFor();
   await page.getByText('It waits for the event').getByRole('link', { name: stuck }).waitFor();
-  await page.getByRole('row').filter({ hasText: stuck }).getByText('503').waitFor();
+  await page.getByRole('row').filter({ hasText: stuck }).getByText(/\b503\b/).waitFor();
 
   receiver.answer = 200;
   await page.getByText('Up to date.').waitFor();
