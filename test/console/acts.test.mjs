@@ -160,13 +160,14 @@ scenario('what was published is replayed, with an estimate before and its progre
 
   await button('Pause').click();
   await page.getByText('Paused.').waitFor();
+  await page.locator('.title .badge').getByText('Paused').waitFor();
   await button('Resume').click();
   await page.getByText('Paused.').waitFor({ state: 'detached' });
   await api.publish(event('order.late'));
   await until('it goes on', () => again.calls.length === 21);
   await button('Cancel …').click();
-  await page.getByLabel('Type again to delete it').fill('again');
-  await button('Delete').click();
+  await page.getByLabel('Type again to cancel it').fill('again');
+  await button('Cancel the replay').click();
   await page.getByRole('link', { name: 'shop' }).waitFor();
 });
 

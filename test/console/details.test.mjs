@@ -52,9 +52,18 @@ scenario('a replay goes to the target of an integration, whose secrets are typed
   assert.match(await hint.innerText(), /type the API key and the Signing secret again\./);
   assert.equal(await page.getByLabel('API key').inputValue(), '');
   await page.getByLabel('API key').fill('key-of-the-shop');
+  const start = page.getByRole('button', { name: 'Start the replay' });
+  const secret = page.getByLabel('Signing secret');
+  await start.click(); // calls that are not signed would be refused
+  assert.ok(await secret.evaluate((one) => one === document.activeElement && one.validity.valueMissing));
+  await same.selectOption('');
+  assert.ok(await secret.evaluate((one) => one.validity.valid));
+  await same.selectOption('shop');
+  await page.getByLabel('API key').fill('key-of-the-shop');
+  await secret.fill(`whsec_${'a'.repeat(32)}`);
   await page.getByLabel('Id', { exact: true }).fill('again');
   const before = receiver.calls.length;
-  await page.getByRole('button', { name: 'Start the replay' }).click();
+  await start.click();
   await until('it is sent again', () => receiver.calls.length > before);
   assert.equal(receiver.calls.at(-1).headers.authorization, 'Bearer key-of-the-shop');
 });
@@ -65,11 +74,19 @@ scenario('the ids of events in the log lead to the events', async (s) => {
   await api.register('shop', receiver.url);
   const own = '7f3c1b9e-2f64-4f0e-9d0b-5a6f2f1c0a11'; // which does not tell its time
   const [made] = await api.publish(event('order.made'));
-  await api.publish({ id: own, ...event('order.own') });
-  const page = await s.open({ view: '/i/shop/log' });
-  for (const [id, name] of [[made, 'order.made'], [own, 'order.own']]) {
+  const old = '019bfc4c-2f64-7f0e-9d0b-5a6f2f1c0a12'; // which tells that of its order, in January
+  await api.publish({ id: own, ...event('order.own') }, { id: old, ...event('order.old') });
+  const page = await s.open({ view: '/i/shop/log', expected: /40[04] / });
+  for (const [id, name] of [[made, 'order.made'], [own, 'order.own'], [old, 'order.old']]) {
     await goTo(page, '/i/shop/log');
     await page.locator('.log .why').getByRole('link', { name: id }).click();
+    await page.getByRole('heading', { name }).waitFor();
+  }
+  for (const [id, name] of [[own, 'order.own'], [old, 'order.old']]) { // as a receiver's log has it
+    await goTo(page, '/event');
+    await page.getByRole('heading', { name: 'The event' }).waitFor({ state: 'detached' });
+    await page.getByLabel('Event id').fill(id);
+    await page.getByRole('button', { name: 'Find' }).click();
     await page.getByRole('heading', { name }).waitFor();
   }
 });
@@ -130,4 +147,14 @@ scenario('the focus is where a dialog was opened, or beside it if the button is 
   await until('the focus is on what has come in its place', () => focused(button('Stop')));
   await page.keyboard.press('Enter');
   await until('the focus is on what has come in its place', () => focused(button('Start')));
+  await page.keyboard.press('Enter');
+  receiver.answer = 503;
+  await api.publish(event('order.paid'));
+  await button('Try again now').focus();
+  receiver.answer = 200;
+  await page.keyboard.press('Enter');
+  await button('Try again now').waitFor({ state: 'detached' });
+  await page.getByText('Up to date.').waitFor();
+  const tag = () => page.evaluate(() => document.activeElement.tagName);
+  assert.equal(await until('the focus is kept', async () => (await tag()) !== 'BODY' && tag()), 'MAIN'); // and not on Stop
 });

@@ -143,10 +143,12 @@ export function render(into, content) {
   back?.();
 }
 
-const focusable = 'a[href], button:not(:disabled), input:not(:disabled), select:not(:disabled), textarea:not(:disabled)';
+const harmless = 'a[href], input:not(:disabled), select:not(:disabled), textarea:not(:disabled)';
+const focusable = `${harmless}, button:not(:disabled)`;
 
 /** Remembers where the focus is. The function returned gives it back if it was lost: to the element, or if that is
- * gone, as a button is that became another, to the first in the nearest of its surroundings that is still there.
+ * gone, to the first in the nearest of its surroundings that is still there: to a button only where this became another
+ * one, or an Enter too many would do what was not meant; and else to the view.
  * @param {Element | null} element */
 export function placeOf(element) {
   /** @type {Element[]} */
@@ -155,8 +157,10 @@ export function placeOf(element) {
   return () => {
     if (document.activeElement && document.activeElement !== document.body) return;
     const left = around.find((one) => one.isConnected);
-    const next = left === element ? left : left?.querySelector(focusable);
+    const next = left === element ? left : left?.querySelector(left.matches('.buttons') ? focusable : harmless);
+    const main = document.querySelector('main');
     if (next instanceof HTMLElement) next.focus({ preventScroll: true });
+    else main?.focus({ preventScroll: true });
   };
 }
 

@@ -52,7 +52,8 @@ function go() {
   const sameView = path.replace(/^(\/i\/[^/]+)\/(deliveries|rejected|log)$/, '$1');
   keepTenant();
   const [view, params] = chosen(path);
-  if (sameView !== shown) render(frame.view, '');
+  // Only the tabs of an integration go on with what is drawn: a view has nodes of its own.
+  if (sameView !== shown || !path.startsWith('/i/')) render(frame.view, '');
   drawFrame();
   const title = view(frame.view, params, leaving.signal);
   document.title = `${title} · ${brand.name}`;

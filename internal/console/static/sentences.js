@@ -9,6 +9,13 @@ import { clock, dayOf, plural, quoted, span } from './format.js';
 
 const day = 24 * 60 * 60 * 1000;
 
+/** What the state of an integration is called: a replay that is stopped is paused.
+ * @param {Integration} integration @param {Health} health */
+export function stateOf({ status, integration_type: type }, { state }) {
+  if (status === 'stopping') return 'stopping';
+  return state === 'stopped' && type === 'temporary' ? 'paused' : state;
+}
+
 /** @param {string | null | undefined} at */
 const ms = (at) => (at ? Date.parse(at) : null);
 
@@ -49,7 +56,7 @@ function failing(integration, health, retention) {
   const what = outage.status_code ? `it answers ${outage.status_code}` : quoted(outage.cause);
   const parts = [`Waiting for ${subject}${since === null ? '' : ` since ${clock(since)}`}: ${what}.`];
   const next = ms(outage.next_attempt_at);
-  if (next !== null) parts.push(next > now() ? `Next attempt in ${span(next - now())}.` : 'The next attempt is about to be made.');
+  if (next !== null) parts.push(next > now() ? `Next attempt in ${span(Math.max(next - now(), 1000))}.` : 'The next attempt is about to be made.');
   const oldestAt = ms(behind.oldest_published_at);
   if (behind.events > 0) {
     const wait = capital(waiting(integration, health));

@@ -46,8 +46,10 @@ export function sameTarget(signal) {
 /** @param {Integration[]} integrations */
 function choiceOf(integrations) {
   const id = newId();
+  /** What is optional otherwise. @type {HTMLInputElement[]} */
+  let needed = [];
   return html`<div class="field"><label for=${id}>The same target as</label>
-    <select id=${id} aria-describedby="${id}-hint" @change=${take}><option value="">another one</option>
+    <select id=${id} aria-describedby="${id}-hint" @change=${take}><option value="">– type it below –</option>
       ${integrations.map((one) => html`<option value=${one.id}>${one.id}</option>`)}</select>
     <p class="hint" id="${id}-hint" role="status"></p></div>`;
 
@@ -55,28 +57,35 @@ function choiceOf(integrations) {
   function take() {
     const one = integrations.find((each) => each.id === this.value);
     const form = /** @type {HTMLFormElement} */ (this.form);
+    for (const field of needed) field.required = false;
     const missing = one ? fillIn(form, one) : [];
+    // Without them the calls would not be signed, or not be let in, as those of the other are.
+    needed = missing.filter((field) => !field.required);
+    for (const field of needed) field.required = true;
     const hint = /** @type {Element} */ (form.querySelector(`[id="${id}-hint"]`));
-    hint.textContent = missing.length === 0 ? '' : `Secrets of ${this.value} cannot be read: type the ${missing.join(' and the ')} again.`;
+    hint.textContent = missing.length === 0 ? '' : `Secrets of ${this.value} cannot be read: type the ${missing.map(labelOf).join(' and the ')} again.`;
   }
 }
 
 const masked = '********'; // what the API shows of a secret begins so, unless it is set to reveal them
 
-/** Fills in a target, and returns the labels of its secrets, which cannot be.
+/** @param {HTMLInputElement} field */
+const labelOf = (field) => field.labels?.[0]?.firstChild?.textContent ?? field.name;
+
+/** Fills in a target, and returns the fields of its secrets, which cannot be.
  * @param {HTMLFormElement} form @param {Integration} one */
 function fillIn(form, one) {
   const kind = one.s3_parameters ? 's3' : 'webhook';
   const chosen = /** @type {HTMLInputElement} */ (form.querySelector(`[name="kind"][value="${kind}"]`));
   chosen.checked = true;
   chosen.dispatchEvent(new Event('change'));
-  /** @type {string[]} */
+  /** @type {HTMLInputElement[]} */
   const missing = [];
   for (const field of /** @type {Iterable<HTMLInputElement>} */ (form.querySelectorAll(`[data-kind="${kind}"] input`))) {
     const [of, name] = field.name.split('.');
     const value = String(/** @type {any} */ (one)[of]?.[name] ?? '');
     field.value = value.startsWith(masked) ? '' : value;
-    if (value !== field.value) missing.push(field.labels?.[0]?.firstChild?.textContent ?? name);
+    if (value !== field.value) missing.push(field);
   }
   return missing;
 }

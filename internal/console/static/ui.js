@@ -12,6 +12,7 @@ const states = new Map(Object.entries({
   catching_up: ['◐', 'Catching up'],
   failing: ['▲', 'Failing'],
   stopped: ['■', 'Stopped'],
+  paused: ['■', 'Paused'],
   stopping: ['◧', 'Stopping'],
   complete: ['✔', 'Complete'],
   running: ['●', 'Running'],

@@ -36,7 +36,9 @@ export async function tryNow(id, done) {
     await new Promise((go) => setTimeout(go, 500));
     ({ status } = await call('get', pathOf(id)));
   }
-  await start(id, {}, done);
+  await call('post', pathOf(id, '/_start'), { body: {} });
+  toast(`The next attempt at ${id} is made now.`);
+  done();
 }
 
 /** @param {string} id @param {() => void} done */
@@ -108,15 +110,16 @@ export function askTest(one) {
   });
 }
 
-/** Deletes an integration whose id is typed. @param {Integration} one */
-export function askDelete({ id }) {
+/** Deletes an integration whose id is typed, or cancels a replay so.
+ * @param {Integration} one @param {boolean} running a replay that is not complete */
+export function askDelete({ id }, running) {
   const field = newId();
-  dialog(`Delete ${id}?`, (close) => {
+  dialog(running ? `Cancel the replay ${id}?` : `Delete ${id}?`, (close) => {
     const content = html`<form @submit=${send}>
-      <p>Its log, its rejected events and its position are deleted too. This cannot be undone.</p>
-      <label for=${field}>Type <strong><bdi>${id}</bdi></strong> to delete it</label>
+      <p>${running && 'What was sent stays sent, the rest is not sent. '}Its log and its rejected events are deleted too. This cannot be undone.</p>
+      <label for=${field}>Type <strong><bdi>${id}</bdi></strong> to ${running ? 'cancel' : 'delete'} it</label>
       <input id=${field} autocomplete="off" spellcheck="false" @input=${check}>
-      <div class="buttons">${action({ label: 'Delete', kind: 'danger', disabled: true, act })}<button type="button" @click=${close}>Cancel</button></div></form>`;
+      <div class="buttons">${action({ label: running ? 'Cancel the replay' : 'Delete', kind: 'danger', disabled: true, act })}<button type="button" @click=${close}>${running ? 'Keep it' : 'Cancel'}</button></div></form>`;
     const button = /** @type {HTMLButtonElement} */ (content.querySelector('.danger'));
     return content;
 
@@ -128,7 +131,7 @@ export function askDelete({ id }) {
     async function act() {
       await call('delete', pathOf(id));
       close();
-      toast(`${id} is deleted.`);
+      toast(running ? `The replay ${id} is cancelled.` : `${id} is deleted.`);
       location.hash = '#/';
     }
   });

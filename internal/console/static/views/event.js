@@ -1,10 +1,14 @@
 import { html, render } from '../html.js';
-import { call, Failure, isAbort, root } from '../api.js';
+import { call, Failure, isAbort, now, root } from '../api.js';
 import { fromLocal, time, toLocal } from '../format.js';
 import { answer, badge, empty, failed, newId, json, loading } from '../ui.js';
 
-const notFound = 'The log has no such event at the time that its id tells. If your platform gave the id, fill in when it was published.';
+const notFound = 'The log has no such event of the last 24 hours, nor of the time that its id tells. Fill in about when it was published.';
+const day = 24 * 60 * 60 * 1000;
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** @param {Failure} failure */
+const isUnknown = (failure) => failure.status === 404 || failure.code === 'window_required';
 
 /** Where an event is shown. An id tells its own time only if the service made it.
  * @param {string} id @param {string | null | undefined} publishedAt */
@@ -20,7 +24,7 @@ export function events(into, [id = '', at = ''], signal) {
     <form class="panel" role="search" @submit=${submit}>
       <label for=${field}>Event id</label>
       <input id=${field} name="id" value=${id} required spellcheck="false" autocomplete="off" size="40" placeholder="0197…">
-      <label for=${about}>Published at, about <span class="quiet">only needed if your platform gave the id</span></label>
+      <label for=${about}>Published at, about <span class="quiet">only if it is not found without</span></label>
       <input id=${about} name="at" type="datetime-local" step="1" value=${publishedAt && toLocal(Date.parse(publishedAt))}>
       <div class="buttons"><button class="primary">Find</button></div>
     </form>
@@ -47,12 +51,23 @@ export function events(into, [id = '', at = ''], signal) {
     render(result, loading('the event'));
     try {
       if (!uuid.test(wanted)) throw new Failure(400, 'invalid_request', 'An event id is a UUID, such as 0197a3c2-5d1e-7c55-9f0a-2b8f6d1c0e11.');
-      render(result, story(await call('get', `${root}/events/${wanted}`, { query: { published_at: published }, signal: search.signal, exact: true })));
+      render(result, story(await look(wanted, published)));
     } catch (error) {
       if (isAbort(error)) return;
       if (!(error instanceof Failure)) throw error;
-      const unknown = error.status === 404 || error.code === 'window_required';
-      render(result, failed(unknown ? new Failure(404, error.code, notFound, error.requestId) : error));
+      render(result, failed(isUnknown(error) ? new Failure(404, error.code, notFound, error.requestId) : error));
+    }
+  }
+
+  /** Looks for an event at the time that is given, or that its id tells, or in the last 24 hours.
+   * @param {string} wanted @param {string} published */
+  async function look(wanted, published) {
+    const ask = (/** @type {Record<string, string>} */ query) => call('get', `${root}/events/${wanted}`, { query, signal: search.signal, exact: true });
+    try {
+      return await ask({ published_at: published });
+    } catch (error) {
+      if (published || !(error instanceof Failure) || !isUnknown(error)) throw error;
+      return ask({ from: new Date(now() - day).toISOString(), to: new Date(now()).toISOString() });
     }
   }
 }

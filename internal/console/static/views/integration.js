@@ -5,7 +5,7 @@ import { positionBar } from '../charts.js';
 import { ago, count, plural, size } from '../format.js';
 import { keepFresh, often } from '../live.js';
 import { mayWrite } from '../session.js';
-import { sentence } from '../sentences.js';
+import { sentence, stateOf } from '../sentences.js';
 import { action, badge, failed, loading } from '../ui.js';
 import { eventPath } from './event.js';
 import { askDelete, askSkip, askStart, askTest, start, stop, tryNow } from './actions.js';
@@ -92,7 +92,7 @@ async function whatIsKept(one, signal) {
 
 /** @param {Integration} one @param {Health} health @param {Kept} kept @param {() => void} refresh */
 function page(one, health, { oldest, total }, refresh) {
-  const state = one.status === 'stopping' ? 'stopping' : health.state;
+  const state = stateOf(one, health);
   const ms = (/** @type {string | null | undefined} */ at) => (at ? Date.parse(at) : null);
   // What is through is told by the last event; nothing has come since.
   const upToDate = health.behind.events === 0 && one.integration_type === 'permanent';
@@ -142,7 +142,7 @@ function actions(one, health, refresh) {
     ${!replay && (stopped
       ? html`<a class="button" data-key="edit" href="#/i/${one.id}/edit">Edit</a>`
       : html`<button type="button" data-key="no-edit" disabled title="Stop it first">Edit (stop it first)</button>`)}
-    <button type="button" class="danger" data-key="delete" @click=${() => askDelete(one)}>${replay && !complete ? 'Cancel …' : 'Delete …'}</button>
+    <button type="button" class="danger" data-key="delete" @click=${() => askDelete(one, replay && !complete)}>${replay && !complete ? 'Cancel …' : 'Delete …'}</button>
   </div>`;
 }
 

@@ -4,7 +4,7 @@ import { rejections, sparkline } from '../charts.js';
 import { ago, count, target, until } from '../format.js';
 import { keepFresh, often } from '../live.js';
 import { mayWrite } from '../session.js';
-import { behindBy } from '../sentences.js';
+import { behindBy, stateOf } from '../sentences.js';
 import { badge, empty, failed, loading, onLoopback } from '../ui.js';
 
 /** @typedef {import('../api.js').Integration} Integration */
@@ -90,7 +90,7 @@ function table(all, activity, most) {
 function row(one, activity) {
   const { health } = one;
   const rejected = rejections(activity);
-  const state = one.status === 'stopping' ? 'stopping' : (health?.state ?? one.status);
+  const state = health ? stateOf(one, health) : one.status;
   return html`<tr data-key=${one.id}>
     <th scope="row"><a href="#/i/${one.id}">${one.id}</a>${one.integration_type === 'temporary' && html` <span class="quiet">replay</span>`}</th>
     <td data-label="State">${badge(state)}</td>

@@ -58,9 +58,16 @@ const item = (entry) => html`<li><span class="when">${time(entry.created_at)}</s
   <span class="what">${words(entry.action)}</span> <bdi class="why">${withLinks(entry)}</bdi></li>`;
 
 const ids = /\b([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\b/i;
-/** An id of version 7 tells its time; that of another was published about when the entry was written, unless it waited long.
+const day = 24 * 60 * 60 * 1000;
+
+/** When an event was published. An id that the service gave tells it, in the first 48 bits of version 7. One that the
+ * platform gave may tell a time of its own; its event was published about when the entry was written, unless it waited long.
  * @param {string} id @param {Entry} entry */
-const publishedAbout = (id, entry) => (id[14] === '7' ? null : entry.created_at);
+function publishedAbout(id, entry) {
+  const written = Date.parse(entry.created_at);
+  const told = id[14] === '7' ? parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : NaN;
+  return told > written - 34 * day && told < written + 60000 ? null : entry.created_at;
+}
 
 /** A reason, with the ids of events in it as links. @param {Entry} entry */
 const withLinks = (entry) => entry.reason.split(ids).map((text, i) => (i % 2 === 0 ? text
