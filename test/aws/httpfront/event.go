@@ -11,25 +11,33 @@ import (
 	"strings"
 )
 
-// event is what the function reads of a request in payload format 2.0.
+// event is the request in payload format 2.0. The types of aws-lambda-go would add
+// fields that API Gateway omits.
 type event struct {
-	Version         string            `json:"version"`
-	RouteKey        string            `json:"routeKey"`
-	RawPath         string            `json:"rawPath"`
-	RawQueryString  string            `json:"rawQueryString"`
-	Headers         map[string]string `json:"headers"`
-	RequestContext  requestContext    `json:"requestContext"`
-	Body            string            `json:"body,omitempty"`
-	IsBase64Encoded bool              `json:"isBase64Encoded"`
+	Version               string            `json:"version"`
+	RouteKey              string            `json:"routeKey"`
+	RawPath               string            `json:"rawPath"`
+	RawQueryString        string            `json:"rawQueryString"`
+	Cookies               []string          `json:"cookies,omitempty"`
+	Headers               map[string]string `json:"headers"`
+	QueryStringParameters map[string]string `json:"queryStringParameters,omitempty"`
+	RequestContext        requestContext    `json:"requestContext"`
+	Body                  string            `json:"body,omitempty"`
+	IsBase64Encoded       bool              `json:"isBase64Encoded"`
 }
 
 type requestContext struct {
-	Authorizer *authorizer `json:"authorizer,omitempty"`
-	DomainName string      `json:"domainName"`
-	HTTP       httpContext `json:"http"`
-	RequestID  string      `json:"requestId"`
-	RouteKey   string      `json:"routeKey"`
-	Stage      string      `json:"stage"`
+	AccountID    string      `json:"accountId"`
+	APIID        string      `json:"apiId"`
+	Authorizer   *authorizer `json:"authorizer,omitempty"`
+	DomainName   string      `json:"domainName"`
+	DomainPrefix string      `json:"domainPrefix"`
+	HTTP         httpContext `json:"http"`
+	RequestID    string      `json:"requestId"`
+	RouteKey     string      `json:"routeKey"`
+	Stage        string      `json:"stage"`
+	Time         string      `json:"time"`
+	TimeEpoch    int64       `json:"timeEpoch"`
 }
 
 type authorizer struct {
@@ -60,26 +68,41 @@ type request struct {
 }
 
 func (f *Front) event(r *http.Request, q request) []byte {
+	now := f.now().UTC()
 	source, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		source = r.RemoteAddr
 	}
 	e := event{
-		Version:        "2.0",
-		RouteKey:       q.routeKey,
-		RawPath:        decoded(r.URL),
-		RawQueryString: r.URL.RawQuery,
-		Headers:        headers(r, len(q.body)),
+		Version:               "2.0",
+		RouteKey:              q.routeKey,
+		RawPath:               decoded(r.URL),
+		RawQueryString:        r.URL.RawQuery,
+		Headers:               headers(r, source, len(q.body)),
+		QueryStringParameters: map[string]string{},
 		RequestContext: requestContext{
-			DomainName: "sluice1234.execute-api.eu-central-1.amazonaws.com",
-			HTTP:       httpContext{r.Method, decoded(r.URL), r.Proto, source, r.UserAgent()},
-			RequestID:  q.id,
-			RouteKey:   q.routeKey,
-			Stage:      "$default",
+			AccountID:    "123456789012",
+			APIID:        "sluice1234",
+			DomainName:   "sluice1234.execute-api.eu-central-1.amazonaws.com",
+			DomainPrefix: "sluice1234",
+			HTTP:         httpContext{r.Method, decoded(r.URL), r.Proto, source, r.UserAgent()},
+			RequestID:    q.id,
+			RouteKey:     q.routeKey,
+			Stage:        "$default",
+			Time:         now.Format("02/Jan/2006:15:04:05 +0000"),
+			TimeEpoch:    now.UnixMilli(),
 		},
 	}
 	if q.claims != nil {
 		e.RequestContext.Authorizer = &authorizer{q.claims}
+	}
+	for _, line := range r.Header["Cookie"] {
+		for cookie := range strings.SplitSeq(line, ";") {
+			e.Cookies = append(e.Cookies, strings.TrimSpace(cookie))
+		}
+	}
+	for name, values := range r.URL.Query() {
+		e.QueryStringParameters[name] = strings.Join(values, ",")
 	}
 	if isText(r.Header.Get("Content-Type")) {
 		e.Body = string(q.body)
@@ -100,8 +123,8 @@ var hopByHop = map[string]bool{
 }
 
 // headers returns the request's headers with names in lower case and repeated ones
-// joined, without cookies.
-func headers(r *http.Request, size int) map[string]string {
+// joined, without cookies, plus those that a gateway adds.
+func headers(r *http.Request, source string, size int) map[string]string {
 	h := map[string]string{}
 	for name, values := range r.Header {
 		if !hopByHop[name] && name != "Cookie" {
@@ -110,6 +133,15 @@ func headers(r *http.Request, size int) map[string]string {
 	}
 	h["host"] = r.Host
 	h["content-length"] = strconv.Itoa(size)
+	if before := h["x-forwarded-for"]; before != "" {
+		source = before + ", " + source
+	}
+	h["x-forwarded-for"] = source
+	h["x-forwarded-proto"] = "https"
+	h["x-forwarded-port"] = "443"
+	if h["x-amzn-trace-id"] == "" {
+		h["x-amzn-trace-id"] = "Root=1-00000000-000000000000000000000000"
+	}
 	return h
 }
 
@@ -136,6 +168,7 @@ func respond(w http.ResponseWriter, result []byte) bool {
 		Headers         map[string]string `json:"headers"`
 		Body            string            `json:"body"`
 		IsBase64Encoded bool              `json:"isBase64Encoded"`
+		Cookies         []string          `json:"cookies"`
 	}
 	if json.Unmarshal(result, &response) != nil || response.StatusCode < 100 || response.StatusCode > 599 {
 		return false
@@ -153,6 +186,9 @@ func respond(w http.ResponseWriter, result []byte) bool {
 		if !hopByHop[name] && name != "Content-Length" {
 			w.Header().Set(name, value)
 		}
+	}
+	for _, cookie := range response.Cookies {
+		w.Header().Add("Set-Cookie", cookie)
 	}
 	w.WriteHeader(response.StatusCode)
 	_, _ = io.Copy(w, strings.NewReader(string(body)))

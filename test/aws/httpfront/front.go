@@ -4,11 +4,8 @@
 //
 // The formats are those of
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html.
-// It has what faults, restarts and frozen processes are tried with: of the event what the
-// function reads, of a token what keeps strangers out. What the template says of the gateway
-// is tried in test/aws/deploy. Scopes, stages, cookies, CORS and throttling are not supported,
-// nor path parameters other than a greedy one at the end of an open route, {proxy+}, which the
-// function does not get.
+// Scopes, stages, CORS and throttling are not supported, nor path parameters other than a
+// greedy one at the end of an open route, {proxy+}, which the function does not get.
 package httpfront
 
 import (
@@ -77,8 +74,9 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	q := request{id: id, routeKey: f.openRoute(r)}
 	if q.routeKey == "" {
-		claims := f.options.JWT.authorize(r, f.now())
-		if claims == nil {
+		claims, challenge := f.options.JWT.authorize(r, f.now())
+		if challenge != "" {
+			w.Header().Set("Www-Authenticate", challenge)
 			refuse(w, http.StatusUnauthorized, "Unauthorized")
 			return
 		}

@@ -65,31 +65,40 @@ func ask(f http.Handler, r *http.Request) *httptest.ResponseRecorder {
 
 func TestEvent(t *testing.T) {
 	t.Parallel()
-	fn := &function{result: answered}
-	f := newFront(t, httpfront.Options{Invoker: fn, Open: []string{"POST /v1/a b/é?x"}})
-	r := httptest.NewRequest("POST", "/v1/a%20b/%C3%A9%3Fx?n=1&n=2&m=%2F", strings.NewReader(`{"a":1}`))
-	r.Header.Set("Content-Type", "application/json; charset=utf-8")
-	r.Header.Add("X-Twice", "one")
-	r.Header.Add("X-Twice", "two")
-	r.Header.Set("User-Agent", "test/1")
-	r.Header.Set("Connection", "close")
-	w := ask(f, r)
-	if w.Code != 200 || w.Body.String() != "ok" {
-		t.Fatalf("returned %d %s", w.Code, w.Body)
-	}
-	id := w.Header().Get("Apigw-Requestid")
-	const want = `{"version":"2.0","routeKey":"POST /v1/a b/é?x","rawPath":"/v1/a b/é",` +
-		`"rawQueryString":"n=1&n=2&m=%2F",` +
-		`"headers":{"content-length":"7","content-type":"application/json; charset=utf-8","host":"example.com",` +
-		`"user-agent":"test/1","x-twice":"one,two"},` +
-		`"requestContext":{"domainName":"sluice1234.execute-api.eu-central-1.amazonaws.com",` +
-		`"http":{"method":"POST","path":"/v1/a b/é","protocol":"HTTP/1.1","sourceIp":"192.0.2.1","userAgent":"test/1"},` +
-		`"requestId":"ID","routeKey":"POST /v1/a b/é?x","stage":"$default"},` +
-		`"body":"{\"a\":1}","isBase64Encoded":false}`
-	got := strings.ReplaceAll(strings.ReplaceAll(string(fn.payload), `\u0026`, "&"), id, "ID")
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the event (-want +got):\n%s", diff)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		fn := &function{result: answered}
+		f := newFront(t, httpfront.Options{Invoker: fn, Open: []string{"POST /v1/a b/é?x"}})
+		r := httptest.NewRequest("POST", "/v1/a%20b/%C3%A9%3Fx?n=1&n=2&m=%2F", strings.NewReader(`{"a":1}`))
+		r.Header.Set("Content-Type", "application/json; charset=utf-8")
+		r.Header.Add("X-Twice", "one")
+		r.Header.Add("X-Twice", "two")
+		r.Header.Add("Cookie", "a=1; b=2")
+		r.Header.Add("Cookie", "c=3")
+		r.Header.Set("User-Agent", "test/1")
+		r.Header.Set("X-Forwarded-For", "10.0.0.1")
+		r.Header.Set("Connection", "close")
+		w := ask(f, r)
+		if w.Code != 200 || w.Body.String() != "ok" {
+			t.Fatalf("returned %d %s", w.Code, w.Body)
+		}
+		id := w.Header().Get("Apigw-Requestid")
+		const want = `{"version":"2.0","routeKey":"POST /v1/a b/é?x","rawPath":"/v1/a b/é",` +
+			`"rawQueryString":"n=1&n=2&m=%2F","cookies":["a=1","b=2","c=3"],` +
+			`"headers":{"content-length":"7","content-type":"application/json; charset=utf-8","host":"example.com",` +
+			`"user-agent":"test/1","x-amzn-trace-id":"Root=1-00000000-000000000000000000000000",` +
+			`"x-forwarded-for":"10.0.0.1, 192.0.2.1","x-forwarded-port":"443","x-forwarded-proto":"https","x-twice":"one,two"},` +
+			`"queryStringParameters":{"m":"/","n":"1,2"},` +
+			`"requestContext":{"accountId":"123456789012","apiId":"sluice1234",` +
+			`"domainName":"sluice1234.execute-api.eu-central-1.amazonaws.com","domainPrefix":"sluice1234",` +
+			`"http":{"method":"POST","path":"/v1/a b/é","protocol":"HTTP/1.1","sourceIp":"192.0.2.1","userAgent":"test/1"},` +
+			`"requestId":"ID","routeKey":"POST /v1/a b/é?x","stage":"$default",` +
+			`"time":"01/Jan/2000:00:00:00 +0000","timeEpoch":946684800000},` +
+			`"body":"{\"a\":1}","isBase64Encoded":false}`
+		got := strings.ReplaceAll(strings.ReplaceAll(string(fn.payload), `\u0026`, "&"), id, "ID")
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("the event (-want +got):\n%s", diff)
+		}
+	})
 }
 
 func TestBodies(t *testing.T) {
@@ -161,9 +170,9 @@ func TestResponses(t *testing.T) {
 		{
 			"all fields",
 			function{result: `{"statusCode":201,"headers":{"content-type":"application/json","x-a":"1,2","connection":"close"},` +
-				`"multiValueHeaders":{"x-b":["1"]},"body":"{}"}`},
+				`"multiValueHeaders":{"x-b":["1"]},"cookies":["a=1; Secure","b=2"],"body":"{}"}`},
 			201,
-			map[string]string{"Content-Type": "application/json", "X-A": "1,2", "X-B": "", "Connection": ""},
+			map[string]string{"Content-Type": "application/json", "X-A": "1,2", "X-B": "", "Connection": "", "Set-Cookie": "a=1; Secure|b=2"},
 			"{}",
 		},
 		{
@@ -233,47 +242,95 @@ func TestTimeLimit(t *testing.T) {
 	})
 }
 
-// What the stand-in accepts is what the scenarios' tokens are, and nothing else.
 func TestAuthorizer(t *testing.T) {
 	t.Parallel()
 	issuer, other := newIssuer(t), newIssuer(t)
+	hour := time.Hour.Milliseconds() / 1000
+	now := time.Now().Unix()
 	token := func(claims map[string]any) string { return issue(t, issuer, claims) }
-	good := token(map[string]any{"tenant": "acme", "exp": 4102444800})
-	for name, c := range map[string]struct {
-		token  string
-		status int
+	good := token(nil)
+	for _, c := range []struct {
+		name, header string
+		status       int
+		description  string
 	}{
-		"good":         {good, 200},
-		"none":         {"", 401},
-		"nonsense":     {"x.y.z", 401},
-		"other key":    {issue(t, other, map[string]any{"iss": issuer.URL}), 401},
-		"changed":      {changed(good), 401},
-		"issuer":       {token(map[string]any{"iss": "https://evil.example"}), 401},
-		"audience":     {token(map[string]any{"aud": "other"}), 401},
-		"expired":      {token(map[string]any{"exp": time.Now().Unix() - 1}), 401},
-		"no expiry":    {token(map[string]any{"exp": nil}), 401},
-		"no algorithm": {"eyJhbGciOiJub25lIn0." + strings.Split(good, ".")[1] + ".", 401},
+		{"good", "Bearer " + good, 200, ""},
+		{"without Bearer", good, 200, ""},
+		{"one of several audiences", token(map[string]any{"aud": []string{"x", "sluice-api"}}), 200, ""},
+		{"client", token(map[string]any{"aud": nil, "client_id": "sluice-api"}), 200, ""},
+		{"none", "", 401, ""},
+		{"nonsense", "Bearer x.y.z", 401, "the token is malformed"},
+		{"other key", "Bearer " + issue(t, other, map[string]any{"iss": issuer.URL}), 401, "the token does not have a valid key"},
+		{"changed", "Bearer " + changed(good), 401, "signature is invalid"},
+		{"issuer", token(map[string]any{"iss": "https://evil.example"}), 401, "the token does not have a valid issuer"},
+		{"audience", token(map[string]any{"aud": "other"}), 401, "the token does not have a valid audience"},
+		{"no audience", token(map[string]any{"aud": nil}), 401, "the token does not have a valid audience"},
+		{"aud before client_id", token(map[string]any{"aud": "other", "client_id": "sluice-api"}), 401, "the token does not have a valid audience"},
+		{"expired", token(map[string]any{"exp": now - 1}), 401, "the token has expired"},
+		{"never expires", token(map[string]any{"exp": nil}), 401, "the token has expired"},
+		{"not yet", token(map[string]any{"nbf": now + hour}), 401, "the token is not valid yet"},
+		{"from tomorrow", token(map[string]any{"iat": now + hour}), 401, "the token was issued in the future"},
+		{"no algorithm", "Bearer eyJhbGciOiJub25lIn0." + strings.Split(good, ".")[1] + ".", 401, "the token is malformed"},
 	} {
-		fn := &function{result: answered}
-		r := httptest.NewRequest("GET", "/", http.NoBody)
-		r.Header.Set("Authorization", "Bearer "+c.token)
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			fn := &function{result: answered}
+			f := newFront(t, httpfront.Options{Invoker: fn, JWT: issuer.Authorizer()})
+			r := httptest.NewRequest("GET", "/", http.NoBody)
+			if c.header != "" {
+				r.Header.Set("Authorization", c.header)
+			}
+			w := ask(f, r)
+			if w.Code != c.status || (c.status == 200) != (fn.calls == 1) {
+				t.Fatalf("%d %s after %d calls; %v", w.Code, w.Body, fn.calls, w.Header())
+			}
+			if c.status == 200 {
+				return
+			}
+			want := "Bearer"
+			if c.description != "" {
+				want = `Bearer scope="" error="invalid_token" error_description="` + c.description + `"`
+			}
+			if got := w.Header().Get("Www-Authenticate"); got != want || w.Body.String() != `{"message":"Unauthorized"}` {
+				t.Errorf("the challenge is %s with %s, want %s", got, w.Body, want)
+			}
+		})
+	}
+}
+
+func TestClaims(t *testing.T) {
+	t.Parallel()
+	issuer := newIssuer(t)
+	fn := &function{result: answered}
+	f := newFront(t, httpfront.Options{Invoker: fn, JWT: issuer.Authorizer(), Open: []string{"GET /v1/open"}})
+	token := issue(t, issuer, map[string]any{
+		"tenant": "acme", "scope": "write read", "exp": 4102444800, "iat": nil,
+		"groups": []any{"a", "b", 3}, "big": json.RawMessage("12345678901234567890"), "float": 1.5, "exponent": json.RawMessage("1e3"), "yes": true,
+	})
+	ask := func(path string) *events.APIGatewayV2HTTPRequestContextAuthorizerDescription {
+		r := httptest.NewRequest("GET", path, http.NoBody)
+		r.Header.Set("Authorization", "Bearer "+token)
 		// None of these may reach the authorizer's context.
+		r.Header.Set("X-Tenant", "evil")
 		r.Header.Set("X-Amzn-Request-Context", `{"authorizer":{"jwt":{"claims":{"tenant":"evil"}}}}`)
 		r.Header.Set("Requestcontext", `{"authorizer":{}}`)
-		w := ask(newFront(t, httpfront.Options{Invoker: fn, JWT: issuer.Authorizer()}), r)
-		if w.Code != c.status || (c.status == 200) != (fn.calls == 1) {
-			t.Errorf("%s: %d %s after %d calls", name, w.Code, w.Body, fn.calls)
-			continue
+		if w := ask(f, r); w.Code != 200 {
+			t.Fatalf("%s: %d %s", path, w.Code, w.Body)
 		}
-		if c.status == 401 && w.Body.String() != `{"message":"Unauthorized"}` {
-			t.Errorf("%s: refused with %s", name, w.Body)
-		}
-		if c.status == 200 {
-			claims := fn.event(t).RequestContext.Authorizer.JWT.Claims
-			if claims["tenant"] != "acme" || claims["exp"] != "4102444800" || claims["iss"] != issuer.URL {
-				t.Errorf("the claims are %v", claims)
-			}
-		}
+		return fn.event(t).RequestContext.Authorizer
+	}
+	want := map[string]string{
+		"iss": "https://issuer.example", "aud": "sluice-api", "tenant": "acme", "scope": "write read", "exp": "4102444800",
+		"groups": "[a b 3]", "big": "12345678901234567000", "float": "1.5", "exponent": "1000", "yes": "true",
+	}
+	if diff := cmp.Diff(want, ask("/v1/things").JWT.Claims); diff != "" {
+		t.Errorf("claims (-want +got):\n%s", diff)
+	}
+	if !bytes.Contains(fn.payload, []byte(`"scopes":null`)) {
+		t.Errorf("there are scopes: %s", fn.payload)
+	}
+	if got := ask("/v1/open"); got != nil {
+		t.Errorf("an open route has an authorizer: %+v", got)
 	}
 }
 

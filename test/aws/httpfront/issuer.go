@@ -41,7 +41,7 @@ func (i *Issuer) Keys() jose.JSONWebKeySet {
 
 // Authorizer returns an authorizer that accepts the issuer's tokens.
 func (i *Issuer) Authorizer() *Authorizer {
-	return &Authorizer{Issuer: i.URL, Audience: i.Audience, Keys: i.Keys()}
+	return &Authorizer{Issuer: i.URL, Audience: []string{i.Audience}, Keys: i.Keys()}
 }
 
 // Token returns a signed token that is valid for an hour. The given claims override

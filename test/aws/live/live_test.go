@@ -197,7 +197,7 @@ func TestTokens(t *testing.T) {
 	}
 	api, err := httpfront.New(httpfront.Options{
 		Invoker: answers{},
-		JWT:     &httpfront.Authorizer{Issuer: "https://id.example.com/", Audience: "sluice", Keys: jwks},
+		JWT:     &httpfront.Authorizer{Issuer: "https://id.example.com/", Audience: []string{"sluice"}, Keys: jwks},
 	})
 	if err != nil {
 		t.Fatal(err)
