@@ -58,7 +58,7 @@ func (s *Service) RetryAll(ctx context.Context, tenant, id string, eventIDs []st
 		}
 		calls.Go(func() error {
 			receiver, err := s.retry(ctx, tenant, id, eventID)
-			if problem.CodeOf(err) == problem.Internal { // the caller is told no more than that
+			if code := problem.CodeOf(err); code == problem.Internal || code == problem.Unavailable { // the caller is told no more than that
 				s.Logger.ErrorContext(ctx, "rejected event not retried", "tenant", tenant, "integration", id, "event_id", eventID, "error", err)
 			}
 			causes[i] = causeOf(receiver, err)

@@ -31,7 +31,7 @@ type Options struct {
 	Store        store.Store
 	Integrations Integrations
 	Targets      Targets
-	Settings     settings.Settings // MaxRejected and WebhookTimeout
+	Settings     settings.Settings // MaxRejected and LongestCall
 	Logger       *slog.Logger
 	Now          func() time.Time
 }

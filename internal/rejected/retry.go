@@ -16,6 +16,11 @@ import (
 // clockSlack is how far the clocks of two hosts may differ.
 const clockSlack = time.Second
 
+// saveTimeout limits the saving of a retry's outcome, which may meet others that change the
+// list. How long a receiver may take says nothing of it: an event whose delivery is not saved
+// stays in the list, and is sent again.
+const saveTimeout = 10 * time.Second
+
 // Retry sends a rejected event again immediately, even if the integration is
 // stopped, and removes it from the list once it is delivered. Errors besides
 // NotFound: problem.RetryInProgress while another retry of the event is in flight,
@@ -62,7 +67,7 @@ func (s *Service) retry(ctx context.Context, tenant, id, eventID string) (cause 
 	}
 	v := s.send(ctx, target, r)
 	// Save the outcome even if the caller is gone.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Settings.WebhookTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
 	if v.Outcome == sink.Delivered {
 		return "", s.delivered(ctx, h, r)

@@ -124,3 +124,26 @@ func TestRetryAnswersBeforeItsDeadline(t *testing.T) {
 		}
 	})
 }
+
+// A store may take longer for the outcome of a retry than a receiver may take to respond: what
+// was delivered leaves the list all the same.
+func TestRetrySavesItsOutcomeHoweverShortTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, g, target := setup(5)
+		s.Settings.WebhookTimeout = time.Second
+		s.Integrations = only{target.Integration}
+		s.Targets = worker.NewRegistry(worker.Options{Sinks: &hooks{}, InFlight: 1, Calls: worker.NewCalls(2), Logger: s.Logger, Now: time.Now})
+		ok(t, add(t.Context(), s, target, 0, 1, 10))
+		id := rejectedEvent(0, 0).ID
+		g.fail = func(ctx context.Context) error {
+			time.Sleep(5 * time.Second)
+			return ctx.Err()
+		}
+		if err := s.Retry(t.Context(), "a", "hook", id); err != nil {
+			t.Errorf("delivered, but the outcome is not saved: %v", err)
+		}
+		if left := list(t, g, target); len(left) != 0 {
+			t.Errorf("%v is still in the list", left)
+		}
+	})
+}

@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 var fast = []struct{ parameter, setting, value string }{
 	{"RetryMin", "SLUICE_RETRY_MIN", "50ms"},
 	{"RetryMax", "SLUICE_RETRY_MAX", "500ms"},
-	{"WebhookTimeout", "SLUICE_WEBHOOK_TIMEOUT", "10s"}, // it also limits the saving of a retry's outcome
+	{"WebhookTimeout", "SLUICE_WEBHOOK_TIMEOUT", "10s"},
 	{"FollowBudget", "SLUICE_FOLLOW_BUDGET", "3s"},
 	{"S3FileInterval", "SLUICE_S3_FILE_INTERVAL", "3s"},
 	{"S3FileBytes", "SLUICE_S3_FILE_BYTES", "64KiB"},
