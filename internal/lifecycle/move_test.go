@@ -119,3 +119,26 @@ func TestStartFromAfterTheRetention(t *testing.T) {
 		}
 	}
 }
+
+// Lanes beyond those of now may have events of the time that a start moves to: it reads them, as a
+// registration does.
+func TestAStartFromATimeReadsLanesThatWereLowered(t *testing.T) {
+	b := setup(t)
+	b.Settings.Lanes = 2
+	b.publishAt(0, began)
+	b.publishAt(1, began)
+	b.pass(time.Hour)
+	b.Settings.Lanes = 1
+	b.register(webhook("x"))
+	b.stop("x")
+	b.pass(time.Hour)
+	in, err := b.StartFrom(t.Context(), tenant, "x", integration.Place{At: began})
+	b.ok(err)
+	if in.Lanes != 2 {
+		t.Fatalf("it has %d lanes, want two", in.Lanes)
+	}
+	c, err := b.Store.Cursor(t.Context(), handoff.Key{Tenant: tenant, Integration: "x", Lane: 1})
+	if err != nil || c.Offset.Segment != 0 || c.State != handoff.Scheduled {
+		t.Errorf("in the second lane it is %+v, %v, want it before the event", c, err)
+	}
+}

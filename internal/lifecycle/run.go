@@ -74,7 +74,13 @@ func (s *Service) start(ctx context.Context, tenant, id string, from integration
 	if skip || from.Latest {
 		since = time.Time{}
 	}
-	writes, err := s.grow(ctx, in, s.lanesOf(t), since, now)
+	wanted := s.lanesOf(t)
+	if moves && !from.Latest { // the place may be before the tenant's lanes were lowered
+		if wanted, err = s.usedLanes(ctx, tenant, max(wanted, in.Lanes)); err != nil {
+			return nil, nil, err
+		}
+	}
+	writes, err := s.grow(ctx, in, wanted, since, now)
 	if err != nil {
 		return nil, nil, err
 	}

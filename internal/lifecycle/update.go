@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/sluicehq/sluice/internal/handoff"
 	"github.com/sluicehq/sluice/internal/integration"
@@ -65,7 +66,7 @@ func (s *Service) update(ctx context.Context, tenant, id string, start bool, cha
 		entry(in, integration.ActionUpdated, "Updated via API. Changed: "+strings.Join(changed, ", ")+".", now),
 	)
 	if start {
-		in.Running = true
+		in.Running, in.OldestWaiting = true, time.Time{}
 		for _, l := range lanes {
 			handoff.Resume(l.cursor, in.Generation, now)
 		}

@@ -103,6 +103,27 @@ func (l *Log) last(ctx context.Context, p event.Partition, only []string) ([]ite
 	return l.lastEarlier(ctx, p, q)
 }
 
+// isEarlier reports whether a segment that last has returned is in the main table.
+func (l *Log) isEarlier(p event.Partition, number uint64) bool {
+	b, _ := l.borders.get(p) // last has just set it, unless the segment is in Segments
+	return number <= b.number
+}
+
+// searchEarlier corrects what a search has found. Behind the border numbers may be missing, if
+// Segments was lost: a binary search that meets them goes on behind them, also if what it looks
+// for is before the border. Only if it met some is the border known.
+func (l *Log) searchEarlier(ctx context.Context, p event.Partition, after, found uint64, matches func(item) bool) (uint64, error) {
+	b, _ := l.borders.get(p)
+	if found < b.number || !b.before(after+1, l.Now()) {
+		return found, nil
+	}
+	last, err := l.searchIn(ctx, p, b.number-1, b.number, matches)
+	if err != nil || last == b.number {
+		return found, err
+	}
+	return l.searchIn(ctx, p, after, b.number, matches)
+}
+
 // segment reads attributes of one segment, or all; false if there is none.
 func (l *Log) segment(ctx context.Context, p event.Partition, number uint64, to *item, names ...string) (bool, error) {
 	k := segmentKey(p, number)

@@ -74,7 +74,7 @@ func (c *ends) set(p event.Partition, to endState, read bool, now time.Time) {
 }
 
 // readEnd reads the end of a partition. If its last segment has expired or is gone, the
-// marker may have a higher number.
+// marker may have a higher number. So it may if Segments has none: it may have been lost.
 func (l *Log) readEnd(ctx context.Context, p event.Partition) (endState, error) {
 	if err := ended(ctx); err != nil {
 		return endState{}, err
@@ -88,7 +88,7 @@ func (l *Log) readEnd(ctx context.Context, p event.Partition) (endState, error) 
 	if len(items) > 0 {
 		e = items[0].end()
 	}
-	if len(items) == 0 || items[0].expired(now) {
+	if len(items) == 0 || items[0].expired(now) || l.isEarlier(p, e.number) {
 		var m marker
 		if _, err := l.get(ctx, l.Table, newKey(p, skMarker), &m); err != nil {
 			return endState{}, err

@@ -82,6 +82,15 @@ func (l *Log) beforeRetained(ctx context.Context, p event.Partition, after uint6
 // search returns the number before the first segment in (after, upTo] that matches, by
 // binary search. Expired segments do not match.
 func (l *Log) search(ctx context.Context, p event.Partition, after, upTo uint64, matches func(item) bool) (uint64, error) {
+	found, err := l.searchIn(ctx, p, after, upTo, matches)
+	if err != nil {
+		return 0, err
+	}
+	return l.searchEarlier(ctx, p, after, found, matches)
+}
+
+// searchIn is search where no number is missing between segments that match.
+func (l *Log) searchIn(ctx context.Context, p event.Partition, after, upTo uint64, matches func(item) bool) (uint64, error) {
 	var failed error
 	now := l.Now()
 	n := sort.Search(int(upTo-after), func(i int) bool {
