@@ -176,7 +176,7 @@ func TestLogOfEachAction(t *testing.T) {
 	w.want(t, 200, post(base, webhook))
 	for _, action := range []integration.Action{
 		integration.ActionUpdated, integration.ActionStopped, integration.ActionRetryTriggered, integration.ActionEventRejected, integration.ActionRejectedRetried,
-		integration.ActionRejectedEvicted, integration.ActionEventsSkipped, integration.ActionRecovered, integration.ActionUnreachable,
+		integration.ActionRejectedDeleted, integration.ActionRejectedEvicted, integration.ActionEventsSkipped, integration.ActionRecovered, integration.ActionUnreachable,
 		integration.ActionEventSkipped, integration.ActionPositionMoved,
 	} {
 		sameJSON(t, `{"entries":[],"next":null}`, w.want(t, 200, get(base+"/hook/logs?action="+string(action))))

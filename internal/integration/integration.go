@@ -209,6 +209,7 @@ const (
 	ActionRetryTriggered  Action = "retry_triggered"
 	ActionEventRejected   Action = "event_rejected"
 	ActionRejectedRetried Action = "rejected_event_retried"
+	ActionRejectedDeleted Action = "rejected_event_deleted"
 	ActionRejectedEvicted Action = "rejected_event_evicted"
 	ActionEventsSkipped   Action = "events_skipped"
 	ActionRecovered       Action = "delivery_recovered"
@@ -222,7 +223,7 @@ func Actions() []string {
 	return []string{
 		"integration_created", "integration_started", "integration_stopped", "integration_updated",
 		"retry_triggered", "delivery_recovered", "event_rejected", "rejected_event_retried",
-		"rejected_event_evicted", "events_skipped", "event_skipped", "position_moved", "target_unreachable",
+		"rejected_event_deleted", "rejected_event_evicted", "events_skipped", "event_skipped", "position_moved", "target_unreachable",
 	}
 }
 

@@ -29,6 +29,7 @@ func TestAPINames(t *testing.T) {
 		{string(integration.ActionRecovered), "delivery_recovered"},
 		{string(integration.ActionEventRejected), "event_rejected"},
 		{string(integration.ActionRejectedRetried), "rejected_event_retried"},
+		{string(integration.ActionRejectedDeleted), "rejected_event_deleted"},
 		{string(integration.ActionRejectedEvicted), "rejected_event_evicted"},
 		{string(integration.ActionEventsSkipped), "events_skipped"},
 		{string(integration.ActionUnreachable), "target_unreachable"},

@@ -3,6 +3,7 @@ package rejected
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"math"
 	"slices"
 	"time"
@@ -58,8 +59,8 @@ func (s *Service) RetryAll(ctx context.Context, tenant, id string, eventIDs []st
 		}
 		calls.Go(func() error {
 			receiver, err := s.retry(ctx, tenant, id, eventID)
-			if code := problem.CodeOf(err); code == problem.Internal || code == problem.Unavailable { // the caller is told no more than that
-				s.Logger.ErrorContext(ctx, "rejected event not retried", "tenant", tenant, "integration", id, "event_id", eventID, "error", err)
+			if level, hidden := hiddenAt(err); hidden {
+				s.Logger.Log(ctx, level, "rejected event not retried", "tenant", tenant, "integration", id, "event_id", eventID, "error", err)
 			}
 			causes[i] = causeOf(receiver, err)
 			return nil
@@ -92,6 +93,17 @@ func (s *Service) wanted(ctx context.Context, tenant, id string, eventIDs []stri
 		wanted = append(wanted, ref.EventID)
 	}
 	return wanted, nil
+}
+
+// hiddenAt returns the level at which the log has what the caller is not told of an error.
+func hiddenAt(err error) (slog.Level, bool) {
+	switch problem.CodeOf(err) {
+	case problem.Internal:
+		return slog.LevelError, true
+	case problem.Unavailable:
+		return slog.LevelWarn, true
+	}
+	return 0, false
 }
 
 // causeOf returns the cause of a failed retry, "" if it was delivered.
@@ -164,20 +176,39 @@ func (s *Service) deleteSome(ctx context.Context, tenant, id string, eventIDs, c
 		causes[i] = ""
 		refs = append(refs, r.Ref())
 	}
-	return s.remove(ctx, h, count, refs)
+	return s.remove(ctx, h, count, refs, s.deletion(h, idsOf(refs)...))
 }
 
-// remove deletes events that are in the list in one commit.
-func (s *Service) remove(ctx context.Context, h store.History, count *integration.RejectedCount, refs []integration.RejectedRef) error {
+func idsOf(refs []integration.RejectedRef) []string {
+	ids := make([]string, len(refs))
+	for i := range refs {
+		ids[i] = refs[i].EventID
+	}
+	return ids
+}
+
+// remove deletes events that are in the list in one commit, with its log entry, if any.
+func (s *Service) remove(ctx context.Context, h store.History, count *integration.RejectedCount, refs []integration.RejectedRef, writes ...store.Write) error {
 	if len(refs) == 0 {
 		return nil
 	}
-	var writes []store.Write
 	for _, ref := range refs {
 		count.Remove(ref.EventID)
 		writes = append(writes, store.DeleteRejected{History: h, Ref: ref})
 	}
 	return store.CommitDetached(ctx, s.Store, append(writes, store.PutRejectedCount{History: h, Count: count})...)
+}
+
+// deletionOfAll is the log entry of the first commit that deletes a list; the others have none,
+// as those of a long list would leave no room in the log for others.
+func (s *Service) deletionOfAll(h store.History, before, left int, deleted []integration.RejectedRef) []store.Write {
+	switch {
+	case before > 0:
+		return nil
+	case left > 0:
+		return []store.Write{entry(h, s.Now(), integration.ActionRejectedDeleted, "The deletion of all %d rejected events was started via API.", left+len(deleted))}
+	}
+	return []store.Write{s.deletion(h, idsOf(deleted)...)}
 }
 
 // deleteList deletes all events that are in the list when it begins, some in each commit.
@@ -207,14 +238,12 @@ func (s *Service) deleteList(ctx context.Context, tenant, id string) (b Bulk, er
 			}
 			deleted = slices.DeleteFunc(deleted, func(r integration.RejectedRef) bool { return r.Compare(last[0]) > 0 })
 			left = count.Kept - len(deleted)
-			return s.remove(ctx, h, count, deleted)
+			return s.remove(ctx, h, count, deleted, s.deletionOfAll(h, len(b.Done), left, deleted)...)
 		})
 		if err != nil {
 			return Bulk{}, err
 		}
-		for _, ref := range deleted {
-			b.Done = append(b.Done, ref.EventID)
-		}
+		b.Done = append(b.Done, idsOf(deleted)...)
 		if len(deleted) < deletesAtOnce {
 			return b, nil
 		}

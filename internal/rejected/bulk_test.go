@@ -37,11 +37,12 @@ func TestCausesOfABulkRetryHideOurSide(t *testing.T) {
 	for name, c := range map[string]struct {
 		sinks  unfit
 		cause  string
-		logged bool
+		logged bool // the reason
+		noted  bool // that it failed
 	}{
-		"the receiver refuses it again": {unfit{verdict: sink.Verdict{Outcome: sink.Rejected, Cause: "bad request", Reason: "It failed."}}, "bad request", false},
-		"our side cannot connect":       {unfit{verdict: sink.Verdict{Outcome: sink.Unsent, Reason: ours}}, string(problem.Unavailable), false},
-		"our side has an error":         {unfit{err: errors.New(ours)}, string(problem.Internal), true},
+		"the receiver refuses it again": {unfit{verdict: sink.Verdict{Outcome: sink.Rejected, Cause: "bad request", Reason: "It failed."}}, "bad request", false, false},
+		"our side cannot connect":       {unfit{verdict: sink.Verdict{Outcome: sink.Unsent, Reason: ours}}, string(problem.Unavailable), false, true},
+		"our side has an error":         {unfit{err: errors.New(ours)}, string(problem.Internal), true, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s, _, target := setup(5)
@@ -54,7 +55,7 @@ func TestCausesOfABulkRetryHideOurSide(t *testing.T) {
 			if err != nil || len(got.Failed) != 1 || got.Failed[0].Cause != c.cause {
 				t.Errorf("%s: %+v, %v; want the cause %q", name, got, err, c.cause)
 			}
-			if strings.Contains(log.String(), ours) != c.logged {
+			if strings.Contains(log.String(), ours) != c.logged || strings.Contains(log.String(), "not retried") != c.noted {
 				t.Errorf("%s: the log has %q", name, log.String())
 			}
 		})

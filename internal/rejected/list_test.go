@@ -100,6 +100,10 @@ func TestADeletionOfAllTakesABoundedTime(t *testing.T) {
 		if left := list(t, g, target); len(left) != b.Remaining || len(left) == 0 || left[0] != rejectedEvent(len(b.Done), 0).ID {
 			t.Errorf("%d are left, %d were said to remain", len(left), b.Remaining)
 		}
+		entries, err := g.Entries(t.Context(), h, 10)
+		if err != nil || len(entries) != 1 || entries[0].Action != integration.ActionRejectedDeleted || !strings.Contains(entries[0].Reason, "all 1500 ") {
+			t.Errorf("the log has %v, %v, want one entry for the whole list", entries, err)
+		}
 		late := make(chan error)
 		time.AfterFunc(1500*time.Millisecond, func() { // while it works
 			late <- <-add(t.Context(), s, target, n, 1, 10)[0]

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/internal/integration"
@@ -89,16 +90,25 @@ func (s *Service) Delete(ctx context.Context, tenant, id, eventID string) error 
 		if len(eventID) > maxEventID {
 			return notFound(id, eventID)
 		}
-		writes, err := s.removal(ctx, store.HistoryOf(in), eventID)
+		h := store.HistoryOf(in)
+		writes, err := s.removal(ctx, h, eventID)
 		if problem.CodeOf(err) == problem.NotFound {
 			return notFound(id, eventID)
 		}
 		if err != nil {
 			return err
 		}
-		return store.CommitDetached(ctx, s.Store, writes...)
+		return store.CommitDetached(ctx, s.Store, append(writes, s.deletion(h, eventID))...)
 	})
 	return store.Contended(err, id)
+}
+
+// deletion is the entry of a commit that deletes events from the list.
+func (s *Service) deletion(h store.History, eventIDs ...string) store.AddEntry {
+	if len(eventIDs) == 1 {
+		return entry(h, s.Now(), integration.ActionRejectedDeleted, "Rejected event %s was deleted via API.", eventIDs[0])
+	}
+	return entry(h, s.Now(), integration.ActionRejectedDeleted, "%d rejected events were deleted via API: %s.", len(eventIDs), strings.Join(eventIDs, ", "))
 }
 
 // removal returns the writes that remove an event from the list, or problem.NotFound if

@@ -57,7 +57,7 @@ func (s *Service) retry(ctx context.Context, tenant, id, eventID string) (cause 
 	}
 	defer give()
 	h := store.HistoryOf(in)
-	r.RetryUntil = s.Now().Add(s.Settings.LongestCall() + clockSlack)
+	r.RetryUntil = s.Now().Add(s.Settings.LongestCall() + saveTimeout + clockSlack)
 	err = s.Store.Commit(ctx, store.PutRejected{History: h, Rejected: r})
 	if errors.Is(err, store.ErrConflict) {
 		return "", inProgress
@@ -66,8 +66,7 @@ func (s *Service) retry(ctx context.Context, tenant, id, eventID string) (cause 
 		return "", err
 	}
 	v := s.send(ctx, target, r)
-	// Save the outcome even if the caller is gone.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	ctx, cancel := saving(ctx)
 	defer cancel()
 	if v.Outcome == sink.Delivered {
 		return "", s.delivered(ctx, h, r)
@@ -89,8 +88,22 @@ func (s *Service) reserve(ctx context.Context, t *worker.Target) (give func(), e
 	return give, nil
 }
 
-// answerMargin is what is left of the caller's time for the outcome of a call.
-const answerMargin = 3 * time.Second
+// saving returns a context in which an outcome is saved even if the caller is gone. It ends before
+// the caller's deadline, if it has one, so that a function can still answer.
+func saving(ctx context.Context) (context.Context, context.CancelFunc) {
+	until, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return until, cancel
+	}
+	until, stop := context.WithDeadline(until, deadline.Add(-answerTime))
+	return until, func() { stop(); cancel() }
+}
+
+const (
+	answerMargin = 3 * time.Second // what is left of the caller's time for the outcome of a call
+	answerTime   = time.Second     // and of that for the answer
+)
 
 // send calls the receiver, until shortly before the caller's deadline if it has one.
 func (s *Service) send(ctx context.Context, t *worker.Target, r *integration.Rejected) sink.Verdict {

@@ -147,3 +147,58 @@ func TestRetrySavesItsOutcomeHoweverShortTheCall(t *testing.T) {
 		}
 	})
 }
+
+// While the outcome of a retry is saved, another one would send the event again.
+func TestRetryIsInProgressUntilItsOutcomeIsSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, g, target := setup(5)
+		s.Settings.WebhookTimeout = time.Second
+		s.Integrations = only{target.Integration}
+		h := &hooks{}
+		s.Targets = worker.NewRegistry(worker.Options{Sinks: h, InFlight: 1, Calls: worker.NewCalls(2), Logger: s.Logger, Now: time.Now})
+		ok(t, add(t.Context(), s, target, 0, 1, 10))
+		id := rejectedEvent(0, 0).ID
+		first := make(chan error, 1)
+		go func() { first <- s.Retry(t.Context(), "a", "hook", id) }()
+		time.Sleep(1500 * time.Millisecond) // its lease is saved, which takes a second, and the call is over
+		slow := true
+		g.fail = func(context.Context) error {
+			if slow {
+				slow = false
+				time.Sleep(8 * time.Second)
+			}
+			return nil
+		}
+		time.Sleep(7 * time.Second)
+		if err := s.Retry(t.Context(), "a", "hook", id); problem.CodeOf(err) != problem.RetryInProgress || h.calls != 1 {
+			t.Errorf("got %v after %d calls, want a retry in progress", err, h.calls)
+		}
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A store that does not answer costs a function no more than the outcome: its caller is answered.
+func TestRetryAnswersThoughItsOutcomeIsNotSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, g, target := setup(5)
+		s.Integrations = only{target.Integration}
+		s.Settings.WebhookTimeout = 25 * time.Second
+		h := &hooks{takes: 23 * time.Second}
+		s.Targets = worker.NewRegistry(worker.Options{Sinks: h, InFlight: 1, Calls: worker.NewCalls(2), Logger: s.Logger, Now: time.Now})
+		ok(t, add(t.Context(), s, target, 0, 1, 10))
+		ctx, cancel := context.WithTimeout(t.Context(), 29*time.Second)
+		defer cancel()
+		g.fail = func(ctx context.Context) error {
+			if h.calls == 0 {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		if err := s.Retry(ctx, "a", "hook", rejectedEvent(0, 0).ID); err == nil || ctx.Err() != nil {
+			t.Errorf("got %v, and the deadline has passed: %v", err, ctx.Err())
+		}
+	})
+}

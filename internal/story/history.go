@@ -15,6 +15,7 @@ import (
 type history struct {
 	*facts
 	listed     *integration.Rejected // a later event with the same id; nil if none is in the list
+	left       *integration.LogEntry // the newest that says that the event left the list, undelivered; nil if none does
 	moved      bool                  // the position was moved since the event was published
 	resent     bool                  // to a place before the event, so it was sent after that
 	refiltered time.Time             // when the filter was last changed since; zero if it was not
@@ -43,6 +44,10 @@ func (h *history) said(e *integration.LogEntry) (Verdict, string, bool) {
 		return Skipped, fmt.Sprintf("It was skipped via API at %s; it is no longer in the list of rejected events.", event.FormatTime(e.CreatedAt)), h.names(e)
 	case integration.ActionEventRejected:
 		return Rejected, fmt.Sprintf("The receiver rejected it at %s; it is no longer in the list of rejected events.", event.FormatTime(e.CreatedAt)), h.names(e)
+	case integration.ActionRejectedDeleted, integration.ActionRejectedEvicted:
+		if h.left == nil && h.names(e) {
+			h.left = e // an older entry may say how it came there
+		}
 	case integration.ActionUpdated:
 		if h.refiltered.IsZero() && strings.Contains(e.Reason, "filter_conditions") {
 			h.refiltered = e.CreatedAt
@@ -90,6 +95,13 @@ func (h *history) unsaid() (Verdict, string) {
 		return Rejected, recorded(d)
 	} else if d != nil && d.Outcome == deliveries.Skipped {
 		return Skipped, recorded(d)
+	}
+	if e := h.left; e != nil && h.delivery == nil {
+		how := "was deleted from it via API"
+		if e.Action == integration.ActionRejectedEvicted {
+			how = "gave its place to newer ones"
+		}
+		return Rejected, fmt.Sprintf("It was in the list of rejected events, and %s at %s.", how, event.FormatTime(e.CreatedAt))
 	}
 	published, moved := h.place.event.PublishedAt, h.in.MovedTo
 	if v, because, ok := h.filtered(); ok {

@@ -60,6 +60,13 @@ func TestVerdictsOfEventsThatLeftTheList(t *testing.T) {
 	r.wants(10, 0, Delivered, "retried via API, at "+event.FormatTime(minute(12)))
 	r.wants(11, 0, Delivered, "The receiver took it")
 
+	// The entries that say how they came there may be gone before those of their end.
+	r.said(in, 13, integration.ActionRejectedDeleted, fmt.Sprintf("2 rejected events were deleted via API: %s, %s.", idOf(12, 0), idOf(5, 0)))
+	r.said(in, 14, integration.ActionRejectedEvicted, fmt.Sprintf("Rejected event %s was evicted: only the newest 30 are kept.", idOf(13, 0)))
+	r.wants(12, 0, Rejected, "deleted from it via API at "+event.FormatTime(minute(13)))
+	r.wants(13, 0, Rejected, "gave its place to newer ones at "+event.FormatTime(minute(14)))
+	r.wants(5, 0, Rejected, event.FormatTime(minute(6)), "no longer in the list")
+
 	// What is in the list again, and was not retried since, is rejected.
 	r.lists(in, named(idOf(10, 0), minute(10)), integration.ReasonRejected, 13)
 	r.wants(10, 0, Rejected, event.FormatTime(minute(13)))

@@ -53,6 +53,10 @@ func rejectedInBulk(t *testing.T, env *Env) {
 	if got = ask("_delete", object{"all": true}); !slices.Equal(got.Deleted, ids[1:2]) || len(c.rejected("shop")) != 0 {
 		t.Errorf("deleted all: %+v, and left %v", got, c.rejected("shop"))
 	}
+	deletions := c.reasons("shop", "rejected_event_deleted") // newest first
+	if len(deletions) != 2 || !strings.Contains(deletions[0], ids[1]) || !strings.Contains(deletions[1], ids[2]) {
+		t.Errorf("the log says of deletions %q, want %s and before it %s", deletions, ids[1], ids[2])
+	}
 	for _, verb := range []string{"_retry", "_delete"} {
 		c.call("POST", path("shop", "/rejected_events/", verb), object{}).fails(http.StatusBadRequest, "invalid_request", "event_ids")
 		c.call("POST", path("other", "/rejected_events/", verb), object{"all": true}).fails(http.StatusNotFound, "not_found", "other")

@@ -95,6 +95,9 @@ func rejectedOneByOne(t *testing.T, env *Env) {
 	if diff := cmp.Diff([]int{1, 2, 3, 4}, r.attempts(ids[1])); diff != "" {
 		t.Errorf("attempts of a rejected event (-want +got):\n%s", diff)
 	}
+	if deleted := c.reasons("shop", "rejected_event_deleted"); len(deleted) != 1 || !strings.Contains(deleted[0], ids[0]) {
+		t.Errorf("the log says of deletions %q", deleted)
+	}
 	retried := c.reasons("shop", "rejected_event_retried")
 	if len(retried) != 2 || !strings.Contains(retried[0], ids[2]) || !strings.Contains(retried[1], ids[1]) {
 		t.Errorf("the log says of retries %q", retried)
