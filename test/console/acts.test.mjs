@@ -83,6 +83,14 @@ scenario('rejected events are looked at, retried and deleted, one and several', 
   await button('Delete 2 …').click();
   await page.getByRole('dialog').getByRole('button', { name: 'Delete', exact: true }).click();
   await page.getByText('No rejected events').waitFor();
+
+  await page.getByRole('link', { name: 'Log' }).click();
+  await page.getByText(/2 rejected events were deleted via API/).waitFor();
+  await page.getByRole('link', { name: 'Deliveries' }).click();
+  const note = page.getByText('then delivered by a retry');
+  await note.first().waitFor();
+  const retried = await page.getByRole('row').filter({ has: note }).locator('.id').allInnerTexts();
+  assert.deepEqual(retried.toSorted(), [ids[0], ids[2], ids[3]].toSorted());
 });
 
 scenario('an integration is stopped, edited, moved, started and deleted', async (s) => {
@@ -120,10 +128,11 @@ scenario('an integration is stopped, edited, moved, started and deleted', async 
   await page.getByText('Stopped by hand.').waitFor();
   await button('Start from …').click();
   await page.getByLabel('From a given time').check();
+  await page.getByRole('dialog').getByText('2 events').waitFor(); // of the two entities only one passes
   await page.getByRole('dialog').getByRole('button', { name: 'Start' }).click();
   await until('what was sent before is sent again', () => moved.calls.some((call) => call.event.name === 'order.first'));
   await page.getByRole('link', { name: 'Log' }).click();
-  await page.getByText('position moved').and(page.locator('.what')).waitFor();
+  await page.getByText('Start moved').and(page.locator('.what')).waitFor();
 
   await button('Delete …').click();
   assert.ok(await button('Delete').isDisabled());
@@ -193,6 +202,7 @@ scenario('deliveries are filtered by name, outcome, time and id', async (s) => {
   await only(goodRow, badRow);
   await filter.getByLabel('Outcome').selectOption('rejected');
   await only(badRow, goodRow);
+  await filter.getByText('By time or event id').click();
   await filter.getByLabel('Event id').fill(bad);
   await filter.getByRole('button', { name: 'Filter' }).click();
   await only(badRow, goodRow);
@@ -246,14 +256,14 @@ scenario('a link to a view works with a token in the address, which leaves it', 
   const receiver = await s.receiver();
   await (await s.api()).register('shop', receiver.url);
   const page = await s.open({ view: '/i/shop/log' });
-  await page.getByText('integration created').and(page.locator('.what')).waitFor();
+  await page.getByText('Registered').and(page.locator('.what')).waitFor();
   assert.equal(new URL(page.url()).hash, '#/i/shop/log');
   await page.reload();
-  await page.getByText('integration created').and(page.locator('.what')).waitFor();
+  await page.getByText('Registered').and(page.locator('.what')).waitFor();
   await goTo(page, '/');
   await page.getByRole('link', { name: 'shop' }).waitFor();
   await page.goBack();
-  await page.getByText('integration created').and(page.locator('.what')).waitFor();
+  await page.getByText('Registered').and(page.locator('.what')).waitFor();
   assert.deepEqual(await page.context().cookies(), []);
   assert.equal(await page.evaluate(() => localStorage.length), 0);
 });

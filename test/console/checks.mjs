@@ -43,8 +43,8 @@ export async function fits(page, what) {
 /** Markup with a script, and with a mark by which it is found again. */
 export const markup = (mark) => `<img src=x onerror="window.hurt='${mark}'">${mark}<script>window.hurt='${mark}'</script>`;
 
-/** The same, which also turns around what follows it. */
-export const hostile = (mark) => `\u202e${markup(mark)}`;
+/** The same, which also turns around what follows it, and begins with what only looks like a time. */
+export const hostile = (mark) => `2026-99-99T99:99:99Z \u202e${markup(mark)}`;
 
 /** Fails if a hostile text became an element or a script, or turns the text around it. */
 export async function harmless(page, what) {

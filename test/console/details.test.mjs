@@ -141,6 +141,13 @@ scenario('the focus is where a dialog was opened, or beside it if the button is 
   await button('Cancel').click();
   assert.ok(await focused(button('Start from …')));
   await button('Start from …').click();
+  await api.call('POST', api.at('shop', '/_start'), {}); // by somebody else
+  await button('Stop').waitFor({ state: 'attached' });
+  await page.keyboard.press('Escape');
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  assert.ok(await focused(button('Stop')), 'what had the focus has gone under the dialog');
+  await api.stop('shop');
+  await button('Start from …').click();
   await page.getByRole('dialog').getByRole('button', { name: 'Start', exact: true }).click();
   await page.getByRole('dialog').waitFor({ state: 'detached' });
   await button('Start from …').waitFor({ state: 'detached' });
@@ -150,10 +157,10 @@ scenario('the focus is where a dialog was opened, or beside it if the button is 
   await page.keyboard.press('Enter');
   receiver.answer = 503;
   await api.publish(event('order.paid'));
-  await button('Try again now').focus();
+  await button('Restart to try now').focus();
   receiver.answer = 200;
   await page.keyboard.press('Enter');
-  await button('Try again now').waitFor({ state: 'detached' });
+  await button('Restart to try now').waitFor({ state: 'detached' });
   await page.getByText('Up to date.').waitFor();
   const tag = () => page.evaluate(() => document.activeElement.tagName);
   assert.equal(await until('the focus is kept', async () => (await tag()) !== 'BODY' && tag()), 'MAIN'); // and not on Stop

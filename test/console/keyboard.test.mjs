@@ -139,7 +139,7 @@ scenario('an integration is registered, stopped and deleted without a mouse', as
   await type('Id', 'shop');
   await type('URL', receiver.url);
   await page.keyboard.press('Enter');
-  await page.getByRole('heading', { name: 'shop is running' }).waitFor();
+  await page.getByRole('heading', { name: 'shop is registered' }).waitFor();
   await to(/Go to shop/);
   await page.keyboard.press('Enter');
   await page.getByText('Nothing has been delivered yet').waitFor();

@@ -17,7 +17,7 @@ scenario('a receiver is registered, gets events, breaks and is mended', async (s
   await page.getByLabel('URL').fill(receiver.url);
   await button('Generate').click();
   await button('Register').click();
-  await page.getByRole('heading', { name: 'shop is running' }).waitFor();
+  await page.getByRole('heading', { name: 'shop is registered' }).waitFor();
   const secret = await page.locator('.secret').innerText();
   assert.match(secret, /^whsec_/);
 
@@ -29,6 +29,14 @@ scenario('a receiver is registered, gets events, breaks and is mended', async (s
   assert.equal(test.headers['sluice-test'], '1');
   assert.ok(test.headers['webhook-signature'], 'the test event is signed');
   await button('Close').click();
+
+  await page.reload(); // the secret was shown once, and the form is not come back to
+  await page.getByRole('heading', { name: 'shop is registered' }).waitFor();
+  await page.getByRole('heading', { name: 'Check the signature' }).waitFor();
+  assert.equal(await page.locator('.secret').count(), 0);
+  await page.goBack();
+  await page.getByRole('heading', { name: 'Integrations' }).waitFor();
+  await page.goForward();
 
   await page.getByRole('link', { name: 'Go to shop' }).click();
   const [first] = await api.publish(event('order.created'));

@@ -39,7 +39,7 @@ const hide = (page, hidden) => page.evaluate((is) => {
 }, hidden);
 
 for (const [name, view, seen, atOnce] of [
-  ['the list', '/', 'shop', 1], ['an integration', '/i/shop', 'Nothing has been delivered yet', 3], ['its log', '/i/shop/log', 'integration created', 3],
+  ['the list', '/', 'shop', 1], ['an integration', '/i/shop', 'Nothing has been delivered yet', 3], ['its log', '/i/shop/log', 'Registered', 3],
 ]) {
   scenario(`${name} is refreshed every two seconds while it is seen, and not while it is hidden`, async (s) => {
     await (await s.api()).register('shop', (await s.receiver()).url);

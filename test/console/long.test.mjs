@@ -95,6 +95,6 @@ scenario(`a log of ${many} entries is paged to its end, each page at the same co
   assert.ok(await page.evaluate(() => window.made) < costs[0] * 1.5, 'templates made for new entries');
 
   // What is shown has an end even if the reader looks on for days.
-  await page.getByLabel('Show').selectOption('event skipped');
+  await page.getByLabel('Show').selectOption('Event skipped');
   await until('another list begins', async () => (await page.locator('.log li').count()) === 50);
 });

@@ -55,6 +55,7 @@ export async function setStage(s) {
 export const viewsOf = (stage) => [
   ['integrations', '/', 'replay-of-refunds'],
   ['new', '/new', 'Some of the names seen'],
+  ['registered', '/i/shop/registered', 'Check the signature'],
   ['replay', '/replay', /\d+ events/],
   ['find', '/event', 'Event id'],
   ['event', `/event/${stage.delivered}`, 'Why'],

@@ -140,7 +140,7 @@ scenario('empty lists say what will be there', async (s) => {
     await draw(page, `empty-${text.slice(3).replace(' ', '-')}`);
   }
   await goTo(page, '/i/shop/log');
-  await page.getByLabel('Show').selectOption('event skipped');
+  await page.getByLabel('Show').selectOption('Event skipped');
   await page.getByText('No such entries').waitFor();
   await goTo(page, '/i/gone');
   await page.getByText('Not found').first().waitFor();

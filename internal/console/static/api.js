@@ -62,6 +62,14 @@ export async function call(method, path, { query, body, signal, noTenant, slow, 
   );
 }
 
+/** What a replay of a span of time would send. Its target is not looked at, so any will do.
+ * @param {{ starts_at?: string, ends_at?: string, filter_conditions?: unknown }} span @param {AbortSignal} [signal]
+ * @returns {Promise<Schemas['Estimate']>} */
+export function estimate(span, signal) {
+  const body = { ...span, id: 'estimate', integration_type: 'temporary', callback_parameters: { callback_url: 'https://example.com/' } };
+  return call('post', base + '/_estimate', { body, signal });
+}
+
 /** @param {Method} method @param {string} url @param {unknown} body @param {AbortSignal | undefined} signal of the view
  * @param {AbortSignal} ends @param {boolean} noTenant */
 async function send(method, url, body, signal, ends, noTenant) {

@@ -2,7 +2,7 @@
  * What the platform has set: its name, logo and colour, and the rules that sentences need.
  */
 
-const day = 24 * 60 * 60 * 1000;
+import { day } from './format.js';
 
 export const brand = { name: 'Sluice', logo: '', tenantClaim: 'tenant', retention: 30 * day, load };
 

@@ -51,7 +51,7 @@ const round = (/** @type {number} */ n) => Math.round(n * 10) / 10;
  * @param {{ oldest: number | null, startsAt: number | null, position: number | null, endsAt: number | null }} places in ms since 1970
  */
 export function positionBar({ oldest, startsAt, position, endsAt }) {
-  if (oldest === null) return html`<p class="quiet" data-key="position">The log has no events yet.</p>`;
+  if (oldest === null) return html`<p class="quiet" data-key="position">The event log has no events yet.</p>`;
   const to = Math.max(now(), endsAt ?? 0);
   const from = Math.min(oldest, to - 1);
   const at = (/** @type {number} */ ms) => Math.min(Math.max(((ms - from) / (to - from)) * 1000, 0), 1000);

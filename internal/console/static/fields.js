@@ -8,16 +8,19 @@ import { newId } from './ui.js';
 
 /** @typedef {import('./html.js').Content} Content */
 
+/** What an id has to be; the browser says it when one is not. */
+export const idForm = 'Lowercase letters, digits and hyphens';
+
 /**
  * @param {{ field: string, label: string, hint?: Content, value?: string, type?: string, required?: boolean,
- *   placeholder?: string, pattern?: string, maxlength?: number, disabled?: boolean, extra?: Content }} options
+ *   placeholder?: string, pattern?: string, title?: string, maxlength?: number, disabled?: boolean, extra?: Content }} options
  */
-export function input({ field, label, hint = '', value = '', type = 'text', required = false, placeholder, pattern, maxlength, disabled = false, extra = '' }) {
+export function input({ field, label, hint = '', value = '', type = 'text', required = false, placeholder, pattern, title, maxlength, disabled = false, extra = '' }) {
   const id = newId();
   return html`<div class="field" data-field=${field}>
     <label for=${id}>${label}${!required && html` <span class="quiet">optional</span>`}</label>
     <span class="with-extra"><input id=${id} name=${field} type=${type} value=${value} ?required=${required} ?disabled=${disabled} placeholder=${placeholder}
-      pattern=${pattern} maxlength=${maxlength} step=${type === 'datetime-local' ? '1' : null} autocomplete="off" spellcheck="false"
+      pattern=${pattern} title=${title} maxlength=${maxlength} step=${type === 'datetime-local' ? '1' : null} autocomplete="off" spellcheck="false"
       aria-describedby="${id}-hint ${id}-error">${extra}</span>
     <p class="hint" id="${id}-hint">${hint}</p>
     <p class="error" id="${id}-error" role="alert"></p>

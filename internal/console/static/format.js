@@ -7,8 +7,9 @@ import { now } from './api.js';
 const number = new Intl.NumberFormat(undefined);
 const second = 1000;
 const minute = 60 * second;
-const hour = 60 * minute;
-const day = 24 * hour;
+/** In ms, as every length of time here. */
+export const hour = 60 * minute;
+export const day = 24 * hour;
 
 /** @param {number} n */
 export const count = (n) => number.format(n);

@@ -13,7 +13,7 @@ import { allTenants, chooseTenant } from './views/tenants.js';
 import { events } from './views/event.js';
 import { integration } from './views/integration.js';
 import { integrations } from './views/integrations.js';
-import { edit, register } from './views/register.js';
+import { edit, register, registered } from './views/register.js';
 import { replay } from './views/replay.js';
 
 /**
@@ -29,6 +29,7 @@ const views = [
   [/^\/event(?:\/([^/]*))?(?:\/([^/]*))?$/, events],
   [/^\/all$/, allTenants],
   [/^\/token$/, askForToken],
+  [/^\/i\/([a-z0-9-]{1,50})\/registered$/, registered],
   [/^\/i\/([a-z0-9-]{1,50})\/edit$/, edit],
   [/^\/i\/([a-z0-9-]{1,50})(?:\/(deliveries|rejected|log))?$/, integration],
 ];
@@ -49,11 +50,11 @@ function go() {
   leaving.abort();
   leaving = new AbortController();
   const path = pathOf(location.hash);
-  const sameView = path.replace(/^(\/i\/[^/]+)\/(deliveries|rejected|log)$/, '$1');
   keepTenant();
   const [view, params] = chosen(path);
   // Only the tabs of an integration go on with what is drawn: a view has nodes of its own.
-  if (sameView !== shown || !path.startsWith('/i/')) render(frame.view, '');
+  const sameView = view === integration ? params[0] : path;
+  if (sameView !== shown || view !== integration) render(frame.view, '');
   drawFrame();
   const title = view(frame.view, params, leaving.signal);
   document.title = `${title} · ${brand.name}`;
@@ -90,7 +91,7 @@ function chosen(path) {
     if (!found) continue;
     const ofTenant = ![allTenants, askForToken].includes(view);
     if (ofTenant && access.isPlatform() && access.session()?.tenant === '') return [allTenants, []];
-    if ([register, edit, replay].includes(view) && !access.mayWrite()) return [readOnly, []];
+    if ([register, registered, edit, replay].includes(view) && !access.mayWrite()) return [readOnly, []];
     return [view, found.slice(1)];
   }
   return [notFound, []];
@@ -135,11 +136,12 @@ function drawFrame() {
 
 function drawNotices() {
   const left = (access.session()?.expires ?? Infinity) - now();
+  const flag = access.mayWrite() ? ' --write' : '';
   render(frame.notices, html`
     ${fault && html`<p class="notice bad" role="alert" data-key="fault">Something went wrong in this page: ${fault}. <a href="./">Load it again</a>.</p>`}
     ${!connected && html`<p class="notice bad" role="alert" data-key="connection">Connection lost. What you see may be old. Retrying …</p>`}
-    ${left <= 0 && html`<p class="notice bad" role="alert" data-key="expired">The access token has expired. ${newToken()}</p>`}
-    ${left > 0 && left < 120000 && html`<p class="notice" role="status" data-key="expires">The access token expires at ${clock(access.session()?.expires ?? 0, true)}.</p>`}`);
+    ${left <= 0 && html`<p class="notice bad" role="alert" data-key="expired">The access token has expired. ${newToken(flag)}</p>`}
+    ${left > 0 && left < 120000 && html`<p class="notice" role="status" data-key="expires">The access token expires at ${clock(access.session()?.expires ?? 0, true)}. ${newToken(flag)}</p>`}`);
 }
 
 async function start() {

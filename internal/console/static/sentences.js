@@ -2,12 +2,10 @@
  * Health in sentences that a customer understands.
  */
 import { now } from './api.js';
-import { clock, dayOf, plural, quoted, span } from './format.js';
+import { clock, day, dayOf, plural, quoted, span } from './format.js';
 
 /** @typedef {import('./api.js').Integration} Integration */
 /** @typedef {import('./api.js').Health} Health */
-
-const day = 24 * 60 * 60 * 1000;
 
 /** What the state of an integration is called: a replay that is stopped is paused.
  * @param {Integration} integration @param {Health} health */

@@ -2,9 +2,10 @@
  * What can be done to an integration.
  */
 import { html, render } from '../html.js';
-import { call, now, pathOf } from '../api.js';
-import { fromLocal, span, target, toLocal } from '../format.js';
+import { call, estimate, Failure, isAbort, now, pathOf } from '../api.js';
+import { fromLocal, hour, span, target, toLocal } from '../format.js';
 import { action, answer, badge, confirm, dialog, newId, toast } from '../ui.js';
+import { estimated } from './replay.js';
 
 /** @typedef {import('../api.js').Integration} Integration */
 
@@ -28,7 +29,7 @@ function send(event) {
   /** @type {HTMLButtonElement | null} */ (this.querySelector('.action button'))?.click();
 }
 
-/** Makes the next attempt now: the back-off ends with a stop.
+/** Makes the next attempt now: the back-off ends with a stop, and the outage is counted anew.
  * @param {string} id @param {() => void} done */
 export async function tryNow(id, done) {
   let { status } = await call('post', pathOf(id, '/_stop'));
@@ -37,13 +38,16 @@ export async function tryNow(id, done) {
     ({ status } = await call('get', pathOf(id)));
   }
   await call('post', pathOf(id, '/_start'), { body: {} });
-  toast(`The next attempt at ${id} is made now.`);
+  toast(`${id} is restarted: the next attempt is made now.`);
   done();
 }
 
-/** @param {string} id @param {() => void} done */
-export function askStart(id, done) {
+/** Asks where to start, and says how much an earlier time sends.
+ * @param {Integration} one @param {() => void} done */
+export function askStart({ id, filter_conditions: conditions }, done) {
   const [stay, latest, time, at] = [newId(), newId(), newId(), newId()];
+  const many = document.createElement('div');
+  many.setAttribute('role', 'status');
   dialog(`Start ${id} from …`, (close) => {
     /** @type {HTMLFormElement} */
     let form;
@@ -56,8 +60,9 @@ export function askStart(id, done) {
     const content = html`<form @submit=${send}>
       <fieldset><legend class="unseen">Where to start</legend>
         <p><input type="radio" name="from" value="stay" id=${stay} checked> <label for=${stay}>Where it stopped (nothing is lost)</label></p>
-        <p><input type="radio" name="from" value="time" id=${time}> <label for=${time}>From a given time (resends or skips events)</label>
-          <input type="datetime-local" step="1" name="at" id=${at} aria-label="Time, in your zone" value=${toLocal(now() - 3600000)} @input=${pick}></p>
+        <p><input type="radio" name="from" value="time" id=${time} @change=${ask}> <label for=${time}>From a given time (resends or skips events)</label>
+          <input type="datetime-local" step="1" name="at" id=${at} aria-label="Time, in your zone" value=${toLocal(now() - hour)} @input=${pick}></p>
+        ${many}
         <p><input type="radio" name="from" value="latest" id=${latest}> <label for=${latest}>From now on (waiting events are not sent)</label></p>
       </fieldset>
       <div class="buttons">${action({ label: 'Start', kind: 'primary', act })}<button type="button" @click=${close}>Cancel</button></div>
@@ -67,6 +72,20 @@ export function askStart(id, done) {
 
     function pick() {
       /** @type {HTMLInputElement} */ (form.querySelector('[value="time"]')).checked = true;
+      void ask();
+    }
+
+    async function ask() {
+      const from = fromLocal(String(new FormData(form).get('at')));
+      if (from === '') return;
+      try {
+        const told = await estimate({ starts_at: from, ends_at: new Date(now()).toISOString(), ...(conditions && { filter_conditions: conditions }) });
+        if (from === fromLocal(String(new FormData(form).get('at')))) render(many, estimated(told));
+      } catch (error) {
+        if (isAbort(error)) return;
+        if (!(error instanceof Failure)) throw error;
+        render(many, html`<p class="quiet">${error.message}</p>`);
+      }
     }
   });
 }

@@ -6,7 +6,8 @@ import { may } from '../session.js';
 import { action, answer, badge, confirm, empty, failed, loading, newId, toast } from '../ui.js';
 import { eventPath } from './event.js';
 
-/** @typedef {import('../api.js').Schemas['Delivery']} Delivery */
+/** A delivery, and whether a retry has delivered it after it was rejected or skipped.
+ * @typedef {import('../api.js').Schemas['Delivery'] & { retried: boolean }} Delivery */
 /** @typedef {{ event_id: string, event_name: string, outcome: string, from: string, to: string }} Filter */
 
 const limit = 50;
@@ -29,7 +30,7 @@ export function deliveries(into, id, signal) {
   const sent = pages(signal, {
     read: async (after) => {
       const page = await call('get', pathOf(id, '/deliveries'), { query: { ...filter, limit, after }, signal });
-      return { items: /** @type {Delivery[]} */ (page.deliveries), next: page.next };
+      return { items: await withRetries(page.deliveries, id, signal), next: page.next };
     },
     keyOf,
     changes: (delivery) => delivery.outcome === 'retrying',
@@ -56,6 +57,18 @@ function nothing(filter) {
     or by hand with <code>sluice publish</code>. Test events are not listed.</p>`);
 }
 
+/** Retries by hand are in the log, not among the deliveries. The log is read only if one could matter.
+ * @param {Omit<Delivery, 'retried'>[]} deliveries @param {string} id @param {AbortSignal} signal @returns {Promise<Delivery[]>} */
+async function withRetries(deliveries, id, signal) {
+  const isAside = (/** @type {Omit<Delivery, 'retried'>} */ { outcome }) => outcome === 'rejected' || outcome === 'skipped';
+  let reasons = '';
+  if (deliveries.some(isAside)) {
+    const { entries } = await call('get', pathOf(id, '/logs'), { query: { action: 'rejected_event_retried', limit: 200 }, signal });
+    reasons = entries.map((/** @type {{ reason: string }} */ { reason }) => reason).join('\n');
+  }
+  return deliveries.map((one) => ({ ...one, retried: isAside(one) && Boolean(one.event_id && reasons.includes(one.event_id)) }));
+}
+
 /** An event that is retried stays the same row. @param {Delivery} one */
 const keyOf = (one) => [one.event_id ?? one.file, one.outcome, one.outcome === 'retrying' ? '' : one.last_attempt_at].join(' ');
 
@@ -66,10 +79,12 @@ function filterForm(change) {
     <span><label for=${ids.name}>Name</label><input id=${ids.name} name="event_name" placeholder="order.created" spellcheck="false"></span>
     <span><label for=${ids.outcome}>Outcome</label><select id=${ids.outcome} name="outcome" @change=${choose}><option value="">any</option>
       ${outcomes.map((outcome) => html`<option value=${outcome}>${outcome}</option>`)}</select></span>
-    <span><label for=${ids.from}>From</label><input id=${ids.from} name="from" type="datetime-local" step="1"></span>
-    <span><label for=${ids.to}>To</label><input id=${ids.to} name="to" type="datetime-local" step="1"></span>
-    <span><label for=${ids.event}>Event id</label><input id=${ids.event} name="event_id" spellcheck="false" size="36"></span>
     <span class="buttons"><button>Filter</button><button type="reset">Clear</button></span>
+    <details><summary>By time or event id</summary><div class="filter">
+      <span><label for=${ids.from}>From</label><input id=${ids.from} name="from" type="datetime-local" step="1"></span>
+      <span><label for=${ids.to}>To</label><input id=${ids.to} name="to" type="datetime-local" step="1"></span>
+      <span><label for=${ids.event}>Event id</label><input id=${ids.event} name="event_id" spellcheck="false" size="36"></span>
+    </div></details>
   </form>`;
 
   /** @this {HTMLSelectElement} */
@@ -102,14 +117,18 @@ function table(list, parts) {
   </table></div>`;
 }
 
+/** Of several that failed side by side the first is tried until it is through, and then the others: their own answers
+ * are not kept. @param {Delivery} one */
+const waitsForAnother = (one) => one.outcome === 'retrying' && !one.status_code && !one.cause;
+
 /** @param {Delivery} one @param {boolean} files whether the table has a column for them */
 function row(one, files) {
   return html`<tr data-key=${keyOf(one)}>
     <th scope="row">${one.event_id ? html`<a href=${eventPath(one.event_id, one.published_at)}><bdi>${one.event_name ?? one.event_id}</bdi></a> <code class="id">${one.event_id}</code>` : 'file'}</th>
-    <td data-label="Outcome">${badge(one.outcome)}</td>
+    <td data-label="Outcome">${badge(one.outcome)}${one.retried && html` <span class="quiet">then delivered by a retry</span>`}</td>
     <td data-label="Last attempt">${time(one.last_attempt_at)}</td>
     <td data-label="Attempts">${one.attempts}</td>
-    <td data-label="Answer">${answer(one.status_code, one.cause)}</td>
+    <td data-label="Answer">${waitsForAnother(one) ? html`<span class="quiet">waits for the one before it</span>` : answer(one.status_code, one.cause)}</td>
     <td data-label="Took">${one.took_ms === null ? '–' : span(one.took_ms ?? 0)}</td>
     ${files && html`<td data-label="File"><bdi class="target">${one.file}</bdi></td>`}
   </tr>`;

@@ -1,10 +1,9 @@
 import { html, render } from '../html.js';
 import { call, Failure, isAbort, now, root } from '../api.js';
-import { fromLocal, time, toLocal } from '../format.js';
+import { day, fromLocal, time, toLocal } from '../format.js';
 import { answer, badge, empty, failed, newId, json, loading } from '../ui.js';
 
-const notFound = 'The log has no such event of the last 24 hours, nor of the time that its id tells. Fill in about when it was published.';
-const day = 24 * 60 * 60 * 1000;
+const notFound = 'The event log has no event with this id, neither in the last 24 hours nor around the time that the id tells. Fill in about when it was published.';
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** @param {Failure} failure */

@@ -1,5 +1,5 @@
 import { html, render } from '../html.js';
-import { base, call, now, pathOf } from '../api.js';
+import { call, estimate, now, pathOf } from '../api.js';
 import { brand } from '../brand.js';
 import { positionBar } from '../charts.js';
 import { ago, count, plural, size } from '../format.js';
@@ -81,10 +81,8 @@ async function whatIsKept(one, signal) {
     : { starts_at: new Date(edge).toISOString(), ends_at: new Date(edge + 1).toISOString() };
   const past = one.ends_at && Date.parse(one.ends_at) < now();
   try {
-    const told = await call('post', base + '/_estimate', {
-      body: { id: 'estimate', integration_type: 'temporary', ...span, callback_parameters: { callback_url: 'https://example.com/' } }, signal,
-    });
-    return { oldest: told.oldest_available && Date.parse(told.oldest_available), total: past && told.exact ? told.events : null };
+    const told = await estimate(span, signal);
+    return { oldest: told.oldest_available ? Date.parse(told.oldest_available) : null, total: past && told.exact ? told.events : null };
   } catch {
     return { oldest: edge, total: null };
   }
@@ -94,8 +92,8 @@ async function whatIsKept(one, signal) {
 function page(one, health, { oldest, total }, refresh) {
   const state = stateOf(one, health);
   const ms = (/** @type {string | null | undefined} */ at) => (at ? Date.parse(at) : null);
-  // What is through is told by the last event; nothing has come since.
-  const upToDate = health.behind.events === 0 && one.integration_type === 'permanent';
+  // What is through is told by the last event; while it runs, nothing has come since.
+  const upToDate = health.behind.events === 0 && one.integration_type === 'permanent' && one.status === 'running';
   return html`
     <div class="title"><h1><bdi>${one.id}</bdi></h1>${badge(state)}</div>
     <p class="sentence ${state}" data-key="sentence">${sentence(one, health, brand.retention)}</p>
@@ -114,7 +112,7 @@ function waitsFor(one, { failing, behind }, refresh) {
     ${id && html`<p>It waits for the event <a href=${eventPath(id, behind.oldest_published_at)}><code>${id}</code></a> <bdi>${name}</bdi>.
       ${plural(failing.attempts, 'attempt')} failed in this outage. If your receiver can never accept it, skip it to continue.</p>`}
     <p class="quiet"><bdi>${failing.cause}</bdi></p>
-    ${mayWrite() && html`<div class="buttons">${action({ label: 'Try again now', act: () => tryNow(one.id, refresh) })}
+    ${mayWrite() && html`<div class="buttons">${action({ label: 'Restart to try now', act: () => tryNow(one.id, refresh) })}
       ${id && !one.s3_parameters && html`<button type="button" @click=${() => askSkip(one.id, id, name ?? '', refresh)}>Skip this event …</button>`}</div>`}
   </div>`;
 }
@@ -137,7 +135,7 @@ function actions(one, health, refresh) {
   return html`<div class="buttons" role="group" aria-label="Actions" data-key="actions">
     ${!stopped && one.status !== 'stopping' && action({ key: 'stop', label: replay ? 'Pause' : 'Stop', act: () => stop(one.id, refresh) })}
     ${stopped && !complete && action({ key: 'start', label: replay ? 'Resume' : 'Start', kind: 'primary', act: () => start(one.id, {}, refresh) })}
-    ${stopped && !replay && html`<button type="button" data-key="from" @click=${() => askStart(one.id, refresh)}>Start from …</button>`}
+    ${stopped && !replay && html`<button type="button" data-key="from" @click=${() => askStart(one, refresh)}>Start from …</button>`}
     <button type="button" data-key="test" @click=${() => askTest(one)}>Send a test event …</button>
     ${!replay && (stopped
       ? html`<a class="button" data-key="edit" href="#/i/${one.id}/edit">Edit</a>`

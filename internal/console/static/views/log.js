@@ -1,6 +1,6 @@
 import { html, render } from '../html.js';
 import { call, pathOf } from '../api.js';
-import { time } from '../format.js';
+import { day, time } from '../format.js';
 import { pages, unlessDrawn } from '../pages.js';
 import { action, empty, failed, loading, newId } from '../ui.js';
 import { eventPath } from './event.js';
@@ -11,11 +11,23 @@ const limit = 50;
 /** How many entries an older page has, the most that a call gives, and how many of them are kept. */
 const olderLimit = 200;
 const most = 20000;
-const actions = [
-  'integration_created', 'integration_started', 'integration_stopped', 'integration_updated', 'retry_triggered',
-  'delivery_recovered', 'event_rejected', 'rejected_event_retried', 'rejected_event_evicted', 'events_skipped',
-  'event_skipped', 'position_moved', 'target_unreachable',
-];
+/** What each action of the log is called. @type {Record<string, string>} */
+const actions = {
+  integration_created: 'Registered',
+  integration_started: 'Started',
+  integration_stopped: 'Stopped',
+  integration_updated: 'Changed',
+  retry_triggered: 'Attempt failed',
+  delivery_recovered: 'Delivering again',
+  event_rejected: 'Event rejected',
+  event_skipped: 'Event skipped',
+  rejected_event_retried: 'Rejected event retried',
+  rejected_event_deleted: 'Rejected event deleted',
+  rejected_event_evicted: 'Rejected event evicted',
+  events_skipped: 'Events left out',
+  position_moved: 'Start moved',
+  target_unreachable: 'Target unreachable',
+};
 
 /** What happened to the integration, newest first. @param {Element} into @param {string} id @param {AbortSignal} signal */
 export function log(into, id, signal) {
@@ -23,7 +35,7 @@ export function log(into, id, signal) {
   let chosen = '';
   render(into, html`<h2 class="unseen">Log</h2>
     <div class="filter" data-keep data-key="filter"><span><label for=${select}>Show</label><select id=${select} @change=${choose}>
-      <option value="">everything</option>${actions.map((name) => html`<option value=${name}>${words(name)}</option>`)}</select></span></div>
+      <option value="">everything</option>${Object.entries(actions).map(([action, name]) => html`<option value=${action}>${name}</option>`)}</select></span></div>
     <div data-key="list">${loading('the log')}</div>`);
   const list = /** @type {Element} */ (into.querySelector('[data-key="list"]'));
 
@@ -55,10 +67,10 @@ function ordered(list, parts) {
 
 /** @param {Entry} entry */
 const item = (entry) => html`<li><span class="when">${time(entry.created_at)}</span>
-  <span class="what">${words(entry.action)}</span> <bdi class="why">${withLinks(entry)}</bdi></li>`;
+  <span class="what">${actions[entry.action] ?? entry.action}</span> <bdi class="why">${told(entry)}</bdi></li>`;
 
-const ids = /\b([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\b/i;
-const day = 24 * 60 * 60 * 1000;
+/** Ids of events and times, as a reason has them. */
+const marks = /\b([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)\b/i;
 
 /** When an event was published. An id that the service gave tells it, in the first 48 bits of version 7. One that the
  * platform gave may tell a time of its own; its event was published about when the entry was written, unless it waited long.
@@ -69,9 +81,9 @@ function publishedAbout(id, entry) {
   return told > written - 34 * day && told < written + 60000 ? null : entry.created_at;
 }
 
-/** A reason, with the ids of events in it as links. @param {Entry} entry */
-const withLinks = (entry) => entry.reason.split(ids).map((text, i) => (i % 2 === 0 ? text
-  : html`<a href=${eventPath(text, publishedAbout(text, entry))}>${text}</a>`));
-
-/** "retry_triggered" as people say it. @param {string} action */
-const words = (action) => action.replaceAll('_', ' ');
+/** A reason, with the ids of events in it as links, and times in the reader's zone. @param {Entry} entry */
+const told = (entry) => entry.reason.split(marks).map((text, i) => {
+  if (i % 2 === 0) return text;
+  if (!/z$/i.test(text)) return html`<a href=${eventPath(text, publishedAbout(text, entry))}>${text}</a>`;
+  return Number.isNaN(Date.parse(text)) ? text : time(text); // a receiver may answer with what only looks like one
+});

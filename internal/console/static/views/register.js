@@ -1,6 +1,6 @@
 import { html, render } from '../html.js';
 import { base, call, pathOf } from '../api.js';
-import { form, input, textOf } from '../fields.js';
+import { form, idForm, input, textOf } from '../fields.js';
 import { filterField } from '../filter.js';
 import { fromLocal } from '../format.js';
 import { snippets } from '../snippets.js';
@@ -19,10 +19,10 @@ export function register(into, _, signal) {
       button: 'Register',
       more: html`<a class="button" href="#/">Cancel</a>`,
       content: html`
-        ${input({ field: 'id', label: 'Id', required: true, pattern: '[a-z0-9\\-]{1,50}', maxlength: 50, placeholder: 'shop', hint: 'Lowercase letters, digits and hyphens. It cannot be changed.' })}
+        ${input({ field: 'id', label: 'Id', required: true, pattern: '[a-z0-9\\-]{1,50}', maxlength: 50, placeholder: 'shop', title: idForm, hint: `${idForm}. It cannot be changed.` })}
         ${newTarget()}
         ${filter.node}
-        ${input({ field: 'starts_at', label: 'Starts at', type: 'datetime-local', hint: 'Sends events since then first, if they are still in the log. Empty: from now on.' })}`,
+        ${input({ field: 'starts_at', label: 'Starts at', type: 'datetime-local', hint: 'Sends events since then first, if they are still in the event log. Empty: from now on.' })}`,
       submit,
     })}`);
   return 'New integration';
@@ -32,7 +32,7 @@ export function register(into, _, signal) {
     const kind = chosenKind(element);
     const starts = textOf(element, 'starts_at');
     const conditions = filter.read(true);
-    const registered = await call('post', base, {
+    const { id } = await call('post', base, {
       body: {
         id: textOf(element, 'id'),
         integration_type: 'permanent',
@@ -41,16 +41,37 @@ export function register(into, _, signal) {
         ...(starts && { starts_at: fromLocal(starts) }),
       },
     });
-    toast(`${registered.id} is registered and running.`);
+    toast(`${id} is registered and running.`);
     if (signal.aborted) return;
-    render(into, done(registered, textOf(element, 'callback_parameters.signing_secret')));
-    into.querySelector('h1')?.focus();
+    justMade = { id, secret: textOf(element, 'callback_parameters.signing_secret') };
+    location.replace(`#/i/${id}/registered`); // going back must not lead to the form again
   }
 }
 
-/** What to do next. @param {Integration} one @param {string} secret in clear, '' for none */
-function done(one, secret) {
-  return html`<h1 tabindex="-1">${one.id} is running</h1>
+/** The signing secret of what was just registered, in clear: it is shown once. */
+let justMade = { id: '', secret: '' };
+
+/** What to do with an integration that was just registered. @type {import('../main.js').View} */
+export function registered(into, [id], signal) {
+  const secret = justMade.id === id ? justMade.secret : '';
+  justMade = { id: '', secret: '' };
+  load(into, id, `${id} is registered`, signal, (one) => render(into, next(one, secret)));
+  return `${id} is registered`;
+}
+
+/** Shows an integration when it is read, or why it cannot be.
+ * @param {Element} into @param {string} id @param {string} title @param {AbortSignal} signal @param {(one: Integration) => void} show */
+function load(into, id, title, signal, show) {
+  render(into, html`<h1>${title}</h1>${loading('the integration')}`);
+  call('get', pathOf(id), { signal }).then(show, (failure) => {
+    if (!signal.aborted) render(into, html`<h1>${title}</h1>${failed(failure)}`);
+  });
+}
+
+/** @param {Integration} one @param {string} secret in clear, '' if it is not known here */
+function next(one, secret) {
+  const isSigned = Boolean(one.callback_parameters?.signing_secret);
+  return html`<h1>${one.id} is registered</h1>
     <div class="panel">
       <p>Send a test event to see that it arrives.</p>
       <div class="buttons"><button type="button" class="primary" @click=${() => askTest(one)}>Send a test event …</button>
@@ -58,17 +79,14 @@ function done(one, secret) {
       ${one.callback_parameters && html`
         ${secret && html`<h2>The signing secret</h2><p>Keep it now; from here on it is shown masked.</p><p><code class="secret">${secret}</code></p>${copy(secret)}`}
         <h2>Check the signature in your receiver</h2>
-        ${!secret && html`<p>This integration has no signing secret: anyone who knows the URL can send to it. Stop and edit it to add one.</p>`}
+        ${!isSigned && html`<p>This integration has no signing secret: anyone who knows the URL can send to it. Stop and edit it to add one.</p>`}
         ${snippets()}`}
     </div>`;
 }
 
 /** Changes an integration that is stopped. @type {import('../main.js').View} */
 export function edit(into, [id], signal) {
-  render(into, html`<h1>Edit <bdi>${id}</bdi></h1>${loading('the integration')}`);
-  call('get', pathOf(id), { signal }).then(show, (failure) => {
-    if (!signal.aborted) render(into, html`<h1>Edit <bdi>${id}</bdi></h1>${failed(failure)}`);
-  });
+  load(into, id, `Edit ${id}`, signal, show);
   return `Edit ${id}`;
 
   /** @param {Integration} one */

@@ -158,7 +158,7 @@ export function rejected(into, id, signal, tell) {
   /** @param {string[] | null} ids null for all */
   function askDelete(ids) {
     const what = ids ? plural(ids.length, 'event') : 'all rejected events';
-    confirm(`Delete ${what} of ${id}?`, html`<p>It cannot be undone. While the log keeps them, a replay can bring events back.</p>`, 'Delete', async () => {
+    confirm(`Delete ${what} of ${id}?`, html`<p>It cannot be undone. While the event log keeps an event, a replay can send it again.</p>`, 'Delete', async () => {
       for (const body of bodies(ids)) {
         const { remaining } = await call('post', path + '/_delete', { body, signal, slow: true });
         if (!ids && remaining === 0) break;

@@ -1,20 +1,19 @@
 import { html, render } from '../html.js';
-import { base, call, Failure, isAbort, now } from '../api.js';
-import { form, input, inWordsOf, textOf } from '../fields.js';
+import { base, call, estimate, Failure, isAbort, now } from '../api.js';
+import { form, idForm, input, inWordsOf, textOf } from '../fields.js';
 import { filterField } from '../filter.js';
-import { clock, fromLocal, plural, size, span, toLocal } from '../format.js';
+import { clock, fromLocal, hour, plural, size, span, toLocal } from '../format.js';
 import { chosenKind, newTarget, readTarget, sameTarget } from '../target.js';
 import { toast } from '../ui.js';
 
-const hour = 60 * 60 * 1000;
 /** How long typing must pause before an estimate is asked for, in ms. */
 const pause = 400;
 
 /** Registers a replay: what was published from one time to another, sent again. @type {import('../main.js').View} */
 export function replay(into, _, signal) {
-  const estimate = document.createElement('div');
-  estimate.setAttribute('role', 'status');
-  estimate.className = 'estimate';
+  const place = document.createElement('div');
+  place.setAttribute('role', 'status');
+  place.className = 'estimate';
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   let asked = new AbortController();
@@ -34,10 +33,10 @@ export function replay(into, _, signal) {
         </div>
         <p class="choice" role="group" aria-label="Spans">${[['The last hour', 1], ['The last day', 24], ['The last week', 168]].map(([label, hours]) =>
           html`<button type="button" class="small" @click=${choose(Number(hours))}>${label}</button>`)}</p>
-        ${input({ field: 'id', label: 'Id', required: true, pattern: '[a-z0-9\\-]{1,50}', maxlength: 50, value: `replay-${new Date(now()).toISOString().slice(0, 16).replace(/[:t]/gi, '-')}` })}
+        ${input({ field: 'id', label: 'Id', required: true, pattern: '[a-z0-9\\-]{1,50}', maxlength: 50, title: idForm, value: `replay-${new Date(now()).toISOString().slice(0, 16).replace(/[:t]/gi, '-')}` })}
         ${newTarget(sameTarget(signal))}
         ${filter.node}
-        <div data-keep>${estimate}</div>`,
+        <div data-keep>${place}</div>`,
       changed: () => later(),
       submit,
     })}`);
@@ -72,14 +71,11 @@ export function replay(into, _, signal) {
     const body = bodyOf(element);
     if (!body.starts_at || !body.ends_at) return;
     try {
-      const told = await call('post', base + '/_estimate', {
-        body: { ...body, id: 'estimate', callback_parameters: { callback_url: 'https://example.com/' } }, signal: asked.signal,
-      });
-      render(estimate, sentence(told));
+      render(place, estimated(await estimate(body, asked.signal)));
     } catch (error) {
       if (isAbort(error)) return;
       if (!(error instanceof Failure)) throw error;
-      render(estimate, html`<p class="quiet">${inWordsOf(element, error.message)}</p>`);
+      render(place, html`<p class="quiet">${inWordsOf(element, error.message)}</p>`);
     }
   }
 
@@ -104,8 +100,8 @@ export function replay(into, _, signal) {
   }
 }
 
-/** @param {import('../api.js').Schemas['Estimate']} told */
-function sentence(told) {
+/** How much is sent. @param {import('../api.js').Schemas['Estimate']} told */
+export function estimated(told) {
   if (told.events === 0) return html`<p><strong>No events</strong> were published then that pass the filter.</p>`;
   const about = told.exact ? '' : 'about ';
   return html`<p><strong>${about}${plural(told.events, 'event')}</strong>, ${size(told.bytes)}${told.seconds !== null && told.seconds !== undefined && html`,
