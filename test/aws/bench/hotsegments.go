@@ -26,7 +26,7 @@ const (
 	hotEventCPU     = 0.028  // ms to decode and encode an event once, on a whole processor
 	hotCompactMB    = 1769.0 // memory of the compaction: a whole processor
 	hotColdDays     = 2.0    // how long items are kept if they are compacted without sharing
-	hotProvisioned  = 0.7    // share of provisioned capacity that is used
+	provisionedUse  = 0.7    // share of provisioned capacity of DynamoDB that is used
 	hotGetMS        = 20.0   // a GET of S3
 	hotGetsAtOnce   = 16.0
 	hotUpkeep       = 15_000 // USD a month: assumed, what a second form of the log costs to keep
@@ -183,16 +183,16 @@ const (
 	sharedCommit
 )
 
-// hotCapacity are the prices of a write unit and of a read unit, a million.
-type hotCapacity struct{ write, read float64 }
+// capacity are the prices of a write unit and of a read unit, a million.
+type capacity struct{ write, read float64 }
 
 var (
-	onDemand    = hotCapacity{usdWriteUnit, usdReadUnit}
-	provisioned = hotCapacity{usdWriteHour / 3600 * 1e6 / hotProvisioned, usdReadHour / 3600 * 1e6 / hotProvisioned}
+	onDemand    = capacity{usdWriteUnit, usdReadUnit}
+	provisioned = capacity{usdWriteHour / 3600 * 1e6 / provisionedUse, usdReadHour / 3600 * 1e6 / provisionedUse}
 )
 
 // hotMonth returns a month of so many tenants in each design.
-func hotMonth(tenants float64, lanes int, of hotCapacity) []hotBill {
+func hotMonth(tenants float64, lanes int, of capacity) []hotBill {
 	shards := hotShards(tenants)
 	l := simulateShard(int(tenants/shards), tenants*hotEventsPerSec/shards, lanes, of.write, hotPeriod, hotSimulated)
 	month := shards * seconds / hotSimulated

@@ -10,6 +10,9 @@ func TestIdleBill(t *testing.T) {
 	list := shard + key + 0.02*3 + 5*730*3600/20.0/1e6*0.4 + 12*730*(0.2/1e6+0.2*0.25*usdLambdaGBs) + 12*730*400/1e9*0.5 + 2*0.3 + 15*0.1
 	wantUSD(t, "a month without traffic", Idle().Total(), list)
 	wantUSD(t, "a month without traffic, beyond the quotas", IdleFree().Total(), shard+key+5*0.1)
+	if shard+key+5*usdAlarmMetric <= 12 {
+		t.Error("docs/cost.md says that five alarms do not fit beside shard and key")
+	}
 	if Idle().Total() <= 12 || IdleFree().Total() <= 12 {
 		t.Error("docs/cost.md says that the aim of $12 is missed")
 	}

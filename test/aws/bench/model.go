@@ -9,6 +9,7 @@ type Size struct {
 	EventsPerDay  float64 // of each tenant
 	EventsPerCall float64 // 1, 10 or 100: what was measured
 	By            Publisher
+	Provisioned   bool    // DynamoDB's capacity is, and provisionedUse of it is used; else it is on demand
 	Webhooks      float64 // of each tenant
 	ReceiverMS    float64
 	Peak          float64 // peak rate as a multiple of the average; sizes the shards
@@ -184,7 +185,11 @@ func (m *Measured) table(b *Bill, s Size) {
 	record := one + (s.Webhooks-1)*(ten-one)/9
 	writes := b.Segments * (math.Ceil(bytes/1024) + math.Ceil(record/1024))
 	reads := b.Segments * (math.Ceil(record/4096) + b.Stale*math.Ceil(bytes/4096))
-	b.add(lineWrites, millions(writes)*usdWriteUnit+millions(reads)*usdReadUnit)
+	units := onDemand
+	if s.Provisioned {
+		units = provisioned
+	}
+	b.add(lineWrites, millions(writes)*units.write+millions(reads)*units.read)
 	month := b.Segments * keptDays / days
 	b.add(lineStorage, month*(bytes+itemOverhead)/1e9*usdTableGB)
 	b.add(lineObjects, millions(objects)*usdObjectPut+month*stored/1e9*usdObjectGB)

@@ -69,10 +69,11 @@ func waysToPublish() []Size {
 	for _, webhooks := range []float64{1, 10} {
 		for _, by := range []struct {
 			Publisher
-			events float64
-		}{{Tenants, 1}, {Platform, 100}, {Direct, 1}} {
+			events      float64
+			provisioned bool
+		}{{Tenants, 1, false}, {Platform, 100, false}, {Direct, 1, false}, {Direct, 1, true}} {
 			s := Sizes[2]
-			s.Webhooks, s.EventsPerCall, s.By = webhooks, by.events, by.Publisher
+			s.Webhooks, s.EventsPerCall, s.By, s.Provisioned = webhooks, by.events, by.Publisher, by.provisioned
 			list = append(list, s)
 		}
 	}
@@ -88,8 +89,12 @@ func (m *Measured) publishers() string {
 	var t table
 	t.header("webhooks a tenant", "published by", "a million deliveries, all but transfer", "aim", "EventBridge", "is", "most is")
 	for _, s := range waysToPublish() {
+		name := names[s.By]
+		if s.Provisioned {
+			name += fmt.Sprintf(", and provisioned capacity of DynamoDB used to %.0f %%", 100*provisionedUse)
+		}
 		if !m.measured(s.By) {
-			t.row(fmt.Sprintf("%.0f", s.Webhooks), names[s.By], "not measured yet", "", "", "", "")
+			t.row(fmt.Sprintf("%.0f", s.Webhooks), name, "not measured yet", "", "", "", "")
 			continue
 		}
 		b := m.Month(s).withoutTransfer()
@@ -98,7 +103,7 @@ func (m *Measured) publishers() string {
 		if s.By == Direct {
 			aim = "≤ " + usd(goals[s.Webhooks]) + ": " + met(ours <= goals[s.Webhooks])
 		}
-		t.row(fmt.Sprintf("%.0f", s.Webhooks), names[s.By], usd(ours), aim, usd(bus), times(ours/bus), b.most())
+		t.row(fmt.Sprintf("%.0f", s.Webhooks), name, usd(ours), aim, usd(bus), times(ours/bus), b.most())
 	}
 	return t.String()
 }

@@ -87,6 +87,8 @@ func prices() string {
 		{"Kinesis, on demand, 7 days", usdStreamKept, "GB-month"},
 		{"DynamoDB on demand", usdWriteUnit, "million write units of 1 KB"},
 		{"DynamoDB on demand", usdReadUnit, "million consistent reads of up to 4 KB"},
+		{"DynamoDB, provisioned", provisioned.write, fmt.Sprintf("million write units, of which %.0f %% are used", 100*provisionedUse)},
+		{"DynamoDB, provisioned", provisioned.read, "million consistent reads, likewise"},
 		{"DynamoDB storage", usdTableGB, "GB-month"},
 		{"point-in-time recovery of it", usdRecoveryGB, "GB-month, for the main table alone"},
 		{"S3", usdObjectPut, "million PUTs"},
