@@ -165,3 +165,29 @@ scenario('the focus is where a dialog was opened, or beside it if the button is 
   const tag = () => page.evaluate(() => document.activeElement.tagName);
   assert.equal(await until('the focus is kept', async () => (await tag()) !== 'BODY' && tag()), 'MAIN'); // and not on Stop
 });
+
+scenario('the bar of what is stopped ends where it stopped', async (s) => {
+  const [api, receiver] = [await s.api(), await s.receiver()];
+  await api.register('shop', receiver.url);
+  await api.publish(event('order.paid'));
+  await until('it is through', async () => (await api.health('shop')).delivered_through && receiver.calls.length === 1);
+  const page = await s.open({
+    view: '/token',
+    before: (p) => p.route('**/api/**', async (route) => { // two hours later, by the service's clock
+      const response = await route.fetch();
+      await route.fulfill({ response, headers: { ...response.headers(), date: new Date(Date.now() + 2 * 3600_000).toUTCString() } });
+    }),
+  });
+  const reached = async () => {
+    await goTo(page, '/i/shop');
+    return page.locator('.mark.position').innerText();
+  };
+  const running = await reached();
+  await api.stop('shop');
+  const { delivered_through: through } = await api.health('shop');
+  await goTo(page, '/');
+  await page.locator('.badge.stopped').waitFor();
+  const stopped = await reached();
+  assert.notEqual(stopped, running);
+  assert.equal(stopped, await page.evaluate(async (at) => `delivered up to ${(await import('./format.js')).clock(Date.parse(at))}`, through));
+});
