@@ -6,7 +6,7 @@ import { event, until } from './service.mjs';
 
 const scenario = share();
 
-scenario('how many events were rejected is said in the list and on the tab, without a further call', async (s) => {
+scenario('how many events were rejected is said in the list, without a further call, and on the tab', async (s) => {
   const [api, receiver] = [await s.api(), await s.receiver()];
   receiver.answer = ({ name }) => (name === 'order.bad' ? 400 : 200);
   await api.register('shop', receiver.url);
@@ -25,7 +25,8 @@ scenario('how many events were rejected is said in the list and on the tab, with
   await page.getByRole('dialog').getByRole('button', { name: 'Delete', exact: true }).click();
   await page.getByRole('link', { name: 'Rejected events (0)' }).waitFor();
   await page.getByRole('link', { name: 'Log' }).click();
-  await page.getByRole('link', { name: 'Rejected events', exact: true }).waitFor(); // there it is not known
+  await page.getByText('Rejected event deleted').and(page.locator('.what')).waitFor();
+  await page.getByRole('link', { name: 'Rejected events (0)' }).waitFor();
 });
 
 scenario('a replay goes to the target of an integration, whose secrets are typed again', async (s) => {
@@ -49,7 +50,7 @@ scenario('a replay goes to the target of an integration, whose secrets are typed
   assert.equal(await page.getByLabel('URL').inputValue(), `${receiver.url}/plain`);
   assert.equal(await hint.count(), 0);
   await same.selectOption('shop');
-  assert.match(await hint.innerText(), /type the API key and the Signing secret again\./);
+  assert.match(await hint.innerText(), /type the API key and the Signing secret again, or choose/);
   assert.equal(await page.getByLabel('API key').inputValue(), '');
   await page.getByLabel('API key').fill('key-of-the-shop');
   const start = page.getByRole('button', { name: 'Start the replay' });
@@ -166,28 +167,48 @@ scenario('the focus is where a dialog was opened, or beside it if the button is 
   assert.equal(await until('the focus is kept', async () => (await tag()) !== 'BODY' && tag()), 'MAIN'); // and not on Stop
 });
 
-scenario('the bar of what is stopped ends where it stopped', async (s) => {
+scenario('the bar says up to when events are handled, and nothing of times while none waits', async (s) => {
   const [api, receiver] = [await s.api(), await s.receiver()];
   await api.register('shop', receiver.url);
   await api.publish(event('order.paid'));
-  await until('it is through', async () => (await api.health('shop')).delivered_through && receiver.calls.length === 1);
-  const page = await s.open({
-    view: '/token',
-    before: (p) => p.route('**/api/**', async (route) => { // two hours later, by the service's clock
-      const response = await route.fetch();
-      await route.fulfill({ response, headers: { ...response.headers(), date: new Date(Date.now() + 2 * 3600_000).toUTCString() } });
-    }),
-  });
-  const reached = async () => {
-    await goTo(page, '/i/shop');
-    return page.locator('.mark.position').innerText();
-  };
-  const running = await reached();
+  await until('it is through', () => receiver.calls.length === 1);
   await api.stop('shop');
+  const page = await s.open({ view: '/i/shop' });
+  const reached = page.locator('.mark.position');
+  await reached.getByText('nothing waits', { exact: true }).waitFor();
+  await api.publish(event('order.waits'));
+  await reached.getByText(/^handled up to \d\d:\d\d$/).waitFor();
   const { delivered_through: through } = await api.health('shop');
-  await goTo(page, '/');
-  await page.locator('.badge.stopped').waitFor();
-  const stopped = await reached();
-  assert.notEqual(stopped, running);
-  assert.equal(stopped, await page.evaluate(async (at) => `delivered up to ${(await import('./format.js')).clock(Date.parse(at))}`, through));
+  assert.equal(await reached.innerText(), await page.evaluate(async (at) => `handled up to ${(await import('./format.js')).clock(Date.parse(at))}`, through));
+});
+
+scenario('attempts of an outage that goes on are in the chart of the last day', async (s) => {
+  const [api, receiver] = [await s.api(), await s.receiver()];
+  receiver.answer = 503;
+  await api.register('shop', receiver.url);
+  await api.publish(event('order.paid'));
+  await until('it fails', async () => (await api.health('shop')).failing?.attempts >= 3);
+  const page = await s.open();
+  const chart = page.getByRole('img', { name: /Last 24 h: 0 delivered, 0 rejected, ([3-9]|\d\d) failed attempts/ });
+  await chart.waitFor();
+  assert.notEqual(await chart.locator('.failed').getAttribute('d'), '');
+});
+
+scenario('an id that is nowhere is not found, whenever it is asked for', async (s) => {
+  const page = await s.open({ view: '/event', expected: /40[04] / });
+  await page.evaluate(() => { // a clock that moves on between any two looks at it
+    let at = Date.now();
+    Date.now = () => { at += 7; return at; };
+  });
+  await page.getByLabel('Event id').fill('7f3c1b9e-2f64-4f0e-9d0b-5a6f2f1c0a11');
+  await page.getByRole('button', { name: 'Find' }).click();
+  await page.getByText('The event log has no event with this id').waitFor();
+});
+
+scenario('a new address in a tab that asks for a token leads to the integrations', async (s) => {
+  await (await s.api()).register('shop', (await s.receiver()).url);
+  const page = await s.open({ view: '/token' });
+  await page.getByRole('heading', { name: 'Access token' }).waitFor();
+  await page.evaluate((token) => { location.hash = `token=${token}`; }, await s.token());
+  await page.getByRole('link', { name: 'shop' }).waitFor();
 });

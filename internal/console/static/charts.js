@@ -3,14 +3,15 @@
  */
 import { html } from './html.js';
 import { now } from './api.js';
-import { clock, count, plural } from './format.js';
+import { clock, count, hour, plural } from './format.js';
 
 /** @typedef {import('./api.js').Activity} Activity */
 
 /** The last 24 hours, a bar for each: what was delivered, and on top what was rejected or failed.
- * @param {Activity | null | undefined} activity */
-export function sparkline(activity) {
+ * @param {Activity | null | undefined} activity @param {import('./api.js').Health['failing']} [outage] that goes on */
+export function sparkline(activity, outage) {
   if (!activity) return html`<span class="none">–</span>`;
+  activity = withOutage(activity, outage);
   const { hours } = activity;
   const most = Math.max(1, ...hours.map((h) => h.delivered + h.rejected + h.failed));
   const height = 24;
@@ -31,6 +32,17 @@ export function sparkline(activity) {
   </svg>`;
 }
 
+/** Attempts are counted once their events are through. Those of an outage that goes on are shown in the hours since
+ * it began: how many there were in each is not known.
+ * @param {Activity} activity @param {import('./api.js').Health['failing']} [outage] @returns {Activity} */
+function withOutage(activity, outage) {
+  if (!outage?.since) return activity;
+  const since = Math.min(Math.floor((now() - Date.parse(outage.since)) / hour) + 1, activity.hours.length);
+  const first = activity.hours.length - Math.max(since, 1);
+  const share = (/** @type {number} */ i) => Math.floor((outage.attempts * (i + 1)) / since) - Math.floor((outage.attempts * i) / since);
+  return { ...activity, hours: activity.hours.map((one, i) => (i < first ? one : { ...one, failed: one.failed + share(i - first) })) };
+}
+
 /** How many events were rejected in the last 24 hours, as far as that was counted.
  * @param {Activity | null | undefined} activity */
 export const rejections = (activity) => (activity?.hours ?? []).reduce((all, hour) => all + hour.rejected, 0);
@@ -48,9 +60,10 @@ const round = (/** @type {number} */ n) => Math.round(n * 10) / 10;
  * From the oldest event that is kept to now: where the integration began, how far it is, and where
  * it ends.
  *
- * @param {{ oldest: number | null, startsAt: number | null, position: number | null, endsAt: number | null }} places in ms since 1970
+ * @param {{ oldest: number | null, startsAt: number | null, position: number | null, endsAt: number | null, waits: boolean }} places
+ * in ms since 1970, and whether anything waits to be handled: sent, skipped or filtered out
  */
-export function positionBar({ oldest, startsAt, position, endsAt }) {
+export function positionBar({ oldest, startsAt, position, endsAt, waits }) {
   if (oldest === null) return html`<p class="quiet" data-key="position">The event log has no events yet.</p>`;
   const to = Math.max(now(), endsAt ?? 0);
   const from = Math.min(oldest, to - 1);
@@ -62,9 +75,10 @@ export function positionBar({ oldest, startsAt, position, endsAt }) {
   const marks = [['now', 'now', now()]];
   if (startsAt !== null && startsAt > from) marks.unshift(['starts', 'starts', startsAt]);
   if (endsAt !== null) marks.push(['ends', 'ends', endsAt]);
-  if (position !== null) marks.push(['position', 'delivered up to', position]);
+  if (position !== null) marks.push(['position', waits ? 'handled up to' : 'nothing waits', position]);
   marks.sort(([, , a], [, , b]) => a - b);
-  const said = [`oldest kept event ${clock(from)}`, ...marks.map(([, word, ms]) => (word === 'now' ? 'now' : `${word} ${clock(ms)}`))].join(', ');
+  const isTimed = (/** @type {string} */ word) => word !== 'now' && word !== 'nothing waits';
+  const said = [`oldest kept event ${clock(from)}`, ...marks.map(([, word, ms]) => (isTimed(word) ? `${word} ${clock(ms)}` : word))].join(', ');
   return html`<figure class="position" data-key="position">
     <svg viewBox="0 0 1000 16" preserveAspectRatio="none" role="img" aria-label=${`Position: ${said}`}>
       <rect class="all" x="0" y="5" width="1000" height="6"></rect>
@@ -74,7 +88,7 @@ export function positionBar({ oldest, startsAt, position, endsAt }) {
     </svg>
     <figcaption>
       <span>oldest kept event ${clock(from)}</span>
-      ${marks.map(([kind, word, ms]) => html`<span class="mark ${kind}">${word}${kind !== 'now' && ` ${clock(ms)}`}</span>`)}
+      ${marks.map(([kind, word, ms]) => html`<span class="mark ${kind}">${word}${isTimed(word) && ` ${clock(ms)}`}</span>`)}
     </figcaption>
   </figure>`;
 }

@@ -65,7 +65,7 @@ export function inWordsOf(form, message) {
     const start = of || name.includes('_') ? '(^|[^\\w.])' : '(^)';
     message = message.replace(new RegExp(`${start}${whole}(?:\\.\\w+|\\[\\d+\\])*(?!\\w)`, 'g'), (_, before) => `${before}“${label}”`);
   }
-  return message;
+  return message.replace(/\bnull\b/g, 'nothing'); // which is what an empty field sends
 }
 
 /**

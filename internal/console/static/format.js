@@ -86,6 +86,12 @@ export function time(at) {
   return html`<time datetime=${at} title=${at.replace('T', ' ').replace('Z', ' UTC')}>${clock(ms, true)}</time>`;
 }
 
+const times = /\b(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)\b/;
+
+/** A sentence of the service with its times in the reader's zone. What only looks like one stays: a
+ * receiver may have written it. @param {string} text */
+export const inOwnTime = (text) => text.split(times).map((part, i) => (i % 2 === 0 || Number.isNaN(Date.parse(part)) ? part : time(part)));
+
 /** "2 min ago", as a time with UTC on hover. @param {string | null | undefined} at */
 export const ago = (at) => relative(at, (ms) => (ms > -second ? 'now' : `${span(-ms)} ago`));
 

@@ -156,7 +156,7 @@ async function start() {
   await brand.load();
   access.nameTenantClaim(brand.tenantClaim);
   window.addEventListener('hashchange', (event) => {
-    if (location.hash.includes('token=')) access.open(pathOf(new URL(event.oldURL).hash));
+    if (location.hash.includes('token=')) access.open(pathOf(new URL(event.oldURL).hash).replace(/^\/token$/, '/'));
     go();
   });
   // A link to what is shown shows it anew.

@@ -3,7 +3,7 @@
  */
 import { html, render } from '../html.js';
 import { call, estimate, Failure, isAbort, now, pathOf } from '../api.js';
-import { fromLocal, hour, span, target, toLocal } from '../format.js';
+import { fromLocal, hour, inOwnTime, span, target, toLocal } from '../format.js';
 import { action, answer, badge, confirm, dialog, newId, toast } from '../ui.js';
 import { estimated } from './replay.js';
 
@@ -16,10 +16,10 @@ export async function start(id, body, done) {
   done();
 }
 
-/** @param {string} id @param {() => void} done */
-export async function stop(id, done) {
+/** @param {string} id @param {() => void} done @param {string} word what it is then */
+export async function stop(id, done, word) {
   const { status } = await call('post', pathOf(id, '/_stop'));
-  toast(status === 'stopped' ? `${id} is stopped.` : `${id} is stopping.`);
+  toast(status === 'stopped' ? `${id} is ${word}.` : `${id} is stopping.`);
   done();
 }
 
@@ -84,7 +84,7 @@ export function askStart({ id, filter_conditions: conditions }, done) {
       } catch (error) {
         if (isAbort(error)) return;
         if (!(error instanceof Failure)) throw error;
-        render(many, html`<p class="quiet">${error.message}</p>`);
+        render(many, html`<p class="quiet">${inOwnTime(error.message)}</p>`);
       }
     }
   });

@@ -3,7 +3,7 @@ import { call, pathOf, root } from '../api.js';
 import { fromLocal, span, time } from '../format.js';
 import { pages, unlessDrawn } from '../pages.js';
 import { may } from '../session.js';
-import { action, answer, badge, confirm, empty, failed, loading, newId, toast } from '../ui.js';
+import { action, answer, badge, confirm, empty, failed, loading, newId, onLoopback, toast } from '../ui.js';
 import { eventPath } from './event.js';
 
 /** A delivery, and whether a retry has delivered it after it was rejected or skipped.
@@ -35,7 +35,7 @@ export function deliveries(into, id, signal) {
     keyOf,
     changes: (delivery) => delivery.outcome === 'retrying',
     draw: (parts, next) => render(list, [
-      parts.length > 0 ? table(list, parts) : next ? html`<p>None among the newest.</p>` : nothing(filter),
+      parts.length > 0 ? table(list, parts) : next ? html`<p>None among the newest.</p>` : nothing(filter, id),
       next && action({ label: 'Older deliveries', act: () => sent.more() }),
     ]),
     failed: (failure) => render(list, failed(failure, () => sent.refresh())),
@@ -50,11 +50,11 @@ export function deliveries(into, id, signal) {
   }
 }
 
-/** @param {Filter} filter */
-function nothing(filter) {
+/** @param {Filter} filter @param {string} id */
+function nothing(filter, id) {
   if (Object.values(filter).some(Boolean)) return empty('No matching deliveries', 'Change or clear the filter.');
   return empty('No deliveries yet', html`<p>They appear here as events are sent. Your platform publishes them by <code>POST /api/v1/org/events</code>,
-    or by hand with <code>sluice publish</code>. Test events are not listed.</p>`);
+    or by hand with <code>${onLoopback && 'bin/'}sluice publish</code>. Test events are not listed, nor are attempts that failed before a stop: <a href="#/i/${id}/log">the log</a> has those.</p>`);
 }
 
 /** Retries by hand are in the log, not among the deliveries. The log is read only if one could matter.

@@ -1,6 +1,6 @@
 import { html, render } from '../html.js';
 import { call, Failure, isAbort, now, root } from '../api.js';
-import { day, fromLocal, time, toLocal } from '../format.js';
+import { day, fromLocal, inOwnTime, time, toLocal } from '../format.js';
 import { answer, badge, empty, failed, newId, json, loading } from '../ui.js';
 
 const notFound = 'The event log has no event with this id, neither in the last 24 hours nor around the time that the id tells. Fill in about when it was published.';
@@ -23,7 +23,7 @@ export function events(into, [id = '', at = ''], signal) {
     <form class="panel" role="search" @submit=${submit}>
       <label for=${field}>Event id</label>
       <input id=${field} name="id" value=${id} required spellcheck="false" autocomplete="off" size="40" placeholder="0197…">
-      <label for=${about}>Published at, about <span class="quiet">only if it is not found without</span></label>
+      <label for=${about}>Published around <span class="quiet">needed only for some ids of your own</span></label>
       <input id=${about} name="at" type="datetime-local" step="1" value=${publishedAt && toLocal(Date.parse(publishedAt))}>
       <div class="buttons"><button class="primary">Find</button></div>
     </form>
@@ -66,7 +66,8 @@ export function events(into, [id = '', at = ''], signal) {
       return await ask({ published_at: published });
     } catch (error) {
       if (published || !(error instanceof Failure) || !isUnknown(error)) throw error;
-      return ask({ from: new Date(now() - day).toISOString(), to: new Date(now()).toISOString() });
+      const to = now(); // once: the service takes no more than a day
+      return ask({ from: new Date(to - day).toISOString(), to: new Date(to).toISOString() });
     }
   }
 }
@@ -81,7 +82,7 @@ function story({ event, integrations }) {
       <tbody>${integrations.map((one) => html`<tr data-key=${one.id}>
         <th scope="row"><a href="#/i/${one.id}">${one.id}</a></th>
         <td data-label="Outcome">${badge(one.verdict)}</td>
-        <td data-label="Why"><bdi>${one.because}</bdi></td>
+        <td data-label="Why"><bdi>${inOwnTime(one.because)}</bdi></td>
         <td data-label="Last attempt">${time(one.delivery?.last_attempt_at)}</td>
         <td data-label="Answer">${answer(one.delivery?.status_code, one.delivery?.cause)}</td>
       </tr>`)}</tbody></table></div>`}

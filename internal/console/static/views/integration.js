@@ -11,14 +11,14 @@ import { eventPath } from './event.js';
 import { askDelete, askSkip, askStart, askTest, start, stop, tryNow } from './actions.js';
 import { deliveries } from './deliveries.js';
 import { log } from './log.js';
-import { rejected } from './rejected.js';
+import { howManyRejected, rejected } from './rejected.js';
 
 /** @typedef {import('../api.js').Integration} Integration */
 /** @typedef {import('../api.js').Health} Health */
 
 /** How often it is asked what the log has, in ms: that costs a look at it. */
 const keptEvery = 60000;
-/** What each tab shows; it may tell how many things that are.
+/** What each tab shows; that of rejected events tells how many there are.
  * @type {Record<string, [string, (into: Element, id: string, signal: AbortSignal, tell: (many: string) => void) => void]>} */
 const tabs = { deliveries: ['Deliveries', deliveries], rejected: ['Rejected events', rejected], log: ['Log', log] };
 
@@ -27,6 +27,7 @@ export function integration(into, [id, tab = 'deliveries'], signal) {
   /** @type {Kept} */
   let kept = { oldest: now() - brand.retention, total: null };
   let keptAt = -Infinity; // when it was asked for
+  let rejections = ''; // how many there are
 
   if (!into.querySelector(`[data-key="top"]`)) {
     render(into, html`
@@ -35,7 +36,7 @@ export function integration(into, [id, tab = 'deliveries'], signal) {
       <section data-key="tab" aria-live="off"></section>`);
   }
   const [top, bar, body] = /** @type {HTMLElement[]} */ ([...into.children]);
-  render(bar, tabBar(id, tab));
+  render(bar, tabBar(id, tab, rejections));
   const holder = document.createElement('div');
   body.replaceChildren(holder);
 
@@ -50,21 +51,29 @@ export function integration(into, [id, tab = 'deliveries'], signal) {
     bar.hidden = body.hidden = true; // it would say the same again
     render(top, html`<h1><bdi>${id}</bdi></h1>${failed(failure, () => refresh())}`);
   });
-  tabs[tab][1](holder, id, signal, (many) => render(bar, tabBar(id, tab, many)));
+  tabs[tab][1](holder, id, signal, (many) => {
+    rejections = many;
+    render(bar, tabBar(id, tab, rejections));
+  });
   return id;
 
   /** @param {Integration} one */
   async function ask(one) {
     keptAt = now();
-    kept = await whatIsKept(one, signal);
+    const [fresh, many] = await Promise.all([whatIsKept(one, signal), howManyRejected(id, signal)]);
+    kept = fresh;
+    if (tab !== 'rejected') { // which tells it itself
+      rejections = many;
+      render(bar, tabBar(id, tab, rejections));
+    }
     refresh();
   }
 }
 
-/** @param {string} id @param {string} tab @param {string} [many] how many things the tab shows, if it has told */
-function tabBar(id, tab, many) {
+/** @param {string} id @param {string} tab @param {string} rejections how many there are, '' if it is not known */
+function tabBar(id, tab, rejections) {
   return html`<nav class="tabs" aria-label="About this integration">${Object.entries(tabs).map(([name, [label]]) =>
-    html`<a href="#/i/${id}/${name}" aria-current=${name === tab ? 'page' : null}>${label}${name === tab && many && ` (${many})`}</a>`)}</nav>`;
+    html`<a href="#/i/${id}/${name}" aria-current=${name === tab ? 'page' : null}>${label}${name === 'rejected' && rejections && ` (${rejections})`}</a>`)}</nav>`;
 }
 
 /**
@@ -92,15 +101,15 @@ async function whatIsKept(one, signal) {
 function page(one, health, { oldest, total }, refresh) {
   const state = stateOf(one, health);
   const ms = (/** @type {string | null | undefined} */ at) => (at ? Date.parse(at) : null);
-  // What is through is told by the last event; while it runs, nothing has come since.
-  const upToDate = health.behind.events === 0 && one.integration_type === 'permanent' && one.status === 'running';
+  // What is through is told by the last event; if none waits, nothing has come since.
+  const upToDate = health.behind.events === 0 && one.integration_type === 'permanent';
   return html`
     <div class="title"><h1><bdi>${one.id}</bdi></h1>${badge(state)}</div>
     <p class="sentence ${state}" data-key="sentence">${sentence(one, health, brand.retention)}</p>
     ${health.failing && waitsFor(one, health, refresh)}
     ${health.progress && progress(health.progress, total)}
     ${mayWrite() && actions(one, health, refresh)}
-    ${positionBar({ oldest, startsAt: ms(one.starts_at), endsAt: ms(one.ends_at), position: upToDate ? now() : ms(health.delivered_through) })}
+    ${positionBar({ oldest, startsAt: ms(one.starts_at), endsAt: ms(one.ends_at), position: upToDate ? now() : ms(health.delivered_through), waits: !upToDate })}
     ${facts(one, health)}`;
 }
 
@@ -110,11 +119,18 @@ function waitsFor(one, { failing, behind }, refresh) {
   const { event_id: id, event_name: name } = failing;
   return html`<div class="notice bad" data-key="waits">
     ${id && html`<p>It waits for the event <a href=${eventPath(id, behind.oldest_published_at)}><code>${id}</code></a> <bdi>${name}</bdi>.
-      ${plural(failing.attempts, 'attempt')} failed in this outage. If your receiver can never accept it, skip it to continue.</p>`}
+      ${plural(failing.attempts, 'attempt')} failed in this outage. ${advice(failing.status_code)}</p>`}
     <p class="quiet"><bdi>${failing.cause}</bdi></p>
     ${mayWrite() && html`<div class="buttons">${action({ label: 'Restart to try now', act: () => tryNow(one.id, refresh) })}
       ${id && !one.s3_parameters && html`<button type="button" @click=${() => askSkip(one.id, id, name ?? '', refresh)}>Skip this event …</button>`}</div>`}
   </div>`;
+}
+
+/** What may help, by the answer of the receiver. @param {number | null | undefined} status */
+function advice(status) {
+  if (!status) return 'No event gets through until your receiver can be reached.';
+  if ([401, 403, 404, 405].includes(status)) return 'Every event may get this answer: check the URL and the API key first.';
+  return 'If your receiver can never accept this event, skip it to continue.';
 }
 
 /** How much of a replay is done: of its events, or of its time as long as their number is not known.
@@ -133,7 +149,7 @@ function actions(one, health, refresh) {
   const stopped = one.status === 'stopped';
   const complete = health.state === 'complete';
   return html`<div class="buttons" role="group" aria-label="Actions" data-key="actions">
-    ${!stopped && one.status !== 'stopping' && action({ key: 'stop', label: replay ? 'Pause' : 'Stop', act: () => stop(one.id, refresh) })}
+    ${!stopped && one.status !== 'stopping' && action({ key: 'stop', label: replay ? 'Pause' : 'Stop', act: () => stop(one.id, refresh, replay ? 'paused' : 'stopped') })}
     ${stopped && !complete && action({ key: 'start', label: replay ? 'Resume' : 'Start', kind: 'primary', act: () => start(one.id, {}, refresh) })}
     ${stopped && !replay && html`<button type="button" data-key="from" @click=${() => askStart(one, refresh)}>Start from …</button>`}
     <button type="button" data-key="test" @click=${() => askTest(one)}>Send a test event …</button>

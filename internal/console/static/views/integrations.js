@@ -96,7 +96,7 @@ function row(one, activity) {
     <td data-label="State">${badge(state)}</td>
     <td data-label="Target"><bdi class="target">${target(one)}</bdi></td>
     <td data-label="Behind by">${health ? behindBy(health) : '–'}</td>
-    <td data-label="Last 24 h">${sparkline(activity)}${rejected > 0 && html` <a class="rejections" href="#/i/${one.id}/rejected">${count(rejected)} rejected</a>`}</td>
+    <td data-label="Last 24 h">${sparkline(activity, health?.failing)}${rejected > 0 && html` <a class="rejections" href="#/i/${one.id}/rejected" title="in the last 24 hours">${count(rejected)} rejected</a>`}</td>
     <td data-label="Last delivery">${ago(health?.last_delivered_at)}</td>
     <td data-label="Next attempt">${until(health?.failing?.next_attempt_at)}</td>
   </tr>`;

@@ -1,6 +1,6 @@
 import { html, render } from '../html.js';
 import { call, pathOf } from '../api.js';
-import { day, time } from '../format.js';
+import { day, inOwnTime, time } from '../format.js';
 import { pages, unlessDrawn } from '../pages.js';
 import { action, empty, failed, loading, newId } from '../ui.js';
 import { eventPath } from './event.js';
@@ -69,8 +69,7 @@ function ordered(list, parts) {
 const item = (entry) => html`<li><span class="when">${time(entry.created_at)}</span>
   <span class="what">${actions[entry.action] ?? entry.action}</span> <bdi class="why">${told(entry)}</bdi></li>`;
 
-/** Ids of events and times, as a reason has them. */
-const marks = /\b([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)\b/i;
+const ids = /\b([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b/i;
 
 /** When an event was published. An id that the service gave tells it, in the first 48 bits of version 7. One that the
  * platform gave may tell a time of its own; its event was published about when the entry was written, unless it waited long.
@@ -81,9 +80,6 @@ function publishedAbout(id, entry) {
   return told > written - 34 * day && told < written + 60000 ? null : entry.created_at;
 }
 
-/** A reason, with the ids of events in it as links, and times in the reader's zone. @param {Entry} entry */
-const told = (entry) => entry.reason.split(marks).map((text, i) => {
-  if (i % 2 === 0) return text;
-  if (!/z$/i.test(text)) return html`<a href=${eventPath(text, publishedAbout(text, entry))}>${text}</a>`;
-  return Number.isNaN(Date.parse(text)) ? text : time(text); // a receiver may answer with what only looks like one
-});
+/** A reason, with the ids of events in it as links. @param {Entry} entry */
+const told = (entry) => entry.reason.split(ids).map((text, i) => (i % 2 === 0 ? inOwnTime(text)
+  : html`<a href=${eventPath(text, publishedAbout(text, entry))}>${text}</a>`));

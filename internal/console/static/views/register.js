@@ -99,7 +99,7 @@ export function edit(into, [id], signal) {
         label: `Edit ${id}`,
         button: 'Save',
         more: html`<a class="button" href="#/i/${id}">Cancel</a>`,
-        content: html`<p class="hint">A secret that you leave masked stays as it is. To send to another host, give its secrets again.</p>${oldTarget(one)}${filter.node}`,
+        content: html`<p class="hint">A secret that you leave masked stays as it is. To send to another host, give the API key or the secret access key again.</p>${oldTarget(one)}${filter.node}`,
         submit: async (element) => {
           const conditions = filter.read(true);
           await call('patch', pathOf(id), {

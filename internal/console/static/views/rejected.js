@@ -12,6 +12,20 @@ const limit = 50;
 /** What one call of the API takes. */
 const bulk = 100;
 
+/** @param {unknown[]} some of the list @param {string | null} next the page after them */
+const many = (some, next) => `${count(some.length)}${next ? '+' : ''}`;
+
+/** How many rejected events an integration has: "3", or "50+"; '' if that cannot be read.
+ * @param {string} id @param {AbortSignal} signal */
+export async function howManyRejected(id, signal) {
+  try {
+    const page = await call('get', pathOf(id, '/rejected_events'), { query: { limit }, signal });
+    return many(page.rejected_events, page.next);
+  } catch {
+    return '';
+  }
+}
+
 /** Events that the receiver rejected, or that were skipped. 
  * @param {Element} into @param {string} id @param {AbortSignal} signal @param {(many: string) => void} tell how many they are */
 export function rejected(into, id, signal, tell) {
@@ -29,7 +43,7 @@ export function rejected(into, id, signal, tell) {
 
   const refresh = keepFresh(signal, often, async () => {
     await read();
-    tell(`${count(all.length)}${next ? '+' : ''}`);
+    tell(many(all, next));
     draw();
   }, (failure) => render(list, failed(failure, () => refresh())));
 
@@ -80,9 +94,9 @@ export function rejected(into, id, signal, tell) {
 
   /** @param {Rejected} one */
   function row(one) {
-    const name = one.event_name ?? one.id;
+    const name = `${one.event_name ?? 'event'} ${one.id.slice(-4)}`; // there may be several of one name
     return html`<tr data-key=${one.id}>
-      ${mayWrite() && html`<td><input type="checkbox" aria-label="Choose ${one.event_name ?? one.id}" .checked=${chosen.has(one.id)} @change=${() => choose(one.id)}></td>`}
+      ${mayWrite() && html`<td><input type="checkbox" aria-label="Choose ${name}" .checked=${chosen.has(one.id)} @change=${() => choose(one.id)}></td>`}
       <th scope="row"><bdi>${one.event_name ?? 'event'}</bdi> <code class="id">${one.id}</code></th>
       <td data-label="Why">${badge(one.reason ?? 'rejected')}</td>
       <td data-label="When">${time(one.created_at)}</td>

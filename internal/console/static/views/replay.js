@@ -2,7 +2,7 @@ import { html, render } from '../html.js';
 import { base, call, estimate, Failure, isAbort, now } from '../api.js';
 import { form, idForm, input, inWordsOf, textOf } from '../fields.js';
 import { filterField } from '../filter.js';
-import { clock, fromLocal, hour, plural, size, span, toLocal } from '../format.js';
+import { clock, fromLocal, hour, inOwnTime, plural, size, span, toLocal } from '../format.js';
 import { chosenKind, newTarget, readTarget, sameTarget } from '../target.js';
 import { toast } from '../ui.js';
 
@@ -33,7 +33,7 @@ export function replay(into, _, signal) {
         </div>
         <p class="choice" role="group" aria-label="Spans">${[['The last hour', 1], ['The last day', 24], ['The last week', 168]].map(([label, hours]) =>
           html`<button type="button" class="small" @click=${choose(Number(hours))}>${label}</button>`)}</p>
-        ${input({ field: 'id', label: 'Id', required: true, pattern: '[a-z0-9\\-]{1,50}', maxlength: 50, title: idForm, value: `replay-${new Date(now()).toISOString().slice(0, 16).replace(/[:t]/gi, '-')}` })}
+        ${input({ field: 'id', label: 'Id', required: true, pattern: '[a-z0-9\\-]{1,50}', maxlength: 50, title: idForm, value: `replay-${new Date(now()).toISOString().slice(0, 19).replace(/[:t]/gi, '-')}` })}
         ${newTarget(sameTarget(signal))}
         ${filter.node}
         <div data-keep>${place}</div>`,
@@ -75,7 +75,7 @@ export function replay(into, _, signal) {
     } catch (error) {
       if (isAbort(error)) return;
       if (!(error instanceof Failure)) throw error;
-      render(place, html`<p class="quiet">${inWordsOf(element, error.message)}</p>`);
+      render(place, html`<p class="quiet">${inOwnTime(inWordsOf(element, error.message))}</p>`);
     }
   }
 
