@@ -9,16 +9,29 @@ import (
 	"testing"
 )
 
+// meeting holds calls back until all of a round are there, or one has given up.
+type meeting struct {
+	missing atomic.Int32
+	all     chan struct{}
+}
+
+func (m *meeting) wait(r *http.Request) {
+	if m.missing.Add(-1) == 0 {
+		close(m.all)
+	}
+	select {
+	case <-m.all:
+	case <-r.Context().Done():
+	}
+}
+
 // As many calls at a time as fanout makes use their connections again: over TLS, each new one
 // would cost more than the call.
 func TestConnectionsOfCallsAtATimeAreUsedAgain(t *testing.T) {
 	const rounds = 3
 	var opened atomic.Int32
-	var all sync.WaitGroup // all calls of a round are there before one of them is answered
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		all.Done()
-		all.Wait()
-	}))
+	var round atomic.Pointer[meeting]
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { round.Load().wait(r) }))
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			opened.Add(1)
@@ -27,22 +40,27 @@ func TestConnectionsOfCallsAtATimeAreUsedAgain(t *testing.T) {
 	server.Start()
 	defer server.Close()
 	client := awsConfig().HTTPClient
+	call := func() error {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+		if err != nil {
+			return err
+		}
+		response, err := client.Do(r)
+		if err != nil {
+			return err
+		}
+		return response.Body.Close()
+	}
 	for range rounds {
-		all.Add(keptConnections)
+		m := &meeting{all: make(chan struct{})}
+		m.missing.Store(keptConnections)
+		round.Store(m)
 		var calls sync.WaitGroup
 		for range keptConnections {
 			calls.Go(func() {
-				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
-				if err != nil {
+				if err := call(); err != nil {
 					t.Error(err)
-					return
 				}
-				response, err := client.Do(r)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				_ = response.Body.Close()
 			})
 		}
 		calls.Wait()

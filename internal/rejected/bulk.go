@@ -205,7 +205,7 @@ func (s *Service) deletionOfAll(h store.History, before, left int, deleted []int
 	switch {
 	case before > 0:
 		return nil
-	case left > 0:
+	case left > 0 && len(deleted) == deletesAtOnce: // else what is left joined the list meanwhile
 		return []store.Write{entry(h, s.Now(), integration.ActionRejectedDeleted, "The deletion of all %d rejected events was started via API.", left+len(deleted))}
 	}
 	return []store.Write{s.deletion(h, idsOf(deleted)...)}

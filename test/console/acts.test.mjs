@@ -168,10 +168,10 @@ scenario('what was published is replayed, with an estimate before and its progre
   assert.ok(await page.getByLabel('Progress of the replay').getAttribute('value'));
 
   await button('Pause').click();
-  await page.getByText('Paused.').waitFor();
+  await page.locator('.sentence').getByText('Paused.').waitFor();
   await page.locator('.title .badge').getByText('Paused').waitFor();
   await button('Resume').click();
-  await page.getByText('Paused.').waitFor({ state: 'detached' });
+  await page.locator('.sentence').getByText('Paused.').waitFor({ state: 'detached' });
   await api.publish(event('order.late'));
   await until('it goes on', () => again.calls.length === 21);
   await button('Cancel …').click();

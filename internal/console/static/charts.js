@@ -37,8 +37,9 @@ export function sparkline(activity, outage) {
  * @param {Activity} activity @param {import('./api.js').Health['failing']} [outage] @returns {Activity} */
 function withOutage(activity, outage) {
   if (!outage?.since) return activity;
-  const since = Math.min(Math.floor((now() - Date.parse(outage.since)) / hour) + 1, activity.hours.length);
-  const first = activity.hours.length - Math.max(since, 1);
+  const hourOf = (/** @type {number} */ ms) => Math.floor(ms / hour);
+  const since = Math.max(hourOf(now()) - hourOf(Date.parse(outage.since)), 0) + 1;
+  const first = activity.hours.length - since; // of a longer outage before the first bar
   const share = (/** @type {number} */ i) => Math.floor((outage.attempts * (i + 1)) / since) - Math.floor((outage.attempts * i) / since);
   return { ...activity, hours: activity.hours.map((one, i) => (i < first ? one : { ...one, failed: one.failed + share(i - first) })) };
 }

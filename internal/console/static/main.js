@@ -136,7 +136,7 @@ function drawFrame() {
 
 function drawNotices() {
   const left = (access.session()?.expires ?? Infinity) - now();
-  const flag = access.mayWrite() ? ' --write' : '';
+  const flag = (access.isPlatform() ? ' --any-tenant' : '') + (access.mayWrite() ? ' --write' : '');
   render(frame.notices, html`
     ${fault && html`<p class="notice bad" role="alert" data-key="fault">Something went wrong in this page: ${fault}. <a href="./">Load it again</a>.</p>`}
     ${!connected && html`<p class="notice bad" role="alert" data-key="connection">Connection lost. What you see may be old. Retrying …</p>`}

@@ -37,7 +37,7 @@ const (
 // RaiseMarkers raises the markers that are due, and returns how many it raised. It works until
 // none is left or ctx ends, which is no error: the next call goes on with the longest overdue.
 // One that cannot be raised does not block the others. With
-// segments kept for thirty days, a partition costs two reads and one write in ten days, and
+// segments kept for thirty days, a partition costs a few reads and one write in ten days, and
 // 17 partitions are raised at a time, some thousand in ten seconds.
 // Numbers may be reused if a marker is not raised for two thirds of Options.Keep.
 func (l *Log) RaiseMarkers(ctx context.Context) (int, error) {

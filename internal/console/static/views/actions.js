@@ -5,7 +5,7 @@ import { html, render } from '../html.js';
 import { call, estimate, Failure, isAbort, now, pathOf } from '../api.js';
 import { fromLocal, hour, inOwnTime, span, target, toLocal } from '../format.js';
 import { action, answer, badge, confirm, dialog, newId, toast } from '../ui.js';
-import { estimated } from './replay.js';
+import { estimated, pause } from './replay.js';
 
 /** @typedef {import('../api.js').Integration} Integration */
 
@@ -48,6 +48,8 @@ export function askStart({ id, filter_conditions: conditions }, done) {
   const [stay, latest, time, at] = [newId(), newId(), newId(), newId()];
   const many = document.createElement('div');
   many.setAttribute('role', 'status');
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
   dialog(`Start ${id} from …`, (close) => {
     /** @type {HTMLFormElement} */
     let form;
@@ -60,7 +62,7 @@ export function askStart({ id, filter_conditions: conditions }, done) {
     const content = html`<form @submit=${send}>
       <fieldset><legend class="unseen">Where to start</legend>
         <p><input type="radio" name="from" value="stay" id=${stay} checked> <label for=${stay}>Where it stopped (nothing is lost)</label></p>
-        <p><input type="radio" name="from" value="time" id=${time} @change=${ask}> <label for=${time}>From a given time (resends or skips events)</label>
+        <p><input type="radio" name="from" value="time" id=${time} @change=${later}> <label for=${time}>From a given time (resends or skips events)</label>
           <input type="datetime-local" step="1" name="at" id=${at} aria-label="Time, in your zone" value=${toLocal(now() - hour)} @input=${pick}></p>
         ${many}
         <p><input type="radio" name="from" value="latest" id=${latest}> <label for=${latest}>From now on (waiting events are not sent)</label></p>
@@ -72,19 +74,25 @@ export function askStart({ id, filter_conditions: conditions }, done) {
 
     function pick() {
       /** @type {HTMLInputElement} */ (form.querySelector('[value="time"]')).checked = true;
-      void ask();
+      later();
+    }
+
+    function later() {
+      clearTimeout(timer);
+      timer = setTimeout(ask, pause);
     }
 
     async function ask() {
-      const from = fromLocal(String(new FormData(form).get('at')));
+      const chosen = () => fromLocal(String(new FormData(form).get('at')));
+      const from = chosen();
       if (from === '') return;
       try {
         const told = await estimate({ starts_at: from, ends_at: new Date(now()).toISOString(), ...(conditions && { filter_conditions: conditions }) });
-        if (from === fromLocal(String(new FormData(form).get('at')))) render(many, estimated(told));
+        if (from === chosen()) render(many, estimated(told));
       } catch (error) {
         if (isAbort(error)) return;
         if (!(error instanceof Failure)) throw error;
-        render(many, html`<p class="quiet">${inOwnTime(error.message)}</p>`);
+        if (from === chosen()) render(many, html`<p class="quiet">${inOwnTime(error.message)}</p>`);
       }
     }
   });

@@ -1,5 +1,5 @@
 import { html, render } from '../html.js';
-import { call, pathOf, root } from '../api.js';
+import { call, now, pathOf, root } from '../api.js';
 import { fromLocal, span, time } from '../format.js';
 import { pages, unlessDrawn } from '../pages.js';
 import { may } from '../session.js';
@@ -18,6 +18,7 @@ const everything = { event_id: '', event_name: '', outcome: '', from: '', to: ''
 /** What was sent, newest first. @param {Element} into @param {string} id @param {AbortSignal} signal */
 export function deliveries(into, id, signal) {
   let filter = everything;
+  const withRetries = retriesOf(id, signal);
   render(into, html`<h2 class="unseen">Deliveries</h2>
     <div data-keep data-key="filter">${filterForm((chosen) => {
       filter = chosen;
@@ -30,7 +31,7 @@ export function deliveries(into, id, signal) {
   const sent = pages(signal, {
     read: async (after) => {
       const page = await call('get', pathOf(id, '/deliveries'), { query: { ...filter, limit, after }, signal });
-      return { items: await withRetries(page.deliveries, id, signal), next: page.next };
+      return { items: await withRetries(page.deliveries), next: page.next };
     },
     keyOf,
     changes: (delivery) => delivery.outcome === 'retrying',
@@ -57,16 +58,31 @@ function nothing(filter, id) {
     or by hand with <code>${onLoopback && 'bin/'}sluice publish</code>. Test events are not listed, nor are attempts that failed before a stop: <a href="#/i/${id}/log">the log</a> has those.</p>`);
 }
 
-/** Retries by hand are in the log, not among the deliveries. The log is read only if one could matter.
- * @param {Omit<Delivery, 'retried'>[]} deliveries @param {string} id @param {AbortSignal} signal @returns {Promise<Delivery[]>} */
-async function withRetries(deliveries, id, signal) {
-  const isAside = (/** @type {Omit<Delivery, 'retried'>} */ { outcome }) => outcome === 'rejected' || outcome === 'skipped';
-  let reasons = '';
-  if (deliveries.some(isAside)) {
-    const { entries } = await call('get', pathOf(id, '/logs'), { query: { action: 'rejected_event_retried', limit: 200 }, signal });
-    reasons = entries.map((/** @type {{ reason: string }} */ { reason }) => reason).join('\n');
-  }
-  return deliveries.map((one) => ({ ...one, retried: isAside(one) && Boolean(one.event_id && reasons.includes(one.event_id)) }));
+/** How often the log is read for retries, in ms, as long as the same events were set aside. */
+const retriesEvery = 60000;
+
+/** @param {import('../api.js').Schemas['Delivery']} one */
+const isAside = ({ outcome }) => outcome === 'rejected' || outcome === 'skipped';
+
+/** Tells of deliveries whether they were retried: that is in the log, of which the newest entries count. It is read
+ * only if it could matter. @param {string} id @param {AbortSignal} signal */
+function retriesOf(id, signal) {
+  /** @type {{ reason: string, created_at: string }[]} */
+  let retries = [];
+  let asked = ''; // of these events
+  let askedAt = -Infinity;
+
+  /** @param {import('../api.js').Schemas['Delivery'][]} deliveries @returns {Promise<Delivery[]>} */
+  return async (deliveries) => {
+    const aside = deliveries.filter(isAside).map((one) => one.event_id).join();
+    if (aside !== '' && (aside !== asked || now() - askedAt > retriesEvery)) {
+      [asked, askedAt] = [aside, now()];
+      const answered = await call('get', pathOf(id, '/logs'), { query: { action: 'rejected_event_retried', limit: 200 }, signal }).catch(() => null);
+      retries = answered?.entries ?? retries; // the deliveries are more than this
+    }
+    return deliveries.map((one) => ({ ...one, retried: isAside(one) && retries.some(({ reason, created_at: at }) =>
+      one.event_id !== null && reason.includes(one.event_id) && Date.parse(at) >= Date.parse(one.last_attempt_at ?? at)) }));
+  };
 }
 
 /** An event that is retried stays the same row. @param {Delivery} one */

@@ -60,7 +60,8 @@ export function integration(into, [id, tab = 'deliveries'], signal) {
   /** @param {Integration} one */
   async function ask(one) {
     keptAt = now();
-    const [fresh, many] = await Promise.all([whatIsKept(one, signal), howManyRejected(id, signal)]);
+    const [fresh, many] = await Promise.all([whatIsKept(one, signal), tab === 'rejected' ? rejections : howManyRejected(id, signal)]);
+    if (signal.aborted) return;
     kept = fresh;
     if (tab !== 'rejected') { // which tells it itself
       rejections = many;
@@ -119,17 +120,17 @@ function waitsFor(one, { failing, behind }, refresh) {
   const { event_id: id, event_name: name } = failing;
   return html`<div class="notice bad" data-key="waits">
     ${id && html`<p>It waits for the event <a href=${eventPath(id, behind.oldest_published_at)}><code>${id}</code></a> <bdi>${name}</bdi>.
-      ${plural(failing.attempts, 'attempt')} failed in this outage. ${advice(failing.status_code)}</p>`}
+      ${plural(failing.attempts, 'attempt')} failed in this outage. ${advice(failing)}</p>`}
     <p class="quiet"><bdi>${failing.cause}</bdi></p>
     ${mayWrite() && html`<div class="buttons">${action({ label: 'Restart to try now', act: () => tryNow(one.id, refresh) })}
       ${id && !one.s3_parameters && html`<button type="button" @click=${() => askSkip(one.id, id, name ?? '', refresh)}>Skip this event …</button>`}</div>`}
   </div>`;
 }
 
-/** What may help, by the answer of the receiver. @param {number | null | undefined} status */
-function advice(status) {
-  if (!status) return 'No event gets through until your receiver can be reached.';
-  if ([401, 403, 404, 405].includes(status)) return 'Every event may get this answer: check the URL and the API key first.';
+/** What may help, by the answer of the receiver. @param {NonNullable<Health['failing']>} failing */
+function advice({ status_code: status, cause }) {
+  if (!status && !cause?.startsWith('no response')) return 'No event gets through until your receiver can be reached.';
+  if ([401, 403, 404, 405].includes(status ?? 0)) return 'Every event may get this answer: check the URL and the API key first.';
   return 'If your receiver can never accept this event, skip it to continue.';
 }
 

@@ -32,7 +32,7 @@ export function register(into, _, signal) {
     const kind = chosenKind(element);
     const starts = textOf(element, 'starts_at');
     const conditions = filter.read(true);
-    const { id } = await call('post', base, {
+    const one = await call('post', base, {
       body: {
         id: textOf(element, 'id'),
         integration_type: 'permanent',
@@ -41,21 +41,23 @@ export function register(into, _, signal) {
         ...(starts && { starts_at: fromLocal(starts) }),
       },
     });
-    toast(`${id} is registered and running.`);
+    toast(`${one.id} is registered and running.`);
     if (signal.aborted) return;
-    justMade = { id, secret: textOf(element, 'callback_parameters.signing_secret') };
-    location.replace(`#/i/${id}/registered`); // going back must not lead to the form again
+    justMade = { one, secret: textOf(element, 'callback_parameters.signing_secret') };
+    location.replace(`#/i/${one.id}/registered`); // going back must not lead to the form again
   }
 }
 
-/** The signing secret of what was just registered, in clear: it is shown once. */
-let justMade = { id: '', secret: '' };
+/** What was just registered, and its signing secret in clear, which is shown once.
+ * @type {{ one: Integration, secret: string } | null} */
+let justMade = null;
 
 /** What to do with an integration that was just registered. @type {import('../main.js').View} */
 export function registered(into, [id], signal) {
-  const secret = justMade.id === id ? justMade.secret : '';
-  justMade = { id: '', secret: '' };
-  load(into, id, `${id} is registered`, signal, (one) => render(into, next(one, secret)));
+  const made = justMade;
+  justMade = null;
+  if (made?.one.id === id) render(into, next(made.one, made.secret));
+  else load(into, id, `${id} is registered`, signal, (one) => render(into, next(one, '')));
   return `${id} is registered`;
 }
 

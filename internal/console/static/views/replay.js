@@ -7,7 +7,7 @@ import { chosenKind, newTarget, readTarget, sameTarget } from '../target.js';
 import { toast } from '../ui.js';
 
 /** How long typing must pause before an estimate is asked for, in ms. */
-const pause = 400;
+export const pause = 400;
 
 /** Registers a replay: what was published from one time to another, sent again. @type {import('../main.js').View} */
 export function replay(into, _, signal) {
