@@ -28,6 +28,8 @@ export function integration(into, [id, tab = 'deliveries'], signal) {
   let kept = { oldest: now() - brand.retention, total: null };
   let keptAt = -Infinity; // when it was asked for
   let rejections = ''; // how many there are
+  /** @type {[Integration, Health] | null} what was read last */
+  let last = null;
 
   if (!into.querySelector(`[data-key="top"]`)) {
     render(into, html`
@@ -46,8 +48,10 @@ export function integration(into, [id, tab = 'deliveries'], signal) {
     ]);
     if (now() - keptAt > keptEvery || (kept.oldest === null && health.delivered_through)) void ask(fresh);
     bar.hidden = body.hidden = false;
-    render(top, page(fresh, health, kept, refresh));
+    last = [fresh, health];
+    draw();
   }, (failure) => {
+    last = null;
     bar.hidden = body.hidden = true; // it would say the same again
     render(top, html`<h1><bdi>${id}</bdi></h1>${failed(failure, () => refresh())}`);
   });
@@ -56,6 +60,10 @@ export function integration(into, [id, tab = 'deliveries'], signal) {
     render(bar, tabBar(id, tab, rejections));
   });
   return id;
+
+  function draw() {
+    if (last) render(top, page(...last, kept, refresh));
+  }
 
   /** @param {Integration} one */
   async function ask(one) {
@@ -67,7 +75,7 @@ export function integration(into, [id, tab = 'deliveries'], signal) {
       rejections = many;
       render(bar, tabBar(id, tab, rejections));
     }
-    refresh();
+    draw();
   }
 }
 
