@@ -57,18 +57,18 @@ function choiceOf(integrations) {
   function take() {
     const one = integrations.find((each) => each.id === this.value);
     const form = /** @type {HTMLFormElement} */ (this.form);
-    for (const field of needed) require(field, false);
+    for (const field of needed) setNeeded(field, false);
     const missing = one ? fillIn(form, one) : [];
     // Without them the calls would not be signed, or not be let in, as those of the other are.
     needed = missing.filter((field) => !field.required);
-    for (const field of needed) require(field, true);
+    for (const field of needed) setNeeded(field, true);
     const hint = /** @type {Element} */ (form.querySelector(`[id="${id}-hint"]`));
     hint.textContent = missing.length === 0 ? '' : `Secrets of ${this.value} cannot be read: type the ${missing.map(labelOf).join(' and the ')} again${needed.length > 0 ? ', or choose “type it below” to do without' : ''}.`;
   }
 }
 
 /** @param {HTMLInputElement} field @param {boolean} is */
-function require(field, is) {
+function setNeeded(field, is) {
   field.required = is;
   const optional = field.labels?.[0]?.querySelector('.quiet');
   if (optional) optional.textContent = is ? 'needed again' : 'optional';

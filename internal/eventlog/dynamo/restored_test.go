@@ -66,6 +66,18 @@ func TestAMarkerGivenAfterARestoreIsRaised(t *testing.T) {
 	}
 }
 
+// raised is the number of a marker to which an operator has added a lot.
+const raised = 1_000_000_000
+
+// loseSegments puts an empty table in the place of Segments, and raises the marker first.
+func (r *rig) loseSegments() {
+	r.t.Helper()
+	r.options.Segments = emulators.NewSegments(r.t, r.options.DynamoDB)
+	if err := r.process().putMarker(r.t.Context(), part, raised); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 // If the segments are lost, the numbers go on above a marker that was raised by a lot, and
 // what was given a number before is not read for what comes.
 func TestNumbersGoOnAboveARaisedMarker(t *testing.T) {
@@ -75,11 +87,7 @@ func TestNumbersGoOnAboveARaisedMarker(t *testing.T) {
 	for i := 1; i <= 5; i++ {
 		r.append(l, "stream", r.second(i))
 	}
-	r.options.Segments = emulators.NewSegments(t, r.options.DynamoDB)
-	const raised = 1_000_000_000
-	if err := r.process().putMarker(t.Context(), part, raised); err != nil {
-		t.Fatal(err)
-	}
+	r.loseSegments()
 	for i := 6; i <= 8; i++ {
 		if n := r.append(r.process(), "stream", r.second(i)); n != raised+uint64(i-5) {
 			t.Errorf("segment %d, want %d", n, raised+i-5)
@@ -102,11 +110,7 @@ func TestNumbersGoOnAboveARaisedMarker(t *testing.T) {
 func TestNumbersGoOnAboveARaisedMarkerAfterTheBorder(t *testing.T) {
 	t.Parallel()
 	r := crossed(t)
-	r.options.Segments = emulators.NewSegments(t, r.options.DynamoDB)
-	const raised = 1_000_000_000
-	if err := r.process().putMarker(t.Context(), part, raised); err != nil {
-		t.Fatal(err)
-	}
+	r.loseSegments()
 	for i := 8; i <= 10; i++ {
 		if n := r.append(r.process(), "stream", r.second(i)); n != raised+uint64(i-7) {
 			t.Errorf("segment %d, want %d", n, raised+i-7)
@@ -134,8 +138,8 @@ func TestNumbersGoOnAboveARaisedMarkerAfterTheBorder(t *testing.T) {
 // unless the marker was raised as docs/operations.md says.
 func TestNumbersGoOnAboveARestoredWatermark(t *testing.T) {
 	t.Parallel()
-	const day, billion = 24 * time.Hour, 1_000_000_000
-	for raised, want := range map[bool]uint64{false: 2, true: 2 + billion} {
+	const day = 24 * time.Hour
+	for byHand, want := range map[bool]uint64{false: 2, true: 2 + raised} {
 		r := newRig(t)
 		r.append(r.process(), "stream", r.second(1))
 		r.set(base.Add(10*day + time.Minute))
@@ -146,14 +150,14 @@ func TestNumbersGoOnAboveARestoredWatermark(t *testing.T) {
 		r.append(r.process(), "stream", r.second(2)) // the low watermark at the moment of the restore, on day 19
 		r.set(base.Add(49 * day))
 		r.remove(part, 1, 2)
-		if raised {
-			r.addToMarker(billion)
+		if byHand {
+			r.addToMarker(raised)
 		}
 		if n := r.raise(t.Context()); n != 1 {
 			t.Errorf("%d markers were raised, want the one", n)
 		}
 		if n := r.append(r.process(), "stream", r.second(3)); n != want {
-			t.Errorf("raised by the procedure %v: the next segment got number %d, want %d", raised, n, want)
+			t.Errorf("raised by the procedure %v: the next segment got number %d, want %d", byHand, n, want)
 		}
 	}
 }
@@ -182,7 +186,7 @@ func (r *rig) addToMarker(n int) {
 func TestAMarkerAboveTheEndIsNotDueForEver(t *testing.T) {
 	t.Parallel()
 	r := crossed(t)
-	if err := r.process().putMarker(t.Context(), part, 1_000_000_000); err != nil {
+	if err := r.process().putMarker(t.Context(), part, raised); err != nil {
 		t.Fatal(err)
 	}
 	r.set(base.Add(11 * 24 * time.Hour))
@@ -190,7 +194,7 @@ func TestAMarkerAboveTheEndIsNotDueForEver(t *testing.T) {
 		t.Errorf("%d were raised, then %d, want one and none", first, second)
 	}
 	var m marker
-	if _, err := r.process().get(t.Context(), r.options.Table, newKey(part, skMarker), &m); err != nil || m.Number != 1_000_000_000 {
+	if _, err := r.process().get(t.Context(), r.options.Table, newKey(part, skMarker), &m); err != nil || m.Number != raised {
 		t.Errorf("its number is %d, %v", m.Number, err)
 	}
 }
